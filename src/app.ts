@@ -1,0 +1,105 @@
+// The composition root: makes the parts in the order in which data flows back, hands each to the
+// next as an argument, and owns their life.
+//
+//   http → engine → scheduler → pool ═thread═ kernels
+//             └── models
+import { readFileSync } from 'node:fs';
+import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import type { Config } from './config.ts';
+import { Engine } from './engine/engine.ts';
+import { createHttp } from './http/http.ts';
+import { WeightsCache } from './models/weights-cache.ts';
+import { Pool } from './pool/pool.ts';
+import { Scheduler } from './scheduler/scheduler.ts';
+import { compileKernels, instantiateKernels } from './wasm/load.ts';
+import { LinearMemory } from './wasm/memory.ts';
+import { selfTest } from './wasm/self-test.ts';
+
+export interface App {
+  readonly http: FastifyInstance;
+  readonly pool: Pool;
+  readonly memory: LinearMemory;
+  readonly weightsCache: WeightsCache;
+  /** /health/ready says 503 from here on; requests are still served. */
+  drain(): void;
+  /** Takes no new requests, finishes those that run, then stops the workers. */
+  close(): Promise<void>;
+}
+
+export interface AppOverrides {
+  readonly logger?: FastifyServerOptions['logger'];
+  /** The file a worker runs; see pool/pool.ts. */
+  readonly workerEntry?: URL;
+}
+
+/** @throws Error if the kernels fail their self-test or a worker cannot start */
+export async function createApp(config: Config, overrides: AppOverrides = {}): Promise<App> {
+  const memory = new LinearMemory(config.MEMORY_BYTES_MAX);
+  const module = compileKernels();
+  selfTest(instantiateKernels(module, memory.memory), memory);
+
+  const pool = new Pool({
+    workers: config.WORKERS,
+    module,
+    memory: memory.memory,
+    entry: overrides.workerEntry,
+    onIdle: () => scheduler.dispatch(),
+    onLost: (reason) => http.log.error({ err: reason }, 'a worker was lost and is replaced'),
+  });
+  const scheduler = new Scheduler(pool, {
+    queueJobsMax: config.QUEUE_JOBS_MAX,
+    deadlineMs: config.JOB_DEADLINE_MS,
+  });
+  const weightsCache = new WeightsCache(memory, config.WEIGHTS_CACHE_BYTES_MAX);
+  const engine = new Engine({ memory, weightsCache, scheduler, limits: limitsOf(config) });
+
+  let state: 'serving' | 'draining' | 'closing' = 'serving';
+  const http = await createHttp({
+    engine,
+    readiness: {
+      reasons: () => [
+        ...(state === 'serving' ? [] : ['shutting down']),
+        ...(pool.isWhole ? [] : [`${pool.readyCount} of ${config.WORKERS} workers are up`]),
+      ],
+    },
+    isClosing: () => state === 'closing',
+    version: readVersion(),
+    logger: overrides.logger ?? false,
+    bodyBytesMax: config.BODY_BYTES_MAX,
+    bodiesBytesMax: config.BODIES_BYTES_MAX,
+    connectionsMax: config.CONNECTIONS_MAX,
+    requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
+    keepAliveTimeoutMs: config.KEEP_ALIVE_TIMEOUT_MS,
+  });
+  await pool.start();
+
+  return {
+    http,
+    pool,
+    memory,
+    weightsCache,
+    drain: () => {
+      state = 'draining';
+    },
+    close: async () => {
+      state = 'closing';
+      await http.close();
+      await pool.close();
+    },
+  };
+}
+
+function limitsOf(config: Config) {
+  return {
+    T: config.T_MAX,
+    N: config.N_MAX,
+    D: config.D_MAX,
+    H: config.H_MAX,
+    workFlops: config.WORK_FLOPS_MAX,
+    answerNumbers: config.ANSWER_NUMBERS_MAX,
+  };
+}
+
+function readVersion(): string {
+  return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
+}

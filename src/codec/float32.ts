@@ -1,0 +1,56 @@
+// The shortest decimal of a float32: the fewest digits that read back to the same float32, by the
+// contract's way of reading, Math.fround(Number(text)).
+//
+// JavaScript prints the shortest decimal of a float64, so 0.1 stored as float32 would be printed as
+// 0.10000000149011612. shortest() therefore answers with another float64, the one nearest to the
+// float32's shortest decimal: printing that one gives `0.1`.
+
+/** 10^k is exact in float64 up to here, so d / 10^k is the correctly rounded value of its decimal. */
+const POWERS_OF_TEN = Array.from({ length: 23 }, (_, k) => Number(`1e${k}`));
+
+/**
+ * By biased exponent of a float32: the smallest k with 10^-k ≤ 2^(E-23), one unit in the last place.
+ * On a grid that fine some decimal lies within half a unit, so k decimals (at a power of two, where
+ * the unit below is half as large, k + 1) always suffice.
+ */
+const DECIMALS_SUFFICIENT = Array.from({ length: 256 }, (_, exponent) =>
+  Math.ceil((23 + 127 - Math.max(1, exponent)) * Math.log10(2)),
+);
+
+const bits = new Uint32Array(1);
+const float = new Float32Array(bits.buffer);
+const { fround, abs, floor } = Math;
+
+/** The float64 whose printed form is the shortest decimal of the float32 `value`. */
+export function shortest(value: number): number {
+  float[0] = value;
+  const exponent = (bits[0]! >>> 23) & 0xff;
+  let k = DECIMALS_SUFFICIENT[exponent]!;
+  if (k <= 0 || k >= 22) return value === 0 ? value : shortestByTrial(value);
+
+  const magnitude = abs(value);
+  let decimal = roundTo(magnitude, k);
+  if (fround(decimal) !== magnitude) decimal = roundTo(magnitude, ++k);
+  while (k > 0) {
+    const shorter = roundTo(magnitude, k - 1);
+    if (fround(shorter) !== magnitude) break;
+    decimal = shorter;
+    k--;
+  }
+  return value < 0 ? -decimal : decimal;
+}
+
+/** The float64 nearest to `magnitude` rounded to k decimals. */
+function roundTo(magnitude: number, k: number): number {
+  const power = POWERS_OF_TEN[k]!;
+  return floor(magnitude * power + 0.5) / power;
+}
+
+/** For magnitudes that hidden states seldom have (below 1e-13, above 2^23): slower, any range. */
+function shortestByTrial(value: number): number {
+  for (let digits = 1; digits < 9; digits++) {
+    const decimal = Number(value.toPrecision(digits));
+    if (fround(decimal) === value) return decimal;
+  }
+  return Number(value.toPrecision(9));
+}

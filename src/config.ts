@@ -1,0 +1,73 @@
+// All configuration, from the environment only: one schema, the type derived from it, every problem
+// reported at once. This is the only file that reads process.env.
+import { availableParallelism } from 'node:os';
+import { envSchema } from 'env-schema';
+import { type Static, Type } from 'typebox';
+
+const MiB = 1024 * 1024;
+
+const integer = (initial: number, minimum: number, maximum: number, description: string) =>
+  Type.Integer({ default: initial, minimum, maximum, description });
+
+export const ConfigSchema = Type.Object({
+  HOST: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on.' }),
+  PORT: integer(8080, 0, 65_535, 'Port to listen on; 0 takes a free one.'),
+  LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+    default: 'info',
+    description: 'Least severe level that is logged.',
+  }),
+  WORKERS: integer(
+    Math.max(1, availableParallelism() - 1),
+    1,
+    256,
+    'Threads that compute. Default: available parallelism − 1, at least 1.',
+  ),
+
+  BODY_BYTES_MAX: integer(32 * MiB, 1, 512 * MiB, 'Largest request body.'),
+  BODIES_BYTES_MAX: integer(256 * MiB, 1, 16_384 * MiB, 'Request bodies in flight, all together.'),
+  N_MAX: integer(4_096, 1, 1_048_576, 'Largest mini-batch N.'),
+  D_MAX: integer(4_096, 1, 65_536, 'Largest input size D.'),
+  H_MAX: integer(4_096, 1, 65_536, 'Largest hidden size H.'),
+  T_MAX: integer(65_536, 1, 16_777_216, 'Most time steps T of one request.'),
+  WORK_FLOPS_MAX: integer(1e11, 1, 1e15, 'Most work of one request: 2·T·N·(D+H)·H operations.'),
+  ANSWER_NUMBERS_MAX: integer(4_194_304, 1, 67_108_864, 'Most numbers in one answer.'),
+
+  MEMORY_BYTES_MAX: integer(1_024 * MiB, MiB, 4_096 * MiB, 'Tensor memory, weights included.'),
+  WEIGHTS_CACHE_BYTES_MAX: integer(256 * MiB, 0, 4_096 * MiB, 'Packed inline weights kept.'),
+  QUEUE_JOBS_MAX: integer(256, 0, 65_536, 'Requests that may wait for a worker.'),
+  JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'Waiting and computing of one request.'),
+
+  CONNECTIONS_MAX: integer(1_024, 1, 65_536, 'Connections open at a time.'),
+  REQUEST_TIMEOUT_MS: integer(15_000, 100, 3_600_000, 'Time to receive a whole request.'),
+  KEEP_ALIVE_TIMEOUT_MS: integer(75_000, 100, 3_600_000, "Idle connections; above the gateway's."),
+  DRAIN_DELAY_MS: integer(0, 0, 600_000, 'From SIGTERM (not ready) until no request is taken.'),
+  SHUTDOWN_TIMEOUT_MS: integer(30_000, 1, 3_600_000, 'From SIGTERM until a forced exit.'),
+});
+
+export type Config = Static<typeof ConfigSchema>;
+
+export class ConfigError extends Error {}
+
+/** @throws ConfigError listing every problem, one a line */
+export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
+  try {
+    return envSchema<Config>({ schema: ConfigSchema, data: environment, env: false });
+  } catch (error) {
+    const problems = (error as { errors?: SchemaError[] }).errors;
+    if (!problems) throw error;
+    const lines = problems.map((problem) => `  ${describe(problem, environment)}`);
+    throw new ConfigError(`Invalid configuration:\n${lines.join('\n')}`);
+  }
+}
+
+interface SchemaError {
+  readonly instancePath: string;
+  readonly message?: string;
+  readonly params: { readonly allowedValues?: readonly string[] };
+}
+
+function describe({ instancePath, message, params }: SchemaError, environment: NodeJS.ProcessEnv) {
+  const name = instancePath.slice(1);
+  const allowed = params.allowedValues ? ` (${params.allowedValues.join(', ')})` : '';
+  return `${name} ${message}${allowed}, got ${JSON.stringify(environment[name])}`;
+}

@@ -1,0 +1,112 @@
+// What a request means: read its tensors into a job, run it, check the result, hand it over.
+//
+//   h_t = tanh(h_{t-1} W_h + x_t W_x + b)
+//
+// A step is a sequence of one step: there is one path, so there is one behaviour.
+import { CarryoverError } from '../errors.ts';
+import type { WeightsCache } from '../models/weights-cache.ts';
+import type { Scheduler } from '../scheduler/scheduler.ts';
+import type { TensorView, Weights } from '../tensor.ts';
+import { Job, type Trace } from '../wasm/job.ts';
+import type { LinearMemory } from '../wasm/memory.ts';
+import { type Limits, type RecurrenceInput, type WeightsSource, agreeOnSizes } from './shapes.ts';
+
+/** Views into the job's memory: valid only until the function they are given to returns. */
+export interface RecurrenceResult {
+  /** (N, H), the state after each row's last step. */
+  readonly h: TensorView;
+  /** (T, N, H), 0 beyond a row's length; absent unless keepsStates. */
+  readonly hs: TensorView | undefined;
+  /** Each (T, N, H); absent unless asked for. */
+  readonly trace: Trace | undefined;
+}
+
+export interface EngineParts {
+  readonly memory: LinearMemory;
+  readonly weightsCache: WeightsCache;
+  readonly scheduler: Scheduler;
+  readonly limits: Limits;
+}
+
+export class Engine {
+  readonly #parts: EngineParts;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Advances a mini-batch by T steps and passes the result to `use`, whose value is returned.
+   *
+   * Bits: a row's result depends on its own x, h and the weights only; not on N, T, its neighbours,
+   * or where the sequence was cut into calls.
+   *
+   * @throws shape_mismatch · out_of_range · limit_exceeded before anything is computed;
+   *   memory_full · queue_full · deadline_exceeded · worker_failed; not_finite for a result that
+   *   overflowed.
+   */
+  async run<Result>(
+    input: RecurrenceInput,
+    use: (result: RecurrenceResult) => Result,
+  ): Promise<Result> {
+    const { memory, weightsCache, scheduler, limits } = this.#parts;
+    const { T, N, D, H } = agreeOnSizes(input, limits);
+    const lease = weightsCache.acquire(readWeights(input.weights, D, H));
+    try {
+      const { lengths, keepsStates, trace } = input;
+      const job = new Job(memory, lease.model, { T, N, lengths, keepsStates, trace });
+      try {
+        input.x.copyTo(job.x);
+        input.h?.copyTo(job.h);
+        await scheduler.submit(job.ptr);
+        const data = job.finalState();
+        expectFinite(job, data, H);
+        const h = { shape: [N, H], strides: [H, 1], data };
+        return use({ h, hs: job.hs, trace: job.trace });
+      } finally {
+        job.release();
+      }
+    } finally {
+      lease.release();
+    }
+  }
+}
+
+function readWeights(source: WeightsSource, D: number, H: number): Weights {
+  const W_x = new Float32Array(D * H);
+  const W_h = new Float32Array(H * H);
+  const b = new Float32Array(H);
+  source.W_x.copyTo(W_x);
+  source.W_h.copyTo(W_h);
+  source.b?.copyTo(b);
+  return { D, H, W_x, W_h, b };
+}
+
+/**
+ * A row that overflowed to NaN stays NaN to its last step (NaN · w is NaN for every w), so the last
+ * state of each row tells about all of them. An infinite z whose tanh is ±1 is a valid state, but it
+ * cannot be written in JSON, so a trace is checked element by element.
+ */
+function expectFinite(job: Job, h: Float32Array, H: number): void {
+  const at = h.findIndex((value) => !Number.isFinite(value));
+  if (at >= 0) {
+    throw notFinite('h', `h[${Math.floor(at / H)}][${at % H}] is ${h[at]}`);
+  }
+  for (const [name, view] of Object.entries(job.trace ?? {}) as [string, TensorView][]) {
+    const index = view.data.findIndex((value) => !Number.isFinite(value));
+    if (index < 0) continue;
+    const [stepStride, rowStride] = view.strides as [number, number, number];
+    const t = Math.floor(index / stepStride);
+    const n = Math.floor((index % stepStride) / rowStride);
+    const where = `trace.${name}, step ${t}, row ${n}, column ${index % rowStride}`;
+    throw notFinite(`trace/${name}`, `${where} is ${view.data[index]}`);
+  }
+}
+
+function notFinite(name: string, where: string): CarryoverError {
+  const message = `${where}: the sums overflowed float32 (largest: 3.4028235e38).`;
+  return new CarryoverError('not_finite', {
+    detail: message,
+    errors: [{ pointer: `/${name}`, message }],
+  });
+}

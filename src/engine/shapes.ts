@@ -1,0 +1,137 @@
+// The shapes of a request must agree before anything is allocated. Every refusal names the tensor,
+// its shape, the shape expected and why.
+import { CarryoverError } from '../errors.ts';
+import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
+
+export interface WeightsSource {
+  /** (D, H) */
+  readonly W_x: TensorSource;
+  /** (H, H) */
+  readonly W_h: TensorSource;
+  /** (H,) or (1, H) */
+  readonly b?: TensorSource | undefined;
+}
+
+export interface RecurrenceInput {
+  readonly weights: WeightsSource;
+  /** (T, N, D) or (N, T, D); (N, D) for a single step. */
+  readonly x: TensorSource;
+  /** (N, H) */
+  readonly h?: TensorSource | undefined;
+  /** N integers, 0 … T. */
+  readonly lengths?: readonly number[] | undefined;
+  /** Whether all states h_1 … h_T are wanted (hs), or only the last (h). */
+  readonly keepsStates: boolean;
+  /** Whether the intermediate products of every step are wanted. */
+  readonly trace: boolean;
+}
+
+export interface Sizes {
+  readonly T: number;
+  readonly N: number;
+  readonly D: number;
+  readonly H: number;
+}
+
+export interface Limits extends Sizes {
+  /** Multiply-adds of one request, counted as two: 2 · T · N · (D + H) · H. */
+  readonly workFlops: number;
+  /** Numbers of one answer: T · N · H for hs, three times that for a trace, N · H for h. */
+  readonly answerNumbers: number;
+}
+
+/** @throws shape_mismatch · out_of_range (lengths) · limit_exceeded */
+export function agreeOnSizes(input: RecurrenceInput, limits: Limits): Sizes {
+  const { weights, x, h, lengths } = input;
+  const [D, H] = weights.W_x.shape as [number, number];
+  expectShape(weights.W_h, [H, H], `W_x ${describeShape(weights.W_x)} makes H = ${H}`);
+  if (weights.b) {
+    expectShape(
+      weights.b,
+      weights.b.axes === '1H' ? [1, H] : [H],
+      `W_x ${describeShape(weights.W_x)} makes H = ${H}`,
+    );
+  }
+
+  const T = x.axes.includes('T') ? sizeOf(x, 'T') : 1;
+  const N = sizeOf(x, 'N');
+  expectShape(
+    x,
+    x.shape.with(-1, D),
+    `W_x ${describeShape(weights.W_x)} makes D = ${D}`,
+  );
+  if (h) expectShape(h, [N, H], `x makes N = ${N} and W_x makes H = ${H}`);
+  if (lengths) expectLengths(lengths, N, T);
+
+  const sizes = { T, N, D, H };
+  expectWithinLimits(sizes, limits);
+  expectWorkWithinLimit(sizes, limits);
+  expectAnswerWithinLimit(input, sizes, limits);
+  return sizes;
+}
+
+function expectShape(tensor: TensorSource, expected: readonly number[], why: string): void {
+  if (tensor.shape.every((size, axis) => size === expected[axis])) return;
+  const message =
+    `${tensor.name.split('/').at(-1)} has shape ${describeShape(tensor)}, ` +
+    `expected ${formatShape(expected)}, because ${why}.`;
+  throw new CarryoverError('shape_mismatch', {
+    detail: message,
+    errors: [{ pointer: `/${tensor.name}`, message }],
+  });
+}
+
+function expectLengths(lengths: readonly number[], N: number, T: number): void {
+  if (lengths.length !== N) {
+    const message =
+      `lengths has ${lengths.length} elements, expected ${N}, because x makes N = ${N}: ` +
+      'one number of steps for each row.';
+    throw new CarryoverError('shape_mismatch', {
+      detail: message,
+      errors: [{ pointer: '/lengths', message }],
+    });
+  }
+  const tooLong = lengths.findIndex((length) => length > T);
+  if (tooLong >= 0) {
+    const message =
+      `lengths[${tooLong}] is ${lengths[tooLong]}, expected at most ${T}, ` +
+      `because x makes T = ${T}.`;
+    throw new CarryoverError('out_of_range', {
+      detail: message,
+      errors: [{ pointer: `/lengths/${tooLong}`, message }],
+    });
+  }
+}
+
+function expectWithinLimits(sizes: Sizes, limits: Limits): void {
+  const places = { N: '/x', D: '/x', T: '/x', H: '/weights/W_x' } as const;
+  for (const axis of ['N', 'D', 'H', 'T'] as const) {
+    if (sizes[axis] <= limits[axis]) continue;
+    const message = `${axis} is ${sizes[axis]}; this server takes at most ${limits[axis]} (${axis}_MAX).`;
+    throw new CarryoverError('limit_exceeded', {
+      detail: message,
+      errors: [{ pointer: places[axis], message }],
+    });
+  }
+}
+
+function expectWorkWithinLimit({ T, N, D, H }: Sizes, limits: Limits): void {
+  const workFlops = 2 * T * N * (D + H) * H;
+  if (workFlops <= limits.workFlops) return;
+  const message =
+    `The request needs 2·T·N·(D+H)·H = ${workFlops} operations; this server takes at most ` +
+    `${limits.workFlops} at a time (WORK_FLOPS_MAX). Send fewer steps or rows.`;
+  throw new CarryoverError('limit_exceeded', { detail: message, errors: [{ pointer: '/x', message }] });
+}
+
+function expectAnswerWithinLimit(input: RecurrenceInput, sizes: Sizes, limits: Limits): void {
+  const { T, N, H } = sizes;
+  const tensors = (input.keepsStates ? T : 0) + (input.trace ? 3 * T : 0) + 1;
+  const numbers = tensors * N * H;
+  if (numbers <= limits.answerNumbers) return;
+  const message =
+    `The answer would have ${numbers} numbers; this server sends at most ` +
+    `${limits.answerNumbers} at a time (ANSWER_NUMBERS_MAX). Send fewer steps, or ask for less ` +
+    'with `outputs`.';
+  throw new CarryoverError('limit_exceeded', { detail: message, errors: [{ pointer: '/x', message }] });
+}

@@ -1,0 +1,45 @@
+// What is decided before a body is read: whether this request may be served at all.
+import type { FastifyInstance } from 'fastify';
+import { CarryoverError } from '../errors.ts';
+
+export interface AdmissionOptions {
+  readonly bodyBytesMax: number;
+  /** Bodies in flight, all together, by their declared length. */
+  readonly bodiesBytesMax: number;
+  readonly isClosing: () => boolean;
+}
+
+export function admission(app: FastifyInstance, options: AdmissionOptions): void {
+  let bytesInFlight = 0;
+
+  app.addHook('onRequest', async (request, reply) => {
+    if (options.isClosing()) {
+      void reply.header('connection', 'close');
+      throw new CarryoverError('shutting_down', { detail: 'This instance takes no new requests.' });
+    }
+    const encoding = request.headers['content-encoding'];
+    if (encoding !== undefined && encoding !== 'identity') {
+      throw new CarryoverError('unsupported_media_type', {
+        detail: `Expected an uncompressed body, got Content-Encoding: ${encoding.slice(0, 40)}.`,
+      });
+    }
+    const bytes = declaredBytes(request.headers, options.bodyBytesMax);
+    if (bytesInFlight + bytes > options.bodiesBytesMax) {
+      throw new CarryoverError('queue_full', {
+        detail:
+          `Bodies of ${bytesInFlight} bytes are being served; with this one they would exceed ` +
+          `${options.bodiesBytesMax} (BODIES_BYTES_MAX).`,
+      });
+    }
+    bytesInFlight += bytes;
+    reply.raw.once('close', () => {
+      bytesInFlight -= bytes;
+    });
+  });
+}
+
+/** A body without a declared length (chunked) may be as long as a body can be. */
+function declaredBytes(headers: NodeJS.Dict<string | string[]>, bodyBytesMax: number): number {
+  if (headers['transfer-encoding'] !== undefined) return bodyBytesMax;
+  return Math.min(Number(headers['content-length'] ?? 0) || 0, bodyBytesMax);
+}

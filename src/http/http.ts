@@ -1,0 +1,113 @@
+// The HTTP layer: a Fastify instance that speaks JSON to the left and the engine's words to the
+// right. It knows the engine; the engine does not know HTTP.
+import { randomUUID } from 'node:crypto';
+import Fastify, {
+  type FastifyInstance,
+  type FastifyRequest,
+  type FastifyServerOptions,
+  LogController,
+} from 'fastify';
+import { readJson } from '../codec/json-read.ts';
+import type { Engine } from '../engine/engine.ts';
+import { CarryoverError } from '../errors.ts';
+import { admission } from './admission.ts';
+import { methodNotAllowed } from './method-not-allowed.ts';
+import { securityHeaders } from './plugins/headers.ts';
+import { openapi } from './plugins/openapi.ts';
+import { answerParserError, sendProblem } from './problem.ts';
+import { type Readiness, healthRoutes } from './routes/health.ts';
+import { problemsRoute } from './routes/problems.ts';
+import { sequenceRoute } from './routes/v1/sequence.ts';
+import { stepRoute } from './routes/v1/step.ts';
+import { requestLog } from './request-log.ts';
+import { Problem } from './schemas/problem.ts';
+import { SequenceBody, SequenceReply, SequenceTrace } from './schemas/sequence.ts';
+import { StepBody, StepReply, StepTrace } from './schemas/step.ts';
+import { Weights } from './schemas/tensor.ts';
+import { STRICT_AJV, validationError } from './validation.ts';
+
+export interface HttpOptions {
+  readonly engine: Engine;
+  readonly readiness: Readiness;
+  readonly isClosing: () => boolean;
+  readonly version: string;
+  readonly logger: FastifyServerOptions['logger'];
+  readonly bodyBytesMax: number;
+  readonly bodiesBytesMax: number;
+  readonly connectionsMax: number;
+  readonly requestTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+}
+
+export async function createHttp(options: HttpOptions): Promise<FastifyInstance> {
+  const app = Fastify({
+    logger: options.logger ?? false,
+    ajv: STRICT_AJV,
+    schemaErrorFormatter: validationError,
+    bodyLimit: options.bodyBytesMax,
+    requestTimeout: options.requestTimeoutMs,
+    keepAliveTimeout: options.keepAliveTimeoutMs,
+    // Node checks its timeouts every 30 s unless told otherwise.
+    http: {
+      headersTimeout: Math.min(10_000, options.requestTimeoutMs),
+      connectionsCheckingInterval: Math.min(1_000, options.requestTimeoutMs),
+    },
+    // One line a request, in requestLog(), instead of Fastify's two.
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: ({ headers }) => requestId(headers['x-request-id']),
+    // Closing is answered by admission(), with a problem.
+    return503OnClosing: false,
+    clientErrorHandler: answerParserError,
+    frameworkErrors: sendProblem,
+  });
+  app.server.maxConnections = options.connectionsMax;
+
+  app.setErrorHandler(sendProblem);
+  app.setNotFoundHandler(refuseUnknownAddress);
+  // Before the body is read: what it holds does not matter at an address that does not exist.
+  app.addHook('onRequest', async (request) => {
+    if (request.is404) refuseUnknownAddress(request);
+  });
+  requestLog(app);
+  admission(app, options);
+
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    async (_request: FastifyRequest, body: Buffer) => readJson(body),
+  );
+  for (const schema of NAMED_SCHEMAS) app.addSchema(schema);
+
+  const refuseOtherMethods = methodNotAllowed(app);
+  await securityHeaders(app);
+  await openapi(app, options.version);
+  healthRoutes(app, options.readiness);
+  problemsRoute(app);
+  stepRoute(app, options.engine);
+  sequenceRoute(app, options.engine);
+  refuseOtherMethods();
+  return app;
+}
+
+function refuseUnknownAddress({ method, url }: FastifyRequest): never {
+  throw new CarryoverError('not_found', {
+    detail: `Nothing is served at ${method} ${url.slice(0, 200)}.`,
+  });
+}
+
+const NAMED_SCHEMAS = [
+  Weights,
+  StepBody,
+  StepReply,
+  StepTrace,
+  SequenceBody,
+  SequenceReply,
+  SequenceTrace,
+  Problem,
+];
+
+/** The caller's id if it is harmless in a log and a header, else a new one. */
+function requestId(header: string | string[] | undefined): string {
+  return typeof header === 'string' && /^[\w.:-]{1,128}$/.test(header) ? header : randomUUID();
+}

@@ -1,0 +1,40 @@
+// The OpenAPI document, made from the routes' schemas, and Swagger UI over it.
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+
+export async function openapi(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Carryover',
+        version,
+        description:
+          'Inference for recurrent networks: h_t = tanh(h_{t-1} W_h + x_t W_x + b). ' +
+          'N is the mini-batch, D the input size, H the hidden size, T the number of steps. ' +
+          'All tensors are float32; the same input gives the same bits, whatever runs beside it.',
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/' }],
+      tags: [
+        { name: 'compute', description: 'Stateless: weights, inputs and state in the request.' },
+        { name: 'health', description: 'For supervisors and gateways.' },
+      ],
+    },
+    // Schemas keep the names they have in the code, instead of def-0, def-1, …
+    refResolver: { buildLocalReference: (json) => json.$id as string },
+  });
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: {
+      'default-src': "'self'",
+      'img-src': "'self' data:",
+      // Swagger UI sets inline styles on its elements.
+      'style-src': "'self' 'unsafe-inline'",
+      'frame-ancestors': "'none'",
+    },
+    uiConfig: { tryItOutEnabled: true, displayRequestDuration: true },
+  });
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+}

@@ -1,0 +1,104 @@
+// Every error → application/problem+json (RFC 9457), in this one place. What a client did wrong is
+// said precisely; what went wrong inside is logged, not told.
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import { CarryoverError, type ErrorCode } from '../errors.ts';
+import { PROBLEM_TYPE } from './schemas/problem.ts';
+
+export function problemBody(error: CarryoverError, instance: string) {
+  const { code, kind, message, errors } = error;
+  return {
+    type: `/problems#${code}`,
+    title: kind.title,
+    status: kind.status,
+    detail: message,
+    instance,
+    code,
+    errors,
+  };
+}
+
+/** The one error handler of the HTTP layer. */
+export function sendProblem(
+  cause: FastifyError | Error,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  const error = toCarryoverError(cause);
+  const { status, retryAfter_s } = error.kind;
+  // The message of an error made here never quotes numbers from a tensor at length; bodies and
+  // stack traces of client errors are not logged.
+  if (status >= 500) request.log.error({ err: error.cause ?? cause, code: error.code }, error.message);
+  else request.log.info({ code: error.code }, 'request refused');
+  // Fastify would close the connection under a client that is still sending, which then sees a
+  // reset instead of this answer. Kept open, the rest is read and dropped, for REQUEST_TIMEOUT_MS.
+  if (error.code === 'body_too_large') void reply.removeHeader('connection');
+  if (retryAfter_s !== undefined) void reply.header('retry-after', retryAfter_s);
+  void reply
+    .code(status)
+    .header('content-type', PROBLEM_TYPE)
+    .send(JSON.stringify(problemBody(error, request.id)));
+}
+
+export function toCarryoverError(error: FastifyError | Error): CarryoverError {
+  if (error instanceof CarryoverError) return error;
+  const known = FROM_FASTIFY[(error as FastifyError).code];
+  if (known) return new CarryoverError(known.code, { detail: known.detail ?? `${error.message}.` });
+  const { statusCode = 500 } = error as FastifyError;
+  if (statusCode >= 400 && statusCode < 500) {
+    return new CarryoverError('invalid_request', { detail: error.message, cause: error });
+  }
+  return new CarryoverError('internal', {
+    detail: 'The request could not be answered because of an error in the server.',
+    cause: error,
+  });
+}
+
+/** Errors that Fastify raises before a handler runs, by their code. */
+const FROM_FASTIFY: Record<string, { code: ErrorCode; detail?: string }> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
+    code: 'unsupported_media_type',
+    detail: 'Expected `Content-Type: application/json`.',
+  },
+  FST_ERR_CTP_EMPTY_TYPE: {
+    code: 'unsupported_media_type',
+    detail: 'Expected `Content-Type: application/json`, got none.',
+  },
+  FST_ERR_CTP_BODY_TOO_LARGE: { code: 'body_too_large' },
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: { code: 'invalid_request' },
+  FST_ERR_BAD_URL: { code: 'invalid_request', detail: 'The address is not a valid URL path.' },
+  FST_ERR_MAX_PARAM_LENGTH: { code: 'not_found' },
+};
+
+/** Errors of Node's HTTP parser: there is no request yet, so the answer is written by hand. */
+export function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
+  // The peer went away or the answer has begun: there is nobody to tell.
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const parsed = FROM_PARSER[error.code ?? ''] ?? {
+    code: 'invalid_request',
+    detail: 'The bytes received are not an HTTP/1.1 request.',
+  };
+  const problem = new CarryoverError(parsed.code, { detail: parsed.detail });
+  const { status } = problem.kind;
+  const body = JSON.stringify(problemBody(problem, ''));
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
+      `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
+      `connection: close\r\n\r\n${body}`,
+  );
+}
+
+const FROM_PARSER: Record<string, { code: ErrorCode; detail: string }> = {
+  HPE_HEADER_OVERFLOW: {
+    code: 'headers_too_large',
+    detail: 'The headers together exceed 16 KiB.',
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    code: 'request_timeout',
+    detail: 'The request was not complete within the time limit (REQUEST_TIMEOUT_MS).',
+  },
+};

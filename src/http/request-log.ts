@@ -1,0 +1,14 @@
+// One log line a request, when its answer is sent: who asked for what, how it ended, how long it
+// took. No headers, no bodies: a log holds no secrets and no tensors.
+import type { FastifyInstance } from 'fastify';
+
+export function requestLog(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
+  });
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, url } = request;
+    const { statusCode, elapsedTime } = reply;
+    request.log.info({ method, url, statusCode, durationMs: elapsedTime }, 'request');
+  });
+}

@@ -1,0 +1,53 @@
+// Two questions a supervisor asks. Live: does the event loop answer? Ready: should requests come
+// here? Neither is logged at info, neither needs the workers to answer.
+import type { FastifyInstance } from 'fastify';
+import { Type } from 'typebox';
+
+export interface Readiness {
+  /** Why this process should not get requests now; empty when it should. */
+  readonly reasons: () => readonly string[];
+}
+
+const Health = Type.Object(
+  {
+    status: Type.Enum(['ok', 'unavailable']),
+    reasons: Type.Optional(Type.Array(Type.String())),
+  },
+  { additionalProperties: false },
+);
+
+export function healthRoutes(app: FastifyInstance, readiness: Readiness): void {
+  app.get(
+    '/health/live',
+    {
+      logLevel: 'warn',
+      schema: {
+        operationId: 'live',
+        tags: ['health'],
+        summary: 'Is the process alive?',
+        response: { 200: { description: 'It answers.', ...Health } },
+      },
+    },
+    async () => ({ status: 'ok' }),
+  );
+  app.get(
+    '/health/ready',
+    {
+      logLevel: 'warn',
+      schema: {
+        operationId: 'ready',
+        tags: ['health'],
+        summary: 'Should requests be sent here?',
+        response: {
+          200: { description: 'Yes.', ...Health },
+          503: { description: 'Not now: a worker is being replaced, or it shuts down.', ...Health },
+        },
+      },
+    },
+    async (_, reply) => {
+      const reasons = readiness.reasons();
+      if (reasons.length === 0) return { status: 'ok' };
+      return reply.code(503).send({ status: 'unavailable', reasons });
+    },
+  );
+}

@@ -1,0 +1,72 @@
+import { Type } from 'typebox';
+import { ERRORS, type ErrorCode } from '../../errors.ts';
+import { ref } from './ref.ts';
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+export const Problem = Type.Object(
+  {
+    type: Type.String({ description: 'Address of the page that explains this code.' }),
+    title: Type.String({ description: 'What kind of error, the same for every occurrence.' }),
+    status: Type.Integer(),
+    detail: Type.String({ description: 'What was wrong this time, and what was expected.' }),
+    instance: Type.String({ description: 'The request id, also in the header x-request-id.' }),
+    code: Type.Enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]], {
+      description: 'Stable name of the error.',
+    }),
+    errors: Type.Array(
+      Type.Object(
+        {
+          pointer: Type.String({ description: 'JSON pointer into the body, e.g. /x/3/7.' }),
+          message: Type.String(),
+        },
+        { additionalProperties: false },
+      ),
+      { description: 'The places in the body that are wrong, as far as they are known.' },
+    ),
+  },
+  {
+    $id: 'Problem',
+    additionalProperties: false,
+    description: 'An error, RFC 9457.',
+  },
+);
+
+/** The `response` entries of a route for the given codes, grouped by status. */
+export function problemResponses(codes: readonly ErrorCode[]) {
+  const byStatus = Map.groupBy(codes, (code) => ERRORS[code].status);
+  return Object.fromEntries(
+    [...byStatus].map(([status, group]) => [
+      status,
+      {
+        description: group.map((code) => `\`${code}\`: ${ERRORS[code].title}.`).join(' '),
+        content: { [PROBLEM_TYPE]: { schema: ref(Problem) } },
+      },
+    ]),
+  );
+}
+
+/** What any route with a JSON body can answer before it computes. */
+export const BODY_ERRORS = [
+  'malformed_json',
+  'duplicate_key',
+  'invalid_request',
+  'ragged_array',
+  'request_timeout',
+  'body_too_large',
+  'unsupported_media_type',
+] as const satisfies readonly ErrorCode[];
+
+/** What a computation can answer. */
+export const COMPUTE_ERRORS = [
+  'shape_mismatch',
+  'out_of_range',
+  'not_finite',
+  'limit_exceeded',
+  'internal',
+  'worker_failed',
+  'queue_full',
+  'deadline_exceeded',
+  'memory_full',
+  'shutting_down',
+] as const satisfies readonly ErrorCode[];

@@ -1,0 +1,52 @@
+// The process: configuration, listening, signals, exit codes. Nothing else.
+import { setTimeout as sleep } from 'node:timers/promises';
+import closeWithGrace from 'close-with-grace';
+import { type App, createApp } from './app.ts';
+import { type Config, ConfigError, readConfig } from './config.ts';
+
+/** From sysexits.h. */
+const EXIT_CONFIG = 78;
+
+const config = readConfigOrExit();
+let app: App | undefined;
+
+// Before anything slow: a process that is PID 1 of its container ignores a signal without a handler.
+closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS }, async ({ signal, err }) => {
+  if (!app) return;
+  if (err) app.http.log.fatal({ err }, 'uncaught error, shutting down');
+  else app.http.log.info({ signal }, 'shutting down');
+  app.drain();
+  await sleep(err ? 0 : config.DRAIN_DELAY_MS);
+  await app.close();
+});
+
+app = await createApp(config, { logger: { level: config.LOG_LEVEL } });
+await app.http.listen({ host: config.HOST, port: config.PORT });
+greet(app);
+
+function readConfigOrExit(): Config {
+  try {
+    return readConfig();
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    console.error(error.message);
+    process.exit(EXIT_CONFIG);
+  }
+}
+
+/** For the person at the terminal. On stderr, so that stdout is log lines only. */
+function greet({ http }: App): void {
+  const { port } = http.server.address() as { port: number };
+  const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST;
+  const url = `http://${host}:${port}`;
+  process.stderr.write(`
+  Carryover  h_t = tanh(h_{t-1} W_h + x_t W_x + b)
+
+  API    ${url}/v1/step  ${url}/v1/sequence
+  Docs   ${url}/docs
+
+  curl ${url}/v1/step -H 'content-type: application/json' \\
+    -d '{"weights":{"W_x":[[0.5,-0.25]],"W_h":[[0.1,0.2],[-0.3,0.4]]},"x":[[1]]}'
+
+`);
+}

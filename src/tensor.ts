@@ -1,0 +1,49 @@
+// Shapes and their words: N mini-batch, D inputs, H hidden units, T time steps. Rows are samples,
+// matrices are row-major, the weight is on the right.
+
+/** A tensor to be read, wherever its numbers are kept; copied once, straight to where it is used. */
+export interface TensorSource {
+  /** The contract's name with its place in the body, e.g. `x`, `weights/W_h`. */
+  readonly name: string;
+  /** The meaning of each axis, e.g. `TND`; an axis that must be 1 is called `1`. */
+  readonly axes: string;
+  /** Sizes in the order of `axes`. */
+  readonly shape: readonly number[];
+  /**
+   * Writes all elements, row-major, time before batch whatever `axes` says.
+   *
+   * @throws out_of_range if an element is beyond float32
+   */
+  copyTo(target: Float32Array): void;
+}
+
+/** A tensor that was computed: element (i, j, …) is data[i * strides[0] + j * strides[1] + …]. */
+export interface TensorView {
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** Weights of one layer: W_x (D, H), W_h (H, H), b (H); an absent bias is zeros. */
+export interface Weights {
+  readonly D: number;
+  readonly H: number;
+  readonly W_x: Float32Array;
+  readonly W_h: Float32Array;
+  readonly b: Float32Array;
+}
+
+/** The size of one named axis. */
+export function sizeOf(source: TensorSource, axis: string): number {
+  return source.shape[source.axes.indexOf(axis)]!;
+}
+
+/** How a shape is written in errors and docs: (9, 5, 4), or (7,) for a vector. */
+export function formatShape(shape: readonly (number | string)[]): string {
+  return shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`;
+}
+
+/** A source's shape with its axes: `(N, D) = (5, 4)`. */
+export function describeShape({ axes, shape }: TensorSource): string {
+  return `${formatShape(axes.split(''))} = ${formatShape(shape)}`;
+}

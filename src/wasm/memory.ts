@@ -1,0 +1,128 @@
+// The one linear memory that every kernel instance shares, and who owns which bytes of it.
+//
+// Only the main thread allocates and frees; workers read and write what a job points to. Blocks are
+// kept in address order, so freeing joins a block with its free neighbours and the memory settles
+// at the largest working set it has seen. It never shrinks: WebAssembly cannot give pages back.
+import { CarryoverError } from '../errors.ts';
+
+const PAGE_BYTES = 65_536;
+/** A cache line: no two jobs share one, and every vector load is aligned. */
+const ALIGN_BYTES = 64;
+const GROW_BYTES_MIN = 4 * 1024 * 1024;
+/** Bytes below this address belong to the kernels' own data. A null pointer is never a block. */
+const RESERVED_BYTES = PAGE_BYTES;
+
+interface Block {
+  ptr: number;
+  bytes: number;
+}
+
+export class LinearMemory {
+  readonly memory: WebAssembly.Memory;
+  readonly bytesMax: number;
+  #free: Block[] = [];
+  #used = new Map<number, number>();
+  #bytesUsed = 0;
+
+  /** @param bytesMax the limit of the whole memory, in bytes; at most 4 GiB */
+  constructor(bytesMax: number) {
+    const maximum = Math.min(65_536, Math.ceil(bytesMax / PAGE_BYTES));
+    this.bytesMax = maximum * PAGE_BYTES;
+    this.memory = new WebAssembly.Memory({
+      initial: RESERVED_BYTES / PAGE_BYTES,
+      maximum,
+      shared: true,
+    });
+  }
+
+  get bytesUsed(): number {
+    return this.#bytesUsed;
+  }
+
+  /** Bytes the memory has grown to, free blocks included. */
+  get bytesGrown(): number {
+    return this.memory.buffer.byteLength;
+  }
+
+  /**
+   * A block of at least `bytes` bytes, 64-byte aligned, its contents undefined.
+   *
+   * @throws memory_full when neither a free block nor growth can provide it
+   */
+  allocate(bytes: number): number {
+    const wanted = Math.max(ALIGN_BYTES, Math.ceil(bytes / ALIGN_BYTES) * ALIGN_BYTES);
+    let index = this.#free.findIndex((block) => block.bytes >= wanted);
+    if (index < 0) {
+      this.#grow(wanted);
+      index = this.#free.findIndex((block) => block.bytes >= wanted);
+    }
+    const block = this.#free[index]!;
+    const { ptr } = block;
+    if (block.bytes === wanted) this.#free.splice(index, 1);
+    else {
+      block.ptr += wanted;
+      block.bytes -= wanted;
+    }
+    this.#used.set(ptr, wanted);
+    this.#bytesUsed += wanted;
+    return ptr;
+  }
+
+  free(ptr: number): void {
+    const bytes = this.#used.get(ptr);
+    if (bytes === undefined) throw new Error(`free of ${ptr}, which is not an allocated block`);
+    this.#used.delete(ptr);
+    this.#bytesUsed -= bytes;
+    this.#giveBack({ ptr, bytes });
+  }
+
+  /** `count` float32 at `ptr`. The view stays valid when the memory grows. */
+  f32(ptr: number, count: number): Float32Array<SharedArrayBuffer> {
+    return new Float32Array(this.#buffer, ptr, count);
+  }
+
+  u32(ptr: number, count: number): Uint32Array<SharedArrayBuffer> {
+    return new Uint32Array(this.#buffer, ptr, count);
+  }
+
+  get #buffer(): SharedArrayBuffer {
+    return this.memory.buffer as ArrayBufferLike as SharedArrayBuffer;
+  }
+
+  #grow(wanted: number): void {
+    const end = this.bytesGrown;
+    const last = this.#free.at(-1);
+    const freeAtEnd = last !== undefined && last.ptr + last.bytes === end ? last.bytes : 0;
+    const missing = wanted - freeAtEnd;
+    const room = this.bytesMax - end;
+    if (missing > room) {
+      throw new CarryoverError('memory_full', {
+        detail:
+          `This needs ${wanted} bytes of tensor memory; ${this.#bytesUsed} of ` +
+          `${this.bytesMax} are in use. Send a smaller request, or retry when others are done.`,
+      });
+    }
+    const pages = Math.ceil(Math.min(room, Math.max(missing, GROW_BYTES_MIN)) / PAGE_BYTES);
+    this.memory.grow(pages);
+    this.#giveBack({ ptr: end, bytes: pages * PAGE_BYTES });
+  }
+
+  #giveBack(block: Block): void {
+    const found = this.#free.findIndex((other) => other.ptr > block.ptr);
+    const at = found < 0 ? this.#free.length : found;
+    const before = this.#free[at - 1];
+    const after = this.#free[at];
+    if (after && block.ptr + block.bytes === after.ptr) {
+      after.ptr = block.ptr;
+      after.bytes += block.bytes;
+      if (before && before.ptr + before.bytes === after.ptr) {
+        before.bytes += after.bytes;
+        this.#free.splice(at, 1);
+      }
+    } else if (before && before.ptr + before.bytes === block.ptr) {
+      before.bytes += block.bytes;
+    } else {
+      this.#free.splice(at, 0, block);
+    }
+  }
+}

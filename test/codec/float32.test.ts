@@ -1,0 +1,59 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { shortest } from '../../src/codec/float32.ts';
+
+const bits = new Uint32Array(1);
+const float = new Float32Array(bits.buffer);
+const float32 = (pattern: number): number => {
+  bits[0] = pattern;
+  return float[0]!;
+};
+
+/** The digits of a decimal without sign, point, leading and trailing zeros, or exponent. */
+const digitsOf = (text: string): number =>
+  text.replace(/e.*$/, '').replace(/[-.]/g, '').replace(/^0+/, '').replace(/0+$/, '').length;
+
+/** By trial: the smallest number of digits with which any decimal reads back to `value`. */
+function fewestDigits(value: number): number {
+  for (let digits = 1; digits < 9; digits++) {
+    if (Math.fround(Number(value.toPrecision(digits))) === value) return digits;
+  }
+  return 9;
+}
+
+function expectShortest(value: number): void {
+  const text = String(shortest(value));
+  expect(Math.fround(Number(text)), text).toBe(value);
+  expect(digitsOf(text), text).toBeLessThanOrEqual(fewestDigits(value));
+}
+
+describe('shortest', () => {
+  test('prints well-known values as people write them', () => {
+    const examples = [0.1, -0.2, 0.3, 1, 1e-7, 123.456, 16777216, 3.4028235e38, 1e-45, 0.5];
+    for (const value of examples) {
+      expect(String(shortest(Math.fround(value)))).toBe(String(value));
+    }
+    expect(Object.is(shortest(-0), -0)).toBe(true);
+  });
+
+  test('reads back to the same float32 with the fewest digits, for every 19,997th float32', () => {
+    for (let pattern = 0; pattern < 0x7f800000; pattern += 19_997) expectShortest(float32(pattern));
+  });
+
+  test('does so at and beside every power of two, where the spacing changes', () => {
+    for (let exponent = 0; exponent < 255; exponent++) {
+      for (const offset of [-2, -1, 0, 1, 2]) {
+        const pattern = exponent * 0x800000 + offset;
+        if (pattern >= 0 && pattern < 0x7f800000) expectShortest(float32(pattern));
+      }
+    }
+  });
+
+  test('keeps the sign', () => {
+    fc.assert(
+      fc.property(fc.float({ noNaN: true, noDefaultInfinity: true }), (value) => {
+        expect(Object.is(shortest(-value), -shortest(value))).toBe(true);
+      }),
+    );
+  });
+});

@@ -1,0 +1,57 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { readJson } from '../../src/codec/json-read.ts';
+
+const read = (text: string) => readJson(Buffer.from(text));
+const refusal = (code: string) => expect.objectContaining({ code });
+
+describe('readJson', () => {
+  test('reads what JSON.parse reads, for any JSON value', () => {
+    fc.assert(
+      fc.property(fc.json(), (text) => {
+        expect(read(text)).toEqual(JSON.parse(text));
+      }),
+    );
+  });
+
+  test('is not misled by quotes, colons and backslashes in strings', () => {
+    const tricky = { 'a"b': 'c:d', 'e\\': ['f\\\\"', { '"': ':' }], ':': '":' };
+    expect(read(JSON.stringify(tricky, null, 2))).toEqual(tricky);
+    expect(read('{"a" \n\t :1}')).toEqual({ a: 1 });
+  });
+
+  test.each([
+    ['{"x":1,"x":1}', 'x'],
+    ['{"x":1,"\\u0078":2}', 'x'],
+    ['{"a":{"b":1,"c":2,"b":3}}', 'b'],
+    ['[[1],{"k":[2],"k" : []}]', 'k'],
+    ['{"x":{"y":1},"x":2}', 'x'],
+    ['{"__proto__":1,"__proto__":2}', '__proto__'],
+  ])('refuses a key that appears twice: %s', (text, key) => {
+    expect(() => read(text)).toThrow(refusal('duplicate_key'));
+    expect(() => read(text)).toThrow(new RegExp(key));
+  });
+
+  test('lets one key appear in several objects', () => {
+    expect(read('[{"a":1},{"a":{"a":2}}]')).toEqual([{ a: 1 }, { a: { a: 2 } }]);
+  });
+
+  test.each(['', ' ', '{', '[1,]', '01', 'NaN', '{"a":1}x', "{'a':1}", '\ufeff{}', '"\t"'])(
+    'refuses what is not JSON: %j',
+    (text) => {
+      expect(() => read(text)).toThrow(refusal('malformed_json'));
+    },
+  );
+
+  test('refuses bytes that are not UTF-8, instead of replacing them', () => {
+    const bytes = Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}')]);
+    expect(() => readJson(bytes)).toThrow(refusal('malformed_json'));
+  });
+
+  test('survives any depth', () => {
+    const depth = 100_000;
+    const deep = `${'[{"a":'.repeat(depth)}1${'}]'.repeat(depth)}`;
+    expect(() => read(deep)).not.toThrow();
+    expect(() => read('['.repeat(depth))).toThrow(refusal('malformed_json'));
+  });
+});

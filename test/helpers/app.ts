@@ -1,0 +1,39 @@
+// Builds the whole service in this process, without a port. It closes itself after the test file.
+import { afterAll } from 'vitest';
+import { type App, type AppOverrides, createApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+
+export interface TestApp extends App {
+  /** POSTs JSON (a value, or a text as it is) and reads the answer. */
+  post(url: string, body: unknown): Promise<Answer>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, unknown>;
+  readonly body: any;
+}
+
+export async function buildApp(
+  environment: Record<string, string> = {},
+  overrides: AppOverrides = {},
+): Promise<TestApp> {
+  const app = await createApp(readConfig({ WORKERS: '1', ...environment }), overrides);
+  afterAll(() => app.close());
+  return {
+    ...app,
+    post: async (url, body) => {
+      const response = await app.http.inject({
+        method: 'POST',
+        url,
+        headers: { 'content-type': 'application/json' },
+        payload: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
+      });
+      return {
+        status: response.statusCode,
+        headers: response.headers,
+        body: response.json(),
+      };
+    },
+  };
+}

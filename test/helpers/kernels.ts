@@ -1,0 +1,57 @@
+// The kernels on this thread, without pool or HTTP: a job in, its numbers out.
+import type { TensorView } from '../../src/tensor.ts';
+import { Job, type JobShape } from '../../src/wasm/job.ts';
+import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
+import { LinearMemory } from '../../src/wasm/memory.ts';
+import { packPanels, panelsBytes } from '../../src/wasm/panels.ts';
+import type { Recurrence } from './recurrence.ts';
+
+export const memory = new LinearMemory(256 * 1024 * 1024);
+export const kernels = instantiateKernels(compileKernels(), memory.memory);
+
+export interface KernelResult {
+  readonly h: Float32Array;
+  readonly hs: Float32Array | undefined;
+  readonly trace: Record<'h_W_h' | 'x_W_x' | 'z', Float32Array> | undefined;
+}
+
+export function runKernels(
+  { T, N, weights, x, h }: Recurrence,
+  options: Partial<Pick<JobShape, 'lengths' | 'keepsStates' | 'trace'>> = {},
+): KernelResult {
+  const { D, H } = weights;
+  const bytes = panelsBytes(D, H);
+  const panelsPtr = memory.allocate(bytes);
+  packPanels(weights, memory.f32(panelsPtr, bytes / Float32Array.BYTES_PER_ELEMENT));
+  const shape = { T, N, keepsStates: true, trace: false, ...options };
+  const job = new Job(memory, { D, H, panelsPtr }, shape);
+  job.x.set(x);
+  job.h.set(h);
+  kernels.run(job.ptr);
+  const result = {
+    h: job.finalState(),
+    hs: job.hs && dense(job.hs),
+    trace: job.trace && {
+      h_W_h: dense(job.trace.h_W_h),
+      x_W_x: dense(job.trace.x_W_x),
+      z: dense(job.trace.z),
+    },
+  };
+  job.release();
+  memory.free(panelsPtr);
+  return result;
+}
+
+/** A (T, N, H) view without the padding behind its rows. */
+function dense({ shape, strides, data }: TensorView): Float32Array {
+  const [T, N, H] = shape as [number, number, number];
+  const [stepStride, rowStride] = strides as [number, number, number];
+  const copy = new Float32Array(T * N * H);
+  for (let t = 0; t < T; t++) {
+    for (let n = 0; n < N; n++) {
+      const from = t * stepStride + n * rowStride;
+      copy.set(data.subarray(from, from + H), (t * N + n) * H);
+    }
+  }
+  return copy;
+}

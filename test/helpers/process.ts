@@ -1,0 +1,105 @@
+// Child processes for the tests that need a real one: started, watched and stopped by their handle.
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const START_TIMEOUT_MS = 20_000;
+const STOP_TIMEOUT_MS = 20_000;
+
+export interface RunningProcess {
+  readonly process: ChildProcess;
+  /** Everything written to stdout and stderr so far. */
+  output(): string;
+  /** SIGTERM, then the exit code; null if a signal had to end it. A second call only reports. */
+  stop(): Promise<number | null>;
+}
+
+export interface RunningServer extends RunningProcess {
+  readonly url: string;
+  readonly port: number;
+}
+
+/** `src/server.ts`, ready to answer, on a free port of 127.0.0.1 unless `env` says otherwise. */
+export async function startServer(env: Record<string, string> = {}): Promise<RunningServer> {
+  const running = startProcess(process.execPath, ['src/server.ts'], {
+    cwd: join(import.meta.dirname, '../..'),
+    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', ...env },
+  });
+  // With PORT=0 the system chooses: no other process can take the port in between.
+  const printed = /API +(http:\/\/\S+:(\d+))\//;
+  const [, url, port] = await until(running, () => printed.exec(running.output()));
+  if (!url) throw new Error(`no address in ${running.output()}`);
+  await untilReady(running, url);
+  return { ...running, url, port: Number(port) };
+}
+
+export function startProcess(
+  command: string,
+  args: readonly string[],
+  options: SpawnOptions,
+): RunningProcess {
+  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const append = (chunk: Buffer) => {
+    output += chunk;
+  };
+  child.stdout?.on('data', append);
+  child.stderr?.on('data', append);
+  child.once('error', append);
+  // A test run that dies must not leave its servers behind. Not SIGKILL: nginx' workers outlive it.
+  const end = () => child.kill('SIGTERM');
+  process.once('exit', end);
+  child.once('close', () => process.off('exit', end));
+  return { process: child, output: () => output, stop: () => stop(child) };
+}
+
+/** Waits until `GET /health/ready` is 200. @throws Error with the output if the process ends */
+export async function untilReady(running: RunningProcess, url: string): Promise<void> {
+  await until(running, async () => {
+    const answer = await fetch(`${url}/health/ready`).catch(() => undefined);
+    await answer?.body?.cancel();
+    return answer?.ok || undefined;
+  });
+}
+
+/** A port that was free a moment ago, for a process that cannot choose one itself. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Polls `probe` until it gives a value. @throws Error if the process ends or stays silent */
+export async function until<Value>(
+  running: RunningProcess,
+  probe: () => Value | null | undefined | Promise<Value | null | undefined>,
+): Promise<Value> {
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  while (performance.now() < deadline) {
+    const value = await probe();
+    if (value !== null && value !== undefined) return value;
+    if (hasEnded(running.process)) throw new Error(`The process ended:\n${running.output()}`);
+    await sleep(20);
+  }
+  running.process.kill('SIGTERM');
+  throw new Error(`The process did not start in ${START_TIMEOUT_MS} ms:\n${running.output()}`);
+}
+
+async function stop(child: ChildProcess): Promise<number | null> {
+  if (hasEnded(child)) return child.exitCode;
+  const force = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+  const exit = once(child, 'exit');
+  child.kill('SIGTERM');
+  await exit;
+  clearTimeout(force);
+  return child.exitCode;
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.pid === undefined || child.exitCode !== null || child.signalCode !== null;
+}

@@ -1,0 +1,46 @@
+// Swagger UI in a real browser: "Try it out" with the prefilled example answers 200 on both routes.
+import { existsSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+import { afterAll, describe, expect, test } from 'vitest';
+import { startServer } from '../helpers/process.ts';
+
+const executablePath = '/usr/bin/chromium';
+const canRun = existsSync(executablePath);
+if (!canRun && !process.env.CI) {
+  console.warn('!!! SKIPPED: the test of /docs in a browser. To run it: apt-get install chromium');
+}
+
+describe.skipIf(!canRun && !process.env.CI)('/docs in a browser', async () => {
+  if (!canRun && !process.env.CI) return;
+  const server = await startServer();
+  const browser = await chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
+  });
+  afterAll(async () => {
+    await browser.close();
+    await server.stop();
+  });
+
+  test.each(['step', 'sequence'])('"Try it out" on %s returns 200', async (operation) => {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 1600 } });
+    const problems: string[] = [];
+    page.on('pageerror', (error) => problems.push(String(error)));
+    page.on('console', (message) => {
+      if (message.type() === 'error') problems.push(message.text());
+    });
+    await page.goto(`${server.url}/docs`);
+    const block = page.locator(`#operations-compute-${operation}`);
+    await block.locator('.opblock-summary-control').click();
+    const example = await block.locator('textarea.body-param__text').inputValue();
+    expect(Object.keys(JSON.parse(example))).toContain('weights');
+
+    await block.locator('button.execute').click();
+    const answer = block.locator('.live-responses-table .response');
+    await answer.locator('.response-col_status', { hasText: '200' }).waitFor({ timeout: 15_000 });
+    const shown = await answer.locator('.highlight-code, .microlight').first().innerText();
+    expect(shown).toContain('"h"');
+    expect(problems).toEqual([]);
+    await page.close();
+  });
+});

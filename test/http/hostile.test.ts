@@ -1,0 +1,135 @@
+// 10,000 malformed and hostile requests over real sockets: each one is a 4xx problem+json, the
+// process stays the same, its memory stays bounded, and it goes on answering correctly.
+import { readFileSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { Socket, connect } from 'node:net';
+import fc from 'fast-check';
+import { afterAll, describe, expect, test } from 'vitest';
+import { ERRORS } from '../../src/errors.ts';
+import {
+  HOSTILE_CORPUS,
+  type HostileRequest,
+  VALID_REQUEST,
+  hostileRequests,
+} from '../helpers/hostile.ts';
+import { startServer } from '../helpers/process.ts';
+
+const REQUESTS = Number(process.env.HOSTILE_REQUESTS ?? 10_000);
+const SEED = Number(process.env.HOSTILE_SEED ?? Date.now() % 2 ** 31);
+/** Once the heap has found its size (after the first half), it may not grow by more than this. */
+const RSS_GROWTH_MIB_MAX = 96;
+
+const server = await startServer({ LOG_LEVEL: 'error', WORKERS: '1' });
+const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+afterAll(async () => {
+  agent.destroy();
+  await server.stop();
+});
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly text: string;
+}
+
+function send({ url, body, headers }: HostileRequest): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      { host: '127.0.0.1', port: server.port, method: 'POST', path: url, headers, agent },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () =>
+          resolve({
+            status: response.statusCode!,
+            type: String(response.headers['content-type']),
+            text: Buffer.concat(chunks).toString(),
+          }),
+        );
+      },
+    );
+    outgoing.on('error', reject);
+    outgoing.end(body);
+  });
+}
+
+function expectProblem({ body, headers }: HostileRequest, { status, type, text }: Answer): void {
+  const sent = `${JSON.stringify(headers)} ${body.toString().slice(0, 300)} → ${status} ${text}`;
+  expect(status, sent).toBeGreaterThanOrEqual(400);
+  expect(status, sent).toBeLessThan(500);
+  expect(type, sent).toMatch(/^application\/problem\+json/);
+  const problem = JSON.parse(text);
+  expect(problem.status, sent).toBe(status);
+  expect(ERRORS[problem.code as keyof typeof ERRORS]?.status, sent).toBe(status);
+  expect(problem.detail, sent).not.toBe('');
+  expect(text.length, sent).toBeLessThan(2_000);
+}
+
+function rssMiB(): number {
+  const status = readFileSync(`/proc/${server.process.pid}/status`, 'utf8');
+  return Number(/VmRSS:\s+(\d+)/.exec(status)![1]) / 1024;
+}
+
+describe('malformed and hostile requests', () => {
+  test('the corpus: each is refused, and a good request right after each is answered', async () => {
+    const good = await send(VALID_REQUEST);
+    expect(good.status).toBe(200);
+    for (const hostile of HOSTILE_CORPUS) {
+      expectProblem(hostile, await send(hostile));
+      expect(await send(VALID_REQUEST)).toEqual(good);
+    }
+  });
+
+  test(`${REQUESTS} random ones, seed ${SEED}`, { timeout: 600_000 }, async () => {
+    const good = await send(VALID_REQUEST);
+    const requests = fc.sample(hostileRequests, { numRuns: REQUESTS, seed: SEED });
+    const rss = [rssMiB()];
+    for (let start = 0; start < requests.length; start += 100) {
+      const hundred = requests.slice(start, start + 100);
+      const answers = await Promise.all(hundred.map(send));
+      hundred.forEach((hostile, i) => expectProblem(hostile, answers[i]!));
+      expect(await send(VALID_REQUEST)).toEqual(good);
+      if (start + 100 === Math.ceil(REQUESTS / 200) * 100) rss.push(rssMiB());
+    }
+    rss.push(rssMiB());
+    expect(server.process.exitCode).toBeNull();
+    console.log(`resident MiB before, half-way and after: ${rss.map(Math.round).join(', ')}`);
+    expect(rss[2]! - rss[1]!).toBeLessThan(RSS_GROWTH_MIB_MAX);
+  });
+});
+
+/** Writes raw bytes and returns what comes back until the server closes. */
+function sendRaw(bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket: Socket = connect(server.port, '127.0.0.1', () => socket.write(bytes));
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk;
+    });
+    socket.on('close', () => resolve(text));
+    socket.on('error', reject);
+  });
+}
+
+describe('what is not even HTTP', () => {
+  test.each([
+    ['a wrong method', 'NONSENSE / HTTP/1.1\r\n\r\n', 400, 'invalid_request'],
+    ['no HTTP at all', '\x16\x03\x01\x02\x00\x01', 400, 'invalid_request'],
+    [
+      'too many headers',
+      `GET / HTTP/1.1\r\nhost: x\r\n${'a: b\r\n'.repeat(5_000)}\r\n`,
+      431,
+      'headers_too_large',
+    ],
+    [
+      'a content length and chunks',
+      'POST /v1/step HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n',
+      400,
+      'invalid_request',
+    ],
+  ])('%s is a problem, then the connection is closed', async (_, bytes, status, code) => {
+    const answer = await sendRaw(bytes);
+    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(JSON.parse(answer.split('\r\n\r\n')[1]!).code).toBe(code);
+  });
+});

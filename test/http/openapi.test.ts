@@ -1,0 +1,60 @@
+// The OpenAPI document is generated from the running code and committed; it must not drift.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ERRORS } from '../../src/errors.ts';
+import { buildApp } from '../helpers/app.ts';
+
+const app = await buildApp();
+const served = (await app.http.inject('/openapi.json')).json();
+const operations = Object.entries<any>(served.paths).flatMap(([path, methods]) =>
+  Object.entries<any>(methods).map(([method, operation]) => ({ path, method, operation })),
+);
+
+describe('the OpenAPI document', () => {
+  test('is the committed one', () => {
+    const file = join(import.meta.dirname, '../../openapi/openapi.json');
+    expect(JSON.parse(readFileSync(file, 'utf8')), 'run `npm run openapi`').toEqual(served);
+  });
+
+  test('is OpenAPI 3.1, names its schemas and resolves every reference', () => {
+    expect(served.openapi).toBe('3.1.0');
+    const names = Object.keys(served.components.schemas);
+    expect(names).toEqual(
+      expect.arrayContaining(['Weights', 'StepBody', 'StepReply', 'SequenceBody', 'Problem']),
+    );
+    expect(names.filter((name) => name.startsWith('def-'))).toEqual([]);
+    for (const [, name] of JSON.stringify(served).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)) {
+      expect(names).toContain(name);
+    }
+  });
+
+  test.each(operations)('$method $path documents itself and its errors', ({ operation, method }) => {
+    expect(operation.operationId).toBeTruthy();
+    expect(operation.summary).toBeTruthy();
+    if (method !== 'post') return;
+    const codes = Object.entries<any>(operation.responses)
+      .filter(([status]) => status !== '200')
+      .flatMap(([status, { description, content }]) => {
+        expect(content['application/problem+json'].schema.$ref).toMatch(/Problem$/);
+        return [...description.matchAll(/`(\w+)`/g)].map(([, code]) => {
+          expect(ERRORS[code as keyof typeof ERRORS].status).toBe(Number(status));
+          return code;
+        });
+      });
+    expect(codes).toEqual(
+      expect.arrayContaining(['invalid_request', 'shape_mismatch', 'queue_full', 'internal']),
+    );
+  });
+
+  test.each(operations.filter(({ operation }) => operation.requestBody))(
+    'the example of $method $path is answered with 200',
+    async ({ path, operation }) => {
+      const { schema } = operation.requestBody.content['application/json'];
+      const { examples } = served.components.schemas[schema.$ref.split('/').at(-1)];
+      expect(examples).toHaveLength(1);
+      const answer = await app.post(path, examples[0]);
+      expect(answer.status).toBe(200);
+    },
+  );
+});

@@ -1,0 +1,132 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { referenceStep } from '../../src/wasm/reference.ts';
+import { memory, runKernels } from '../helpers/kernels.ts';
+import { bitsOf, randomRecurrence, recurrences, referenceStates } from '../helpers/recurrence.ts';
+
+describe('the kernels compute the bits of the plain reference', () => {
+  test('for every N, D and H up to 9', () => {
+    for (let N = 1; N <= 9; N++) {
+      for (let D = 1; D <= 9; D++) {
+        for (let H = 1; H <= 9; H++) {
+          const input = randomRecurrence({ T: 2, N, D, H }, N * 100 + D * 10 + H);
+          const { hs } = runKernels(input);
+          expect(bitsOf([...hs!]), `N=${N} D=${D} H=${H}`).toEqual(
+            bitsOf([...referenceStates(input)]),
+          );
+        }
+      }
+    }
+  });
+
+  test('for every H around the groups of four panels, one row and five', () => {
+    for (let H = 24; H <= 72; H++) {
+      for (const N of [1, 5]) {
+        const input = randomRecurrence({ T: 2, N, D: 3, H }, H);
+        const { hs } = runKernels(input);
+        expect(hs, `N=${N} H=${H}`).toEqual(referenceStates(input));
+      }
+    }
+  });
+
+  test('for random shapes, with the last state only', () => {
+    fc.assert(
+      fc.property(recurrences(), (input) => {
+        const { N, T, weights } = input;
+        const { h, hs } = runKernels(input, { keepsStates: false });
+        expect(hs).toBeUndefined();
+        const last = referenceStates(input).subarray((T - 1) * N * weights.H);
+        expect(bitsOf([...h])).toEqual(bitsOf([...last]));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('for rows of unequal length, which stop where they should', () => {
+    const lengthsFor = (input: { N: number; T: number }) =>
+      fc.array(fc.integer({ min: 0, max: input.T }), { minLength: input.N, maxLength: input.N });
+    const cases = recurrences(20).chain((input) =>
+      lengthsFor(input).map((lengths) => ({ input, lengths })),
+    );
+    fc.assert(
+      fc.property(cases, ({ input, lengths }) => {
+        const { N, h: before, weights } = input;
+        const { H } = weights;
+        const expected = referenceStates(input, lengths);
+        const all = runKernels(input, { lengths });
+        expect(bitsOf([...all.hs!])).toEqual(bitsOf([...expected]));
+        const last = runKernels(input, { lengths, keepsStates: false });
+        for (let n = 0; n < N; n++) {
+          const steps = lengths[n]!;
+          const row =
+            steps === 0
+              ? before.subarray(n * H, (n + 1) * H)
+              : expected.subarray(((steps - 1) * N + n) * H).subarray(0, H);
+          expect(all.h.subarray(n * H, (n + 1) * H)).toEqual(row);
+          expect(last.h.subarray(n * H, (n + 1) * H)).toEqual(row);
+        }
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('for the trace: both products and z, of every step', () => {
+    fc.assert(
+      fc.property(recurrences(20, 3), (input) => {
+        const { T, N, weights, x, h } = input;
+        const { D, H } = weights;
+        const { hs, trace } = runKernels(input, { trace: true });
+        for (let t = 0; t < T; t++) {
+          for (let n = 0; n < N; n++) {
+            const at = t * N + n;
+            const before =
+              t === 0 ? h.subarray(n * H, (n + 1) * H) : hs!.subarray((at - N) * H, (at - N + 1) * H);
+            const step = referenceStep(weights, x.subarray(at * D, (at + 1) * D), before);
+            for (const name of ['h_W_h', 'x_W_x', 'z'] as const) {
+              const row = trace![name].subarray(at * H, (at + 1) * H);
+              expect(bitsOf([...row])).toEqual(bitsOf([...step[name]]));
+            }
+          }
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe('a row', () => {
+  test('has the same bits among neighbours full of NaN and huge values', () => {
+    fc.assert(
+      fc.property(recurrences(40), fc.nat(), (input, pick) => {
+        const { T, N, weights, x, h } = input;
+        const { D, H } = weights;
+        const n = pick % N;
+        const poisoned = { ...input, x: x.slice(), h: h.slice() };
+        for (let i = 0; i < x.length; i++) {
+          if (Math.floor(i / D) % N !== n) poisoned.x[i] = [NaN, 3e38, -Infinity][i % 3]!;
+        }
+        for (let i = 0; i < h.length; i++) {
+          if (Math.floor(i / H) !== n) poisoned.h[i] = NaN;
+        }
+        const alone = runKernels({
+          ...input,
+          N: 1,
+          h: h.slice(n * H, (n + 1) * H),
+          x: Float32Array.from({ length: T * D }, (_, i) => {
+            const t = Math.floor(i / D);
+            return x[(t * N + n) * D + (i % D)]!;
+          }),
+        });
+        const among = runKernels(poisoned);
+        expect(bitsOf([...among.h.subarray(n * H, (n + 1) * H)])).toEqual(bitsOf([...alone.h]));
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+test('a job gives all of its memory back', () => {
+  const before = memory.bytesUsed;
+  runKernels(randomRecurrence({ T: 3, N: 7, D: 11, H: 13 }, 1), { trace: true });
+  expect(memory.bytesUsed).toBe(before);
+});

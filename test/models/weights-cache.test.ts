@@ -1,0 +1,78 @@
+import { describe, expect, test } from 'vitest';
+import { weightsId } from '../../src/models/digest.ts';
+import { WeightsCache } from '../../src/models/weights-cache.ts';
+import { LinearMemory } from '../../src/wasm/memory.ts';
+import { panelsBytes } from '../../src/wasm/panels.ts';
+import { buildApp } from '../helpers/app.ts';
+import { randomRecurrence } from '../helpers/recurrence.ts';
+
+const weights = (seed: number) => randomRecurrence({ T: 1, N: 1, D: 8, H: 16 }, seed).weights;
+const bytes = panelsBytes(8, 16);
+
+describe('the cache of inline weights', () => {
+  test('packs the same weights once and keeps within its bytes', () => {
+    const memory = new LinearMemory(16 * 1024 * 1024);
+    const cache = new WeightsCache(memory, 3 * bytes);
+    for (let round = 0; round < 5; round++) {
+      for (let seed = 0; seed < 3; seed++) cache.acquire(weights(seed)).release();
+    }
+    expect(cache.packedCount).toBe(3);
+    expect(cache.bytes).toBe(3 * bytes);
+    for (let seed = 0; seed < 50; seed++) {
+      cache.acquire(weights(seed)).release();
+      expect(cache.bytes).toBeLessThanOrEqual(3 * bytes);
+    }
+    expect(memory.bytesUsed).toBe(cache.bytes);
+  });
+
+  test('evicts the least recently used, and never what a job still reads', () => {
+    const cache = new WeightsCache(new LinearMemory(16 * 1024 * 1024), 2 * bytes);
+    const held = cache.acquire(weights(0));
+    cache.acquire(weights(1)).release();
+    cache.acquire(weights(2)).release();
+    cache.acquire(weights(3)).release();
+    expect(cache.packedCount).toBe(4);
+    const again = cache.acquire(weights(0));
+    expect(cache.packedCount).toBe(4);
+    expect(again.model.panelsPtr).toBe(held.model.panelsPtr);
+    held.release();
+    again.release();
+    cache.acquire(weights(2)).release();
+    expect(cache.packedCount).toBe(5);
+  });
+
+  test('holds weights larger than itself only while they are used', () => {
+    const memory = new LinearMemory(16 * 1024 * 1024);
+    const cache = new WeightsCache(memory, 0);
+    const lease = cache.acquire(weights(0));
+    expect(cache.bytes).toBe(bytes);
+    lease.release();
+    expect(cache.bytes).toBe(0);
+    expect(memory.bytesUsed).toBe(0);
+  });
+
+  test('a second request with the same weights packs nothing', async () => {
+    const app = await buildApp();
+    const body = { weights: { W_x: [[1, 2]], W_h: [[1, 2], [3, 4]], b: [0, 0] }, x: [[1]] };
+    const first = await app.post('/v1/step', body);
+    const unbiased = { W_x: [[1, 2]], W_h: [[1, 2], [3, 4]] };
+    const second = await app.post('/v1/step', { ...body, weights: unbiased });
+    expect(second.body).toEqual(first.body);
+    expect(app.weightsCache.packedCount).toBe(1);
+  });
+});
+
+describe('the id of weights', () => {
+  test('depends on every value and on the shape, not on where they are stored', () => {
+    const W = weights(1);
+    expect(weightsId(W)).toMatch(/^sha256:[0-9a-f]{64}$/);
+    const copy = { ...W, W_x: Float32Array.from(W.W_x) };
+    expect(weightsId(copy)).toBe(weightsId(W));
+    copy.W_x[127]! += 1;
+    expect(weightsId(copy)).not.toBe(weightsId(W));
+    const flat = { W_x: new Float32Array(4), W_h: new Float32Array(4), b: new Float32Array(2) };
+    expect(weightsId({ ...flat, D: 2, H: 2 })).not.toBe(
+      weightsId({ ...flat, D: 4, H: 2 }),
+    );
+  });
+});

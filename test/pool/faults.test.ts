@@ -1,0 +1,95 @@
+// A worker may die or hang at any moment: its own job gets one clear error, nobody else anything.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { FAULTS } from '../fixtures/workers/faults.ts';
+import { type TestApp, buildApp } from '../helpers/app.ts';
+import {
+  bitsOf,
+  nested,
+  randomRecurrence,
+  referenceStates,
+  weightsBody,
+} from '../helpers/recurrence.ts';
+
+const workerEntry = new URL('../fixtures/workers/faulty.ts', import.meta.url);
+const app = await buildApp({ WORKERS: '2', JOB_DEADLINE_MS: '1000' }, { workerEntry });
+
+const W = { W_x: [[0.5]], W_h: [[0.25]] };
+
+async function untilReady({ http }: TestApp): Promise<number> {
+  const start = performance.now();
+  while ((await http.inject('/health/ready')).statusCode !== 200) await sleep(5);
+  return performance.now() - start;
+}
+
+test.each(FAULTS)('$name costs one $code; the pool is whole within 500 ms', async ({ x, code }) => {
+  const answer = await app.post('/v1/step', { weights: W, x: [[x]] });
+  expect(answer.body.code).toBe(code);
+  expect(answer.status).toBe(code === 'worker_failed' ? 500 : 503);
+  if (answer.status === 503) expect(answer.headers['retry-after']).toBe('1');
+  expect(JSON.stringify(answer.body)).not.toMatch(/purpose|\.ts|at /);
+  expect(await untilReady(app)).toBeLessThan(500);
+  expect((await app.post('/v1/step', { weights: W, x: [[2]] })).status).toBe(200);
+  expect(app.pool.readyCount).toBe(2);
+});
+
+describe('in the middle of 1,000 mixed requests', () => {
+  test('only the jobs that fail are hit, all others have the bits of the reference', async () => {
+    const patient = await buildApp(
+      {
+        WORKERS: '2',
+        JOB_DEADLINE_MS: '4000',
+        QUEUE_JOBS_MAX: '1000',
+        WEIGHTS_CACHE_BYTES_MAX: '0',
+      },
+      { workerEntry },
+    );
+    const random = pseudoRandom(7);
+    const pick = (max: number) => 1 + Math.floor(((random() + 1) / 2) * max);
+    let faults = 0;
+
+    const requests = Array.from({ length: 1_000 }, async (_, i) => {
+      // The hanging ones, which take their deadline, come last.
+      const fault = i % 40 === 20 ? FAULTS[Math.floor(i / 40) % (i > 800 ? 5 : 4)]! : undefined;
+      if (fault) {
+        faults++;
+        const { body } = await patient.post('/v1/step', { weights: W, x: [[fault.x]] });
+        expect(body.code).toBe(fault.code);
+        return;
+      }
+      const shape = { T: pick(4), N: pick(9), D: pick(20), H: pick(40) };
+      const input = randomRecurrence(shape, i);
+      const { T, N, D, H } = shape;
+      const { status, body } = await patient.post('/v1/sequence', {
+        weights: weightsBody(input.weights),
+        x: nested(input.x, [T, N, D]),
+        h: nested(input.h, [N, H]),
+      });
+      expect(status, JSON.stringify(body).slice(0, 200)).toBe(200);
+      expect(bitsOf(body.hs)).toEqual(bitsOf([...referenceStates(input)]));
+    });
+    await Promise.all(requests);
+
+    expect(faults).toBe(25);
+    expect(await untilReady(patient)).toBeLessThan(500);
+    expect(patient.memory.bytesUsed).toBe(0);
+  });
+});
+
+test('control: without a deadline a hanging job is not answered and holds its worker', async () => {
+  const unguarded = await buildApp({ WORKERS: '1', JOB_DEADLINE_MS: '3600000' }, { workerEntry });
+  const hanging = unguarded.post('/v1/step', { weights: W, x: [[1005]] });
+  const behind = unguarded.post('/v1/step', { weights: W, x: [[2]] });
+  const answered = await Promise.race([hanging, behind, sleep(2_500, 'neither')]);
+  expect(answered).toBe('neither');
+  await unguarded.pool.close();
+  expect((await hanging).body.code).toBe('worker_failed');
+});
+
+describe('a pool that cannot start', () => {
+  test('says so instead of serving', async () => {
+    const broken = new URL('../fixtures/workers/broken.ts', import.meta.url);
+    await expect(buildApp({}, { workerEntry: broken })).rejects.toThrow(/before it was ready/);
+  });
+});

@@ -1,0 +1,133 @@
+// The same bits, whatever runs beside: over HTTP, with everything that lies between.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { buildApp } from '../helpers/app.ts';
+import {
+  type Recurrence,
+  bitsOf,
+  nested,
+  randomRecurrence,
+  recurrences,
+  referenceStates,
+  weightsBody,
+} from '../helpers/recurrence.ts';
+
+const app = await buildApp();
+const appOfTwoWorkers = await buildApp({ WORKERS: '2' });
+
+function bodyOf({ T, N, weights, x, h }: Recurrence) {
+  const { D, H } = weights;
+  return { weights: weightsBody(weights), x: nested(x, [T, N, D]), h: nested(h, [N, H]) };
+}
+
+async function sequence(body: object, on = app) {
+  const answer = await on.post('/v1/sequence', body);
+  expect(answer.status, JSON.stringify(answer.body).slice(0, 300)).toBe(200);
+  return answer.body;
+}
+
+describe('for random shapes up to 70', () => {
+  test('a sequence has the bits of the scalar reference', async () => {
+    await fc.assert(
+      fc.asyncProperty(recurrences(), async (input) => {
+        const { hs } = await sequence(bodyOf(input));
+        expect(bitsOf(hs)).toEqual(bitsOf([...referenceStates(input)]));
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test('T steps have the bits of one sequence', async () => {
+    await fc.assert(
+      fc.asyncProperty(recurrences(), async (input) => {
+        const body = bodyOf(input);
+        const { hs, h: last } = await sequence(body);
+        let { h } = body;
+        for (const [t, x] of body.x.entries()) {
+          const step = await app.post('/v1/step', { weights: body.weights, x, h });
+          ({ h } = step.body);
+          expect(bitsOf(h)).toEqual(bitsOf(hs[t]));
+        }
+        expect(bitsOf(h)).toEqual(bitsOf(last));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('a sequence cut anywhere continues with the same bits', async () => {
+    const cuts = recurrences(70, 12).chain((input) =>
+      fc.tuple(fc.constant(input), fc.subarray([...Array(input.T).keys()].slice(1))),
+    );
+    await fc.assert(
+      fc.asyncProperty(cuts, async ([input, places]) => {
+        const body = bodyOf(input);
+        const whole = await sequence(body);
+        let { h } = body;
+        const hs = [];
+        for (const [i, start] of [0, ...places].entries()) {
+          const x = body.x.slice(start, places[i] ?? input.T);
+          const part = await sequence({ weights: body.weights, x, h });
+          hs.push(...part.hs);
+          ({ h } = part);
+        }
+        expect(bitsOf(hs)).toEqual(bitsOf(whole.hs));
+        expect(bitsOf(h)).toEqual(bitsOf(whole.h));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('a row alone has the bits it has in a batch, wherever it stands', async () => {
+    await fc.assert(
+      fc.asyncProperty(recurrences(), fc.nat(), fc.nat(), async (input, pick, shift) => {
+        const body = bodyOf(input);
+        const { N } = input;
+        const n = pick % N;
+        const rotate = <Row>(rows: Row[]) => rows.map((_, i) => rows[(i + shift) % N]!);
+        const { h } = await sequence(body);
+        const alone = await sequence({
+          weights: body.weights,
+          x: body.x.map((rows: number[][]) => [rows[n]]),
+          h: [body.h[n]],
+        });
+        const rotated = await sequence({
+          weights: body.weights,
+          x: body.x.map(rotate),
+          h: rotate(body.h),
+        });
+        expect(bitsOf(alone.h)).toEqual(bitsOf(h[n]));
+        expect(bitsOf(rotated.h)).toEqual(bitsOf(rotate(h)));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('the layout changes the order of the axes and nothing else', async () => {
+    await fc.assert(
+      fc.asyncProperty(recurrences(20), async (input) => {
+        const body = bodyOf(input);
+        const { T, N } = input;
+        const swap = (rows: any[][]) =>
+          rows[0]!.map((_, j) => rows.map((row) => row[j]));
+        const plain = await sequence(body);
+        const swapped = await sequence({ ...body, x: swap(body.x), layout: 'NTD' });
+        expect([swapped.hs.length, swapped.hs[0].length]).toEqual([N, T]);
+        expect(bitsOf(swap(swapped.hs))).toEqual(bitsOf(plain.hs));
+        expect(bitsOf(swapped.h)).toEqual(bitsOf(plain.h));
+      }),
+      { numRuns: 30 },
+    );
+  });
+});
+
+test('two workers under concurrent requests answer with the bits of one', async () => {
+  const inputs = Array.from({ length: 60 }, (_, seed) =>
+    randomRecurrence({ T: 1 + (seed % 5), N: 1 + (seed % 9), D: 1 + (seed % 17), H: 1 + seed }, seed),
+  );
+  const two = await Promise.all(inputs.map((input) => sequence(bodyOf(input), appOfTwoWorkers)));
+  for (const [i, input] of inputs.entries()) {
+    const one = await sequence(bodyOf(input));
+    expect(two[i]).toEqual(one);
+    expect(bitsOf(one.hs)).toEqual(bitsOf([...referenceStates(input)]));
+  }
+});

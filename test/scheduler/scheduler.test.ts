@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest';
+import { buildApp } from '../helpers/app.ts';
+
+const workerEntry = new URL('../fixtures/workers/faulty.ts', import.meta.url);
+const HANG = { weights: { W_x: [[1]], W_h: [[1]] }, x: [[1005]] };
+const GOOD = { weights: { W_x: [[1]], W_h: [[1]] }, x: [[0.5]] };
+
+test('one more than the queue holds is refused at once with queue_full', async () => {
+  const app = await buildApp(
+    { JOB_DEADLINE_MS: '600', QUEUE_JOBS_MAX: '2', WEIGHTS_CACHE_BYTES_MAX: '0' },
+    { workerEntry },
+  );
+  const start = performance.now();
+  const running = app.post('/v1/step', HANG);
+  const waiting = [app.post('/v1/step', GOOD), app.post('/v1/step', GOOD)];
+  const refused = await app.post('/v1/step', GOOD);
+  expect(performance.now() - start).toBeLessThan(500);
+  expect(refused.status).toBe(503);
+  expect(refused.body.code).toBe('queue_full');
+  expect(refused.headers['retry-after']).toBe('1');
+
+  expect((await running).body.code).toBe('deadline_exceeded');
+  for (const answer of await Promise.all(waiting)) {
+    expect(answer.body.code).toBe('deadline_exceeded');
+    expect(answer.body.detail).toMatch(/not started/);
+  }
+  expect(app.memory.bytesUsed).toBe(0);
+});
+
+test('what waits is computed, first come first served, once a worker is free', async () => {
+  const app = await buildApp({ JOB_DEADLINE_MS: '5000' });
+  const order: number[] = [];
+  const answers = Array.from({ length: 50 }, async (_, i) => {
+    const answer = await app.post('/v1/step', GOOD);
+    order.push(i);
+    return answer.status;
+  });
+  expect(new Set(await Promise.all(answers))).toEqual(new Set([200]));
+  expect(order).toEqual(order.toSorted((a, b) => a - b));
+});

@@ -1,0 +1,165 @@
+// The process: what it prints, how it starts, how it ends.
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { startServer } from './helpers/process.ts';
+import { nested, randomRecurrence, weightsBody } from './helpers/recurrence.ts';
+
+const root = join(import.meta.dirname, '..');
+const run = (args: string[], env: Record<string, string> = {}) =>
+  spawnSync(process.execPath, args, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+  });
+
+const post = (url: string, body: unknown) =>
+  fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+
+/** About a second of work, and few numbers in the answer. */
+function longSequence() {
+  const input = randomRecurrence({ T: 2_000, N: 64, D: 1, H: 256 }, 1);
+  const { T, N, weights, x } = input;
+  return { weights: weightsBody(weights), x: nested(x, [T, N, 1]), outputs: ['h'] };
+}
+
+describe('the process', () => {
+  test('greets with the addresses and a curl that works as printed', async () => {
+    const server = await startServer();
+    const greeting = server.output();
+    expect(greeting).toContain(`${server.url}/docs`);
+    const curl = /curl (.|\n)+/.exec(greeting)![0];
+    const { stdout, status } = spawnSync('bash', ['-c', curl], { encoding: 'utf8' });
+    expect(status).toBe(0);
+    expect(Object.keys(JSON.parse(stdout))).toEqual(['h']);
+    expect(await server.stop()).toBe(0);
+  });
+
+  test('lists every problem of its configuration in one go and exits 78', () => {
+    const { status, stderr, stdout } = run(['src/server.ts'], { PORT: 'http', WORKERS: '0' });
+    expect(status).toBe(78);
+    expect(stdout).toBe('');
+    expect(stderr.trim().split('\n')).toEqual([
+      'Invalid configuration:',
+      '  PORT must be integer, got "http"',
+      '  WORKERS must be >= 1, got "0"',
+    ]);
+  });
+
+  test('refuses an old Node.js with one clear line', () => {
+    const guard = pathToFileURL(join(root, 'src/require-node.mjs')).href;
+    const as = (version: string) =>
+      run([
+        '-e',
+        `Object.defineProperty(process.versions, 'node', { value: '${version}' }); import('${guard}')`,
+      ]);
+    for (const version of ['20.20.2', '22.17.1', '18.0.0']) {
+      const { status, stderr } = as(version);
+      expect(status).toBe(78);
+      expect(stderr).toBe(`Carryover needs Node.js >= 22.18, this is ${version}.\n`);
+    }
+    for (const version of ['22.18.0', '24.0.0', '26.10.0']) expect(as(version).status).toBe(0);
+  });
+
+  test('on SIGTERM is not ready at once, finishes what runs, and exits 0', async () => {
+    const server = await startServer({ DRAIN_DELAY_MS: '400' });
+    const body = longSequence();
+    const small = { weights: { W_x: [[1]], W_h: [[1]] }, x: [[0.5]] };
+    expect((await post(`${server.url}/v1/step`, small)).status).toBe(200);
+    const running = post(`${server.url}/v1/sequence`, body);
+    await sleep(300);
+    const stopped = server.stop();
+    await sleep(50);
+    const ready = await fetch(`${server.url}/health/ready`);
+    expect(ready.status).toBe(503);
+    expect(await ready.json()).toMatchObject({ reasons: ['shutting down'] });
+    expect((await fetch(`${server.url}/health/live`)).status).toBe(200);
+    expect((await post(`${server.url}/v1/step`, small)).status).toBe(200);
+
+    const answer = await running;
+    expect(answer.status).toBe(200);
+    expect(((await answer.json()) as { h: number[][] }).h).toHaveLength(64);
+    expect(await stopped).toBe(0);
+    await expect(fetch(`${server.url}/health/live`)).rejects.toThrow();
+  });
+
+  test('logs lines of JSON with the request id, and no numbers of a body', async () => {
+    const server = await startServer({ LOG_LEVEL: 'trace' });
+    const canary = 0.123456789;
+    const weights = { W_x: [[canary]], W_h: [[canary]] };
+    const headers = {
+      'content-type': 'application/json',
+      'x-request-id': 'my-request',
+      authorization: 'Bearer canary-token',
+    };
+    for (const text of [
+      JSON.stringify({ weights, x: [[canary]] }),
+      JSON.stringify({ weights, x: [[canary, 1e39]] }),
+      JSON.stringify({ weights, x: [[canary, null]], y: canary }),
+      JSON.stringify({ weights, x: [[3e38]] }).replace('}', '},'),
+    ]) {
+      await fetch(`${server.url}/v1/step`, { method: 'POST', headers, body: text });
+    }
+    await server.stop();
+    const lines = server
+      .output()
+      .split('\n')
+      .filter((line) => line.startsWith('{'));
+    const requests = lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'request');
+    expect(requests).toHaveLength(4);
+    expect(requests[0]).toMatchObject({
+      reqId: 'my-request',
+      method: 'POST',
+      url: '/v1/step',
+      statusCode: 200,
+    });
+    expect(lines.join('')).not.toMatch(/0\.1234|canary/);
+  });
+});
+
+describe('a body larger than the limit', () => {
+  test('is answered 413 even while the client is still sending', async () => {
+    const server = await startServer({ BODY_BYTES_MAX: '100000' });
+    for (const size of [100_001, 1_000_000, 20_000_000]) {
+      const answer = await fetch(`${server.url}/v1/step`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: ' '.repeat(size),
+      });
+      expect(answer.status).toBe(413);
+      expect(((await answer.json()) as { code: string }).code).toBe('body_too_large');
+    }
+    await server.stop();
+  });
+});
+
+describe('a slow client', () => {
+  test('that does not finish its request in time gets 408, in that time', async () => {
+    const server = await startServer({ REQUEST_TIMEOUT_MS: '1000' });
+    const { connect } = await import('node:net');
+    const start = performance.now();
+    const text = await new Promise<string>((resolve) => {
+      const socket = connect(server.port, '127.0.0.1', () =>
+        socket.write(
+          'POST /v1/step HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n' +
+            'content-length: 100\r\n\r\n{',
+        ),
+      );
+      let received = '';
+      socket.on('data', (chunk) => {
+        received += chunk;
+      });
+      socket.on('close', () => resolve(received));
+    });
+    expect(performance.now() - start).toBeLessThan(4_000);
+    expect(text).toMatch(/^HTTP\/1.1 408 /);
+    expect(JSON.parse(text.split('\r\n\r\n')[1]!).code).toBe('request_timeout');
+    await server.stop();
+  });
+});

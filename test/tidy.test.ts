@@ -1,0 +1,121 @@
+// The house rules that a machine can hold: the direction of imports, and a short list of bans, each
+// naming its replacement.
+import { readFileSync, readdirSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const src = join(import.meta.dirname, '../src');
+const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .filter((file) => /\.(ts|mjs)$/.test(file))
+  .map((path) => ({ path, text: readFileSync(join(src, path), 'utf8') }));
+
+/** What any file may import. */
+const LEAVES = ['tensor.ts', 'errors.ts'];
+
+/** A part may import from itself, from the leaves and from these; data flows from top to bottom. */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  'server.ts': ['app.ts', 'config.ts'],
+  'app.ts': ['config.ts', 'http', 'engine', 'models', 'scheduler', 'pool', 'wasm'],
+  http: ['engine', 'codec', 'wasm'],
+  engine: ['models', 'scheduler', 'wasm'],
+  models: ['wasm'],
+  scheduler: ['pool'],
+  pool: ['wasm'],
+  wasm: ['kernels'],
+  kernels: [],
+  codec: [],
+  'config.ts': [],
+  'tensor.ts': [],
+  'errors.ts': [],
+  'require-node.mjs': [],
+};
+
+/** Packages that belong to one place. */
+const ONLY_IN: Record<string, RegExp> = {
+  fastify: /^(http\/|app\.ts)/,
+  'node:worker_threads': /^pool\//,
+  'node:http': /^http\//,
+  'env-schema': /^config\.ts$/,
+  'close-with-grace': /^server\.ts$/,
+};
+
+const BANS: readonly { what: RegExp; except: RegExp; instead: string }[] = [
+  { what: /process\.env/, except: /^config\.ts$/, instead: 'read config.ts' },
+  {
+    what: /\bconsole\./,
+    except: /^(server\.ts|require-node\.mjs|kernels\/build\.ts)$/,
+    instead: 'use the logger',
+  },
+  { what: /Math\.random/, except: /^$/, instead: 'use wasm/pseudo-random.ts or node:crypto' },
+  { what: /\bAtomics\./, except: /^pool\//, instead: 'cross threads in pool/ only' },
+  { what: /new WebAssembly\./, except: /^wasm\//, instead: 'use wasm/load.ts or wasm/memory.ts' },
+  { what: /\b(TODO|FIXME|XXX)\b/, except: /^$/, instead: 'open an issue' },
+  { what: /\bas any\b|: any\b/, except: /^$/, instead: 'use unknown and narrow it' },
+];
+
+const partOf = (path: string) => path.split('/')[0]!;
+
+function importsOf({ path, text }: (typeof files)[number]): string[] {
+  return [...text.matchAll(/^(?:import|export)\b[^;]*?from '([^']+)'|\bimport\('([^']+)'\)/gm)]
+    .map(([, fixed, dynamic]) => (fixed ?? dynamic)!)
+    .map((name) => (name.startsWith('.') ? relative(src, join(src, dirname(path), name)) : name));
+}
+
+describe('imports', () => {
+  test.each(files)('of $path go in one direction', (file) => {
+    const part = partOf(file.path);
+    const allowed = MAY_IMPORT[part];
+    expect(allowed, `${part} is missing in the table of this test`).toBeDefined();
+    for (const name of importsOf(file)) {
+      const isOurs = files.some(({ path }) => path === name || path === `${name}.ts`);
+      if (isOurs) {
+        const target = partOf(name);
+        const fine = target === part || LEAVES.includes(name) || allowed!.includes(target);
+        expect(fine, `${file.path} may not import ${name}: move what they share to a leaf`).toBe(true);
+      } else if (ONLY_IN[name]) {
+        expect(file.path, `only ${ONLY_IN[name]} may import ${name}`).toMatch(ONLY_IN[name]);
+      }
+    }
+  });
+
+  test('run in no circle', () => {
+    const graph = new Map(files.map((file) => [file.path, importsOf(file)]));
+    const done = new Set<string>();
+    const visit = (path: string, trail: readonly string[]): void => {
+      expect(trail, `a circle: ${[...trail, path].join(' → ')}`).not.toContain(path);
+      if (done.has(path)) return;
+      for (const next of graph.get(path) ?? []) visit(next, [...trail, path]);
+      done.add(path);
+    };
+    for (const path of graph.keys()) visit(path, []);
+  });
+
+  test('control: an import against the direction is seen', () => {
+    const file = { path: 'engine/x.ts', text: "import { y } from '../http/http.ts';\n" };
+    expect(importsOf(file)).toEqual(['http/http.ts']);
+    expect(MAY_IMPORT.engine).not.toContain('http');
+  });
+});
+
+describe('bans', () => {
+  test.each(BANS)('$what: $instead', ({ what, except, instead }) => {
+    const offenders = files
+      .filter(({ path, text }) => what.test(text) && !except.test(path))
+      .map(({ path }) => path);
+    expect(offenders, instead).toEqual([]);
+  });
+});
+
+test('every file of src is reached from the server, the worker or the build', () => {
+  const entries = ['server.ts', 'require-node.mjs', 'pool/worker.ts', 'kernels/build.ts'];
+  const reached = new Set<string>();
+  const reach = (path: string): void => {
+    const file = files.find((one) => one.path === path || one.path === `${path}.ts`);
+    if (!file || reached.has(file.path)) return;
+    reached.add(file.path);
+    importsOf(file).forEach(reach);
+  };
+  [...entries, 'kernels/index.ts'].forEach(reach);
+  const known = [...reached, 'codec/safetensors.ts'];
+  expect(files.map(({ path }) => path).filter((path) => !known.includes(path))).toEqual([]);
+});

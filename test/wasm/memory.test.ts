@@ -1,0 +1,63 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { LinearMemory } from '../../src/wasm/memory.ts';
+
+const MiB = 1024 * 1024;
+
+describe('the linear memory', () => {
+  test('never hands out overlapping blocks, and joins what is freed', () => {
+    const requests = fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 0, max: 200_000 })), {
+      minLength: 1,
+      maxLength: 200,
+    });
+    fc.assert(
+      fc.property(requests, (steps) => {
+        const memory = new LinearMemory(64 * MiB);
+        const blocks: { ptr: number; bytes: number }[] = [];
+        for (const [free, size] of steps) {
+          if (free && blocks.length > 0) {
+            const [block] = blocks.splice(size % blocks.length, 1);
+            memory.free(block!.ptr);
+            continue;
+          }
+          const ptr = memory.allocate(size);
+          expect(ptr % 64).toBe(0);
+          expect(ptr).toBeGreaterThan(0);
+          for (const other of blocks) {
+            expect(ptr + size <= other.ptr || other.ptr + other.bytes <= ptr).toBe(true);
+          }
+          blocks.push({ ptr, bytes: Math.max(1, size) });
+        }
+        for (const { ptr } of blocks) memory.free(ptr);
+        expect(memory.bytesUsed).toBe(0);
+        const grown = memory.bytesGrown;
+        memory.allocate(grown - 65_536);
+        expect(memory.bytesGrown).toBe(grown);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test('refuses beyond its limit with memory_full, and recovers', () => {
+    const memory = new LinearMemory(2 * MiB);
+    const block = memory.allocate(1.5 * MiB);
+    expect(() => memory.allocate(MiB)).toThrow(expect.objectContaining({ code: 'memory_full' }));
+    memory.free(block);
+    expect(memory.allocate(1.5 * MiB)).toBe(block);
+  });
+
+  test('refuses to free what it did not hand out, or twice', () => {
+    const memory = new LinearMemory(2 * MiB);
+    const block = memory.allocate(64);
+    memory.free(block);
+    expect(() => memory.free(block)).toThrow(/not an allocated block/);
+  });
+
+  test('keeps views valid while it grows', () => {
+    const memory = new LinearMemory(64 * MiB);
+    const view = memory.f32(memory.allocate(16), 4);
+    view.set([1, 2, 3, 4]);
+    memory.allocate(32 * MiB);
+    expect([...view]).toEqual([1, 2, 3, 4]);
+  });
+});
