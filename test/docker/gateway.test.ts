@@ -1,0 +1,262 @@
+// A real nginx with our template in front of a real server: what the gateway adds must not change
+// an answer, repeat a request or speak another language when it answers by itself.
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type Server, createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readConfig } from '../../src/config.ts';
+import {
+  type RunningServer,
+  freePort,
+  startProcess,
+  startServer,
+  untilReady,
+} from '../helpers/process.ts';
+
+const MiB = 1024 * 1024;
+const docker = join(import.meta.dirname, '../../docker');
+const template = readFileSync(join(docker, 'nginx/default.conf.template'), 'utf8');
+const compose = readFileSync(join(docker, 'compose.yaml'), 'utf8');
+const nginx = findNginx();
+
+const step = {
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: '{"weights":{"W_x":[[0.5,-0.25]],"W_h":[[0.1,0.2],[-0.3,0.4]]},"x":[[1],[3]]}',
+};
+
+describe("the gateway's settings", () => {
+  const defaults = readConfig({});
+  const numberIn = (text: string, pattern: RegExp) => Number(pattern.exec(text)?.[1]);
+
+  test('follow the defaults of the service', () => {
+    const bodyMiB = numberIn(template, /client_max_body_size (\d+)m;/);
+    expect(bodyMiB * MiB).toBe(defaults.BODY_BYTES_MAX);
+    const idle_s = numberIn(template, /keepalive_timeout (\d+)s;/);
+    expect(idle_s * 1000).toBeLessThan(defaults.KEEP_ALIVE_TIMEOUT_MS);
+    const answer_s = numberIn(template, /proxy_read_timeout (\d+)s;/);
+    expect(answer_s * 1000).toBeGreaterThan(defaults.JOB_DEADLINE_MS);
+    const grace_s = numberIn(compose, /stop_grace_period: (\d+)s/);
+    expect(grace_s * 1000).toBeGreaterThan(defaults.SHUTDOWN_TIMEOUT_MS);
+  });
+
+  test('that the template leaves open are given in compose.yaml', () => {
+    const variables = [...template.matchAll(/\$\{(\w+)\}/g)].map(([, name]) => name);
+    expect(variables.length).toBeGreaterThan(0);
+    expect(variables.filter((name) => !compose.includes(`      ${name}: `))).toEqual([]);
+  });
+});
+
+if (nginx === undefined) missingNginx();
+
+describe.skipIf(nginx === undefined)('through the gateway', () => {
+  let server: RunningServer;
+  let gateway: Gateway;
+
+  beforeAll(async () => {
+    server = await startServer();
+    gateway = await startGateway(server.port);
+  }, 60_000);
+
+  afterAll(async () => {
+    await gateway?.stop();
+    await server?.stop();
+  });
+
+  test('a step gives the same bytes as without it', async () => {
+    const direct = await fetch(`${server.url}/v1/step`, step);
+    const proxied = await fetch(`${gateway.url}/v1/step`, step);
+    expect(proxied.status).toBe(200);
+    expect(proxied.headers.get('content-type')).toBe(direct.headers.get('content-type'));
+    expect(await proxied.bytes()).toEqual(await direct.bytes());
+  });
+
+  test('a problem of the service stays as it is', async () => {
+    const answer = await fetch(`${gateway.url}/v1/step`, { ...step, body: '{' });
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ code: 'malformed_json' });
+  });
+
+  test("the client's request id passes, a harmful one is replaced", async () => {
+    const idFor = async (id: string) => {
+      const headers = { ...step.headers, 'x-request-id': id };
+      const answer = await fetch(`${gateway.url}/v1/step`, { ...step, headers });
+      return answer.headers.get('x-request-id');
+    };
+    expect(await idFor('order-7:retry.2')).toBe('order-7:retry.2');
+    expect(await idFor('"},{"')).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  test('two hundred requests in a row succeed', async () => {
+    for (let count = 0; count < 200; count += 1) {
+      const answer = await fetch(`${gateway.url}/v1/step`, step);
+      await answer.bytes();
+      expect(answer.status).toBe(200);
+    }
+  }, 30_000);
+
+  test('a body of the limit reaches the service, one byte more is 413', async () => {
+    const post = (bytes: number) => {
+      const headers = { ...step.headers, 'x-request-id': 'large' };
+      return fetch(`${gateway.url}/v1/step`, { ...step, headers, body: Buffer.alloc(bytes, ' ') });
+    };
+    const allowed = await post(32 * MiB);
+    expect(await allowed.json()).toMatchObject({ status: 400, code: 'malformed_json' });
+
+    const refused = await post(32 * MiB + 1);
+    expect(refused.status).toBe(413);
+    expect(refused.headers.get('content-type')).toBe('application/problem+json');
+    expect(await refused.json()).toEqual({
+      type: '/problems#body_too_large',
+      title: 'The body is too large',
+      status: 413,
+      detail: 'The gateway takes bodies up to 32 MiB.',
+      instance: 'large',
+      code: 'body_too_large',
+      errors: [],
+    });
+  }, 30_000);
+
+  // The last one: the server does not come back.
+  test('a service that was killed is a 502 problem', async () => {
+    server.process.kill('SIGKILL');
+    await once(server.process, 'exit');
+    const answer = await fetch(`${gateway.url}/v1/step`, step);
+    expect(answer.status).toBe(502);
+    expect(answer.headers.get('content-type')).toBe('application/problem+json');
+    const problem = await answer.json();
+    expect(problem).toMatchObject({ status: 502, code: 'bad_gateway', errors: [] });
+    expect(problem.instance).toBe(answer.headers.get('x-request-id'));
+  });
+});
+
+describe.skipIf(nginx === undefined)('towards the service the gateway', () => {
+  let upstream: Server;
+  let gateway: Gateway;
+  let connectionCount = 0;
+  let brokenMethods: (string | undefined)[] = [];
+
+  beforeAll(async () => {
+    // Answers everything but /break, where it hangs up as a crashing service does.
+    upstream = createServer((request, response) => {
+      request.resume().once('end', () => {
+        if (request.url !== '/break') return response.end();
+        brokenMethods.push(request.method);
+        return request.socket.destroy();
+      });
+    });
+    upstream.on('connection', () => {
+      connectionCount += 1;
+    });
+    upstream.listen(0, '127.0.0.1');
+    await once(upstream, 'listening');
+    gateway = await startGateway((upstream.address() as { port: number }).port);
+  }, 60_000);
+
+  afterAll(async () => {
+    await gateway?.stop();
+    upstream.closeAllConnections();
+    upstream.close();
+  });
+
+  test('keeps its connection', async () => {
+    await fetch(gateway.url);
+    const before = connectionCount;
+    for (let count = 0; count < 10; count += 1) await fetch(gateway.url, step);
+    expect(connectionCount).toBe(before);
+  });
+
+  test('sends a POST once, even if the connection breaks', async () => {
+    const statusOfBreak = async (method: string) => {
+      // A kept connection is the tempting case: it may have been closed just before.
+      await fetch(gateway.url);
+      brokenMethods = [];
+      return (await fetch(`${gateway.url}/break`, { method })).status;
+    };
+    expect(await statusOfBreak('POST')).toBe(502);
+    expect(brokenMethods).toEqual(['POST']);
+    // The control: a GET is sent again, so a repeated POST would have been seen.
+    expect(await statusOfBreak('GET')).toBe(502);
+    expect(brokenMethods).toEqual(['GET', 'GET']);
+  });
+});
+
+interface Gateway {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** nginx in a folder of its own, with the template rendered as the official image does. */
+async function startGateway(upstreamPort: number): Promise<Gateway> {
+  const port = await freePort();
+  const prefix = await mkdtemp(join(tmpdir(), 'carryover-gateway-'));
+  // The workers of an nginx started by root belong to somebody else.
+  await chmod(prefix, 0o755);
+  await writeFile(join(prefix, 'nginx.conf'), MAIN_CONF);
+  const rendered = render(template, {
+    CARRYOVER_GATEWAY_PORT: `127.0.0.1:${port}`,
+    CARRYOVER_UPSTREAM: `127.0.0.1:${upstreamPort}`,
+  });
+  await writeFile(join(prefix, 'default.conf'), rendered);
+
+  const args = ['-p', `${prefix}/`, '-c', 'nginx.conf', '-e', 'stderr'];
+  const running = startProcess(nginx!, args, {});
+  const url = `http://127.0.0.1:${port}`;
+  await untilReady(running, url);
+  return {
+    url,
+    stop: async () => {
+      await running.stop();
+      await rm(prefix, { recursive: true });
+    },
+  };
+}
+
+const MAIN_CONF = `
+daemon off;
+master_process on;
+worker_processes 1;
+pid nginx.pid;
+error_log stderr warn;
+events {}
+http {
+  access_log off;
+  client_body_temp_path client_body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
+  include default.conf;
+}
+`;
+
+/** Replaces ${VARIABLES} that are given and leaves nginx's own. @throws Error if one is missing */
+function render(text: string, variables: Record<string, string>): string {
+  return text.replaceAll(/\$\{([A-Z_]+)\}/g, (_, name: string) => {
+    const value = variables[name];
+    if (value === undefined) throw new Error(`the template needs ${name}`);
+    return value;
+  });
+}
+
+function findNginx(): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
+  return folders.map((folder) => join(folder, 'nginx')).find((file) => existsSync(file));
+}
+
+/** A skip that nobody can overlook, and none at all where nobody looks. */
+function missingNginx(): void {
+  if (process.env.CI) {
+    test('nginx is installed', () => {
+      throw new Error('nginx is missing: the gateway was not tested. apt-get install nginx-light');
+    });
+    return;
+  }
+  console.warn(
+    '\n!!! SKIPPED: nginx was not found, so the gateway (docker/nginx) was NOT tested.\n' +
+      '!!! Install it and run again: apt-get install nginx-light · brew install nginx\n',
+  );
+}
