@@ -1,0 +1,21 @@
+// What the demo asserts about numbers.
+
+export function sameBits(a: Float32Array, b: Float32Array): boolean {
+  return a.length === b.length && a.every((value, i) => Object.is(value, b[i]));
+}
+
+/** NaN if an element of either is NaN or the lengths differ: a comparison that must not pass. */
+export function maxAbsError(values: ArrayLike<number>, expected: ArrayLike<number>): number {
+  if (values.length !== expected.length) return NaN;
+  let error = 0;
+  for (let i = 0; i < values.length; i++) {
+    error = Math.max(error, Math.abs(values[i]! - expected[i]!));
+  }
+  return error;
+}
+
+/** Root mean square of the differences of two series. */
+export function rmse(forecast: readonly number[], observed: readonly number[]): number {
+  const squares = observed.reduce((sum, value, i) => sum + (forecast[i]! - value) ** 2, 0);
+  return Math.sqrt(squares / observed.length);
+}

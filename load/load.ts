@@ -1,0 +1,206 @@
+// npm run load: how many requests per second the service answers over HTTP, and how fast.
+//
+// Three targets in turn, for several rounds: A B C A B C …  The first one computes nothing, so the
+// ratio to it is what a step costs beyond an empty request on the same machine in the same minute.
+//
+//   node load/load.ts [--url http://…] [--seconds 3] [--rounds 4] [--json FILE]
+//
+// Without --url it starts a service of its own, configured by the environment as always. Exit code 1
+// if an answer is not 2xx, differs from the reference by a bit, or does not come.
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import autocannon from 'autocannon';
+import { startServer } from './own-server.ts';
+import { startProgress } from './progress.ts';
+import { percentile, ratiosOf, spreadOf } from './statistics.ts';
+import { type StepCase, expectRightBits, makeStepCase, stepBody } from './step-case.ts';
+import { formatNumber, formatTable } from './table.ts';
+
+const CONNECTIONS = 16;
+const WARM_UP_SECONDS = 1;
+const JSON_HEADERS = { 'content-type': 'application/json' };
+const HEADINGS = ['', 'requests/s', 'min … max', 'p50', 'p90', 'p99', 'MB/s on the wire'];
+const COLUMNS = ['p50Ms', 'p90Ms', 'p99Ms', 'megabytesPerS'] as const;
+
+interface Target {
+  readonly name: string;
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly body?: Buffer;
+  readonly stepCase?: StepCase;
+}
+
+const TARGETS: readonly [Target, ...Target[]] = [
+  { name: '/health/live', method: 'GET', path: '/health/live' },
+  stepTarget({ N: 1, D: 128, H: 128 }),
+  stepTarget({ N: 32, D: 128, H: 128 }),
+];
+
+function stepTarget(sizes: { N: number; D: number; H: number }): Target {
+  const stepCase = makeStepCase(sizes);
+  return {
+    name: `/v1/step N=${sizes.N} D=${sizes.D} H=${sizes.H}`,
+    method: 'POST',
+    path: '/v1/step',
+    body: Buffer.from(stepBody(stepCase)),
+    stepCase,
+  };
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+}
+
+async function main(): Promise<void> {
+  const { url, seconds, rounds, json } = readArguments();
+  const own = url === undefined ? await startServer() : undefined;
+  try {
+    const results = await measure((url ?? own?.url)!, seconds, rounds);
+    console.log(describe(results));
+    if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
+  } finally {
+    await own?.stop();
+  }
+}
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      url: { type: 'string' },
+      seconds: { type: 'string', default: '3' },
+      rounds: { type: 'string', default: '4' },
+      json: { type: 'string' },
+    },
+  });
+  const seconds = Number(values.seconds);
+  const rounds = Number(values.rounds);
+  if (!(seconds >= 1 && seconds <= 600)) throw new Error('--seconds must be 1 … 600.');
+  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds must be at least 1.');
+  return { url: values.url, seconds, rounds, json: values.json };
+}
+
+/** One target in one round. */
+interface Round {
+  readonly requestsPerS: number;
+  readonly p50Ms: number;
+  readonly p90Ms: number;
+  readonly p99Ms: number;
+  /** Both directions, headers included. */
+  readonly megabytesPerS: number;
+}
+
+type Results = readonly { readonly name: string; readonly rounds: Round[] }[];
+
+async function measure(url: string, seconds: number, rounds: number): Promise<Results> {
+  const expected = new Map<Target, string>();
+  for (const target of TARGETS) expected.set(target, await checkAnswer(url, target));
+  const results = TARGETS.map(({ name }) => ({ name, rounds: [] as Round[] }));
+  const progress = startProgress('measuring', TARGETS.length * (rounds + 1));
+  let done = 0;
+  for (let round = -1; round < rounds; round++) {
+    const isWarmUp = round < 0;
+    for (const [i, target] of TARGETS.entries()) {
+      const duration = isWarmUp ? WARM_UP_SECONDS : seconds;
+      const result = await fire(url, target, duration, expected.get(target)!);
+      if (!isWarmUp) results[i]!.rounds.push(result);
+      progress.update(++done);
+    }
+  }
+  progress.stop();
+  return results;
+}
+
+/** The text of the answer, once it is known to be right; every later one must equal it. */
+async function checkAnswer(url: string, { name, method, path, body, stepCase }: Target) {
+  const answer = await fetch(new URL(path, url), {
+    method,
+    ...(body ? { body: body.toString(), headers: JSON_HEADERS } : {}),
+  }).catch((cause: unknown) => {
+    throw new Error(`No service answers at ${url}.`, { cause });
+  });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${name} was answered ${answer.status}: ${text}`);
+  if (stepCase) {
+    const { h } = JSON.parse(text) as { h: number[][] };
+    expectRightBits(name, stepCase, Float32Array.from(h.flat()));
+  }
+  return text;
+}
+
+/** autocannon counts latency in whole milliseconds, so the answers are timed from its events. */
+async function fire(
+  url: string,
+  { name, method, path, body }: Target,
+  duration: number,
+  expectBody: string,
+): Promise<Round> {
+  let requestBytes = 0;
+  let answerBytes = 0;
+  const latenciesMs: number[] = [];
+  const startMs = performance.now();
+  const run = autocannon({
+    url: new URL(path, url).href,
+    connections: CONNECTIONS,
+    duration,
+    method,
+    expectBody,
+    ...(body ? { body, headers: JSON_HEADERS } : {}),
+    setupClient: (client) => (requestBytes = client.getRequestBuffer().length),
+  });
+  run.on('response', (_client, _status, bytes: number, ms: number) => {
+    answerBytes += bytes;
+    latenciesMs.push(ms);
+  });
+  const { errors, mismatches, non2xx } = await run;
+  const seconds = (performance.now() - startMs) / 1000;
+
+  const requests = latenciesMs.length;
+  if (errors + mismatches + non2xx > 0 || requests === 0) {
+    throw new Error(
+      `${name}: of ${requests} answers ${non2xx} were not 2xx and ${mismatches} not the expected ` +
+        `one; ${errors} requests had no answer.`,
+    );
+  }
+  return {
+    requestsPerS: requests / seconds,
+    p50Ms: percentile(latenciesMs, 50),
+    p90Ms: percentile(latenciesMs, 90),
+    p99Ms: percentile(latenciesMs, 99),
+    megabytesPerS: (requests * requestBytes + answerBytes) / seconds / 1e6,
+  };
+}
+
+function describe(results: Results): string {
+  const baseline = results[0]!.rounds;
+  const rows = results.flatMap(({ name, rounds }, i) => [
+    figures(name, rounds),
+    ...(i === 0 ? [] : [ratios(`  ÷ ${results[0]!.name}`, rounds, baseline)]),
+  ]);
+  return `
+${CONNECTIONS} connections, median of ${baseline.length} rounds, latencies in ms
+
+${formatTable([HEADINGS, ...rows])}
+`;
+}
+
+function figures(name: string, rounds: readonly Round[]): string[] {
+  const { median, min, max } = spreadOf(rounds.map((round) => round.requestsPerS));
+  const others = COLUMNS.map((key) => spreadOf(rounds.map((round) => round[key])).median);
+  const range = `${formatNumber(min)} … ${formatNumber(max)}`;
+  return [name, formatNumber(median), range, ...others.map(formatNumber)];
+}
+
+function ratios(name: string, rounds: readonly Round[], baseline: readonly Round[]): string[] {
+  const ratio = (key: keyof Round) =>
+    ratiosOf(
+      rounds.map((round) => round[key]),
+      baseline.map((round) => round[key]),
+    );
+  const others = COLUMNS.map((key) => ratio(key).median);
+  const { median, min, max } = ratio('requestsPerS');
+  const range = `${formatNumber(min)} … ${formatNumber(max)}`;
+  return [name, formatNumber(median), range, ...others.map(formatNumber)];
+}

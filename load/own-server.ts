@@ -1,0 +1,59 @@
+// Starts the service as a process of its own, on a free port of this host, for one measurement.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const START_MS_MAX = 20_000;
+
+export interface OwnServer {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** @throws Error if it does not become ready */
+export async function startServer(): Promise<OwnServer> {
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../src/server.ts')], {
+    env: { ...process.env, HOST: '127.0.0.1', PORT: String(port), LOG_LEVEL: 'warn' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const exited = once(child, 'exit');
+  // However this process ends, the server does not outlive it.
+  const kill = () => child.kill('SIGKILL');
+  process.once('exit', kill);
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+
+  const stop = async () => {
+    child.kill('SIGTERM');
+    await exited;
+    process.off('exit', kill);
+  };
+  if (await becomesReady(url, () => child.exitCode !== null)) return { url, stop };
+  await stop();
+  throw new Error(`The service did not become ready.\n${stderr}`);
+}
+
+/** A port that was free a moment ago. The service could take one itself, but not tell which. */
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
+
+async function becomesReady(url: string, hasExited: () => boolean): Promise<boolean> {
+  const endMs = performance.now() + START_MS_MAX;
+  while (performance.now() < endMs && !hasExited()) {
+    const answer = await fetch(`${url}/health/ready`).catch(() => undefined);
+    await answer?.arrayBuffer();
+    if (answer?.ok) return true;
+    await sleep(20);
+  }
+  return false;
+}

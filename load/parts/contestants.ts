@@ -1,0 +1,88 @@
+// Three ways to hand a job to another thread and to learn that it is done. All run the same kernels
+// over the same shared memory; what crosses the thread boundary is one address.
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { Pool } from '../../src/pool/pool.ts';
+import { Scheduler } from '../../src/scheduler/scheduler.ts';
+
+export interface KernelParts {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+}
+
+export interface Contestant {
+  readonly name: string;
+  /** Resolves when the job at this address is done. A job is handed over once at a time. */
+  readonly run: (job: number) => Promise<unknown>;
+  readonly close: () => Promise<unknown>;
+}
+
+const DEADLINE_MS = 10_000;
+const PISCINA = new URL('../peers/node_modules/piscina/dist/main.js', import.meta.url);
+
+export const PISCINA_INSTALL = 'npm install --prefix load/peers --no-package-lock';
+export const isPiscinaInstalled = existsSync(PISCINA);
+
+/** This project's: a mailbox in shared memory, Atomics.waitAsync, and the scheduler's queue. */
+export async function startPool(parts: KernelParts, workers: number): Promise<Contestant> {
+  const pool = new Pool({
+    ...parts,
+    workers,
+    onIdle: () => scheduler.dispatch(),
+    onLost: (reason) => console.error(reason),
+  });
+  const scheduler = new Scheduler(pool, { queueJobsMax: 1_000, deadlineMs: DEADLINE_MS });
+  await pool.start();
+  return {
+    name: 'pool (waitAsync)',
+    run: (job) => scheduler.submit(job),
+    close: () => pool.close(),
+  };
+}
+
+/** The least that postMessage can do: no deadline, no bound, no replacement of a dead worker. */
+export async function startMessages(parts: KernelParts, workers: number): Promise<Contestant> {
+  const waiting = new Map<number, () => void>();
+  const threads = Array.from({ length: workers }, () => {
+    const file = new URL('./message-worker.ts', import.meta.url);
+    const thread = new Worker(file, { workerData: parts, execArgv: [] });
+    return thread.on('message', (job: number) => {
+      const resolve = waiting.get(job)!;
+      waiting.delete(job);
+      resolve();
+    });
+  });
+  await Promise.all(threads.map((thread) => once(thread, 'online')));
+  let next = 0;
+  return {
+    name: 'postMessage',
+    run: (job) =>
+      new Promise<void>((resolve) => {
+        waiting.set(job, resolve);
+        threads[next++ % workers]!.postMessage(job);
+      }),
+    close: () => Promise.all(threads.map((thread) => thread.terminate())),
+  };
+}
+
+/** With its defaults; it is installed apart, so its types are not at hand. */
+export async function startPiscina(parts: KernelParts, workers: number): Promise<Contestant> {
+  const { default: Piscina } = (await import(PISCINA.href)) as { default: PiscinaClass };
+  const pool = new Piscina({
+    filename: new URL('../peers/piscina-worker.ts', import.meta.url).href,
+    workerData: parts,
+    execArgv: [],
+    minThreads: workers,
+    maxThreads: workers,
+  });
+  return { name: 'piscina', run: (job) => pool.run(job), close: () => pool.destroy() };
+}
+
+type PiscinaClass = new (options: {
+  filename: string;
+  workerData: KernelParts;
+  execArgv: string[];
+  minThreads: number;
+  maxThreads: number;
+}) => { run(job: number): Promise<unknown>; destroy(): Promise<void> };

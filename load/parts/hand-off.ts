@@ -1,0 +1,233 @@
+// npm run bench:hand-off: what it costs to hand one job to a worker thread and get it back.
+//
+// The job is a real one, a step of N=1, D=H=128 over packed weights in shared memory. In each round
+// every way has its turn: alone (one job at a time: the round trip, with the compute), then with 16
+// jobs in flight over 1 and over 2 workers. The direct call on this thread is the baseline.
+//
+//   node load/parts/hand-off.ts [--seconds 0.3] [--rounds 7] [--json FILE]
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { type PackedModel, Job } from '../../src/wasm/job.ts';
+import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
+import { LinearMemory } from '../../src/wasm/memory.ts';
+import { packPanels, panelsBytes } from '../../src/wasm/panels.ts';
+import { startProgress } from '../progress.ts';
+import { percentile, ratiosOf, spreadOf } from '../statistics.ts';
+import { type StepCase, expectRightBits, makeStepCase } from '../step-case.ts';
+import { formatNumber, formatTable } from '../table.ts';
+import {
+  type Contestant,
+  type KernelParts,
+  PISCINA_INSTALL,
+  isPiscinaInstalled,
+  startMessages,
+  startPiscina,
+  startPool,
+} from './contestants.ts';
+
+const IN_FLIGHT = 16;
+const SIZES = { N: 1, D: 128, H: 128 };
+
+try {
+  await main();
+} catch (error) {
+  console.error((error as Error).message);
+  // Not by exitCode: the workers that were started would keep the process alive.
+  process.exit(1);
+}
+
+async function main(): Promise<void> {
+  const { seconds, rounds, json } = readArguments();
+  if (!isPiscinaInstalled) console.log(`piscina is left out; to install it: ${PISCINA_INSTALL}`);
+  const memory = new LinearMemory(64 * 1024 * 1024);
+  const parts = { module: compileKernels(), memory: memory.memory };
+  const stepCase = makeStepCase(SIZES);
+  const jobs = makeJobs(memory, stepCase);
+  const direct = startDirect(parts);
+  const pairs = await startContestants(parts);
+
+  const ways = [direct, ...pairs.map(({ one }) => one)].map(
+    (contestant): Way => ({ name: contestant.name, alone: [], one: [], two: [] }),
+  );
+  const progress = startProgress('measuring', (rounds + 1) * ways.length);
+  for (let round = -1; round < rounds; round++) {
+    for (const [i, way] of ways.entries()) {
+      const pair = pairs[i - 1] ?? { one: direct, two: undefined };
+      const measured = await measure(pair, jobs, stepCase, seconds);
+      // The first round is the warm-up.
+      if (round >= 0) keep(way, measured);
+      progress.update((round + 1) * ways.length + i + 1);
+    }
+  }
+  progress.stop();
+  await Promise.all(pairs.flatMap(({ one, two }) => [one.close(), two.close()]));
+
+  console.log(describe(ways, rounds));
+  const results = { node: process.version, sizes: SIZES, inFlight: IN_FLIGHT, ways };
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
+}
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      seconds: { type: 'string', default: '0.3' },
+      rounds: { type: 'string', default: '7' },
+      json: { type: 'string' },
+    },
+  });
+  const seconds = Number(values.seconds);
+  const rounds = Number(values.rounds);
+  if (!(seconds > 0 && seconds <= 60)) throw new Error('--seconds must be above 0, at most 60.');
+  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds must be at least 1.');
+  return { seconds, rounds, json: values.json };
+}
+
+/** As many as are in flight, so that no two threads write the same bytes. */
+function makeJobs(memory: LinearMemory, { N, weights, x, h }: StepCase): Job[] {
+  const { D, H } = weights;
+  const bytes = panelsBytes(D, H);
+  const model: PackedModel = { D, H, panelsPtr: memory.allocate(bytes) };
+  packPanels(weights, memory.f32(model.panelsPtr, bytes / Float32Array.BYTES_PER_ELEMENT));
+  return Array.from({ length: IN_FLIGHT }, () => {
+    const job = new Job(memory, model, { T: 1, N, keepsStates: true, trace: false });
+    job.x.set(x);
+    job.h.set(h);
+    return job;
+  });
+}
+
+/** No hand-over at all. The promise is that of the others, so that the loops are the same. */
+function startDirect({ module, memory }: KernelParts): Contestant {
+  const { run } = instantiateKernels(module, memory);
+  return {
+    name: 'direct call',
+    run: async (job) => run(job),
+    close: async () => undefined,
+  };
+}
+
+interface Pair {
+  /** With one worker. */
+  readonly one: Contestant;
+  /** With two. */
+  readonly two: Contestant;
+}
+
+async function startContestants(parts: KernelParts): Promise<Pair[]> {
+  const starts = [startPool, startMessages, ...(isPiscinaInstalled ? [startPiscina] : [])];
+  return Promise.all(
+    starts.map(async (start) => ({ one: await start(parts, 1), two: await start(parts, 2) })),
+  );
+}
+
+interface RoundTrip {
+  readonly p50Us: number;
+  readonly p99Us: number;
+}
+
+/** One list element a round; `one` and `two` are jobs/s with so many workers. */
+interface Way {
+  readonly name: string;
+  readonly alone: RoundTrip[];
+  readonly one: number[];
+  readonly two: number[];
+}
+
+interface Measured {
+  readonly alone: RoundTrip;
+  readonly one: number;
+  readonly two: number | undefined;
+}
+
+async function measure(
+  { one, two }: { one: Contestant; two: Contestant | undefined },
+  jobs: readonly Job[],
+  stepCase: StepCase,
+  seconds: number,
+): Promise<Measured> {
+  for (const { hs } of jobs) hs!.data.fill(0);
+  const measured = {
+    alone: await roundTrips(one, jobs[0]!.ptr, seconds),
+    one: await throughput(one, jobs, seconds),
+    two: two && (await throughput(two, jobs, seconds)),
+  };
+  for (const job of jobs) expectRightBits(one.name, stepCase, job.finalState());
+  return measured;
+}
+
+function keep(way: Way, { alone, one, two }: Measured): void {
+  way.alone.push(alone);
+  way.one.push(one);
+  if (two !== undefined) way.two.push(two);
+}
+
+/** One job at a time. */
+async function roundTrips({ run }: Contestant, job: number, seconds: number): Promise<RoundTrip> {
+  const timesUs: number[] = [];
+  const endMs = performance.now() + seconds * 1000;
+  for (let startMs = performance.now(); startMs < endMs; ) {
+    await run(job);
+    const nowMs = performance.now();
+    timesUs.push((nowMs - startMs) * 1000);
+    startMs = nowMs;
+  }
+  return { p50Us: percentile(timesUs, 50), p99Us: percentile(timesUs, 99) };
+}
+
+/** Jobs per second with all of them in flight: each is handed over again as soon as it is back. */
+async function throughput({ run }: Contestant, jobs: readonly Job[], seconds: number) {
+  const startMs = performance.now();
+  const endMs = startMs + seconds * 1000;
+  let count = 0;
+  await Promise.all(
+    jobs.map(async ({ ptr }) => {
+      while (performance.now() < endMs) {
+        await run(ptr);
+        count++;
+      }
+    }),
+  );
+  return (count / (performance.now() - startMs)) * 1000;
+}
+
+function describe(ways: readonly Way[], rounds: number): string {
+  const { N, D, H } = SIZES;
+  const jobsPerS = `${IN_FLIGHT} in flight, jobs/s`;
+  const headings = [
+    '',
+    'alone p50 µs',
+    'p99 µs',
+    '÷ pool',
+    `1 worker, ${jobsPerS}`,
+    '÷ pool',
+    `2 workers, ${jobsPerS}`,
+    '÷ pool',
+  ];
+  const pool = ways[1]!;
+  return `
+Node ${process.version}, a step of N=${N} D=${D} H=${H}, median (min … max) of ${rounds} rounds
+
+${formatTable([headings, ...ways.map((way) => figures(way, pool))])}
+`;
+}
+
+function figures({ name, alone, one, two }: Way, pool: Way): string[] {
+  const p50s = alone.map(({ p50Us }) => p50Us);
+  const p99s = alone.map(({ p99Us }) => p99Us);
+  const poolP50s = pool.alone.map(({ p50Us }) => p50Us);
+  return [
+    name,
+    formatSpread(p50s),
+    formatNumber(spreadOf(p99s).median),
+    formatNumber(ratiosOf(p50s, poolP50s).median),
+    formatSpread(one),
+    formatNumber(ratiosOf(one, pool.one).median),
+    two.length > 0 ? formatSpread(two) : '–',
+    two.length > 0 ? formatNumber(ratiosOf(two, pool.two).median) : '–',
+  ];
+}
+
+function formatSpread(values: readonly number[]): string {
+  const { median, min, max } = spreadOf(values);
+  return `${formatNumber(median)} (${formatNumber(min)} … ${formatNumber(max)})`;
+}

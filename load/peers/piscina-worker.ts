@@ -1,0 +1,9 @@
+// The thread side of the piscina column: one call, one job.
+import { workerData } from 'node:worker_threads';
+import { instantiateKernels } from '../../src/wasm/load.ts';
+
+const { run } = instantiateKernels(workerData.module, workerData.memory);
+
+export default function runJob(job: number): void {
+  run(job);
+}

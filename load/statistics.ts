@@ -1,0 +1,27 @@
+// Rounds are short and many, and a shared machine is noisy: the median round is reported, with the
+// worst and the best beside it. A ratio is taken within each round, so what slows a whole round
+// cancels out.
+
+export interface Spread {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = values.toSorted((a, b) => a - b);
+  const upper = sorted[sorted.length >> 1] ?? NaN;
+  const lower = sorted[(sorted.length - 1) >> 1] ?? NaN;
+  return { median: (lower + upper) / 2, min: sorted[0] ?? NaN, max: sorted.at(-1) ?? NaN };
+}
+
+/** Round by round, `values` divided by `baseline`. */
+export function ratiosOf(values: readonly number[], baseline: readonly number[]): Spread {
+  return spreadOf(values.map((value, round) => value / baseline[round]!));
+}
+
+/** Nearest rank: the smallest value that is not below `percent` % of the values. */
+export function percentile(values: ArrayLike<number>, percent: number): number {
+  const sorted = Float64Array.from(values).toSorted();
+  return sorted[Math.max(0, Math.ceil((percent / 100) * sorted.length) - 1)] ?? NaN;
+}

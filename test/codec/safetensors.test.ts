@@ -1,0 +1,268 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { SafetensorsError, readSafetensors } from '../../src/codec/safetensors.ts';
+
+const fixtures = join(import.meta.dirname, '../fixtures/demo');
+
+/** A file with any header, right or wrong. */
+function file(header: unknown, data: Uint8Array = new Uint8Array(0)): Uint8Array {
+  return fileOfText(JSON.stringify(header), data);
+}
+
+function fileOfText(header: string | Uint8Array, data: Uint8Array = new Uint8Array(0)) {
+  const headerBytes = Buffer.from(header);
+  const size = Buffer.alloc(8);
+  size.writeBigUInt64LE(BigInt(headerBytes.length));
+  return new Uint8Array(Buffer.concat([size, headerBytes, data]));
+}
+
+const bytesOf = (array: Float32Array | Float64Array) => new Uint8Array(array.buffer);
+const f32 = (shape: unknown, data_offsets: unknown) => ({ dtype: 'F32', shape, data_offsets });
+
+function goodFile(): Uint8Array {
+  const data = Buffer.concat([
+    bytesOf(new Float64Array([0.1, -0, 1e300])),
+    bytesOf(new Float32Array([1.5, -2.25, 3, 4])),
+  ]);
+  const header = {
+    // Not in the order of the data, which is allowed.
+    W_x: f32([2, 2], [24, 40]),
+    __metadata__: { made: 'by hand' },
+    b: { dtype: 'F64', shape: [3], data_offsets: [0, 24] },
+  };
+  return file(header, data);
+}
+
+describe('a file that keeps the format', () => {
+  test('is read with its dtypes, shapes and exact values', () => {
+    const tensors = readSafetensors(goodFile());
+    expect([...tensors.keys()]).toEqual(['b', 'W_x']);
+    expect(tensors.get('b')).toEqual({
+      dtype: 'F64',
+      shape: [3],
+      data: new Float64Array([0.1, -0, 1e300]),
+    });
+    expect(tensors.get('W_x')).toEqual({
+      dtype: 'F32',
+      shape: [2, 2],
+      data: new Float32Array([1.5, -2.25, 3, 4]),
+    });
+  });
+
+  test('is read alike wherever its bytes lie in memory', () => {
+    const bytes = goodFile();
+    for (let shift = 0; shift < 8; shift++) {
+      const memory = new Uint8Array(bytes.length + 16).fill(0xff);
+      memory.set(bytes, shift);
+      const shifted = memory.subarray(shift, shift + bytes.length);
+      expect(readSafetensors(shifted)).toEqual(readSafetensors(bytes));
+    }
+  });
+
+  test('is copied: later changes of its bytes do not reach the tensors', () => {
+    const bytes = Buffer.from(goodFile());
+    const tensors = readSafetensors(bytes);
+    bytes.fill(0);
+    expect(tensors.get('b')!.data[0]).toBe(0.1);
+  });
+
+  test('may hold no tensor, a single number, tensors of size 0, spaces behind the header', () => {
+    expect(readSafetensors(fileOfText('{}')).size).toBe(0);
+    const header = JSON.stringify({
+      none: f32([0, 5], [4, 4]),
+      one: f32([], [0, 4]),
+    });
+    const tensors = readSafetensors(fileOfText(`${header}   `, bytesOf(new Float32Array([7]))));
+    expect([...tensors.get('one')!.data]).toEqual([7]);
+    expect(tensors.get('none')!.data).toHaveLength(0);
+  });
+
+  test('may use any name, __proto__ included', () => {
+    const tensors = readSafetensors(
+      fileOfText('{"__proto__":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"":' +
+        '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'),
+    );
+    expect([...tensors.keys()]).toEqual(['__proto__', '']);
+  });
+
+  test('as torch writes it is read', () => {
+    const tensors = readSafetensors(readFileSync(join(fixtures, 'sunspots.safetensors')));
+    expect(tensors.get('rnn.weight_hh_l0')!.shape).toEqual([32, 32]);
+    expect(tensors.get('head.bias')!.data).toHaveLength(1);
+  });
+});
+
+const data = (count: number) => new Uint8Array(count);
+const size = (bytes: bigint) => new Uint8Array(new BigUint64Array([bytes]).buffer);
+
+const REFUSALS: [reason: string, bytes: Uint8Array, message: RegExp][] = [
+  ['an empty file', data(0), /has 0 bytes, expected at least 8/],
+  ['no room for the header size', data(7), /has 7 bytes, expected at least 8/],
+  ['a header of no bytes', data(8), /must begin with '\{'/],
+  ['a header beyond the file', size(1n), /size is 1 bytes, expected at most 0/],
+  ['a header size of 2^64 - 1', size(2n ** 64n - 1n), /size is 18446744073709551615 bytes/],
+  ['spaces before the header', fileOfText(' {}'), /must begin with '\{'/],
+  ['a header that is an array', file([]), /must begin with '\{'/],
+  ['a header that is null', file(null), /must begin with '\{'/],
+  ['a header that is not JSON', fileOfText('{"a":}'), /not the JSON expected: .*JSON/],
+  ['a header that goes on', fileOfText('{}{}'), /not the JSON expected: .*JSON/],
+  [
+    'a header that is not UTF-8',
+    fileOfText(Buffer.from('{"\xff":1}', 'latin1')),
+    /not valid UTF-8/,
+  ],
+  [
+    'a name that appears twice',
+    fileOfText('{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"\\u0061":' +
+      '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'),
+    /"a" appears more than once/,
+  ],
+  [
+    'a field that appears twice',
+    fileOfText('{"a":{"dtype":"F64","dtype":"F32","shape":[0],"data_offsets":[0,0]}}'),
+    /"dtype" appears more than once/,
+  ],
+  ['metadata that is no object', file({ __metadata__: 3 }), /__metadata__ is 3/],
+  ['metadata that is not text', file({ __metadata__: { a: 1 } }), /__metadata__ is an object/],
+  ['an entry that is no object', file({ a: null }), /Tensor "a" is null, expected an object/],
+  ['an entry that is an array', file({ a: [] }), /Tensor "a" is \[\], expected an object/],
+  [
+    'a field that is unknown',
+    file({ a: { ...f32([0], [0, 0]), order: 'F' } }),
+    /"a" has the field "order"/,
+  ],
+  [
+    'no dtype',
+    file({ a: { shape: [0], data_offsets: [0, 0] } }),
+    /has dtype \(missing\), expected F32 or F64/,
+  ],
+  [
+    'an unknown dtype',
+    file({ a: { ...f32([1], [0, 2]), dtype: 'BF16' } }, data(2)),
+    /Tensor "a" has dtype "BF16", expected F32 or F64/,
+  ],
+  [
+    'a dtype that is the name of a method',
+    file({ a: { ...f32([0], [0, 0]), dtype: 'toString' } }),
+    /has dtype "toString"/,
+  ],
+  ['no shape', file({ a: { dtype: 'F32', data_offsets: [0, 0] } }), /has shape \(missing\)/],
+  ['a shape that is a number', file({ a: f32(1, [0, 4]) }, data(4)), /has shape 1/],
+  ['a negative size', file({ a: f32([-1, -1], [0, 4]) }, data(4)), /has shape \[-1, -1\]/],
+  ['a size that is a fraction', file({ a: f32([0.5, 2], [0, 4]) }, data(4)), /shape \[0.5, 2\]/],
+  ['a size that is text', file({ a: f32(['1'], [0, 4]) }, data(4)), /has shape \["1"\]/],
+  ['a size beyond 2^53', file({ a: f32([2 ** 53], [0, 0]) }), /has shape \[9007199254740992\]/],
+  [
+    'more elements than can be counted',
+    file({ a: f32([2 ** 32, 2 ** 32], [0, 0]) }),
+    /expected fewer than 2\^53 elements/,
+  ],
+  ['no offsets', file({ a: { dtype: 'F32', shape: [0] } }), /has data_offsets \(missing\)/],
+  ['one offset', file({ a: f32([0], [0]) }), /has data_offsets \[0\]/],
+  ['three offsets', file({ a: f32([0], [0, 0, 0]) }), /has data_offsets \[0, 0, 0\]/],
+  ['an end before the begin', file({ a: f32([1], [4, 0]) }, data(4)), /has data_offsets \[4, 0\]/],
+  ['a negative offset', file({ a: f32([1], [-4, 0]) }, data(4)), /has data_offsets \[-4, 0\]/],
+  [
+    'too few bytes for the shape',
+    file({ a: f32([2, 3], [0, 20]) }, data(20)),
+    /Tensor "a" has 20 bytes of data, expected 24 for F32 of shape \[2, 3\]/,
+  ],
+  [
+    'too many bytes for the shape',
+    file({ a: f32([2], [0, 12]) }, data(12)),
+    /"a" has 12 bytes of data, expected 8/,
+  ],
+  ['data beyond the file', file({ a: f32([2], [0, 8]) }, data(4)), /"a" ends at 8, beyond/],
+  [
+    'tensors that overlap',
+    file({ a: f32([2], [0, 8]), b: f32([2], [4, 12]) }, data(12)),
+    /"b" begins at 4 and overlaps other data, expected byte 8/,
+  ],
+  [
+    'two tensors over the same data',
+    file({ a: f32([1], [0, 4]), b: f32([1], [0, 4]) }, data(4)),
+    /"b" begins at 0 and overlaps/,
+  ],
+  [
+    'a gap before the first tensor',
+    file({ a: f32([1], [4, 8]) }, data(8)),
+    /"a" begins at 4 and leaves a gap, expected byte 0/,
+  ],
+  [
+    'a gap between tensors',
+    file({ a: f32([1], [0, 4]), b: f32([1], [8, 12]) }, data(12)),
+    /"b" begins at 8 and leaves a gap, expected byte 4/,
+  ],
+  [
+    'bytes behind the last tensor',
+    file({ a: f32([1], [0, 4]) }, data(5)),
+    /The file has 5 bytes of data, expected 4/,
+  ],
+  ['data without a tensor', file({}, data(1)), /has 1 bytes of data, expected 0/],
+];
+
+describe('a file is refused for', () => {
+  test.each(REFUSALS)('%s', (_, bytes, message) => {
+    expect(() => readSafetensors(bytes)).toThrow(SafetensorsError);
+    expect(() => readSafetensors(bytes)).toThrow(message);
+  });
+
+  test('a header over 100 MB, even if the file has it', () => {
+    const bytes = new Uint8Array(100_000_010);
+    bytes.set(size(100_000_001n));
+    expect(() => readSafetensors(bytes)).toThrow(/expected at most 100000000/);
+  });
+
+  test('nesting so deep that a recursive reader would run out of stack', () => {
+    const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
+    for (const header of [
+      `{"a":${deep}}`,
+      `{"a":{"dtype":${deep},"shape":[],"data_offsets":[0,4]}}`,
+      `{"a":{"dtype":"F32","shape":[${deep}],"data_offsets":[0,4]}}`,
+    ]) {
+      expect(() => readSafetensors(fileOfText(header))).toThrow(SafetensorsError);
+    }
+  });
+
+  test('a truncation at any byte', () => {
+    const bytes = goodFile();
+    for (let end = 0; end < bytes.length; end++) {
+      expect(() => readSafetensors(bytes.subarray(0, end))).toThrow(SafetensorsError);
+    }
+  });
+});
+
+test('an error quotes no more of the file than a line', () => {
+  const name = 'x'.repeat(100_000);
+  const shape = Array(100_000).fill(-1);
+  const error = errorOf(file({ [name]: f32(shape, [0, 0]) }));
+  expect((error as Error).message.length).toBeLessThan(300);
+});
+
+test('bytes that were changed or made up are read or refused, and nothing else happens', () => {
+  const changes = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 4 });
+  const changed = changes.map((places) => {
+    const bytes = goodFile();
+    for (const [at, value] of places) bytes[at % bytes.length] = value;
+    return bytes;
+  });
+  const madeUp = fc.json().map((text) => fileOfText(text, data(16)));
+  fc.assert(
+    fc.property(fc.oneof(changed, madeUp, fc.uint8Array({ maxLength: 64 })), (bytes) => {
+      const error = errorOf(bytes);
+      expect(error === undefined || error instanceof SafetensorsError).toBe(true);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+function errorOf(bytes: Uint8Array): unknown {
+  try {
+    readSafetensors(bytes);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}

@@ -1,0 +1,95 @@
+// The documentation tells the truth: every curl in the README is run and its answer compared, every
+// npm script, file and setting that prose names exists.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { ConfigSchema, readConfig } from '../src/config.ts';
+import { ERRORS } from '../src/errors.ts';
+import { startServer } from './helpers/process.ts';
+
+const root = join(import.meta.dirname, '..');
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
+const readme = read('README.md');
+const pages = ['README.md', 'CHANGELOG.md']
+  .concat(
+    ['src', 'docker', 'load'].flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+        .filter((file) => file.endsWith('.md') && !file.includes('node_modules'))
+        .map((file) => join(folder, file)),
+    ),
+  )
+  .map((path) => ({ path, text: read(path) }));
+
+const server = await startServer();
+afterAll(() => server.stop());
+
+interface Example {
+  readonly command: string;
+  /** The JSON block behind it, or the quoted sentence that its detail must be. */
+  readonly answer: string;
+}
+
+const examples: Example[] = [
+  ...readme.matchAll(/```sh\n(curl[^`]+)```\n\n(?:```json\n([^`]+)```|> (.+))/g),
+].map(([, command, json, sentence]) => ({ command: command!, answer: json ?? sentence! }));
+
+describe('the README', () => {
+  test.each(examples)('$command', ({ command, answer }) => {
+    const { stdout } = spawnSync('bash', ['-c', command.replace('http://127.0.0.1:8080', server.url)], {
+      encoding: 'utf8',
+    });
+    if (answer.startsWith('{')) expect(`${stdout}\n`).toBe(answer);
+    else expect(JSON.parse(stdout).detail).toBe(answer);
+  });
+
+  test('has an answer behind every curl', () => {
+    expect(examples.length).toBe(readme.match(/^curl /gm)!.length);
+    expect(examples.length).toBeGreaterThanOrEqual(4);
+  });
+
+  test('has the two commands in these words', () => {
+    expect(readme).toContain('```sh\nnpm ci && npm start\n```');
+    expect(readme).toContain('```sh\nnpm ci && npm test\n```');
+  });
+
+  test('has the table of settings that the schema says', () => {
+    const table = /<!-- config -->\n([^]*)<!-- \/config -->/.exec(readme)![1];
+    expect(table).toBe(configTable());
+  });
+
+  test('names error codes that exist', () => {
+    for (const [, codes] of readme.matchAll(/^\| (`\w+`(?:, `\w+`)*) \|/gm)) {
+      for (const [, code] of codes!.matchAll(/`([a-z_]+)`/g)) expect(ERRORS).toHaveProperty(code!);
+    }
+  });
+});
+
+describe.each(pages)('$path', ({ path, text }) => {
+  test('names npm scripts that exist', () => {
+    const { scripts } = JSON.parse(read('package.json'));
+    for (const [, name] of text.matchAll(/npm run ([\w:-]+)/g)) expect(scripts).toHaveProperty(name!);
+  });
+
+  test('links to files that exist', () => {
+    for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
+      expect(existsSync(join(root, dirname(path), target!)), target).toBe(true);
+    }
+  });
+
+  test('names settings that exist', () => {
+    for (const [, name] of text.matchAll(/`([A-Z]+_[A-Z_]+(?:MAX|MS|HOST|PORT))`/g)) {
+      if (name!.startsWith('CARRYOVER_')) continue;
+      expect(ConfigSchema.properties).toHaveProperty(name!);
+    }
+  });
+});
+
+function configTable(): string {
+  const defaults = readConfig({}) as Record<string, unknown>;
+  const rows = Object.entries(ConfigSchema.properties).map(([name, schema]) => {
+    const value = name === 'WORKERS' ? '' : `\`${String(defaults[name])}\``;
+    return `| \`${name}\` | ${value} | ${(schema as { description?: string }).description} |`;
+  });
+  return ['| setting | default | |', '|---|---|---|', ...rows, ''].join('\n');
+}
