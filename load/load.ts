@@ -5,7 +5,7 @@
 //
 //   node load/load.ts [--url http://…] [--seconds 3] [--rounds 4] [--json FILE]
 //
-// Without --url it starts a service of its own, configured by the environment as always. Exit code 1
+// Without --url it starts its own service, configured by the environment as always. Exit code 1
 // if an answer is not 2xx, differs from the reference by a bit, or does not come.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';

@@ -83,7 +83,10 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     },
     close: async () => {
       state = 'closing';
+      // A connection whose request was running when closing began stays open behind its answer.
+      const sweep = setInterval(() => http.server.closeIdleConnections(), 50);
       await http.close();
+      clearInterval(sweep);
       await pool.close();
     },
   };

@@ -85,8 +85,19 @@ describe('the process', () => {
     const answer = await running;
     expect(answer.status).toBe(200);
     expect(((await answer.json()) as { h: number[][] }).h).toHaveLength(64);
-    expect(await stopped).toBe(0);
+    expect(await stopped, server.output()).toBe(0);
     await expect(fetch(`${server.url}/health/live`)).rejects.toThrow();
+  });
+
+  test('exits soon after the last answer, though the client keeps its connection open', async () => {
+    const server = await startServer();
+    const running = post(`${server.url}/v1/sequence`, longSequence());
+    await sleep(300);
+    const stopped = server.stop();
+    expect((await running).status).toBe(200);
+    const start = performance.now();
+    expect(await stopped, server.output()).toBe(0);
+    expect(performance.now() - start).toBeLessThan(2_000);
   });
 
   test('logs lines of JSON with the request id, and no numbers of a body', async () => {

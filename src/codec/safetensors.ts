@@ -36,7 +36,7 @@ export class SafetensorsError extends Error {
 /**
  * The tensors of a file by name, in the order of their data.
  *
- * @throws SafetensorsError if the file breaks the format anywhere, or has a dtype beyond F32 and F64
+ * @throws SafetensorsError if the file breaks the format, or has a dtype other than F32 and F64
  */
 export function readSafetensors(bytes: Uint8Array): Map<string, SafeTensor> {
   const headerBytes = readHeaderSize(bytes);

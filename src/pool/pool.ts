@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { CarryoverError } from '../errors.ts';
-import { GONE, JOB, REPLY, REQUEST, createMailbox, type Mailbox } from './mailbox.ts';
+import { GONE, JOB, NUMBER_MAX, REPLY, REQUEST, createMailbox, type Mailbox } from './mailbox.ts';
 import type { WorkerData } from './worker.ts';
 
 /** A worker that dies before it was ready is started again after 50 ms, 100 ms, … up to this. */
@@ -99,7 +99,8 @@ class PoolWorker {
   readonly exited: Promise<unknown>;
   readonly #mailbox: Mailbox = createMailbox();
   readonly #thread: Worker;
-  #requests = 0;
+  /** Of the last job handed over. */
+  #number = 0;
 
   constructor({ module, memory, entry }: PoolOptions) {
     const workerData: WorkerData = { module, memory, mailbox: this.#mailbox };
@@ -133,9 +134,10 @@ class PoolWorker {
 
   async run(job: number, timeoutMs: number): Promise<void> {
     this.state = 'busy';
-    const previous = this.#requests++;
+    const previous = this.#number;
+    this.#number = previous === NUMBER_MAX ? 1 : previous + 1;
     this.#mailbox[JOB] = job;
-    Atomics.store(this.#mailbox, REQUEST, this.#requests);
+    Atomics.store(this.#mailbox, REQUEST, this.#number);
     Atomics.notify(this.#mailbox, REQUEST);
 
     let timedOut = false;
@@ -143,11 +145,10 @@ class PoolWorker {
       timedOut = true;
       void this.terminate();
     }, timeoutMs);
-    const reply = Atomics.waitAsync(this.#mailbox, REPLY, previous);
-    if (reply.async) await reply.value;
+    const reply = await this.#replyAfter(previous);
     clearTimeout(timer);
 
-    if (Atomics.load(this.#mailbox, REPLY) === this.#requests) {
+    if (reply !== GONE) {
       if (this.state === 'busy') this.state = 'idle';
       return;
     }
@@ -160,6 +161,19 @@ class PoolWorker {
       detail: 'The worker thread computing this request ended before it was done.',
       cause: await this.exited,
     });
+  }
+
+  /**
+   * What REPLY has become. A wake-up alone says nothing: the notification of one reply may arrive
+   * after that reply was seen, when the next job is waited for already.
+   */
+  async #replyAfter(previous: number): Promise<number> {
+    for (;;) {
+      const reply = Atomics.load(this.#mailbox, REPLY);
+      if (reply !== previous) return reply;
+      const woken = Atomics.waitAsync(this.#mailbox, REPLY, previous);
+      if (woken.async) await woken.value;
+    }
   }
 
   async terminate(): Promise<void> {

@@ -8,10 +8,14 @@ import { JOB, REPLY, REQUEST, type Mailbox } from './mailbox.ts';
 /** Serves jobs until the thread is terminated. `run` is given the address of a job record. */
 export function serve(mailbox: Mailbox, run: (job: number) => void): never {
   parentPort!.postMessage('ready');
-  for (let served = 0; ; served++) {
-    while (Atomics.load(mailbox, REQUEST) === served) Atomics.wait(mailbox, REQUEST, served);
+  let served = 0;
+  for (;;) {
+    Atomics.wait(mailbox, REQUEST, served);
+    const request = Atomics.load(mailbox, REQUEST);
+    if (request === served) continue;
     run(mailbox[JOB]! >>> 0);
-    Atomics.store(mailbox, REPLY, served + 1);
+    served = request;
+    Atomics.store(mailbox, REPLY, served);
     Atomics.notify(mailbox, REPLY);
   }
 }

@@ -4,6 +4,13 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll } from 'vitest';
+
+/** Children that have not ended; what a failing test leaves is stopped with its file. */
+const running = new Set<ChildProcess>();
+afterAll(async () => {
+  await Promise.all([...running].map(stop));
+});
 
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 20_000;
@@ -23,16 +30,16 @@ export interface RunningServer extends RunningProcess {
 
 /** `src/server.ts`, ready to answer, on a free port of 127.0.0.1 unless `env` says otherwise. */
 export async function startServer(env: Record<string, string> = {}): Promise<RunningServer> {
-  const running = startProcess(process.execPath, ['src/server.ts'], {
+  const server = startProcess(process.execPath, ['src/server.ts'], {
     cwd: join(import.meta.dirname, '../..'),
     env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', ...env },
   });
   // With PORT=0 the system chooses: no other process can take the port in between.
   const printed = /API +(http:\/\/\S+:(\d+))\//;
-  const [, url, port] = await until(running, () => printed.exec(running.output()));
-  if (!url) throw new Error(`no address in ${running.output()}`);
-  await untilReady(running, url);
-  return { ...running, url, port: Number(port) };
+  const [, url, port] = await until(server, () => printed.exec(server.output()));
+  if (!url) throw new Error(`no address in ${server.output()}`);
+  await untilReady(server, url);
+  return { ...server, url, port: Number(port) };
 }
 
 export function startProcess(
@@ -48,8 +55,11 @@ export function startProcess(
   child.stdout?.on('data', append);
   child.stderr?.on('data', append);
   child.once('error', append);
-  // A test run that dies must not leave its servers behind. Not SIGKILL: nginx' workers outlive it.
+  // Neither a test that fails nor a run that dies may leave its servers behind. Not SIGKILL: nginx'
+  // workers outlive it.
   const end = () => child.kill('SIGTERM');
+  running.add(child);
+  child.once('close', () => running.delete(child));
   process.once('exit', end);
   child.once('close', () => process.off('exit', end));
   return { process: child, output: () => output, stop: () => stop(child) };

@@ -87,6 +87,18 @@ test('control: without a deadline a hanging job is not answered and holds its wo
   expect((await hanging).body.code).toBe('worker_failed');
 });
 
+test('a wake-up that comes too early or too late is not taken for a reply', async () => {
+  const spurious = new URL('../fixtures/workers/spurious.ts', import.meta.url);
+  const woken = await buildApp({ WORKERS: '2' }, { workerEntry: spurious });
+  const answers = await Promise.all(
+    Array.from({ length: 100 }, (_, i) => woken.post('/v1/step', { weights: W, x: [[i / 100]] })),
+  );
+  answers.forEach(({ status, body }, i) => {
+    expect(status).toBe(200);
+    expect(body.h[0][0]).toBeCloseTo(Math.tanh(i / 200), 6);
+  });
+});
+
 describe('a pool that cannot start', () => {
   test('says so instead of serving', async () => {
     const broken = new URL('../fixtures/workers/broken.ts', import.meta.url);
