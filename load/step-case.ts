@@ -2,6 +2,7 @@
 import { objectToJson, tensorToJson } from '../src/codec/json-write.ts';
 import type { Weights } from '../src/tensor.ts';
 import { referenceStep } from '../src/wasm/reference.ts';
+import { fill, makeWeights, pseudoRandom } from './made-up.ts';
 
 export interface StepCase {
   readonly N: number;
@@ -14,16 +15,11 @@ export interface StepCase {
   readonly expected: Float32Array;
 }
 
-/** Weights of ±1/√H, as networks are initialised; every number takes float32's 8 to 9 digits. */
 export function makeStepCase({ N, D, H }: { N: number; D: number; H: number }): StepCase {
   const random = pseudoRandom(N * 1_000_003 + D * 1_009 + H);
-  const fill = (count: number, scale: number) =>
-    Float32Array.from({ length: count }, () => random() * scale);
-  const scale = 1 / Math.sqrt(H);
-  const W_x = fill(D * H, scale);
-  const weights = { D, H, W_x, W_h: fill(H * H, scale), b: fill(H, scale) };
-  const x = fill(N * D, 1);
-  const h = fill(N * H, 1);
+  const weights = makeWeights(random, D, H);
+  const x = fill(random, N * D, 1);
+  const h = fill(random, N * H, 1);
   const expected = new Float32Array(N * H);
   for (let n = 0; n < N; n++) {
     const xRow = x.subarray(n * D, (n + 1) * D);
@@ -55,15 +51,4 @@ export function expectRightBits(what: string, { expected }: StepCase, h: Float32
   throw new Error(
     `${what}: element ${wrong} of h is ${h[wrong]}, the reference has ${expected[wrong]}.`,
   );
-}
-
-/** mulberry32, in [-1, 1): the same numbers in every run. */
-function pseudoRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 31 - 1;
-  };
 }

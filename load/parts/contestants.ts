@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { Pool } from '../../src/pool/pool.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
+import type { Job } from '../../src/wasm/job.ts';
 
 export interface KernelParts {
   readonly module: WebAssembly.Module;
@@ -13,15 +14,14 @@ export interface KernelParts {
 
 export interface Contestant {
   readonly name: string;
-  /** Resolves when the job at this address is done. A job is handed over once at a time. */
-  readonly run: (job: number) => Promise<unknown>;
+  /** Resolves when the job is done. A job is handed over once at a time. */
+  readonly run: (job: Job) => Promise<unknown>;
   readonly close: () => Promise<unknown>;
 }
 
 const DEADLINE_MS = 10_000;
 const PISCINA = new URL('../peers/node_modules/piscina/dist/main.js', import.meta.url);
 
-export const PISCINA_INSTALL = 'npm install --prefix load/peers --no-package-lock';
 export const isPiscinaInstalled = existsSync(PISCINA);
 
 /** This project's: a mailbox in shared memory, Atomics.waitAsync, and the scheduler's queue. */
@@ -36,7 +36,7 @@ export async function startPool(parts: KernelParts, workers: number): Promise<Co
   await pool.start();
   return {
     name: 'pool (waitAsync)',
-    run: (job) => scheduler.submit(job),
+    run: (job) => scheduler.submit(job.ptr),
     close: () => pool.close(),
   };
 }
@@ -57,10 +57,10 @@ export async function startMessages(parts: KernelParts, workers: number): Promis
   let next = 0;
   return {
     name: 'postMessage',
-    run: (job) =>
+    run: ({ ptr }) =>
       new Promise<void>((resolve) => {
-        waiting.set(job, resolve);
-        threads[next++ % workers]!.postMessage(job);
+        waiting.set(ptr, resolve);
+        threads[next++ % workers]!.postMessage(ptr);
       }),
     close: () => Promise.all(threads.map((thread) => thread.terminate())),
   };
@@ -76,7 +76,7 @@ export async function startPiscina(parts: KernelParts, workers: number): Promise
     minThreads: workers,
     maxThreads: workers,
   });
-  return { name: 'piscina', run: (job) => pool.run(job), close: () => pool.destroy() };
+  return { name: 'piscina', run: ({ ptr }) => pool.run(ptr), close: () => pool.destroy() };
 }
 
 type PiscinaClass = new (options: {

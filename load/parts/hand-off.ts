@@ -7,10 +7,11 @@
 //   node load/parts/hand-off.ts [--seconds 0.3] [--rounds 7] [--json FILE]
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { type PackedModel, Job } from '../../src/wasm/job.ts';
+import { Job } from '../../src/wasm/job.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
-import { packPanels, panelsBytes } from '../../src/wasm/panels.ts';
+import { packModel } from '../packed-model.ts';
+import { INSTALL_PEERS } from '../peers/install.ts';
 import { startProgress } from '../progress.ts';
 import { percentile, ratiosOf, spreadOf } from '../statistics.ts';
 import { type StepCase, expectRightBits, makeStepCase } from '../step-case.ts';
@@ -18,7 +19,6 @@ import { formatNumber, formatTable } from '../table.ts';
 import {
   type Contestant,
   type KernelParts,
-  PISCINA_INSTALL,
   isPiscinaInstalled,
   startMessages,
   startPiscina,
@@ -38,7 +38,7 @@ try {
 
 async function main(): Promise<void> {
   const { seconds, rounds, json } = readArguments();
-  if (!isPiscinaInstalled) console.log(`piscina is left out; to install it: ${PISCINA_INSTALL}`);
+  if (!isPiscinaInstalled) console.log(`piscina is left out; to install it: ${INSTALL_PEERS}`);
   const memory = new LinearMemory(64 * 1024 * 1024);
   const parts = { module: compileKernels(), memory: memory.memory };
   const stepCase = makeStepCase(SIZES);
@@ -84,10 +84,7 @@ function readArguments() {
 
 /** As many as are in flight, so that no two threads write the same bytes. */
 function makeJobs(memory: LinearMemory, { N, weights, x, h }: StepCase): Job[] {
-  const { D, H } = weights;
-  const bytes = panelsBytes(D, H);
-  const model: PackedModel = { D, H, panelsPtr: memory.allocate(bytes) };
-  packPanels(weights, memory.f32(model.panelsPtr, bytes / Float32Array.BYTES_PER_ELEMENT));
+  const model = packModel(memory, weights);
   return Array.from({ length: IN_FLIGHT }, () => {
     const job = new Job(memory, model, { T: 1, N, keepsStates: true, trace: false });
     job.x.set(x);
@@ -101,7 +98,7 @@ function startDirect({ module, memory }: KernelParts): Contestant {
   const { run } = instantiateKernels(module, memory);
   return {
     name: 'direct call',
-    run: async (job) => run(job),
+    run: async ({ ptr }) => run(ptr),
     close: async () => undefined,
   };
 }
@@ -147,7 +144,7 @@ async function measure(
 ): Promise<Measured> {
   for (const { hs } of jobs) hs!.data.fill(0);
   const measured = {
-    alone: await roundTrips(one, jobs[0]!.ptr, seconds),
+    alone: await roundTrips(one, jobs[0]!, seconds),
     one: await throughput(one, jobs, seconds),
     two: two && (await throughput(two, jobs, seconds)),
   };
@@ -162,7 +159,7 @@ function keep(way: Way, { alone, one, two }: Measured): void {
 }
 
 /** One job at a time. */
-async function roundTrips({ run }: Contestant, job: number, seconds: number): Promise<RoundTrip> {
+async function roundTrips({ run }: Contestant, job: Job, seconds: number): Promise<RoundTrip> {
   const timesUs: number[] = [];
   const endMs = performance.now() + seconds * 1000;
   for (let startMs = performance.now(); startMs < endMs; ) {
@@ -180,9 +177,9 @@ async function throughput({ run }: Contestant, jobs: readonly Job[], seconds: nu
   const endMs = startMs + seconds * 1000;
   let count = 0;
   await Promise.all(
-    jobs.map(async ({ ptr }) => {
+    jobs.map(async (job) => {
       while (performance.now() < endMs) {
-        await run(ptr);
+        await run(job);
         count++;
       }
     }),

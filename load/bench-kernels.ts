@@ -1,0 +1,75 @@
+// npm run bench:kernels: the arithmetic alone, this project's kernel beside onnxruntime-node's RNN.
+//
+// Both on one thread, in one process, in turn: A B A B …, so that what slows the machine for a
+// while slows both. For scale there is sgemm by numpy's BLAS in each round: what the core can do.
+//
+//   node [V8 flags] load/bench-kernels.ts [--rounds 7] [--seconds 0.02] [--quick]
+//     [--only 'H=64|128,T=1,N=1'] [--json FILE]
+//
+// `--seconds` is the length of one sample. Exit code 1 if our bits are not those of the reference,
+// if onnxruntime computes something else, or if it is not installed.
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { allCells, only, quickCells } from './kernels/cells.ts';
+import { measureCells } from './kernels/measure.ts';
+import { figuresOf, formatCells, formatSummary, summaryOf } from './kernels/report.ts';
+import { describeMachine, machineFacts } from './machine.ts';
+import { loadOnnxRuntime } from './peers/onnxruntime.ts';
+import { INSTALL_SGEMM, startSgemm } from './peers/sgemm.ts';
+
+try {
+  await main();
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+}
+
+async function main(): Promise<void> {
+  const { cells, rounds, seconds, json } = readArguments();
+  const onnxRuntime = await loadOnnxRuntime();
+  const sgemm = await startSgemm();
+  if (!sgemm) console.log(`The share of sgemm is left out; to have it: ${INSTALL_SGEMM}`);
+  const results = await measureCells({ cells, rounds, seconds, onnxRuntime, sgemm }).finally(() =>
+    sgemm?.stop(),
+  );
+
+  const machine = machineFacts();
+  const peers = { 'onnxruntime-node': onnxRuntime.version, sgemm: sgemm?.name };
+  const summary = summaryOf(results);
+  console.log(`
+${describeMachine(machine)}
+peer: onnxruntime-node ${onnxRuntime.version}, one thread${sgemm ? ` · sgemm: ${sgemm.name}` : ''}
+median of ${rounds} rounds; ratio = the peer's time ÷ ours, above 1 ours is faster
+
+${formatCells(results)}
+
+${formatSummary(summary)}
+`);
+  if (json === undefined) return;
+  const cellsOut = results.map((result) => ({ ...result, ...figuresOf(result) }));
+  const report = { machine, peers, rounds, seconds, cells: cellsOut, summary };
+  writeFileSync(json, `${JSON.stringify(report, undefined, 2)}\n`);
+}
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string' },
+      seconds: { type: 'string', default: '0.02' },
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      json: { type: 'string' },
+    },
+  });
+  const seconds = Number(values.seconds);
+  const rounds = Number(values.rounds ?? (values.quick ? 3 : 7));
+  if (!(seconds > 0 && seconds <= 60)) throw new Error('--seconds must be above 0, at most 60.');
+  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds must be at least 1.');
+  const cells = values.quick ? quickCells() : allCells();
+  return {
+    cells: values.only === undefined ? cells : only(cells, values.only),
+    rounds,
+    seconds,
+    json: values.json,
+  };
+}

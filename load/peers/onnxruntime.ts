@@ -1,0 +1,86 @@
+// onnxruntime-node's RNN operator on one thread. Installed apart, so its types are not at hand.
+import { existsSync, readFileSync } from 'node:fs';
+import type { SequenceCase } from '../sequence-case.ts';
+import { INSTALL_PEERS } from './install.ts';
+import { encodeModel } from './onnx-model.ts';
+
+const PACKAGE = new URL('./node_modules/onnxruntime-node/', import.meta.url);
+
+/** One thread, no other; everything else is the default, which is the fastest. */
+const SESSION_OPTIONS = {
+  executionProviders: ['cpu'],
+  executionMode: 'sequential',
+  graphOptimizationLevel: 'all',
+  intraOpNumThreads: 1,
+  interOpNumThreads: 1,
+};
+
+/** What is used of it. */
+interface OnnxRuntime {
+  readonly Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => Tensor;
+  readonly InferenceSession: {
+    create(model: Uint8Array, options: typeof SESSION_OPTIONS): Promise<Session>;
+  };
+}
+
+interface Tensor {
+  readonly data: Float32Array;
+}
+
+interface Session {
+  run(feeds: Tensors, fetches: Tensors): Promise<Tensors>;
+  release(): Promise<void>;
+}
+
+interface Manifest {
+  readonly version: string;
+  readonly main: string;
+}
+
+type Tensors = Readonly<Record<string, Tensor>>;
+
+export interface OnnxRuntimePeer {
+  readonly version: string;
+  prepare(sequence: SequenceCase): Promise<PreparedPeer>;
+}
+
+export interface PreparedPeer {
+  /** (T, N, H), after `repeat`. */
+  readonly hs: Float32Array;
+  /** The whole sequence, `count` times in a row. */
+  repeat(count: number): Promise<void>;
+  release(): Promise<void>;
+}
+
+/** @throws Error with the command, if it is not installed */
+export async function loadOnnxRuntime(): Promise<OnnxRuntimePeer> {
+  const manifest = new URL('package.json', PACKAGE);
+  if (!existsSync(manifest)) throw new Error(`onnxruntime-node is missing: ${INSTALL_PEERS}`);
+  const { version, main } = JSON.parse(readFileSync(manifest, 'utf8')) as Manifest;
+  const runtime: { default: OnnxRuntime } = await import(new URL(main, PACKAGE).href);
+  return { version, prepare: (sequence) => prepare(runtime.default, sequence) };
+}
+
+/** Inputs and outputs are made here, so that a run neither copies nor allocates them. */
+async function prepare(
+  { InferenceSession, Tensor }: OnnxRuntime,
+  { T, N, D, H, weights, x, h }: SequenceCase,
+): Promise<PreparedPeer> {
+  const session = await InferenceSession.create(encodeModel({ T, N }, weights), SESSION_OPTIONS);
+  const hs = new Float32Array(T * N * H);
+  const feeds = {
+    x: new Tensor('float32', x, [T, N, D]),
+    h: new Tensor('float32', h, [1, N, H]),
+  };
+  const fetches = {
+    hs: new Tensor('float32', hs, [T, 1, N, H]),
+    h_T: new Tensor('float32', new Float32Array(N * H), [1, N, H]),
+  };
+  return {
+    hs,
+    async repeat(count) {
+      for (let i = 0; i < count; i++) await session.run(feeds, fetches);
+    },
+    release: () => session.release(),
+  };
+}

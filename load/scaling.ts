@@ -1,0 +1,67 @@
+// npm run bench:scaling: throughput of the scheduler and its pool of workers against the number of
+// workers, N, H and T, with several jobs in flight; and how long one job takes alone.
+//
+//   node [V8 flags] load/scaling.ts [--rounds 5] [--seconds 0.3] [--quick] [--out load/results]
+//
+// Writes scaling.svg and, beside it, scaling.json with every number. `--seconds` is the length of
+// one sample. Exit code 1 if a state has not the bits of the reference.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { describeMachine, machineFacts } from './machine.ts';
+import { measureScaling } from './scaling/measure.ts';
+import { plotScaling } from './scaling/plot.ts';
+import { BASE, workerCounts } from './scaling/points.ts';
+import { type ScalingReport, formatAlone, formatReport, formatSizes } from './scaling/report.ts';
+
+try {
+  await main();
+} catch (error) {
+  console.error((error as Error).message);
+  // Not by exitCode: the workers that were started would keep the process alive.
+  process.exit(1);
+}
+
+async function main(): Promise<void> {
+  const { rounds, seconds, out } = readArguments();
+  const machine = machineFacts();
+  const counts = workerCounts(machine.cores);
+  const date = new Date().toISOString();
+  const measured = await measureScaling({ workerCounts: counts, rounds, seconds });
+  const report: ScalingReport = {
+    machine,
+    date,
+    rounds,
+    seconds,
+    workerCounts: counts,
+    ...measured,
+  };
+  console.log(`
+${describeMachine(machine)}
+base point ${formatSizes(BASE)}, one axis at a time; median of ${rounds} rounds
+
+${formatReport(report)}
+
+${formatAlone(report)}
+`);
+  mkdirSync(out, { recursive: true });
+  writeFileSync(join(out, 'scaling.json'), `${JSON.stringify(report, undefined, 2)}\n`);
+  writeFileSync(join(out, 'scaling.svg'), plotScaling(report));
+  console.log(`Written: ${join(out, 'scaling.svg')} and scaling.json beside it`);
+}
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      out: { type: 'string', default: 'load/results' },
+    },
+  });
+  const seconds = Number(values.seconds ?? (values.quick ? 0.05 : 0.3));
+  const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
+  if (!(seconds > 0 && seconds <= 60)) throw new Error('--seconds must be above 0, at most 60.');
+  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds must be at least 1.');
+  return { rounds, seconds, out: values.out };
+}

@@ -1,0 +1,41 @@
+// What is measured: one axis at a time around a base point, the others stay where they are.
+import type { Sizes } from '../sequence-case.ts';
+
+export const BASE: Sizes = sizes(100, 32, 256);
+/** Large enough that one job alone would be worth the work of several workers. */
+export const ALONE: Sizes = sizes(100, 32, 512);
+
+const SHAPES = {
+  N: [1, 2, 4, 8, 16, 32, 64, 128].map((N) => sizes(BASE.T, N, BASE.H)),
+  H: [32, 64, 128, 256, 512, 1024].map((H) => sizes(BASE.T, BASE.N, H)),
+  T: [1, 10, 100, 1000].map((T) => sizes(T, BASE.N, BASE.H)),
+};
+
+export type ShapeAxis = keyof typeof SHAPES;
+export const SHAPE_AXES: readonly ShapeAxis[] = ['N', 'H', 'T'];
+
+export function shapesOf(axis: ShapeAxis): readonly Sizes[] {
+  return SHAPES[axis];
+}
+
+/** Each once; the base point is on every axis. */
+export function allShapes(): Sizes[] {
+  const others = SHAPE_AXES.flatMap((axis) => SHAPES[axis]).filter((it) => !areSame(it, BASE));
+  return [BASE, ...others];
+}
+
+/** 1, 2, 4 … and as many as there are cores; 1 and 2 whatever there is. */
+export function workerCounts(cores: number): number[] {
+  const counts = [1, 2];
+  while (counts.at(-1)! * 2 <= cores) counts.push(counts.at(-1)! * 2);
+  if (cores > counts.at(-1)!) counts.push(cores);
+  return counts;
+}
+
+export function areSame(a: Sizes, b: Sizes): boolean {
+  return a.T === b.T && a.N === b.N && a.D === b.D && a.H === b.H;
+}
+
+function sizes(T: number, N: number, H: number): Sizes {
+  return { T, N, D: H, H };
+}

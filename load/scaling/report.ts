@@ -1,0 +1,95 @@
+// The figures as tables and as lines to draw.
+import type { Machine } from '../machine.ts';
+import { type Sizes, flopsOf } from '../sequence-case.ts';
+import { type Spread, ratiosOf, spreadOf } from '../statistics.ts';
+import { formatNumber, formatTable } from '../table.ts';
+import type { Measured, PointResult } from './measure.ts';
+import { ALONE, BASE, SHAPE_AXES, type ShapeAxis, areSame, shapesOf } from './points.ts';
+
+/** What load/results/scaling.json has. */
+export interface ScalingReport extends Measured {
+  readonly machine: Machine;
+  /** ISO 8601 */
+  readonly date: string;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly workerCounts: readonly number[];
+}
+
+/** One point of a line. */
+export interface LinePoint {
+  readonly value: number;
+  readonly gflops: Spread;
+  readonly rowStepsPerS: number;
+}
+
+/** Throughput over one axis of shapes, with so many workers. */
+export function lineOverShapes(report: Measured, axis: ShapeAxis, workers: number): LinePoint[] {
+  return shapesOf(axis).map((sizes) =>
+    toLinePoint(sizes[axis], pointAt(report, sizes, workers)),
+  );
+}
+
+/** Throughput at the base point over the number of workers. */
+export function lineOverWorkers(report: ScalingReport): LinePoint[] {
+  return report.workerCounts.map((workers) =>
+    toLinePoint(workers, pointAt(report, BASE, workers)),
+  );
+}
+
+function toLinePoint(value: number, { sizes, rowStepsPerS }: PointResult): LinePoint {
+  const gflops = rowStepsPerS.map((each) => each * gflopOfRowStep(sizes));
+  return { value, gflops: spreadOf(gflops), rowStepsPerS: spreadOf(rowStepsPerS).median };
+}
+
+export function gflopOfRowStep(sizes: Sizes): number {
+  return flopsOf({ ...sizes, T: 1, N: 1 }) / 1e9;
+}
+
+function pointAt({ points }: Measured, sizes: Sizes, workers: number): PointResult {
+  return points.find((point) => areSame(point.sizes, sizes) && point.workers === workers)!;
+}
+
+export function formatReport(report: ScalingReport): string {
+  return formatTable([
+    ['', 'workers', 'rows·steps/s', 'GFLOP/s', 'min … max', '÷ 1 worker'],
+    ...report.workerCounts.map((workers) => row('base point', report, BASE, workers)),
+    ...SHAPE_AXES.flatMap((axis) => rowsOf(report, axis)),
+  ]);
+}
+
+function rowsOf(report: ScalingReport, axis: ShapeAxis): string[][] {
+  return shapesOf(axis).flatMap((sizes) =>
+    [1, report.workerCounts.at(-1)!].map((workers) =>
+      row(`${axis}=${sizes[axis]}`, report, sizes, workers),
+    ),
+  );
+}
+
+function row(name: string, report: ScalingReport, sizes: Sizes, workers: number): string[] {
+  const point = pointAt(report, sizes, workers);
+  const one = pointAt(report, sizes, 1);
+  const { gflops, rowStepsPerS } = toLinePoint(0, point);
+  const ratio = ratiosOf(point.rowStepsPerS, one.rowStepsPerS).median;
+  return [
+    workers === 1 ? name : '',
+    String(workers),
+    formatNumber(rowStepsPerS),
+    formatNumber(gflops.median),
+    `${formatNumber(gflops.min)} … ${formatNumber(gflops.max)}`,
+    workers === 1 ? '' : ratio.toFixed(2),
+  ];
+}
+
+/** One job alone: what more workers are worth to somebody who waits. */
+export function formatAlone({ alone }: Measured): string {
+  const times = alone.map(({ workers, p50Ms }) => {
+    const ms = formatNumber(spreadOf(p50Ms).median);
+    return `${ms} ms with ${workers} ${workers === 1 ? 'worker' : 'workers'}`;
+  });
+  return `One job alone, ${formatSizes(ALONE)}: ${times.join(', ')}`;
+}
+
+export function formatSizes({ N, H, T }: Sizes): string {
+  return `N=${N} D=H=${H} T=${T}`;
+}
