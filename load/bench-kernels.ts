@@ -3,7 +3,7 @@
 // Both on one thread, in one process, in turn: A B A B …, so that what slows the machine for a
 // while slows both. For scale there is sgemm by numpy's BLAS in each round: what the core can do.
 //
-//   node [V8 flags] load/bench-kernels.ts [--rounds 7] [--seconds 0.02] [--quick]
+//   [KERNEL=simd128] node load/bench-kernels.ts [--rounds 7] [--seconds 0.02] [--quick]
 //     [--only 'H=64|128,T=1,N=1'] [--json FILE]
 //
 // `--seconds` is the length of one sample. Exit code 1 if our bits are not those of the reference,

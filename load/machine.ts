@@ -1,12 +1,14 @@
 // What a figure is worth nothing without.
 import { availableParallelism, cpus } from 'node:os';
+import { readConfig } from '../src/config.ts';
+import { compileKernels } from '../src/wasm/load.ts';
 
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
   readonly node: string;
-  /** Of this process, as they were given on its command line. */
-  readonly v8Flags: readonly string[];
+  /** Which vectors the kernels run with here. */
+  readonly kernel: string;
 }
 
 export function machineFacts(): Machine {
@@ -14,11 +16,10 @@ export function machineFacts(): Machine {
     cpu: cpus()[0]?.model.trim() ?? 'unknown processor',
     cores: availableParallelism(),
     node: process.version,
-    v8Flags: process.execArgv,
+    kernel: compileKernels(readConfig().KERNEL).path,
   };
 }
 
-export function describeMachine({ cpu, cores, node, v8Flags }: Machine): string {
-  const flags = v8Flags.length > 0 ? v8Flags.join(' ') : 'no V8 flags';
-  return `${cpu}, ${cores} ${cores === 1 ? 'core' : 'cores'} · Node ${node} · ${flags}`;
+export function describeMachine({ cpu, cores, node, kernel }: Machine): string {
+  return `${cpu}, ${cores} ${cores === 1 ? 'core' : 'cores'} · Node ${node} · ${kernel}`;
 }

@@ -12,14 +12,3 @@ export function makeWeights(random: () => number, D: number, H: number): Weights
   const W_x = fill(random, D * H, scale);
   return { D, H, W_x, W_h: fill(random, H * H, scale), b: fill(random, H, scale) };
 }
-
-/** mulberry32, in [-1, 1). */
-export function pseudoRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 31 - 1;
-  };
-}

@@ -1,7 +1,7 @@
 // npm run bench:scaling: throughput of the scheduler and its pool of workers against the number of
 // workers, N, H and T, with several jobs in flight; and how long one job takes alone.
 //
-//   node [V8 flags] load/scaling.ts [--rounds 5] [--seconds 0.3] [--quick] [--out load/results]
+//   [KERNEL=simd128] node load/scaling.ts [--rounds 5] [--seconds 0.3] [--quick] [--out load/results]
 //
 // Writes scaling.svg and, beside it, scaling.json with every number. `--seconds` is the length of
 // one sample. Exit code 1 if a state has not the bits of the reference.

@@ -3,7 +3,8 @@ import type { TensorView, Weights } from '../src/tensor.ts';
 import { Job, type PackedModel } from '../src/wasm/job.ts';
 import type { LinearMemory } from '../src/wasm/memory.ts';
 import { referenceStep } from '../src/wasm/reference.ts';
-import { fill, makeWeights, pseudoRandom } from './made-up.ts';
+import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
+import { fill, makeWeights } from './made-up.ts';
 
 /** The plain reference is slow; this much of it is a matter of some 10 ms. */
 const CHECK_PRODUCTS_MAX = 8_000_000;

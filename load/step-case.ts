@@ -2,7 +2,8 @@
 import { objectToJson, tensorToJson } from '../src/codec/json-write.ts';
 import type { Weights } from '../src/tensor.ts';
 import { referenceStep } from '../src/wasm/reference.ts';
-import { fill, makeWeights, pseudoRandom } from './made-up.ts';
+import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
+import { fill, makeWeights } from './made-up.ts';
 
 export interface StepCase {
   readonly N: number;

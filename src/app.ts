@@ -10,9 +10,12 @@ import { Engine } from './engine/engine.ts';
 import { createHttp } from './http/http.ts';
 import { WeightsCache } from './models/weights-cache.ts';
 import { Pool } from './pool/pool.ts';
+import { calibrate } from './scheduler/calibrate.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
+import { Job } from './wasm/job.ts';
 import { compileKernels, instantiateKernels } from './wasm/load.ts';
 import { LinearMemory } from './wasm/memory.ts';
+import { panelsBytes } from './wasm/panels.ts';
 import { selfTest } from './wasm/self-test.ts';
 
 export interface App {
@@ -30,17 +33,20 @@ export interface AppOverrides {
   readonly logger?: FastifyServerOptions['logger'];
   /** The file a worker runs; see pool/pool.ts. */
   readonly workerEntry?: URL;
+  /** Work up to this runs on the main thread; measured at the start unless given. */
+  readonly hereFlopsMax?: number;
 }
 
 /** @throws Error if the kernels fail their self-test or a worker cannot start */
 export async function createApp(config: Config, overrides: AppOverrides = {}): Promise<App> {
   const memory = new LinearMemory(config.MEMORY_BYTES_MAX);
-  const module = compileKernels();
-  selfTest(instantiateKernels(module, memory.memory), memory);
+  const compiled = compileKernels(config.KERNEL);
+  const kernels = instantiateKernels(compiled, memory.memory);
+  selfTest(kernels, memory);
 
   const pool = new Pool({
     workers: config.WORKERS,
-    module,
+    kernels: compiled,
     memory: memory.memory,
     entry: overrides.workerEntry,
     onIdle: () => scheduler.dispatch(),
@@ -49,6 +55,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const scheduler = new Scheduler(pool, {
     queueJobsMax: config.QUEUE_JOBS_MAX,
     deadlineMs: config.JOB_DEADLINE_MS,
+    runHere: kernels.run,
   });
   const weightsCache = new WeightsCache(memory, config.WEIGHTS_CACHE_BYTES_MAX);
   const engine = new Engine({ memory, weightsCache, scheduler, limits: limitsOf(config) });
@@ -57,6 +64,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const http = await createHttp({
     engine,
     readiness: {
+      kernel: compiled.path,
       reasons: () => [
         ...(state === 'serving' ? [] : ['shutting down']),
         ...(pool.isWhole ? [] : [`${pool.readyCount} of ${config.WORKERS} workers are up`]),
@@ -72,6 +80,9 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     keepAliveTimeoutMs: config.KEEP_ALIVE_TIMEOUT_MS,
   });
   await pool.start();
+  const { handOverMs, flopsPerMs, hereFlopsMax } = await calibrateOn(memory, pool, kernels.run);
+  scheduler.hereFlopsMax = overrides.hereFlopsMax ?? hereFlopsMax;
+  http.log.info({ kernel: compiled.path, handOverMs, flopsPerMs, hereFlopsMax }, 'kernels');
 
   return {
     http,
@@ -90,6 +101,23 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       await pool.close();
     },
   };
+}
+
+/** Measures with a step of a model of zeros. */
+async function calibrateOn(memory: LinearMemory, pool: Pool, runHere: (job: number) => void) {
+  const [D, H] = [128, 128];
+  const bytes = panelsBytes(D, H);
+  const panelsPtr = memory.allocate(bytes);
+  memory.f32(panelsPtr, bytes / Float32Array.BYTES_PER_ELEMENT).fill(0);
+  const model = { D, H, panelsPtr };
+  const step = new Job(memory, model, { T: 1, N: 1, keepsStates: false, trace: false });
+  const empty = new Job(memory, model, { T: 1, N: 1, lengths: [0], keepsStates: false, trace: false });
+  step.x.fill(0);
+  const calibration = await calibrate(pool, runHere, empty.ptr, step);
+  step.release();
+  empty.release();
+  memory.free(panelsPtr);
+  return calibration;
 }
 
 function limitsOf(config: Config) {

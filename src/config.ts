@@ -23,6 +23,11 @@ export const ConfigSchema = Type.Object({
     'Threads that compute. Default: available parallelism − 1, at least 1.',
   ),
 
+  KERNEL: Type.Enum(['auto', 'simd128'], {
+    default: 'auto',
+    description: '`auto` uses 256-bit vectors where they are known to be good; `simd128` never.',
+  }),
+
   BODY_BYTES_MAX: integer(32 * MiB, 1, 512 * MiB, 'Largest request body.'),
   BODIES_BYTES_MAX: integer(256 * MiB, 1, 16_384 * MiB, 'Request bodies in flight, all together.'),
   N_MAX: integer(4_096, 1, 1_048_576, 'Largest mini-batch N.'),

@@ -41,6 +41,20 @@ describe('the process', () => {
     expect(await server.stop()).toBe(0);
   });
 
+  test('runs without 256-bit vectors on request, and says what it runs with', async () => {
+    const kernelOf = async (env: Record<string, string>) => {
+      const server = await startServer({ ...env, LOG_LEVEL: 'info' });
+      const ready = await fetch(`${server.url}/health/ready`);
+      const { kernel } = (await ready.json()) as { kernel: string };
+      expect(server.output()).toContain(`"kernel":"${kernel}"`);
+      expect(await server.stop()).toBe(0);
+      return kernel;
+    };
+    expect(await kernelOf({ KERNEL: 'simd128' })).toBe('simd128');
+    const is256 = process.arch === 'x64' && /^v2[46]\./.test(process.version);
+    expect(await kernelOf({})).toBe(is256 ? 'simd256' : 'simd128');
+  });
+
   test('lists every problem of its configuration in one go and exits 78', () => {
     const { status, stderr, stdout } = run(['src/server.ts'], { PORT: 'http', WORKERS: '0' });
     expect(status).toBe(78);

@@ -1,4 +1,5 @@
 // Who computes a cell: this project's kernel, called on this thread, and onnxruntime-node.
+import { readConfig } from '../../src/config.ts';
 import type { TensorView } from '../../src/tensor.ts';
 import { type Kernels, compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
@@ -34,7 +35,8 @@ export interface Host {
 
 export function startHost(): Host {
   const memory = new LinearMemory(MEMORY_BYTES);
-  return { memory, kernels: instantiateKernels(compileKernels(), memory.memory) };
+  const compiled = compileKernels(readConfig().KERNEL);
+  return { memory, kernels: instantiateKernels(compiled, memory.memory) };
 }
 
 /** @throws Error unless our bits are the reference's and the peer's states are close to ours */

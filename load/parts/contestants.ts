@@ -6,9 +6,10 @@ import { Worker } from 'node:worker_threads';
 import { Pool } from '../../src/pool/pool.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import type { Job } from '../../src/wasm/job.ts';
+import { type CompiledKernels, instantiateKernels } from '../../src/wasm/load.ts';
 
 export interface KernelParts {
-  readonly module: WebAssembly.Module;
+  readonly kernels: CompiledKernels;
   readonly memory: WebAssembly.Memory;
 }
 
@@ -24,19 +25,32 @@ const PISCINA = new URL('../peers/node_modules/piscina/dist/main.js', import.met
 
 export const isPiscinaInstalled = existsSync(PISCINA);
 
-/** This project's: a mailbox in shared memory, Atomics.waitAsync, and the scheduler's queue. */
-export async function startPool(parts: KernelParts, workers: number): Promise<Contestant> {
+/**
+ * This project's: a mailbox in shared memory, Atomics.waitAsync, and the scheduler's queue.
+ *
+ * @param hereFlopsMax as the scheduler's: 0 hands every job over, whole
+ */
+export async function startPool(
+  parts: KernelParts,
+  workers: number,
+  hereFlopsMax = 0,
+): Promise<Contestant> {
   const pool = new Pool({
     ...parts,
     workers,
     onIdle: () => scheduler.dispatch(),
     onLost: (reason) => console.error(reason),
   });
-  const scheduler = new Scheduler(pool, { queueJobsMax: 1_000, deadlineMs: DEADLINE_MS });
+  const scheduler = new Scheduler(pool, {
+    queueJobsMax: 1_000,
+    deadlineMs: DEADLINE_MS,
+    runHere: instantiateKernels(parts.kernels, parts.memory).run,
+  });
+  scheduler.hereFlopsMax = hereFlopsMax;
   await pool.start();
   return {
     name: 'pool (waitAsync)',
-    run: (job) => scheduler.submit(job.ptr),
+    run: (job) => scheduler.run(job),
     close: () => pool.close(),
   };
 }

@@ -40,7 +40,7 @@ async function main(): Promise<void> {
   const { seconds, rounds, json } = readArguments();
   if (!isPiscinaInstalled) console.log(`piscina is left out; to install it: ${INSTALL_PEERS}`);
   const memory = new LinearMemory(64 * 1024 * 1024);
-  const parts = { module: compileKernels(), memory: memory.memory };
+  const parts = { kernels: compileKernels(), memory: memory.memory };
   const stepCase = makeStepCase(SIZES);
   const jobs = makeJobs(memory, stepCase);
   const direct = startDirect(parts);
@@ -94,8 +94,8 @@ function makeJobs(memory: LinearMemory, { N, weights, x, h }: StepCase): Job[] {
 }
 
 /** No hand-over at all. The promise is that of the others, so that the loops are the same. */
-function startDirect({ module, memory }: KernelParts): Contestant {
-  const { run } = instantiateKernels(module, memory);
+function startDirect({ kernels, memory }: KernelParts): Contestant {
+  const { run } = instantiateKernels(kernels, memory);
   return {
     name: 'direct call',
     run: async ({ ptr }) => run(ptr),

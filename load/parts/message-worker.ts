@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { instantiateKernels } from '../../src/wasm/load.ts';
 
-const { run } = instantiateKernels(workerData.module, workerData.memory);
+const { run } = instantiateKernels(workerData.kernels, workerData.memory);
 const port = parentPort!;
 
 port.on('message', (job: number) => {

@@ -2,7 +2,7 @@
 import { workerData } from 'node:worker_threads';
 import { instantiateKernels } from '../../src/wasm/load.ts';
 
-const { run } = instantiateKernels(workerData.module, workerData.memory);
+const { run } = instantiateKernels(workerData.kernels, workerData.memory);
 
 export default function runJob(job: number): void {
   run(job);

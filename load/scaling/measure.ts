@@ -1,4 +1,5 @@
 // Every point in every round, so that a slow minute of the machine touches all of them alike.
+import { readConfig } from '../../src/config.ts';
 import type { Job } from '../../src/wasm/job.ts';
 import { compileKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
@@ -37,6 +38,9 @@ export interface AloneResult {
   readonly p50Ms: number[];
 }
 
+/** About what a hand-over costs: smaller jobs would not be handed over, as in the service. */
+const HAND_OVER_FLOPS = 500_000;
+
 export interface Measured {
   readonly points: readonly PointResult[];
   readonly alone: readonly AloneResult[];
@@ -52,9 +56,9 @@ interface Options {
 export async function measureScaling(options: Options): Promise<Measured> {
   const { workerCounts, rounds, seconds } = options;
   const memory = new LinearMemory(MEMORY_BYTES);
-  const parts = { module: compileKernels(), memory: memory.memory };
+  const parts = { kernels: compileKernels(readConfig().KERNEL), memory: memory.memory };
   const pools = new Map<number, Contestant>();
-  for (const workers of workerCounts) pools.set(workers, await startPool(parts, workers));
+  for (const workers of workerCounts) pools.set(workers, await startPool(parts, workers, HAND_OVER_FLOPS));
 
   const points = allShapes().map((sizes) => new Shape(sizes, workersAt(sizes, workerCounts)));
   const alone = [1, 2].map((workers) => ({ sizes: ALONE, workers, p50Ms: [] as number[] }));

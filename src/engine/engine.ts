@@ -58,7 +58,7 @@ export class Engine {
       try {
         input.x.copyTo(job.x);
         input.h?.copyTo(job.h);
-        await scheduler.submit(job.ptr);
+        await scheduler.run(job);
         const data = job.finalState();
         expectFinite(job, data, H);
         const h = { shape: [N, H], strides: [H, 1], data };
@@ -83,9 +83,10 @@ function readWeights(source: WeightsSource, D: number, H: number): Weights {
 }
 
 /**
- * A row that overflowed to NaN stays NaN to its last step (NaN · w is NaN for every w), so the last
- * state of each row tells about all of them. An infinite z whose tanh is ±1 is a valid state, but it
- * cannot be written in JSON, so a trace is checked element by element.
+ * A row whose sums overflowed to NaN (they can in float32, so in models that are not narrow) stays
+ * NaN to its last step, as NaN · w is NaN for every w: the last state of each row tells about all of
+ * them. An infinite z whose tanh is ±1 is a valid state, but it cannot be written in JSON, so a trace
+ * is checked element by element.
  */
 function expectFinite(job: Job, h: Float32Array, H: number): void {
   const at = h.findIndex((value) => !Number.isFinite(value));

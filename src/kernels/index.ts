@@ -2,44 +2,62 @@
 //
 //   for t = 0 … T-1:    h_t = tanh((x_t W_x + h_{t-1} W_h) + b)    for every row that still has steps
 //
-// Rows are sorted by their number of steps, so the rows at work are always the first `active` ones.
-// Panels are the outer loop and rows the inner one: a panel (at most a few tens of KiB) stays in the
-// first-level cache while all rows pass over it.
+// x W_x does not depend on the state, so it is computed ahead for JOB_AHEAD steps at a time, as one
+// matrix product over all their rows; its results wait where the states will be. Rows are sorted by
+// their number of steps, so the rows at work are always the first `active` ones.
+import { finish } from './finish';
 import {
+  JOB_AHEAD,
+  JOB_B,
   JOB_D,
   JOB_H,
   JOB_N,
-  JOB_PANELS,
+  JOB_NARROW,
+  JOB_PAIRS,
+  JOB_PAIRS_MAX,
   JOB_ROWS,
+  JOB_W_H,
+  JOB_W_X,
   NR,
+  PAIR_BYTES,
+  PAIR_SOURCE,
+  PAIR_TARGET,
   ROW_BYTES,
   ROW_H,
   ROW_HS,
   ROW_HS_MASK,
   ROW_HS_STEP,
-  ROW_H_NEXT,
-  ROW_H_NOW,
   ROW_STEPS,
   ROW_TRACE,
   ROW_X,
-  ROW_X_NOW,
   ROW_X_STEP,
 } from './layout';
-import { step1x32, step1x8 } from './step-1x32';
-import { step4x8 } from './step-4x8';
+import { stepNarrow } from './narrow';
+import { product } from './product';
+export { useTile } from './product';
 import { tanhF32x4 } from './tanh';
-import { trace1x8 } from './trace';
+import { traceRow } from './trace';
 
 /** Runs the job whose record is at `job`. Writes states (and traces) of its rows, nothing else. */
 export function run(job: usize): void {
   const rows = <usize>load<u32>(job, JOB_ROWS);
-  const N = load<u32>(job, JOB_N);
-  let active = N;
+  const narrow = load<u32>(job, JOB_NARROW) != 0;
+  const ahead = load<u32>(job, JOB_AHEAD);
+  let active = load<u32>(job, JOB_N);
+  let ready: u32 = 0;
   for (let t: u32 = 0; ; t++) {
-    while (active > 0 && load<u32>(rows + (active - 1) * ROW_BYTES, ROW_STEPS) <= t) active--;
+    active = activeAt(rows, active, t);
     if (active == 0) return;
-    moveCursors(rows, active, t);
-    stepRows(job, rows, active);
+    if (narrow) {
+      stepRows(job, rows, active, t);
+    } else {
+      if (t == ready) {
+        multiplyInputs(job, rows, active, t, ahead);
+        ready += ahead;
+      }
+      multiplyStates(job, rows, active, t);
+      finishStates(job, rows, active, t);
+    }
     traceRows(job, rows, active, t);
   }
 }
@@ -51,60 +69,110 @@ export function tanh(source: usize, target: usize, count: u32): void {
   }
 }
 
-function moveCursors(rows: usize, active: u32, t: u32): void {
-  const end = rows + active * ROW_BYTES;
-  for (let row = rows; row < end; row += ROW_BYTES) {
-    const hs = load<u32>(row, ROW_HS);
-    const step = load<u32>(row, ROW_HS_STEP);
-    const mask = load<u32>(row, ROW_HS_MASK);
-    store<u32>(row, load<u32>(row, ROW_X) + t * load<u32>(row, ROW_X_STEP), ROW_X_NOW);
-    store<u32>(row, t == 0 ? load<u32>(row, ROW_H) : hs + ((t - 1) & mask) * step, ROW_H_NOW);
-    store<u32>(row, hs + (t & mask) * step, ROW_H_NEXT);
+/** How many of the first `active` rows have a step t. */
+function activeAt(rows: usize, active: u32, t: u32): u32 {
+  while (active > 0 && load<u32>(rows + (active - 1) * ROW_BYTES, ROW_STEPS) <= t) active--;
+  return active;
+}
+
+/** Where state t of a row is, or will be. */
+function stateAt(row: usize, t: u32): u32 {
+  return load<u32>(row, ROW_HS) + (t & load<u32>(row, ROW_HS_MASK)) * load<u32>(row, ROW_HS_STEP);
+}
+
+/** Where h_{t-1} of a row is. */
+function stateBefore(row: usize, t: u32): u32 {
+  return t == 0 ? load<u32>(row, ROW_H) : stateAt(row, t - 1);
+}
+
+/** Where x_t of a row is. */
+function inputAt(row: usize, t: u32): u32 {
+  return load<u32>(row, ROW_X) + t * load<u32>(row, ROW_X_STEP);
+}
+
+/** x_t W_x for `ahead` steps from t on. */
+function multiplyInputs(job: usize, rows: usize, active: u32, t: u32, ahead: u32): void {
+  const pairs = <usize>load<u32>(job, JOB_PAIRS);
+  const pairsMax = load<u32>(job, JOB_PAIRS_MAX);
+  const size = stateSize(job);
+  let count: u32 = 0;
+  for (const end = t + ahead; t < end; t++) {
+    active = activeAt(rows, active, t);
+    if (active == 0) break;
+    if (count + active > pairsMax) {
+      multiply(job, JOB_W_X, JOB_D, count);
+      count = 0;
+    }
+    pairInputs(rows, active, t, pairs + count * PAIR_BYTES);
+    for (let n: u32 = 0; n < active; n++) memory.fill(stateAt(rows + n * ROW_BYTES, t), 0, size);
+    count += active;
+  }
+  multiply(job, JOB_W_X, JOB_D, count);
+}
+
+/** + h_{t-1} W_h. */
+function multiplyStates(job: usize, rows: usize, active: u32, t: u32): void {
+  const pairs = <usize>load<u32>(job, JOB_PAIRS);
+  pairStates(rows, active, t, pairs);
+  multiply(job, JOB_W_H, JOB_H, active);
+}
+
+/** A whole step of a narrow model. */
+function stepRows(job: usize, rows: usize, active: u32, t: u32): void {
+  const xPairs = <usize>load<u32>(job, JOB_PAIRS);
+  const hPairs = xPairs + active * PAIR_BYTES;
+  pairInputs(rows, active, t, xPairs);
+  pairStates(rows, active, t, hPairs);
+  stepNarrow(job, xPairs, hPairs, active);
+}
+
+/** From x_t to where h_t will be. */
+function pairInputs(rows: usize, active: u32, t: u32, pairs: usize): void {
+  for (let n: u32 = 0; n < active; n++, pairs += PAIR_BYTES) {
+    const row = rows + n * ROW_BYTES;
+    store<u32>(pairs, inputAt(row, t), PAIR_SOURCE);
+    store<u32>(pairs, stateAt(row, t), PAIR_TARGET);
   }
 }
 
-function stepRows(job: usize, rows: usize, active: u32): void {
-  const D = load<u32>(job, JOB_D);
-  const H = load<u32>(job, JOB_H);
-  const panelSize = <usize>(1 + D + H) * (NR << 2);
-  const columnsEnd = <usize>((H + NR - 1) / NR) * (NR << 2);
-  const end = rows + active * ROW_BYTES;
-  const tilesEnd = rows + (active & ~3) * ROW_BYTES;
-
-  let panel = <usize>load<u32>(job, JOB_PANELS);
-  for (let column: usize = 0; column < columnsEnd; column += NR << 2) {
-    for (let row = rows; row < tilesEnd; row += 4 * ROW_BYTES) step4x8(row, panel, column, D, H);
-    panel += panelSize;
+/** From h_{t-1} to where h_t will be. */
+function pairStates(rows: usize, active: u32, t: u32, pairs: usize): void {
+  for (let n: u32 = 0; n < active; n++, pairs += PAIR_BYTES) {
+    const row = rows + n * ROW_BYTES;
+    store<u32>(pairs, stateBefore(row, t), PAIR_SOURCE);
+    store<u32>(pairs, stateAt(row, t), PAIR_TARGET);
   }
+}
 
-  for (let row = tilesEnd; row < end; row += ROW_BYTES) {
-    panel = <usize>load<u32>(job, JOB_PANELS);
-    let column: usize = 0;
-    for (; column + 4 * (NR << 2) <= columnsEnd; column += 4 * (NR << 2)) {
-      step1x32(row, panel, panelSize, column, D, H);
-      panel += 4 * panelSize;
-    }
-    for (; column < columnsEnd; column += NR << 2) {
-      step1x8(row, panel, column, D, H);
-      panel += panelSize;
-    }
-  }
+function finishStates(job: usize, rows: usize, active: u32, t: u32): void {
+  const size = stateSize(job);
+  const b = <usize>load<u32>(job, JOB_B);
+  for (let n: u32 = 0; n < active; n++) finish(stateAt(rows + n * ROW_BYTES, t), b, size);
+}
+
+/** Bytes of a state, whole panels. */
+function stateSize(job: usize): usize {
+  return <usize>((load<u32>(job, JOB_H) + NR - 1) / NR) * (NR << 2);
+}
+
+// @ts-ignore: decorator
+@inline
+function multiply(job: usize, W: usize, K: usize, count: u32): void {
+  product(
+    load<u32>(job, JOB_PAIRS),
+    count,
+    load<u32>(job + W),
+    load<u32>(job + K),
+    load<u32>(job, JOB_H),
+  );
 }
 
 function traceRows(job: usize, rows: usize, active: u32, t: u32): void {
-  const D = load<u32>(job, JOB_D);
-  const H = load<u32>(job, JOB_H);
-  const panelSize = <usize>(1 + D + H) * (NR << 2);
-  const columnsEnd = <usize>((H + NR - 1) / NR) * (NR << 2);
-  const end = rows + active * ROW_BYTES;
-  for (let row = rows; row < end; row += ROW_BYTES) {
+  for (let n: u32 = 0; n < active; n++) {
+    const row = rows + n * ROW_BYTES;
     const traces = <usize>load<u32>(row, ROW_TRACE);
     if (traces == 0) continue;
     const trace = traces + t * load<u32>(row, ROW_HS_STEP);
-    let panel = <usize>load<u32>(job, JOB_PANELS);
-    for (let column: usize = 0; column < columnsEnd; column += NR << 2) {
-      trace1x8(row, panel, trace + column, D, H);
-      panel += panelSize;
-    }
+    traceRow(job, row, trace, inputAt(row, t), stateBefore(row, t));
   }
 }

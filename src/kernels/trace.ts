@@ -1,33 +1,49 @@
-// trace1x8: the intermediate products of one row and one panel at one step,
+// The intermediate products of one row at one step,
 //
-//   x_W_x = x W_x      h_W_h = h W_h      z = (x_W_x + h_W_h) + b
+//   h_W_h = h W_h      x_W_x = x W_x      z = (x W_x + h W_h) + b
 //
-// in the order of additions of the step kernels: they are exactly the numbers that led to the new
-// state. Asked for seldom, so it is written to be read, not for speed.
-import { NR, ROW_H_NOW, ROW_TRACE_SIZE, ROW_X_NOW } from './layout';
+// by the same products as the step itself: z is exactly the number whose tanh is the new state. Asked
+// for seldom, so it is written to be read, not for speed.
+import {
+  JOB_B,
+  JOB_D,
+  JOB_H,
+  JOB_NARROW,
+  JOB_PAIRS,
+  JOB_W_H,
+  JOB_W_X,
+  NR,
+  PAIR_SOURCE,
+  PAIR_TARGET,
+  ROW_TRACE_SIZE,
+} from './layout';
+import { traceNarrow } from './narrow';
+import { product } from './product';
 
-/** `trace` is where this step's h_W_h goes; x_W_x and z follow ROW_TRACE_SIZE bytes apart. */
-export function trace1x8(row: usize, panel: usize, trace: usize, D: u32, H: u32): void {
+/** `h_W_h` is where this step's h W_h goes; x W_x and z follow ROW_TRACE_SIZE bytes apart. */
+export function traceRow(job: usize, row: usize, h_W_h: usize, x: usize, h: usize): void {
   const size = <usize>load<u32>(row, ROW_TRACE_SIZE);
-  const W_x = panel;
-  const W_h = W_x + <usize>D * (NR << 2);
-  const b = W_h + <usize>H * (NR << 2);
-  for (let half: usize = 0; half < <usize>(NR << 2); half += 16) {
-    const x_W_x = product(load<u32>(row, ROW_X_NOW), D, W_x + half);
-    const h_W_h = product(load<u32>(row, ROW_H_NOW), H, W_h + half);
-    const z = f32x4.add(f32x4.add(x_W_x, h_W_h), v128.load(b + half));
-    v128.store(trace + half, h_W_h);
-    v128.store(trace + half + size, x_W_x);
-    v128.store(trace + half + 2 * size, z);
+  const x_W_x = h_W_h + size;
+  const z = x_W_x + size;
+  if (load<u32>(job, JOB_NARROW)) return traceNarrow(job, x, h, h_W_h, size);
+  const rowBytes = <usize>((load<u32>(job, JOB_H) + NR - 1) / NR) * (NR << 2);
+  memory.fill(h_W_h, 0, rowBytes);
+  memory.fill(x_W_x, 0, rowBytes);
+  memory.fill(z, 0, rowBytes);
+  multiplyRow(job, h, JOB_W_H, JOB_H, h_W_h);
+  multiplyRow(job, x, JOB_W_X, JOB_D, x_W_x);
+  multiplyRow(job, x, JOB_W_X, JOB_D, z);
+  multiplyRow(job, h, JOB_W_H, JOB_H, z);
+  const b = <usize>load<u32>(job, JOB_B);
+  for (let at: usize = 0; at < rowBytes; at += 16) {
+    v128.store(z + at, f32x4.add(v128.load(z + at), v128.load(b + at)));
   }
 }
 
-/** Four columns of a row vector of K elements times K rows of a panel, summed from 0. */
-function product(a: usize, K: u32, panel: usize): v128 {
-  let sum = f32x4.splat(0);
-  for (let k: u32 = 0; k < K; k++) {
-    const term = f32x4.mul(v128.load32_splat(a + (k << 2)), v128.load(panel + k * (NR << 2)));
-    sum = f32x4.add(sum, term);
-  }
-  return sum;
+/** target += source W, for one row. */
+function multiplyRow(job: usize, source: usize, W: usize, K: usize, target: usize): void {
+  const pair = <usize>load<u32>(job, JOB_PAIRS);
+  store<u32>(pair, source, PAIR_SOURCE);
+  store<u32>(pair, target, PAIR_TARGET);
+  product(pair, 1, load<u32>(job + W), load<u32>(job + K), load<u32>(job, JOB_H));
 }

@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { CarryoverError } from '../errors.ts';
+import type { CompiledKernels } from '../wasm/load.ts';
 import { GONE, JOB, NUMBER_MAX, REPLY, REQUEST, createMailbox, type Mailbox } from './mailbox.ts';
 import type { WorkerData } from './worker.ts';
 
@@ -14,7 +15,7 @@ const RESTART_DELAY_MS_MAX = 5_000;
 
 export interface PoolOptions {
   readonly workers: number;
-  readonly module: WebAssembly.Module;
+  readonly kernels: CompiledKernels;
   readonly memory: WebAssembly.Memory;
   /** Called whenever a worker has become free. */
   readonly onIdle: () => void;
@@ -37,6 +38,10 @@ export class Pool {
   async start(): Promise<void> {
     const starts = Array.from({ length: this.#options.workers }, () => this.#spawn());
     await Promise.all(starts);
+  }
+
+  get idleCount(): number {
+    return [...this.#workers].filter((worker) => worker.state === 'idle').length;
   }
 
   /** How many workers are alive and ready, idle or busy. */
@@ -102,8 +107,8 @@ class PoolWorker {
   /** Of the last job handed over. */
   #number = 0;
 
-  constructor({ module, memory, entry }: PoolOptions) {
-    const workerData: WorkerData = { module, memory, mailbox: this.#mailbox };
+  constructor({ kernels, memory, entry }: PoolOptions) {
+    const workerData: WorkerData = { kernels, memory, mailbox: this.#mailbox };
     this.#thread = new Worker(entry ?? new URL('./worker.ts', import.meta.url), {
       workerData,
       execArgv: [],

@@ -1,5 +1,11 @@
-// Decides when a job runs: at once if a worker is idle, else it waits in a bounded queue, first come
-// first served, never beyond its deadline. Refusing early keeps the accepted requests fast.
+// Decides where and when a job runs.
+//
+// Where: work that costs less than handing it over runs here, on the calling thread, at once; a large
+// mini-batch is run by several idle workers, each taking some of the rows; all else by one worker.
+// When: at once if a worker is idle, else it waits in a bounded queue, first come first served, never
+// beyond its deadline. Refusing early keeps the accepted requests fast.
+//
+// None of this changes a bit: a row's result does not depend on what runs beside it.
 import { CarryoverError } from '../errors.ts';
 import type { Pool } from '../pool/pool.ts';
 
@@ -8,6 +14,17 @@ export interface SchedulerOptions {
   readonly queueJobsMax: number;
   /** From submission to result, waiting included. */
   readonly deadlineMs: number;
+  /** Runs the job at an address on this thread. */
+  readonly runHere: (job: number) => void;
+}
+
+/** Work that can run as a whole or in parts that touch different rows. */
+export interface Work {
+  readonly flops: number;
+  /** At most so many parts make sense. */
+  readonly partsMax: number;
+  /** Addresses of job records, `count` of them, that together are the whole. */
+  split(count: number): readonly number[];
 }
 
 interface Waiting {
@@ -17,12 +34,16 @@ interface Waiting {
   readonly reject: (error: CarryoverError) => void;
 }
 
+/** A part should be worth many times its hand-over. */
+const PART_HAND_OVERS = 10;
+
 export class Scheduler {
   readonly #pool: Pool;
   readonly #options: SchedulerOptions;
   /** Oldest first, so it is also in the order of deadlines: one timer, for the head, is enough. */
   readonly #queue: Waiting[] = [];
   #headTimer: NodeJS.Timeout | undefined;
+  #hereFlopsMax = 0;
 
   constructor(pool: Pool, options: SchedulerOptions) {
     this.#pool = pool;
@@ -33,13 +54,52 @@ export class Scheduler {
     return this.#queue.length;
   }
 
+  /** Work up to this runs on the calling thread; what a hand-over costs, see calibrate.ts. */
+  get hereFlopsMax(): number {
+    return this.#hereFlopsMax;
+  }
+
+  set hereFlopsMax(flops: number) {
+    this.#hereFlopsMax = flops;
+  }
+
   /**
-   * Runs the job at address `job` on some worker.
+   * Resolves when the work is done.
    *
    * @throws queue_full at once · deadline_exceeded · worker_failed. In each case no thread touches
-   *   the job's memory any more.
+   *   the work's memory any more.
    */
-  async submit(job: number): Promise<void> {
+  async run(work: Work): Promise<void> {
+    if (work.flops <= this.#hereFlopsMax) {
+      for (const job of work.split(1)) this.#options.runHere(job);
+      return;
+    }
+    const jobs = work.split(this.#partCount(work));
+    // Every part is waited for, also when one has failed: until then its rows are being written.
+    const results = await Promise.allSettled(jobs.map((job) => this.#submit(job)));
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** To be called when a worker has become idle. */
+  dispatch(): void {
+    for (;;) {
+      const head = this.#queue[0];
+      if (!head) break;
+      const run = this.#pool.tryRun(head.job, this.#remainingMs(head));
+      if (!run) break;
+      this.#queue.shift();
+      head.resolve(run);
+    }
+    this.#watchHead();
+  }
+
+  #partCount({ flops, partsMax }: Work): number {
+    if (this.#queue.length > 0 || this.#hereFlopsMax === 0) return 1;
+    const worthwhile = Math.floor(flops / (PART_HAND_OVERS * this.#hereFlopsMax));
+    return Math.max(1, Math.min(partsMax, worthwhile, this.#pool.idleCount));
+  }
+
+  async #submit(job: number): Promise<void> {
     const { queueJobsMax, deadlineMs } = this.#options;
     if (this.#queue.length === 0) {
       const run = this.#pool.tryRun(job, deadlineMs);
@@ -54,19 +114,6 @@ export class Scheduler {
       this.#queue.push({ job, submittedMs: performance.now(), resolve, reject });
       this.#watchHead();
     });
-  }
-
-  /** To be called when a worker has become idle. */
-  dispatch(): void {
-    for (;;) {
-      const head = this.#queue[0];
-      if (!head) break;
-      const run = this.#pool.tryRun(head.job, this.#remainingMs(head));
-      if (!run) break;
-      this.#queue.shift();
-      head.resolve(run);
-    }
-    this.#watchHead();
   }
 
   #remainingMs({ submittedMs }: Waiting): number {

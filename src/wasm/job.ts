@@ -1,17 +1,27 @@
 // One job in linear memory: a single block, written by the main thread before it is queued, by the
 // kernel while it runs, and read by the main thread until it is released.
 //
-//   | job record | N row records | x (T,N,D) | h (N,H) | hs (S,N,H') | trace 3 × (T,N,H') |
+//   | part records | N row records | pairs | x (T,N,D) | h (N,H) | hs (S,N,H') | trace 3 × (T,N,H') |
 //
+// A part is some of the rows: parts can run side by side, on any threads, as they share no memory that
+// is written.
 // H' = H rounded up to whole panels, so the kernels store whole vectors. S = T where every state is
-// wanted, else 2: the last two states in turn. Inside, time is always the outer axis.
+// wanted, else a power of two: the last S states in turn. x W_x is computed ahead into the slots of hs.
+// Inside, time is always the outer axis.
 import {
+  JOB_AHEAD,
+  JOB_B,
   JOB_BYTES,
   JOB_D,
   JOB_H,
   JOB_N,
-  JOB_PANELS,
+  JOB_NARROW,
+  JOB_PAIRS,
+  JOB_PAIRS_MAX,
   JOB_ROWS,
+  JOB_W_H,
+  JOB_W_X,
+  PAIR_BYTES,
   NR,
   ROW_BYTES,
   ROW_H,
@@ -26,8 +36,18 @@ import {
 } from '../kernels/layout.ts';
 import type { TensorView } from '../tensor.ts';
 import type { LinearMemory } from './memory.ts';
+import { isNarrow, panelOffsets } from './panels.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
+
+/** x W_x computed ahead should still be in the second-level cache when its steps are taken. */
+const AHEAD_BYTES_MAX = 128 * 1024;
+const AHEAD_STEPS_MAX = 63;
+/** Pairs of one product; more are done in several. */
+const PAIRS_MAX = 256;
+/** The rows of a batch tile. */
+const PART_ROWS_MIN = 4;
+const PARTS_MAX = 16;
 
 /** Packed weights in linear memory. */
 export interface PackedModel {
@@ -53,8 +73,12 @@ export interface Trace {
 }
 
 export class Job {
-  /** Address of the job record, what a worker is given. */
+  /** Address of the record of the whole job, what a thread is given; see split(). */
   readonly ptr: number;
+  /** Its arithmetic, in float32 operations. */
+  readonly flops: number;
+  /** Parts below a tile's rows are not worth their while. */
+  readonly partsMax: number;
   /** (T, N, D), to be filled before the job runs. */
   readonly x: Float32Array;
   /** (N, H), the state before the first step; zeros until filled. */
@@ -66,25 +90,37 @@ export class Job {
   readonly #memory: LinearMemory;
   readonly #states: TensorView;
   readonly #lengths: readonly number[];
+  readonly #model: PackedModel;
+  readonly #ahead: number;
+  readonly #rowsPtr: number;
+  readonly #pairsPtr: number;
 
   /** @throws memory_full */
   constructor(memory: LinearMemory, model: PackedModel, shape: JobShape) {
     const { T, N, keepsStates } = shape;
     const { D, H } = model;
     const paddedH = Math.ceil(H / NR) * NR;
-    const stateSlots = keepsStates ? T : Math.min(T, 2);
+    const ahead = stepsAhead(T, N * paddedH * F32);
+    const stateSlots = keepsStates ? T : ringSlots(T, ahead);
     const statesBytes = stateSlots * N * paddedH * F32;
     const traceBytes = shape.trace ? T * N * paddedH * F32 : 0;
 
-    const block = new Layout(JOB_BYTES);
+    this.partsMax = Math.max(1, Math.min(PARTS_MAX, Math.floor(N / PART_ROWS_MIN)));
+
+    const block = new Layout(this.partsMax * JOB_BYTES);
     const rowsAt = block.place(N * ROW_BYTES);
+    const pairsAt = block.place((2 * N + this.partsMax * pairsBeyond(N, ahead)) * PAIR_BYTES);
     const xAt = block.place(T * N * D * F32);
     const hAt = block.place(N * H * F32);
     const hsAt = block.place(statesBytes);
     const traceAt = block.place(3 * traceBytes);
 
     this.#memory = memory;
+    this.#model = model;
+    this.#ahead = ahead;
     this.ptr = memory.allocate(block.bytes);
+    this.#rowsPtr = this.ptr + rowsAt;
+    this.#pairsPtr = this.ptr + pairsAt;
     this.x = memory.f32(this.ptr + xAt, T * N * D);
     this.h = memory.f32(this.ptr + hAt, N * H).fill(0);
     this.#lengths = shape.lengths ?? Array<number>(N).fill(T);
@@ -95,14 +131,11 @@ export class Job {
     };
     this.hs = keepsStates ? this.#states : undefined;
 
-    const record = memory.u32(this.ptr, JOB_BYTES / 4);
-    record[JOB_PANELS / 4] = model.panelsPtr;
-    record[JOB_D / 4] = D;
-    record[JOB_H / 4] = H;
-    record[JOB_N / 4] = N;
-    record[JOB_ROWS / 4] = this.ptr + rowsAt;
+    const steps = this.#lengths.reduce((sum, length) => sum + length, 0);
+    // A float64 operation takes as long as two of float32.
+    this.flops = 2 * steps * (D + H) * H * (isNarrow(D, H) ? 2 : 1);
 
-    const rows = memory.u32(this.ptr + rowsAt, (N * ROW_BYTES) / 4);
+    const rows = memory.u32(this.#rowsPtr, (N * ROW_BYTES) / 4);
     rowsByLength(this.#lengths).forEach((n, i) => {
       const row = rows.subarray((i * ROW_BYTES) / 4);
       row[ROW_X / 4] = this.ptr + xAt + n * D * F32;
@@ -110,7 +143,7 @@ export class Job {
       row[ROW_H / 4] = this.ptr + hAt + n * H * F32;
       row[ROW_HS / 4] = this.ptr + hsAt + n * paddedH * F32;
       row[ROW_HS_STEP / 4] = N * paddedH * F32;
-      row[ROW_HS_MASK / 4] = keepsStates ? 0xffff_ffff : 1;
+      row[ROW_HS_MASK / 4] = keepsStates ? 0xffff_ffff : stateSlots - 1;
       row[ROW_STEPS / 4] = this.#lengths[n]!;
       row[ROW_TRACE / 4] = shape.trace ? this.ptr + traceAt + n * paddedH * F32 : 0;
       row[ROW_TRACE_SIZE / 4] = traceBytes;
@@ -125,11 +158,47 @@ export class Job {
       ? { h_W_h: traceView(0), x_W_x: traceView(1), z: traceView(2) }
       : undefined;
 
+    this.split(1);
     // The kernel does not touch what lies beyond a row's length: hs and trace are 0 there.
     if (shape.lengths) {
       if (keepsStates) this.#states.data.fill(0);
       if (this.trace) Object.values(this.trace).forEach((view: TensorView) => view.data.fill(0));
     }
+  }
+
+  /**
+   * Cuts the rows into `count` parts of about equal work, at most partsMax, and returns the addresses
+   * of their records. Until all of them are done the job must not be split again.
+   */
+  split(count: number): number[] {
+    const ends = partEnds(this.#sortedLengths(), count);
+    return ends.map((end, part) => this.#writePart(part, ends[part - 1] ?? 0, end));
+  }
+
+  #sortedLengths(): readonly number[] {
+    return this.#lengths.toSorted((a, b) => b - a);
+  }
+
+  /** The record of the rows from `first` to `end` in their sorted order. */
+  #writePart(part: number, first: number, end: number): number {
+    const { D, H, panelsPtr } = this.#model;
+    const panels = panelOffsets(D, H);
+    const ptr = this.ptr + part * JOB_BYTES;
+    const count = end - first;
+    const beyond = pairsBeyond(count, this.#ahead);
+    const record = this.#memory.u32(ptr, JOB_BYTES / 4);
+    record[JOB_W_X / 4] = panelsPtr + panels.W_x;
+    record[JOB_W_H / 4] = panelsPtr + panels.W_h;
+    record[JOB_B / 4] = panelsPtr + panels.b;
+    record[JOB_D / 4] = D;
+    record[JOB_H / 4] = H;
+    record[JOB_NARROW / 4] = isNarrow(D, H) ? 1 : 0;
+    record[JOB_N / 4] = count;
+    record[JOB_ROWS / 4] = this.#rowsPtr + first * ROW_BYTES;
+    record[JOB_AHEAD / 4] = this.#ahead;
+    record[JOB_PAIRS / 4] = this.#pairsPtr + (2 * first + part * beyond) * PAIR_BYTES;
+    record[JOB_PAIRS_MAX / 4] = 2 * count + beyond;
+    return ptr;
   }
 
   /** (N, H): the state of each row after its last step; a copy. */
@@ -153,6 +222,25 @@ export class Job {
   }
 }
 
+/** Pairs of a part beyond the two for each of its rows: so that a product has rows of many steps. */
+function pairsBeyond(N: number, ahead: number): number {
+  return Math.max(0, Math.min(PAIRS_MAX, N * ahead) - 2 * N);
+}
+
+/** Where each part ends: at a multiple of PART_ROWS_MIN rows, parts about equal in steps. */
+function partEnds(lengths: readonly number[], count: number): number[] {
+  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const ends: number[] = [];
+  let steps = 0;
+  for (let n = 0; n < lengths.length; n++) {
+    steps += lengths[n]!;
+    const full = (n + 1) % PART_ROWS_MIN === 0 && steps >= (total * (ends.length + 1)) / count;
+    if (full && ends.length < count - 1) ends.push(n + 1);
+  }
+  if (ends.at(-1) !== lengths.length) ends.push(lengths.length);
+  return ends;
+}
+
 /** Places regions behind each other, each 64-byte aligned; offsets are from the block's start. */
 class Layout {
   bytes: number;
@@ -171,4 +259,13 @@ class Layout {
 /** Row numbers, longest first, as the kernels need them; the sort is stable. */
 function rowsByLength(lengths: readonly number[]): number[] {
   return lengths.map((_, n) => n).toSorted((a, b) => lengths[b]! - lengths[a]!);
+}
+
+function stepsAhead(T: number, bytesPerStep: number): number {
+  return Math.max(1, Math.min(T, AHEAD_STEPS_MAX, Math.floor(AHEAD_BYTES_MAX / bytesPerStep)));
+}
+
+/** Room for the steps ahead and the state before them: a power of two, no more than needed. */
+function ringSlots(T: number, ahead: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.min(T, ahead) + 1));
 }

@@ -1,7 +1,9 @@
-// Loads the compiled kernels. The module is compiled once, on the main thread; each worker makes its
-// own instance of it over the same shared memory.
+// Loads the compiled kernels. The module is compiled once, on the main thread; each thread makes its
+// own instance of it over the same shared memory, and they all run the same machine code.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { NR } from '../kernels/layout.ts';
 
 /** The functions of src/kernels/index.ts. Pointers are byte addresses in the shared memory. */
 export interface Kernels {
@@ -9,14 +11,48 @@ export interface Kernels {
   readonly run: (job: number) => void;
   /** tanh of `count` float32 (a multiple of 4) from `source` to `target`. */
   readonly tanh: (source: number, target: number, count: number) => void;
+  /** Columns of the batch tile, 8 or 16: a matter of speed, not of bits. */
+  readonly useTile: (columns: number) => void;
 }
 
-export function compileKernels(): WebAssembly.Module {
+/** `simd256`: V8 joins neighbouring 128-bit operations into 256-bit ones. The bits are the same. */
+export type KernelPath = 'simd128' | 'simd256';
+
+export interface CompiledKernels {
+  readonly module: WebAssembly.Module;
+  readonly path: KernelPath;
+}
+
+/** Major versions of Node.js whose V8 joins vectors, with the same bits (npm run verify:nodes). */
+const JOINS_VECTORS = [24, 26];
+
+/** V8 optimizes a function after so much work instead of 13,000,000: at once, in practice. */
+const TIERING_BUDGET = 1_000;
+
+/**
+ * Compiles the kernels. V8's flags are those of the whole process and must be set before.
+ *
+ * @param choice `simd128` never uses 256-bit vectors; `auto` does where they are known to be good
+ */
+export function compileKernels(choice: 'auto' | 'simd128' = 'auto'): CompiledKernels {
+  const path = choice === 'auto' ? bestPath() : 'simd128';
+  setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
+  if (path === 'simd256') setFlagsFromString('--experimental-wasm-revectorize');
   const file = join(import.meta.dirname, '../kernels/build/kernels.wasm');
-  return new WebAssembly.Module(readFileSync(file));
+  return { module: new WebAssembly.Module(readFileSync(file)), path };
 }
 
-export function instantiateKernels(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+export function instantiateKernels(
+  { module, path }: CompiledKernels,
+  memory: WebAssembly.Memory,
+): Kernels {
   const instance = new WebAssembly.Instance(module, { env: { memory } });
-  return instance.exports as unknown as Kernels;
+  const kernels = instance.exports as unknown as Kernels;
+  kernels.useTile(path === 'simd256' ? 2 * NR : NR);
+  return kernels;
+}
+
+function bestPath(): KernelPath {
+  const major = Number(process.versions.node.split('.')[0]);
+  return process.arch === 'x64' && JOINS_VECTORS.includes(major) ? 'simd256' : 'simd128';
 }

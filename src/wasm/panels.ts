@@ -1,41 +1,49 @@
 // Packs weights once into the layout the kernels read: panels of NR columns, each one forward stream
+// in the order of additions; all panels of W_x, then all of W_h, then b.
 //
-//   | W_x row 0: NR | … | W_x row D-1: NR | W_h row 0: NR | … | W_h row H-1: NR | b: NR |
+//   W_x panel 0 | W_x panel 1 | … | W_h panel 0 | … | b          panel: row 0: NR | row 1: NR | …
 //
-// so that the order of bytes is the order of additions. Columns beyond H are zeros.
-import { NR } from '../kernels/layout.ts';
+// Columns beyond H are zeros. Narrow models (NARROW_MAX) are packed as float64, others as float32.
+import { NARROW_MAX, NR } from '../kernels/layout.ts';
 import type { Weights } from '../tensor.ts';
+
+/** Whether the kernels sum the model in float64. */
+export function isNarrow(D: number, H: number): boolean {
+  return D + H <= NARROW_MAX;
+}
+
+/** Where W_x, W_h and b begin, in bytes from the start of the packed weights; and their size. */
+export function panelOffsets(D: number, H: number) {
+  const elementBytes = isNarrow(D, H) ? Float64Array.BYTES_PER_ELEMENT : Float32Array.BYTES_PER_ELEMENT;
+  const rowBytes = Math.ceil(H / NR) * NR * elementBytes;
+  return { W_x: 0, W_h: D * rowBytes, b: (D + H) * rowBytes, bytes: (D + H + 1) * rowBytes };
+}
 
 /** Bytes of the packed weights of a model with D inputs and H hidden units. */
 export function panelsBytes(D: number, H: number): number {
-  return Math.ceil(H / NR) * (1 + D + H) * NR * Float32Array.BYTES_PER_ELEMENT;
+  return panelOffsets(D, H).bytes;
 }
 
-/** Writes W_x (D, H), W_h (H, H) and b (H) into `target`, panelsBytes(D, H) / 4 floats. */
+/** Writes W_x (D, H), W_h (H, H) and b (H) into `target`, the first panelsBytes(D, H) of it. */
 export function packPanels({ D, H, W_x, W_h, b }: Weights, target: Float32Array): void {
+  const { buffer, byteOffset } = target;
+  const offsets = panelOffsets(D, H);
+  const at = (from: number, end: number) =>
+    isNarrow(D, H)
+      ? new Float64Array(buffer, byteOffset + from, (end - from) / Float64Array.BYTES_PER_ELEMENT)
+      : new Float32Array(buffer, byteOffset + from, (end - from) / Float32Array.BYTES_PER_ELEMENT);
+  packMatrix(W_x, D, H, at(offsets.W_x, offsets.W_h));
+  packMatrix(W_h, H, H, at(offsets.W_h, offsets.b));
+  packMatrix(b, 1, H, at(offsets.b, offsets.bytes));
+}
+
+function packMatrix(W: Float32Array, K: number, H: number, target: Float32Array | Float64Array): void {
   target.fill(0);
-  let at = 0;
   for (let column = 0; column < H; column += NR) {
     const columns = Math.min(NR, H - column);
-    at = packRows(W_x, D, H, column, columns, target, at);
-    at = packRows(W_h, H, H, column, columns, target, at);
-    at = packRows(b, 1, H, column, columns, target, at);
+    for (let k = 0; k < K; k++) {
+      const to = column * K + k * NR;
+      for (let j = 0; j < columns; j++) target[to + j] = W[k * H + column + j]!;
+    }
   }
-}
-
-function packRows(
-  W: Float32Array,
-  rows: number,
-  H: number,
-  column: number,
-  columns: number,
-  target: Float32Array,
-  start: number,
-): number {
-  let at = start;
-  for (let k = 0; k < rows; k++, at += NR) {
-    const source = k * H + column;
-    for (let j = 0; j < columns; j++) target[at + j] = W[source + j]!;
-  }
-  return at;
 }

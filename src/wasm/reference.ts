@@ -1,7 +1,9 @@
-// The slow thing that proves the fast thing: the recurrence in plain TypeScript, one float32
-// operation at a time, in the kernels' order of additions. Tests and the start-up self-test compare
-// the kernels with it bit by bit.
+// The slow thing that proves the fast thing: the recurrence in plain TypeScript, in the kernels' order
+// of additions (kernels/README.md). Tests and the start-up self-test compare the kernels with it bit
+// by bit.
+import { BLOCK } from '../kernels/layout.ts';
 import type { Weights } from '../tensor.ts';
+import { isNarrow } from './panels.ts';
 import { tanh32 } from './tanh-reference.ts';
 
 const { fround } = Math;
@@ -14,25 +16,55 @@ export interface ReferenceStep {
   readonly state: Float32Array;
 }
 
-/**
- * One step of one row: x W_x and h W_h each summed from 0 in the order k = 0, 1, …, then
- * z = (x W_x + h W_h) + b; every product and every sum is rounded to float32.
- */
+/** One step of one row: z = (x W_x + h W_h) + b, state = tanh(z). */
 export function referenceStep(weights: Weights, x: Float32Array, h: Float32Array): ReferenceStep {
   const { D, H, W_x, W_h, b } = weights;
+  const add = isNarrow(D, H) ? addExactProducts : addBlocks;
   const h_W_h = new Float32Array(H);
   const x_W_x = new Float32Array(H);
   const z = new Float32Array(H);
   const state = new Float32Array(H);
   for (let j = 0; j < H; j++) {
-    let xSum = 0;
-    for (let k = 0; k < D; k++) xSum = fround(xSum + fround(x[k]! * W_x[k * H + j]!));
-    let hSum = 0;
-    for (let k = 0; k < H; k++) hSum = fround(hSum + fround(h[k]! * W_h[k * H + j]!));
+    const xSum = add(0, x, D, W_x, j, H);
+    // The state's products are added to what the input's have summed to.
+    z[j] = fround(add(xSum, h, H, W_h, j, H) + b[j]!);
     x_W_x[j] = xSum;
-    h_W_h[j] = hSum;
-    z[j] = fround(fround(xSum + hSum) + b[j]!);
+    h_W_h[j] = add(0, h, H, W_h, j, H);
     state[j] = tanh32(z[j]!);
   }
   return { h_W_h, x_W_x, z, state };
+}
+
+/** Narrow models: float64, in which the product of two float32 is exact. */
+function addExactProducts(
+  start: number,
+  a: Float32Array,
+  K: number,
+  W: Float32Array,
+  j: number,
+  H: number,
+): number {
+  let sum = start;
+  for (let k = 0; k < K; k++) sum += a[k]! * W[k * H + j]!;
+  return sum;
+}
+
+/** All others: float32, BLOCK products summed from 0 and then added, each operation rounded. */
+function addBlocks(
+  start: number,
+  a: Float32Array,
+  K: number,
+  W: Float32Array,
+  j: number,
+  H: number,
+): number {
+  let sum = start;
+  for (let first = 0; first < K; first += BLOCK) {
+    let block = 0;
+    for (let k = first; k < Math.min(K, first + BLOCK); k++) {
+      block = fround(block + fround(a[k]! * W[k * H + j]!));
+    }
+    sum = fround(sum + block);
+  }
+  return sum;
 }

@@ -1,6 +1,7 @@
 // Before a process serves, it proves on a few small jobs that its kernels compute the promised bits:
-// every tile, every tail, compared with the plain reference. A process that fails does not start.
-import { NR } from '../kernels/layout.ts';
+// every tile, every tail, narrow and wide models, compared with the plain reference. A process that
+// fails does not start. It also makes V8 optimize the kernels before the first request.
+import { NARROW_MAX, NR } from '../kernels/layout.ts';
 import type { Weights } from '../tensor.ts';
 import { Job } from './job.ts';
 import type { Kernels } from './load.ts';
@@ -9,13 +10,20 @@ import { packPanels, panelsBytes } from './panels.ts';
 import { pseudoRandom } from './pseudo-random.ts';
 import { referenceStep } from './reference.ts';
 
-/** N × D × H: row tiles of 4 and their tails, groups of 4 panels and theirs, columns beyond H. */
-const SHAPES = [
+interface Shape {
+  readonly N: number;
+  readonly D: number;
+  readonly H: number;
+}
+
+/** Row tiles of 4 and their tails, groups of 4 panels and theirs, columns beyond H; both precisions. */
+const SHAPES: readonly Shape[] = [
   { N: 1, D: 1, H: 1 },
-  { N: 1, D: 3, H: 4 * NR },
-  { N: 6, D: 5, H: 5 * NR + 3 },
-  { N: 5, D: 2, H: 2 * NR },
-] as const;
+  { N: 5, D: 5, H: 2 * NR + 3 },
+  { N: 1, D: NARROW_MAX, H: 4 * NR },
+  { N: 6, D: NARROW_MAX - 1, H: 5 * NR + 3 },
+  { N: 9, D: NARROW_MAX + 7, H: 7 * NR + 1 },
+];
 
 /** @throws Error naming the first element whose bits differ */
 export function selfTest(kernels: Kernels, memory: LinearMemory): void {
@@ -26,7 +34,7 @@ export function selfTest(kernels: Kernels, memory: LinearMemory): void {
 function checkShape(
   kernels: Kernels,
   memory: LinearMemory,
-  { N, D, H }: (typeof SHAPES)[number],
+  { N, D, H }: Shape,
   random: () => number,
 ): void {
   const fill = (count: number) => Float32Array.from({ length: count }, random);

@@ -1,4 +1,5 @@
 // The kernels on this thread, without pool or HTTP: a job in, its numbers out.
+import { readConfig } from '../../src/config.ts';
 import type { TensorView } from '../../src/tensor.ts';
 import { Job, type JobShape } from '../../src/wasm/job.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
@@ -7,7 +8,9 @@ import { packPanels, panelsBytes } from '../../src/wasm/panels.ts';
 import type { Recurrence } from './recurrence.ts';
 
 export const memory = new LinearMemory(256 * 1024 * 1024);
-export const kernels = instantiateKernels(compileKernels(), memory.memory);
+/** KERNEL as for the server: `simd128` for no 256-bit vectors. */
+export const compiledKernels = compileKernels(readConfig().KERNEL);
+export const kernels = instantiateKernels(compiledKernels, memory.memory);
 
 export interface KernelResult {
   readonly h: Float32Array;

@@ -13,7 +13,7 @@ import {
 } from '../helpers/recurrence.ts';
 
 const workerEntry = new URL('../fixtures/workers/faulty.ts', import.meta.url);
-const app = await buildApp({ WORKERS: '2', JOB_DEADLINE_MS: '1000' }, { workerEntry });
+const app = await buildApp({ WORKERS: '2', JOB_DEADLINE_MS: '1000' }, { workerEntry, hereFlopsMax: 0 });
 
 const W = { W_x: [[0.5]], W_h: [[0.25]] };
 
@@ -43,7 +43,7 @@ describe('in the middle of 1,000 mixed requests', () => {
         QUEUE_JOBS_MAX: '1000',
         WEIGHTS_CACHE_BYTES_MAX: '0',
       },
-      { workerEntry },
+      { workerEntry, hereFlopsMax: 0 },
     );
     const random = pseudoRandom(7);
     const pick = (max: number) => 1 + Math.floor(((random() + 1) / 2) * max);
@@ -77,8 +77,23 @@ describe('in the middle of 1,000 mixed requests', () => {
   });
 });
 
+test('a job split over two workers fails as a whole, once both have let go of it', async () => {
+  const splitting = await buildApp(
+    { WORKERS: '2', WEIGHTS_CACHE_BYTES_MAX: '0' },
+    { workerEntry, hereFlopsMax: 1 },
+  );
+  // The first part has the first eight rows; in the second, the first input makes the worker exit.
+  const x = Array.from({ length: 16 }, (_, n) => [n < 8 ? 0.5 : 1003]);
+  const answer = await splitting.post('/v1/step', { weights: W, x });
+  expect(answer.body.code).toBe('worker_failed');
+  expect(splitting.memory.bytesUsed).toBe(0);
+  expect(await untilReady(splitting)).toBeLessThan(500);
+  const good = await splitting.post('/v1/step', { weights: W, x: x.map(() => [0.5]) });
+  expect(good.status).toBe(200);
+});
+
 test('control: without a deadline a hanging job is not answered and holds its worker', async () => {
-  const unguarded = await buildApp({ WORKERS: '1', JOB_DEADLINE_MS: '3600000' }, { workerEntry });
+  const unguarded = await buildApp({ WORKERS: '1', JOB_DEADLINE_MS: '3600000' }, { workerEntry, hereFlopsMax: 0 });
   const hanging = unguarded.post('/v1/step', { weights: W, x: [[1005]] });
   const behind = unguarded.post('/v1/step', { weights: W, x: [[2]] });
   const answered = await Promise.race([hanging, behind, sleep(2_500, 'neither')]);
@@ -89,7 +104,7 @@ test('control: without a deadline a hanging job is not answered and holds its wo
 
 test('a wake-up that comes too early or too late is not taken for a reply', async () => {
   const spurious = new URL('../fixtures/workers/spurious.ts', import.meta.url);
-  const woken = await buildApp({ WORKERS: '2' }, { workerEntry: spurious });
+  const woken = await buildApp({ WORKERS: '2' }, { workerEntry: spurious, hereFlopsMax: 0 });
   const answers = await Promise.all(
     Array.from({ length: 100 }, (_, i) => woken.post('/v1/step', { weights: W, x: [[i / 100]] })),
   );

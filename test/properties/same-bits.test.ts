@@ -13,7 +13,7 @@ import {
 } from '../helpers/recurrence.ts';
 
 const app = await buildApp();
-const appOfTwoWorkers = await buildApp({ WORKERS: '2' });
+const appOfTwoWorkers = await buildApp({ WORKERS: '2' }, { hereFlopsMax: 1 });
 
 function bodyOf({ T, N, weights, x, h }: Recurrence) {
   const { D, H } = weights;

@@ -8,7 +8,7 @@ const GOOD = { weights: { W_x: [[1]], W_h: [[1]] }, x: [[0.5]] };
 test('one more than the queue holds is refused at once with queue_full', async () => {
   const app = await buildApp(
     { JOB_DEADLINE_MS: '600', QUEUE_JOBS_MAX: '2', WEIGHTS_CACHE_BYTES_MAX: '0' },
-    { workerEntry },
+    { workerEntry, hereFlopsMax: 0 },
   );
   const start = performance.now();
   const running = app.post('/v1/step', HANG);
@@ -28,7 +28,7 @@ test('one more than the queue holds is refused at once with queue_full', async (
 });
 
 test('what waits is computed, first come first served, once a worker is free', async () => {
-  const app = await buildApp({ JOB_DEADLINE_MS: '5000' });
+  const app = await buildApp({ JOB_DEADLINE_MS: '5000' }, { hereFlopsMax: 0 });
   const order: number[] = [];
   const answers = Array.from({ length: 50 }, async (_, i) => {
     const answer = await app.post('/v1/step', GOOD);

@@ -4,6 +4,8 @@ import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 
 export interface Readiness {
+  /** Which vectors the kernels run with. */
+  readonly kernel: string;
   /** Why this process should not get requests now; empty when it should. */
   readonly reasons: () => readonly string[];
 }
@@ -12,6 +14,9 @@ const Health = Type.Object(
   {
     status: Type.Enum(['ok', 'unavailable']),
     reasons: Type.Optional(Type.Array(Type.String())),
+    kernel: Type.Optional(
+      Type.String({ description: 'Which vectors the kernels run with: simd128 or simd256.' }),
+    ),
   },
   { additionalProperties: false },
 );
@@ -46,8 +51,9 @@ export function healthRoutes(app: FastifyInstance, readiness: Readiness): void {
     },
     async (_, reply) => {
       const reasons = readiness.reasons();
-      if (reasons.length === 0) return { status: 'ok' };
-      return reply.code(503).send({ status: 'unavailable', reasons });
+      const { kernel } = readiness;
+      if (reasons.length === 0) return { status: 'ok', kernel };
+      return reply.code(503).send({ status: 'unavailable', reasons, kernel });
     },
   );
 }

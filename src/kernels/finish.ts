@@ -1,0 +1,16 @@
+// The end of a step for one row: z = (x W_x + h W_h) + b, h' = tanh(z).
+import { tanhF32x4 } from './tanh';
+
+/** `row` holds x W_x + h W_h and receives h'; `size` is its bytes, a multiple of 32. */
+export function finish(row: usize, b: usize, size: usize): void {
+  const end = row + size;
+  while (row < end) {
+    // Both are computed before either is stored: only then are they joined into one of 256 bits.
+    const h0 = tanhF32x4(f32x4.add(v128.load(row, 0), v128.load(b, 0)));
+    const h1 = tanhF32x4(f32x4.add(v128.load(row, 16), v128.load(b, 16)));
+    v128.store(row, h0, 0);
+    v128.store(row, h1, 16);
+    row += 32;
+    b += 32;
+  }
+}

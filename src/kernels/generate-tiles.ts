@@ -1,0 +1,189 @@
+// Writes build/tiles.ts, the register tiles, from the two templates below.
+//
+// The tiles of the matrix product (models with D + H above NARROW_MAX):
+//
+//   C += A W      A: MR rows of K floats,  W: P panels of NR columns,  C: MR rows of P·NR columns
+//
+// A tile's sums live in registers for BLOCK values of k and are then added to C in memory. Within a
+// block k is unrolled by UNROLL with constant offsets. All tiles do the same additions in the same
+// order, whatever their shape:
+//
+//   C[r][j] = (…((C[r][j] + S_0) + S_1) + …)      S_i = Σ a_k w_kj from 0, k = i·BLOCK … in order
+//
+// so a row's bits do not depend on the tile that computed it.
+//
+// The tiles of narrow models take a whole step, summed in float64 and rounded once, to z:
+//
+//   h' = tanh(z)    z = ((Σ x_k W_x[k] from 0) + h_0 W_h[0] + h_1 W_h[1] + …) + b
+import { BLOCK, NR } from './layout.ts';
+
+export interface TileShape {
+  /** Rows of the tile. */
+  readonly MR: number;
+  /** Panels of the tile: its columns are P · NR. */
+  readonly P: number;
+}
+
+/** Every tile of the product; `product.ts` chooses. */
+export const TILES: readonly TileShape[] = [
+  { MR: 4, P: 2 },
+  { MR: 4, P: 1 },
+  { MR: 1, P: 4 },
+  { MR: 1, P: 1 },
+];
+
+/** Rows of the tiles of narrow models; `narrow.ts` chooses. */
+const NARROW_ROWS = [2, 1];
+
+const UNROLL = 2;
+const LANES = 4;
+const VECTORS = NR / LANES;
+const F32 = 4;
+
+export function tileName({ MR, P }: TileShape): string {
+  return `accumulate${MR}x${P * NR}`;
+}
+
+export function generateTiles(): string {
+  return [
+    '// Written by generate-tiles.ts. Do not edit.',
+    "import { PAIR_BYTES, PAIR_SOURCE, PAIR_TARGET } from '../layout';",
+    "import { tanhF32x4 } from '../tanh';",
+    ...TILES.map(tile),
+    ...NARROW_ROWS.map(narrowTile),
+  ].join('\n\n');
+}
+
+function tile(shape: TileShape): string {
+  const { MR, P } = shape;
+  const rows = range(MR);
+  const panels = range(P);
+  const sums = rows.flatMap((r) => range(P * VECTORS).map((v) => `s${r}_${v}`));
+  return `/** ${MR} rows × ${P * NR} columns. */
+export function ${tileName(shape)}(
+  pairs: usize,
+  panel: usize,
+  panelSize: usize,
+  column: usize,
+  K: u32,
+): void {
+${lines(2, rows, (r) => [
+  `let a${r} = <usize>load<u32>(pairs + ${r} * PAIR_BYTES, PAIR_SOURCE);`,
+  `const c${r} = <usize>load<u32>(pairs + ${r} * PAIR_BYTES, PAIR_TARGET) + column;`,
+])}
+${lines(2, panels, (p) => [p === 0 ? 'let p0 = panel;' : `let p${p} = p${p - 1} + panelSize;`])}
+  let left = K;
+  while (left > 0) {
+    let count = left < ${BLOCK} ? left : ${BLOCK};
+    left -= count;
+${lines(4, sums, (sum, i) => [i === 0 ? `let ${sum} = f32x4.splat(0);` : `let ${sum} = ${sums[0]};`])}
+    for (; count >= ${UNROLL}; count -= ${UNROLL}) {
+${lines(6, range(UNROLL), (u) => multiplyAdd(shape, u))}
+${lines(6, [0], () => advance(shape, UNROLL))}
+    }
+    for (; count > 0; count--) {
+${lines(6, [0], () => multiplyAdd(shape, 0))}
+${lines(6, [0], () => advance(shape, 1))}
+    }
+${lines(4, rows, (r) => range(P * VECTORS).map((v) => addTarget(r, v)))}
+${lines(4, rows, (r) => range(P * VECTORS).map((v) => storeTarget(r, v)))}
+  }
+}`;
+}
+
+// All loads come before all stores: two neighbouring vectors are joined into one of 256 bits only if
+// nothing is stored between their loads.
+const addTarget = (r: number, v: number) =>
+  `s${r}_${v} = f32x4.add(v128.load(c${r}, ${v * LANES * F32}), s${r}_${v});`;
+const storeTarget = (r: number, v: number) =>
+  `v128.store(c${r}, s${r}_${v}, ${v * LANES * F32});`;
+
+/** s += a_k w_k for the k that is \`u\` beyond the pointers. */
+function multiplyAdd({ MR, P }: TileShape, u: number): string[] {
+  const weights = range(P).flatMap((p) =>
+    range(VECTORS).map((v) => `v128.load(p${p}, ${(u * NR + v * LANES) * F32})`),
+  );
+  const code: string[] = [];
+  const shared = MR > 1;
+  if (shared) weights.forEach((load, v) => code.push(`const w${u}_${v} = ${load};`));
+  for (const r of range(MR)) {
+    code.push(`const x${u}_${r} = v128.load32_splat(a${r}, ${u * F32});`);
+    weights.forEach((load, v) => {
+      const w = shared ? `w${u}_${v}` : load;
+      code.push(`s${r}_${v} = f32x4.add(s${r}_${v}, f32x4.mul(x${u}_${r}, ${w}));`);
+    });
+  }
+  return code;
+}
+
+function advance({ MR, P }: TileShape, steps: number): string[] {
+  return [
+    ...range(MR).map((r) => `a${r} += ${steps * F32};`),
+    ...range(P).map((p) => `p${p} += ${steps * NR * F32};`),
+  ];
+}
+
+const F64 = 8;
+const NARROW_VECTORS = NR / 2;
+
+function narrowTile(MR: number): string {
+  const rows = range(MR);
+  const vectors = range(NARROW_VECTORS);
+  const sums = rows.flatMap((r) => vectors.map((v) => `s${r}_${v}`));
+  return `/** ${MR} rows × ${NR} columns; x and h are the sources of two lists of pairs. */
+export function narrow${MR}x${NR}(
+  xPairs: usize,
+  hPairs: usize,
+  W_x: usize,
+  W_h: usize,
+  b: usize,
+  column: usize,
+  D: u32,
+  H: u32,
+): void {
+${lines(2, sums, (sum, i) => [i === 0 ? `let ${sum} = f64x2.splat(0);` : `let ${sum} = ${sums[0]};`])}
+${narrowProduct(rows, 'x', 'D')}
+${narrowProduct(rows, 'h', 'H')}
+${lines(2, vectors, (v) => [`const b${v} = v128.load(b, ${v * 2 * F64});`])}
+${lines(2, sums, (sum) => [`${sum} = f64x2.add(${sum}, b${sum.split('_')[1]});`])}
+${lines(2, rows, (r) => [
+  `const c${r} = <usize>load<u32>(xPairs + ${r} * PAIR_BYTES, PAIR_TARGET) + column;`,
+  `v128.store(c${r}, tanhF32x4(${demoted(`s${r}_0`, `s${r}_1`)}), 0);`,
+  `v128.store(c${r}, tanhF32x4(${demoted(`s${r}_2`, `s${r}_3`)}), 16);`,
+])}
+}`;
+}
+
+/** s += a_k W[k], k = 0 …; the product of two float32 is exact in float64. */
+function narrowProduct(rows: readonly number[], a: string, K: string): string {
+  const W = `W_${a}`;
+  return `${lines(2, rows, (r) => [
+    `let ${a}${r} = <usize>load<u32>(${a}Pairs + ${r} * PAIR_BYTES, PAIR_SOURCE);`,
+  ])}
+  for (const end = ${W} + (<usize>${K} << 6); ${W} < end; ${W} += ${NR * F64}) {
+${lines(4, rows, (r) => [
+  `const v${r} = f64x2.splat(<f64>load<f32>(${a}${r}));`,
+  ...range(NARROW_VECTORS).map((v) => {
+    const sum = `s${r}_${v}`;
+    return `${sum} = f64x2.add(${sum}, f64x2.mul(v${r}, v128.load(${W}, ${v * 2 * F64})));`;
+  }),
+  `${a}${r} += ${F32};`,
+])}
+  }`;
+}
+
+function demoted(low: string, high: string): string {
+  const half = (sum: string) => `f32x4.demote_f64x2_zero(${sum})`;
+  return `v128.shuffle<f32>(${half(low)}, ${half(high)}, 0, 1, 4, 5)`;
+}
+
+function range(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
+}
+
+function lines<Item>(indent: number, items: readonly Item[], code: (item: Item, i: number) => string[]) {
+  return items
+    .flatMap(code)
+    .map((line) => ' '.repeat(indent) + line)
+    .join('\n');
+}
