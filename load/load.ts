@@ -1,6 +1,6 @@
 // npm run load: how many requests per second the service answers over HTTP, and how fast.
 //
-// Three targets in turn, for several rounds: A B C A B C …  The first one computes nothing, so the
+// Targets in turn, for several rounds: A B C A B C …  The first one computes nothing, so the
 // ratio to it is what a step costs beyond an empty request on the same machine in the same minute.
 //
 //   node load/load.ts [--url http://…] [--seconds 3] [--rounds 4] [--json FILE]
@@ -13,7 +13,7 @@ import autocannon from 'autocannon';
 import { startServer } from './own-server.ts';
 import { startProgress } from './progress.ts';
 import { percentile, ratiosOf, spreadOf } from './statistics.ts';
-import { type StepCase, expectRightBits, makeStepCase, stepBody } from './step-case.ts';
+import { type StepCase, expectRightBits, makeStepCase, modelBody, stepBody } from './step-case.ts';
 import { formatNumber, formatTable } from './table.ts';
 
 const CONNECTIONS = 16;
@@ -30,21 +30,44 @@ interface Target {
   readonly stepCase?: StepCase;
 }
 
-const TARGETS: readonly [Target, ...Target[]] = [
-  { name: '/health/live', method: 'GET', path: '/health/live' },
-  stepTarget({ N: 1, D: 128, H: 128 }),
-  stepTarget({ N: 32, D: 128, H: 128 }),
+const CASES = [
+  makeStepCase({ N: 1, D: 128, H: 128 }),
+  makeStepCase({ N: 32, D: 128, H: 128 }),
 ];
 
-function stepTarget(sizes: { N: number; D: number; H: number }): Target {
-  const stepCase = makeStepCase(sizes);
+/** Weights in every request, and the same steps with the weights registered before. */
+async function makeTargets(url: string): Promise<readonly Target[]> {
+  const models = await Promise.all(CASES.map((stepCase) => registerModel(url, stepCase)));
+  return [
+    { name: '/health/live', method: 'GET', path: '/health/live' },
+    ...CASES.map((stepCase) => stepTarget(stepCase)),
+    ...CASES.map((stepCase, i) => stepTarget(stepCase, models[i])),
+  ];
+}
+
+function stepTarget(stepCase: StepCase, model?: string): Target {
+  const { N, weights } = stepCase;
+  const source = model === undefined ? 'weights inline' : 'registered model';
   return {
-    name: `/v1/step N=${sizes.N} D=${sizes.D} H=${sizes.H}`,
+    name: `/v1/step N=${N} D=${weights.D} H=${weights.H}, ${source}`,
     method: 'POST',
     path: '/v1/step',
-    body: Buffer.from(stepBody(stepCase)),
+    body: Buffer.from(stepBody(stepCase, model)),
     stepCase,
   };
+}
+
+/** @returns the model's id */
+async function registerModel(url: string, stepCase: StepCase): Promise<string> {
+  const answer = await fetch(new URL('/v1/models', url), {
+    method: 'POST',
+    headers: JSON_HEADERS,
+    body: modelBody(stepCase),
+  }).catch((cause: unknown) => {
+    throw new Error(`No service answers at ${url}.`, { cause });
+  });
+  if (!answer.ok) throw new Error(`The model was answered ${answer.status}.`);
+  return ((await answer.json()) as { id: string }).id;
 }
 
 try {
@@ -95,14 +118,15 @@ interface Round {
 type Results = readonly { readonly name: string; readonly rounds: Round[] }[];
 
 async function measure(url: string, seconds: number, rounds: number): Promise<Results> {
+  const targets = await makeTargets(url);
   const expected = new Map<Target, string>();
-  for (const target of TARGETS) expected.set(target, await checkAnswer(url, target));
-  const results = TARGETS.map(({ name }) => ({ name, rounds: [] as Round[] }));
-  const progress = startProgress('measuring', TARGETS.length * (rounds + 1));
+  for (const target of targets) expected.set(target, await checkAnswer(url, target));
+  const results = targets.map(({ name }) => ({ name, rounds: [] as Round[] }));
+  const progress = startProgress('measuring', targets.length * (rounds + 1));
   let done = 0;
   for (let round = -1; round < rounds; round++) {
     const isWarmUp = round < 0;
-    for (const [i, target] of TARGETS.entries()) {
+    for (const [i, target] of targets.entries()) {
       const duration = isWarmUp ? WARM_UP_SECONDS : seconds;
       const result = await fire(url, target, duration, expected.get(target)!);
       if (!isWarmUp) results[i]!.rounds.push(result);

@@ -30,19 +30,32 @@ export function makeStepCase({ N, D, H }: { N: number; D: number; H: number }): 
   return { N, weights, x, h, expected };
 }
 
-/** The body of POST /v1/step, weights inline. */
-export function stepBody({ N, weights: { D, H, W_x, W_h, b }, x, h }: StepCase): string {
-  const matrix = (rows: number, columns: number, data: Float32Array) =>
-    tensorToJson({ shape: [rows, columns], strides: [columns, 1], data });
+/** The body of POST /v1/step, with the weights inline or a registered model. */
+export function stepBody(stepCase: StepCase, model?: string): string {
+  const { N, weights, x, h } = stepCase;
   return objectToJson({
-    weights: objectToJson({
-      W_x: matrix(D, H, W_x),
-      W_h: matrix(H, H, W_h),
-      b: tensorToJson({ shape: [H], strides: [1], data: b }),
-    }),
-    x: matrix(N, D, x),
-    h: matrix(N, H, h),
+    model: model === undefined ? undefined : JSON.stringify(model),
+    weights: model === undefined ? weightsJson(weights) : undefined,
+    x: matrixJson(N, weights.D, x),
+    h: matrixJson(N, weights.H, h),
   });
+}
+
+/** The body of POST /v1/models. */
+export function modelBody({ weights }: StepCase): string {
+  return objectToJson({ weights: weightsJson(weights) });
+}
+
+function weightsJson({ D, H, W_x, W_h, b }: Weights): string {
+  return objectToJson({
+    W_x: matrixJson(D, H, W_x),
+    W_h: matrixJson(H, H, W_h),
+    b: tensorToJson({ shape: [H], strides: [1], data: b }),
+  });
+}
+
+function matrixJson(rows: number, columns: number, data: Float32Array): string {
+  return tensorToJson({ shape: [rows, columns], strides: [columns, 1], data });
 }
 
 /** @throws Error unless `h` has the bits of the reference: wrong answers are not worth timing */

@@ -4,10 +4,15 @@
 //   http → engine → scheduler → pool ═thread═ kernels
 //             └── models
 import { readFileSync } from 'node:fs';
-import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyServerOptions } from 'fastify';
 import type { Config } from './config.ts';
 import { Engine } from './engine/engine.ts';
+import { registerModel } from './engine/register.ts';
+import type { Limits } from './engine/shapes.ts';
 import { createHttp } from './http/http.ts';
+import { DEMO_MODEL, type ModelFile, modelFilesOf } from './models/folder.ts';
+import { modelFileSource } from './models/model-file.ts';
+import { ModelRegistry, NAME_PATTERN } from './models/registry.ts';
 import { WeightsCache } from './models/weights-cache.ts';
 import { Pool } from './pool/pool.ts';
 import { calibrate } from './scheduler/calibrate.ts';
@@ -23,6 +28,7 @@ export interface App {
   readonly pool: Pool;
   readonly memory: LinearMemory;
   readonly weightsCache: WeightsCache;
+  readonly registry: ModelRegistry;
   /** /health/ready says 503 from here on; requests are still served. */
   drain(): void;
   /** Takes no new requests, finishes those that run, then stops the workers. */
@@ -58,11 +64,18 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     runHere: kernels.run,
   });
   const weightsCache = new WeightsCache(memory, config.WEIGHTS_CACHE_BYTES_MAX);
-  const engine = new Engine({ memory, weightsCache, scheduler, limits: limitsOf(config) });
+  const limits = limitsOf(config);
+  const registry = new ModelRegistry(memory, {
+    bytesMax: config.MODELS_BYTES_MAX,
+    now: () => new Date(),
+  });
+  const engine = new Engine({ memory, weightsCache, registry, scheduler, limits });
 
   let state: 'serving' | 'draining' | 'closing' = 'serving';
   const http = await createHttp({
     engine,
+    registry,
+    limits,
     readiness: {
       kernel: compiled.path,
       reasons: () => [
@@ -79,6 +92,9 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
     keepAliveTimeoutMs: config.KEEP_ALIVE_TIMEOUT_MS,
   });
+  for (const file of [DEMO_MODEL, ...modelFilesOf(config.MODELS_DIR)]) {
+    loadModel(file, registry, limits, http.log);
+  }
   await pool.start();
   const { handOverMs, flopsPerMs, hereFlopsMax } = await calibrateOn(memory, pool, kernels.run);
   scheduler.hereFlopsMax = overrides.hereFlopsMax ?? hereFlopsMax;
@@ -89,6 +105,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     pool,
     memory,
     weightsCache,
+    registry,
     drain: () => {
       state = 'draining';
     },
@@ -101,6 +118,22 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       await pool.close();
     },
   };
+}
+
+/** A file that cannot be used is named in the log and skipped: the others are served. */
+function loadModel(
+  { name, path, read }: ModelFile,
+  registry: ModelRegistry,
+  limits: Limits,
+  log: FastifyBaseLogger,
+): void {
+  try {
+    if (!new RegExp(NAME_PATTERN).test(name)) throw new Error(`${name} is not a name for a model`);
+    const { info } = registerModel(registry, { ...modelFileSource(read()), name }, limits);
+    log.info({ name, id: info.id, D: info.D, H: info.H, O: info.O }, 'model loaded');
+  } catch (error) {
+    log.error({ path, reason: (error as Error).message }, 'model file skipped');
+  }
 }
 
 /** Measures with a step of a model of zeros. */
@@ -120,7 +153,7 @@ async function calibrateOn(memory: LinearMemory, pool: Pool, runHere: (job: numb
   return calibration;
 }
 
-function limitsOf(config: Config) {
+function limitsOf(config: Config): Limits {
   return {
     T: config.T_MAX,
     N: config.N_MAX,

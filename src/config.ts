@@ -38,6 +38,11 @@ export const ConfigSchema = Type.Object({
   ANSWER_NUMBERS_MAX: integer(4_194_304, 1, 67_108_864, 'Most numbers in one answer.'),
 
   MEMORY_BYTES_MAX: integer(1_024 * MiB, MiB, 4_096 * MiB, 'Tensor memory, weights included.'),
+  MODELS_BYTES_MAX: integer(512 * MiB, 0, 4_096 * MiB, 'Packed weights of registered models.'),
+  MODELS_DIR: Type.String({
+    default: '',
+    description: 'Folder whose `*.safetensors` files are registered at the start; empty: none.',
+  }),
   WEIGHTS_CACHE_BYTES_MAX: integer(256 * MiB, 0, 4_096 * MiB, 'Packed inline weights kept.'),
   QUEUE_JOBS_MAX: integer(256, 0, 65_536, 'Requests that may wait for a worker.'),
   JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'Waiting and computing of one request.'),

@@ -31,10 +31,20 @@ export const ERRORS = {
     title: 'An array is ragged',
     advice: 'Give every row of a tensor the same length; for rows of unequal T send `lengths`.',
   },
+  malformed_safetensors: {
+    status: 400,
+    title: 'The body is not a safetensors file',
+    advice: 'Write it with a safetensors library, dtypes F32, F64, F16 or BF16.',
+  },
   not_found: {
     status: 404,
     title: 'There is nothing at this address',
     advice: 'The addresses are listed in /docs.',
+  },
+  model_not_found: {
+    status: 404,
+    title: 'There is no such model',
+    advice: 'Register it with POST /v1/models; GET /v1/models lists those that are there.',
   },
   method_not_allowed: {
     status: 405,
@@ -45,6 +55,11 @@ export const ERRORS = {
     status: 408,
     title: 'The request did not arrive in time',
     advice: 'Send the whole request within the time limit, or in smaller parts.',
+  },
+  name_taken: {
+    status: 409,
+    title: 'The name points to another model',
+    advice: 'Move it with PUT /v1/models/{name}, or choose another name.',
   },
   body_too_large: {
     status: 413,
@@ -81,6 +96,11 @@ export const ERRORS = {
     title: 'A limit of this server is exceeded',
     advice: 'Split the request, or raise the limit named in the detail.',
   },
+  unknown_tensors: {
+    status: 422,
+    title: 'The tensors are not those of one recurrent layer',
+    advice: 'Name them W_x, W_h, b, as torch (rnn.weight_ih_l0 …) or as Keras (kernel …) does.',
+  },
   headers_too_large: {
     status: 431,
     title: 'The headers are too large',
@@ -113,6 +133,11 @@ export const ERRORS = {
     title: 'The tensor memory is full',
     advice: 'Retry when other requests are done, send less at a time, or raise MEMORY_BYTES_MAX.',
     retryAfter_s: 1,
+  },
+  models_full: {
+    status: 507,
+    title: 'There is no room for another model',
+    advice: 'Delete models that are not used, or raise MODELS_BYTES_MAX.',
   },
   shutting_down: {
     status: 503,

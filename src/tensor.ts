@@ -33,6 +33,13 @@ export interface Weights {
   readonly b: Float32Array;
 }
 
+/** A readout of the hidden state, y = h W_y + b_y: W_y (H, O), b_y (O); an absent bias is zeros. */
+export interface Readout {
+  readonly O: number;
+  readonly W_y: Float32Array;
+  readonly b_y: Float32Array;
+}
+
 /** The size of one named axis. */
 export function sizeOf(source: TensorSource, axis: string): number {
   return source.shape[source.axes.indexOf(axis)]!;

@@ -39,7 +39,7 @@ describe('the README', () => {
     const { stdout } = spawnSync('bash', ['-c', command.replace('http://127.0.0.1:8080', server.url)], {
       encoding: 'utf8',
     });
-    if (answer.startsWith('{')) expect(`${stdout}\n`).toBe(answer);
+    if (/^[{"]/.test(answer)) expect(`${stdout.trim()}\n`).toBe(answer);
     else expect(JSON.parse(stdout).detail).toBe(answer);
   });
 
@@ -88,7 +88,7 @@ describe.each(pages)('$path', ({ path, text }) => {
 function configTable(): string {
   const defaults = readConfig({}) as Record<string, unknown>;
   const rows = Object.entries(ConfigSchema.properties).map(([name, schema]) => {
-    const value = name === 'WORKERS' ? '' : `\`${String(defaults[name])}\``;
+    const value = name === 'WORKERS' || defaults[name] === '' ? '' : `\`${String(defaults[name])}\``;
     return `| \`${name}\` | ${value} | ${(schema as { description?: string }).description} |`;
   });
   return ['| setting | default | |', '|---|---|---|', ...rows, ''].join('\n');

@@ -16,15 +16,18 @@ const OPENING_BRACE = 0x7b;
 /** Names and values quoted in an error are cut here: they come from whoever made the file. */
 const QUOTED_CHARACTERS_MAX = 80;
 
-const ARRAYS = { F32: Float32Array, F64: Float64Array } as const;
+const ELEMENT_BYTES = { F32: 4, F64: 8, F16: 2, BF16: 2 } as const;
 
-export type Dtype = keyof typeof ARRAYS;
+export type Dtype = keyof typeof ELEMENT_BYTES;
 
 export interface SafeTensor {
   readonly dtype: Dtype;
   /** Empty for a single number. */
   readonly shape: readonly number[];
-  /** Row-major; a copy, so the file's bytes may be reused. */
+  /**
+   * Row-major; a copy, so the file's bytes may be reused. F64 stays float64; F16 and BF16, each of
+   * which is a float32, are made one.
+   */
   readonly data: Float32Array | Float64Array;
 }
 
@@ -36,7 +39,7 @@ export class SafetensorsError extends Error {
 /**
  * The tensors of a file by name, in the order of their data.
  *
- * @throws SafetensorsError if the file breaks the format, or has a dtype other than F32 and F64
+ * @throws SafetensorsError if the file breaks the format, or has a dtype that is no Dtype
  */
 export function readSafetensors(bytes: Uint8Array): Map<string, SafeTensor> {
   const headerBytes = readHeaderSize(bytes);
@@ -122,9 +125,11 @@ function readEntry(name: string, value: unknown): Entry {
 
 const FIELDS: readonly string[] = ['dtype', 'shape', 'data_offsets'];
 
+const DTYPES_EXPECTED = 'F32, F64, F16 or BF16';
+
 function readDtype(name: string, dtype: unknown): Dtype {
-  if (typeof dtype === 'string' && Object.hasOwn(ARRAYS, dtype)) return dtype as Dtype;
-  throw refusal(name, `has dtype ${describe(dtype)}`, Object.keys(ARRAYS).join(' or '));
+  if (typeof dtype === 'string' && Object.hasOwn(ELEMENT_BYTES, dtype)) return dtype as Dtype;
+  throw refusal(name, `has dtype ${describe(dtype)}`, DTYPES_EXPECTED);
 }
 
 function readShape(name: string, shape: unknown): readonly number[] {
@@ -155,7 +160,7 @@ function countElements(name: string, shape: readonly number[]): number {
 
 function expectSize({ name, dtype, shape, count, begin, end }: Entry): void {
   const found = end - begin;
-  const expected = count * ARRAYS[dtype].BYTES_PER_ELEMENT;
+  const expected = count * ELEMENT_BYTES[dtype];
   if (found === expected) return;
   const why = `${dtype} of shape ${describe(shape)}`;
   throw refusal(name, `has ${found} bytes of data`, `${expected} for ${why}`);
@@ -181,12 +186,51 @@ function expectCovered(entries: readonly Entry[], dataBytes: number): void {
   }
 }
 
-/** The data may begin at any byte of the file; the copy is aligned. */
-function readTensor({ dtype, shape, count, begin, end }: Entry, bytes: Uint8Array): SafeTensor {
-  const data = new ARRAYS[dtype](count);
-  // Little-endian as all of linear memory is; Node.js with WebAssembly SIMD runs on nothing else.
-  new Uint8Array(data.buffer).set(bytes.subarray(begin, end));
-  return { dtype, shape, data };
+function readTensor({ dtype, shape, begin, end }: Entry, bytes: Uint8Array): SafeTensor {
+  // The data may begin at any byte of the file; the copy is aligned.
+  const { buffer } = new Uint8Array(bytes.subarray(begin, end));
+  return { dtype, shape, data: readNumbers(dtype, buffer) };
+}
+
+/** Little-endian as all of linear memory is; Node.js with WebAssembly SIMD runs on nothing else. */
+function readNumbers(dtype: Dtype, buffer: ArrayBuffer): Float32Array | Float64Array {
+  switch (dtype) {
+    case 'F32':
+      return new Float32Array(buffer);
+    case 'F64':
+      return new Float64Array(buffer);
+    case 'F16':
+      return widen(new Uint16Array(buffer), widenF16);
+    case 'BF16':
+      return widen(new Uint16Array(buffer), widenBF16);
+  }
+}
+
+/** Through bits and not through numbers: passing a NaN as a number may change its bits. */
+function widen(halves: Uint16Array, widenOne: (half: number) => number): Float32Array {
+  const bits = new Uint32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) bits[i] = widenOne(halves[i]!);
+  return new Float32Array(bits.buffer);
+}
+
+/** BF16 is the upper half of a float32. */
+function widenBF16(half: number): number {
+  return half << 16;
+}
+
+/**
+ * F16 is | sign 1 | exponent 5, bias 15 | fraction 10 |, float32 is | 1 | 8, bias 127 | 23 |. F16's
+ * subnormals, k · 2^-24, are normal in float32: the leading one of k becomes implicit.
+ */
+function widenF16(half: number): number {
+  const sign = (half & 0x8000) << 16;
+  const exponent = (half >>> 10) & 0x1f;
+  const fraction = half & 0x3ff;
+  if (exponent === 0x1f) return sign | 0x7f800000 | (fraction << 13);
+  if (exponent > 0) return sign | ((exponent - 15 + 127) << 23) | (fraction << 13);
+  if (fraction === 0) return sign;
+  const leading = 31 - Math.clz32(fraction);
+  return sign | ((leading - 24 + 127) << 23) | ((fraction << (23 - leading)) & 0x7fffff);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -216,7 +260,8 @@ function describeItem(value: unknown): string {
   return typeof value === 'number' ? String(value) : JSON.stringify(value);
 }
 
-function quote(text: string): string {
+/** Text of the file as it may stand in an error: in quotes, without control characters, cut. */
+export function quote(text: string): string {
   const cut = text.length > QUOTED_CHARACTERS_MAX;
   return JSON.stringify(cut ? `${text.slice(0, QUOTED_CHARACTERS_MAX)}…` : text);
 }

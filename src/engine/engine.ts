@@ -4,12 +4,21 @@
 //
 // A step is a sequence of one step: there is one path, so there is one behaviour.
 import { CarryoverError } from '../errors.ts';
+import type { ModelLease } from '../models/packed.ts';
+import type { ModelRegistry } from '../models/registry.ts';
 import type { WeightsCache } from '../models/weights-cache.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import type { TensorView, Weights } from '../tensor.ts';
 import { Job, type Trace } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
-import { type Limits, type RecurrenceInput, type WeightsSource, agreeOnSizes } from './shapes.ts';
+import {
+  type Limits,
+  type ModelSizes,
+  type RecurrenceInput,
+  type WeightsSource,
+  agreeOnSizes,
+  agreeOnWeights,
+} from './shapes.ts';
 
 /** Views into the job's memory: valid only until the function they are given to returns. */
 export interface RecurrenceResult {
@@ -17,6 +26,10 @@ export interface RecurrenceResult {
   readonly h: TensorView;
   /** (T, N, H), 0 beyond a row's length; absent unless keepsStates. */
   readonly hs: TensorView | undefined;
+  /** (N, O), the readout of h; absent if the model has none. */
+  readonly y: TensorView | undefined;
+  /** (T, N, O), the readouts of hs; absent with hs or y. */
+  readonly ys: TensorView | undefined;
   /** Each (T, N, H); absent unless asked for. */
   readonly trace: Trace | undefined;
 }
@@ -24,6 +37,7 @@ export interface RecurrenceResult {
 export interface EngineParts {
   readonly memory: LinearMemory;
   readonly weightsCache: WeightsCache;
+  readonly registry: ModelRegistry;
   readonly scheduler: Scheduler;
   readonly limits: Limits;
 }
@@ -41,7 +55,7 @@ export class Engine {
    * Bits: a row's result depends on its own x, h and the weights only; not on N, T, its neighbours,
    * or where the sequence was cut into calls.
    *
-   * @throws shape_mismatch · out_of_range · limit_exceeded before anything is computed;
+   * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded before anything is computed;
    *   memory_full · queue_full · deadline_exceeded · worker_failed; not_finite for a result that
    *   overflowed.
    */
@@ -49,9 +63,9 @@ export class Engine {
     input: RecurrenceInput,
     use: (result: RecurrenceResult) => Result,
   ): Promise<Result> {
-    const { memory, weightsCache, scheduler, limits } = this.#parts;
-    const { T, N, D, H } = agreeOnSizes(input, limits);
-    const lease = weightsCache.acquire(readWeights(input.weights, D, H));
+    const { memory, scheduler, limits } = this.#parts;
+    const { T, N, H } = agreeOnSizes(input, this.#sizesOf(input.weights), limits);
+    const lease = this.#lease(input.weights);
     try {
       const { lengths, keepsStates, trace } = input;
       const job = new Job(memory, lease.model, { T, N, lengths, keepsStates, trace });
@@ -62,7 +76,8 @@ export class Engine {
         const data = job.finalState();
         expectFinite(job, data, H);
         const h = { shape: [N, H], strides: [H, 1], data };
-        return use({ h, hs: job.hs, trace: job.trace });
+        const { hs, y, ys, trace: products } = job;
+        return use({ h, hs, y, ys, trace: products });
       } finally {
         job.release();
       }
@@ -70,9 +85,23 @@ export class Engine {
       lease.release();
     }
   }
+
+  #sizesOf(weights: WeightsSource | string): ModelSizes {
+    if (typeof weights !== 'string') return agreeOnWeights(weights);
+    const { D, H } = this.#parts.registry.info(weights);
+    return { D, H, origin: `model ${JSON.stringify(weights)}` };
+  }
+
+  #lease(weights: WeightsSource | string): ModelLease {
+    const { weightsCache, registry } = this.#parts;
+    if (typeof weights === 'string') return registry.lease(weights);
+    return weightsCache.acquire(readWeights(weights));
+  }
 }
 
-function readWeights(source: WeightsSource, D: number, H: number): Weights {
+/** @throws out_of_range */
+export function readWeights(source: WeightsSource): Weights {
+  const [D, H] = source.W_x.shape as [number, number];
   const W_x = new Float32Array(D * H);
   const W_h = new Float32Array(H * H);
   const b = new Float32Array(H);
@@ -94,14 +123,22 @@ function expectFinite(job: Job, h: Float32Array, H: number): void {
     throw notFinite('h', `h[${Math.floor(at / H)}][${at % H}] is ${h[at]}`);
   }
   for (const [name, view] of Object.entries(job.trace ?? {}) as [string, TensorView][]) {
-    const index = view.data.findIndex((value) => !Number.isFinite(value));
-    if (index < 0) continue;
-    const [stepStride, rowStride] = view.strides as [number, number, number];
-    const t = Math.floor(index / stepStride);
-    const n = Math.floor((index % stepStride) / rowStride);
-    const where = `trace.${name}, step ${t}, row ${n}, column ${index % rowStride}`;
-    throw notFinite(`trace/${name}`, `${where} is ${view.data[index]}`);
+    expectFiniteView(`trace/${name}`, view);
   }
+  if (job.y) expectFiniteView('y', job.y);
+  if (job.ys) expectFiniteView('ys', job.ys);
+}
+
+function expectFiniteView(name: string, { strides, data }: TensorView): void {
+  let rest = data.findIndex((value) => !Number.isFinite(value));
+  if (rest < 0) return;
+  const value = data[rest];
+  const place = strides.map((stride) => {
+    const index = Math.floor(rest / stride);
+    rest %= stride;
+    return `[${index}]`;
+  });
+  throw notFinite(name, `${name.replace('/', '.')}${place.join('')} is ${value}`);
 }
 
 function notFinite(name: string, where: string): CarryoverError {

@@ -12,8 +12,16 @@ export interface WeightsSource {
   readonly b?: TensorSource | undefined;
 }
 
+export interface ReadoutSource {
+  /** (H, O) */
+  readonly W_y: TensorSource;
+  /** (O,) */
+  readonly b_y?: TensorSource | undefined;
+}
+
 export interface RecurrenceInput {
-  readonly weights: WeightsSource;
+  /** Inline weights, or the name or id of a registered model. */
+  readonly weights: WeightsSource | string;
   /** (T, N, D) or (N, T, D); (N, D) for a single step. */
   readonly x: TensorSource;
   /** (N, H) */
@@ -40,27 +48,39 @@ export interface Limits extends Sizes {
   readonly answerNumbers: number;
 }
 
+/** Sizes of a model, and what they follow from, for errors: `W_x (D, H) = (1, 2)`. */
+export interface ModelSizes {
+  readonly D: number;
+  readonly H: number;
+  readonly origin: string;
+}
+
+/** @throws shape_mismatch if the weights do not fit together */
+export function agreeOnWeights({ W_x, W_h, b }: WeightsSource): ModelSizes {
+  const [D, H] = W_x.shape as [number, number];
+  const origin = `W_x ${describeShape(W_x)}`;
+  expectShape(W_h, [H, H], `${origin} makes H = ${H}`);
+  if (b) expectShape(b, b.axes === '1H' ? [1, H] : [H], `${origin} makes H = ${H}`);
+  return { D, H, origin };
+}
+
+/** @throws shape_mismatch if the readout does not fit the model */
+export function agreeOnReadout({ W_y, b_y }: ReadoutSource, { H, origin }: ModelSizes): number {
+  const O = W_y.shape[1]!;
+  expectShape(W_y, [H, O], `${origin} makes H = ${H}`);
+  if (b_y) expectShape(b_y, [O], `W_y ${describeShape(W_y)} makes O = ${O}`);
+  return O;
+}
+
 /** @throws shape_mismatch · out_of_range (lengths) · limit_exceeded */
-export function agreeOnSizes(input: RecurrenceInput, limits: Limits): Sizes {
-  const { weights, x, h, lengths } = input;
-  const [D, H] = weights.W_x.shape as [number, number];
-  expectShape(weights.W_h, [H, H], `W_x ${describeShape(weights.W_x)} makes H = ${H}`);
-  if (weights.b) {
-    expectShape(
-      weights.b,
-      weights.b.axes === '1H' ? [1, H] : [H],
-      `W_x ${describeShape(weights.W_x)} makes H = ${H}`,
-    );
-  }
+export function agreeOnSizes(input: RecurrenceInput, model: ModelSizes, limits: Limits): Sizes {
+  const { x, h, lengths } = input;
+  const { D, H, origin } = model;
 
   const T = x.axes.includes('T') ? sizeOf(x, 'T') : 1;
   const N = sizeOf(x, 'N');
-  expectShape(
-    x,
-    x.shape.with(-1, D),
-    `W_x ${describeShape(weights.W_x)} makes D = ${D}`,
-  );
-  if (h) expectShape(h, [N, H], `x makes N = ${N} and W_x makes H = ${H}`);
+  expectShape(x, x.shape.with(-1, D), `${origin} makes D = ${D}`);
+  if (h) expectShape(h, [N, H], `x makes N = ${N} and ${origin} makes H = ${H}`);
   if (lengths) expectLengths(lengths, N, T);
 
   const sizes = { T, N, D, H };
@@ -103,14 +123,17 @@ function expectLengths(lengths: readonly number[], N: number, T: number): void {
   }
 }
 
-function expectWithinLimits(sizes: Sizes, limits: Limits): void {
-  const places = { N: '/x', D: '/x', T: '/x', H: '/weights/W_x' } as const;
+const AXIS_POINTERS = { N: '/x', D: '/x', T: '/x', H: '/weights/W_x' } as const;
+
+/** @throws limit_exceeded naming the first axis that is too long */
+export function expectWithinLimits(sizes: Partial<Sizes>, limits: Limits): void {
   for (const axis of ['N', 'D', 'H', 'T'] as const) {
-    if (sizes[axis] <= limits[axis]) continue;
-    const message = `${axis} is ${sizes[axis]}; this server takes at most ${limits[axis]} (${axis}_MAX).`;
+    const size = sizes[axis];
+    if (size === undefined || size <= limits[axis]) continue;
+    const message = `${axis} is ${size}; this server takes at most ${limits[axis]} (${axis}_MAX).`;
     throw new CarryoverError('limit_exceeded', {
       detail: message,
-      errors: [{ pointer: places[axis], message }],
+      errors: [{ pointer: AXIS_POINTERS[axis], message }],
     });
   }
 }

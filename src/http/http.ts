@@ -9,7 +9,9 @@ import Fastify, {
 } from 'fastify';
 import { readJson } from '../codec/json-read.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { Limits } from '../engine/shapes.ts';
 import { CarryoverError } from '../errors.ts';
+import type { ModelRegistry } from '../models/registry.ts';
 import { admission } from './admission.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
 import { securityHeaders } from './plugins/headers.ts';
@@ -17,9 +19,11 @@ import { openapi } from './plugins/openapi.ts';
 import { answerParserError, sendProblem } from './problem.ts';
 import { type Readiness, healthRoutes } from './routes/health.ts';
 import { problemsRoute } from './routes/problems.ts';
+import { modelRoutes } from './routes/v1/models.ts';
 import { sequenceRoute } from './routes/v1/sequence.ts';
 import { stepRoute } from './routes/v1/step.ts';
 import { requestLog } from './request-log.ts';
+import { ModelBody, ModelInfo, ModelList, PointBody } from './schemas/models.ts';
 import { Problem } from './schemas/problem.ts';
 import { SequenceBody, SequenceReply, SequenceTrace } from './schemas/sequence.ts';
 import { StepBody, StepReply, StepTrace } from './schemas/step.ts';
@@ -28,6 +32,8 @@ import { STRICT_AJV, validationError } from './validation.ts';
 
 export interface HttpOptions {
   readonly engine: Engine;
+  readonly registry: ModelRegistry;
+  readonly limits: Limits;
   readonly readiness: Readiness;
   readonly isClosing: () => boolean;
   readonly version: string;
@@ -84,8 +90,10 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   await openapi(app, options.version);
   healthRoutes(app, options.readiness);
   problemsRoute(app);
+  modelRoutes(app, options);
   stepRoute(app, options.engine);
   sequenceRoute(app, options.engine);
+  await app.after();
   refuseOtherMethods();
   return app;
 }
@@ -98,6 +106,10 @@ function refuseUnknownAddress({ method, url }: FastifyRequest): never {
 
 const NAMED_SCHEMAS = [
   Weights,
+  ModelBody,
+  ModelInfo,
+  ModelList,
+  PointBody,
   StepBody,
   StepReply,
   StepTrace,

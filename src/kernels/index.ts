@@ -13,6 +13,7 @@ import {
   JOB_H,
   JOB_N,
   JOB_NARROW,
+  JOB_O,
   JOB_PAIRS,
   JOB_PAIRS_MAX,
   JOB_ROWS,
@@ -31,10 +32,14 @@ import {
   ROW_TRACE,
   ROW_X,
   ROW_X_STEP,
+  ROW_Y,
+  ROW_YS,
+  ROW_YS_STEP,
 } from './layout';
 import { stepNarrow } from './narrow';
 import { product } from './product';
 export { useTile } from './product';
+import { flushReadouts, readState } from './readout';
 import { tanhF32x4 } from './tanh';
 import { traceRow } from './trace';
 
@@ -47,7 +52,7 @@ export function run(job: usize): void {
   let ready: u32 = 0;
   for (let t: u32 = 0; ; t++) {
     active = activeAt(rows, active, t);
-    if (active == 0) return;
+    if (active == 0) break;
     if (narrow) {
       stepRows(job, rows, active, t);
     } else {
@@ -60,6 +65,7 @@ export function run(job: usize): void {
     }
     traceRows(job, rows, active, t);
   }
+  if (load<u32>(job, JOB_O)) readStates(job, rows);
 }
 
 /** tanh of `count` floats, a multiple of 4, from `source` to `target`: for tests of the kernel itself. */
@@ -165,6 +171,20 @@ function multiply(job: usize, W: usize, K: usize, count: u32): void {
     load<u32>(job + K),
     load<u32>(job, JOB_H),
   );
+}
+
+/** Readouts of every row's last state, and of all states where that is wanted. */
+function readStates(job: usize, rows: usize): void {
+  const end = rows + load<u32>(job, JOB_N) * ROW_BYTES;
+  for (let row = rows; row < end; row += ROW_BYTES) {
+    const steps = load<u32>(row, ROW_STEPS);
+    readState(job, stateBefore(row, steps), load<u32>(row, ROW_Y));
+    const ys = load<u32>(row, ROW_YS);
+    if (ys == 0) continue;
+    const step = load<u32>(row, ROW_YS_STEP);
+    for (let t: u32 = 0; t < steps; t++) readState(job, stateAt(row, t), ys + t * step);
+  }
+  flushReadouts(job);
 }
 
 function traceRows(job: usize, rows: usize, active: u32, t: u32): void {

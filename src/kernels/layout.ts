@@ -26,6 +26,9 @@ export const JOB_PAIRS = 28; // room for JOB_PAIRS_MAX pairs
 export const JOB_PAIRS_MAX = 32; // at least N, or 2 N if the model is narrow
 export const JOB_AHEAD = 36; // steps whose x W_x is computed ahead: the slots of hs allow as many
 export const JOB_NARROW = 40; // 1: W_x, W_h and b are packed as float64, 0: as float32
+export const JOB_O = 44; //      outputs of the readout y = h W_y + b_y; 0: there is none
+export const JOB_W_Y = 48; //    packed panels, float32
+export const JOB_B_Y = 52;
 export const JOB_BYTES = 64;
 
 // A row of the mini-batch. State t (t = 0, 1, …) of the row is written at
@@ -40,6 +43,9 @@ export const ROW_HS_MASK = 20;
 export const ROW_STEPS = 24; //   how many steps this row takes; 0 is allowed
 export const ROW_TRACE = 28; //   0, or three arrays [h W_h | x W_x | z], each shaped like hs
 export const ROW_TRACE_SIZE = 32; // bytes of one of the three arrays
+export const ROW_Y = 36; //       readout of the last state: NR⌈O/NR⌉ floats
+export const ROW_YS = 40; //      0, or readouts of all states, from ROW_YS on,
+export const ROW_YS_STEP = 44; // so many bytes from one step's to the next
 export const ROW_BYTES = 64;
 
 // A pair: one row of a product, C += A W.

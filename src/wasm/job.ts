@@ -2,6 +2,7 @@
 // kernel while it runs, and read by the main thread until it is released.
 //
 //   | part records | N row records | pairs | x (T,N,D) | h (N,H) | hs (S,N,H') | trace 3 × (T,N,H') |
+//   | y (N,O') | ys (T,N,O') |
 //
 // A part is some of the rows: parts can run side by side, on any threads, as they share no memory that
 // is written.
@@ -11,16 +12,19 @@
 import {
   JOB_AHEAD,
   JOB_B,
+  JOB_B_Y,
   JOB_BYTES,
   JOB_D,
   JOB_H,
   JOB_N,
   JOB_NARROW,
+  JOB_O,
   JOB_PAIRS,
   JOB_PAIRS_MAX,
   JOB_ROWS,
   JOB_W_H,
   JOB_W_X,
+  JOB_W_Y,
   PAIR_BYTES,
   NR,
   ROW_BYTES,
@@ -33,10 +37,13 @@ import {
   ROW_TRACE_SIZE,
   ROW_X,
   ROW_X_STEP,
+  ROW_Y,
+  ROW_YS,
+  ROW_YS_STEP,
 } from '../kernels/layout.ts';
 import type { TensorView } from '../tensor.ts';
 import type { LinearMemory } from './memory.ts';
-import { isNarrow, panelOffsets } from './panels.ts';
+import { isNarrow, panelOffsets, readoutOffsets } from './panels.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
 
@@ -53,6 +60,12 @@ const PARTS_MAX = 16;
 export interface PackedModel {
   readonly D: number;
   readonly H: number;
+  readonly panelsPtr: number;
+  readonly readout?: PackedReadout | undefined;
+}
+
+export interface PackedReadout {
+  readonly O: number;
   readonly panelsPtr: number;
 }
 
@@ -85,6 +98,10 @@ export class Job {
   readonly h: Float32Array;
   /** (T, N, H); beyond a row's length it is 0. Absent unless every state is kept. */
   readonly hs: TensorView | undefined;
+  /** (N, O), the readout of h; absent if the model has none. */
+  readonly y: TensorView | undefined;
+  /** (T, N, O), the readouts of hs; beyond a row's length 0. Absent with hs or y. */
+  readonly ys: TensorView | undefined;
   /** Each (T, N, H). */
   readonly trace: Trace | undefined;
   readonly #memory: LinearMemory;
@@ -114,6 +131,11 @@ export class Job {
     const hAt = block.place(N * H * F32);
     const hsAt = block.place(statesBytes);
     const traceAt = block.place(3 * traceBytes);
+    const O = model.readout?.O ?? 0;
+    const paddedO = Math.ceil(O / NR) * NR;
+    const yAt = block.place(N * paddedO * F32);
+    const ysFloats = keepsStates ? T * N * paddedO : 0;
+    const ysAt = block.place(ysFloats * F32);
 
     this.#memory = memory;
     this.#model = model;
@@ -133,7 +155,8 @@ export class Job {
 
     const steps = this.#lengths.reduce((sum, length) => sum + length, 0);
     // A float64 operation takes as long as two of float32.
-    this.flops = 2 * steps * (D + H) * H * (isNarrow(D, H) ? 2 : 1);
+    const readoutFlops = 2 * (keepsStates ? steps : N) * H * O;
+    this.flops = 2 * steps * (D + H) * H * (isNarrow(D, H) ? 2 : 1) + readoutFlops;
 
     const rows = memory.u32(this.#rowsPtr, (N * ROW_BYTES) / 4);
     rowsByLength(this.#lengths).forEach((n, i) => {
@@ -147,7 +170,25 @@ export class Job {
       row[ROW_STEPS / 4] = this.#lengths[n]!;
       row[ROW_TRACE / 4] = shape.trace ? this.ptr + traceAt + n * paddedH * F32 : 0;
       row[ROW_TRACE_SIZE / 4] = traceBytes;
+      row[ROW_Y / 4] = this.ptr + yAt + n * paddedO * F32;
+      row[ROW_YS / 4] = ysFloats > 0 ? this.ptr + ysAt + n * paddedO * F32 : 0;
+      row[ROW_YS_STEP / 4] = N * paddedO * F32;
     });
+
+    if (model.readout) {
+      this.y = {
+        shape: [N, O],
+        strides: [paddedO, 1],
+        data: memory.f32(this.ptr + yAt, N * paddedO),
+      };
+      this.ys = keepsStates
+        ? {
+            shape: [T, N, O],
+            strides: [N * paddedO, paddedO, 1],
+            data: memory.f32(this.ptr + ysAt, ysFloats),
+          }
+        : undefined;
+    }
 
     const traceView = (index: number): TensorView => ({
       shape: [T, N, H],
@@ -159,9 +200,10 @@ export class Job {
       : undefined;
 
     this.split(1);
-    // The kernel does not touch what lies beyond a row's length: hs and trace are 0 there.
+    // The kernel does not touch what lies beyond a row's length: hs, ys and trace are 0 there.
     if (shape.lengths) {
       if (keepsStates) this.#states.data.fill(0);
+      this.ys?.data.fill(0);
       if (this.trace) Object.values(this.trace).forEach((view: TensorView) => view.data.fill(0));
     }
   }
@@ -181,7 +223,7 @@ export class Job {
 
   /** The record of the rows from `first` to `end` in their sorted order. */
   #writePart(part: number, first: number, end: number): number {
-    const { D, H, panelsPtr } = this.#model;
+    const { D, H, panelsPtr, readout } = this.#model;
     const panels = panelOffsets(D, H);
     const ptr = this.ptr + part * JOB_BYTES;
     const count = end - first;
@@ -193,6 +235,9 @@ export class Job {
     record[JOB_D / 4] = D;
     record[JOB_H / 4] = H;
     record[JOB_NARROW / 4] = isNarrow(D, H) ? 1 : 0;
+    record[JOB_O / 4] = readout?.O ?? 0;
+    record[JOB_W_Y / 4] = readout ? readout.panelsPtr : 0;
+    record[JOB_B_Y / 4] = readout ? readout.panelsPtr + readoutOffsets(H, readout.O).b_y : 0;
     record[JOB_N / 4] = count;
     record[JOB_ROWS / 4] = this.#rowsPtr + first * ROW_BYTES;
     record[JOB_AHEAD / 4] = this.#ahead;

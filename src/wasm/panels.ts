@@ -5,7 +5,7 @@
 //
 // Columns beyond H are zeros. Narrow models (NARROW_MAX) are packed as float64, others as float32.
 import { NARROW_MAX, NR } from '../kernels/layout.ts';
-import type { Weights } from '../tensor.ts';
+import type { Readout, Weights } from '../tensor.ts';
 
 /** Whether the kernels sum the model in float64. */
 export function isNarrow(D: number, H: number): boolean {
@@ -35,6 +35,18 @@ export function packPanels({ D, H, W_x, W_h, b }: Weights, target: Float32Array)
   packMatrix(W_x, D, H, at(offsets.W_x, offsets.W_h));
   packMatrix(W_h, H, H, at(offsets.W_h, offsets.b));
   packMatrix(b, 1, H, at(offsets.b, offsets.bytes));
+}
+
+/** Bytes of a packed readout of H hidden units, and where its b_y begins. */
+export function readoutOffsets(H: number, O: number) {
+  const rowBytes = Math.ceil(O / NR) * NR * Float32Array.BYTES_PER_ELEMENT;
+  return { W_y: 0, b_y: H * rowBytes, bytes: (H + 1) * rowBytes };
+}
+
+/** Writes W_y (H, O) and b_y (O) into `target`, readoutOffsets(H, O).bytes / 4 floats. */
+export function packReadout(H: number, { O, W_y, b_y }: Readout, target: Float32Array): void {
+  packMatrix(W_y, H, O, target.subarray(0, target.length - Math.ceil(O / NR) * NR));
+  packMatrix(b_y, 1, O, target.subarray(target.length - Math.ceil(O / NR) * NR));
 }
 
 function packMatrix(W: Float32Array, K: number, H: number, target: Float32Array | Float64Array): void {

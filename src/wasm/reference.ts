@@ -2,7 +2,7 @@
 // of additions (kernels/README.md). Tests and the start-up self-test compare the kernels with it bit
 // by bit.
 import { BLOCK } from '../kernels/layout.ts';
-import type { Weights } from '../tensor.ts';
+import type { Readout, Weights } from '../tensor.ts';
 import { isNarrow } from './panels.ts';
 import { tanh32 } from './tanh-reference.ts';
 
@@ -33,6 +33,13 @@ export function referenceStep(weights: Weights, x: Float32Array, h: Float32Array
     state[j] = tanh32(z[j]!);
   }
   return { h_W_h, x_W_x, z, state };
+}
+
+/** y = h W_y + b_y of one row, O elements; always in float32, by blocks. */
+export function referenceReadout({ O, W_y, b_y }: Readout, h: Float32Array): Float32Array {
+  return Float32Array.from({ length: O }, (_, o) =>
+    fround(addBlocks(0, h, h.length, W_y, o, O) + b_y[o]!),
+  );
 }
 
 /** Narrow models: float64, in which the product of two float32 is exact. */

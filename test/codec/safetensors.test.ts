@@ -94,6 +94,68 @@ describe('a file that keeps the format', () => {
   });
 });
 
+interface HalfFormat {
+  readonly dtype: string;
+  readonly exponentBits: number;
+  readonly fractionBits: number;
+}
+
+/** Of the two formats, by the definition of IEEE 754: plain arithmetic, no bits of a float32. */
+const HALVES: readonly HalfFormat[] = [
+  { dtype: 'F16', exponentBits: 5, fractionBits: 10 },
+  { dtype: 'BF16', exponentBits: 8, fractionBits: 7 },
+];
+
+function valueOf(half: number, { exponentBits, fractionBits }: HalfFormat): number {
+  const exponentMax = 2 ** exponentBits - 1;
+  const bias = 2 ** (exponentBits - 1) - 1;
+  const sign = half >= 2 ** 15 ? -1 : 1;
+  const exponent = Math.floor(half / 2 ** fractionBits) % 2 ** exponentBits;
+  const fraction = (half % 2 ** fractionBits) / 2 ** fractionBits;
+  if (exponent === exponentMax) return fraction === 0 ? sign * Infinity : NaN;
+  if (exponent === 0) return sign * fraction * 2 ** (1 - bias);
+  return sign * (1 + fraction) * 2 ** (exponent - bias);
+}
+
+describe('halves', () => {
+  const patterns = Uint16Array.from({ length: 65_536 }, (_, half) => half);
+  const read = (dtype: string, halves: Uint16Array) => {
+    const { length, byteLength } = halves;
+    const header = { a: { dtype, shape: [length], data_offsets: [0, byteLength] } };
+    return readSafetensors(file(header, new Uint8Array(halves.buffer))).get('a')!;
+  };
+
+  test.each(HALVES)('$dtype: all 65,536 patterns have the value of the definition', (format) => {
+    const tensor = read(format.dtype, patterns);
+    expect(tensor.data).toBeInstanceOf(Float32Array);
+    expect(tensor.data).toHaveLength(65_536);
+    const isWrong = (half: number) => !Object.is(tensor.data[half], valueOf(half, format));
+    expect([...patterns].filter(isWrong)).toEqual([]);
+  });
+
+  test.each(HALVES)('$dtype: a NaN keeps its sign and its payload', ({ dtype, fractionBits }) => {
+    const bits = new Uint32Array(read(dtype, patterns).data.buffer);
+    const fractions = 2 ** fractionBits;
+    for (let fraction = 1; fraction < fractions; fraction++) {
+      const half = 2 ** 15 - fractions + fraction;
+      const wide = 0x7f800000 + fraction * 2 ** (23 - fractionBits);
+      expect([bits[half], bits[half + 2 ** 15]]).toEqual([wide, wide + 2 ** 31]);
+    }
+  });
+
+  test('of known meaning, in both formats', () => {
+    const numbers = (dtype: string, ...halves: number[]) => [
+      ...read(dtype, Uint16Array.from(halves)).data,
+    ];
+    expect(numbers('F16', 0x3c00, 0xc000, 0x3555, 0x7bff, 0x0001, 0x8000, 0xfc00)).toEqual([
+      1, -2, 0.333251953125, 65504, 2 ** -24, -0, -Infinity,
+    ]);
+    expect(numbers('BF16', 0x3f80, 0xc000, 0x4049, 0x7f7f, 0x0001, 0x8000, 0xff80)).toEqual([
+      1, -2, 3.140625, 3.3895313892515355e38, 2 ** -133, -0, -Infinity,
+    ]);
+  });
+});
+
 const data = (count: number) => new Uint8Array(count);
 const size = (bytes: bigint) => new Uint8Array(new BigUint64Array([bytes]).buffer);
 
@@ -136,12 +198,22 @@ const REFUSALS: [reason: string, bytes: Uint8Array, message: RegExp][] = [
   [
     'no dtype',
     file({ a: { shape: [0], data_offsets: [0, 0] } }),
-    /has dtype \(missing\), expected F32 or F64/,
+    /has dtype \(missing\), expected F32, F64, F16 or BF16/,
   ],
   [
     'an unknown dtype',
-    file({ a: { ...f32([1], [0, 2]), dtype: 'BF16' } }, data(2)),
-    /Tensor "a" has dtype "BF16", expected F32 or F64/,
+    file({ a: { ...f32([1], [0, 1]), dtype: 'F8_E4M3' } }, data(1)),
+    /Tensor "a" has dtype "F8_E4M3", expected F32, F64, F16 or BF16/,
+  ],
+  [
+    'integers',
+    file({ a: { ...f32([1], [0, 8]), dtype: 'I64' } }, data(8)),
+    /Tensor "a" has dtype "I64", expected F32, F64, F16 or BF16/,
+  ],
+  [
+    'a dtype in lower case',
+    file({ a: { ...f32([1], [0, 2]), dtype: 'f16' } }, data(2)),
+    /Tensor "a" has dtype "f16"/,
   ],
   [
     'a dtype that is the name of a method',
@@ -168,6 +240,16 @@ const REFUSALS: [reason: string, bytes: Uint8Array, message: RegExp][] = [
     'too few bytes for the shape',
     file({ a: f32([2, 3], [0, 20]) }, data(20)),
     /Tensor "a" has 20 bytes of data, expected 24 for F32 of shape \[2, 3\]/,
+  ],
+  [
+    'four bytes for each number of two',
+    file({ a: { ...f32([3], [0, 12]), dtype: 'BF16' } }, data(12)),
+    /Tensor "a" has 12 bytes of data, expected 6 for BF16 of shape \[3\]/,
+  ],
+  [
+    'half a number',
+    file({ a: { ...f32([3], [0, 5]), dtype: 'F16' } }, data(5)),
+    /Tensor "a" has 5 bytes of data, expected 6 for F16 of shape \[3\]/,
   ],
   [
     'too many bytes for the shape',

@@ -104,7 +104,16 @@ type Case = [string, unknown, number, string, RegExp, string];
 const step = (change: object) => ({ weights: W, x: [[1, 2]], ...change });
 const sequence = (change: object) => ({ weights: W, x: [[[1, 2]]], ...change });
 const CASES: Record<string, Case> = {
-  'no weights': ['/v1/step', { x: [[1]] }, 400, 'invalid_request', /weights is required/, '/weights'],
+  'no weights': ['/v1/step', { x: [[1]] }, 400, 'invalid_request', /one of .* got neither/, ''],
+  'weights and a model': ['/v1/step', step({ model: 'm' }), 400, 'invalid_request', /got both/, ''],
+  'an unknown model': [
+    '/v1/step',
+    { model: 'nobody', x: [[1]] },
+    404,
+    'model_not_found',
+    /no model "nobody"/,
+    '',
+  ],
   'no x': ['/v1/step', { weights: W }, 400, 'invalid_request', /x is required/, '/x'],
   'an unknown field': ['/v1/step', step({ y: 1 }), 400, 'invalid_request', /y is not a known/, '/y'],
   'an unknown weight': [
@@ -282,7 +291,7 @@ const CASES: Record<string, Case> = {
     { weights: { W_x: [[3e38]], W_h: [[0]] }, x: [[3e38]], trace: true },
     422,
     'not_finite',
-    /trace\.\w+, step 0, row 0, column 0 is Infinity/,
+    /trace\.\w+\[0\]\[0\]\[0\] is Infinity/,
     '/trace/x_W_x',
   ],
   'a body beyond the limit': [

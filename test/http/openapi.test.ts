@@ -29,12 +29,12 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test.each(operations)('$method $path documents itself and its errors', ({ operation, method }) => {
+  test.each(operations)('$method $path documents itself and its errors', ({ path, operation }) => {
     expect(operation.operationId).toBeTruthy();
     expect(operation.summary).toBeTruthy();
-    if (method !== 'post') return;
+    if (path.startsWith('/health') || operation.operationId === 'listModels') return;
     const codes = Object.entries<any>(operation.responses)
-      .filter(([status]) => status !== '200')
+      .filter(([status]) => Number(status) >= 400)
       .flatMap(([status, { description, content }]) => {
         expect(content['application/problem+json'].schema.$ref).toMatch(/Problem$/);
         return [...description.matchAll(/`(\w+)`/g)].map(([, code]) => {
@@ -42,19 +42,25 @@ describe('the OpenAPI document', () => {
           return code;
         });
       });
-    expect(codes).toEqual(
-      expect.arrayContaining(['invalid_request', 'shape_mismatch', 'queue_full', 'internal']),
-    );
+    expect(codes).toContain('invalid_request');
+    if (operation.tags.includes('compute')) {
+      expect(codes).toEqual(expect.arrayContaining(['shape_mismatch', 'queue_full', 'internal']));
+    }
   });
 
   test.each(operations.filter(({ operation }) => operation.requestBody))(
-    'the example of $method $path is answered with 200',
-    async ({ path, operation }) => {
+    'the example of $method $path is answered as documented',
+    async ({ path, method, operation }) => {
       const { schema } = operation.requestBody.content['application/json'];
       const { examples } = served.components.schemas[schema.$ref.split('/').at(-1)];
       expect(examples).toHaveLength(1);
-      const answer = await app.post(path, examples[0]);
-      expect(answer.status).toBe(200);
+      const answer = await app.http.inject({
+        method,
+        url: path.replace('{name}', 'example'),
+        payload: examples[0],
+      });
+      expect([200, 201]).toContain(answer.statusCode);
+      expect(operation.responses).toHaveProperty(String(answer.statusCode));
     },
   );
 });

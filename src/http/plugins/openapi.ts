@@ -18,7 +18,8 @@ export async function openapi(app: FastifyInstance, version: string): Promise<vo
       },
       servers: [{ url: '/' }],
       tags: [
-        { name: 'compute', description: 'Stateless: weights, inputs and state in the request.' },
+        { name: 'compute', description: 'Stateless: inputs and state in the request, weights too or a registered model.' },
+        { name: 'models', description: 'Weights registered once, addressed by content or name.' },
         { name: 'health', description: 'For supervisors and gateways.' },
       ],
     },

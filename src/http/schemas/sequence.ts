@@ -1,11 +1,13 @@
 import { Type } from 'typebox';
 import { ref } from './ref.ts';
+import { ModelRef } from './models.ts';
 import { Weights, cube, matrix } from './tensor.ts';
 
-/** T steps of a mini-batch. Where the weights come from is one of several fields: today `weights`. */
+/** T steps of a mini-batch. The weights are in exactly one of `weights` and `model`. */
 export const SequenceBody = Type.Object(
   {
-    weights: ref(Weights),
+    weights: Type.Optional(ref(Weights)),
+    model: Type.Optional(ModelRef),
     x: cube('Inputs, (T, N, D), or (N, T, D) with layout NTD.'),
     h: Type.Optional(matrix('Hidden state before the first step, (N, H); zeros if absent.')),
     lengths: Type.Optional(
@@ -69,6 +71,8 @@ export const SequenceReply = Type.Object(
   {
     hs: Type.Optional(cube('Hidden states h_1 … h_T, (T, N, H), or (N, T, H) with layout NTD.')),
     h: Type.Optional(matrix('Hidden state after the last step of each row, (N, H).')),
+    ys: Type.Optional(cube('Readouts of hs, shaped like it with O for H, if the model has one.')),
+    y: Type.Optional(matrix('Readout of h, (N, O), if the model has one.')),
     trace: Type.Optional(ref(SequenceTrace)),
   },
   { $id: 'SequenceReply', additionalProperties: false },

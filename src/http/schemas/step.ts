@@ -1,11 +1,13 @@
 import { Type } from 'typebox';
 import { ref } from './ref.ts';
+import { ModelRef } from './models.ts';
 import { Weights, matrix } from './tensor.ts';
 
-/** One step of a mini-batch. Where the weights come from is one of several fields: today `weights`. */
+/** One step of a mini-batch. The weights are in exactly one of `weights` and `model`. */
 export const StepBody = Type.Object(
   {
-    weights: ref(Weights),
+    weights: Type.Optional(ref(Weights)),
+    model: Type.Optional(ModelRef),
     x: matrix('Input, (N, D).'),
     h: Type.Optional(matrix('Hidden state before the step, (N, H); zeros if absent.')),
     trace: Type.Optional(
@@ -54,6 +56,7 @@ export const StepTrace = Type.Object(
 export const StepReply = Type.Object(
   {
     h: matrix('Hidden state after the step, tanh(z), (N, H).'),
+    y: Type.Optional(matrix('Readout h W_y + b_y, (N, O), if the model has one.')),
     trace: Type.Optional(ref(StepTrace)),
   },
   { $id: 'StepReply', additionalProperties: false },

@@ -8,7 +8,7 @@ import type { TensorView } from '../../../tensor.ts';
 import { BODY_ERRORS, COMPUTE_ERRORS, problemResponses } from '../../schemas/problem.ts';
 import { ref } from '../../schemas/ref.ts';
 import { SequenceBody, SequenceReply } from '../../schemas/sequence.ts';
-import { weightsSource } from './weights.ts';
+import { weightsOf } from './weights.ts';
 
 export function sequenceRoute(app: FastifyInstance, engine: Engine): void {
   app.post<{ Body: Static<typeof SequenceBody> }>(
@@ -22,14 +22,14 @@ export function sequenceRoute(app: FastifyInstance, engine: Engine): void {
         body: ref(SequenceBody),
         response: {
           200: { description: 'The hidden states.', ...ref(SequenceReply) },
-          ...problemResponses([...BODY_ERRORS, ...COMPUTE_ERRORS]),
+          ...problemResponses([...BODY_ERRORS, 'model_not_found', ...COMPUTE_ERRORS]),
         },
       },
     },
     async ({ body }, reply) => {
-      const { weights, x, h, lengths, layout = 'TND', outputs = ['hs', 'h'], trace = false } = body;
+      const { x, h, lengths, layout = 'TND', outputs = ['hs', 'h'], trace = false } = body;
       const input = {
-        weights: weightsSource(weights),
+        weights: weightsOf(body),
         x: nestedTensor('x', layout, x),
         h: h && nestedTensor('h', 'NH', h),
         lengths,
@@ -43,6 +43,8 @@ export function sequenceRoute(app: FastifyInstance, engine: Engine): void {
         objectToJson({
           hs: result.hs && inLayout(result.hs),
           h: outputs.includes('h') ? tensorToJson(result.h) : undefined,
+          ys: result.ys && inLayout(result.ys),
+          y: outputs.includes('h') && result.y ? tensorToJson(result.y) : undefined,
           trace:
             result.trace &&
             objectToJson({

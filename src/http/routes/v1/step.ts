@@ -8,7 +8,7 @@ import type { Trace } from '../../../wasm/job.ts';
 import { BODY_ERRORS, COMPUTE_ERRORS, problemResponses } from '../../schemas/problem.ts';
 import { ref } from '../../schemas/ref.ts';
 import { StepBody, StepReply } from '../../schemas/step.ts';
-import { weightsSource } from './weights.ts';
+import { weightsOf } from './weights.ts';
 
 export function stepRoute(app: FastifyInstance, engine: Engine): void {
   app.post<{ Body: Static<typeof StepBody> }>(
@@ -22,14 +22,14 @@ export function stepRoute(app: FastifyInstance, engine: Engine): void {
         body: ref(StepBody),
         response: {
           200: { description: 'The new hidden state.', ...ref(StepReply) },
-          ...problemResponses([...BODY_ERRORS, ...COMPUTE_ERRORS]),
+          ...problemResponses([...BODY_ERRORS, 'model_not_found', ...COMPUTE_ERRORS]),
         },
       },
     },
     async ({ body }, reply) => {
-      const { weights, x, h, trace = false } = body;
+      const { x, h, trace = false } = body;
       const input = {
-        weights: weightsSource(weights),
+        weights: weightsOf(body),
         x: nestedTensor('x', 'ND', x),
         h: h && nestedTensor('h', 'NH', h),
         keepsStates: false,
@@ -38,6 +38,7 @@ export function stepRoute(app: FastifyInstance, engine: Engine): void {
       const json = await engine.run(input, (result) =>
         objectToJson({
           h: tensorToJson(result.h),
+          y: result.y && tensorToJson(result.y),
           trace: result.trace && stepTraceToJson(result.trace),
         }),
       );

@@ -1,7 +1,27 @@
 import type { Static } from 'typebox';
-import { nestedTensor, type Matrix, type Vector } from '../../../codec/nested.ts';
+import { type Matrix, type Vector, nestedTensor } from '../../../codec/nested.ts';
 import type { WeightsSource } from '../../../engine/shapes.ts';
+import { CarryoverError } from '../../../errors.ts';
 import type { Weights } from '../../schemas/tensor.ts';
+
+interface WithWeights {
+  readonly weights?: Static<typeof Weights> | undefined;
+  readonly model?: string | undefined;
+}
+
+/**
+ * Where a computation's weights come from: in the body, or a registered model.
+ *
+ * @throws invalid_request unless exactly one is given · ragged_array
+ */
+export function weightsOf({ weights, model }: WithWeights): WeightsSource | string {
+  if (weights !== undefined && model === undefined) return weightsSource(weights);
+  if (model !== undefined && weights === undefined) return model;
+  const given = model === undefined ? 'neither' : 'both';
+  throw new CarryoverError('invalid_request', {
+    detail: `Expected one of \`weights\` and \`model\`, got ${given}.`,
+  });
+}
 
 /** @throws ragged_array */
 export function weightsSource({ W_x, W_h, b }: Static<typeof Weights>): WeightsSource {

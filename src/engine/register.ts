@@ -1,0 +1,44 @@
+// Registration of a model: shapes and limits are checked before anything is packed.
+import type { ModelInfo, ModelRegistry } from '../models/registry.ts';
+import type { Readout } from '../tensor.ts';
+import { readWeights } from './engine.ts';
+import {
+  type Limits,
+  type ReadoutSource,
+  type WeightsSource,
+  agreeOnReadout,
+  agreeOnWeights,
+  expectWithinLimits,
+} from './shapes.ts';
+
+export interface ModelSource {
+  readonly weights: WeightsSource;
+  readonly readout?: ReadoutSource | undefined;
+  readonly name?: string | undefined;
+}
+
+/**
+ * `created` is false if the same weights (and readout) were registered before.
+ *
+ * @throws shape_mismatch · out_of_range · limit_exceeded · name_taken · models_full · memory_full
+ */
+export function registerModel(
+  registry: ModelRegistry,
+  { weights, readout, name }: ModelSource,
+  limits: Limits,
+): { info: ModelInfo; created: boolean } {
+  const sizes = agreeOnWeights(weights);
+  expectWithinLimits({ D: sizes.D, H: sizes.H }, limits);
+  const O = readout && agreeOnReadout(readout, sizes);
+  // A readout is as wide as a state may be.
+  if (O !== undefined) expectWithinLimits({ H: O }, limits);
+  return registry.register(readWeights(weights), readout && readReadout(readout), name);
+}
+
+function readReadout({ W_y, b_y }: ReadoutSource): Readout {
+  const [H, O] = W_y.shape as [number, number];
+  const readout = { O, W_y: new Float32Array(H * O), b_y: new Float32Array(O) };
+  W_y.copyTo(readout.W_y);
+  b_y?.copyTo(readout.b_y);
+  return readout;
+}

@@ -1,0 +1,181 @@
+// /v1/models: register weights once, address them by content or by a name that may move.
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Static } from 'typebox';
+import { nestedTensor } from '../../../codec/nested.ts';
+import { type ModelSource, registerModel } from '../../../engine/register.ts';
+import type { Limits } from '../../../engine/shapes.ts';
+import type { ErrorCode } from '../../../errors.ts';
+import { modelFileSource } from '../../../models/model-file.ts';
+import type { ModelInfo as Info, ModelRegistry } from '../../../models/registry.ts';
+import {
+  ModelBody,
+  ModelInfo,
+  ModelList,
+  ModelQuery,
+  NameParams,
+  PointBody,
+  RefParams,
+} from '../../schemas/models.ts';
+import { BODY_ERRORS, problemResponses } from '../../schemas/problem.ts';
+import { ref } from '../../schemas/ref.ts';
+import { weightsSource } from './weights.ts';
+
+/** How a safetensors file may be announced. */
+const FILE_TYPES = ['application/vnd.carryover.safetensors', 'application/octet-stream'];
+
+const REGISTER_ERRORS: ErrorCode[] = [
+  ...BODY_ERRORS,
+  'malformed_safetensors',
+  'name_taken',
+  'shape_mismatch',
+  'out_of_range',
+  'unknown_tensors',
+  'limit_exceeded',
+  'internal',
+  'memory_full',
+  'shutting_down',
+  'models_full',
+];
+
+export interface ModelRoutesOptions {
+  readonly registry: ModelRegistry;
+  readonly limits: Limits;
+}
+
+export function modelRoutes(app: FastifyInstance, { registry, limits }: ModelRoutesOptions): void {
+  // A scope of its own: only these routes take files.
+  app.register(async (scope) => {
+    scope.addContentTypeParser(
+      FILE_TYPES,
+      { parseAs: 'buffer' },
+      async (_request: FastifyRequest, body: Buffer) => body,
+    );
+    registerRoute(scope, registry, limits);
+    readRoutes(scope, registry);
+    changeRoutes(scope, registry);
+  });
+}
+
+function registerRoute(app: FastifyInstance, registry: ModelRegistry, limits: Limits): void {
+  app.post<{ Body: Static<typeof ModelBody> | Buffer; Querystring: Static<typeof ModelQuery> }>(
+    '/v1/models',
+    {
+      schema: {
+        operationId: 'registerModel',
+        tags: ['models'],
+        summary: 'Register weights',
+        description:
+          'The same weights (and readout) have the same id: registering them again is 200. A ' +
+          'safetensors file may have the tensor names of this API (W_x, W_h, b, W_y, b_y), of ' +
+          'torch (`*weight_ih_l0` …, with an optional linear head) or of Keras (`*kernel` …).',
+        querystring: ModelQuery,
+        body: {
+          content: {
+            'application/json': { schema: ref(ModelBody) },
+            ...Object.fromEntries(FILE_TYPES.map((type) => [type, { schema: {} }])),
+          },
+        },
+        response: {
+          200: { description: 'It was registered already.', ...ref(ModelInfo) },
+          201: { description: 'Registered.', ...ref(ModelInfo) },
+          ...problemResponses(REGISTER_ERRORS),
+        },
+      },
+    },
+    async ({ body, query }, reply) => {
+      const source = Buffer.isBuffer(body)
+        ? { ...modelFileSource(body), name: query.name }
+        : modelSource(body, query.name);
+      const { info, created } = registerModel(registry, source, limits);
+      return sendInfo(reply.code(created ? 201 : 200), info);
+    },
+  );
+}
+
+function readRoutes(app: FastifyInstance, registry: ModelRegistry): void {
+  app.get(
+    '/v1/models',
+    {
+      schema: {
+        operationId: 'listModels',
+        tags: ['models'],
+        summary: 'List the registered models',
+        response: { 200: { description: 'Oldest first.', ...ref(ModelList) } },
+      },
+    },
+    async () => ({ models: registry.list() }),
+  );
+  app.get<{ Params: Static<typeof RefParams> }>(
+    '/v1/models/:ref',
+    {
+      schema: {
+        operationId: 'getModel',
+        tags: ['models'],
+        summary: 'Read about a model',
+        params: RefParams,
+        response: {
+          200: { description: 'The model.', ...ref(ModelInfo) },
+          ...problemResponses(['invalid_request', 'model_not_found']),
+        },
+      },
+    },
+    async ({ params }, reply) => sendInfo(reply, registry.info(params.ref)),
+  );
+}
+
+function changeRoutes(app: FastifyInstance, registry: ModelRegistry): void {
+  app.put<{ Params: Static<typeof NameParams>; Body: Static<typeof PointBody> }>(
+    '/v1/models/:name',
+    {
+      schema: {
+        operationId: 'pointName',
+        tags: ['models'],
+        summary: 'Let a name, new or not, point to a model',
+        params: NameParams,
+        body: ref(PointBody),
+        response: {
+          200: { description: 'The model that the name points to now.', ...ref(ModelInfo) },
+          ...problemResponses([...BODY_ERRORS, 'model_not_found', 'internal', 'shutting_down']),
+        },
+      },
+    },
+    async ({ params, body }, reply) => sendInfo(reply, registry.point(params.name, body.model)),
+  );
+  app.delete<{ Params: Static<typeof RefParams> }>(
+    '/v1/models/:ref',
+    {
+      schema: {
+        operationId: 'deleteModel',
+        tags: ['models'],
+        summary: 'Delete a model with all its names',
+        params: RefParams,
+        response: {
+          204: { description: 'Deleted. Requests that run are finished.', type: 'null' },
+          ...problemResponses(['invalid_request', 'model_not_found']),
+        },
+      },
+    },
+    async ({ params }, reply) => {
+      registry.delete(params.ref);
+      return reply.code(204).send();
+    },
+  );
+}
+
+function modelSource(
+  { weights, readout, name }: Static<typeof ModelBody>,
+  queryName: string | undefined,
+): ModelSource {
+  return {
+    weights: weightsSource(weights),
+    readout: readout && {
+      W_y: nestedTensor('readout/W_y', 'HO', readout.W_y),
+      b_y: readout.b_y && nestedTensor('readout/b_y', 'O', readout.b_y),
+    },
+    name: name ?? queryName,
+  };
+}
+
+function sendInfo(reply: FastifyReply, info: Info) {
+  return reply.header('location', `/v1/models/${info.id}`).send(info);
+}

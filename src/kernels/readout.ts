@@ -1,0 +1,50 @@
+// The readout of states, y = h W_y + b_y: of each row's last state, and of all states where they are
+// kept. It does not feed back, so it is one product over many rows after the last step:
+//
+//   y from 0, add h_k W_y[k] for k = 0 … H-1 in blocks of 16 (product.ts), then add b_y
+import {
+  JOB_B_Y,
+  JOB_H,
+  JOB_O,
+  JOB_PAIRS,
+  JOB_PAIRS_MAX,
+  JOB_W_Y,
+  NR,
+  PAIR_BYTES,
+  PAIR_SOURCE,
+  PAIR_TARGET,
+} from './layout';
+import { product } from './product';
+
+/** Pairs that wait for the product: (state, readout). */
+let waiting: u32 = 0;
+
+/** Adds a state whose readout is wanted; the product is done when there are enough of them. */
+export function readState(job: usize, state: usize, y: usize): void {
+  if (waiting == load<u32>(job, JOB_PAIRS_MAX)) flushReadouts(job);
+  const pair = <usize>load<u32>(job, JOB_PAIRS) + waiting * PAIR_BYTES;
+  store<u32>(pair, state, PAIR_SOURCE);
+  store<u32>(pair, y, PAIR_TARGET);
+  memory.fill(y, 0, readoutSize(job));
+  waiting++;
+}
+
+/** Computes the readouts that were added. */
+export function flushReadouts(job: usize): void {
+  const pairs = <usize>load<u32>(job, JOB_PAIRS);
+  const O = load<u32>(job, JOB_O);
+  product(pairs, waiting, load<u32>(job, JOB_W_Y), load<u32>(job, JOB_H), O);
+  const b_y = <usize>load<u32>(job, JOB_B_Y);
+  const size = readoutSize(job);
+  for (let i: u32 = 0; i < waiting; i++) {
+    const y = <usize>load<u32>(pairs + i * PAIR_BYTES, PAIR_TARGET);
+    for (let at: usize = 0; at < size; at += 16) {
+      v128.store(y + at, f32x4.add(v128.load(y + at), v128.load(b_y + at)));
+    }
+  }
+  waiting = 0;
+}
+
+function readoutSize(job: usize): usize {
+  return <usize>((load<u32>(job, JOB_O) + NR - 1) / NR) * (NR << 2);
+}

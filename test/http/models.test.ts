@@ -1,0 +1,205 @@
+// /v1/models over HTTP: registration, names, files, and computing with a registered model.
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { referenceReadout } from '../../src/wasm/reference.ts';
+import { buildApp } from '../helpers/app.ts';
+import {
+  bitsOf,
+  nested,
+  randomRecurrence,
+  recurrences,
+  referenceStates,
+  weightsBody,
+} from '../helpers/recurrence.ts';
+
+const app = await buildApp();
+const fixtures = join(import.meta.dirname, '../fixtures/demo');
+const file = readFileSync(join(fixtures, 'sunspots.safetensors'));
+
+const W = { W_x: [[0.5, -0.25]], W_h: [[0.1, 0.2], [-0.3, 0.4]], b: [0.01, -0.02] };
+const request = (method: 'GET' | 'PUT' | 'DELETE', url: string, body?: object) =>
+  app.http.inject({ method, url, ...(body && { payload: body }) });
+
+describe('registration', () => {
+  test('answers 201 with the id and where it is, and 200 the second time', async () => {
+    const first = await app.post('/v1/models', { weights: W, name: 'first' });
+    expect(first.status).toBe(201);
+    expect(first.body).toMatchObject({ names: ['first'], D: 1, H: 2 });
+    expect(first.body.id).toMatch(/^sha256:[0-9a-f]{64}$/);
+    expect(first.headers.location).toBe(`/v1/models/${first.body.id}`);
+    const again = await app.post('/v1/models', { weights: W });
+    expect(again.status).toBe(200);
+    expect(again.body).toEqual(first.body);
+    const read = await request('GET', String(first.headers.location));
+    expect(read.json()).toEqual(first.body);
+  });
+
+  test('lists, points names and deletes', async () => {
+    const { body } = await app.post('/v1/models', { weights: { ...W, b: [0, 1] }, name: 'v1' });
+    const { body: other } = await app.post('/v1/models', { weights: { ...W, b: [1, 0] } });
+    const pointed = await request('PUT', '/v1/models/live', { model: 'v1' });
+    expect(pointed.json().names).toEqual(['v1', 'live']);
+    const moved = await request('PUT', '/v1/models/live', { model: other.id });
+    expect(moved.json()).toMatchObject({ id: other.id, names: ['live'] });
+    const { models } = (await request('GET', '/v1/models')).json();
+    expect(models.map(({ id }: { id: string }) => id)).toEqual(
+      expect.arrayContaining([body.id, other.id]),
+    );
+    expect((await request('DELETE', '/v1/models/live')).statusCode).toBe(204);
+    expect((await request('GET', `/v1/models/${other.id}`)).json().code).toBe('model_not_found');
+    expect((await request('DELETE', '/v1/models/live')).statusCode).toBe(404);
+  });
+
+  test.each([
+    [{ weights: W, name: 'a b' }, 400, 'invalid_request'],
+    [{ weights: W, name: 'sha256:x' }, 400, 'invalid_request'],
+    [{ weights: W, owner: 'me' }, 400, 'invalid_request'],
+    [{ weights: { ...W, b: [1] } }, 422, 'shape_mismatch'],
+    [{ weights: W, readout: { W_y: [[1]] } }, 422, 'shape_mismatch'],
+    [{ weights: W, readout: { W_y: [[1], [2]], b_y: [1, 2] } }, 422, 'shape_mismatch'],
+    [{ weights: W, readout: { W_y: [[1], [2, 3]] } }, 400, 'ragged_array'],
+    [{ weights: W, readout: { W_y: [[1], [1e39]] } }, 422, 'out_of_range'],
+  ])('refuses %j', async (body, status, code) => {
+    const answer = await app.post('/v1/models', body);
+    expect(answer.body).toMatchObject({ status, code });
+    expect(answer.status).toBe(status);
+  });
+
+  test('says when a name is taken', async () => {
+    await app.post('/v1/models', { weights: { ...W, b: [3, 3] }, name: 'taken' });
+    const answer = await app.post('/v1/models', { weights: { ...W, b: [4, 4] }, name: 'taken' });
+    expect(answer.body).toMatchObject({ status: 409, code: 'name_taken' });
+    expect(answer.body.detail).toContain('PUT /v1/models/taken');
+  });
+});
+
+describe('safetensors files', () => {
+  const post = (payload: Buffer, type = 'application/octet-stream', url = '/v1/models') =>
+    app.http.inject({ method: 'POST', url, headers: { 'content-type': type }, payload });
+
+  test('are registered under ?name=, with their readout', async () => {
+    const answer = await post(file, 'application/octet-stream', '/v1/models?name=copy');
+    expect(answer.statusCode).toBe(200);
+    expect(answer.json()).toMatchObject({ D: 1, H: 32, O: 1, names: ['sunspots', 'copy'] });
+    expect((await post(file, 'application/vnd.carryover.safetensors')).statusCode).toBe(200);
+  });
+
+  test('that are broken are refused, at every length', async () => {
+    for (let length = 0; length < file.length; length += 97) {
+      const answer = await post(file.subarray(0, length));
+      expect(answer.statusCode, `${length}`).toBe(400);
+      expect(answer.json().code).toBe('malformed_safetensors');
+    }
+  });
+
+  test('are not taken by other routes', async () => {
+    const answer = await post(file, 'application/octet-stream', '/v1/step');
+    expect(answer.statusCode).toBe(415);
+  });
+});
+
+describe('a registered model', () => {
+  test('computes the bits of the same weights sent inline', async () => {
+    await fc.assert(
+      fc.asyncProperty(recurrences(60, 3), async (input) => {
+        const { T, N, weights, x, h } = input;
+        const { D, H } = weights;
+        const body = { x: nested(x, [T, N, D]), h: nested(h, [N, H]) };
+        const { body: model } = await app.post('/v1/models', { weights: weightsBody(weights) });
+        const byModel = await app.post('/v1/sequence', { ...body, model: model.id });
+        const inline = await app.post('/v1/sequence', { ...body, weights: weightsBody(weights) });
+        expect(byModel.status).toBe(200);
+        expect(byModel.body).toEqual(inline.body);
+        await request('DELETE', `/v1/models/${model.id}`);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('with a readout answers y of h and ys of hs, in the bits of the reference', async () => {
+    const lengthsOf = (N: number, T: number) => Array.from({ length: N }, (_, n) => (n * 2) % (T + 1));
+    await fc.assert(
+      fc.asyncProperty(recurrences(60, 4), fc.integer({ min: 1, max: 20 }), async (input, O) => {
+        const { T, N, weights, x, h } = input;
+        const { D, H } = weights;
+        const shape = { T: 1, N: 1, D: H, H: O };
+        const { W_x: W_y, b: b_y } = randomRecurrence(shape, O).weights;
+        const { body: model } = await app.post('/v1/models', {
+          weights: weightsBody(weights),
+          readout: { W_y: nested(W_y, [H, O]), b_y: nested(b_y, [O]) },
+        });
+        const lengths = lengthsOf(N, T);
+        const { status, body } = await app.post('/v1/sequence', {
+          model: model.id,
+          x: nested(x, [T, N, D]),
+          h: nested(h, [N, H]),
+          lengths,
+        });
+        expect(status, JSON.stringify(body).slice(0, 200)).toBe(200);
+        const hs = referenceStates(input, lengths);
+        const y = (state: Float32Array) => referenceReadout({ O, W_y, b_y }, state);
+        for (let n = 0; n < N; n++) {
+          const steps = lengths[n]!;
+          for (let t = 0; t < T; t++) {
+            const at = (t * N + n) * H;
+            const expected = t < steps ? y(hs.subarray(at, at + H)) : new Float32Array(O);
+            expect(bitsOf(body.ys[t][n])).toEqual(bitsOf([...expected]));
+          }
+          expect(bitsOf(body.y[n])).toEqual(bitsOf([...y(Float32Array.from(body.h[n]))]));
+        }
+        const { body: last } = await app.post('/v1/sequence', {
+          model: model.id,
+          x: nested(x, [T, N, D]),
+          h: nested(h, [N, H]),
+          lengths,
+          outputs: ['h'],
+        });
+        expect(last).toEqual({ h: body.h, y: body.y });
+        await request('DELETE', `/v1/models/${model.id}`);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('says what does not fit it', async () => {
+    const answer = await app.post('/v1/step', { model: 'sunspots', x: [[1, 2]] });
+    expect(answer.body.code).toBe('shape_mismatch');
+    expect(answer.body.detail).toBe(
+      'x has shape (N, D) = (1, 2), expected (1, 1), because model "sunspots" makes D = 1.',
+    );
+  });
+
+  test('is there from the start: sunspots, with a readout', async () => {
+    const { status, body } = await app.post('/v1/step', { model: 'sunspots', x: [[0.58]] });
+    expect(status).toBe(200);
+    expect(body.h[0]).toHaveLength(32);
+    expect(body.y[0]).toHaveLength(1);
+  });
+});
+
+describe('MODELS_DIR', () => {
+  test('is loaded under the file names; a bad file is named in the log and skipped', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'models-'));
+    copyFileSync(join(fixtures, 'sunspots.safetensors'), join(folder, 'mine.safetensors'));
+    writeFileSync(join(folder, 'broken.safetensors'), 'not a model');
+    writeFileSync(join(folder, 'bad name.safetensors'), file);
+    writeFileSync(join(folder, 'notes.txt'), 'not looked at');
+    const lines: string[] = [];
+    const logger = { level: 'info', stream: { write: (line: string) => void lines.push(line) } };
+    const loaded = await buildApp({ MODELS_DIR: folder }, { logger });
+    rmSync(folder, { recursive: true });
+    expect(loaded.registry.info('mine').names).toEqual(['sunspots', 'mine']);
+    const skipped = lines.map((line) => JSON.parse(line)).filter(({ msg }) => /skipped/.test(msg));
+    expect(skipped.map(({ path }) => path)).toEqual([
+      join(folder, 'bad name.safetensors'),
+      join(folder, 'broken.safetensors'),
+    ]);
+  });
+
+  test('that does not exist is an error at the start', async () => {
+    await expect(buildApp({ MODELS_DIR: '/does/not/exist' })).rejects.toThrow(/ENOENT/);
+  });
+});

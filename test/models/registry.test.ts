@@ -1,0 +1,79 @@
+import { describe, expect, test } from 'vitest';
+import { weightsId } from '../../src/models/digest.ts';
+import { ModelRegistry } from '../../src/models/registry.ts';
+import { LinearMemory } from '../../src/wasm/memory.ts';
+import { panelsBytes } from '../../src/wasm/panels.ts';
+import { randomRecurrence } from '../helpers/recurrence.ts';
+
+const weights = (seed: number) => randomRecurrence({ T: 1, N: 1, D: 8, H: 16 }, seed).weights;
+const bytes = panelsBytes(8, 16);
+const readout = { O: 1, W_y: new Float32Array(16).fill(0.5), b_y: new Float32Array(1) };
+
+function create(bytesMax = 10 * bytes) {
+  const memory = new LinearMemory(16 * 1024 * 1024);
+  const now = () => new Date('2026-01-02T03:04:05Z');
+  return { memory, registry: new ModelRegistry(memory, { bytesMax, now }) };
+}
+const code = (name: string) => expect.objectContaining({ code: name });
+
+describe('the registry', () => {
+  test('gives the same weights the same id, and packs them once', () => {
+    const { memory, registry } = create();
+    const first = registry.register(weights(1), undefined, 'a');
+    const used = memory.bytesUsed;
+    const second = registry.register(weights(1), undefined, 'b');
+    expect(first.created).toBe(true);
+    expect(second.created).toBe(false);
+    expect(second.info.id).toBe(first.info.id);
+    expect(second.info.id).toBe(weightsId(weights(1)));
+    expect(second.info.names).toEqual(['a', 'b']);
+    expect(memory.bytesUsed).toBe(used);
+    expect(first.info).toMatchObject({ D: 8, H: 16, created_at: '2026-01-02T03:04:05.000Z' });
+    expect(first.info).not.toHaveProperty('O');
+  });
+
+  test('takes the readout into the id', () => {
+    const { registry } = create();
+    const plain = registry.register(weights(1));
+    const read = registry.register(weights(1), readout);
+    expect(read.created).toBe(true);
+    expect(read.info.id).not.toBe(plain.info.id);
+    expect(read.info.O).toBe(1);
+  });
+
+  test('moves a name, and refuses to let a registration take it', () => {
+    const { registry } = create();
+    const one = registry.register(weights(1), undefined, 'live').info;
+    expect(() => registry.register(weights(2), undefined, 'live')).toThrow(code('name_taken'));
+    const two = registry.register(weights(2)).info;
+    registry.point('live', two.id);
+    expect(registry.info('live').id).toBe(two.id);
+    expect(registry.info(one.id).names).toEqual([]);
+    expect(() => registry.point('live', 'nobody')).toThrow(code('model_not_found'));
+  });
+
+  test('is bounded in bytes, and says so', () => {
+    const { memory, registry } = create(2 * bytes);
+    registry.register(weights(1));
+    registry.register(weights(2));
+    const used = memory.bytesUsed;
+    expect(() => registry.register(weights(3))).toThrow(code('models_full'));
+    expect(memory.bytesUsed).toBe(used);
+    registry.delete(registry.list()[0]!.id);
+    registry.register(weights(3));
+    expect(registry.list()).toHaveLength(2);
+  });
+
+  test('keeps the weights of a deleted model until the last job has let go of them', () => {
+    const { memory, registry } = create();
+    const { id } = registry.register(weights(1), undefined, 'a').info;
+    const [one, two] = [registry.lease('a'), registry.lease(id)];
+    registry.delete('a');
+    expect(() => registry.info(id)).toThrow(code('model_not_found'));
+    expect(() => registry.lease('a')).toThrow(code('model_not_found'));
+    one.release();
+    expect(memory.bytesUsed).toBeGreaterThan(0);
+    two.release();
+    expect(memory.bytesUsed).toBe(0);
+  });
+});
