@@ -141,7 +141,7 @@ class PoolWorker {
     this.state = 'busy';
     const previous = this.#number;
     this.#number = previous === NUMBER_MAX ? 1 : previous + 1;
-    this.#mailbox[JOB] = job;
+    Atomics.store(this.#mailbox, JOB, job);
     Atomics.store(this.#mailbox, REQUEST, this.#number);
     Atomics.notify(this.#mailbox, REQUEST);
 

@@ -13,7 +13,7 @@ export function serve(mailbox: Mailbox, run: (job: number) => void): never {
     Atomics.wait(mailbox, REQUEST, served);
     const request = Atomics.load(mailbox, REQUEST);
     if (request === served) continue;
-    run(mailbox[JOB]! >>> 0);
+    run(Atomics.load(mailbox, JOB) >>> 0);
     served = request;
     Atomics.store(mailbox, REPLY, served);
     Atomics.notify(mailbox, REPLY);

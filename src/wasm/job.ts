@@ -50,8 +50,8 @@ const F32 = Float32Array.BYTES_PER_ELEMENT;
 /** x W_x computed ahead should still be in the second-level cache when its steps are taken. */
 const AHEAD_BYTES_MAX = 128 * 1024;
 const AHEAD_STEPS_MAX = 63;
-/** Pairs of one product; more are done in several. */
-const PAIRS_MAX = 256;
+/** Pairs of a part beyond the two for each of its rows, so that a product has rows of many steps. */
+const PAIRS_MAX = 64;
 /** The rows of a batch tile. */
 const PART_ROWS_MIN = 4;
 const PARTS_MAX = 16;
@@ -126,7 +126,7 @@ export class Job {
 
     const block = new Layout(this.partsMax * JOB_BYTES);
     const rowsAt = block.place(N * ROW_BYTES);
-    const pairsAt = block.place((2 * N + this.partsMax * pairsBeyond(N, ahead)) * PAIR_BYTES);
+    const pairsAt = block.place((2 * N + this.partsMax * PAIRS_MAX) * PAIR_BYTES);
     const xAt = block.place(T * N * D * F32);
     const hAt = block.place(N * H * F32);
     const hsAt = block.place(statesBytes);
@@ -227,7 +227,6 @@ export class Job {
     const panels = panelOffsets(D, H);
     const ptr = this.ptr + part * JOB_BYTES;
     const count = end - first;
-    const beyond = pairsBeyond(count, this.#ahead);
     const record = this.#memory.u32(ptr, JOB_BYTES / 4);
     record[JOB_W_X / 4] = panelsPtr + panels.W_x;
     record[JOB_W_H / 4] = panelsPtr + panels.W_h;
@@ -241,8 +240,8 @@ export class Job {
     record[JOB_N / 4] = count;
     record[JOB_ROWS / 4] = this.#rowsPtr + first * ROW_BYTES;
     record[JOB_AHEAD / 4] = this.#ahead;
-    record[JOB_PAIRS / 4] = this.#pairsPtr + (2 * first + part * beyond) * PAIR_BYTES;
-    record[JOB_PAIRS_MAX / 4] = 2 * count + beyond;
+    record[JOB_PAIRS / 4] = this.#pairsPtr + (2 * first + part * PAIRS_MAX) * PAIR_BYTES;
+    record[JOB_PAIRS_MAX / 4] = 2 * count + PAIRS_MAX;
     return ptr;
   }
 
@@ -265,11 +264,6 @@ export class Job {
   release(): void {
     this.#memory.free(this.ptr);
   }
-}
-
-/** Pairs of a part beyond the two for each of its rows: so that a product has rows of many steps. */
-function pairsBeyond(N: number, ahead: number): number {
-  return Math.max(0, Math.min(PAIRS_MAX, N * ahead) - 2 * N);
 }
 
 /** Where each part ends: at a multiple of PART_ROWS_MIN rows, parts about equal in steps. */
