@@ -51,6 +51,11 @@ export const ERRORS = {
     title: 'The method is not allowed here',
     advice: 'Use one of the methods in the Allow header.',
   },
+  not_acceptable: {
+    status: 406,
+    title: 'No acceptable type of answer',
+    advice: 'Accept application/json or application/vnd.carryover.safetensors.',
+  },
   request_timeout: {
     status: 408,
     title: 'The request did not arrive in time',
@@ -69,7 +74,7 @@ export const ERRORS = {
   unsupported_media_type: {
     status: 415,
     title: 'The body has an unsupported type or encoding',
-    advice: 'Send `Content-Type: application/json`, uncompressed.',
+    advice: 'Send JSON or, where the address takes it, safetensors, uncompressed.',
   },
   expectation_failed: {
     status: 417,

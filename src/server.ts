@@ -21,7 +21,7 @@ closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS }, async ({ signal, err }) =>
 });
 
 app = await createApp(config, { logger: { level: config.LOG_LEVEL } });
-await app.http.listen({ host: config.HOST, port: config.PORT });
+await listenOrExit(app);
 greet(app);
 
 function readConfigOrExit(): Config {
@@ -31,6 +31,16 @@ function readConfigOrExit(): Config {
     if (!(error instanceof ConfigError)) throw error;
     console.error(error.message);
     process.exit(EXIT_CONFIG);
+  }
+}
+
+async function listenOrExit(started: App): Promise<void> {
+  try {
+    await started.http.listen({ host: config.HOST, port: config.PORT });
+  } catch (error) {
+    console.error(`Cannot listen: ${(error as Error).message}. Choose another with HOST and PORT.`);
+    await started.close();
+    process.exit(1);
   }
 }
 

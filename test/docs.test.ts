@@ -43,6 +43,21 @@ describe('the README', () => {
     else expect(JSON.parse(stdout).detail).toBe(answer);
   });
 
+  const python = /```python\n([^`]+)```/.exec(readme)![1]!;
+  const hasPython = spawnSync('python3', ['--version']).status === 0;
+  if (!hasPython) console.warn('!!! SKIPPED: the Python example. To run it: apt-get install python3');
+  test.skipIf(!hasPython && !process.env.CI)('has a Python example that prints y', async () => {
+    const script = python.replace('http://127.0.0.1:8080', server.url);
+    const { stdout, stderr } = spawnSync('python3', ['-c', script], { encoding: 'utf8' });
+    const answer = await fetch(`${server.url}/v1/step`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'sunspots', x: [[0.58]] }),
+    });
+    const { y } = (await answer.json()) as { y: number[][] };
+    expect(Math.fround(Number(stdout)), stderr).toBe(Math.fround(y[0]![0]!));
+  });
+
   test('has an answer behind every curl', () => {
     expect(examples.length).toBe(readme.match(/^curl /gm)!.length);
     expect(examples.length).toBeGreaterThanOrEqual(4);

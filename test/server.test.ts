@@ -66,6 +66,17 @@ describe('the process', () => {
     ]);
   });
 
+  test('says in one line that its port is taken, and exits 1', async () => {
+    const server = await startServer();
+    const { status, stderr } = run(['src/server.ts'], {
+      PORT: String(server.port),
+      LOG_LEVEL: 'silent',
+    });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^Cannot listen: .*EADDRINUSE.* HOST and PORT\.\n$/);
+    await server.stop();
+  });
+
   test('refuses an old Node.js with one clear line', () => {
     const guard = pathToFileURL(join(root, 'src/require-node.mjs')).href;
     const as = (version: string) =>

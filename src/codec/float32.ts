@@ -4,6 +4,23 @@
 // JavaScript prints the shortest decimal of a float64, so 0.1 stored as float32 would be printed as
 // 0.10000000149011612. shortest() therefore answers with another float64, the one nearest to the
 // float32's shortest decimal: printing that one gives `0.1`.
+import { CarryoverError } from '../errors.ts';
+
+/** 2^128 - 2^103: from here on, rounding to float32 gives infinity (IEEE 754, ties to even). */
+const FLOAT32_OVERFLOW = 3.4028235677973366e38;
+
+/** Whether a number rounds to a finite float32. */
+export function hasFloat32(value: number): boolean {
+  return Math.abs(value) < FLOAT32_OVERFLOW;
+}
+
+/** The refusal of an element for which hasFloat32 is false. */
+export function beyondFloat32(pointer: string, value: number): CarryoverError {
+  const message = Number.isNaN(value)
+    ? `${pointer} is NaN, expected a number.`
+    : `${pointer} is beyond float32, whose largest magnitude is 3.4028235e38.`;
+  return new CarryoverError('out_of_range', { detail: message, errors: [{ pointer, message }] });
+}
 
 /** 10^k is exact in float64 up to here, so d / 10^k is the correctly rounded value of its decimal. */
 const POWERS_OF_TEN = Array.from({ length: 23 }, (_, k) => Number(`1e${k}`));

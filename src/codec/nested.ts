@@ -1,13 +1,11 @@
 // A JSON tensor: nested arrays of numbers, as a TensorSource.
 import { CarryoverError } from '../errors.ts';
 import type { TensorSource } from '../tensor.ts';
+import { beyondFloat32, hasFloat32 } from './float32.ts';
 
 export type Vector = readonly number[];
 export type Matrix = readonly Vector[];
 export type Cube = readonly Matrix[];
-
-/** 2^128 - 2^103: from here on, rounding to float32 gives infinity (IEEE 754, ties to even). */
-const FLOAT32_OVERFLOW = 3.4028235677973366e38;
 
 /**
  * Reads nested arrays whose element types the schema has checked; `axes` gives their depth.
@@ -84,15 +82,7 @@ function copyMatrix(
 function copyRow(row: Vector, target: Float32Array, start: number, pointer: string): void {
   for (let i = 0; i < row.length; i++) {
     const value = row[i]!;
-    if (!(Math.abs(value) < FLOAT32_OVERFLOW)) throw beyondFloat32(`${pointer}/${i}`);
+    if (!hasFloat32(value)) throw beyondFloat32(`${pointer}/${i}`, value);
     target[start + i] = value;
   }
-}
-
-function beyondFloat32(pointer: string): CarryoverError {
-  const message = `${pointer} is beyond float32, whose largest magnitude is 3.4028235e38.`;
-  return new CarryoverError('out_of_range', {
-    detail: message,
-    errors: [{ pointer, message }],
-  });
 }

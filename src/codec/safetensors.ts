@@ -42,6 +42,16 @@ export class SafetensorsError extends Error {
  * @throws SafetensorsError if the file breaks the format, or has a dtype that is no Dtype
  */
 export function readSafetensors(bytes: Uint8Array): Map<string, SafeTensor> {
+  return readSafetensorsFile(bytes).tensors;
+}
+
+export interface SafetensorsFile {
+  readonly tensors: Map<string, SafeTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** The tensors, as readSafetensors() has them, and the metadata of a file. */
+export function readSafetensorsFile(bytes: Uint8Array): SafetensorsFile {
   const headerBytes = readHeaderSize(bytes);
   const header = readHeader(bytes.subarray(HEADER_AT, HEADER_AT + headerBytes));
   const data = bytes.subarray(HEADER_AT + headerBytes);
@@ -50,7 +60,10 @@ export function readSafetensors(bytes: Uint8Array): Map<string, SafeTensor> {
     .map(([name, value]) => readEntry(name, value));
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   expectCovered(entries, data.length);
-  return new Map(entries.map((entry) => [entry.name, readTensor(entry, data)]));
+  return {
+    tensors: new Map(entries.map((entry) => [entry.name, readTensor(entry, data)])),
+    metadata: (header['__metadata__'] ?? {}) as Record<string, string>,
+  };
 }
 
 function readHeaderSize(bytes: Uint8Array): number {

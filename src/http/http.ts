@@ -1,6 +1,7 @@
 // The HTTP layer: a Fastify instance that speaks JSON to the left and the engine's words to the
 // right. It knows the engine; the engine does not know HTTP.
 import { randomUUID } from 'node:crypto';
+import accepts from '@fastify/accepts';
 import Fastify, {
   type FastifyInstance,
   type FastifyRequest,
@@ -86,6 +87,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema);
 
   const refuseOtherMethods = methodNotAllowed(app);
+  await app.register(accepts);
   await securityHeaders(app);
   await openapi(app, options.version);
   healthRoutes(app, options.readiness);

@@ -4,7 +4,10 @@ export interface TensorToWrite {
   readonly data: Float32Array | Float64Array;
 }
 
-export function writeSafetensors(tensors: Readonly<Record<string, TensorToWrite>>): Uint8Array {
+export function writeSafetensors(
+  tensors: Readonly<Record<string, TensorToWrite>>,
+  metadata?: Readonly<Record<string, string>>,
+): Uint8Array {
   let end = 0;
   const entries = Object.entries(tensors).map(([name, { shape, data }]) => {
     const begin = end;
@@ -12,7 +15,9 @@ export function writeSafetensors(tensors: Readonly<Record<string, TensorToWrite>
     const dtype = data instanceof Float64Array ? 'F64' : 'F32';
     return [name, { dtype, shape, data_offsets: [begin, end] }] as const;
   });
-  const header = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+  const header = Buffer.from(
+    JSON.stringify({ ...(metadata && { __metadata__: metadata }), ...Object.fromEntries(entries) }),
+  );
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(BigInt(header.length));
   const bytes = Object.values(tensors).map(

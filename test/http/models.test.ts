@@ -96,7 +96,12 @@ describe('safetensors files', () => {
   });
 
   test('are not taken by other routes', async () => {
-    const answer = await post(file, 'application/octet-stream', '/v1/step');
+    const answer = await app.http.inject({
+      method: 'PUT',
+      url: '/v1/models/sunspots',
+      headers: { 'content-type': 'application/octet-stream' },
+      payload: file,
+    });
     expect(answer.statusCode).toBe(415);
   });
 });

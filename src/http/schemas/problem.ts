@@ -57,6 +57,12 @@ export const BODY_ERRORS = [
   'unsupported_media_type',
 ] as const satisfies readonly ErrorCode[];
 
+/** What a route that takes and gives safetensors can answer besides. */
+export const FILE_ERRORS = [
+  'malformed_safetensors',
+  'not_acceptable',
+] as const satisfies readonly ErrorCode[];
+
 /** What a computation can answer. */
 export const COMPUTE_ERRORS = [
   'shape_mismatch',

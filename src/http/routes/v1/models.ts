@@ -1,5 +1,5 @@
 // /v1/models: register weights once, address them by content or by a name that may move.
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
 import { nestedTensor } from '../../../codec/nested.ts';
 import { type ModelSource, registerModel } from '../../../engine/register.ts';
@@ -7,6 +7,7 @@ import type { Limits } from '../../../engine/shapes.ts';
 import type { ErrorCode } from '../../../errors.ts';
 import { modelFileSource } from '../../../models/model-file.ts';
 import type { ModelInfo as Info, ModelRegistry } from '../../../models/registry.ts';
+import { jsonOrFile, takeFiles } from '../../media.ts';
 import {
   ModelBody,
   ModelInfo,
@@ -19,9 +20,6 @@ import {
 import { BODY_ERRORS, problemResponses } from '../../schemas/problem.ts';
 import { ref } from '../../schemas/ref.ts';
 import { weightsSource } from './weights.ts';
-
-/** How a safetensors file may be announced. */
-const FILE_TYPES = ['application/vnd.carryover.safetensors', 'application/octet-stream'];
 
 const REGISTER_ERRORS: ErrorCode[] = [
   ...BODY_ERRORS,
@@ -43,17 +41,12 @@ export interface ModelRoutesOptions {
 }
 
 export function modelRoutes(app: FastifyInstance, { registry, limits }: ModelRoutesOptions): void {
-  // A scope of its own: only these routes take files.
   app.register(async (scope) => {
-    scope.addContentTypeParser(
-      FILE_TYPES,
-      { parseAs: 'buffer' },
-      async (_request: FastifyRequest, body: Buffer) => body,
-    );
+    takeFiles(scope);
     registerRoute(scope, registry, limits);
-    readRoutes(scope, registry);
-    changeRoutes(scope, registry);
   });
+  readRoutes(app, registry);
+  changeRoutes(app, registry);
 }
 
 function registerRoute(app: FastifyInstance, registry: ModelRegistry, limits: Limits): void {
@@ -69,12 +62,7 @@ function registerRoute(app: FastifyInstance, registry: ModelRegistry, limits: Li
           'safetensors file may have the tensor names of this API (W_x, W_h, b, W_y, b_y), of ' +
           'torch (`*weight_ih_l0` …, with an optional linear head) or of Keras (`*kernel` …).',
         querystring: ModelQuery,
-        body: {
-          content: {
-            'application/json': { schema: ref(ModelBody) },
-            ...Object.fromEntries(FILE_TYPES.map((type) => [type, { schema: {} }])),
-          },
-        },
+        body: jsonOrFile(ref(ModelBody)),
         response: {
           200: { description: 'It was registered already.', ...ref(ModelInfo) },
           201: { description: 'Registered.', ...ref(ModelInfo) },

@@ -4,18 +4,16 @@ import type { WeightsSource } from '../../../engine/shapes.ts';
 import { CarryoverError } from '../../../errors.ts';
 import type { Weights } from '../../schemas/tensor.ts';
 
-interface WithWeights {
-  readonly weights?: Static<typeof Weights> | undefined;
-  readonly model?: string | undefined;
-}
-
 /**
  * Where a computation's weights come from: in the body, or a registered model.
  *
- * @throws invalid_request unless exactly one is given · ragged_array
+ * @throws invalid_request unless exactly one is given
  */
-export function weightsOf({ weights, model }: WithWeights): WeightsSource | string {
-  if (weights !== undefined && model === undefined) return weightsSource(weights);
+export function weightsOf(
+  model: string | undefined,
+  weights: WeightsSource | undefined,
+): WeightsSource | string {
+  if (weights !== undefined && model === undefined) return weights;
   if (model !== undefined && weights === undefined) return model;
   const given = model === undefined ? 'neither' : 'both';
   throw new CarryoverError('invalid_request', {

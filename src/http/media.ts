@@ -1,0 +1,62 @@
+// The types of bodies: JSON everywhere, safetensors where an address takes or gives tensors.
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type Answer, answerToFile, answerToJson } from '../codec/answer.ts';
+import { CarryoverError } from '../errors.ts';
+
+export const JSON_TYPE = 'application/json';
+export const SAFETENSORS_TYPE = 'application/vnd.carryover.safetensors';
+/** How a safetensors file may be announced. */
+export const FILE_TYPES = [SAFETENSORS_TYPE, 'application/octet-stream'];
+
+/** Lets the routes of a scope take files: their body is then a Buffer. */
+export function takeFiles(scope: FastifyInstance): void {
+  scope.addContentTypeParser(
+    FILE_TYPES,
+    { parseAs: 'buffer' },
+    async (_request: FastifyRequest, body: Buffer) => body,
+  );
+}
+
+/** `content` of a route's body schema: JSON by its schema, or a file. */
+export function jsonOrFile(schema: object) {
+  return {
+    content: {
+      [JSON_TYPE]: { schema },
+      ...Object.fromEntries(FILE_TYPES.map((type) => [type, { schema: {} }])),
+    },
+  };
+}
+
+/**
+ * The type of the answer: what Accept prefers; without one, the kind that the body was.
+ *
+ * @throws not_acceptable
+ */
+export function answerType(request: FastifyRequest): string {
+  const types = Buffer.isBuffer(request.body)
+    ? [...FILE_TYPES, JSON_TYPE]
+    : [JSON_TYPE, ...FILE_TYPES];
+  const type = request.accepts().type(types);
+  if (typeof type === 'string') return type;
+  throw new CarryoverError('not_acceptable', {
+    detail: `Expected Accept to allow one of ${[JSON_TYPE, ...FILE_TYPES].join(', ')}.`,
+  });
+}
+
+/** `content` of a route's answer schema. */
+export function answerContent(schema: object) {
+  return { [JSON_TYPE]: { schema }, [SAFETENSORS_TYPE]: { schema: {} } };
+}
+
+/**
+ * Sends an answer as `type`. `compute` is given what writes it, to be called while the answer's
+ * tensors are valid.
+ */
+export async function sendAnswer(
+  reply: FastifyReply,
+  type: string,
+  compute: (write: (answer: Answer) => string | Buffer) => Promise<string | Buffer>,
+): Promise<FastifyReply> {
+  const body = await compute(type === JSON_TYPE ? answerToJson : answerToFile);
+  return reply.header('content-type', type).header('vary', 'accept').send(body);
+}
