@@ -20,7 +20,7 @@ closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS }, async ({ signal, err }) =>
   await app.close();
 });
 
-app = await createApp(config, { logger: { level: config.LOG_LEVEL } });
+app = await createOrExit();
 await listenOrExit(app);
 greet(app);
 
@@ -31,6 +31,15 @@ function readConfigOrExit(): Config {
     if (!(error instanceof ConfigError)) throw error;
     console.error(error.message);
     process.exit(EXIT_CONFIG);
+  }
+}
+
+async function createOrExit(): Promise<App> {
+  try {
+    return await createApp(config, { logger: { level: config.LOG_LEVEL } });
+  } catch (error) {
+    console.error(`Cannot start: ${(error as Error).message}`);
+    process.exit(1);
   }
 }
 

@@ -66,6 +66,12 @@ describe('the process', () => {
     ]);
   });
 
+  test('says in one line that its model folder cannot be read, and exits 1', () => {
+    const { status, stderr } = run(['src/server.ts'], { MODELS_DIR: '/does/not/exist' });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^Cannot start: .*\/does\/not\/exist.*\n$/);
+  });
+
   test('says in one line that its port is taken, and exits 1', async () => {
     const server = await startServer();
     const { status, stderr } = run(['src/server.ts'], {

@@ -55,8 +55,8 @@ export class Engine {
    * Bits: a row's result depends on its own x, h and the weights only; not on N, T, its neighbours,
    * or where the sequence was cut into calls.
    *
-   * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded before anything is computed;
-   *   memory_full · queue_full · deadline_exceeded · worker_failed; not_finite for a result that
+   * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded before anything is
+   *   computed; memory_full · queue_full · deadline_exceeded · worker_failed; not_finite for a result that
    *   overflowed.
    */
   async run<Result>(
@@ -73,9 +73,8 @@ export class Engine {
         input.x.copyTo(job.x);
         input.h?.copyTo(job.h);
         await scheduler.run(job);
-        const data = job.finalState();
-        expectFinite(job, data, H);
-        const h = { shape: [N, H], strides: [H, 1], data };
+        const h = { shape: [N, H], strides: [H, 1], data: job.finalState() };
+        expectFinite(job, h);
         const { hs, y, ys, trace: products } = job;
         return use({ h, hs, y, ys, trace: products });
       } finally {
@@ -88,7 +87,7 @@ export class Engine {
 
   #sizesOf(weights: WeightsSource | string): ModelSizes {
     if (typeof weights !== 'string') return agreeOnWeights(weights);
-    const { D, H } = this.#parts.registry.info(weights);
+    const { D, H } = this.#parts.registry.model(weights);
     return { D, H, origin: `model ${JSON.stringify(weights)}` };
   }
 
@@ -117,11 +116,8 @@ export function readWeights(source: WeightsSource): Weights {
  * them. An infinite z whose tanh is ±1 is a valid state, but it cannot be written in JSON, so a trace
  * is checked element by element.
  */
-function expectFinite(job: Job, h: Float32Array, H: number): void {
-  const at = h.findIndex((value) => !Number.isFinite(value));
-  if (at >= 0) {
-    throw notFinite('h', `h[${Math.floor(at / H)}][${at % H}] is ${h[at]}`);
-  }
+function expectFinite(job: Job, h: TensorView): void {
+  expectFiniteView('h', h);
   for (const [name, view] of Object.entries(job.trace ?? {}) as [string, TensorView][]) {
     expectFiniteView(`trace/${name}`, view);
   }
@@ -129,16 +125,25 @@ function expectFinite(job: Job, h: Float32Array, H: number): void {
   if (job.ys) expectFiniteView('ys', job.ys);
 }
 
-function expectFiniteView(name: string, { strides, data }: TensorView): void {
-  let rest = data.findIndex((value) => !Number.isFinite(value));
-  if (rest < 0) return;
-  const value = data[rest];
-  const place = strides.map((stride) => {
-    const index = Math.floor(rest / stride);
-    rest %= stride;
-    return `[${index}]`;
-  });
-  throw notFinite(name, `${name.replace('/', '.')}${place.join('')} is ${value}`);
+/** Element by element: what is behind the rows of a view is not part of it. */
+function expectFiniteView(
+  name: string,
+  { shape, strides, data }: TensorView,
+  place = '',
+  start = 0,
+): void {
+  const [size, ...rest] = shape as [number, ...number[]];
+  const [stride, ...restStrides] = strides as [number, ...number[]];
+  if (rest.length > 0) {
+    const inner = { shape: rest, strides: restStrides, data };
+    for (let i = 0; i < size; i++) {
+      expectFiniteView(name, inner, `${place}[${i}]`, start + i * stride);
+    }
+    return;
+  }
+  const at = data.subarray(start, start + size).findIndex((value) => !Number.isFinite(value));
+  if (at < 0) return;
+  throw notFinite(name, `${name.replace('/', '.')}${place}[${at}] is ${data[start + at]}`);
 }
 
 function notFinite(name: string, where: string): CarryoverError {

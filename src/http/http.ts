@@ -71,11 +71,11 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
 
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler(refuseUnknownAddress);
+  requestLog(app);
   // Before the body is read: what it holds does not matter at an address that does not exist.
   app.addHook('onRequest', async (request) => {
     if (request.is404) refuseUnknownAddress(request);
   });
-  requestLog(app);
   admission(app, options);
 
   app.removeAllContentTypeParsers();

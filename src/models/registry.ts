@@ -1,6 +1,7 @@
 // Registered models: weights packed once, addressed by content, pointed to by names that may move.
 import { CarryoverError } from '../errors.ts';
 import type { Readout, Weights } from '../tensor.ts';
+import type { PackedModel } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { weightsId } from './digest.ts';
 import { type ModelLease, PackedWeights } from './packed.ts';
@@ -95,6 +96,11 @@ export class ModelRegistry {
     this.#entries.delete(packed.id);
     this.#bytes -= packed.bytes;
     packed.drop();
+  }
+
+  /** Its packed weights, to look at; to read them take a lease. @throws model_not_found */
+  model(ref: string): PackedModel {
+    return this.#find(ref).packed.model;
   }
 
   /** @throws model_not_found */

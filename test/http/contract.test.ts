@@ -335,6 +335,23 @@ describe('refuses, and says where and why', () => {
     expect(answer.body).toEqual({ h: [[0]] });
   });
 
+  test('what earlier requests left in memory is no part of an answer', async () => {
+    const fresh = await buildApp();
+    const bytes = 1024 * 1024;
+    const ptr = fresh.memory.allocate(bytes);
+    fresh.memory.f32(ptr, bytes / 4).fill(NaN);
+    fresh.memory.free(ptr);
+    // H = 3: five columns of padding behind each row, of trace and state alike.
+    for (const D of [1, 100]) {
+      const body = { weights: weights(D, 3), x: [[row(D)], [row(D)]], trace: true };
+      const whole = await fresh.post('/v1/sequence', body);
+      expect(whole.status, JSON.stringify(whole.body)).toBe(200);
+      const cut = await fresh.post('/v1/sequence', { ...body, lengths: [1] });
+      expect(cut.body.hs).toEqual([whole.body.hs[0], [[0, 0, 0]]]);
+      expect(cut.body.trace.z).toEqual([whole.body.trace.z[0], [[0, 0, 0]]]);
+    }
+  });
+
   test('a z that overflows without a trace is a valid state: tanh of it is ±1', async () => {
     const answer = await app.post('/v1/step', {
       weights: { W_x: [[3e38]], W_h: [[0]] },
@@ -367,7 +384,9 @@ describe('HTTP around it', () => {
   });
 
   test('an unknown address is 404, a broken one 400', async () => {
-    expect((await app.http.inject('/v2')).json().code).toBe('not_found');
+    const unknown = await app.http.inject('/v2');
+    expect(unknown.json().code).toBe('not_found');
+    expect(unknown.headers['x-request-id']).toBe(unknown.json().instance);
     expect((await app.http.inject('/%zz')).json().code).toBe('invalid_request');
   });
 

@@ -8,10 +8,8 @@ import { nestedTensor } from '../../../codec/nested.ts';
 import type { Engine, RecurrenceResult } from '../../../engine/engine.ts';
 import type { RecurrenceInput } from '../../../engine/shapes.ts';
 import type { TensorView } from '../../../tensor.ts';
-import { answerContent, answerType, jsonOrFile, sendAnswer, takeFiles } from '../../media.ts';
-import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses } from '../../schemas/problem.ts';
-import { ref } from '../../schemas/ref.ts';
 import { SequenceBody, SequenceReply } from '../../schemas/sequence.ts';
+import { computeRoute } from './compute-route.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
 import { weightsOf, weightsSource } from './weights.ts';
 
@@ -25,37 +23,16 @@ interface SequenceRequest {
 }
 
 export function sequenceRoute(app: FastifyInstance, engine: Engine): void {
-  app.register(async (scope) => {
-    takeFiles(scope);
-    scope.post<{ Body: Body | Buffer }>(
-      '/v1/sequence',
-      {
-        schema: {
-          operationId: 'sequence',
-          tags: ['compute'],
-          summary: 'Advance a mini-batch by T steps',
-          description: 'h_t = tanh(h_{t-1} W_h + x_t W_x + b) for t = 1 … T',
-          body: jsonOrFile(ref(SequenceBody)),
-          response: {
-            200: { description: 'The hidden states.', content: answerContent(ref(SequenceReply)) },
-            ...problemResponses([
-              ...BODY_ERRORS,
-              ...FILE_ERRORS,
-              'model_not_found',
-              ...COMPUTE_ERRORS,
-            ]),
-          },
-        },
-      },
-      async (request, reply) => {
-        const { body } = request;
-        const type = answerType(request);
-        const sequence = Buffer.isBuffer(body) ? requestFromFile(body) : requestFromJson(body);
-        return sendAnswer(reply, type, (write) =>
-          engine.run(sequence.input, (result) => write(answerOf(result, sequence))),
-        );
-      },
-    );
+  computeRoute<Body, SequenceRequest>(app, engine, {
+    url: '/v1/sequence',
+    operationId: 'sequence',
+    summary: 'Advance a mini-batch by T steps',
+    description: 'h_t = tanh(h_{t-1} W_h + x_t W_x + b) for t = 1 … T',
+    bodySchema: SequenceBody,
+    replySchema: SequenceReply,
+    readJson: requestFromJson,
+    readFile: requestFromFile,
+    answerOf,
   });
 }
 

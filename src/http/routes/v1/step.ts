@@ -6,47 +6,24 @@ import { nestedTensor } from '../../../codec/nested.ts';
 import type { Engine, RecurrenceResult } from '../../../engine/engine.ts';
 import type { RecurrenceInput } from '../../../engine/shapes.ts';
 import type { TensorView } from '../../../tensor.ts';
-import { answerContent, answerType, jsonOrFile, sendAnswer, takeFiles } from '../../media.ts';
-import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses } from '../../schemas/problem.ts';
-import { ref } from '../../schemas/ref.ts';
 import { StepBody, StepReply } from '../../schemas/step.ts';
+import { computeRoute } from './compute-route.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
 import { weightsOf, weightsSource } from './weights.ts';
 
 type Body = Static<typeof StepBody>;
 
 export function stepRoute(app: FastifyInstance, engine: Engine): void {
-  app.register(async (scope) => {
-    takeFiles(scope);
-    scope.post<{ Body: Body | Buffer }>(
-      '/v1/step',
-      {
-        schema: {
-          operationId: 'step',
-          tags: ['compute'],
-          summary: 'Advance a mini-batch by one step',
-          description: 'h = tanh(h W_h + x W_x + b)',
-          body: jsonOrFile(ref(StepBody)),
-          response: {
-            200: { description: 'The new hidden state.', content: answerContent(ref(StepReply)) },
-            ...problemResponses([
-              ...BODY_ERRORS,
-              ...FILE_ERRORS,
-              'model_not_found',
-              ...COMPUTE_ERRORS,
-            ]),
-          },
-        },
-      },
-      async (request, reply) => {
-        const { body } = request;
-        const type = answerType(request);
-        const input = Buffer.isBuffer(body) ? inputFromFile(body) : inputFromJson(body);
-        return sendAnswer(reply, type, (write) =>
-          engine.run(input, (result) => write(answerOf(result))),
-        );
-      },
-    );
+  computeRoute<Body, { input: RecurrenceInput }>(app, engine, {
+    url: '/v1/step',
+    operationId: 'step',
+    summary: 'Advance a mini-batch by one step',
+    description: 'h = tanh(h W_h + x W_x + b)',
+    bodySchema: StepBody,
+    replySchema: StepReply,
+    readJson: (body) => ({ input: inputFromJson(body) }),
+    readFile: (bytes) => ({ input: inputFromFile(bytes) }),
+    answerOf,
   });
 }
 
