@@ -10,10 +10,18 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import autocannon from 'autocannon';
+import { readSafetensors } from '../src/codec/safetensors.ts';
 import { startServer } from './own-server.ts';
 import { startProgress } from './progress.ts';
 import { percentile, ratiosOf, spreadOf } from './statistics.ts';
-import { type StepCase, expectRightBits, makeStepCase, modelBody, stepBody } from './step-case.ts';
+import {
+  type StepCase,
+  expectRightBits,
+  makeStepCase,
+  modelBody,
+  stepBody,
+  stepFile,
+} from './step-case.ts';
 import { formatNumber, formatTable } from './table.ts';
 
 const CONNECTIONS = 16;
@@ -27,8 +35,13 @@ interface Target {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly body?: Buffer;
+  /** JSON if absent. */
+  readonly type?: string;
   readonly stepCase?: StepCase;
 }
+
+const FILE_TYPE = 'application/vnd.carryover.safetensors';
+const headersOf = ({ type }: Target) => (type ? { 'content-type': type } : JSON_HEADERS);
 
 const CASES = [
   makeStepCase({ N: 1, D: 128, H: 128 }),
@@ -42,6 +55,7 @@ async function makeTargets(url: string): Promise<readonly Target[]> {
     { name: '/health/live', method: 'GET', path: '/health/live' },
     ...CASES.map((stepCase) => stepTarget(stepCase)),
     ...CASES.map((stepCase, i) => stepTarget(stepCase, models[i])),
+    ...CASES.map((stepCase, i) => fileTarget(stepCase, models[i]!)),
   ];
 }
 
@@ -54,6 +68,16 @@ function stepTarget(stepCase: StepCase, model?: string): Target {
     path: '/v1/step',
     body: Buffer.from(stepBody(stepCase, model)),
     stepCase,
+  };
+}
+
+function fileTarget(stepCase: StepCase, model: string): Target {
+  const target = stepTarget(stepCase, model);
+  return {
+    ...target,
+    name: `${target.name}, bytes`,
+    type: FILE_TYPE,
+    body: stepFile(stepCase, model),
   };
 }
 
@@ -119,7 +143,7 @@ type Results = readonly { readonly name: string; readonly rounds: Round[] }[];
 
 async function measure(url: string, seconds: number, rounds: number): Promise<Results> {
   const targets = await makeTargets(url);
-  const expected = new Map<Target, string>();
+  const expected = new Map<Target, string | undefined>();
   for (const target of targets) expected.set(target, await checkAnswer(url, target));
   const results = targets.map(({ name }) => ({ name, rounds: [] as Round[] }));
   const progress = startProgress('measuring', targets.length * (rounds + 1));
@@ -128,7 +152,7 @@ async function measure(url: string, seconds: number, rounds: number): Promise<Re
     const isWarmUp = round < 0;
     for (const [i, target] of targets.entries()) {
       const duration = isWarmUp ? WARM_UP_SECONDS : seconds;
-      const result = await fire(url, target, duration, expected.get(target)!);
+      const result = await fire(url, target, duration, expected.get(target));
       if (!isWarmUp) results[i]!.rounds.push(result);
       progress.update(++done);
     }
@@ -138,13 +162,20 @@ async function measure(url: string, seconds: number, rounds: number): Promise<Re
 }
 
 /** The text of the answer, once it is known to be right; every later one must equal it. */
-async function checkAnswer(url: string, { name, method, path, body, stepCase }: Target) {
+async function checkAnswer(url: string, target: Target): Promise<string | undefined> {
+  const { name, method, path, body, type, stepCase } = target;
   const answer = await fetch(new URL(path, url), {
     method,
-    ...(body ? { body: body.toString(), headers: JSON_HEADERS } : {}),
+    ...(body ? { body: new Uint8Array(body), headers: headersOf(target) } : {}),
   }).catch((cause: unknown) => {
     throw new Error(`No service answers at ${url}.`, { cause });
   });
+  if (answer.ok && type === FILE_TYPE) {
+    const tensors = readSafetensors(new Uint8Array(await answer.arrayBuffer()));
+    expectRightBits(name, stepCase!, Float32Array.from(tensors.get('h')!.data));
+    // Bytes that are not text cannot be compared under load; the status still is.
+    return undefined;
+  }
   const text = await answer.text();
   if (!answer.ok) throw new Error(`${name} was answered ${answer.status}: ${text}`);
   if (stepCase) {
@@ -157,10 +188,11 @@ async function checkAnswer(url: string, { name, method, path, body, stepCase }: 
 /** autocannon counts latency in whole milliseconds, so the answers are timed from its events. */
 async function fire(
   url: string,
-  { name, method, path, body }: Target,
+  target: Target,
   duration: number,
-  expectBody: string,
+  expectBody: string | undefined,
 ): Promise<Round> {
+  const { name, method, path, body } = target;
   let requestBytes = 0;
   let answerBytes = 0;
   const latenciesMs: number[] = [];
@@ -170,8 +202,8 @@ async function fire(
     connections: CONNECTIONS,
     duration,
     method,
-    expectBody,
-    ...(body ? { body, headers: JSON_HEADERS } : {}),
+    ...(expectBody === undefined ? {} : { expectBody }),
+    ...(body ? { body, headers: headersOf(target) } : {}),
     setupClient: (client) => (requestBytes = client.getRequestBuffer().length),
   });
   run.on('response', (_client, _status, bytes: number, ms: number) => {

@@ -1,5 +1,6 @@
 // One step of a mini-batch with made-up numbers, and the answer that it must have.
 import { objectToJson, tensorToJson } from '../src/codec/json-write.ts';
+import { writeSafetensors } from '../src/codec/safetensors-write.ts';
 import type { Weights } from '../src/tensor.ts';
 import { referenceStep } from '../src/wasm/reference.ts';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
@@ -39,6 +40,16 @@ export function stepBody(stepCase: StepCase, model?: string): string {
     x: matrixJson(N, weights.D, x),
     h: matrixJson(N, weights.H, h),
   });
+}
+
+/** The same with a registered model, as a safetensors file; its metadata names the model. */
+export function stepFile({ N, weights, x, h }: StepCase, model: string): Buffer {
+  const view = (columns: number, data: Float32Array) => ({
+    shape: [N, columns],
+    strides: [columns, 1],
+    data,
+  });
+  return writeSafetensors({ x: view(weights.D, x), h: view(weights.H, h) }, { model });
 }
 
 /** The body of POST /v1/models. */

@@ -29,8 +29,9 @@ export function flatTensor(name: string, axes: string, { shape, data }: SafeTens
 }
 
 function expectFloat32(name: string, shape: readonly number[], data: SafeTensor['data']): void {
-  let rest = data.findIndex((value) => !hasFloat32(value));
-  if (rest < 0) return;
+  let rest = 0;
+  while (rest < data.length && hasFloat32(data[rest]!)) rest++;
+  if (rest === data.length) return;
   const value = data[rest]!;
   let pointer = '';
   for (const size of shape.toReversed()) {

@@ -6,23 +6,27 @@ const F32 = Float32Array.BYTES_PER_ELEMENT;
 const HEADER_ALIGN = 8;
 
 /** The tensors by name, in this order; `undefined` ones are left out. */
-export function writeSafetensors(tensors: Record<string, TensorView | undefined>): Buffer {
+export function writeSafetensors(
+  tensors: Record<string, TensorView | undefined>,
+  metadata?: Readonly<Record<string, string>>,
+): Buffer {
   const present = Object.entries(tensors).filter(
     (entry): entry is [string, TensorView] => entry[1] !== undefined,
   );
   let end = 0;
-  const header = Object.fromEntries(
+  const entries = Object.fromEntries(
     present.map(([name, { shape }]) => {
       const begin = end;
       end += shape.reduce((product, size) => product * size, F32);
       return [name, { dtype: 'F32', shape, data_offsets: [begin, end] }];
     }),
   );
-  const text = JSON.stringify(header);
+  const header = metadata ? { __metadata__: metadata, ...entries } : entries;
+  const text = Buffer.from(JSON.stringify(header));
   const headerBytes = Math.ceil(text.length / HEADER_ALIGN) * HEADER_ALIGN;
   const file = Buffer.alloc(8 + headerBytes + end, ' ');
   file.writeBigUInt64LE(BigInt(headerBytes));
-  file.write(text, 8, 'latin1');
+  file.set(text, 8);
   let at = 8 + headerBytes;
   for (const [, view] of present) at = copyAxis(view, 0, 0, file, at);
   return file;

@@ -141,9 +141,11 @@ function expectFiniteView(
     }
     return;
   }
-  const at = data.subarray(start, start + size).findIndex((value) => !Number.isFinite(value));
-  if (at < 0) return;
-  throw notFinite(name, `${name.replace('/', '.')}${place}[${at}] is ${data[start + at]}`);
+  for (let i = 0; i < size; i++) {
+    const value = data[start + i]!;
+    if (Number.isFinite(value)) continue;
+    throw notFinite(name, `${name.replace('/', '.')}${place}[${i}] is ${value}`);
+  }
 }
 
 function notFinite(name: string, where: string): CarryoverError {
