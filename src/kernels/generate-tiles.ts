@@ -4,18 +4,18 @@
 //
 //   C += A W      A: MR rows of K floats,  W: P panels of NR columns,  C: MR rows of P·NR columns
 //
-// A tile's sums live in registers for BLOCK values of k and are then added to C in memory. Within a
+// A tile's sums live in registers for a block of k and are then added to C in memory. Within a
 // block k is unrolled by UNROLL with constant offsets. All tiles do the same additions in the same
 // order, whatever their shape:
 //
-//   C[r][j] = (…((C[r][j] + S_0) + S_1) + …)      S_i = Σ a_k w_kj from 0, k = i·BLOCK … in order
+//   C[r][j] = (…((C[r][j] + S_0) + S_1) + …)      S_i = Σ a_k w_kj from 0 over block i, in order
 //
 // so a row's bits do not depend on the tile that computed it.
 //
 // The tiles of narrow models take a whole step, summed in float64 and rounded once, to z:
 //
 //   h' = tanh(z)    z = ((Σ x_k W_x[k] from 0) + h_0 W_h[0] + h_1 W_h[1] + …) + b
-import { BLOCK, NR } from './layout.ts';
+import { NR } from './layout.ts';
 
 export interface TileShape {
   /** Rows of the tile. */
@@ -66,6 +66,7 @@ export function ${tileName(shape)}(
   panelSize: usize,
   column: usize,
   K: u32,
+  block: u32,
 ): void {
 ${lines(2, rows, (r) => [
   `let a${r} = <usize>load<u32>(pairs + ${r} * PAIR_BYTES, PAIR_SOURCE);`,
@@ -74,7 +75,7 @@ ${lines(2, rows, (r) => [
 ${lines(2, panels, (p) => [p === 0 ? 'let p0 = panel;' : `let p${p} = p${p - 1} + panelSize;`])}
   let left = K;
   while (left > 0) {
-    let count = left < ${BLOCK} ? left : ${BLOCK};
+    let count = left < block ? left : block;
     left -= count;
 ${lines(4, sums, (sum, i) => [i === 0 ? `let ${sum} = f32x4.splat(0);` : `let ${sum} = ${sums[0]};`])}
     for (; count >= ${UNROLL}; count -= ${UNROLL}) {

@@ -11,8 +11,13 @@ export const NR = 8;
  */
 export const NARROW_MAX = 96;
 
-/** Values of k that are summed from 0 before they are added to what was summed before. */
-export const BLOCK = 16;
+/**
+ * Values of k that are summed from 0 before they are added to what was summed before: a product over
+ * up to SHORT_MAX values has blocks of SHORT_BLOCK, a longer one of LONG_BLOCK.
+ */
+export const SHORT_MAX = 64;
+export const SHORT_BLOCK = 16;
+export const LONG_BLOCK = 32;
 
 // A job: one model, N rows, each row with its own inputs and its own number of steps.
 export const JOB_W_X = 0; //    packed panels of W_x, W_h and b, see README.md "The packed panel"

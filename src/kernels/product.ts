@@ -8,7 +8,7 @@ import {
   accumulate4x16,
   accumulate4x8,
 } from './build/tiles';
-import { NR, PAIR_BYTES } from './layout';
+import { LONG_BLOCK, NR, PAIR_BYTES, SHORT_BLOCK, SHORT_MAX } from './layout';
 
 let tile: u32 = NR;
 
@@ -23,6 +23,7 @@ export function useTile(columns: u32): void {
 /** `K` rows of W, `H` columns, of which whole panels are computed. */
 export function product(pairs: usize, count: u32, panels: usize, K: u32, H: u32): void {
   const panelSize = <usize>K * (NR << 2);
+  const block: u32 = K <= <u32>SHORT_MAX ? SHORT_BLOCK : LONG_BLOCK;
   const columnsEnd = <usize>((H + NR - 1) / NR) * (NR << 2);
   const end = pairs + count * PAIR_BYTES;
   const tilesEnd = pairs + (count & ~3) * PAIR_BYTES;
@@ -33,14 +34,14 @@ export function product(pairs: usize, count: u32, panels: usize, K: u32, H: u32)
     if (tile == 2 * NR) {
       for (; column + 2 * (NR << 2) <= columnsEnd; column += 2 * (NR << 2)) {
         for (let pair = pairs; pair < tilesEnd; pair += 4 * PAIR_BYTES) {
-          accumulate4x16(pair, panel, panelSize, column, K);
+          accumulate4x16(pair, panel, panelSize, column, K, block);
         }
         panel += 2 * panelSize;
       }
     }
     for (; column < columnsEnd; column += NR << 2) {
       for (let pair = pairs; pair < tilesEnd; pair += 4 * PAIR_BYTES) {
-        accumulate4x8(pair, panel, panelSize, column, K);
+        accumulate4x8(pair, panel, panelSize, column, K, block);
       }
       panel += panelSize;
     }
@@ -50,11 +51,11 @@ export function product(pairs: usize, count: u32, panels: usize, K: u32, H: u32)
     panel = panels;
     column = 0;
     for (; column + 4 * (NR << 2) <= columnsEnd; column += 4 * (NR << 2)) {
-      accumulate1x32(pair, panel, panelSize, column, K);
+      accumulate1x32(pair, panel, panelSize, column, K, block);
       panel += 4 * panelSize;
     }
     for (; column < columnsEnd; column += NR << 2) {
-      accumulate1x8(pair, panel, panelSize, column, K);
+      accumulate1x8(pair, panel, panelSize, column, K, block);
       panel += panelSize;
     }
   }

@@ -1,7 +1,7 @@
 // The readout of states, y = h W_y + b_y: of each row's last state, and of all states where they are
 // kept. It does not feed back, so it is one product over many rows after the last step:
 //
-//   y from 0, add h_k W_y[k] for k = 0 … H-1 in blocks of 16 (product.ts), then add b_y
+//   y from 0, add h_k W_y[k] for k = 0 … H-1 in blocks (product.ts), then add b_y
 import {
   JOB_B_Y,
   JOB_H,

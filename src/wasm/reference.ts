@@ -1,7 +1,7 @@
 // The slow thing that proves the fast thing: the recurrence in plain TypeScript, in the kernels' order
 // of additions (kernels/README.md). Tests and the start-up self-test compare the kernels with it bit
 // by bit.
-import { BLOCK } from '../kernels/layout.ts';
+import { LONG_BLOCK, SHORT_BLOCK, SHORT_MAX } from '../kernels/layout.ts';
 import type { Readout, Weights } from '../tensor.ts';
 import { isNarrow } from './panels.ts';
 import { tanh32 } from './tanh-reference.ts';
@@ -56,7 +56,7 @@ function addExactProducts(
   return sum;
 }
 
-/** All others: float32, BLOCK products summed from 0 and then added, each operation rounded. */
+/** All others: float32, a block of products summed from 0 and then added, each operation rounded. */
 function addBlocks(
   start: number,
   a: Float32Array,
@@ -65,10 +65,11 @@ function addBlocks(
   j: number,
   H: number,
 ): number {
+  const size = K <= SHORT_MAX ? SHORT_BLOCK : LONG_BLOCK;
   let sum = start;
-  for (let first = 0; first < K; first += BLOCK) {
+  for (let first = 0; first < K; first += size) {
     let block = 0;
-    for (let k = first; k < Math.min(K, first + BLOCK); k++) {
+    for (let k = first; k < Math.min(K, first + size); k++) {
       block = fround(block + fround(a[k]! * W[k * H + j]!));
     }
     sum = fround(sum + block);

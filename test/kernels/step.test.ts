@@ -20,12 +20,25 @@ describe('the kernels compute the bits of the plain reference', () => {
   });
 
   test('for every H around the groups of four panels, one row and five', () => {
-    for (let H = 24; H <= 72; H++) {
-      for (const N of [1, 5]) {
-        const input = randomRecurrence({ T: 2, N, D: 3, H }, H);
-        const { hs } = runKernels(input);
-        expect(hs, `N=${N} H=${H}`).toEqual(referenceStates(input));
+    // D decides whether the model is narrow, and how long the blocks of x W_x are.
+    for (const D of [3, 100]) {
+      for (let H = 1; H <= 72; H++) {
+        for (const N of [1, 5]) {
+          const input = randomRecurrence({ T: 2, N, D, H }, H);
+          const { hs } = runKernels(input);
+          expect(bitsOf([...hs!]), `N=${N} D=${D} H=${H}`).toEqual(
+            bitsOf([...referenceStates(input)]),
+          );
+        }
       }
+    }
+  });
+
+  test('for products over as many values as blocks have, one less and one more', () => {
+    for (const D of [15, 16, 17, 31, 32, 33, 63, 64, 65, 96, 97, 127, 128, 129]) {
+      const input = randomRecurrence({ T: 2, N: 5, D, H: 97 - Math.min(D, 96) + 64 }, D);
+      const { hs } = runKernels(input);
+      expect(bitsOf([...hs!]), `D=${D}`).toEqual(bitsOf([...referenceStates(input)]));
     }
   });
 
