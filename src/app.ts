@@ -67,6 +67,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const limits = limitsOf(config);
   const registry = new ModelRegistry(memory, {
     bytesMax: config.MODELS_BYTES_MAX,
+    countMax: config.MODELS_MAX,
     now: () => new Date(),
   });
   const engine = new Engine({ memory, weightsCache, registry, scheduler, limits });

@@ -34,10 +34,11 @@ export const ConfigSchema = Type.Object({
   D_MAX: integer(4_096, 1, 65_536, 'Largest input size D.'),
   H_MAX: integer(4_096, 1, 65_536, 'Largest hidden size H.'),
   T_MAX: integer(65_536, 1, 16_777_216, 'Most time steps T of one request.'),
-  WORK_FLOPS_MAX: integer(1e11, 1, 1e15, 'Most work of one request: 2·T·N·(D+H)·H operations.'),
+  WORK_FLOPS_MAX: integer(1e11, 1, 1e15, 'Most work of one request: 2·T·N·(D+H+O)·H operations.'),
   ANSWER_NUMBERS_MAX: integer(4_194_304, 1, 67_108_864, 'Most numbers in one answer.'),
 
   MEMORY_BYTES_MAX: integer(1_024 * MiB, MiB, 4_096 * MiB, 'Tensor memory, weights included.'),
+  MODELS_MAX: integer(1_000, 1, 1_000_000, 'Registered models; and names that point to them.'),
   MODELS_BYTES_MAX: integer(512 * MiB, 0, 4_096 * MiB, 'Packed weights of registered models.'),
   MODELS_DIR: Type.String({
     default: '',

@@ -142,7 +142,7 @@ export const ERRORS = {
   models_full: {
     status: 507,
     title: 'There is no room for another model',
-    advice: 'Delete models that are not used, or raise MODELS_BYTES_MAX.',
+    advice: 'Delete models that are not used, or raise the limit named in the detail.',
   },
   shutting_down: {
     status: 503,

@@ -1,7 +1,6 @@
 // A tensor from a safetensors file, as a TensorSource.
-import type { TensorSource } from '../tensor.ts';
 import { CarryoverError } from '../errors.ts';
-import { formatShape } from '../tensor.ts';
+import { type TensorSource, formatShape } from '../tensor.ts';
 import { beyondFloat32, hasFloat32 } from './float32.ts';
 import type { SafeTensor } from './safetensors.ts';
 

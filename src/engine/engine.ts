@@ -87,8 +87,8 @@ export class Engine {
 
   #sizesOf(weights: WeightsSource | string): ModelSizes {
     if (typeof weights !== 'string') return agreeOnWeights(weights);
-    const { D, H } = this.#parts.registry.model(weights);
-    return { D, H, origin: `model ${JSON.stringify(weights)}` };
+    const { D, H, readout } = this.#parts.registry.model(weights);
+    return { D, H, O: readout?.O ?? 0, origin: `model ${JSON.stringify(weights)}` };
   }
 
   #lease(weights: WeightsSource | string): ModelLease {

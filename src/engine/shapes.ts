@@ -42,9 +42,9 @@ export interface Sizes {
 }
 
 export interface Limits extends Sizes {
-  /** Multiply-adds of one request, counted as two: 2 · T · N · (D + H) · H. */
+  /** Multiply-adds of one request, counted as two: 2 · T · N · (D + H + O) · H. */
   readonly workFlops: number;
-  /** Numbers of one answer: T · N · H for hs, three times that for a trace, N · H for h. */
+  /** Numbers of one answer: T · N · (H + O) for hs and ys, 3 · T · N · H for a trace, … */
   readonly answerNumbers: number;
 }
 
@@ -52,6 +52,8 @@ export interface Limits extends Sizes {
 export interface ModelSizes {
   readonly D: number;
   readonly H: number;
+  /** Outputs of the readout; 0 if there is none. */
+  readonly O: number;
   readonly origin: string;
 }
 
@@ -61,7 +63,7 @@ export function agreeOnWeights({ W_x, W_h, b }: WeightsSource): ModelSizes {
   const origin = `W_x ${describeShape(W_x)}`;
   expectShape(W_h, [H, H], `${origin} makes H = ${H}`);
   if (b) expectShape(b, b.axes === '1H' ? [1, H] : [H], `${origin} makes H = ${H}`);
-  return { D, H, origin };
+  return { D, H, O: 0, origin };
 }
 
 /** @throws shape_mismatch if the readout does not fit the model */
@@ -85,8 +87,8 @@ export function agreeOnSizes(input: RecurrenceInput, model: ModelSizes, limits: 
 
   const sizes = { T, N, D, H };
   expectWithinLimits(sizes, limits);
-  expectWorkWithinLimit(sizes, limits);
-  expectAnswerWithinLimit(input, sizes, limits);
+  expectWorkWithinLimit(sizes, model.O, limits);
+  expectAnswerWithinLimit(input, sizes, model.O, limits);
   return sizes;
 }
 
@@ -138,19 +140,23 @@ export function expectWithinLimits(sizes: Partial<Sizes>, limits: Limits): void 
   }
 }
 
-function expectWorkWithinLimit({ T, N, D, H }: Sizes, limits: Limits): void {
-  const workFlops = 2 * T * N * (D + H) * H;
+function expectWorkWithinLimit({ T, N, D, H }: Sizes, O: number, limits: Limits): void {
+  const workFlops = 2 * T * N * (D + H + O) * H;
   if (workFlops <= limits.workFlops) return;
   const message =
-    `The request needs 2·T·N·(D+H)·H = ${workFlops} operations; this server takes at most ` +
+    `The request needs 2·T·N·(D+H+O)·H = ${workFlops} operations; this server takes at most ` +
     `${limits.workFlops} at a time (WORK_FLOPS_MAX). Send fewer steps or rows.`;
   throw new CarryoverError('limit_exceeded', { detail: message, errors: [{ pointer: '/x', message }] });
 }
 
-function expectAnswerWithinLimit(input: RecurrenceInput, sizes: Sizes, limits: Limits): void {
-  const { T, N, H } = sizes;
-  const tensors = (input.keepsStates ? T : 0) + (input.trace ? 3 * T : 0) + 1;
-  const numbers = tensors * N * H;
+function expectAnswerWithinLimit(
+  input: RecurrenceInput,
+  { T, N, H }: Sizes,
+  O: number,
+  limits: Limits,
+): void {
+  const states = (input.keepsStates ? T : 0) + 1;
+  const numbers = states * N * (H + O) + (input.trace ? 3 * T * N * H : 0);
   if (numbers <= limits.answerNumbers) return;
   const message =
     `The answer would have ${numbers} numbers; this server sends at most ` +

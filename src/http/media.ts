@@ -3,10 +3,10 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Answer, answerToFile, answerToJson } from '../codec/answer.ts';
 import { CarryoverError } from '../errors.ts';
 
-export const JSON_TYPE = 'application/json';
-export const SAFETENSORS_TYPE = 'application/vnd.carryover.safetensors';
+const JSON_TYPE = 'application/json';
+const SAFETENSORS_TYPE = 'application/vnd.carryover.safetensors';
 /** How a safetensors file may be announced. */
-export const FILE_TYPES = [SAFETENSORS_TYPE, 'application/octet-stream'];
+const FILE_TYPES = [SAFETENSORS_TYPE, 'application/octet-stream'];
 
 /** Lets the routes of a scope take files: their body is then a Buffer. */
 export function takeFiles(scope: FastifyInstance): void {

@@ -6,7 +6,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { CarryoverError, type ErrorCode } from '../errors.ts';
 import { PROBLEM_TYPE } from './schemas/problem.ts';
 
-export function problemBody(error: CarryoverError, instance: string) {
+function problemBody(error: CarryoverError, instance: string) {
   const { code, kind, message, errors } = error;
   return {
     type: `/problems#${code}`,
@@ -41,7 +41,7 @@ export function sendProblem(
     .send(JSON.stringify(problemBody(error, request.id)));
 }
 
-export function toCarryoverError(error: FastifyError | Error): CarryoverError {
+function toCarryoverError(error: FastifyError | Error): CarryoverError {
   if (error instanceof CarryoverError) return error;
   const known = FROM_FASTIFY[(error as FastifyError).code];
   if (known) return new CarryoverError(known.code, { detail: known.detail ?? `${error.message}.` });

@@ -20,7 +20,8 @@ export const SHORT_BLOCK = 16;
 export const LONG_BLOCK = 32;
 
 // A job: one model, N rows, each row with its own inputs and its own number of steps.
-export const JOB_W_X = 0; //    packed panels of W_x, W_h and b, see README.md "The packed panel"
+// The packed panels of W_x, W_h and b: see README.md.
+export const JOB_W_X = 0;
 export const JOB_W_H = 4;
 export const JOB_B = 8;
 export const JOB_D = 12;
@@ -28,7 +29,7 @@ export const JOB_H = 16;
 export const JOB_N = 20;
 export const JOB_ROWS = 24; //  N row records, sorted by ROW_STEPS, longest first
 export const JOB_PAIRS = 28; // room for JOB_PAIRS_MAX pairs
-export const JOB_PAIRS_MAX = 32; // at least N, or 2 N if the model is narrow
+export const JOB_PAIRS_MAX = 32; // at least 2 N
 export const JOB_AHEAD = 36; // steps whose x W_x is computed ahead: the slots of hs allow as many
 export const JOB_NARROW = 40; // 1: W_x, W_h and b are packed as float64, 0: as float32
 export const JOB_O = 44; //      outputs of the readout y = h W_y + b_y; 0: there is none

@@ -24,6 +24,8 @@ export interface ModelInfo {
 
 export interface RegistryOptions {
   readonly bytesMax: number;
+  /** Of models, and of names. */
+  readonly countMax: number;
   readonly now: () => Date;
 }
 
@@ -44,18 +46,18 @@ export class ModelRegistry {
     this.#options = options;
   }
 
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   /**
    * Registers weights; `created` is false if they were there already.
    *
-   * @throws name_taken if `name` points to other weights · models_full · memory_full
+   * @throws name_taken if `name` points to other weights · models_full · memory_full; nothing is
+   *   registered then
    */
   register(weights: Weights, readout?: Readout, name?: string): { info: ModelInfo; created: boolean } {
     const id = weightsId(weights, readout);
-    if (name !== undefined) this.#expectFree(name, id);
+    if (name !== undefined) {
+      this.#expectFree(name, id);
+      this.#expectRoomForName(name);
+    }
     const created = !this.#entries.has(id);
     if (created) this.#add(new PackedWeights(this.#memory, id, weights, readout));
     if (name !== undefined) this.#idsByName.set(name, id);
@@ -82,9 +84,10 @@ export class ModelRegistry {
     return [...this.#entries.keys()].map((id) => this.info(id));
   }
 
-  /** Lets a name, new or not, point to a model. @throws model_not_found */
+  /** Lets a name, new or not, point to a model. @throws model_not_found · models_full */
   point(name: string, ref: string): ModelInfo {
     const { id } = this.#find(ref).packed;
+    this.#expectRoomForName(name);
     this.#idsByName.set(name, id);
     return this.info(id);
   }
@@ -109,14 +112,17 @@ export class ModelRegistry {
   }
 
   #add(packed: PackedWeights): void {
-    const { bytesMax } = this.#options;
-    if (this.#bytes + packed.bytes > bytesMax) {
+    const { bytesMax, countMax } = this.#options;
+    const full =
+      this.#entries.size >= countMax
+        ? `${countMax} models are registered (MODELS_MAX).`
+        : this.#bytes + packed.bytes > bytesMax
+          ? `The model takes ${packed.bytes} bytes; ${this.#bytes} of ${bytesMax} are taken ` +
+            '(MODELS_BYTES_MAX).'
+          : undefined;
+    if (full !== undefined) {
       packed.drop();
-      throw new CarryoverError('models_full', {
-        detail:
-          `The model takes ${packed.bytes} bytes; ${this.#bytes} of ${bytesMax} are taken ` +
-          '(MODELS_BYTES_MAX).',
-      });
+      throw new CarryoverError('models_full', { detail: full });
     }
     this.#bytes += packed.bytes;
     this.#entries.set(packed.id, { packed, createdAt: this.#options.now() });
@@ -132,6 +138,12 @@ export class ModelRegistry {
 
   #namesOf(id: string): string[] {
     return [...this.#idsByName].filter(([, target]) => target === id).map(([name]) => name);
+  }
+
+  #expectRoomForName(name: string): void {
+    const { countMax } = this.#options;
+    if (this.#idsByName.has(name) || this.#idsByName.size < countMax) return;
+    throw new CarryoverError('models_full', { detail: `${countMax} names are taken (MODELS_MAX).` });
   }
 
   #expectFree(name: string, id: string): void {

@@ -18,7 +18,7 @@ export const REPLY = 1;
 export const JOB = 2;
 
 /** A cache line per mailbox, so that workers do not contend for one. */
-export const MAILBOX_BYTES = 64;
+const MAILBOX_BYTES = 64;
 
 /** Far below the end of an i32, so that no number is ever GONE. */
 export const NUMBER_MAX = 2 ** 30;

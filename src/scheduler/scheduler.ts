@@ -50,10 +50,6 @@ export class Scheduler {
     this.#options = options;
   }
 
-  get queuedCount(): number {
-    return this.#queue.length;
-  }
-
   /** Work up to this runs on the calling thread; what a hand-over costs, see calibrate.ts. */
   get hereFlopsMax(): number {
     return this.#hereFlopsMax;

@@ -169,6 +169,22 @@ describe('a registered model', () => {
     );
   });
 
+  test('counts what its readout adds to the answer and to the work', async () => {
+    const bounded = await buildApp({ ANSWER_NUMBERS_MAX: '100', WORK_FLOPS_MAX: '10000' });
+    const W_y = [Array.from({ length: 30 }, () => 1)];
+    const weights = { W_x: [[1]], W_h: [[1]] };
+    await bounded.post('/v1/models', { weights, readout: { W_y }, name: 'wide' });
+    const x = (T: number) => Array.from({ length: T }, () => [[1]]);
+    const ask = (T: number, rest = {}) =>
+      bounded.post('/v1/sequence', { model: 'wide', x: x(T), ...rest });
+    expect((await ask(2)).status).toBe(200);
+    const answer = await ask(3);
+    expect(answer.body.code).toBe('limit_exceeded');
+    expect(answer.body.detail).toContain('would have 124 numbers');
+    const work = await ask(200, { outputs: ['h'] });
+    expect(work.body.detail).toContain('= 12800 operations');
+  });
+
   test('says what does not fit it', async () => {
     const answer = await app.post('/v1/step', { model: 'sunspots', x: [[1, 2]] });
     expect(answer.body.code).toBe('shape_mismatch');

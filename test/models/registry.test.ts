@@ -9,10 +9,10 @@ const weights = (seed: number) => randomRecurrence({ T: 1, N: 1, D: 8, H: 16 }, 
 const bytes = panelsBytes(8, 16);
 const readout = { O: 1, W_y: new Float32Array(16).fill(0.5), b_y: new Float32Array(1) };
 
-function create(bytesMax = 10 * bytes) {
+function create(bytesMax = 10 * bytes, countMax = 100) {
   const memory = new LinearMemory(16 * 1024 * 1024);
   const now = () => new Date('2026-01-02T03:04:05Z');
-  return { memory, registry: new ModelRegistry(memory, { bytesMax, now }) };
+  return { memory, registry: new ModelRegistry(memory, { bytesMax, countMax, now }) };
 }
 const code = (name: string) => expect.objectContaining({ code: name });
 
@@ -62,6 +62,20 @@ describe('the registry', () => {
     registry.delete(registry.list()[0]!.id);
     registry.register(weights(3));
     expect(registry.list()).toHaveLength(2);
+  });
+
+  test('is bounded in models and in names', () => {
+    const { memory, registry } = create(10 * bytes, 2);
+    registry.register(weights(1), undefined, 'a');
+    registry.register(weights(2));
+    const used = memory.bytesUsed;
+    expect(() => registry.register(weights(3))).toThrow(code('models_full'));
+    expect(memory.bytesUsed).toBe(used);
+    registry.point('b', 'a');
+    expect(() => registry.point('c', 'a')).toThrow(code('models_full'));
+    expect(() => registry.register(weights(2), undefined, 'd')).toThrow(code('models_full'));
+    registry.point('b', registry.list()[1]!.id);
+    expect(registry.list().map(({ names }) => names)).toEqual([['a'], ['b']]);
   });
 
   test('keeps the weights of a deleted model until the last job has let go of them', () => {

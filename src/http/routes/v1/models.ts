@@ -123,7 +123,13 @@ function changeRoutes(app: FastifyInstance, registry: ModelRegistry): void {
         body: ref(PointBody),
         response: {
           200: { description: 'The model that the name points to now.', ...ref(ModelInfo) },
-          ...problemResponses([...BODY_ERRORS, 'model_not_found', 'internal', 'shutting_down']),
+          ...problemResponses([
+            ...BODY_ERRORS,
+            'model_not_found',
+            'internal',
+            'shutting_down',
+            'models_full',
+          ]),
         },
       },
     },
