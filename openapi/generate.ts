@@ -8,7 +8,7 @@ import { readConfig } from '../src/config.ts';
 const file = join(import.meta.dirname, 'openapi.json');
 
 // Defaults only: the document does not depend on how this machine is configured.
-const app = await createApp(readConfig({ WORKERS: '1' }));
+const app = await createApp(readConfig({ WORKERS: '1', STORE_URL: 'memory:' }));
 await app.http.ready();
 const document = `${JSON.stringify(app.http.swagger(), null, 2)}\n`;
 await app.close();

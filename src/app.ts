@@ -2,21 +2,28 @@
 // next as an argument, and owns their life.
 //
 //   http → engine → scheduler → pool ═thread═ kernels
-//             └── models
+//             ├── models ───┐
+//             └── sessions ─┴→ store
 import { readFileSync } from 'node:fs';
 import type { FastifyBaseLogger, FastifyInstance, FastifyServerOptions } from 'fastify';
 import type { Config } from './config.ts';
 import { Engine } from './engine/engine.ts';
 import { registerModel } from './engine/register.ts';
+import { SessionCalls } from './engine/session-calls.ts';
 import type { Limits } from './engine/shapes.ts';
 import { createHttp } from './http/http.ts';
 import { DEMO_MODEL, type ModelFile, modelFilesOf } from './models/folder.ts';
+import { ModelLibrary } from './models/library.ts';
 import { modelFileSource } from './models/model-file.ts';
 import { ModelRegistry, NAME_PATTERN } from './models/registry.ts';
 import { WeightsCache } from './models/weights-cache.ts';
 import { Pool } from './pool/pool.ts';
 import { calibrate } from './scheduler/calibrate.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
+import { Sessions } from './sessions/sessions.ts';
+import { startSweeper } from './sessions/sweeper.ts';
+import { openStore } from './store/open.ts';
+import type { SessionStore } from './store/store.ts';
 import { Job } from './wasm/job.ts';
 import { compileKernels, instantiateKernels } from './wasm/load.ts';
 import { LinearMemory } from './wasm/memory.ts';
@@ -29,6 +36,8 @@ export interface App {
   readonly memory: LinearMemory;
   readonly weightsCache: WeightsCache;
   readonly registry: ModelRegistry;
+  readonly sessions: Sessions;
+  readonly store: SessionStore;
   /** /health/ready says 503 from here on; requests are still served. */
   drain(): void;
   /** Takes no new requests, finishes those that run, then stops the workers. */
@@ -41,7 +50,14 @@ export interface AppOverrides {
   readonly workerEntry?: URL;
   /** Work up to this runs on the main thread; measured at the start unless given. */
   readonly hereFlopsMax?: number;
+  /** What the clock of the sessions says, ms since 1970. */
+  readonly now?: () => number;
+  /** In place of the one that STORE_URL names. */
+  readonly store?: SessionStore;
 }
+
+/** How late a name moved by another process may be followed. */
+const MODELS_REFRESH_MS = 1_000;
 
 /** @throws Error if the kernels fail their self-test or a worker cannot start */
 export async function createApp(config: Config, overrides: AppOverrides = {}): Promise<App> {
@@ -70,17 +86,34 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     countMax: config.MODELS_MAX,
     now: () => new Date(),
   });
-  const engine = new Engine({ memory, weightsCache, registry, scheduler, limits });
+  const store = overrides.store ?? (await openStore(config.STORE_URL, storeOptionsOf(config)));
+  const library = new ModelLibrary(registry, store.models);
+  const engine = new Engine({ memory, weightsCache, library, scheduler, limits });
+  const sessions = new Sessions(store, {
+    countMax: config.SESSIONS_MAX,
+    hotBytesMax: config.HOT_SESSIONS_BYTES_MAX,
+    waitingMax: config.SESSION_QUEUE_MAX,
+    waitMsMax: config.JOB_DEADLINE_MS,
+    tombstoneMs: config.TOMBSTONE_S * 1_000,
+    now: overrides.now ?? Date.now,
+  });
+  const stateNumbersMax = config.SESSION_STATE_NUMBERS_MAX;
+  const sessionCalls = new SessionCalls({ engine, sessions, library, limits, stateNumbersMax });
 
   let state: 'serving' | 'draining' | 'closing' = 'serving';
   const http = await createHttp({
     engine,
-    registry,
+    library,
+    sessions,
+    sessionCalls,
+    ttlMs: config.SESSION_TTL_S * 1_000,
+    ttlMsMax: config.SESSION_TTL_S_MAX * 1_000,
     limits,
     readiness: {
       kernel: compiled.path,
       reasons: () => [
         ...(state === 'serving' ? [] : ['shutting down']),
+        ...store.problems(),
         ...(pool.isWhole ? [] : [`${pool.readyCount} of ${config.WORKERS} workers are up`]),
       ],
     },
@@ -93,13 +126,25 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
     keepAliveTimeoutMs: config.KEEP_ALIVE_TIMEOUT_MS,
   });
-  for (const file of [DEMO_MODEL, ...modelFilesOf(config.MODELS_DIR)]) {
-    loadModel(file, registry, limits, http.log);
+  const skipModel = (id: string, error: unknown) => {
+    http.log.error({ id, reason: (error as Error).message }, 'stored model skipped');
+  };
+  await library.refresh(skipModel);
+  if (!registry.has(DEMO_MODEL.name)) await loadModel(DEMO_MODEL, library, limits, http.log);
+  for (const file of modelFilesOf(config.MODELS_DIR)) {
+    await loadModel(file, library, limits, http.log);
   }
   await pool.start();
   const { handOverMs, flopsPerMs, hereFlopsMax } = await calibrateOn(memory, pool, kernels.run);
   scheduler.hereFlopsMax = overrides.hereFlopsMax ?? hereFlopsMax;
   http.log.info({ kernel: compiled.path, handOverMs, flopsPerMs, hereFlopsMax }, 'kernels');
+  http.log.info({ store: store.description, sessions: await store.count() }, 'sessions');
+  const logFailure = (err: unknown) => http.log.error({ err }, 'the store failed');
+  const sweeper = startSweeper(sessions, logFailure);
+  // Another process may have registered models or moved names.
+  const refreshing = store.isShared
+    ? setInterval(() => void library.refresh(skipModel).catch(logFailure), MODELS_REFRESH_MS)
+    : undefined;
 
   return {
     http,
@@ -107,6 +152,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     memory,
     weightsCache,
     registry,
+    sessions,
+    store,
     drain: () => {
       state = 'draining';
     },
@@ -116,21 +163,26 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       const sweep = setInterval(() => http.server.closeIdleConnections(), 50);
       await http.close();
       clearInterval(sweep);
+      clearInterval(refreshing);
+      await sweeper.stop();
+      await store.close();
       await pool.close();
     },
   };
 }
 
 /** A file that cannot be used is named in the log and skipped: the others are served. */
-function loadModel(
+async function loadModel(
   { name, path, read }: ModelFile,
-  registry: ModelRegistry,
+  library: ModelLibrary,
   limits: Limits,
   log: FastifyBaseLogger,
-): void {
+): Promise<void> {
   try {
     if (!new RegExp(NAME_PATTERN).test(name)) throw new Error(`${name} is not a name for a model`);
-    const { info } = registerModel(registry, { ...modelFileSource(read()), name }, limits);
+    const { info } = await registerModel(library, modelFileSource(read()), limits);
+    // The file decides what its name means, whatever the name pointed to before.
+    await library.point(name, info.id);
     log.info({ name, id: info.id, D: info.D, H: info.H, O: info.O }, 'model loaded');
   } catch (error) {
     log.error({ path, reason: (error as Error).message }, 'model file skipped');
@@ -152,6 +204,13 @@ async function calibrateOn(memory: LinearMemory, pool: Pool, runHere: (job: numb
   empty.release();
   memory.free(panelsPtr);
   return calibration;
+}
+
+function storeOptionsOf(config: Config) {
+  return {
+    timeoutMs: config.STORE_TIMEOUT_MS,
+    memoryBytesMax: config.MEMORY_STORE_BYTES_MAX,
+  };
 }
 
 function limitsOf(config: Config): Limits {

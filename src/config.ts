@@ -45,6 +45,21 @@ export const ConfigSchema = Type.Object({
     description: 'Folder whose `*.safetensors` files are registered at the start; empty: none.',
   }),
   WEIGHTS_CACHE_BYTES_MAX: integer(256 * MiB, 0, 4_096 * MiB, 'Packed inline weights kept.'),
+  STORE_URL: Type.String({
+    default: 'sqlite:data/carryover.sqlite',
+    pattern: '^(memory:|sqlite:.+|rediss?://.+)$',
+    description: 'Where sessions and models are kept: `sqlite:FILE`, `redis://…`, or `memory:`.',
+  }),
+  STORE_TIMEOUT_MS: integer(5_000, 1, 600_000, 'Until a call to the store is given up.'),
+  MEMORY_STORE_BYTES_MAX: integer(1_024 * MiB, 1, 65_536 * MiB, 'Sessions in a `memory:` store.'),
+  SESSIONS_MAX: integer(1_000_000, 0, 1_000_000_000, 'Open sessions.'),
+  SESSION_STATE_NUMBERS_MAX: integer(262_144, 1, 16_777_216, "Numbers N·H of a session's state."),
+  SESSION_QUEUE_MAX: integer(64, 0, 65_536, 'Calls that may wait for one session.'),
+  SESSION_TTL_S: integer(86_400, 1, 31_536_000, 'Idle lifetime of a session, unless it asks.'),
+  SESSION_TTL_S_MAX: integer(2_592_000, 1, 31_536_000, 'Longest idle lifetime; more is cut to it.'),
+  TOMBSTONE_S: integer(3_600, 0, 31_536_000, 'How long a session that is gone answers 410.'),
+  HOT_SESSIONS_BYTES_MAX: integer(256 * MiB, 0, 65_536 * MiB, 'Sessions kept in memory as well.'),
+
   QUEUE_JOBS_MAX: integer(256, 0, 65_536, 'Requests that may wait for a worker.'),
   JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'Waiting and computing of one request.'),
 

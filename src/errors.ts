@@ -46,6 +46,11 @@ export const ERRORS = {
     title: 'There is no such model',
     advice: 'Register it with POST /v1/models; GET /v1/models lists those that are there.',
   },
+  session_not_found: {
+    status: 404,
+    title: 'There is no such session',
+    advice: 'Create one with POST /v1/sessions. Ids are issued by the server and never reused.',
+  },
   method_not_allowed: {
     status: 405,
     title: 'The method is not allowed here',
@@ -65,6 +70,27 @@ export const ERRORS = {
     status: 409,
     title: 'The name points to another model',
     advice: 'Move it with PUT /v1/models/{name}, or choose another name.',
+  },
+  model_pinned: {
+    status: 409,
+    title: 'Sessions use the model',
+    advice: 'Delete its sessions, or let them expire.',
+  },
+  idempotency_key_in_use: {
+    status: 409,
+    title: 'A call with this Idempotency-Key is running',
+    advice: 'Retry after the time in Retry-After: the answer of the first call will be there.',
+    retryAfter_s: 1,
+  },
+  session_gone: {
+    status: 410,
+    title: 'The session is gone',
+    advice: 'It was deleted or has expired, as `reason` tells; `t` is the last step it took.',
+  },
+  step_conflict: {
+    status: 412,
+    title: 'The session is at another version',
+    advice: 'Nothing was applied. Read the session; `t` and `version` tell where it is.',
   },
   body_too_large: {
     status: 413,
@@ -106,10 +132,25 @@ export const ERRORS = {
     title: 'The tensors are not those of one recurrent layer',
     advice: 'Name them W_x, W_h, b, as torch (rnn.weight_ih_l0 …) or as Keras (kernel …) does.',
   },
+  idempotency_key_reused: {
+    status: 422,
+    title: 'The Idempotency-Key belongs to another request',
+    advice: 'Use a new key for every new request, and the same key only to repeat one unchanged.',
+  },
+  state_not_kept: {
+    status: 422,
+    title: 'No state of this step is kept',
+    advice: 'Rewind to one of the steps in `kept`; `keep` at creation says how many are kept.',
+  },
   headers_too_large: {
     status: 431,
     title: 'The headers are too large',
     advice: 'Send fewer or shorter headers.',
+  },
+  client_closed: {
+    status: 499,
+    title: 'The client closed the connection',
+    advice: 'Seen in the log only: nobody was there to be answered, and nothing was applied.',
   },
   internal: {
     status: 500,
@@ -120,6 +161,23 @@ export const ERRORS = {
     status: 500,
     title: 'The worker computing this request failed',
     advice: 'Only this request was hit. Send it again; report its `instance` if that fails too.',
+  },
+  session_corrupt: {
+    status: 500,
+    title: 'The stored session is damaged',
+    advice: 'Its checksum is wrong, so it is not served. Restore the store from a backup.',
+  },
+  session_busy: {
+    status: 503,
+    title: 'Too many calls are waiting for the session',
+    advice: 'Send the calls of one session one after another, or retry after Retry-After.',
+    retryAfter_s: 1,
+  },
+  store_unavailable: {
+    status: 503,
+    title: 'The session store does not answer',
+    advice: 'Retry with the same Idempotency-Key: `applied` tells whether the call may have counted.',
+    retryAfter_s: 1,
   },
   queue_full: {
     status: 503,
@@ -144,6 +202,16 @@ export const ERRORS = {
     title: 'There is no room for another model',
     advice: 'Delete models that are not used, or raise the limit named in the detail.',
   },
+  sessions_full: {
+    status: 507,
+    title: 'There is no room for another session',
+    advice: 'Delete sessions, let them expire sooner, or raise the limit named in the detail.',
+  },
+  store_full: {
+    status: 507,
+    title: 'The session store is full',
+    advice: 'Make room where the store keeps its data. Nothing was applied.',
+  },
   shutting_down: {
     status: 503,
     title: 'The server is shutting down',
@@ -160,18 +228,35 @@ export interface ErrorPlace {
   readonly message: string;
 }
 
+/** Whether a call that failed has changed its session: surely not, or perhaps. */
+export type Applied = 'no' | 'unknown';
+
+export interface ErrorDetails {
+  readonly detail: string;
+  readonly errors?: readonly ErrorPlace[];
+  /** 'no' unless said otherwise. */
+  readonly applied?: Applied;
+  /** Further members of the problem, e.g. the version at which a session is. */
+  readonly members?: Readonly<Record<string, unknown>>;
+  readonly cause?: unknown;
+}
+
 export class CarryoverError extends Error {
   readonly code: ErrorCode;
   readonly errors: readonly ErrorPlace[];
+  readonly applied: Applied;
+  readonly members: Readonly<Record<string, unknown>>;
 
   constructor(
     code: ErrorCode,
-    { detail, errors = [], cause }: { detail: string; errors?: readonly ErrorPlace[]; cause?: unknown },
+    { detail, errors = [], applied = 'no', members = {}, cause }: ErrorDetails,
   ) {
     super(detail, { cause });
     this.name = 'CarryoverError';
     this.code = code;
     this.errors = errors;
+    this.applied = applied;
+    this.members = members;
   }
 
   get kind(): ErrorKind {

@@ -18,7 +18,7 @@ describe('the sunspot demo', () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'carryover-demo-'));
-    app = await createApp(readConfig({ WORKERS: '1', PORT: '0' }));
+    app = await createApp(readConfig({ WORKERS: '1', PORT: '0', STORE_URL: 'memory:' }));
     await app.http.listen({ host: '127.0.0.1', port: 0 });
     url = `http://127.0.0.1:${(app.http.server.address() as AddressInfo).port}`;
   });

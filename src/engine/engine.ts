@@ -5,7 +5,7 @@
 // A step is a sequence of one step: there is one path, so there is one behaviour.
 import { CarryoverError } from '../errors.ts';
 import type { ModelLease } from '../models/packed.ts';
-import type { ModelRegistry } from '../models/registry.ts';
+import type { ModelLibrary } from '../models/library.ts';
 import type { WeightsCache } from '../models/weights-cache.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import type { TensorView, Weights } from '../tensor.ts';
@@ -37,7 +37,7 @@ export interface RecurrenceResult {
 export interface EngineParts {
   readonly memory: LinearMemory;
   readonly weightsCache: WeightsCache;
-  readonly registry: ModelRegistry;
+  readonly library: ModelLibrary;
   readonly scheduler: Scheduler;
   readonly limits: Limits;
 }
@@ -63,7 +63,8 @@ export class Engine {
     input: RecurrenceInput,
     use: (result: RecurrenceResult) => Result,
   ): Promise<Result> {
-    const { memory, scheduler, limits } = this.#parts;
+    const { memory, scheduler, limits, library } = this.#parts;
+    if (typeof input.weights === 'string') await library.ensure(input.weights);
     const { T, N, H } = agreeOnSizes(input, this.#sizesOf(input.weights), limits);
     const lease = this.#lease(input.weights);
     try {
@@ -87,13 +88,13 @@ export class Engine {
 
   #sizesOf(weights: WeightsSource | string): ModelSizes {
     if (typeof weights !== 'string') return agreeOnWeights(weights);
-    const { D, H, readout } = this.#parts.registry.model(weights);
+    const { D, H, readout } = this.#parts.library.registry.model(weights);
     return { D, H, O: readout?.O ?? 0, origin: `model ${JSON.stringify(weights)}` };
   }
 
   #lease(weights: WeightsSource | string): ModelLease {
-    const { weightsCache, registry } = this.#parts;
-    if (typeof weights === 'string') return registry.lease(weights);
+    const { weightsCache, library } = this.#parts;
+    if (typeof weights === 'string') return library.registry.lease(weights);
     return weightsCache.acquire(readWeights(weights));
   }
 }

@@ -1,5 +1,6 @@
 // Registration of a model: shapes and limits are checked before anything is packed.
-import type { ModelInfo, ModelRegistry } from '../models/registry.ts';
+import type { ModelLibrary } from '../models/library.ts';
+import type { ModelInfo } from '../models/registry.ts';
 import type { Readout } from '../tensor.ts';
 import { readWeights } from './engine.ts';
 import {
@@ -20,19 +21,20 @@ export interface ModelSource {
 /**
  * `created` is false if the same weights (and readout) were registered before.
  *
- * @throws shape_mismatch · out_of_range · limit_exceeded · name_taken · models_full · memory_full
+ * @throws shape_mismatch · out_of_range · limit_exceeded · name_taken · models_full · memory_full ·
+ *   store_full · store_unavailable
  */
-export function registerModel(
-  registry: ModelRegistry,
+export async function registerModel(
+  library: ModelLibrary,
   { weights, readout, name }: ModelSource,
   limits: Limits,
-): { info: ModelInfo; created: boolean } {
+): Promise<{ info: ModelInfo; created: boolean }> {
   const sizes = agreeOnWeights(weights);
   expectWithinLimits({ D: sizes.D, H: sizes.H }, limits);
   const O = readout && agreeOnReadout(readout, sizes);
   // A readout is as wide as a state may be.
   if (O !== undefined) expectWithinLimits({ H: O }, limits);
-  return registry.register(readWeights(weights), readout && readReadout(readout), name);
+  return library.register(readWeights(weights), readout && readReadout(readout), name);
 }
 
 function readReadout({ W_y, b_y }: ReadoutSource): Readout {

@@ -26,12 +26,20 @@ export interface RecurrenceInput {
   readonly x: TensorSource;
   /** (N, H) */
   readonly h?: TensorSource | undefined;
+  /** What fixes N before x does; a session. */
+  readonly batch?: FixedBatch | undefined;
   /** N integers, 0 … T. */
   readonly lengths?: readonly number[] | undefined;
   /** Whether all states h_1 … h_T are wanted (hs), or only the last (h). */
   readonly keepsStates: boolean;
   /** Whether the intermediate products of every step are wanted. */
   readonly trace: boolean;
+}
+
+export interface FixedBatch {
+  readonly N: number;
+  /** For errors: `session …`. */
+  readonly origin: string;
 }
 
 export interface Sizes {
@@ -76,12 +84,16 @@ export function agreeOnReadout({ W_y, b_y }: ReadoutSource, { H, origin }: Model
 
 /** @throws shape_mismatch · out_of_range (lengths) · limit_exceeded */
 export function agreeOnSizes(input: RecurrenceInput, model: ModelSizes, limits: Limits): Sizes {
-  const { x, h, lengths } = input;
+  const { x, h, batch, lengths } = input;
   const { D, H, origin } = model;
 
   const T = x.axes.includes('T') ? sizeOf(x, 'T') : 1;
   const N = sizeOf(x, 'N');
   expectShape(x, x.shape.with(-1, D), `${origin} makes D = ${D}`);
+  if (batch) {
+    const fixed = x.shape.with(x.axes.indexOf('N'), batch.N);
+    expectShape(x, fixed, `${batch.origin} has N = ${batch.N}`);
+  }
   if (h) expectShape(h, [N, H], `x makes N = ${N} and ${origin} makes H = ${H}`);
   if (lengths) expectLengths(lengths, N, T);
 

@@ -9,10 +9,9 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import { readJson } from '../codec/json-read.ts';
-import type { Engine } from '../engine/engine.ts';
 import type { Limits } from '../engine/shapes.ts';
 import { CarryoverError } from '../errors.ts';
-import type { ModelRegistry } from '../models/registry.ts';
+import type { ModelLibrary } from '../models/library.ts';
 import { admission } from './admission.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
 import { securityHeaders } from './plugins/headers.ts';
@@ -20,20 +19,31 @@ import { openapi } from './plugins/openapi.ts';
 import { answerParserError, sendProblem } from './problem.ts';
 import { type Readiness, healthRoutes } from './routes/health.ts';
 import { problemsRoute } from './routes/problems.ts';
+import type { ComputeParts } from './routes/v1/compute-route.ts';
 import { modelRoutes } from './routes/v1/models.ts';
 import { sequenceRoute } from './routes/v1/sequence.ts';
+import { type SessionRoutesOptions, sessionRoutes } from './routes/v1/sessions.ts';
 import { stepRoute } from './routes/v1/step.ts';
 import { requestLog } from './request-log.ts';
 import { ModelBody, ModelInfo, ModelList, PointBody } from './schemas/models.ts';
 import { Problem } from './schemas/problem.ts';
 import { SequenceBody, SequenceReply, SequenceTrace } from './schemas/sequence.ts';
+import {
+  CreateSessionBody,
+  RewindBody,
+  SessionInfo,
+  SessionList,
+  SessionMark,
+  SessionWithState,
+  StateBody,
+} from './schemas/sessions.ts';
 import { StepBody, StepReply, StepTrace } from './schemas/step.ts';
 import { Weights } from './schemas/tensor.ts';
+import { digestBody } from './session-call.ts';
 import { STRICT_AJV, validationError } from './validation.ts';
 
-export interface HttpOptions {
-  readonly engine: Engine;
-  readonly registry: ModelRegistry;
+export interface HttpOptions extends ComputeParts, SessionRoutesOptions {
+  readonly library: ModelLibrary;
   readonly limits: Limits;
   readonly readiness: Readiness;
   readonly isClosing: () => boolean;
@@ -82,8 +92,14 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   app.addContentTypeParser(
     'application/json',
     { parseAs: 'buffer' },
-    async (_request: FastifyRequest, body: Buffer) => readJson(body),
+    async (request: FastifyRequest, body: Buffer) => {
+      digestBody(request, body);
+      // Some clients announce JSON also where there is no body.
+      if (body.length === 0 && !request.routeOptions.schema?.body) return undefined;
+      return readJson(body);
+    },
   );
+  app.decorateRequest('bodyDigest', undefined);
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema);
 
   const refuseOtherMethods = methodNotAllowed(app);
@@ -93,8 +109,9 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   healthRoutes(app, options.readiness);
   problemsRoute(app);
   modelRoutes(app, options);
-  stepRoute(app, options.engine);
-  sequenceRoute(app, options.engine);
+  sessionRoutes(app, options);
+  stepRoute(app, options);
+  sequenceRoute(app, options);
   await app.after();
   refuseOtherMethods();
   return app;
@@ -112,6 +129,13 @@ const NAMED_SCHEMAS = [
   ModelInfo,
   ModelList,
   PointBody,
+  CreateSessionBody,
+  SessionInfo,
+  SessionMark,
+  SessionWithState,
+  SessionList,
+  StateBody,
+  RewindBody,
   StepBody,
   StepReply,
   StepTrace,

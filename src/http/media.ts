@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Answer, answerToFile, answerToJson } from '../codec/answer.ts';
 import { CarryoverError } from '../errors.ts';
+import { digestBody } from './session-call.ts';
 
 const JSON_TYPE = 'application/json';
 const SAFETENSORS_TYPE = 'application/vnd.carryover.safetensors';
@@ -13,7 +14,10 @@ export function takeFiles(scope: FastifyInstance): void {
   scope.addContentTypeParser(
     FILE_TYPES,
     { parseAs: 'buffer' },
-    async (_request: FastifyRequest, body: Buffer) => body,
+    async (request: FastifyRequest, body: Buffer) => {
+      digestBody(request, body);
+      return body;
+    },
   );
 }
 

@@ -5,9 +5,10 @@ import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { CarryoverError, type ErrorCode } from '../errors.ts';
 import { PROBLEM_TYPE } from './schemas/problem.ts';
+import { isAboutSession } from './session-call.ts';
 
 function problemBody(error: CarryoverError, instance: string) {
-  const { code, kind, message, errors } = error;
+  const { code, kind, message, errors, members } = error;
   return {
     type: `/problems#${code}`,
     title: kind.title,
@@ -16,6 +17,7 @@ function problemBody(error: CarryoverError, instance: string) {
     instance,
     code,
     errors,
+    ...members,
   };
 }
 
@@ -38,7 +40,13 @@ export function sendProblem(
   void reply
     .code(status)
     .header('content-type', PROBLEM_TYPE)
-    .send(JSON.stringify(problemBody(error, request.id)));
+    .send(JSON.stringify({ ...problemBody(error, request.id), ...fateOf(error, request) }));
+}
+
+/** Of an error inside nobody knows whether the session was changed before it. */
+function fateOf({ code, applied }: CarryoverError, request: FastifyRequest) {
+  if (!isAboutSession(request)) return {};
+  return { applied: code === 'internal' ? 'unknown' : applied };
 }
 
 function toCarryoverError(error: FastifyError | Error): CarryoverError {

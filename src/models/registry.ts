@@ -9,6 +9,10 @@ import { type ModelLease, PackedWeights } from './packed.ts';
 /** What a name may be: no colon, so a name is never taken for an id. */
 export const NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$';
 
+export function isModelId(ref: string): boolean {
+  return ref.startsWith('sha256:');
+}
+
 export interface ModelInfo {
   readonly id: string;
   /** All names that point to it, oldest first. */
@@ -52,14 +56,19 @@ export class ModelRegistry {
    * @throws name_taken if `name` points to other weights · models_full · memory_full; nothing is
    *   registered then
    */
-  register(weights: Weights, readout?: Readout, name?: string): { info: ModelInfo; created: boolean } {
+  register(
+    weights: Weights,
+    readout?: Readout,
+    name?: string,
+    createdAt: Date = this.#options.now(),
+  ): { info: ModelInfo; created: boolean } {
     const id = weightsId(weights, readout);
     if (name !== undefined) {
       this.#expectFree(name, id);
-      this.#expectRoomForName(name);
+      this.expectRoomForName(name);
     }
     const created = !this.#entries.has(id);
-    if (created) this.#add(new PackedWeights(this.#memory, id, weights, readout));
+    if (created) this.#add(new PackedWeights(this.#memory, id, weights, readout), createdAt);
     if (name !== undefined) this.#idsByName.set(name, id);
     return { info: this.info(id), created };
   }
@@ -87,9 +96,18 @@ export class ModelRegistry {
   /** Lets a name, new or not, point to a model. @throws model_not_found · models_full */
   point(name: string, ref: string): ModelInfo {
     const { id } = this.#find(ref).packed;
-    this.#expectRoomForName(name);
+    this.expectRoomForName(name);
     this.#idsByName.set(name, id);
     return this.info(id);
+  }
+
+  unname(name: string): void {
+    this.#idsByName.delete(name);
+  }
+
+  /** @param ref a name or an id */
+  has(ref: string): boolean {
+    return this.#entries.has(this.#idsByName.get(ref) ?? ref);
   }
 
   /** Deletes a model with all its names; jobs that run keep it until they are done. */
@@ -111,7 +129,7 @@ export class ModelRegistry {
     return this.#find(ref).packed.lease();
   }
 
-  #add(packed: PackedWeights): void {
+  #add(packed: PackedWeights, createdAt: Date): void {
     const { bytesMax, countMax } = this.#options;
     const full =
       this.#entries.size >= countMax
@@ -125,7 +143,7 @@ export class ModelRegistry {
       throw new CarryoverError('models_full', { detail: full });
     }
     this.#bytes += packed.bytes;
-    this.#entries.set(packed.id, { packed, createdAt: this.#options.now() });
+    this.#entries.set(packed.id, { packed, createdAt });
   }
 
   #find(ref: string): Entry {
@@ -140,7 +158,8 @@ export class ModelRegistry {
     return [...this.#idsByName].filter(([, target]) => target === id).map(([name]) => name);
   }
 
-  #expectRoomForName(name: string): void {
+  /** @throws models_full */
+  expectRoomForName(name: string): void {
     const { countMax } = this.#options;
     if (this.#idsByName.has(name) || this.#idsByName.size < countMax) return;
     throw new CarryoverError('models_full', { detail: `${countMax} names are taken (MODELS_MAX).` });

@@ -18,7 +18,7 @@ export async function buildApp(
   environment: Record<string, string> = {},
   overrides: AppOverrides = {},
 ): Promise<TestApp> {
-  const app = await createApp(readConfig({ WORKERS: '1', ...environment }), overrides);
+  const app = await createApp(readConfig({ WORKERS: '1', STORE_URL: 'memory:', ...environment }), overrides);
   afterAll(() => app.close());
   return {
     ...app,

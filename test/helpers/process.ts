@@ -32,7 +32,7 @@ export interface RunningServer extends RunningProcess {
 export async function startServer(env: Record<string, string> = {}): Promise<RunningServer> {
   const server = startProcess(process.execPath, ['src/server.ts'], {
     cwd: join(import.meta.dirname, '../..'),
-    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', ...env },
+    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', STORE_URL: 'memory:', ...env },
   });
   // With PORT=0 the system chooses: no other process can take the port in between.
   const printed = /API +(http:\/\/\S+:(\d+))\//;

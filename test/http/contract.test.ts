@@ -104,7 +104,7 @@ type Case = [string, unknown, number, string, RegExp, string];
 const step = (change: object) => ({ weights: W, x: [[1, 2]], ...change });
 const sequence = (change: object) => ({ weights: W, x: [[[1, 2]]], ...change });
 const CASES: Record<string, Case> = {
-  'no weights': ['/v1/step', { x: [[1]] }, 400, 'invalid_request', /one of .* got neither/, ''],
+  'no weights': ['/v1/step', { x: [[1]] }, 400, 'invalid_request', /one of .* and `session`, got none/, ''],
   'weights and a model': ['/v1/step', step({ model: 'm' }), 400, 'invalid_request', /got both/, ''],
   'an unknown model': [
     '/v1/step',

@@ -54,9 +54,10 @@ describe('the OpenAPI document', () => {
       const { schema } = operation.requestBody.content['application/json'];
       const { examples } = served.components.schemas[schema.$ref.split('/').at(-1)];
       expect(examples).toHaveLength(1);
+      const url = path.replace('{name}', 'example').replace('{id}', await sessionOfExamples());
       const answer = await app.http.inject({
         method,
-        url: path.replace('{name}', 'example'),
+        url,
         payload: examples[0],
       });
       expect([200, 201]).toContain(answer.statusCode);
@@ -64,3 +65,11 @@ describe('the OpenAPI document', () => {
     },
   );
 });
+
+/** H = 2, its state at t = 0 kept. */
+async function sessionOfExamples(): Promise<string> {
+  const weights = { W_x: [[1, 1]], W_h: [[0, 0], [0, 0]] };
+  const { body } = await app.post('/v1/sessions', { weights, keep: 1 });
+  await app.post('/v1/step', { session: body.id, x: [[1]] });
+  return body.id;
+}

@@ -24,6 +24,20 @@ export const Problem = Type.Object(
       ),
       { description: 'The places in the body that are wrong, as far as they are known.' },
     ),
+    applied: Type.Optional(
+      Type.Enum(['no', 'unknown'], {
+        description: 'Of calls on a session: whether it surely was not changed, or may have been.',
+      }),
+    ),
+    t: Type.Optional(Type.Integer({ description: 'Steps that the session has taken.' })),
+    version: Type.Optional(Type.Integer({ description: 'Version at which the session is.' })),
+    reason: Type.Optional(
+      Type.Enum(['deleted', 'expired'], { description: 'Why the session is gone.' }),
+    ),
+    at: Type.Optional(Type.String({ format: 'date-time', description: 'Since when it is gone.' })),
+    kept: Type.Optional(
+      Type.Array(Type.Integer(), { description: 'Steps whose states the session keeps.' }),
+    ),
   },
   {
     $id: 'Problem',

@@ -1,13 +1,15 @@
 import { Type } from 'typebox';
 import { ref } from './ref.ts';
 import { ModelRef } from './models.ts';
+import { SessionMark, SessionRef } from './sessions.ts';
 import { Weights, cube, matrix } from './tensor.ts';
 
-/** T steps of a mini-batch. The weights are in exactly one of `weights` and `model`. */
+/** T steps of a mini-batch. The weights are in one of `weights`, `model` and `session`. */
 export const SequenceBody = Type.Object(
   {
     weights: Type.Optional(ref(Weights)),
     model: Type.Optional(ModelRef),
+    session: Type.Optional(SessionRef),
     x: cube('Inputs, (T, N, D), or (N, T, D) with layout NTD.'),
     h: Type.Optional(matrix('Hidden state before the first step, (N, H); zeros if absent.')),
     lengths: Type.Optional(
@@ -74,6 +76,7 @@ export const SequenceReply = Type.Object(
     ys: Type.Optional(cube('Readouts of hs, shaped like it with O for H, if the model has one.')),
     y: Type.Optional(matrix('Readout of h, (N, O), if the model has one.')),
     trace: Type.Optional(ref(SequenceTrace)),
+    session: Type.Optional(ref(SessionMark)),
   },
   { $id: 'SequenceReply', additionalProperties: false },
 );

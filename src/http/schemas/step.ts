@@ -1,13 +1,15 @@
 import { Type } from 'typebox';
 import { ref } from './ref.ts';
 import { ModelRef } from './models.ts';
+import { SessionMark, SessionRef } from './sessions.ts';
 import { Weights, matrix } from './tensor.ts';
 
-/** One step of a mini-batch. The weights are in exactly one of `weights` and `model`. */
+/** One step of a mini-batch. The weights are in one of `weights`, `model` and `session`. */
 export const StepBody = Type.Object(
   {
     weights: Type.Optional(ref(Weights)),
     model: Type.Optional(ModelRef),
+    session: Type.Optional(SessionRef),
     x: matrix('Input, (N, D).'),
     h: Type.Optional(matrix('Hidden state before the step, (N, H); zeros if absent.')),
     trace: Type.Optional(
@@ -58,6 +60,7 @@ export const StepReply = Type.Object(
     h: matrix('Hidden state after the step, tanh(z), (N, H).'),
     y: Type.Optional(matrix('Readout h W_y + b_y, (N, O), if the model has one.')),
     trace: Type.Optional(ref(StepTrace)),
+    session: Type.Optional(ref(SessionMark)),
   },
   { $id: 'StepReply', additionalProperties: false },
 );

@@ -1,15 +1,34 @@
-// What /v1/step and /v1/sequence have in common: JSON or a file in, one run of the engine, JSON or a
-// file out.
+// What /v1/step and /v1/sequence have in common: JSON or a file in, one run of the engine, on its own or
+// on a session, JSON or a file out.
 import type { FastifyInstance } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { Answer } from '../../../codec/answer.ts';
 import type { Engine, RecurrenceResult } from '../../../engine/engine.ts';
+import type { SessionCalls } from '../../../engine/session-calls.ts';
 import type { RecurrenceInput } from '../../../engine/shapes.ts';
+import { CarryoverError } from '../../../errors.ts';
 import { answerContent, answerType, jsonOrFile, sendAnswer, takeFiles } from '../../media.ts';
 import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses } from '../../schemas/problem.ts';
 import { ref } from '../../schemas/ref.ts';
+import { ComputeHeaders } from '../../schemas/sessions.ts';
+import {
+  SESSION_ERRORS,
+  callOf,
+  markOf,
+  markReplayed,
+  sessionHeaders,
+  sessionIdOf,
+} from '../../session-call.ts';
 
-export interface ComputeRoute<JsonBody, Request extends { readonly input: RecurrenceInput }> {
+/** What is to be computed: with a session, the weights and h are the session's. */
+export interface Computation {
+  readonly input: Omit<RecurrenceInput, 'weights'> & {
+    readonly weights: RecurrenceInput['weights'] | undefined;
+  };
+  readonly session: string | undefined;
+}
+
+export interface ComputeRoute<JsonBody, Request extends Computation> {
   readonly url: string;
   readonly operationId: string;
   readonly summary: string;
@@ -21,9 +40,14 @@ export interface ComputeRoute<JsonBody, Request extends { readonly input: Recurr
   readonly answerOf: (result: RecurrenceResult, request: Request) => Answer;
 }
 
-export function computeRoute<JsonBody, Request extends { readonly input: RecurrenceInput }>(
+export interface ComputeParts {
+  readonly engine: Engine;
+  readonly sessionCalls: SessionCalls;
+}
+
+export function computeRoute<JsonBody, Request extends Computation>(
   app: FastifyInstance,
-  engine: Engine,
+  { engine, sessionCalls }: ComputeParts,
   route: ComputeRoute<JsonBody, Request>,
 ): void {
   const { url, operationId, summary, description, readJson, readFile, answerOf } = route;
@@ -37,6 +61,7 @@ export function computeRoute<JsonBody, Request extends { readonly input: Recurre
           tags: ['compute'],
           summary,
           description,
+          headers: ComputeHeaders,
           body: jsonOrFile(ref(route.bodySchema)),
           response: {
             200: { description: 'Computed.', content: answerContent(ref(route.replySchema)) },
@@ -45,6 +70,7 @@ export function computeRoute<JsonBody, Request extends { readonly input: Recurre
               ...FILE_ERRORS,
               'model_not_found',
               ...COMPUTE_ERRORS,
+              ...SESSION_ERRORS,
             ]),
           },
         },
@@ -53,10 +79,46 @@ export function computeRoute<JsonBody, Request extends { readonly input: Recurre
         const { body } = request;
         const type = answerType(request);
         const computation = Buffer.isBuffer(body) ? readFile(body) : readJson(body as JsonBody);
-        return sendAnswer(reply, type, (write) =>
-          engine.run(computation.input, (result) => write(answerOf(result, computation))),
-        );
+        const session = sessionIdOf(request, computation.session);
+        if (session === undefined) {
+          const input = { ...computation.input, weights: expectWeights(computation) };
+          return sendAnswer(reply, type, (write) =>
+            engine.run(input, (result) => write(answerOf(result, computation))),
+          );
+        }
+        expectSessionOnly(computation);
+        const call = callOf(request);
+        return sendAnswer(reply, type, async (write) => {
+          const { value, replayed } = await sessionCalls.advance(
+            session,
+            call,
+            computation.input,
+            (result, after) =>
+              write({ ...answerOf(result, computation), fields: { session: markOf(after) } }),
+          );
+          void reply.headers(sessionHeaders(value.after));
+          markReplayed(reply, replayed);
+          return value.answer;
+        });
       },
     );
   });
+}
+
+function expectWeights({ input: { weights } }: Computation): RecurrenceInput['weights'] {
+  if (weights !== undefined) return weights;
+  throw invalid('Expected one of `weights`, `model` and `session`, got none.', '');
+}
+
+function expectSessionOnly({ input: { weights, h } }: Computation): void {
+  const given = [weights !== undefined && 'weights or model', h && 'h'].find(Boolean);
+  if (!given) return;
+  throw invalid(
+    `Expected neither weights, model nor h beside a session, which has them, got ${given}.`,
+    '/session',
+  );
+}
+
+function invalid(message: string, pointer: string): CarryoverError {
+  return new CarryoverError('invalid_request', { detail: message, errors: [{ pointer, message }] });
 }

@@ -1,5 +1,5 @@
 // A computation as a safetensors file: tensors x, h, W_x, W_h, b; all other fields as text in
-// __metadata__: model, trace, and for a sequence layout, outputs ("hs,h") and lengths ("3,1").
+// __metadata__: model or session, trace, and for a sequence layout, outputs ("hs,h") and lengths ("3,1").
 import { flatTensor } from '../../../codec/flat.ts';
 import {
   type SafeTensor,
@@ -16,6 +16,7 @@ type Output = 'hs' | 'h';
 export interface FileBody {
   readonly tensors: ReadonlyMap<string, SafeTensor>;
   readonly model: string | undefined;
+  readonly session: string | undefined;
   readonly trace: boolean;
   readonly layout: Layout;
   readonly outputs: readonly Output[];
@@ -32,10 +33,11 @@ export function readFileBody(bytes: Buffer, fields: readonly string[]): FileBody
   const { tensors, metadata } = readFile(bytes);
   expectKnown('tensor', [...tensors.keys()], TENSORS);
   expectKnown('metadata field', Object.keys(metadata), fields);
-  const { model, trace, layout, outputs, lengths } = metadata;
+  const { model, session, trace, layout, outputs, lengths } = metadata;
   return {
     tensors,
     model,
+    session,
     trace: oneOf('trace', trace, ['false', 'true']) === 'true',
     layout: oneOf('layout', layout, ['TND', 'NTD']),
     outputs: outputs?.split(',').map((name) => oneOf('outputs', name, ['hs', 'h'])) ?? ['hs', 'h'],

@@ -5,8 +5,9 @@ import { nestedTensor } from '../../../codec/nested.ts';
 import { type ModelSource, registerModel } from '../../../engine/register.ts';
 import type { Limits } from '../../../engine/shapes.ts';
 import type { ErrorCode } from '../../../errors.ts';
+import type { ModelLibrary } from '../../../models/library.ts';
 import { modelFileSource } from '../../../models/model-file.ts';
-import type { ModelInfo as Info, ModelRegistry } from '../../../models/registry.ts';
+import type { ModelInfo as Info } from '../../../models/registry.ts';
 import { jsonOrFile, takeFiles } from '../../media.ts';
 import {
   ModelBody,
@@ -32,24 +33,26 @@ const REGISTER_ERRORS: ErrorCode[] = [
   'internal',
   'memory_full',
   'shutting_down',
+  'store_unavailable',
   'models_full',
+  'store_full',
 ];
 
 export interface ModelRoutesOptions {
-  readonly registry: ModelRegistry;
+  readonly library: ModelLibrary;
   readonly limits: Limits;
 }
 
-export function modelRoutes(app: FastifyInstance, { registry, limits }: ModelRoutesOptions): void {
+export function modelRoutes(app: FastifyInstance, { library, limits }: ModelRoutesOptions): void {
   app.register(async (scope) => {
     takeFiles(scope);
-    registerRoute(scope, registry, limits);
+    registerRoute(scope, library, limits);
   });
-  readRoutes(app, registry);
-  changeRoutes(app, registry);
+  readRoutes(app, library);
+  changeRoutes(app, library);
 }
 
-function registerRoute(app: FastifyInstance, registry: ModelRegistry, limits: Limits): void {
+function registerRoute(app: FastifyInstance, library: ModelLibrary, limits: Limits): void {
   app.post<{ Body: Static<typeof ModelBody> | Buffer; Querystring: Static<typeof ModelQuery> }>(
     '/v1/models',
     {
@@ -74,13 +77,13 @@ function registerRoute(app: FastifyInstance, registry: ModelRegistry, limits: Li
       const source = Buffer.isBuffer(body)
         ? { ...modelFileSource(body), name: query.name }
         : modelSource(body, query.name);
-      const { info, created } = registerModel(registry, source, limits);
+      const { info, created } = await registerModel(library, source, limits);
       return sendInfo(reply.code(created ? 201 : 200), info);
     },
   );
 }
 
-function readRoutes(app: FastifyInstance, registry: ModelRegistry): void {
+function readRoutes(app: FastifyInstance, library: ModelLibrary): void {
   app.get(
     '/v1/models',
     {
@@ -91,7 +94,7 @@ function readRoutes(app: FastifyInstance, registry: ModelRegistry): void {
         response: { 200: { description: 'Oldest first.', ...ref(ModelList) } },
       },
     },
-    async () => ({ models: registry.list() }),
+    async () => ({ models: library.registry.list() }),
   );
   app.get<{ Params: Static<typeof RefParams> }>(
     '/v1/models/:ref',
@@ -103,15 +106,18 @@ function readRoutes(app: FastifyInstance, registry: ModelRegistry): void {
         params: RefParams,
         response: {
           200: { description: 'The model.', ...ref(ModelInfo) },
-          ...problemResponses(['invalid_request', 'model_not_found']),
+          ...problemResponses(['invalid_request', 'model_not_found', 'store_unavailable']),
         },
       },
     },
-    async ({ params }, reply) => sendInfo(reply, registry.info(params.ref)),
+    async ({ params }, reply) => {
+      await library.ensure(params.ref);
+      return sendInfo(reply, library.registry.info(params.ref));
+    },
   );
 }
 
-function changeRoutes(app: FastifyInstance, registry: ModelRegistry): void {
+function changeRoutes(app: FastifyInstance, library: ModelLibrary): void {
   app.put<{ Params: Static<typeof NameParams>; Body: Static<typeof PointBody> }>(
     '/v1/models/:name',
     {
@@ -128,12 +134,14 @@ function changeRoutes(app: FastifyInstance, registry: ModelRegistry): void {
             'model_not_found',
             'internal',
             'shutting_down',
+            'store_unavailable',
             'models_full',
+            'store_full',
           ]),
         },
       },
     },
-    async ({ params, body }, reply) => sendInfo(reply, registry.point(params.name, body.model)),
+    async ({ params, body }, reply) => sendInfo(reply, await library.point(params.name, body.model)),
   );
   app.delete<{ Params: Static<typeof RefParams> }>(
     '/v1/models/:ref',
@@ -145,12 +153,17 @@ function changeRoutes(app: FastifyInstance, registry: ModelRegistry): void {
         params: RefParams,
         response: {
           204: { description: 'Deleted. Requests that run are finished.', type: 'null' },
-          ...problemResponses(['invalid_request', 'model_not_found']),
+          ...problemResponses([
+            'invalid_request',
+            'model_not_found',
+            'model_pinned',
+            'store_unavailable',
+          ]),
         },
       },
     },
     async ({ params }, reply) => {
-      registry.delete(params.ref);
+      await library.delete(params.ref);
       return reply.code(204).send();
     },
   );

@@ -5,25 +5,23 @@ import type { Static } from 'typebox';
 import type { Answer } from '../../../codec/answer.ts';
 import { swapAxes } from '../../../codec/json-write.ts';
 import { nestedTensor } from '../../../codec/nested.ts';
-import type { Engine, RecurrenceResult } from '../../../engine/engine.ts';
-import type { RecurrenceInput } from '../../../engine/shapes.ts';
+import type { RecurrenceResult } from '../../../engine/engine.ts';
 import type { TensorView } from '../../../tensor.ts';
 import { SequenceBody, SequenceReply } from '../../schemas/sequence.ts';
-import { computeRoute } from './compute-route.ts';
+import { type ComputeParts, type Computation, computeRoute } from './compute-route.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
-import { weightsOf, weightsSource } from './weights.ts';
+import { optionalWeights, weightsSource } from './weights.ts';
 
 type Body = Static<typeof SequenceBody>;
 
 /** What is computed, and how it is to be answered. */
-interface SequenceRequest {
-  readonly input: RecurrenceInput;
+interface SequenceRequest extends Computation {
   readonly layout: 'TND' | 'NTD';
   readonly outputs: readonly ('hs' | 'h')[];
 }
 
-export function sequenceRoute(app: FastifyInstance, engine: Engine): void {
-  computeRoute<Body, SequenceRequest>(app, engine, {
+export function sequenceRoute(app: FastifyInstance, parts: ComputeParts): void {
+  computeRoute<Body, SequenceRequest>(app, parts, {
     url: '/v1/sequence',
     operationId: 'sequence',
     summary: 'Advance a mini-batch by T steps',
@@ -37,30 +35,31 @@ export function sequenceRoute(app: FastifyInstance, engine: Engine): void {
 }
 
 function requestFromJson(body: Body): SequenceRequest {
-  const { x, h, lengths, layout = 'TND', outputs = ['hs', 'h'], trace = false } = body;
+  const { x, h, lengths, session, layout = 'TND', outputs = ['hs', 'h'], trace = false } = body;
   const input = {
-    weights: weightsOf(body.model, body.weights && weightsSource(body.weights)),
+    weights: optionalWeights(body.model, body.weights && weightsSource(body.weights)),
     x: nestedTensor('x', layout, x),
     h: h && nestedTensor('h', 'NH', h),
     lengths,
     keepsStates: outputs.includes('hs'),
     trace,
   };
-  return { input, layout, outputs };
+  return { input, session, layout, outputs };
 }
 
 function requestFromFile(bytes: Buffer): SequenceRequest {
-  const body = readFileBody(bytes, ['model', 'trace', 'layout', 'outputs', 'lengths']);
-  const { layout, outputs, lengths, trace } = body;
+  const fields = ['model', 'session', 'trace', 'layout', 'outputs', 'lengths'];
+  const body = readFileBody(bytes, fields);
+  const { session, layout, outputs, lengths, trace } = body;
   const input = {
-    weights: weightsOf(body.model, fileWeights(body)),
+    weights: optionalWeights(body.model, fileWeights(body)),
     x: requiredTensor(body, 'x', layout),
     h: optionalTensor(body, 'h', 'NH'),
     lengths,
     keepsStates: outputs.includes('hs'),
     trace,
   };
-  return { input, layout, outputs };
+  return { input, session, layout, outputs };
 }
 
 function answerOf(

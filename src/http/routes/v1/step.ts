@@ -3,50 +3,52 @@ import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
 import type { Answer } from '../../../codec/answer.ts';
 import { nestedTensor } from '../../../codec/nested.ts';
-import type { Engine, RecurrenceResult } from '../../../engine/engine.ts';
-import type { RecurrenceInput } from '../../../engine/shapes.ts';
+import type { RecurrenceResult } from '../../../engine/engine.ts';
 import type { TensorView } from '../../../tensor.ts';
 import { StepBody, StepReply } from '../../schemas/step.ts';
-import { computeRoute } from './compute-route.ts';
+import { type ComputeParts, type Computation, computeRoute } from './compute-route.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
-import { weightsOf, weightsSource } from './weights.ts';
+import { optionalWeights, weightsSource } from './weights.ts';
 
 type Body = Static<typeof StepBody>;
 
-export function stepRoute(app: FastifyInstance, engine: Engine): void {
-  computeRoute<Body, { input: RecurrenceInput }>(app, engine, {
+export function stepRoute(app: FastifyInstance, parts: ComputeParts): void {
+  computeRoute<Body, Computation>(app, parts, {
     url: '/v1/step',
     operationId: 'step',
     summary: 'Advance a mini-batch by one step',
     description: 'h = tanh(h W_h + x W_x + b)',
     bodySchema: StepBody,
     replySchema: StepReply,
-    readJson: (body) => ({ input: inputFromJson(body) }),
-    readFile: (bytes) => ({ input: inputFromFile(bytes) }),
+    readJson: computationFromJson,
+    readFile: computationFromFile,
     answerOf,
   });
 }
 
-function inputFromJson(body: Body): RecurrenceInput {
-  const { x, h, trace = false } = body;
-  return {
-    weights: weightsOf(body.model, body.weights && weightsSource(body.weights)),
+function computationFromJson(body: Body): Computation {
+  const { x, h, session, trace = false } = body;
+  const input = {
+    weights: optionalWeights(body.model, body.weights && weightsSource(body.weights)),
     x: nestedTensor('x', 'ND', x),
     h: h && nestedTensor('h', 'NH', h),
     keepsStates: false,
     trace,
   };
+  return { input, session };
 }
 
-function inputFromFile(bytes: Buffer): RecurrenceInput {
-  const body = readFileBody(bytes, ['model', 'trace']);
-  return {
-    weights: weightsOf(body.model, fileWeights(body)),
+function computationFromFile(bytes: Buffer): Computation {
+  const body = readFileBody(bytes, ['model', 'session', 'trace']);
+  const { session, trace } = body;
+  const input = {
+    weights: optionalWeights(body.model, fileWeights(body)),
     x: requiredTensor(body, 'x', 'ND'),
     h: optionalTensor(body, 'h', 'NH'),
     keepsStates: false,
-    trace: body.trace,
+    trace,
   };
+  return { input, session };
 }
 
 function answerOf({ h, y, trace }: RecurrenceResult): Answer {

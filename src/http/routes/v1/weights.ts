@@ -5,19 +5,30 @@ import { CarryoverError } from '../../../errors.ts';
 import type { Weights } from '../../schemas/tensor.ts';
 
 /**
- * Where a computation's weights come from: in the body, or a registered model.
+ * Where the weights of a computation come from: in the body, or a registered model; undefined if from
+ * neither, as with a session.
  *
- * @throws invalid_request unless exactly one is given
+ * @throws invalid_request if both are given
  */
+export function optionalWeights(
+  model: string | undefined,
+  weights: WeightsSource | undefined,
+): WeightsSource | string | undefined {
+  if (model === undefined || weights === undefined) return model ?? weights;
+  throw new CarryoverError('invalid_request', {
+    detail: 'Expected one of `weights` and `model`, got both.',
+  });
+}
+
+/** @throws invalid_request unless exactly one is given */
 export function weightsOf(
   model: string | undefined,
   weights: WeightsSource | undefined,
 ): WeightsSource | string {
-  if (weights !== undefined && model === undefined) return weights;
-  if (model !== undefined && weights === undefined) return model;
-  const given = model === undefined ? 'neither' : 'both';
+  const source = optionalWeights(model, weights);
+  if (source !== undefined) return source;
   throw new CarryoverError('invalid_request', {
-    detail: `Expected one of \`weights\` and \`model\`, got ${given}.`,
+    detail: 'Expected one of `weights` and `model`, got neither.',
   });
 }
 

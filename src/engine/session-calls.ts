@@ -1,0 +1,152 @@
+// What a call on a session means: the session gives the model and h_{t-1}, the call gives x_t, and h_t
+// becomes the session's state.
+import { CarryoverError } from '../errors.ts';
+import type { ModelLibrary } from '../models/library.ts';
+import { type Session, KEEP_MAX, moved } from '../sessions/session.ts';
+import type { Call, Outcome, Sessions } from '../sessions/sessions.ts';
+import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
+import type { Engine, RecurrenceResult } from './engine.ts';
+import { registerModel } from './register.ts';
+import type { Limits, RecurrenceInput, WeightsSource } from './shapes.ts';
+
+/** What a call on a session brings; the rest of a RecurrenceInput is the session's. */
+export type SessionInput = Omit<RecurrenceInput, 'weights' | 'h' | 'batch'>;
+
+export interface SessionRequest {
+  readonly weights: WeightsSource | string;
+  /** If absent, that of h, or 1. */
+  readonly N?: number | undefined;
+  /** (N, H); zeros if absent. */
+  readonly h?: TensorSource | undefined;
+  readonly keep: number;
+  readonly ttlMs: number;
+}
+
+export interface SessionCallsParts {
+  readonly engine: Engine;
+  readonly sessions: Sessions;
+  readonly library: ModelLibrary;
+  readonly limits: Limits;
+  /** Largest N · H of a session. */
+  readonly stateNumbersMax: number;
+}
+
+export class SessionCalls {
+  readonly #parts: SessionCallsParts;
+
+  constructor(parts: SessionCallsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * A session at t = 0. Inline weights are registered, without a name.
+   *
+   * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded · sessions_full ·
+   *   models_full · store_full · store_unavailable
+   */
+  async create({ weights, N: wantedN, h, keep, ttlMs }: SessionRequest): Promise<Session> {
+    const { sessions, library } = this.#parts;
+    const { id: modelId, D, H } = await this.#modelOf(weights);
+    const N = wantedN ?? (h ? sizeOf(h, 'N') : 1);
+    this.#expectStateFits(h, N, H, wantedN === undefined ? 'h' : 'N');
+    const state = new Float32Array(N * H);
+    h?.copyTo(state);
+    await library.ensure(modelId);
+    return sessions.create({
+      modelId,
+      N,
+      D,
+      H,
+      keep: Math.min(keep, KEEP_MAX),
+      ttlMs,
+      h: state,
+    });
+  }
+
+  /**
+   * Advances a session by the T steps of x. `write` makes the answer while the result is valid, before
+   * the state is committed.
+   *
+   * @throws what Engine.run and Sessions.advance throw; the session is then as it was, unless the
+   *   error's `applied` says 'unknown'
+   */
+  async advance<Answer>(
+    id: string,
+    call: Call,
+    input: SessionInput,
+    write: (result: RecurrenceResult, after: Session) => Answer,
+  ): Promise<Outcome<{ readonly answer: Answer; readonly after: Session }>> {
+    const { engine, sessions } = this.#parts;
+    const T = input.x.axes.includes('T') ? sizeOf(input.x, 'T') : 1;
+    return sessions.advance(id, call, (session, expiresAtMs) =>
+      engine.run({ ...input, ...sessionInput(session) }, (result) => {
+        const next = { h: copyState(result, session), t: session.t + T };
+        const after = moved(session, next, expiresAtMs);
+        return { after, value: { answer: write(result, after), after } };
+      }),
+    );
+  }
+
+  /** Reads a state that shall replace a session's. @throws shape_mismatch · out_of_range */
+  readState(h: TensorSource, { id, N, H }: Session): Float32Array {
+    expectState(h, N, H, `session ${id} has N = ${N} and H = ${H}`);
+    const state = new Float32Array(N * H);
+    h.copyTo(state);
+    return state;
+  }
+
+  async #modelOf(weights: WeightsSource | string) {
+    const { library, limits } = this.#parts;
+    if (typeof weights !== 'string') return (await registerModel(library, { weights }, limits)).info;
+    await library.ensure(weights);
+    return library.registry.info(weights);
+  }
+
+  #expectStateFits(h: TensorSource | undefined, N: number, H: number, origin: string): void {
+    const { limits, stateNumbersMax } = this.#parts;
+    if (h) expectState(h, N, H, `${origin} makes N = ${N} and the model makes H = ${H}`);
+    const limit =
+      N > limits.N
+        ? `N is ${N}; this server takes at most ${limits.N} (N_MAX).`
+        : N * H > stateNumbersMax
+          ? `A state of N · H = ${N * H} numbers is too large; at most ${stateNumbersMax} are kept ` +
+            '(SESSION_STATE_NUMBERS_MAX).'
+          : undefined;
+    if (limit === undefined) return;
+    throw new CarryoverError('limit_exceeded', {
+      detail: limit,
+      errors: [{ pointer: '/N', message: limit }],
+    });
+  }
+}
+
+function sessionInput(session: Session) {
+  const { id, modelId, N, H, h } = session;
+  const state: TensorSource = {
+    name: 'h',
+    axes: 'NH',
+    shape: [N, H],
+    copyTo: (target) => target.set(h),
+  };
+  return { weights: modelId, h: state, batch: { N, origin: `session ${id}` } };
+}
+
+/** The rows of h without the padding behind them. */
+function copyState({ h: { strides, data } }: RecurrenceResult, { N, H }: Session): Float32Array {
+  const state = new Float32Array(N * H);
+  for (let n = 0; n < N; n++) {
+    const start = n * strides[0]!;
+    state.set(data.subarray(start, start + H), n * H);
+  }
+  return state;
+}
+
+function expectState(h: TensorSource, N: number, H: number, why: string): void {
+  if (h.shape[0] === N && h.shape[1] === H) return;
+  const message =
+    `h has shape ${describeShape(h)}, expected ${formatShape([N, H])}, because ${why}.`;
+  throw new CarryoverError('shape_mismatch', {
+    detail: message,
+    errors: [{ pointer: '/h', message }],
+  });
+}

@@ -1,0 +1,130 @@
+// What a call on a session says in its headers, and what the answers about a session have in theirs.
+import { createHash } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { CarryoverError, type ErrorCode } from '../errors.ts';
+import { type CallKey, type Session, etagOf, stateDigest } from '../sessions/session.ts';
+import type { Call } from '../sessions/sessions.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** SHA-256 of the body's bytes, base64url; of calls with an Idempotency-Key only. */
+    bodyDigest: string | undefined;
+  }
+}
+
+const SESSION_HEADER = 'x-session-id';
+
+/** What a call that changes a session can be answered besides what it computes. */
+export const SESSION_ERRORS = [
+  'session_not_found',
+  'idempotency_key_in_use',
+  'session_gone',
+  'step_conflict',
+  'idempotency_key_reused',
+  'session_corrupt',
+  'session_busy',
+  'store_unavailable',
+  'store_full',
+] as const satisfies readonly ErrorCode[];
+
+/** A repeated call is known by the digest of its body, which is gone when it has been parsed. */
+export function digestBody(request: FastifyRequest, body: Buffer): void {
+  if (request.headers['idempotency-key'] === undefined) return;
+  request.bodyDigest = createHash('sha256').update(body).digest('base64url');
+}
+
+/** @throws invalid_request */
+export function callOf(request: FastifyRequest): Call {
+  const { socket } = request.raw;
+  return {
+    ifMatch: entityTag(request.headers['if-match']),
+    key: callKey(request),
+    isAborted: () => socket.destroyed,
+  };
+}
+
+/**
+ * The session that a computation is about, if any.
+ *
+ * @throws invalid_request if body and header name different ones
+ */
+export function sessionIdOf(request: FastifyRequest, named: string | undefined): string | undefined {
+  const header = headerOf(request, SESSION_HEADER);
+  if (named === undefined || header === undefined || named === header) return named ?? header;
+  throw invalid(
+    `The body names session ${JSON.stringify(named)}, the header ${SESSION_HEADER} another.`,
+    '/session',
+  );
+}
+
+/** Whether an error of this request must say what became of a session. */
+export function isAboutSession({ url, headers, body }: FastifyRequest): boolean {
+  const named = (body as { session?: unknown } | null | undefined)?.session;
+  return (
+    url.startsWith('/v1/sessions') || headers[SESSION_HEADER] !== undefined || named !== undefined
+  );
+}
+
+export function markOf(session: Session) {
+  const { id, t, version, expiresAtMs } = session;
+  return { id, t, version, digest: stateDigest(session), expires_at: timeOf(expiresAtMs) };
+}
+
+export function infoOf(session: Session) {
+  const { id, modelId, N, D, H, t, version, ttlMs, keep, createdAtMs, expiresAtMs } = session;
+  return {
+    id,
+    model: modelId,
+    N,
+    D,
+    H,
+    t,
+    version,
+    digest: stateDigest(session),
+    ttl_s: ttlMs / 1_000,
+    keep,
+    created_at: timeOf(createdAtMs),
+    expires_at: timeOf(expiresAtMs),
+  };
+}
+
+export function sessionHeaders(session: Session): Record<string, string> {
+  return { [SESSION_HEADER]: session.id, etag: etagOf(session), 'cache-control': 'no-store' };
+}
+
+export function markReplayed(reply: FastifyReply, replayed: boolean): void {
+  if (replayed) void reply.header('idempotency-replayed', 'true');
+}
+
+/** `key` or, as a structured field, `"key"`: 1 … 255 visible characters. */
+function callKey(request: FastifyRequest): CallKey | undefined {
+  const header = headerOf(request, 'idempotency-key');
+  if (header === undefined) return undefined;
+  const [, quoted, bare] = /^(?:"([ !#-[\]-~]{1,255})"|([!#-~]{1,255}))$/.exec(header) ?? [];
+  const key = quoted ?? bare;
+  if (key === undefined) {
+    throw invalid('Expected Idempotency-Key to be 1 … 255 visible ASCII characters.', '');
+  }
+  const { method, url, bodyDigest = '' } = request;
+  const digest = createHash('sha256').update(`${method} ${url} ${bodyDigest}`).digest('base64url');
+  return { key, digest };
+}
+
+/** One strong entity tag, or `*`. */
+function entityTag(header: string | undefined): string | undefined {
+  if (header === undefined || header === '*' || /^"[\w.-]{1,100}"$/.test(header)) return header;
+  throw invalid('Expected If-Match to be an ETag of this session, `"<incarnation>.<version>"`.', '');
+}
+
+function headerOf({ headers }: FastifyRequest, name: string): string | undefined {
+  const header = headers[name];
+  return Array.isArray(header) ? header.join(', ') : header;
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function invalid(message: string, pointer: string): CarryoverError {
+  return new CarryoverError('invalid_request', { detail: message, errors: [{ pointer, message }] });
+}

@@ -1,0 +1,52 @@
+// Sessions as they were last committed, in memory: a step on a session that was used lately need not
+// read its store first. Least recently used ones go first.
+import type { Session } from './session.ts';
+
+export interface HotSession {
+  readonly session: Session;
+  /** Of its record in the store. */
+  readonly revision: number;
+}
+
+/** What an entry takes besides its states, about. */
+const ENTRY_BYTES = 1_000;
+const ANSWER_BYTES = 400;
+
+export class HotSessions {
+  readonly #bytesMax: number;
+  /** Least recently used first: a Map keeps the order of insertion. */
+  readonly #entries = new Map<string, HotSession>();
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get(id: string): HotSession | undefined {
+    return this.#entries.get(id);
+  }
+
+  set(hot: HotSession): void {
+    const { id } = hot.session;
+    this.delete(id);
+    this.#entries.set(id, hot);
+    this.#bytes += bytesOf(hot);
+    for (const oldest of this.#entries.keys()) {
+      if (this.#bytes <= this.#bytesMax) return;
+      this.delete(oldest);
+    }
+  }
+
+  delete(id: string): void {
+    const entry = this.#entries.get(id);
+    if (!entry) return;
+    this.#entries.delete(id);
+    this.#bytes -= bytesOf(entry);
+  }
+}
+
+/** States may be shared by a session, its answers and its past; they are counted each time. */
+function bytesOf({ session: { h, answers, past } }: HotSession): number {
+  const states = 1 + answers.length + past.length;
+  return ENTRY_BYTES + answers.length * ANSWER_BYTES + states * h.byteLength;
+}

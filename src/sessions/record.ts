@@ -1,0 +1,213 @@
+// Sessions as bytes. A head and each slot are frames of their own, so that a change writes the head and
+// at most two slots, however many answers and states are kept:
+//
+//   | CRC-32 (u32) | length of fields (u32) | fields (JSON) | state (float32, little-endian) |
+//
+//   slots 0 … 63     the n-th keyed answer is in slot n mod 64
+//   slots 64 … 127   the i-th past state, counted from the bottom of its stack, in slot 64 + i mod keep
+//
+// Slots that were overtaken are not erased: n and i in the frame tell whether it still counts. The
+// checksum covers the session's id and the place, so a frame in a wrong place is found too.
+import { crc32 } from 'node:zlib';
+import { CarryoverError } from '../errors.ts';
+import type { RecordParts } from '../store/store.ts';
+import {
+  ANSWERS_MAX,
+  type CallKey,
+  type KeptAnswer,
+  type PastState,
+  type Reply,
+  type Session,
+  type Tombstone,
+} from './session.ts';
+
+const FORMAT = 1;
+const PREFIX_BYTES = 8;
+const HEAD = 'head';
+
+type Place = typeof HEAD | number;
+
+type SessionFields = Omit<Session, 'id' | 'h' | 'answers' | 'past'> & {
+  readonly format: number;
+  readonly reason?: undefined;
+};
+type TombstoneFields = Omit<Tombstone, 'id'> & { readonly format: number };
+type AnswerFields = CallKey & {
+  readonly n: number;
+  readonly reply?: Reply;
+  readonly before?: { readonly version: number; readonly t: number };
+  readonly expiresAtMs?: number;
+};
+interface PastFields {
+  readonly i: number;
+  readonly t: number;
+}
+
+/** Everything of a session, as when it is created. */
+export function encodeSession(session: Session): RecordParts {
+  const slots = new Map<number, Uint8Array>();
+  const firstAnswer = session.answersCount - session.answers.length;
+  session.answers.forEach((answer, k) => putAnswer(slots, session, firstAnswer + k, answer));
+  const firstPast = session.pastHeight - session.past.length;
+  session.past.forEach((state, k) => putPast(slots, session, firstPast + k, state));
+  return { head: encodeHead(session), slots };
+}
+
+/** What a change of `before` into `after` has to write. */
+export function encodeChange(before: Session, after: Session): RecordParts {
+  const slots = new Map<number, Uint8Array>();
+  if (after.answersCount > before.answersCount) {
+    putAnswer(slots, after, after.answersCount - 1, after.answers.at(-1)!);
+  }
+  if (after.pastHeight > before.pastHeight) {
+    putPast(slots, after, after.pastHeight - 1, after.past.at(-1)!);
+  }
+  return { head: encodeHead(after), slots };
+}
+
+export function encodeTombstone({ id, ...rest }: Tombstone): Uint8Array {
+  const fields: TombstoneFields = { format: FORMAT, ...rest };
+  return encodeFrame(id, HEAD, fields);
+}
+
+/** @throws session_corrupt */
+export function decodeRecord(id: string, { head, slots }: RecordParts): Session | Tombstone {
+  const decoded = decodeHead(id, head);
+  if (isTombstone(decoded)) return decoded;
+  const { answersCount, pastHeight, keep } = decoded;
+  const answers: KeptAnswer[] = [];
+  for (let n = Math.max(0, answersCount - ANSWERS_MAX); n < answersCount; n++) {
+    answers.push(decodeAnswer(id, n, slots));
+  }
+  const past: PastState[] = [];
+  for (let i = Math.max(0, pastHeight - keep); i < pastHeight; i++) {
+    const state = decodePast(id, i, keep, slots);
+    if (state) past.push(state);
+  }
+  return { ...decoded, answers, past };
+}
+
+/** The same without answers and past, for lists. @throws session_corrupt */
+export function decodeHead(id: string, head: Uint8Array): Session | Tombstone {
+  const { fields, floats } = decodeFrame(id, HEAD, head);
+  const { format, ...rest } = fields as SessionFields | TombstoneFields;
+  if (format !== FORMAT) throw corrupt(id, `has format ${format}, expected ${FORMAT}`);
+  if (rest.reason !== undefined) return { id, ...rest };
+  if (floats.length !== rest.N * rest.H) throw corrupt(id, 'has a state of the wrong size');
+  return { id, ...rest, h: floats, answers: [], past: [] };
+}
+
+export function isTombstone(record: Session | Tombstone): record is Tombstone {
+  return 'reason' in record && record.reason !== undefined;
+}
+
+function encodeHead({ id, h, answers: _answers, past: _past, ...rest }: Session): Uint8Array {
+  const fields: SessionFields = { format: FORMAT, ...rest };
+  return encodeFrame(id, HEAD, fields, h);
+}
+
+function putAnswer(
+  slots: Map<number, Uint8Array>,
+  { id }: Session,
+  n: number,
+  answer: KeptAnswer,
+): void {
+  const slot = n % ANSWERS_MAX;
+  const { key, digest } = answer;
+  if (answer.kind === 'reply') {
+    const fields: AnswerFields = { n, key, digest, reply: answer.reply };
+    slots.set(slot, encodeFrame(id, slot, fields));
+    return;
+  }
+  const { before, expiresAtMs } = answer;
+  const { version, t, h } = before;
+  const fields: AnswerFields = { n, key, digest, before: { version, t }, expiresAtMs };
+  slots.set(slot, encodeFrame(id, slot, fields, h));
+}
+
+function putPast(
+  slots: Map<number, Uint8Array>,
+  { id, keep }: Session,
+  i: number,
+  { t, h }: PastState,
+): void {
+  const slot = pastSlot(i, keep);
+  const fields: PastFields = { i, t };
+  slots.set(slot, encodeFrame(id, slot, fields, h));
+}
+
+function decodeAnswer(id: string, n: number, slots: RecordParts['slots']): KeptAnswer {
+  const slot = n % ANSWERS_MAX;
+  const frame = slots.get(slot);
+  if (!frame) throw corrupt(id, `lacks its answer ${n}`);
+  const { fields, floats } = decodeFrame(id, slot, frame);
+  const { n: found, key, digest, reply, before, expiresAtMs = 0 } = fields as AnswerFields;
+  if (found !== n) throw corrupt(id, `has answer ${found} in place of ${n}`);
+  if (reply) return { kind: 'reply', key, digest, reply };
+  if (!before) throw corrupt(id, `has an empty answer ${n}`);
+  return { kind: 'advance', key, digest, before: { ...before, h: floats }, expiresAtMs };
+}
+
+/** Undefined if it was overtaken before the stack shrank to this height. */
+function decodePast(
+  id: string,
+  i: number,
+  keep: number,
+  slots: RecordParts['slots'],
+): PastState | undefined {
+  const slot = pastSlot(i, keep);
+  const frame = slots.get(slot);
+  if (!frame) throw corrupt(id, `lacks its past state ${i}`);
+  const { fields, floats } = decodeFrame(id, slot, frame);
+  const { i: found, t } = fields as PastFields;
+  return found === i ? { t, h: floats } : undefined;
+}
+
+function pastSlot(i: number, keep: number): number {
+  return ANSWERS_MAX + (i % keep);
+}
+
+function encodeFrame(
+  id: string,
+  place: Place,
+  fields: object,
+  floats: Float32Array = new Float32Array(),
+): Uint8Array {
+  const text = Buffer.from(JSON.stringify(fields));
+  const frame = Buffer.allocUnsafe(PREFIX_BYTES + text.length + floats.byteLength);
+  frame.writeUInt32LE(text.length, 4);
+  frame.set(text, PREFIX_BYTES);
+  frame.set(bytesOf(floats), PREFIX_BYTES + text.length);
+  frame.writeUInt32LE(checksum(id, place, frame), 0);
+  return frame;
+}
+
+interface Frame {
+  readonly fields: unknown;
+  readonly floats: Float32Array;
+}
+
+function decodeFrame(id: string, place: Place, bytes: Uint8Array): Frame {
+  const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (frame.length < PREFIX_BYTES || frame.readUInt32LE(0) !== checksum(id, place, frame)) {
+    throw corrupt(id, `has a wrong checksum (${place === HEAD ? place : `slot ${place}`})`);
+  }
+  const end = PREFIX_BYTES + frame.readUInt32LE(4);
+  const floats = new Float32Array((frame.length - end) / Float32Array.BYTES_PER_ELEMENT);
+  bytesOf(floats).set(frame.subarray(end));
+  return { fields: JSON.parse(frame.toString('utf8', PREFIX_BYTES, end)), floats };
+}
+
+function checksum(id: string, place: Place, frame: Buffer): number {
+  return crc32(frame.subarray(4), crc32(`${id}/${place}`));
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+function corrupt(id: string, what: string): CarryoverError {
+  return new CarryoverError('session_corrupt', {
+    detail: `The stored record of session ${id} ${what}; it is not served.`,
+  });
+}

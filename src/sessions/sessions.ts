@@ -1,0 +1,455 @@
+// What can be done with sessions, and the promises that go with it. The order of a change:
+//
+//   its turn → the session as committed last → was it answered before? → is it at the right version?
+//   → compute → is the client still there? → commit, as a whole or not at all → answer
+//
+// So an answer that was sent has been committed, and an error before the commit has changed nothing.
+// Where other processes share the store, the commit compares revisions: of two replicas one wins, and
+// the other goes back to the start with what it finds.
+import { createHash, randomBytes } from 'node:crypto';
+import { CarryoverError, type ErrorCode } from '../errors.ts';
+import type { SessionStore } from '../store/store.ts';
+import { type HotSession, HotSessions } from './hot-sessions.ts';
+import {
+  decodeHead,
+  decodeRecord,
+  encodeChange,
+  encodeSession,
+  encodeTombstone,
+  isTombstone,
+} from './record.ts';
+import {
+  type CallKey,
+  type KeptAnswer,
+  type Reply,
+  type Session,
+  type SessionSpec,
+  type Tombstone,
+  asBefore,
+  etagOf,
+  forked,
+  moved,
+  newSession,
+  remembering,
+  rewound,
+} from './session.ts';
+import { Turns } from './turns.ts';
+
+export interface SessionsOptions {
+  readonly countMax: number;
+  readonly hotBytesMax: number;
+  readonly waitingMax: number;
+  readonly waitMsMax: number;
+  readonly tombstoneMs: number;
+  readonly now: () => number;
+}
+
+/** What a call says besides what it wants. */
+export interface Call {
+  /** The ETag that the session must have. */
+  readonly ifMatch?: string | undefined;
+  readonly key?: CallKey | undefined;
+  /** Whether nobody waits for the answer any more: nothing is committed then. */
+  readonly isAborted: () => boolean;
+}
+
+export interface Outcome<Value> {
+  readonly value: Value;
+  /** Whether the call was made before, and its answer is that of then. */
+  readonly replayed: boolean;
+}
+
+/** The session after a step, made by moved(), and the answer that tells of it. */
+export interface Advance<Value> {
+  readonly after: Session;
+  readonly value: Value;
+}
+
+/** With several processes a change may lose against others; it gives up after as many times. */
+const ATTEMPTS_MAX = 100;
+
+/** Refusals that a stale copy of a session can be the cause of. */
+const DEPENDS_ON_STATE: readonly ErrorCode[] = ['step_conflict', 'session_gone', 'state_not_kept'];
+
+export class Sessions {
+  readonly #store: SessionStore;
+  readonly #options: SessionsOptions;
+  readonly #hot: HotSessions;
+  readonly #turns: Turns;
+
+  constructor(store: SessionStore, options: SessionsOptions) {
+    this.#store = store;
+    this.#options = options;
+    this.#hot = new HotSessions(options.hotBytesMax);
+    this.#turns = new Turns(options);
+  }
+
+  /** @throws sessions_full · model_not_found · store_full · store_unavailable */
+  async create(spec: SessionSpec): Promise<Session> {
+    await this.#expectRoom();
+    const session = newSession(randomId(), randomIncarnation(), spec, this.#options.now());
+    await this.#add(session);
+    return session;
+  }
+
+  /** As it was committed last. @throws session_not_found · session_gone · session_corrupt */
+  async read(id: string): Promise<Session> {
+    const hot = this.#store.isShared ? undefined : this.#hot.get(id);
+    const { session } = hot ?? (await this.#readStore(id));
+    if (session.expiresAtMs <= this.#options.now()) throw gone(expired(session));
+    return session;
+  }
+
+  /** Live sessions by id, without their answers and past; `next` continues where they end. */
+  async list(
+    after: string | undefined,
+    limit: number,
+  ): Promise<{ sessions: Session[]; next: string | undefined }> {
+    const records = await this.#store.list(after, limit);
+    const now = this.#options.now();
+    const sessions = records
+      .map(({ id, head }) => decodeHead(id, head))
+      .filter((record): record is Session => !isTombstone(record) && record.expiresAtMs > now);
+    return { sessions, next: records.length < limit ? undefined : records.at(-1)?.id };
+  }
+
+  /**
+   * Computes the next state and commits it. A call with a key that was answered before is computed
+   * again from the state of then, and changes nothing.
+   *
+   * @throws what `compute` throws, with nothing changed; session_not_found · session_gone ·
+   *   step_conflict · idempotency_key_reused · idempotency_key_in_use · session_busy ·
+   *   client_closed · store_full · store_unavailable
+   */
+  async advance<Value>(
+    id: string,
+    call: Call,
+    compute: (session: Session, expiresAtMs: number) => Promise<Advance<Value>>,
+  ): Promise<Outcome<Value>> {
+    return this.#change(id, call, async (hot, earlier) => {
+      const { session } = hot;
+      if (earlier) {
+        if (earlier.kind !== 'advance') throw reused(earlier);
+        const { value } = await compute(asBefore(session, earlier), earlier.expiresAtMs);
+        return { value, replayed: true };
+      }
+      const expiresAtMs = this.#expiryOf(session);
+      const { after, value } = await compute(session, expiresAtMs);
+      const { version, t, h } = session;
+      const answer = { kind: 'advance', before: { version, t, h }, expiresAtMs } as const;
+      await this.#commit(hot, call.key ? remembering(after, { ...call.key, ...answer }) : after, call);
+      return { value, replayed: false };
+    });
+  }
+
+  /** Puts another state in place of the present one. @throws as advance */
+  async setState(
+    id: string,
+    call: Call,
+    next: (session: Session) => { readonly h: Float32Array; readonly t: number },
+    reply: (after: Session) => Reply,
+  ): Promise<Outcome<Reply>> {
+    return this.#reply(id, call, reply, (session) =>
+      moved(session, next(session), this.#expiryOf(session)),
+    );
+  }
+
+  /** Back to the latest kept state of step t. @throws state_not_kept · as advance */
+  async rewind(
+    id: string,
+    call: Call,
+    t: number,
+    reply: (after: Session) => Reply,
+  ): Promise<Outcome<Reply>> {
+    return this.#reply(id, call, reply, (session) => {
+      const after = rewound(session, t, this.#expiryOf(session));
+      if (after) return after;
+      const kept = session.past.map((state) => state.t);
+      throw new CarryoverError('state_not_kept', {
+        detail: `Session ${id} keeps the states of the steps [${kept.join(', ')}], not of ${t}.`,
+        errors: [{ pointer: '/t', message: `expected one of ${kept.join(', ') || 'none'}` }],
+        members: { kept },
+      });
+    });
+  }
+
+  /**
+   * Another session that goes on from the present state. With a key its id follows from the id of
+   * this session and the key: if the call is cut off between making the fork and remembering the
+   * key, the next attempt finds the same fork. @throws sessions_full · as advance
+   */
+  async fork(
+    id: string,
+    call: Call,
+    reply: (fork: Session) => Reply,
+  ): Promise<Outcome<Reply>> {
+    await this.#expectRoom();
+    // The commit of this session does not compare revisions here, so the copy in memory will not do.
+    if (this.#store.isShared) this.#hot.delete(id);
+    return this.#change(id, call, async (hot, earlier) => {
+      if (earlier) return replayOf(earlier);
+      const { session } = hot;
+      const forkId = call.key ? derivedId(session, call.key.key) : randomId();
+      expectPresent(call);
+      const fork = await this.#addFork(session, forkId);
+      const value = reply(fork);
+      if (call.key) {
+        await this.#commit(hot, remembering(session, { kind: 'reply', ...call.key, reply: value }), call);
+      }
+      return { value, replayed: false };
+    });
+  }
+
+  /** @throws session_not_found · session_gone · step_conflict · store_unavailable */
+  async delete(id: string, call: Call): Promise<{ readonly replayed: boolean }> {
+    return this.#inTurn(id, call, async () => {
+      const { record, revision } = await this.#readRecord(id);
+      if (isTombstone(record)) return { replayed: isDeletionOf(record, call) };
+      await this.#expectLive({ session: record, revision });
+      const earlier = answeredBefore(record, call);
+      if (earlier) throw reused(earlier);
+      expectVersion(record, call);
+      expectPresent(call);
+      const atMs = this.#options.now();
+      const tombstone: Tombstone = { id, reason: 'deleted', atMs, t: record.t, deletion: call.key };
+      if (!(await this.#bury(tombstone, revision))) throw OVERTAKEN;
+      return { replayed: false };
+    });
+  }
+
+  /**
+   * Turns expired sessions into tombstones and erases old tombstones, at most `limit` of them.
+   *
+   * @returns how many were looked at
+   */
+  async sweep(limit: number): Promise<number> {
+    const due = await this.#store.due(this.#options.now(), limit);
+    // One that is busy just now is not idle: the next round looks again.
+    await Promise.all(
+      due.map((id) => this.#turns.take(id, undefined, () => this.#sweepOne(id)).catch(skipBusy)),
+    );
+    return due.length;
+  }
+
+  async #sweepOne(id: string): Promise<void> {
+    const stored = await this.#store.read(id);
+    const record = stored && decodeHead(id, stored.head);
+    if (!stored || !record || isTombstone(record)) await this.#store.forget(id);
+    else if (record.expiresAtMs > this.#options.now()) {
+      await this.#store.postpone(id, record.expiresAtMs);
+    } else await this.#bury(expired(record), stored.revision);
+  }
+
+  /** A change with a short answer, which is kept as it is. */
+  async #reply(
+    id: string,
+    call: Call,
+    reply: (after: Session) => Reply,
+    transition: (session: Session) => Session,
+  ): Promise<Outcome<Reply>> {
+    return this.#change(id, call, async (hot, earlier) => {
+      if (earlier) return replayOf(earlier);
+      const after = transition(hot.session);
+      const value = reply(after);
+      await this.#commit(
+        hot,
+        call.key ? remembering(after, { kind: 'reply', ...call.key, reply: value }) : after,
+        call,
+      );
+      return { value, replayed: false };
+    });
+  }
+
+  /** Runs `attempt` in turn on the session as it was committed last. */
+  async #change<Value>(
+    id: string,
+    call: Call,
+    attempt: (hot: HotSession, earlier: KeptAnswer | undefined) => Promise<Outcome<Value>>,
+  ): Promise<Outcome<Value>> {
+    return this.#inTurn(id, call, async () => {
+      const known = this.#hot.get(id);
+      const hot = known ?? (await this.#load(id));
+      try {
+        const earlier = answeredBefore(hot.session, call);
+        if (!earlier) {
+          await this.#expectLive(hot);
+          expectVersion(hot.session, call);
+        }
+        return await attempt(hot, earlier);
+      } catch (error) {
+        const isDoubtful = known !== undefined && this.#store.isShared && dependsOnState(error);
+        if (!isDoubtful) throw error;
+        this.#hot.delete(id);
+        throw OVERTAKEN;
+      }
+    });
+  }
+
+  /** Runs `attempt` in turn, and again where another process was faster. */
+  async #inTurn<Result>(id: string, call: Call, attempt: () => Promise<Result>): Promise<Result> {
+    return this.#turns.take(id, call.key?.key, async () => {
+      for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
+        try {
+          return await attempt();
+        } catch (error) {
+          if (error !== OVERTAKEN) throw error;
+        }
+      }
+      throw new CarryoverError('session_busy', {
+        detail: `Other processes keep changing session ${id}; nothing was applied.`,
+      });
+    });
+  }
+
+  /** @throws OVERTAKEN if the record has another revision by now · client_closed · the store's */
+  async #commit({ session, revision }: HotSession, after: Session, call: Call): Promise<void> {
+    expectPresent(call);
+    const { id } = session;
+    // Until the store has answered it is not known what it holds.
+    this.#hot.delete(id);
+    if (!(await this.#store.change(id, revision, encodeChange(session, after)))) throw OVERTAKEN;
+    this.#hot.set({ session: after, revision: revision + 1 });
+  }
+
+  async #add(session: Session): Promise<boolean> {
+    const { id, expiresAtMs, modelId } = session;
+    if (!(await this.#store.create(id, encodeSession(session), expiresAtMs, modelId))) return false;
+    this.#hot.set({ session, revision: 0 });
+    return true;
+  }
+
+  async #addFork(session: Session, id: string): Promise<Session> {
+    const fork = forked(session, id, randomIncarnation(), this.#options.now());
+    return (await this.#add(fork)) ? fork : (await this.#load(id)).session;
+  }
+
+  async #expectRoom(): Promise<void> {
+    const { countMax } = this.#options;
+    if ((await this.#store.count()) < countMax) return;
+    throw new CarryoverError('sessions_full', {
+      detail: `${countMax} sessions are open (SESSIONS_MAX).`,
+    });
+  }
+
+  /** @throws session_gone, and buries what has expired */
+  async #expectLive({ session, revision }: HotSession): Promise<void> {
+    if (session.expiresAtMs > this.#options.now()) return;
+    if (!(await this.#bury(expired(session), revision))) throw OVERTAKEN;
+    throw gone(expired(session));
+  }
+
+  async #bury(tombstone: Tombstone, revision: number): Promise<boolean> {
+    const { id } = tombstone;
+    this.#hot.delete(id);
+    const dueAtMs = this.#options.now() + this.#options.tombstoneMs;
+    return this.#store.bury(id, revision, encodeTombstone(tombstone), dueAtMs);
+  }
+
+  /** From the store into memory. To be called in turn. */
+  async #load(id: string): Promise<HotSession> {
+    const hot = await this.#readStore(id);
+    this.#hot.set(hot);
+    return hot;
+  }
+
+  /** @throws session_not_found · session_gone · session_corrupt */
+  async #readStore(id: string): Promise<HotSession> {
+    const { record, revision } = await this.#readRecord(id);
+    if (isTombstone(record)) throw gone(record);
+    return { session: record, revision };
+  }
+
+  async #readRecord(id: string): Promise<{ record: Session | Tombstone; revision: number }> {
+    const stored = await this.#store.read(id);
+    if (stored) return { record: decodeRecord(id, stored), revision: stored.revision };
+    const shown = JSON.stringify(id.slice(0, 40));
+    throw new CarryoverError('session_not_found', {
+      detail: `There is no session ${shown}; ids are issued by POST /v1/sessions.`,
+    });
+  }
+
+  #expiryOf({ ttlMs }: Session): number {
+    return this.#options.now() + ttlMs;
+  }
+}
+
+/** Not an error that is told: another process was faster, so the change begins again. */
+const OVERTAKEN = Symbol('overtaken');
+
+function skipBusy(error: unknown): void {
+  const isBusy = error instanceof CarryoverError && error.code === 'session_busy';
+  if (!isBusy) throw error;
+}
+
+function answeredBefore({ answers }: Session, { key }: Call): KeptAnswer | undefined {
+  const earlier = key && answers.find((answer) => answer.key === key.key);
+  if (earlier && earlier.digest !== key.digest) throw reused(earlier);
+  return earlier;
+}
+
+function replayOf(earlier: KeptAnswer): Outcome<Reply> {
+  if (earlier.kind !== 'reply') throw reused(earlier);
+  return { value: earlier.reply, replayed: true };
+}
+
+function expectVersion(session: Session, { ifMatch }: Call): void {
+  if (ifMatch === undefined || ifMatch === '*' || ifMatch === etagOf(session)) return;
+  const { id, t, version } = session;
+  throw new CarryoverError('step_conflict', {
+    detail: `Session ${id} is at ${etagOf(session)} (t = ${t}), and If-Match says ${ifMatch}.`,
+    members: { t, version },
+  });
+}
+
+/** Whether this very call deleted it. @throws session_gone · idempotency_key_reused */
+function isDeletionOf(tombstone: Tombstone, { key }: Call): true {
+  const { deletion } = tombstone;
+  if (key === undefined || deletion?.key !== key.key) throw gone(tombstone);
+  if (deletion.digest !== key.digest) throw reused(key);
+  return true;
+}
+
+function expectPresent({ isAborted }: Call): void {
+  if (!isAborted()) return;
+  throw new CarryoverError('client_closed', { detail: 'The client left before the call was applied.' });
+}
+
+function dependsOnState(error: unknown): boolean {
+  return error instanceof CarryoverError && DEPENDS_ON_STATE.includes(error.code);
+}
+
+function expired({ id, expiresAtMs, t }: Session): Tombstone {
+  return { id, reason: 'expired', atMs: expiresAtMs, t };
+}
+
+function gone({ id, reason, atMs, t }: Tombstone): CarryoverError {
+  const at = new Date(atMs).toISOString();
+  const what = reason === 'deleted' ? 'was deleted' : 'expired';
+  return new CarryoverError('session_gone', {
+    detail: `Session ${id} ${what} at ${at}, after ${t} steps.`,
+    members: { reason, at, t },
+  });
+}
+
+function reused({ key }: CallKey): CarryoverError {
+  return new CarryoverError('idempotency_key_reused', {
+    detail:
+      `The Idempotency-Key ${JSON.stringify(key)} was used for another request to this session; ` +
+      'only the same method, address and body repeat it.',
+  });
+}
+
+/** 128 random bits. */
+function randomId(): string {
+  return randomBytes(16).toString('base64url');
+}
+
+function randomIncarnation(): string {
+  return randomBytes(6).toString('base64url');
+}
+
+/** As hard to guess as the id of the session that is forked. */
+function derivedId({ id, incarnation }: Session, key: string): string {
+  const hash = createHash('sha256').update(`fork/${id}/${incarnation}/${key}`).digest();
+  return hash.subarray(0, 16).toString('base64url');
+}

@@ -1,0 +1,86 @@
+// One call at a time for each session, in the order of their arrival.
+import { CarryoverError } from '../errors.ts';
+
+export interface TurnsOptions {
+  /** Calls that may wait for one session. */
+  readonly waitingMax: number;
+  /** From arrival until the turn must have come. */
+  readonly waitMsMax: number;
+}
+
+interface Line {
+  /** Settled when the last call in the line is over. */
+  tail: Promise<void>;
+  length: number;
+  /** Idempotency-Keys of the calls in the line. */
+  readonly keys: Set<string>;
+}
+
+export class Turns {
+  readonly #options: TurnsOptions;
+  readonly #lines = new Map<string, Line>();
+
+  constructor(options: TurnsOptions) {
+    this.#options = options;
+  }
+
+  /** Sessions that have a call running or waiting. */
+  get size(): number {
+    return this.#lines.size;
+  }
+
+  /**
+   * Runs `call` when the calls before it are over.
+   *
+   * @throws idempotency_key_in_use · session_busy, without running it
+   */
+  async take<Result>(
+    id: string,
+    key: string | undefined,
+    call: () => Promise<Result>,
+  ): Promise<Result> {
+    const line = this.#lines.get(id) ?? { tail: Promise.resolve(), length: 0, keys: new Set() };
+    if (key !== undefined && line.keys.has(key)) {
+      throw new CarryoverError('idempotency_key_in_use', {
+        detail: `A call with the Idempotency-Key ${JSON.stringify(key)} is running; retry it later.`,
+      });
+    }
+    const { waitingMax, waitMsMax } = this.#options;
+    if (line.length > waitingMax) {
+      throw busy(`${waitingMax} calls are waiting for session ${id} already (SESSION_QUEUE_MAX).`);
+    }
+    this.#lines.set(id, line);
+    const before = line.tail;
+    const isFirst = line.length === 0;
+    const { promise: over, resolve: finish } = Promise.withResolvers<void>();
+    line.tail = over;
+    line.length++;
+    if (key !== undefined) line.keys.add(key);
+    try {
+      if (!isFirst && !(await settlesWithin(before, waitMsMax))) {
+        throw busy(`The calls before it take longer than ${waitMsMax} ms (JOB_DEADLINE_MS).`);
+      }
+      return await call();
+    } finally {
+      // A call that gave up waiting leaves its place to the next, behind those before it.
+      void before.then(finish);
+      line.length--;
+      if (key !== undefined) line.keys.delete(key);
+      if (line.length === 0) this.#lines.delete(id);
+    }
+  }
+}
+
+async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  const inTime = await Promise.race([promise.then(() => true), late]);
+  clearTimeout(timer);
+  return inTime;
+}
+
+function busy(detail: string): CarryoverError {
+  return new CarryoverError('session_busy', { detail });
+}

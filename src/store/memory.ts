@@ -1,0 +1,196 @@
+// The store for throw-away use: everything in this process, gone with it.
+import { CarryoverError } from '../errors.ts';
+import { DueHeap } from './due-heap.ts';
+import type {
+  ListedRecord,
+  ModelStore,
+  RecordParts,
+  SessionStore,
+  StoredModel,
+  StoredRecord,
+} from './store.ts';
+
+interface Entry extends RecordParts {
+  readonly revision: number;
+  readonly slots: Map<number, Uint8Array>;
+  dueAtMs: number;
+  /** Undefined for a tombstone. */
+  readonly modelId: string | undefined;
+}
+
+/** What the maps and buffers of an entry take besides the bytes, about. */
+const ENTRY_BYTES = 600;
+
+export class MemoryStore implements SessionStore {
+  readonly description = 'memory: sessions and models end with the process';
+  readonly isShared = false;
+  readonly models: MemoryModels;
+  readonly #bytesMax: number;
+  readonly #entries = new Map<string, Entry>();
+  readonly #due = new DueHeap();
+  readonly #pins = new Map<string, number>();
+  #bytes = 0;
+  #liveCount = 0;
+
+  /** @param bytesMax of all records; beyond it changes are refused */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+    this.models = new MemoryModels((id) => (this.#pins.get(id) ?? 0) > 0);
+  }
+
+  problems(): readonly string[] {
+    return [];
+  }
+
+  async create(id: string, parts: RecordParts, dueAtMs: number, modelId: string): Promise<boolean> {
+    if (this.#entries.has(id)) return false;
+    this.models.expect(modelId);
+    this.#put(id, { revision: 0, head: parts.head, slots: new Map(parts.slots), dueAtMs, modelId });
+    this.#due.add(id, dueAtMs);
+    return true;
+  }
+
+  async change(id: string, revision: number, { head, slots }: RecordParts): Promise<boolean> {
+    const entry = this.#liveAt(id, revision);
+    if (!entry) return false;
+    const merged = new Map([...entry.slots, ...slots]);
+    this.#put(id, { ...entry, revision: revision + 1, head, slots: merged });
+    return true;
+  }
+
+  async bury(id: string, revision: number, head: Uint8Array, dueAtMs: number): Promise<boolean> {
+    const entry = this.#liveAt(id, revision);
+    if (!entry) return false;
+    const tombstone = { revision: revision + 1, head, slots: new Map<number, Uint8Array>() };
+    this.#put(id, { ...tombstone, dueAtMs, modelId: undefined });
+    this.#due.add(id, dueAtMs);
+    return true;
+  }
+
+  async read(id: string): Promise<StoredRecord | undefined> {
+    return this.#entries.get(id);
+  }
+
+  async due(nowMs: number, limit: number): Promise<string[]> {
+    return this.#due.upTo(nowMs, limit, (id, dueAtMs) => this.#entries.get(id)?.dueAtMs === dueAtMs);
+  }
+
+  async postpone(id: string, dueAtMs: number): Promise<void> {
+    const entry = this.#entries.get(id);
+    if (!entry) return;
+    entry.dueAtMs = dueAtMs;
+    this.#due.add(id, dueAtMs);
+  }
+
+  async forget(id: string): Promise<void> {
+    if (this.#entries.get(id)?.modelId === undefined) this.#remove(id);
+  }
+
+  async list(after: string | undefined, limit: number): Promise<ListedRecord[]> {
+    let records: ListedRecord[] = [];
+    const first = () => records.toSorted((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit);
+    for (const [id, { head, modelId }] of this.#entries) {
+      if (modelId === undefined || (after !== undefined && id <= after)) continue;
+      records.push({ id, head });
+      // Now and then what cannot be among the first `limit` is thrown away.
+      if (records.length > 2 * limit + 1_000) records = first();
+    }
+    return first();
+  }
+
+  async count(): Promise<number> {
+    return this.#liveCount;
+  }
+
+  async close(): Promise<void> {}
+
+  #liveAt(id: string, revision: number): Entry | undefined {
+    const entry = this.#entries.get(id);
+    return entry?.modelId !== undefined && entry.revision === revision ? entry : undefined;
+  }
+
+  /** @throws store_full, nothing is changed then */
+  #put(id: string, entry: Entry): void {
+    const before = this.#entries.get(id);
+    const growth = bytesOf(entry) - (before ? bytesOf(before) : 0);
+    if (growth > 0 && this.#bytes + growth > this.#bytesMax) {
+      throw new CarryoverError('store_full', {
+        detail:
+          `${this.#bytes} of ${this.#bytesMax} bytes are taken by sessions ` +
+          '(MEMORY_STORE_BYTES_MAX).',
+      });
+    }
+    this.#bytes += growth;
+    this.#pin(before?.modelId, -1);
+    this.#pin(entry.modelId, 1);
+    this.#entries.set(id, entry);
+  }
+
+  #remove(id: string): void {
+    const entry = this.#entries.get(id);
+    if (!entry) return;
+    this.#bytes -= bytesOf(entry);
+    this.#pin(entry.modelId, -1);
+    this.#entries.delete(id);
+  }
+
+  #pin(modelId: string | undefined, by: 1 | -1): void {
+    if (modelId === undefined) return;
+    this.#liveCount += by;
+    this.#pins.set(modelId, (this.#pins.get(modelId) ?? 0) + by);
+  }
+}
+
+function bytesOf({ head, slots }: RecordParts): number {
+  let bytes = ENTRY_BYTES + head.length;
+  for (const slot of slots.values()) bytes += slot.length;
+  return bytes;
+}
+
+class MemoryModels implements ModelStore {
+  readonly #models = new Map<string, StoredModel>();
+  readonly #names = new Map<string, string>();
+  readonly #isPinned: (id: string) => boolean;
+
+  constructor(isPinned: (id: string) => boolean) {
+    this.#isPinned = isPinned;
+  }
+
+  async put(model: StoredModel): Promise<void> {
+    if (!this.#models.has(model.id)) this.#models.set(model.id, model);
+  }
+
+  async get(id: string): Promise<StoredModel | undefined> {
+    return this.#models.get(id);
+  }
+
+  async remove(id: string): Promise<boolean> {
+    if (this.#isPinned(id)) return false;
+    this.#models.delete(id);
+    for (const [name, target] of this.#names) if (target === id) this.#names.delete(name);
+    return true;
+  }
+
+  async ids(): Promise<string[]> {
+    return [...this.#models.keys()];
+  }
+
+  async point(name: string, id: string): Promise<void> {
+    this.expect(id);
+    this.#names.set(name, id);
+  }
+
+  async names(): Promise<Map<string, string>> {
+    return new Map(this.#names);
+  }
+
+  async revision(): Promise<number> {
+    return 0;
+  }
+
+  /** @throws model_not_found */
+  expect(id: string): void {
+    if (this.#models.has(id)) return;
+    throw new CarryoverError('model_not_found', { detail: `The store has no model ${id}.` });
+  }
+}

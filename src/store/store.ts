@@ -1,0 +1,109 @@
+// What a store keeps and promises. Three implement it (stores/): memory, SQLite, Redis.
+//
+// A session is one record: a head, and numbered slots beside it (earlier answers, earlier states). The
+// bytes of both are opaque here (record.ts makes them). Every change of a record goes from one revision
+// to the next, as a whole or not at all: of two that follow the same revision exactly one happens.
+//
+// A promise that resolves says: it is done, and it outlives a crash as far as the store outlives one.
+// A rejection with applied 'no' says that nothing was changed; with 'unknown' that it may have been.
+
+/** 22 characters of base64url: 128 random bits. */
+export type SessionId = string;
+
+export interface RecordParts {
+  readonly head: Uint8Array;
+  /** By slot number; a change leaves the slots that it does not name as they are. */
+  readonly slots: ReadonlyMap<number, Uint8Array>;
+}
+
+export interface StoredRecord extends RecordParts {
+  /** 0 when created; one more with every change. */
+  readonly revision: number;
+}
+
+export interface ListedRecord {
+  readonly id: SessionId;
+  readonly head: Uint8Array;
+}
+
+export interface SessionStore {
+  /** For the log and /health/ready: the kind of store and what its answers survive. */
+  readonly description: string;
+
+  /** Why it cannot serve at this moment, each a short phrase; empty if it can. */
+  problems(): readonly string[];
+
+  /**
+   * Adds a live record at revision 0. False if there is one with this id, or a tombstone.
+   *
+   * @param dueAtMs when due() shall name it; it may be put off later
+   * @param modelId is pinned: see ModelStore.remove
+   * @throws model_not_found if the model is not in the store · store_full · store_unavailable
+   */
+  create(id: SessionId, record: RecordParts, dueAtMs: number, modelId: string): Promise<boolean>;
+
+  /**
+   * Replaces the head and the named slots, if the record is live and at this revision. False if it is
+   * not: read it again.
+   *
+   * @throws store_full · store_unavailable
+   */
+  change(id: SessionId, revision: number, parts: RecordParts): Promise<boolean>;
+
+  /**
+   * Replaces a live record at this revision by a tombstone: its head is kept until due, its slots and
+   * its pin are dropped, it is no longer listed. False if it is not at this revision.
+   */
+  bury(id: SessionId, revision: number, head: Uint8Array, dueAtMs: number): Promise<boolean>;
+
+  /** A live record or a tombstone (told apart by its head), as of the last change that resolved. */
+  read(id: SessionId): Promise<StoredRecord | undefined>;
+
+  /** Whether another process can change records: what is kept of them elsewhere may be stale then. */
+  readonly isShared: boolean;
+
+  /** Records and tombstones due at or before this time, earliest first, at most `limit`. */
+  due(nowMs: number, limit: number): Promise<SessionId[]>;
+
+  /** Makes it due at another time. */
+  postpone(id: SessionId, dueAtMs: number): Promise<void>;
+
+  /** Erases a tombstone, and all traces of a record that is not there. */
+  forget(id: SessionId): Promise<void>;
+
+  /** Live records in the order of their ids, after `after`. */
+  list(after: SessionId | undefined, limit: number): Promise<ListedRecord[]>;
+
+  /** Live records. */
+  count(): Promise<number>;
+
+  readonly models: ModelStore;
+
+  /** Finishes what was begun. */
+  close(): Promise<void>;
+}
+
+export interface StoredModel {
+  /** `sha256:<hex>` */
+  readonly id: string;
+  /** A safetensors file with W_x, W_h, b and, with a readout, W_y, b_y. */
+  readonly file: Uint8Array;
+  readonly createdAtMs: number;
+}
+
+/** Models outlive the process where their sessions do. */
+export interface ModelStore {
+  /** Adds it, or leaves it as it is if its id is there. @throws store_full · store_unavailable */
+  put(model: StoredModel): Promise<void>;
+  get(id: string): Promise<StoredModel | undefined>;
+  /** Removes it with all names that point to it, unless a live record pins it; false then. */
+  remove(id: string): Promise<boolean>;
+  /** Oldest first. */
+  ids(): Promise<string[]>;
+  /** Names, new or not; each points to a model that is there. */
+  point(name: string, id: string): Promise<void>;
+  /** Name → id, oldest name first. */
+  names(): Promise<Map<string, string>>;
+  /** Changes whenever another process has changed the models or the names; constant otherwise. */
+  revision(): Promise<number>;
+}

@@ -1,0 +1,359 @@
+// What every session store must do, whatever it keeps its bytes in: one suite, run on all of them.
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { CarryoverError } from '../../src/errors.ts';
+import type { SessionStore, StoredRecord } from '../../src/store/store.ts';
+
+const HOUR_MS = 3_600_000;
+const MODEL = { id: `sha256:${'a'.repeat(64)}`, file: bytes('weights'), createdAtMs: 1_000 };
+const OTHER = { id: `sha256:${'b'.repeat(64)}`, file: bytes('others'), createdAtMs: 2_000 };
+
+export interface ContractOptions {
+  /** An empty store. */
+  readonly open: () => Promise<SessionStore>;
+  /** Opens again what the last one kept; absent if it keeps nothing. */
+  readonly reopen?: () => Promise<SessionStore>;
+}
+
+export function storeContract(name: string, { open, reopen }: ContractOptions): void {
+  describe(`${name}: the contract of a store`, () => {
+    let store: SessionStore;
+    beforeEach(async () => {
+      store = await open();
+      await store.models.put(MODEL);
+      await store.models.put(OTHER);
+    });
+    afterEach(() => store.close());
+
+    const create = (id: string, dueAtMs = HOUR_MS, modelId = MODEL.id, slots = {}) =>
+      store.create(id, parts(`head of ${id}`, slots), dueAtMs, modelId);
+
+    test('says what it is and that it works', () => {
+      expect(store.description).not.toBe('');
+      expect(store.problems()).toEqual([]);
+    });
+
+    test('reads back what was created, byte for byte', async () => {
+      expect(await store.read('x')).toBeUndefined();
+      const head = Uint8Array.from({ length: 70_000 }, (_, i) => i * 7);
+      const slots = new Map([[0, bytes('')], [127, head]]);
+      expect(await store.create('x', { head, slots }, HOUR_MS, MODEL.id)).toBe(true);
+      expect(plain(await store.read('x'))).toEqual(plain({ revision: 0, head, slots }));
+    });
+
+    test('creates an id once, also beside a tombstone', async () => {
+      expect(await create('x')).toBe(true);
+      expect(await create('x')).toBe(false);
+      expect(await store.bury('x', 0, bytes('gone'), HOUR_MS)).toBe(true);
+      expect(await create('x')).toBe(false);
+      await store.forget('x');
+      expect(await create('x')).toBe(true);
+    });
+
+    test('refuses a model that it does not have', async () => {
+      const missing = `sha256:${'c'.repeat(64)}`;
+      expect(await codeOf(create('x', HOUR_MS, missing))).toBe('model_not_found');
+      expect(await store.read('x')).toBeUndefined();
+      expect(await store.count()).toBe(0);
+    });
+
+    test('changes head and named slots at the right revision only', async () => {
+      await create('x', HOUR_MS, MODEL.id, { 1: 'one', 2: 'two' });
+      expect(await store.change('x', 1, parts('no'))).toBe(false);
+      expect(await store.change('y', 0, parts('no'))).toBe(false);
+      expect(await store.change('x', 0, parts('next', { 2: 'zwei', 3: 'drei' }))).toBe(true);
+      expect(await store.change('x', 0, parts('late'))).toBe(false);
+      expect(await store.change('x', 1, parts('third'))).toBe(true);
+      const slots = new Map([[1, bytes('one')], [2, bytes('zwei')], [3, bytes('drei')]]);
+      expect(plain(await store.read('x'))).toEqual(
+        plain({ revision: 2, head: bytes('third'), slots }),
+      );
+    });
+
+    test('lets exactly one of concurrent changes win', async () => {
+      await create('x');
+      for (let revision = 0; revision < 20; revision++) {
+        const wins = await Promise.all(
+          Array.from({ length: 8 }, (_, k) => store.change('x', revision, parts(`${k}`))),
+        );
+        expect(wins.filter(Boolean)).toHaveLength(1);
+        const head = Buffer.from((await store.read('x'))!.head).toString();
+        expect(head).toBe(`${wins.indexOf(true)}`);
+      }
+    });
+
+    test('buries: the head stays, the slots go, nothing changes it any more', async () => {
+      await create('x', HOUR_MS, MODEL.id, { 1: 'one' });
+      expect(await store.bury('x', 5, bytes('gone'), HOUR_MS)).toBe(false);
+      expect(await store.bury('x', 0, bytes('gone'), HOUR_MS)).toBe(true);
+      const record = await store.read('x');
+      expect(Buffer.from(record!.head).toString()).toBe('gone');
+      expect(record!.slots.size).toBe(0);
+      expect(await store.change('x', record!.revision, parts('alive?'))).toBe(false);
+      expect(await store.bury('x', record!.revision, bytes('again'), 0)).toBe(false);
+      expect(await store.list(undefined, 10)).toEqual([]);
+      expect(await store.count()).toBe(0);
+    });
+
+    test('forgets tombstones, and never a live record', async () => {
+      await create('x');
+      await store.forget('x');
+      expect(await store.read('x')).toBeDefined();
+      await store.bury('x', 0, bytes('gone'), 5);
+      await store.forget('x');
+      await store.forget('x');
+      expect(await store.read('x')).toBeUndefined();
+      expect(await store.due(HOUR_MS, 10)).toEqual([]);
+    });
+
+    test('names what is due, earliest first, at most as many as asked for', async () => {
+      await create('c', 300);
+      await create('a', 100);
+      await create('b', 200);
+      await create('d', 400);
+      expect(await store.due(99, 10)).toEqual([]);
+      expect(await store.due(300, 10)).toEqual(['a', 'b', 'c']);
+      expect(await store.due(300, 2)).toEqual(['a', 'b']);
+      expect(await store.due(300, 10)).toEqual(['a', 'b', 'c']);
+      await store.postpone('a', 350);
+      await store.change('b', 0, parts('a change is not a postponement'));
+      await store.bury('c', 0, bytes('gone'), 250);
+      expect(await store.due(400, 10)).toEqual(['b', 'c', 'a', 'd']);
+      await store.forget('c');
+      await store.postpone('a', HOUR_MS);
+      expect(await store.due(400, 10)).toEqual(['b', 'd']);
+    });
+
+    test('lists live records by id, page by page', async () => {
+      const ids = ['Zz', '-a', '_b', '0c', 'ab', 'aa', 'A-'];
+      for (const id of ids) await create(id);
+      await create('gone');
+      await store.bury('gone', 0, bytes('gone'), HOUR_MS);
+      const sorted = ids.toSorted();
+      const listed = await store.list(undefined, 100);
+      expect(listed.map(({ id }) => id)).toEqual(sorted);
+      expect(Buffer.from(listed[0]!.head).toString()).toBe(`head of ${sorted[0]}`);
+      const pages: string[] = [];
+      for (let after: string | undefined; ; ) {
+        const page = await store.list(after, 3);
+        pages.push(...page.map(({ id }) => id));
+        if (page.length < 3) break;
+        after = pages.at(-1);
+      }
+      expect(pages).toEqual(sorted);
+      expect(await store.count()).toBe(ids.length);
+    });
+
+    test('keeps models, once, oldest first', async () => {
+      await store.models.put({ ...MODEL, createdAtMs: 5_000 });
+      const kept = (await store.models.get(MODEL.id))!;
+      expect({ ...kept, file: Buffer.from(kept.file).toString() }).toEqual({
+        ...MODEL,
+        file: 'weights',
+      });
+      expect(await store.models.ids()).toEqual([MODEL.id, OTHER.id]);
+      expect(await store.models.get('sha256:none')).toBeUndefined();
+    });
+
+    test('names point to models and move', async () => {
+      await store.models.point('second', OTHER.id);
+      await store.models.point('first', MODEL.id);
+      await store.models.point('second', MODEL.id);
+      expect(await store.models.names()).toEqual(
+        new Map([
+          ['second', MODEL.id],
+          ['first', MODEL.id],
+        ]),
+      );
+      expect(await codeOf(store.models.point('third', 'sha256:none'))).toBe('model_not_found');
+    });
+
+    test('removes a model with its names, unless a live record pins it', async () => {
+      await store.models.point('pinned', MODEL.id);
+      await store.models.point('free', OTHER.id);
+      await create('x');
+      await create('y');
+      expect(await store.models.remove(OTHER.id)).toBe(true);
+      expect(await store.models.remove(MODEL.id)).toBe(false);
+      await store.bury('x', 0, bytes('gone'), HOUR_MS);
+      expect(await store.models.remove(MODEL.id)).toBe(false);
+      expect(await store.models.names()).toEqual(new Map([['pinned', MODEL.id]]));
+      await store.bury('y', 0, bytes('gone'), HOUR_MS);
+      expect(await store.models.remove(MODEL.id)).toBe(true);
+      expect(await store.models.ids()).toEqual([]);
+      expect((await store.models.names()).size).toBe(0);
+      expect(await codeOf(create('z'))).toBe('model_not_found');
+    });
+
+    test.runIf(reopen)('gives back everything after it was closed', async () => {
+      await store.models.point('name', MODEL.id);
+      await create('x', 100, MODEL.id, { 3: 'three' });
+      await store.change('x', 0, parts('second', { 4: 'four' }));
+      await create('y', 200);
+      await store.bury('y', 0, bytes('gone'), 50);
+      const before = [plain(await store.read('x')), plain(await store.read('y'))];
+      await store.close();
+      store = await reopen!();
+      expect([plain(await store.read('x')), plain(await store.read('y'))]).toEqual(before);
+      expect(await store.due(HOUR_MS, 10)).toEqual(['y', 'x']);
+      expect(await store.count()).toBe(1);
+      expect((await store.list(undefined, 10)).map(({ id }) => id)).toEqual(['x']);
+      expect(await store.models.ids()).toEqual([MODEL.id, OTHER.id]);
+      expect(await store.models.names()).toEqual(new Map([['name', MODEL.id]]));
+      expect(await store.models.remove(MODEL.id)).toBe(false);
+    });
+
+    test('agrees with a plain map over random calls', async () => {
+      const id = fc.constantFrom('p', 'q', 'r', 's');
+      const call: fc.Arbitrary<Call> = fc.record({
+        kind: fc.constantFrom('create', 'change', 'change', 'bury', 'postpone', 'forget'),
+        id,
+        off: fc.constantFrom(0, 0, 0, 1),
+        slot: fc.nat(3),
+        dueAtMs: fc.nat(9),
+      });
+      let run = 0;
+      await fc.assert(
+        fc.asyncProperty(fc.array(call, { maxLength: 40 }), async (calls) => {
+          const prefix = `${run++}-`;
+          const plainStore = new Map<string, PlainRecord>();
+          let count = 0;
+          for (const next of calls) {
+            const key = prefix + next.id;
+            const text = `${count++}`;
+            const expected = applyPlainly(plainStore, key, next, text);
+            expect(await applyTo(store, plainStore, key, next, text)).toBe(expected);
+          }
+          for (const [key, record] of plainStore) {
+            const stored = await store.read(key);
+            expect(Buffer.from(stored!.head).toString()).toBe(record.head);
+            expect(new Set(stored!.slots.keys())).toEqual(new Set(record.slots.keys()));
+            for (const [slot, text] of record.slots) {
+              expect(Buffer.from(stored!.slots.get(slot)!).toString()).toBe(text);
+            }
+          }
+          const due = (await store.due(5, 10_000)).filter((key) => key.startsWith(prefix));
+          const expected = [...plainStore].filter(([, { dueAtMs }]) => dueAtMs <= 5);
+          expect(new Set(due)).toEqual(new Set(expected.map(([key]) => key)));
+          const listed = await store.list(undefined, 10_000);
+          const live = [...plainStore].filter(([, { isLive }]) => isLive).map(([key]) => key);
+          expect(
+            listed.map(({ id: key }) => key).filter((key) => key.startsWith(prefix)),
+          ).toEqual(live.toSorted());
+          // What is left would make later runs slower.
+          for (const [key, { isLive, revision }] of plainStore) {
+            if (isLive) await store.bury(key, revision, bytes(''), 0);
+            await store.forget(key);
+          }
+        }),
+        { numRuns: 60 },
+      );
+    });
+  });
+}
+
+interface PlainRecord {
+  head: string;
+  slots: Map<number, string>;
+  revision: number;
+  isLive: boolean;
+  dueAtMs: number;
+}
+
+interface Call {
+  readonly kind: 'create' | 'change' | 'bury' | 'postpone' | 'forget';
+  readonly id: string;
+  readonly off: number;
+  readonly slot: number;
+  readonly dueAtMs: number;
+}
+
+type Outcome = boolean | undefined;
+
+function applyPlainly(
+  records: Map<string, PlainRecord>,
+  key: string,
+  { kind, off, slot, dueAtMs }: Call,
+  text: string,
+): Outcome {
+  const record = records.get(key);
+  const fits = record?.isLive === true && off === 0;
+  switch (kind) {
+    case 'create':
+      if (record) return false;
+      records.set(key, { head: text, slots: new Map(), revision: 0, isLive: true, dueAtMs });
+      return true;
+    case 'change':
+      if (!fits) return false;
+      record.head = text;
+      record.slots.set(slot, text);
+      record.revision++;
+      return true;
+    case 'bury':
+      if (!fits) return false;
+      Object.assign(record, { head: text, slots: new Map(), isLive: false, dueAtMs });
+      record.revision++;
+      return true;
+    case 'postpone':
+      if (record) record.dueAtMs = dueAtMs;
+      return undefined;
+    case 'forget':
+      if (record?.isLive === false) records.delete(key);
+      return undefined;
+  }
+}
+
+/** The plain store has been changed already: where it took the call, its revision is one ahead. */
+async function applyTo(
+  store: SessionStore,
+  records: Map<string, PlainRecord>,
+  key: string,
+  { kind, off, slot, dueAtMs }: Call,
+  text: string,
+): Promise<Outcome> {
+  const record = records.get(key);
+  const revision = record ? record.revision - (record.head === text ? 1 : 0) + off : 0;
+  switch (kind) {
+    case 'create':
+      return store.create(key, parts(text), dueAtMs, MODEL.id);
+    case 'change':
+      return store.change(key, revision, parts(text, { [slot]: text }));
+    case 'bury':
+      return store.bury(key, revision, bytes(text), dueAtMs);
+    case 'postpone':
+      await store.postpone(key, dueAtMs);
+      return undefined;
+    case 'forget':
+      await store.forget(key);
+      return undefined;
+  }
+}
+
+function bytes(text: string): Uint8Array {
+  return Buffer.from(text);
+}
+
+function parts(head: string, slots: Record<number, string> = {}) {
+  const entries = Object.entries(slots).map(([slot, text]) => [Number(slot), bytes(text)] as const);
+  return { head: bytes(head), slots: new Map(entries) };
+}
+
+/** Stores may give any kind of bytes. */
+function plain(record: StoredRecord | undefined) {
+  return (
+    record && {
+      revision: record.revision,
+      head: Buffer.from(record.head).toString('base64'),
+      slots: [...record.slots]
+        .map(([slot, data]) => [slot, Buffer.from(data).toString('base64')] as const)
+        .toSorted(([a], [b]) => a - b),
+    }
+  );
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
+  return promise.then(
+    () => undefined,
+    (error: CarryoverError) => error.code,
+  );
+}

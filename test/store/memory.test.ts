@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { MemoryStore } from '../../src/store/memory.ts';
+import { storeContract } from './contract.ts';
+
+storeContract('memory', { open: async () => new MemoryStore(1024 * 1024 * 1024) });
+
+test('a full store refuses what grows, says so, and goes on with what fits', async () => {
+  const store = new MemoryStore(10_000);
+  await store.models.put({ id: 'm', file: new Uint8Array(), createdAtMs: 0 });
+  const record = (bytes: number) => ({ head: new Uint8Array(bytes), slots: new Map() });
+  await store.create('a', record(4_000), 0, 'm');
+  await expect(store.create('b', record(9_000), 0, 'm')).rejects.toMatchObject({
+    code: 'store_full',
+    applied: 'no',
+  });
+  expect(await store.read('b')).toBeUndefined();
+  expect(await store.change('a', 0, record(4_000))).toBe(true);
+  await store.bury('a', 1, new Uint8Array(10), 0);
+  await store.forget('a');
+  expect(await store.create('b', record(9_000), 0, 'm')).toBe(true);
+});
