@@ -29,7 +29,10 @@ COPY package.json ./
 COPY src src
 COPY --from=kernels /app/src/kernels/build src/kernels/build
 
-# The files belong to root: the service writes nothing, a read-only root suits it.
+# The files belong to root, a read-only root suits the service. It writes to one folder, where the
+# sessions are; 1000 is `node`.
+RUN install -d -o 1000 -g 1000 -m 700 data
+VOLUME /app/data
 USER node
 EXPOSE 8080
 STOPSIGNAL SIGTERM

@@ -95,5 +95,10 @@ interface SchemaError {
 function describe({ instancePath, message, params }: SchemaError, environment: NodeJS.ProcessEnv) {
   const name = instancePath.slice(1);
   const allowed = params.allowedValues ? ` (${params.allowedValues.join(', ')})` : '';
-  return `${name} ${message}${allowed}, got ${JSON.stringify(environment[name])}`;
+  return `${name} ${message}${allowed}, got ${JSON.stringify(withoutSecrets(environment[name]))}`;
+}
+
+/** A URL may hold a password before its `@`. */
+function withoutSecrets(text: string | undefined): string | undefined {
+  return text?.replace(/\/\/[^/]*@/, '//…@');
 }

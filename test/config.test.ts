@@ -20,4 +20,10 @@ describe('the configuration', () => {
       expect(() => readConfig(broken)).toThrow(line);
     }
   });
+
+  test('does not repeat the password of a URL', () => {
+    expect(() => readConfig({ STORE_URL: 'redis+x://user:secret@host' })).toThrow(
+      /STORE_URL .*got "redis\+x:\/\/…@host"/,
+    );
+  });
 });

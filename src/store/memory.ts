@@ -23,7 +23,7 @@ const ENTRY_BYTES = 600;
 
 export class MemoryStore implements SessionStore {
   readonly description = 'memory: sessions and models end with the process';
-  readonly isShared = false;
+  readonly isShared: boolean = false;
   readonly models: MemoryModels;
   readonly #bytesMax: number;
   readonly #entries = new Map<string, Entry>();

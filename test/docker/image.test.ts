@@ -4,7 +4,7 @@
 // Only the part of the language that our Dockerfile uses; anything else is an error, not a guess.
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, cp, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
@@ -22,6 +22,8 @@ const UNPRIVILEGED = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {
 describe('the image', () => {
   let folder: string;
   let image: Image;
+  /** What the container finds at the VOLUME: a folder of its own. */
+  let volume: string;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'carryover-image-'));
@@ -30,15 +32,19 @@ describe('the image', () => {
     const stages = readStages(readFileSync(join(context, 'Dockerfile'), 'utf8'));
     image = await replay(stages, folder, ignore);
     await run('chmod', ['-R', 'a+rX,a-w', folder]);
+    volume = await mkdtemp(join(tmpdir(), 'carryover-volume-'));
+    if (UNPRIVILEGED.uid !== undefined) await chown(volume, UNPRIVILEGED.uid, UNPRIVILEGED.gid);
   }, 300_000);
 
   afterAll(async () => {
     await run('chmod', ['-R', 'u+w', folder]);
     await rm(folder, { recursive: true });
+    await rm(volume, { recursive: true });
   });
 
-  test('holds package.json, src with built kernels and node_modules, nothing else', async () => {
+  test('holds package.json, src with built kernels, node_modules and a folder for data', async () => {
     expect((await readdir(join(image.root, '/app'))).toSorted()).toEqual([
+      'data',
       'node_modules',
       'package.json',
       'src',
@@ -58,7 +64,13 @@ describe('the image', () => {
     const port = await freePort();
     const options = {
       cwd: join(image.root, image.workdir),
-      env: { ...image.env, PATH, HOST: '127.0.0.1', PORT: String(port) },
+      env: {
+        ...image.env,
+        PATH,
+        HOST: '127.0.0.1',
+        PORT: String(port),
+        STORE_URL: `sqlite:${join(volume, 'carryover.sqlite')}`,
+      },
       ...UNPRIVILEGED,
     };
     const exitCodeOf = ([command = '', ...args]: readonly string[]) =>
@@ -88,6 +100,7 @@ describe('the image', () => {
 describe('the check of the final stage', () => {
   const good = `
     FROM node:24-trixie-slim
+    VOLUME /app/data
     USER node
     STOPSIGNAL SIGTERM
     HEALTHCHECK --interval=10s CMD ["node", "-e", "process.exit(0)"]
@@ -102,6 +115,7 @@ describe('the check of the final stage', () => {
   test.each([
     ['no USER', 'USER node', '', 'USER must be set and not root'],
     ['root as USER', 'USER node', 'USER root', 'USER must be set and not root'],
+    ['no VOLUME', 'VOLUME /app/data', '', 'VOLUME must be where STORE_URL is'],
     ['a shell as CMD', '["node", "src/server.ts"]', 'npm start', 'CMD must be in exec form'],
     ['a shell as HEALTHCHECK', 'CMD ["node", "-e"', 'CMD curl', 'HEALTHCHECK must be in exec form'],
     ['another signal', 'SIGTERM', 'SIGINT', 'STOPSIGNAL must be SIGTERM'],
@@ -181,6 +195,7 @@ function problemsOf(stages: readonly Stage[]): string[] {
   const last = (name: string) => steps.findLast((step) => step.name === name)?.text ?? '';
   return [
     /^(root|0)?(:|$)/.test(last('USER')) && 'USER must be set and not root',
+    last('VOLUME') !== '/app/data' && 'VOLUME must be where STORE_URL is',
     !execForm(last('CMD')) && 'CMD must be in exec form',
     !execForm(afterOptions(last('HEALTHCHECK'))) && 'HEALTHCHECK must be in exec form',
     last('STOPSIGNAL') !== 'SIGTERM' && 'STOPSIGNAL must be SIGTERM',
@@ -240,6 +255,7 @@ async function replayStep(
     case 'LABEL':
     case 'STOPSIGNAL':
     case 'USER':
+    case 'VOLUME':
       return;
     default:
       throw new Error(`${name} ${text}: not replayed by this test`);

@@ -1,0 +1,143 @@
+// Sessions as bytes: what is written is read back, and what was damaged is not.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { CarryoverError } from '../../src/errors.ts';
+import {
+  decodeRecord,
+  encodeChange,
+  encodeSession,
+  encodeTombstone,
+} from '../../src/sessions/record.ts';
+import {
+  type Session,
+  type Tombstone,
+  forked,
+  moved,
+  newSession,
+  remembering,
+  rewound,
+} from '../../src/sessions/session.ts';
+
+const ID = 'AAAAAAAAAAAAAAAAAAAAAA';
+const SPEC = { modelId: `sha256:${'0'.repeat(64)}`, N: 2, D: 1, H: 3, ttlMs: 60_000 };
+
+const state = fc.float32Array({ minLength: 6, maxLength: 6 });
+const action = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ kind: fc.constant('move'), h: state, keyed: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('reply'), text: fc.string() }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('rewind'), back: fc.nat(5) }) },
+);
+type Action = typeof action extends fc.Arbitrary<infer Value> ? Value : never;
+
+function apply(session: Session, step: Action, n: number): Session {
+  if (step.kind === 'rewind') {
+    return rewound(session, Math.max(0, session.t - (step as { back: number }).back), n) ?? session;
+  }
+  if (step.kind === 'reply') {
+    const reply = { status: 200, headers: { etag: `"${n}"` }, body: (step as { text: string }).text };
+    return remembering(session, { kind: 'reply', key: `k${n}`, digest: `d${n}`, reply });
+  }
+  const { h, keyed } = step as { h: Float32Array; keyed: boolean };
+  const after = moved(session, { h, t: session.t + 1 }, n);
+  const before = { version: session.version, t: session.t, h: session.h };
+  const answer = { kind: 'advance', key: `k${n}`, digest: `d${n}`, before, expiresAtMs: n } as const;
+  return keyed ? remembering(after, answer) : after;
+}
+
+/** The states a session has, whatever arrays they are in; toEqual tells 0 from -0 and knows NaN. */
+const plain = (record: Session | Tombstone) => JSON.parse(JSON.stringify(record, bitsOfArrays));
+const bitsOfArrays = (_: string, value: unknown) =>
+  value instanceof Float32Array
+    ? Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('hex')
+    : value;
+
+describe('records', () => {
+  test('a session is read back from its changes, whatever happened to it', () => {
+    fc.assert(
+      fc.property(
+        fc.nat(4),
+        state,
+        fc.array(action, { maxLength: 150 }),
+        (keep, h, actions) => {
+          let session = newSession(ID, 'incarnat', { ...SPEC, keep, h }, 1_000);
+          const stored = encodeSession(session);
+          let head = stored.head;
+          const slots = new Map(stored.slots);
+          actions.forEach((step, n) => {
+            const after = apply(session, step, n);
+            const change = encodeChange(session, after);
+            head = change.head;
+            for (const [slot, frame] of change.slots) slots.set(slot, frame);
+            session = after;
+          });
+          expect(plain(decodeRecord(ID, { head, slots }))).toEqual(plain(session));
+          const fork = forked(session, ID, 'other', 5);
+          expect(plain(decodeRecord(ID, encodeSession(fork)))).toEqual(plain(fork));
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  test('a change writes the head and at most two slots', () => {
+    let session = newSession(ID, 'incarnat', { ...SPEC, keep: 64, h: new Float32Array(6) }, 0);
+    for (let n = 0; n < 200; n++) {
+      const after = apply(session, { kind: 'move', h: Float32Array.from(session.h), keyed: true }, n);
+      const { head, slots } = encodeChange(session, after);
+      expect(slots.size).toBe(2);
+      expect(head.length).toBeLessThan(24 + 1_024);
+      session = after;
+    }
+  });
+
+  test('a tombstone is read back', () => {
+    const deletion = { key: 'k', digest: 'd' };
+    const tombstone: Tombstone = { id: ID, reason: 'deleted', atMs: 7, t: 3, deletion };
+    const record = { head: encodeTombstone(tombstone), slots: new Map() };
+    expect(decodeRecord(ID, record)).toEqual(tombstone);
+  });
+});
+
+describe('damage', () => {
+  const session = Array.from({ length: 70 }).reduce<Session>(
+    (before, _, n) => apply(before, { kind: 'move', h: Float32Array.of(n, 1, 2, 3, 4, 5), keyed: true }, n),
+    newSession(ID, 'incarnat', { ...SPEC, keep: 3, h: new Float32Array(6) }, 0),
+  );
+  const { head, slots } = encodeSession(session);
+  const codeOf = (record: Parameters<typeof decodeRecord>[1], id = ID) => {
+    try {
+      decodeRecord(id, record);
+      return undefined;
+    } catch (error) {
+      return (error as CarryoverError).code;
+    }
+  };
+
+  test('of any single bit is found, wherever it is', () => {
+    expect(codeOf({ head, slots })).toBeUndefined();
+    const flipped = (bytes: Uint8Array, bit: number) => {
+      const copy = Uint8Array.from(bytes);
+      copy[bit >> 3]! ^= 1 << (bit & 7);
+      return copy;
+    };
+    for (let bit = 0; bit < head.length * 8; bit++) {
+      expect(codeOf({ head: flipped(head, bit), slots })).toBe('session_corrupt');
+    }
+    for (const [slot, frame] of slots) {
+      for (let bit = 0; bit < frame.length * 8; bit += 7) {
+        const damaged = new Map([...slots, [slot, flipped(frame, bit)]]);
+        expect(codeOf({ head, slots: damaged })).toBe('session_corrupt');
+      }
+    }
+  });
+
+  test('a record of another session, a slot in another place, one missing, one cut short', () => {
+    expect(codeOf({ head, slots }, 'BBBBBBBBBBBBBBBBBBBBBB')).toBe('session_corrupt');
+    const swapped = new Map([...slots, [0, slots.get(1)!]]);
+    expect(codeOf({ head, slots: swapped })).toBe('session_corrupt');
+    const missing = new Map([...slots].filter(([slot]) => slot !== 5));
+    expect(codeOf({ head, slots: missing })).toBe('session_corrupt');
+    expect(codeOf({ head: head.subarray(0, 5), slots })).toBe('session_corrupt');
+    expect(codeOf({ head: new Uint8Array(), slots })).toBe('session_corrupt');
+  });
+});
