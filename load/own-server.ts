@@ -10,29 +10,40 @@ const START_MS_MAX = 20_000;
 export interface OwnServer {
   readonly url: string;
   stop(): Promise<void>;
+  /** SIGKILL: no signal handler runs, nothing is written any more. */
+  kill(): Promise<void>;
 }
 
-/** @throws Error if it does not become ready */
-export async function startServer(): Promise<OwnServer> {
+/** @param settings of the environment, e.g. STORE_URL · @throws Error if it does not become ready */
+export async function startServer(settings: Record<string, string> = {}): Promise<OwnServer> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const child = spawn(process.execPath, [join(import.meta.dirname, '../src/server.ts')], {
-    env: { ...process.env, HOST: '127.0.0.1', PORT: String(port), LOG_LEVEL: 'warn', STORE_URL: 'memory:' },
+    env: {
+      ...process.env,
+      STORE_URL: 'memory:',
+      ...settings,
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      LOG_LEVEL: 'warn',
+    },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const exited = once(child, 'exit');
   // However this process ends, the server does not outlive it.
-  const kill = () => child.kill('SIGKILL');
-  process.once('exit', kill);
+  const end = () => child.kill('SIGKILL');
+  process.once('exit', end);
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
 
-  const stop = async () => {
-    child.kill('SIGTERM');
+  const endWith = async (signal: NodeJS.Signals) => {
+    child.kill(signal);
     await exited;
-    process.off('exit', kill);
+    process.off('exit', end);
   };
-  if (await becomesReady(url, () => child.exitCode !== null)) return { url, stop };
+  const stop = () => endWith('SIGTERM');
+  const kill = () => endWith('SIGKILL');
+  if (await becomesReady(url, () => child.exitCode !== null)) return { url, stop, kill };
   await stop();
   throw new Error(`The service did not become ready.\n${stderr}`);
 }

@@ -79,6 +79,12 @@ describe('two replicas', () => {
     expect(await codeOf(step(replicas[0], call({ ifMatch: etag })))).toBe('step_conflict');
   });
 
+  test('read what was committed last, not what they remember', async () => {
+    await step(replicas[1]);
+    await step(replicas[0]);
+    expect((await replicas[1].read(id)).version).toBe(2);
+  });
+
   test('do not let a session expire that lives on at the other one', async () => {
     await step(replicas[1]);
     nowMs = 90;
