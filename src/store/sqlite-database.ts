@@ -1,0 +1,415 @@
+// The database file: how it is opened, what is in it, and what each call does to it. Used by the
+// thread of the store alone; every call here may wait for the disk.
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+// @ts-expect-error: the package has no types; those of what is used here follow.
+import Untyped from 'better-sqlite3';
+import { CarryoverError } from '../errors.ts';
+import { HEAD, type CallOf, type Part, type Request } from './sqlite-wire.ts';
+
+interface Connection {
+  readonly inTransaction: boolean;
+  exec(sql: string): void;
+  pragma(sql: string, options: { simple: true }): unknown;
+  prepare(sql: string): Statement;
+  close(): void;
+}
+
+interface Statement {
+  run(...parameters: unknown[]): { changes: number };
+  get(...parameters: unknown[]): unknown;
+  all(...parameters: unknown[]): unknown[];
+  /** Rows become the value of their first column. */
+  pluck(): this;
+}
+
+const Connection = Untyped as new (path: string, options: { timeout: number }) => Connection;
+
+/** An error of SQLite has a code such as SQLITE_FULL or SQLITE_IOERR_FSYNC. */
+export function sqliteCode(error: unknown): string | undefined {
+  const code = error instanceof Error ? (error as Error & { code?: unknown }).code : undefined;
+  return typeof code === 'string' && code.startsWith('SQLITE_') ? code : undefined;
+}
+
+/** "CARR" in ASCII: tells our files from those of other programs. */
+const APPLICATION_ID = 0x43415252;
+
+/** Raised when a server of an earlier format could not read the file. */
+const FORMAT = 1;
+
+/** How long opening waits for another process that is about to end. Later nothing is waited for. */
+const LOCK_TIMEOUT_MS = 500;
+
+/**
+ * After so many pages of 4 KiB the log is copied into the database and begun anew. Between 1,000 and
+ * 16,000 no difference in throughput could be measured; recovery after a crash reads all of it.
+ */
+const WAL_PAGES_MAX = 4_000;
+
+/** A transaction may make the log longer than that; afterwards the file is cut to this. */
+const WAL_BYTES_KEPT = 32 * 2 ** 20;
+
+/** Slots of a record are numbered below this. */
+const SLOTS_MAX = 2 ** 16;
+
+// A record with a model is live, one without is a tombstone. A change touches two pages: that of the
+// head and that of the slot; the indexes hold nothing that a change changes.
+const SCHEMA = `
+  CREATE TABLE models (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    created_at REAL NOT NULL,
+    file BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE names (
+    key INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    model INTEGER NOT NULL REFERENCES models ON DELETE CASCADE
+  ) STRICT;
+  CREATE INDEX names_by_model ON names (model);
+  CREATE TABLE records (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    revision INTEGER NOT NULL,
+    model INTEGER REFERENCES models,
+    due_at REAL NOT NULL,
+    head BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX records_by_due ON records (due_at);
+  CREATE INDEX live_records ON records (model) WHERE model IS NOT NULL;
+  CREATE TABLE slots (
+    key INTEGER PRIMARY KEY, -- that of the record × ${SLOTS_MAX} + the number of the slot
+    bytes BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE probe (key INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+  INSERT INTO probe VALUES (1, zeroblob(65536));
+`;
+
+/** A reason not to use the file that trying again does not remove. */
+export class Refusal extends Error {}
+
+export class Database {
+  readonly #connection: Connection;
+  readonly #statements: ReturnType<typeof prepare>;
+  #liveCount: number;
+  /** What the transaction that is under way adds to it. */
+  #liveAdded = 0;
+
+  /** @throws Refusal · an error of SQLite */
+  constructor(path: string) {
+    createFile(path);
+    this.#connection = open(path);
+    try {
+      this.#statements = prepare(this.#connection);
+      this.#liveCount = this.#statements.countLive.get() as number;
+      // What a crash has left in the log may not have reached the disk, so nobody may see it before
+      // it has. A full disk does not matter: the log was synced before there was something to copy.
+      try {
+        this.#statements.checkpointAll.get();
+      } catch (error) {
+        if (sqliteCode(error) !== 'SQLITE_FULL') throw error;
+      }
+      // A log that was deleted must not come back with changes that were reported as not applied.
+      syncFolder(dirname(path));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  begin(): void {
+    this.#statements.begin.run();
+  }
+
+  commit(): void {
+    this.#statements.commit.run();
+    this.#liveCount += this.#liveAdded;
+    this.#liveAdded = 0;
+  }
+
+  rollback(): void {
+    this.#liveAdded = 0;
+    // SQLite has rolled back by itself after some errors.
+    if (this.#connection.inTransaction) this.#statements.rollback.run();
+  }
+
+  /** Within a transaction. @throws CarryoverError · an error of SQLite */
+  execute({ call, parts }: Request): unknown {
+    switch (call[0]) {
+      case 'create':
+        return this.#create(call, parts);
+      case 'change':
+        return this.#change(call, parts);
+      case 'bury':
+        return this.#bury(call, parts);
+      case 'postpone':
+        this.#statements.postpone.run(call[2], call[1]);
+        return undefined;
+      case 'forget':
+        this.#statements.forget.run(call[1]);
+        return undefined;
+      case 'read':
+        return this.#read(call[1]);
+      case 'due':
+        return this.#statements.due.all(call[1], call[2]);
+      case 'list':
+        return this.#statements.list.all(call[1] ?? '', call[2]);
+      case 'count':
+        return this.#liveCount + this.#liveAdded;
+      case 'putModel':
+        this.#statements.putModel.run(call[1], call[2], bytesOf(parts[0]!));
+        return undefined;
+      case 'removeModel':
+        return this.#removeModel(call[1]);
+      case 'point':
+        if (this.#statements.point.run(call[1], call[2]).changes === 0) throw noModel(call[2]);
+        return undefined;
+      case 'getModel':
+        return this.#statements.getModel.get(call[1]);
+      case 'modelIds':
+        return this.#statements.modelIds.all();
+      case 'names':
+        return this.#statements.names.all();
+    }
+  }
+
+  /**
+   * Whether the transaction of which this request was a part has come to pass; undefined if the
+   * request does not show it. It must have succeeded within that transaction.
+   */
+  shows({ call }: Request): boolean | undefined {
+    switch (call[0]) {
+      case 'create':
+        return this.#statements.findRecord.get(call[1]) !== undefined;
+      case 'change':
+      case 'bury': {
+        const record = this.#statements.findRecord.get(call[1]) as { revision: number } | undefined;
+        return record?.revision === call[2] + 1;
+      }
+      default:
+        return undefined;
+    }
+  }
+
+  /** Writes 64 KiB and syncs them. @throws an error of SQLite */
+  probe(): void {
+    this.#statements.probe.run();
+  }
+
+  /** Between two transactions. @throws an error of SQLite; nothing is lost, the log just grows. */
+  keepLogShort(): void {
+    const { log } = this.#statements.logLength.get() as { log: number };
+    if (log > WAL_PAGES_MAX) this.#statements.checkpoint.get();
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  #create([, id, dueAtMs, modelId]: CallOf<'create'>, parts: readonly Part[]) {
+    if (this.#statements.findRecord.get(id) !== undefined) return false;
+    const model = this.#statements.modelKey.get(modelId);
+    if (model === undefined) throw noModel(modelId);
+    const key = this.#statements.create.get(id, model, dueAtMs, bytesOf(parts[0]!)) as number;
+    this.#putSlots(key, parts);
+    this.#liveAdded++;
+    return true;
+  }
+
+  #change([, id, revision]: CallOf<'change'>, parts: readonly Part[]) {
+    const key = this.#statements.change.get(bytesOf(parts[0]!), id, revision);
+    if (key === undefined) return false;
+    this.#putSlots(key as number, parts);
+    return true;
+  }
+
+  #bury([, id, revision, dueAtMs]: CallOf<'bury'>, parts: readonly Part[]) {
+    const key = this.#statements.bury.get(bytesOf(parts[0]!), dueAtMs, id, revision);
+    if (key === undefined) return false;
+    const first = (key as number) * SLOTS_MAX;
+    this.#statements.dropSlots.run(first, first + SLOTS_MAX);
+    this.#liveAdded--;
+    return true;
+  }
+
+  #read(id: string) {
+    const record = this.#statements.findRecord.get(id) as
+      | { key: number; revision: number; head: Uint8Array }
+      | undefined;
+    if (!record) return undefined;
+    const { key, revision, head } = record;
+    const first = key * SLOTS_MAX;
+    const rows = this.#statements.slots.all(first, first + SLOTS_MAX) as {
+      key: number;
+      bytes: Uint8Array;
+    }[];
+    return { revision, head, slots: new Map(rows.map(({ key, bytes }) => [key - first, bytes])) };
+  }
+
+  #removeModel(id: string): boolean {
+    if (this.#statements.isPinned.get(id) !== undefined) return false;
+    this.#statements.removeModel.run(id);
+    return true;
+  }
+
+  #putSlots(key: number, parts: readonly Part[]): void {
+    for (const part of parts) {
+      const [number] = part;
+      if (number === HEAD) continue;
+      if (number >= SLOTS_MAX) throw new RangeError(`slot ${number} is not below ${SLOTS_MAX}`);
+      this.#statements.putSlot.run(key * SLOTS_MAX + number, bytesOf(part));
+    }
+  }
+}
+
+function prepare(connection: Connection) {
+  const sql = (text: string) => connection.prepare(text);
+  return {
+    begin: sql('BEGIN IMMEDIATE'),
+    commit: sql('COMMIT'),
+    rollback: sql('ROLLBACK'),
+    logLength: sql('PRAGMA wal_checkpoint(NOOP)'),
+    checkpoint: sql('PRAGMA wal_checkpoint(PASSIVE)'),
+    checkpointAll: sql('PRAGMA wal_checkpoint(TRUNCATE)'),
+    probe: sql('UPDATE probe SET bytes = randomblob(65536)'),
+
+    create: sql(
+      `INSERT INTO records (id, revision, model, due_at, head) VALUES (?, 0, ?, ?, ?)
+       RETURNING key`,
+    ).pluck(),
+    change: sql(
+      `UPDATE records SET head = ?, revision = revision + 1
+       WHERE id = ? AND revision = ? AND model IS NOT NULL RETURNING key`,
+    ).pluck(),
+    bury: sql(
+      `UPDATE records SET head = ?, due_at = ?, revision = revision + 1, model = NULL
+       WHERE id = ? AND revision = ? AND model IS NOT NULL RETURNING key`,
+    ).pluck(),
+    postpone: sql('UPDATE records SET due_at = ? WHERE id = ?'),
+    forget: sql('DELETE FROM records WHERE id = ? AND model IS NULL'),
+    findRecord: sql('SELECT key, revision, head FROM records WHERE id = ?'),
+    due: sql('SELECT id FROM records WHERE due_at <= ? ORDER BY due_at LIMIT ?').pluck(),
+    list: sql(
+      'SELECT id, head FROM records WHERE id > ? AND model IS NOT NULL ORDER BY id LIMIT ?',
+    ),
+    countLive: sql('SELECT count(*) FROM records WHERE model IS NOT NULL').pluck(),
+
+    putSlot: sql(
+      'INSERT INTO slots VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET bytes = excluded.bytes',
+    ),
+    slots: sql('SELECT key, bytes FROM slots WHERE key >= ? AND key < ? ORDER BY key'),
+    dropSlots: sql('DELETE FROM slots WHERE key >= ? AND key < ?'),
+
+    modelKey: sql('SELECT key FROM models WHERE id = ?').pluck(),
+    putModel: sql(
+      'INSERT INTO models (id, created_at, file) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING',
+    ),
+    isPinned: sql(
+      'SELECT 1 FROM models JOIN records ON records.model = models.key WHERE models.id = ? LIMIT 1',
+    ).pluck(),
+    removeModel: sql('DELETE FROM models WHERE id = ?'),
+    getModel: sql('SELECT id, file, created_at AS createdAtMs FROM models WHERE id = ?'),
+    modelIds: sql('SELECT id FROM models ORDER BY key').pluck(),
+    point: sql(
+      `INSERT INTO names (name, model) SELECT ?, key FROM models WHERE id = ?
+       ON CONFLICT (name) DO UPDATE SET model = excluded.model`,
+    ),
+    names: sql(
+      'SELECT name, id FROM names JOIN models ON names.model = models.key ORDER BY names.key',
+    ),
+  };
+}
+
+/** SQLite gives its log the mode of the file. An existing file keeps the mode that it has. */
+function createFile(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    // Only a file that is not there is opened: closing one drops the locks SQLite has on it.
+    closeSync(openSync(path, 'wx', 0o600));
+    chmodSync(path, 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+function syncFolder(path: string): void {
+  const folder = openSync(path, 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+function open(path: string): Connection {
+  const connection = new Connection(path, { timeout: LOCK_TIMEOUT_MS });
+  const pragma = (sql: string) => connection.pragma(sql, { simple: true });
+  try {
+    // Before the first access; from that on no other process, nor another thread of this one, can
+    // read or write the file.
+    pragma('locking_mode = EXCLUSIVE');
+    connection.exec('BEGIN EXCLUSIVE; COMMIT');
+    const applicationId = pragma('application_id');
+    const isNew = applicationId === 0 && isEmpty(connection);
+    if (!isNew) checkFormat(path, applicationId, pragma('user_version'));
+    if (pragma('journal_mode = WAL') !== 'wal') throw new Refusal(`${path} cannot have a log`);
+    pragma('synchronous = FULL');
+    pragma('wal_autocheckpoint = 0');
+    pragma(`journal_size_limit = ${WAL_BYTES_KEPT}`);
+    // Only what does not fit into memory would go to files in /tmp, which may be read-only.
+    pragma('temp_store = MEMORY');
+    if (isNew) {
+      connection.exec(`
+        BEGIN;
+        ${SCHEMA}
+        PRAGMA application_id = ${APPLICATION_ID};
+        PRAGMA user_version = ${FORMAT};
+        COMMIT`);
+    }
+    // Read back only after a statement: the first one may replace it by a default of the build.
+    connection.exec('SELECT count(*) FROM names');
+    if (pragma('synchronous') !== 2) throw new Refusal('SQLite does not keep synchronous = FULL');
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw refusalOf(path, error);
+  }
+}
+
+function isEmpty(connection: Connection): boolean {
+  return connection.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0;
+}
+
+function checkFormat(path: string, applicationId: unknown, format: unknown): void {
+  if (applicationId !== APPLICATION_ID) {
+    throw new Refusal(`${path} is not a session store: name another file in STORE_URL`);
+  }
+  if (format !== FORMAT) {
+    throw new Refusal(
+      `${path} has format ${String(format)} and this server reads format ${FORMAT}: ` +
+        'run the version of the server that wrote it',
+    );
+  }
+}
+
+function refusalOf(path: string, error: unknown): unknown {
+  switch (sqliteCode(error)) {
+    case 'SQLITE_BUSY':
+      return new Refusal(
+        `${path} is in use by another server: stop that one, or name another file in STORE_URL`,
+      );
+    case 'SQLITE_NOTADB':
+      return new Refusal(`${path} is not a session store: name another file in STORE_URL`);
+    default:
+      return error;
+  }
+}
+
+/** Bytes of length 0 that are not a Buffer would be stored as NULL. */
+function bytesOf([, bytes]: Part): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function noModel(id: string): CarryoverError {
+  return new CarryoverError('model_not_found', { detail: `The store has no model ${id}.` });
+}

@@ -1,0 +1,210 @@
+// The thread that owns the database file. All requests that wait share one transaction, so that one
+// sync of the disk serves them all; no answer leaves before its COMMIT is done.
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { CarryoverError, type Applied } from '../errors.ts';
+import { Database, Refusal, sqliteCode } from './sqlite-database.ts';
+import {
+  isWrite,
+  unpack,
+  type Answers,
+  type Failure,
+  type FromThread,
+  type Request,
+  type ThreadOptions,
+  type ToThread,
+} from './sqlite-wire.ts';
+
+/** A larger group answers its first request late, and gains little. */
+const GROUP_MAX = 256;
+
+/** How often a store that could not write tries again by itself. */
+const PROBE_INTERVAL_MS = 500;
+
+/** What a request has come to: its answer, or why it failed. */
+type Outcome = { readonly value: unknown } | { readonly failure: Failure };
+
+const port = parentPort!;
+const { path } = workerData as ThreadOptions;
+
+/** Undefined after a COMMIT failed, until it could be opened anew. */
+let database: Database | undefined;
+/** Why the last write failed; undefined if it did not. */
+let problem: string | undefined;
+
+try {
+  database = new Database(path);
+  port.on('message', serve);
+  setInterval(probe, PROBE_INTERVAL_MS).unref();
+  post({ refusal: undefined });
+} catch (error) {
+  post({ refusal: oneLine(error) });
+}
+
+/** Goes on until no message is waiting: what came meanwhile is the next group. */
+function serve(first: ToThread): void {
+  let { requests, isLast } = takeAll(first);
+  for (;;) {
+    for (let start = 0; start < requests.length; start += GROUP_MAX) {
+      post(answersOf(runGroup(requests.slice(start, start + GROUP_MAX))));
+      keepLogShort();
+    }
+    if (isLast) break;
+    const next = receiveMessageOnPort(port);
+    if (!next) return;
+    ({ requests, isLast } = takeAll(next.message as ToThread));
+  }
+  database?.close();
+  port.close();
+}
+
+function takeAll(first: ToThread): { requests: Request[]; isLast: boolean } {
+  const requests: Request[] = [];
+  for (let message = first; message !== 'close'; ) {
+    requests.push(...unpack(message));
+    const next = receiveMessageOnPort(port);
+    if (!next) return { requests, isLast: false };
+    message = next.message as ToThread;
+  }
+  return { requests, isLast: true };
+}
+
+/** Every request within one transaction; a conflict of one is an answer and does not touch others. */
+function runGroup(group: readonly Request[]): Outcome[] {
+  let open: Database;
+  try {
+    open = database ??= new Database(path);
+  } catch (error) {
+    return fail(group, error, 'no');
+  }
+  let outcomes: Outcome[];
+  try {
+    open.begin();
+    outcomes = group.map((request) => execute(open, request));
+  } catch (error) {
+    abandon(open, error);
+    // One that cannot be done must not fail its neighbours.
+    if (group.length > 1) return group.flatMap((request) => runGroup([request]));
+    return fail(group, error, 'no');
+  }
+  try {
+    open.commit();
+  } catch (error) {
+    return fail(group, error, afterFailedCommit(open, group, outcomes));
+  }
+  if (group.some(({ call }) => isWrite(call))) problem = undefined;
+  return outcomes;
+}
+
+/** @throws what ends the transaction: errors of SQLite, and bugs */
+function execute(open: Database, request: Request): Outcome {
+  try {
+    return { value: open.execute(request) };
+  } catch (error) {
+    if (!(error instanceof CarryoverError)) throw error;
+    return { failure: { code: error.code, detail: error.message, applied: 'no' } };
+  }
+}
+
+function abandon(open: Database, cause: unknown): void {
+  try {
+    open.rollback();
+  } catch {
+    return closeAfter(open);
+  }
+  // What SQLite has in memory after an I/O error is not relied on.
+  if (sqliteCode(cause)?.startsWith('SQLITE_IOERR')) closeAfter(open);
+}
+
+/**
+ * A COMMIT that failed may have reached the disk nevertheless, invisible to this connection: after an
+ * EIO of fsync the changes are there when the file is opened the next time. So it is opened anew at
+ * once, and one change of the group shows whether all of it came to pass.
+ */
+function afterFailedCommit(
+  open: Database,
+  group: readonly Request[],
+  outcomes: readonly Outcome[],
+): Applied {
+  closeAfter(open);
+  const witness = group.find((_, i) => (outcomes[i] as { value?: unknown }).value === true);
+  try {
+    database = new Database(path);
+    return witness && database.shows(witness) === false ? 'no' : 'unknown';
+  } catch {
+    return 'unknown';
+  }
+}
+
+function closeAfter(open: Database): void {
+  database = undefined;
+  try {
+    open.close();
+  } catch {
+    // The error that led here is the one that is reported.
+  }
+}
+
+function fail(group: readonly Request[], error: unknown, applied: Applied): Outcome[] {
+  const reason = oneLine(error);
+  const isFull = sqliteCode(error) === 'SQLITE_FULL';
+  if (sqliteCode(error) || error instanceof Refusal) {
+    problem = isFull ? 'the disk of the session store is full' : `the session store: ${reason}`;
+  }
+  return group.map(({ call }) => {
+    if (!isWrite(call) || applied === 'no') {
+      const code = !isKnown(error) ? 'internal' : isFull ? 'store_full' : 'store_unavailable';
+      const detail = `The session store failed (${reason}); nothing was changed.`;
+      return { failure: { code, detail, applied: 'no' } };
+    }
+    const detail = `The session store failed (${reason}) when the change was nearly done.`;
+    return { failure: { code: 'store_unavailable', detail, applied } };
+  });
+}
+
+/** Others are bugs. */
+function isKnown(error: unknown): boolean {
+  return error instanceof Refusal || sqliteCode(error) !== undefined || isSystemError(error);
+}
+
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error;
+}
+
+/** Otherwise a server that says it is not ready would get no request that finds it ready again. */
+function probe(): void {
+  if (problem === undefined) return;
+  try {
+    database ??= new Database(path);
+    database.probe();
+    problem = undefined;
+  } catch (error) {
+    if (database && sqliteCode(error) !== undefined) closeAfter(database);
+  }
+  if (problem === undefined) post(answersOf([]));
+}
+
+function keepLogShort(): void {
+  try {
+    database?.keepLogShort();
+  } catch (error) {
+    problem = `the log of the session store cannot be copied back: ${oneLine(error)}`;
+  }
+}
+
+function answersOf(outcomes: readonly Outcome[]): Answers {
+  const failures = outcomes.flatMap((outcome, place) =>
+    'failure' in outcome ? [[place, outcome.failure] as const] : [],
+  );
+  const values = outcomes.map((outcome) => ('value' in outcome ? outcome.value : undefined));
+  return { values, failures, problem };
+}
+
+function post(message: FromThread): void {
+  port.postMessage(message);
+}
+
+function oneLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  const code = sqliteCode(error);
+  return (code ? `${code}: ${text}` : text).replaceAll(/\s+/g, ' ');
+}

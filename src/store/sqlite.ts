@@ -1,0 +1,328 @@
+// The default store: one SQLite file, whose changes outlive a loss of power. It lives on a thread of its
+// own (sqlite-thread.ts), so the main thread never waits for a disk.
+//
+//   main thread                                     thread of the store
+//   calls of a tick      ── one message ──►         all that wait: one transaction, one sync
+//   promises settle      ◄── one message ──         their answers, after COMMIT
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { CarryoverError, type Applied } from '../errors.ts';
+import {
+  HEAD,
+  isWrite,
+  pack,
+  type Answers,
+  type Call,
+  type Failure,
+  type FromThread,
+  type Part,
+  type Request,
+  type ThreadOptions,
+  type ToThread,
+} from './sqlite-wire.ts';
+import type {
+  ListedRecord,
+  ModelStore,
+  RecordParts,
+  SessionStore,
+  StoredModel,
+  StoredRecord,
+} from './store.ts';
+
+export interface SqliteOptions {
+  /** Of a call, from its beginning to its answer. */
+  readonly timeoutMs: number;
+  /** Calls that wait for an answer; more are refused. */
+  readonly queueMax: number;
+  /** Called when the thread has ended unexpectedly; it is started again. */
+  readonly onLost?: (reason: unknown) => void;
+  /** The file the thread runs; tests replace it to inject faults. */
+  readonly entry?: URL;
+}
+
+/** A thread that cannot open the file is started again after 50 ms, 100 ms, … up to this. */
+const RESTART_DELAY_MS_MAX = 2_000;
+
+/** Smaller buffers are cheaper to copy than to hand over. */
+const TRANSFER_BYTES_MIN = 16 * 1024;
+
+/** @throws Error in one line: the file is in use, of another format, or cannot be opened */
+export async function openSqliteStore(path: string, options: SqliteOptions): Promise<SessionStore> {
+  const store = new SqliteStore(path, options);
+  await store.start();
+  return store;
+}
+
+interface Pending {
+  readonly isWrite: boolean;
+  readonly deadlineMs: number;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: CarryoverError) => void;
+}
+
+class SqliteStore implements SessionStore {
+  readonly description: string;
+  readonly isShared = false;
+  readonly models: ModelStore;
+  readonly #path: string;
+  readonly #options: SqliteOptions;
+  #state: 'starting' | 'up' | 'down' | 'closed' = 'starting';
+  #thread: Worker | undefined;
+  /** Calls of this tick, which the thread has not got yet. */
+  #outgoing: Request[] = [];
+  /** One for each call that was not answered by the thread, in its order: also what has timed out. */
+  readonly #pending = new Queue<Pending>();
+  #timer: NodeJS.Timeout | undefined;
+  #lateCount = 0;
+  #problem: string | undefined;
+
+  constructor(path: string, options: SqliteOptions) {
+    this.#path = path;
+    this.#options = options;
+    this.description = `sqlite: sessions and models are in ${path} and outlive a loss of power`;
+    this.models = new SqliteModels((call, parts) => this.#call(call, parts));
+  }
+
+  async start(): Promise<void> {
+    await this.#spawn();
+  }
+
+  problems(): readonly string[] {
+    if (this.#state !== 'up') return ['the session store is being opened'];
+    if (this.#lateCount > 0) return ['the session store does not answer in time'];
+    return this.#problem === undefined ? [] : [this.#problem];
+  }
+
+  async create(id: string, parts: RecordParts, dueAtMs: number, modelId: string): Promise<boolean> {
+    return this.#call(['create', id, dueAtMs, modelId], partsOf(parts)) as Promise<boolean>;
+  }
+
+  async change(id: string, revision: number, parts: RecordParts): Promise<boolean> {
+    return this.#call(['change', id, revision], partsOf(parts)) as Promise<boolean>;
+  }
+
+  async bury(id: string, revision: number, head: Uint8Array, dueAtMs: number): Promise<boolean> {
+    return this.#call(['bury', id, revision, dueAtMs], [[HEAD, head]]) as Promise<boolean>;
+  }
+
+  async read(id: string): Promise<StoredRecord | undefined> {
+    return this.#call(['read', id]) as Promise<StoredRecord | undefined>;
+  }
+
+  async due(nowMs: number, limit: number): Promise<string[]> {
+    return this.#call(['due', nowMs, limit]) as Promise<string[]>;
+  }
+
+  async postpone(id: string, dueAtMs: number): Promise<void> {
+    await this.#call(['postpone', id, dueAtMs]);
+  }
+
+  async forget(id: string): Promise<void> {
+    await this.#call(['forget', id]);
+  }
+
+  async list(after: string | undefined, limit: number): Promise<ListedRecord[]> {
+    return this.#call(['list', after, limit]) as Promise<ListedRecord[]>;
+  }
+
+  async count(): Promise<number> {
+    return this.#call(['count']) as Promise<number>;
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    const thread = this.#thread;
+    this.#flush();
+    this.#state = 'closed';
+    if (!thread) return;
+    const exited = new Promise((resolve) => thread.once('exit', resolve));
+    thread.postMessage('close' satisfies ToThread);
+    await exited;
+  }
+
+  async #call(call: Call, parts: readonly Part[] = []): Promise<unknown> {
+    if (this.#state !== 'up') {
+      throw unavailable(`The session store is ${this.#state}; nothing was changed.`, 'no');
+    }
+    if (this.#pending.length >= this.#options.queueMax) {
+      throw unavailable(`${this.#pending.length} calls wait for the session store.`, 'no');
+    }
+    // At the end of the tick, when all calls of it are there.
+    if (this.#outgoing.length === 0) setImmediate(() => this.#flush());
+    this.#outgoing.push({ call, parts });
+    return new Promise((resolve, reject) => {
+      const { timeoutMs } = this.#options;
+      this.#timer ??= setTimeout(() => this.#rejectLate(), timeoutMs);
+      const deadlineMs = performance.now() + timeoutMs;
+      this.#pending.push({ isWrite: isWrite(call), deadlineMs, resolve, reject });
+    });
+  }
+
+  #flush(): void {
+    if (this.#outgoing.length === 0) return;
+    const requests = pack(this.#outgoing);
+    this.#outgoing = [];
+    const { buffer } = requests.bytes;
+    const transferred = buffer.byteLength < TRANSFER_BYTES_MIN ? [] : [buffer];
+    this.#thread!.postMessage(requests satisfies ToThread, transferred);
+  }
+
+  #settle({ values, failures, problem }: Answers): void {
+    this.#problem = problem;
+    const failed = new Map(failures);
+    values.forEach((value, place) => {
+      const pending = this.#pending.shift()!;
+      if (this.#lateCount > 0) this.#lateCount--;
+      const failure = failed.get(place);
+      if (failure) pending.reject(errorOf(failure));
+      else pending.resolve(value);
+    });
+  }
+
+  /** One timer for all: calls are answered in their order, so the oldest is late first. */
+  #rejectLate(): void {
+    const now = performance.now();
+    for (; this.#lateCount < this.#pending.length; this.#lateCount++) {
+      const { deadlineMs, isWrite, reject } = this.#pending.at(this.#lateCount);
+      if (deadlineMs > now) break;
+      const detail = `The session store did not answer within ${this.#options.timeoutMs} ms.`;
+      reject(unavailable(detail, isWrite ? 'unknown' : 'no'));
+    }
+    this.#timer = undefined;
+    if (this.#lateCount === this.#pending.length) return;
+    const next = this.#pending.at(this.#lateCount);
+    this.#timer = setTimeout(() => this.#rejectLate(), next.deadlineMs - now);
+  }
+
+  /** @throws Error if the file cannot be opened */
+  async #spawn(): Promise<void> {
+    const workerData: ThreadOptions = { path: this.#path };
+    const entry = this.#options.entry ?? new URL('./sqlite-thread.ts', import.meta.url);
+    const thread = new Worker(entry, { workerData, execArgv: [] });
+    let reason: unknown = new Error('the thread of the session store ended');
+    thread.once('error', (error) => {
+      reason = error;
+    });
+    await new Promise<void>((resolve, reject) => {
+      thread.once('exit', () => {
+        reject(reason as Error);
+        this.#lose(thread, reason);
+      });
+      thread.on('message', (message: FromThread) => {
+        if ('values' in message) return this.#settle(message);
+        if (message.refusal !== undefined) {
+          reason = new Error(message.refusal);
+          return;
+        }
+        this.#thread = thread;
+        this.#state = 'up';
+        resolve();
+      });
+    });
+  }
+
+  #lose(thread: Worker, reason: unknown): void {
+    if (thread !== this.#thread) return;
+    this.#thread = undefined;
+    const notSent = this.#outgoing.length;
+    this.#outgoing = [];
+    for (let pending = this.#pending.shift(); pending; pending = this.#pending.shift()) {
+      const applied = pending.isWrite && this.#pending.length >= notSent ? 'unknown' : 'no';
+      pending.reject(unavailable('The thread of the session store ended.', applied));
+    }
+    this.#lateCount = 0;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#state === 'closed') return;
+    this.#state = 'down';
+    this.#options.onLost?.(reason);
+    void this.#respawn(0);
+  }
+
+  async #respawn(delayMs: number): Promise<void> {
+    await sleep(delayMs, undefined, { ref: false });
+    if (this.#state === 'closed') return;
+    await this.#spawn().catch(() =>
+      this.#respawn(Math.min(RESTART_DELAY_MS_MAX, Math.max(50, delayMs * 2))),
+    );
+  }
+}
+
+class SqliteModels implements ModelStore {
+  readonly #call: (call: Call, parts?: readonly Part[]) => Promise<unknown>;
+
+  constructor(call: (call: Call, parts?: readonly Part[]) => Promise<unknown>) {
+    this.#call = call;
+  }
+
+  async put({ id, file, createdAtMs }: StoredModel): Promise<void> {
+    await this.#call(['putModel', id, createdAtMs], [[HEAD, file]]);
+  }
+
+  async get(id: string): Promise<StoredModel | undefined> {
+    return this.#call(['getModel', id]) as Promise<StoredModel | undefined>;
+  }
+
+  async remove(id: string): Promise<boolean> {
+    return this.#call(['removeModel', id]) as Promise<boolean>;
+  }
+
+  async ids(): Promise<string[]> {
+    return this.#call(['modelIds']) as Promise<string[]>;
+  }
+
+  async point(name: string, id: string): Promise<void> {
+    await this.#call(['point', name, id]);
+  }
+
+  async names(): Promise<Map<string, string>> {
+    const rows = (await this.#call(['names'])) as { name: string; id: string }[];
+    return new Map(rows.map(({ name, id }) => [name, id]));
+  }
+
+  async revision(): Promise<number> {
+    return 0;
+  }
+}
+
+/** First in, first out; taking is O(1), amortised. */
+class Queue<Item> {
+  #items: (Item | undefined)[] = [];
+  #first = 0;
+
+  get length(): number {
+    return this.#items.length - this.#first;
+  }
+
+  /** The k-th from the front, which must be there. */
+  at(k: number): Item {
+    return this.#items[this.#first + k]!;
+  }
+
+  push(item: Item): void {
+    this.#items.push(item);
+  }
+
+  shift(): Item | undefined {
+    if (this.length === 0) return undefined;
+    const item = this.#items[this.#first];
+    this.#items[this.#first++] = undefined;
+    if (this.#first > 1_000 && this.#first * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#first);
+      this.#first = 0;
+    }
+    return item;
+  }
+}
+
+function partsOf({ head, slots }: RecordParts): Part[] {
+  return [[HEAD, head], ...slots];
+}
+
+function errorOf({ code, detail, applied }: Failure): CarryoverError {
+  return new CarryoverError(code, { detail, applied });
+}
+
+function unavailable(detail: string, applied: Applied): CarryoverError {
+  return new CarryoverError('store_unavailable', { detail, applied });
+}
