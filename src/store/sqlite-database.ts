@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 // @ts-expect-error: the package has no types; those of what is used here follow.
 import Untyped from 'better-sqlite3';
 import { CarryoverError } from '../errors.ts';
-import { HEAD, type CallOf, type Part, type Request } from './sqlite-wire.ts';
+import { HEAD, type CallOf, type Part, type Request, type Revising } from './sqlite-wire.ts';
 
 interface Connection {
   readonly inTransaction: boolean;
@@ -174,21 +174,13 @@ export class Database {
   }
 
   /**
-   * Whether the transaction of which this request was a part has come to pass; undefined if the
-   * request does not show it. It must have succeeded within that transaction.
+   * Whether the transaction in which this request succeeded has come to pass. That transaction must
+   * not have forgotten records: otherwise they exist, and their revisions grow.
    */
-  shows({ call }: Request): boolean | undefined {
-    switch (call[0]) {
-      case 'create':
-        return this.#statements.findRecord.get(call[1]) !== undefined;
-      case 'change':
-      case 'bury': {
-        const record = this.#statements.findRecord.get(call[1]) as { revision: number } | undefined;
-        return record?.revision === call[2] + 1;
-      }
-      default:
-        return undefined;
-    }
+  shows({ call }: Request & { readonly call: Revising }): boolean {
+    const record = this.#statements.findRecord.get(call[1]) as { revision: number } | undefined;
+    if (!record) return false;
+    return call[0] === 'create' || record.revision > call[2];
   }
 
   /** Writes 64 KiB and syncs them. @throws an error of SQLite */

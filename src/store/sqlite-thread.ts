@@ -10,6 +10,7 @@ import {
   type Failure,
   type FromThread,
   type Request,
+  type Revising,
   type ThreadOptions,
   type ToThread,
 } from './sqlite-wire.ts';
@@ -126,13 +127,22 @@ function afterFailedCommit(
   outcomes: readonly Outcome[],
 ): Applied {
   closeAfter(open);
-  const witness = group.find((_, i) => (outcomes[i] as { value?: unknown }).value === true);
+  const witness = witnessOf(group, outcomes);
   try {
     database = new Database(path);
-    return witness && database.shows(witness) === false ? 'no' : 'unknown';
+    return witness && !database.shows(witness) ? 'no' : 'unknown';
   } catch {
     return 'unknown';
   }
+}
+
+function witnessOf(group: readonly Request[], outcomes: readonly Outcome[]) {
+  if (group.some(({ call }) => call[0] === 'forget')) return undefined;
+  return group.find((request, i): request is Request & { call: Revising } => {
+    const outcome = outcomes[i]!;
+    const isRevising = ['create', 'change', 'bury'].includes(request.call[0]);
+    return isRevising && 'value' in outcome && outcome.value === true;
+  });
 }
 
 function closeAfter(open: Database): void {
@@ -150,14 +160,14 @@ function fail(group: readonly Request[], error: unknown, applied: Applied): Outc
   if (sqliteCode(error) || error instanceof Refusal) {
     problem = isFull ? 'the disk of the session store is full' : `the session store: ${reason}`;
   }
-  return group.map(({ call }) => {
-    if (!isWrite(call) || applied === 'no') {
-      const code = !isKnown(error) ? 'internal' : isFull ? 'store_full' : 'store_unavailable';
-      const detail = `The session store failed (${reason}); nothing was changed.`;
-      return { failure: { code, detail, applied: 'no' } };
+  return group.map(({ call }): Outcome => {
+    if (isWrite(call) && applied === 'unknown') {
+      const detail = `The session store failed (${reason}) when the change was nearly done.`;
+      return { failure: { code: 'store_unavailable', detail, applied } };
     }
-    const detail = `The session store failed (${reason}) when the change was nearly done.`;
-    return { failure: { code: 'store_unavailable', detail, applied } };
+    const code = !isKnown(error) ? 'internal' : isFull ? 'store_full' : 'store_unavailable';
+    const detail = `The session store failed (${reason}); nothing was changed.`;
+    return { failure: { code, detail, applied: 'no' } };
   });
 }
 

@@ -23,6 +23,9 @@ export type Call =
 
 export type CallOf<Name extends Call[0]> = Extract<Call, readonly [Name, ...unknown[]]>;
 
+/** What makes a record or takes it to its next revision. */
+export type Revising = CallOf<'create' | 'change' | 'bury'>;
+
 const READS: ReadonlySet<Call[0]> = new Set([
   'read',
   'due',

@@ -67,7 +67,10 @@ class SqliteStore implements SessionStore {
   readonly #path: string;
   readonly #options: SqliteOptions;
   #state: 'starting' | 'up' | 'down' | 'closed' = 'starting';
+  /** Once it has opened the file, until it ends. */
   #thread: Worker | undefined;
+  /** Resolves when the thread started last has ended. */
+  #exited: Promise<void> = Promise.resolve();
   /** Calls of this tick, which the thread has not got yet. */
   #outgoing: Request[] = [];
   /** One for each call that was not answered by the thread, in its order: also what has timed out. */
@@ -130,14 +133,12 @@ class SqliteStore implements SessionStore {
   }
 
   async close(): Promise<void> {
-    if (this.#state === 'closed') return;
-    const thread = this.#thread;
-    this.#flush();
-    this.#state = 'closed';
-    if (!thread) return;
-    const exited = new Promise((resolve) => thread.once('exit', resolve));
-    thread.postMessage('close' satisfies ToThread);
-    await exited;
+    if (this.#state !== 'closed') {
+      this.#flush();
+      this.#state = 'closed';
+      this.#thread?.postMessage('close' satisfies ToThread);
+    }
+    await this.#exited;
   }
 
   async #call(call: Call, parts: readonly Part[] = []): Promise<unknown> {
@@ -203,22 +204,29 @@ class SqliteStore implements SessionStore {
     thread.once('error', (error) => {
       reason = error;
     });
-    await new Promise<void>((resolve, reject) => {
+    this.#exited = new Promise((resolve) => {
       thread.once('exit', () => {
-        reject(reason as Error);
         this.#lose(thread, reason);
-      });
-      thread.on('message', (message: FromThread) => {
-        if ('values' in message) return this.#settle(message);
-        if (message.refusal !== undefined) {
-          reason = new Error(message.refusal);
-          return;
-        }
-        this.#thread = thread;
-        this.#state = 'up';
         resolve();
       });
     });
+    await new Promise<void>((resolve, reject) => {
+      thread.once('exit', () => reject(reason));
+      thread.on('message', (message: FromThread) => {
+        if ('values' in message) this.#settle(message);
+        else if (message.refusal !== undefined) reason = new Error(message.refusal);
+        else {
+          this.#use(thread);
+          resolve();
+        }
+      });
+    });
+  }
+
+  #use(thread: Worker): void {
+    this.#thread = thread;
+    if (this.#state === 'closed') thread.postMessage('close' satisfies ToThread);
+    else this.#state = 'up';
   }
 
   #lose(thread: Worker, reason: unknown): void {
@@ -231,6 +239,7 @@ class SqliteStore implements SessionStore {
       pending.reject(unavailable('The thread of the session store ended.', applied));
     }
     this.#lateCount = 0;
+    this.#problem = undefined;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     if (this.#state === 'closed') return;
