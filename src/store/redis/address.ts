@@ -1,0 +1,84 @@
+// STORE_URL for Redis: where the server is and how to speak to it.
+//
+//   redis://[user:password@]host[:port][/db]     rediss:// for TLS
+//   ?cluster=true                                a cluster, found through this node
+//   ?cluster=host:port,host:port                 … or through these as well
+//   ?ca=/path/ca.pem                             whom TLS trusts, instead of the system's authorities
+import { readFileSync } from 'node:fs';
+
+export interface RedisNode {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface RedisAddress {
+  /** One; of a cluster those through which it is found. */
+  readonly nodes: readonly RedisNode[];
+  readonly isCluster: boolean;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly db: number;
+  readonly tls: { readonly ca?: string } | undefined;
+  /** For people: without the password. */
+  readonly text: string;
+}
+
+const FORM = 'redis://[user:password@]host[:port][/db][?cluster=true]';
+const PORT = 6379;
+
+/** @throws Error, one line that does not hold the password */
+export function parseRedisUrl(url: string): RedisAddress {
+  // The error of URL.parse's throwing sister would quote the whole URL, the password with it.
+  const parsed = URL.parse(url);
+  if (!parsed || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === '') {
+    throw new Error(`STORE_URL is not of the form ${FORM} (or rediss:// for TLS)`);
+  }
+  const query = readQuery(parsed.searchParams);
+  const isTls = parsed.protocol === 'rediss:';
+  if (query.ca !== undefined && !isTls) throw new Error('STORE_URL: ?ca= needs rediss://');
+  const node = { host: parsed.hostname.replace(/^\[|\]$/g, ''), port: Number(parsed.port || PORT) };
+  const seeds = query.cluster === undefined || query.cluster === 'true' ? '' : query.cluster;
+  const nodes = [node, ...seeds.split(',').filter(Boolean).map(parseNode)];
+  const isCluster = query.cluster !== undefined;
+  const db = parseDb(parsed.pathname, isCluster);
+  return {
+    nodes,
+    isCluster,
+    username: decode(parsed.username),
+    password: decode(parsed.password),
+    db,
+    tls: isTls ? { ...(query.ca !== undefined && { ca: readFileSync(query.ca, 'utf8') }) } : undefined,
+    text: nodes.map(({ host, port }) => `${host}:${port}`).join(', '),
+  };
+}
+
+function readQuery(params: URLSearchParams): { cluster?: string; ca?: string } {
+  for (const name of params.keys()) {
+    if (name !== 'cluster' && name !== 'ca') {
+      throw new Error(`STORE_URL: ?${name}= is not known, expected cluster or ca`);
+    }
+  }
+  const cluster = params.get('cluster');
+  const ca = params.get('ca');
+  return { ...(cluster !== null && { cluster }), ...(ca !== null && { ca }) };
+}
+
+function parseNode(text: string): RedisNode {
+  const parsed = URL.parse(`redis://${text}`);
+  if (!parsed?.hostname) {
+    throw new Error('STORE_URL: ?cluster= is neither true nor a list of host:port');
+  }
+  return { host: parsed.hostname.replace(/^\[|\]$/g, ''), port: Number(parsed.port || PORT) };
+}
+
+function parseDb(pathname: string, isCluster: boolean): number {
+  const digits = /^\/(\d{1,5})?$/.exec(pathname || '/');
+  if (!digits) throw new Error('STORE_URL: what follows the host must be the number of a database');
+  const db = Number(digits[1] ?? 0);
+  if (isCluster && db !== 0) throw new Error('STORE_URL: a Redis cluster has database 0 only');
+  return db;
+}
+
+function decode(text: string): string | undefined {
+  return text === '' ? undefined : decodeURIComponent(text);
+}

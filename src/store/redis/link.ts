@@ -1,0 +1,466 @@
+// The connection to Redis: one request, one answer, in time. The only file that knows ioredis.
+//
+// By default ioredis sends a request again when the connection breaks before its answer, and runs it
+// twice. Here it never does. This file asks again itself, until the deadline, and may: every request
+// of the store can be executed twice with the effect of once (see scripts.ts). So a lost answer is
+// mostly found out, and where it is not the error says 'unknown'.
+import { Cluster, type ClusterNode, Command, Redis, type RedisOptions } from 'ioredis';
+import { CarryoverError } from '../../errors.ts';
+import type { RedisAddress } from './address.ts';
+import type { Script } from './scripts.ts';
+
+export type Argument = string | Buffer;
+
+export interface Request {
+  readonly name: string;
+  readonly args: readonly Argument[];
+  /** Whether it changes anything: then a lost answer leaves open whether it has. */
+  readonly changes: boolean;
+}
+
+export interface Answer {
+  readonly reply: unknown;
+  /** An earlier attempt may have been executed too. */
+  readonly isRepeat: boolean;
+}
+
+/** When a call of the store has to be answered, whatever Redis does: performance.now(). */
+export type DeadlineMs = number;
+
+const RECONNECT_DELAY_MS_MAX = 500;
+const CONNECT_TIMEOUT_MS = 1_000;
+/** A server that says "not now" is asked again after this. */
+const PAUSE_MS = 50;
+const PROBE_EVERY_MS = 1_000;
+/** Older news of the server is no news. */
+const PROBE_AGE_MS_MAX = 1_600;
+const VERSION_MIN = [6, 2] as const;
+
+/** What a server, or a node of a cluster, says of itself; undefined where it may not be asked. */
+interface Facts {
+  readonly version: string | undefined;
+  readonly isReplica: boolean;
+  readonly isClusterNode: boolean;
+  readonly maxmemoryPolicy: string | undefined;
+  readonly hasAof: boolean | undefined;
+  readonly appendfsync: string | undefined;
+}
+
+interface Node {
+  /** Absent while there is no connection to a node of a cluster. */
+  readonly redis: Redis | undefined;
+  facts: Facts | undefined;
+  answeredAtMs: number;
+}
+
+/** Replies that say for sure that nothing was executed. Lua puts words before them (Redis 6). */
+const NOT_NOW = /\b(LOADING|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|READONLY|BUSY|NOREPLICAS) /;
+const NOT_AT_ALL = /^(MISCONF|NOAUTH|WRONGPASS|NOPERM|MOVED|ASK|CROSSSLOT|ERR unknown command|ERR max)/;
+const FULL = /\bOOM command not allowed|^MISCONF.*(No space left|maxmemory)/;
+const LOCKED_OUT = /^(NOAUTH|WRONGPASS) |invalid password/;
+
+export class Link {
+  readonly #address: RedisAddress;
+  readonly #timeoutMs: number;
+  /** Of one attempt: half the time, so that there is time for a second. */
+  readonly #attemptMs: number;
+  readonly #client: Redis | Cluster;
+  #nodes = new Map<string, Node>();
+  #isUsable = false;
+  #isClosed = false;
+  #downSinceMs = performance.now();
+  #reason = 'it has not been reached yet';
+  #isLockedOut = false;
+  readonly #waiters = new Set<() => void>();
+  readonly #running = new Set<Promise<unknown>>();
+  #probeTimer: NodeJS.Timeout | undefined;
+
+  constructor(address: RedisAddress, timeoutMs: number) {
+    this.#address = address;
+    this.#timeoutMs = timeoutMs;
+    this.#attemptMs = Math.ceil(timeoutMs / 2);
+    this.#client = this.#createClient();
+    this.#client.on('error', (error: Error) => this.#note(error));
+    this.#client.on('ready', () => void this.#greet());
+    this.#client.on('close', () => this.#lose());
+    this.#client.on('end', () => this.#begin());
+  }
+
+  /** @throws Error, one line, if there is no usable server in time */
+  async open(): Promise<void> {
+    void this.#client.connect().catch(() => {});
+    const isUp = await this.#untilUsable(this.deadline());
+    const misfit = this.#misfit();
+    if (!isUp || misfit !== undefined) {
+      await this.close();
+      const why = this.#isLockedOut ? 'refuses' : `does not answer within ${this.#timeoutMs} ms`;
+      throw new Error(`Redis at ${this.#address.text} ${misfit ?? `${why}: ${this.#reason}`}`);
+    }
+    this.#probeTimer = setInterval(() => void this.#probe(), PROBE_EVERY_MS).unref();
+  }
+
+  deadline(bytes = 0): DeadlineMs {
+    // A file of megabytes may take longer, at 10 MB/s.
+    return performance.now() + this.#timeoutMs + bytes / 10_000;
+  }
+
+  run(script: Script, keys: readonly string[], args: readonly Argument[], deadlineMs: DeadlineMs) {
+    const rest = [String(keys.length), ...keys, ...args];
+    return this.#track(this.#runScript(script, rest, deadlineMs));
+  }
+
+  async read(name: string, args: readonly Argument[], deadlineMs: DeadlineMs): Promise<unknown> {
+    const { reply } = await this.#track(this.#ask({ name, args, changes: false }, deadlineMs));
+    return reply;
+  }
+
+  /** Why nothing can be asked now. */
+  problems(): string[] {
+    if (!this.#isReady()) return [`Redis is not connected: ${this.#reason}`];
+    const nowMs = performance.now();
+    for (const [key, { answeredAtMs }] of this.#nodes) {
+      if (nowMs - answeredAtMs > PROBE_AGE_MS_MAX) return [`Redis at ${key} does not answer`];
+    }
+    return [this.#misfit(), this.#eviction()].filter((problem) => problem !== undefined);
+  }
+
+  /** Why sessions may vanish by themselves. */
+  get eviction(): string | undefined {
+    return this.#eviction();
+  }
+
+  get description(): string {
+    const facts = this.#facts();
+    const versions = new Set(facts.flatMap(({ version }) => version ?? []));
+    const kind = this.#address.isCluster ? [`cluster of ${facts.length}`] : [];
+    const what = ['Redis', ...versions, ...kind, 'at', this.#address.text].join(' ');
+    const unknown = facts.some(({ maxmemoryPolicy }) => maxmemoryPolicy === undefined)
+      ? '; whether it evicts sessions is not known (INFO is not permitted)'
+      : '';
+    return `${what}: ${this.#durability()}${unknown}`;
+  }
+
+  /** Lets what runs end, and then hangs up. */
+  async close(): Promise<void> {
+    clearInterval(this.#probeTimer);
+    const deadlineMs = this.deadline();
+    while (this.#running.size > 0 && performance.now() < deadlineMs) {
+      await Promise.allSettled(this.#running);
+      // A call may be of several requests: the next one is made by now.
+      await new Promise(setImmediate);
+    }
+    this.#isClosed = true;
+    for (const wake of this.#waiters) wake();
+    this.#client.disconnect();
+  }
+
+  #createClient(): Redis | Cluster {
+    const { nodes, isCluster, username, password, db, tls } = this.#address;
+    const retryStrategy = (times: number) => Math.min(25 * 2 ** times, RECONNECT_DELAY_MS_MAX);
+    const options = {
+      lazyConnect: true,
+      connectionName: 'carryover',
+      disableClientInfo: true,
+      protocol: 2,
+      db,
+      ...(username !== undefined && { username }),
+      ...(password !== undefined && { password }),
+      ...(tls && { tls }),
+      // Four options that keep ioredis from sending anything twice or holding it back.
+      maxRetriesPerRequest: 0,
+      autoResendUnfulfilledCommands: false,
+      enableOfflineQueue: false,
+      commandTimeout: this.#attemptMs,
+      // A connection that brings nothing for so long while something is asked is dead: get another.
+      socketTimeout: this.#attemptMs,
+      connectTimeout: Math.min(CONNECT_TIMEOUT_MS, this.#timeoutMs),
+      disconnectTimeout: PAUSE_MS,
+      maxLoadingRetryTime: RECONNECT_DELAY_MS_MAX,
+      retryStrategy,
+      // After a failover this may be a replica: look again who the primary is.
+      reconnectOnError: (error: Error) => error.message.includes('READONLY'),
+    } as const satisfies RedisOptions;
+    if (!isCluster) return new Redis({ ...options, ...nodes[0]! });
+    const { db: _, retryStrategy: __, ...redisOptions } = options;
+    return new Cluster(nodes as ClusterNode[], {
+      lazyConnect: true,
+      redisOptions,
+      enableOfflineQueue: false,
+      clusterRetryStrategy: retryStrategy,
+      // Otherwise what was under way on a connection that broke is sent again to any node.
+      retryDelayOnFailover: 0,
+      retryDelayOnClusterDown: 0,
+      slotsRefreshTimeout: this.#attemptMs,
+      slotsRefreshInterval: 10_000,
+      // Names go to TLS as they are, for the certificate is made out to them.
+      dnsLookup: (name, done) => done(null, name),
+    });
+  }
+
+  async #runScript({ text, sha }: Script, rest: readonly Argument[], deadlineMs: DeadlineMs) {
+    const request: Request = { name: 'evalsha', args: [sha, ...rest], changes: true };
+    const whole: Request = { name: 'eval', args: [text, ...rest], changes: true };
+    return this.#ask(request, deadlineMs, whole);
+  }
+
+  /**
+   * Asks until there is an answer or the deadline has come.
+   *
+   * @param whole is asked instead after NOSCRIPT
+   * @throws store_full · store_unavailable
+   */
+  async #ask(request: Request, deadlineMs: DeadlineMs, whole = request): Promise<Answer> {
+    let [next, isRepeat] = [request, false];
+    while (await this.#untilUsable(deadlineMs)) {
+      const attempt = new Attempt(next);
+      attempt.setTimeout(Math.min(this.#attemptMs, Math.ceil(deadlineMs - performance.now())));
+      try {
+        const reply = await this.#client.sendCommand(attempt);
+        return { reply, isRepeat };
+      } catch (error) {
+        const { message, name } = error as Error;
+        this.#note(error as Error);
+        if (name !== 'ReplyError') {
+          isRepeat ||= attempt.isWritten;
+        } else if (message.includes('NOSCRIPT')) {
+          next = whole;
+          continue;
+        } else if (!NOT_NOW.test(message)) {
+          throw this.#refusal(message, request.changes && isRepeat);
+        }
+      }
+      const leftMs = deadlineMs - performance.now();
+      await new Promise((resolve) => setTimeout(resolve, Math.max(0, Math.min(PAUSE_MS, leftMs))));
+    }
+    throw this.#unavailable(
+      this.#isClosed ? 'The store is closed' : `Redis did not answer within ${this.#timeoutMs} ms`,
+      request.changes && isRepeat,
+    );
+  }
+
+  #refusal(message: string, isUnknown: boolean): CarryoverError {
+    if (FULL.test(message)) {
+      const applied = isUnknown ? 'unknown' : 'no';
+      const detail = 'The memory of Redis is full (maxmemory).';
+      return new CarryoverError('store_full', { detail, applied, cause: new Error(message) });
+    }
+    const isSure = NOT_AT_ALL.test(message);
+    return this.#unavailable('Redis refuses the request', isUnknown || !isSure);
+  }
+
+  #unavailable(what: string, isUnknown: boolean): CarryoverError {
+    const detail = isUnknown
+      ? `${what}: the change may have been made, read the session.`
+      : `${what}: nothing was changed.`;
+    const cause = new Error(`Redis at ${this.#address.text}: ${this.#reason}`);
+    const applied = isUnknown ? 'unknown' : 'no';
+    return new CarryoverError('store_unavailable', { detail, applied, cause });
+  }
+
+  #isReady(): boolean {
+    return this.#isUsable && this.#client.status === 'ready';
+  }
+
+  /** False if it is not in time. One that has been down for long is not waited for. */
+  async #untilUsable(deadlineMs: DeadlineMs): Promise<boolean> {
+    for (;;) {
+      const nowMs = performance.now();
+      if (this.#isClosed || nowMs >= deadlineMs) return false;
+      if (this.#isReady()) return true;
+      if (this.#isLockedOut || nowMs - this.#downSinceMs > this.#timeoutMs) return false;
+      await this.#change(deadlineMs - nowMs);
+    }
+  }
+
+  /** Until the connection is another one, or so long. */
+  #change(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        clearTimeout(timer);
+        this.#waiters.delete(wake);
+        resolve();
+      };
+      const timer = setTimeout(wake, timeoutMs);
+      this.#waiters.add(wake);
+    });
+  }
+
+  async #track<Value>(promise: Promise<Value>): Promise<Value> {
+    this.#running.add(promise);
+    try {
+      return await promise;
+    } finally {
+      this.#running.delete(promise);
+    }
+  }
+
+  /** A new connection: nothing is asked over it before it is known who is at the other end. */
+  async #greet(): Promise<void> {
+    const isAnswered = await this.#probe();
+    if (!isAnswered || this.#client.status !== 'ready') return;
+    this.#isUsable = true;
+    this.#isLockedOut = false;
+    for (const wake of this.#waiters) wake();
+  }
+
+  #lose(): void {
+    if (this.#isUsable) this.#downSinceMs = performance.now();
+    this.#isUsable = false;
+  }
+
+  /** ioredis has given up, which it does only in races: begin again. */
+  #begin(): void {
+    this.#lose();
+    if (this.#isClosed) return;
+    const again = () => !this.#isClosed && void this.#client.connect().catch(() => {});
+    setTimeout(again, RECONNECT_DELAY_MS_MAX).unref();
+  }
+
+  /** Whether there is somebody to ask. */
+  async #probe(): Promise<boolean> {
+    const nowMs = performance.now();
+    const redises = this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client];
+    const nodes = new Map<string, Node>();
+    for (const key of this.#primaries()) {
+      const redis = redises.find(({ options }) => `${options.host}:${options.port}` === key);
+      const { facts, answeredAtMs } = this.#nodes.get(key) ?? { facts: undefined, answeredAtMs: nowMs };
+      nodes.set(key, { redis, facts, answeredAtMs });
+    }
+    this.#nodes = nodes;
+    const answers = await Promise.all([...nodes.values()].map((node) => this.#probeNode(node)));
+    return answers.includes(true);
+  }
+
+  /** Of a cluster the nodes that must be there, whether they are or not. */
+  #primaries(): Iterable<string> {
+    const { host, port } = this.#address.nodes[0]!;
+    if (!(this.#client instanceof Cluster)) return [`${host}:${port}`];
+    return new Set(this.#client.slots.flatMap((keys) => keys.slice(0, 1)));
+  }
+
+  async #probeNode(node: Node): Promise<boolean> {
+    const { redis } = node;
+    if (redis?.status === 'wait') await redis.connect().catch(() => {});
+    if (redis?.status !== 'ready') return false;
+    const refused = (error: Error) => {
+      if (error.name !== 'ReplyError') throw error;
+      return undefined;
+    };
+    try {
+      const [info = '', config] = await Promise.all([
+        redis.info().catch(refused),
+        redis.config('GET', 'appendfsync').catch(refused),
+      ]);
+      node.facts = factsOf(info, config?.[1]);
+      node.answeredAtMs = performance.now();
+    } catch (error) {
+      this.#note(error as Error);
+      return false;
+    }
+    if (!node.facts.isReplica || this.#address.isCluster) return true;
+    // What answers here was the primary once. The address may lead to another one by now.
+    this.#reason = 'the server is a replica, not the primary';
+    this.#lose();
+    redis.disconnect(true);
+    return false;
+  }
+
+  #facts(): Facts[] {
+    return [...this.#nodes.values()].flatMap(({ facts }) => facts ?? []);
+  }
+
+  /** Why this server cannot be used at all. */
+  #misfit(): string | undefined {
+    for (const { version, isClusterNode } of this.#facts()) {
+      const [major = 0, minor = 0] = version?.split('.').map(Number) ?? VERSION_MIN;
+      if (major < VERSION_MIN[0] || (major === VERSION_MIN[0] && minor < VERSION_MIN[1])) {
+        return `is version ${version}, expected ${VERSION_MIN.join('.')} or newer`;
+      }
+      if (isClusterNode && !this.#address.isCluster) {
+        return 'is part of a cluster: add ?cluster=true to STORE_URL';
+      }
+    }
+    return undefined;
+  }
+
+  #eviction(): string | undefined {
+    const evicting = this.#facts().find(({ maxmemoryPolicy = 'noeviction' }) => {
+      return maxmemoryPolicy !== 'noeviction';
+    });
+    if (!evicting) return undefined;
+    const { maxmemoryPolicy } = evicting;
+    return `Redis may evict sessions: maxmemory-policy is ${maxmemoryPolicy}, expected noeviction`;
+  }
+
+  /** Of the node that promises least. */
+  #durability(): string {
+    const all = this.#facts();
+    if (all.some((facts) => facts.hasAof === false)) {
+      return 'a crash of the server loses what came after its last snapshot (appendonly is off)';
+    }
+    if (all.some((facts) => facts.hasAof === undefined || facts.appendfsync === undefined)) {
+      return 'what survives a crash of the server is not known (CONFIG is not permitted)';
+    }
+    if (all.some((facts) => facts.appendfsync === 'no')) {
+      return 'a crash of its machine loses what was not on disk yet (appendfsync no)';
+    }
+    if (all.some((facts) => facts.appendfsync === 'everysec')) {
+      return 'a crash of its machine may lose the last second (appendfsync everysec)';
+    }
+    return 'answers survive a crash (appendfsync always)';
+  }
+
+  /** Keeps a reason for people, never an error of ioredis: these hold the arguments, so passwords. */
+  #note(error: Error): void {
+    const { password } = this.#address;
+    const from = 'lastNodeError' in error ? (error.lastNodeError as Error | undefined) : undefined;
+    const { message, code } = (from ?? error) as Error & { code?: string };
+    // Of several addresses none answered: such an error has no message of its own.
+    const text = (message || code || 'unknown').split('\n', 1)[0]!;
+    this.#reason = password ? text.replaceAll(password, '***') : text;
+    if (!LOCKED_OUT.test(message)) return;
+    this.#isLockedOut = true;
+    for (const wake of this.#waiters) wake();
+  }
+}
+
+/** A command that knows whether it has left for the server. */
+class Attempt extends Command {
+  isWritten = false;
+
+  constructor({ name, args }: Request) {
+    super(name, [...args], { replyEncoding: null });
+  }
+
+  override toWritable(socket: object): string | Buffer {
+    this.isWritten = true;
+    gather(socket as Corkable);
+    return super.toWritable(socket);
+  }
+}
+
+interface Corkable {
+  readonly writableCorked: number;
+  cork(): void;
+  uncork(): void;
+}
+
+/** What is asked in one turn of the event loop goes out in one write. */
+function gather(socket: Corkable): void {
+  if (socket.writableCorked > 0) return;
+  socket.cork();
+  setImmediate(() => socket.uncork());
+}
+
+function factsOf(info: string, appendfsync: string | undefined): Facts {
+  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
+  const aof = field('aof_enabled');
+  return {
+    version: field('redis_version'),
+    isReplica: field('role') === 'slave',
+    isClusterNode: field('cluster_enabled') === '1' || field('redis_mode') === 'cluster',
+    maxmemoryPolicy: field('maxmemory_policy'),
+    hasAof: aof === undefined ? undefined : aof === '1',
+    appendfsync,
+  };
+}

@@ -1,0 +1,136 @@
+// The models in Redis. A file is one hash, beside it the set of the sessions that pin it. The list of
+// models and their names is on one node, with a revision that every change of it moves.
+//
+// A model is listed after its file is there and taken off the list after its file is gone. A crash in
+// between leaves a file that is not listed, which put() finds, or an entry without a file, which
+// get() and remove() take off. An incarnation tells a file from one that was put later.
+import { randomBytes } from 'node:crypto';
+import { CarryoverError } from '../../errors.ts';
+import type { ModelStore, StoredModel } from '../store.ts';
+import type { Argument, DeadlineMs, Link } from './link.ts';
+import {
+  LIST_MODEL,
+  POINT,
+  PUT_MODEL,
+  REMOVE_MODEL,
+  type Script,
+  UNLIST_MODEL,
+} from './scripts.ts';
+
+const REVISION = 'carryover:{models}:revision';
+const MODELS = 'carryover:{models}:ids';
+const NAMES = 'carryover:{models}:names';
+
+export const fileKey = (id: string) => `carryover:{${id}}:file`;
+/** On the node of the file: a model is pinned only while it is there. */
+export const pinsKey = (id: string) => `carryover:{${id}}:pins`;
+
+export class RedisModels implements ModelStore {
+  readonly #link: Link;
+  /** By how much this process has moved the revision: of that it need not be told. */
+  #ownChanges = 0;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  async put({ id, file, createdAtMs }: StoredModel): Promise<void> {
+    const deadlineMs = this.#link.deadline(file.length);
+    const incarnation = randomBytes(9).toString('base64url');
+    const args = [toBuffer(file), String(createdAtMs), incarnation];
+    const { reply } = await this.#link.run(PUT_MODEL, [fileKey(id)], args, deadlineMs);
+    const [at, kept] = reply as [Buffer, Buffer];
+    await this.#changeList(LIST_MODEL, [REVISION, MODELS], [id, kept, at], deadlineMs);
+  }
+
+  async get(id: string): Promise<StoredModel | undefined> {
+    const incarnation = await this.#listedIncarnation(id, this.#link.deadline());
+    const deadlineMs = this.#link.deadline();
+    const bytes = (await this.#link.read('hstrlen', [fileKey(id), 'file'], deadlineMs)) as number;
+    const fields = ['file', 'at'];
+    const reply = await this.#link.read(
+      'hmget',
+      [fileKey(id), ...fields],
+      this.#link.deadline(bytes),
+    );
+    const [file, at] = reply as (Buffer | null)[];
+    if (file && at) return { id, file, createdAtMs: Number(at) };
+    await this.#unlist(id, [incarnation], this.#link.deadline());
+    return undefined;
+  }
+
+  async remove(id: string): Promise<boolean> {
+    const deadlineMs = this.#link.deadline();
+    // Read first: an entry that comes later is that of a new file.
+    const listed = await this.#listedIncarnation(id, deadlineMs);
+    const keys = [fileKey(id), pinsKey(id)];
+    const { reply } = await this.#link.run(REMOVE_MODEL, keys, [], deadlineMs);
+    if (reply === 0) return false;
+    await this.#unlist(id, [listed, String(reply)], deadlineMs);
+    return true;
+  }
+
+  async ids(): Promise<string[]> {
+    const models = pairs(await this.#link.read('hgetall', [MODELS], this.#link.deadline()));
+    return models
+      .map(([id, entry]) => ({ id, numbers: entry.split(':').slice(1).map(Number) }))
+      .toSorted(({ numbers: a }, { numbers: b }) => a[0]! - b[0]! || a[1]! - b[1]!)
+      .map(({ id }) => id);
+  }
+
+  async point(name: string, id: string): Promise<void> {
+    const args = [name, id];
+    const keys = [REVISION, MODELS, NAMES];
+    const moved = await this.#changeList(POINT, keys, args, this.#link.deadline());
+    if (moved < 0) throw modelNotFound(id);
+  }
+
+  async names(): Promise<Map<string, string>> {
+    const names = pairs(await this.#link.read('hgetall', [NAMES], this.#link.deadline()));
+    const ordered = names
+      .map(([name, entry]) => ({ name, order: Number.parseInt(entry, 10), entry }))
+      .toSorted((a, b) => a.order - b.order);
+    return new Map(ordered.map(({ name, entry }) => [name, entry.slice(entry.indexOf(':') + 1)]));
+  }
+
+  async revision(): Promise<number> {
+    const reply = await this.#link.read('get', [REVISION], this.#link.deadline());
+    return Number(reply ?? 0) - this.#ownChanges;
+  }
+
+  async #listedIncarnation(id: string, deadlineMs: DeadlineMs): Promise<string> {
+    const entry = (await this.#link.read('hget', [MODELS, id], deadlineMs)) as Buffer | null;
+    return entry === null ? '' : String(entry).split(':', 1)[0]!;
+  }
+
+  async #unlist(id: string, incarnations: readonly string[], deadlineMs: DeadlineMs): Promise<void> {
+    const known = incarnations.filter(Boolean);
+    if (known.length === 0) return;
+    await this.#changeList(UNLIST_MODEL, [REVISION, MODELS, NAMES], [id, ...known], deadlineMs);
+  }
+
+  async #changeList(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
+    deadlineMs: DeadlineMs,
+  ): Promise<number> {
+    const { reply } = await this.#link.run(script, keys, args, deadlineMs);
+    if (reply === 1) this.#ownChanges++;
+    return reply as number;
+  }
+}
+
+export function modelNotFound(id: string): CarryoverError {
+  return new CarryoverError('model_not_found', { detail: `The store has no model ${id}.` });
+}
+
+/** A view of the same bytes. */
+export function toBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** HGETALL, whose reply ioredis makes an object. */
+function pairs(reply: unknown): [string, string][] {
+  return Object.entries(reply as Record<string, Buffer>).map(([key, value]) => [key, String(value)]);
+}

@@ -1,0 +1,286 @@
+// Sessions and models in Redis (6.2 or newer, or Valkey; one server or a cluster), shared by replicas.
+//
+// A record is one hash, and one script changes it. Beside the records, on other nodes of a cluster, are
+// what finds them: by time (due), by id (ids), by model (pins). No transaction covers both, so these
+// may name more than there is, never less:
+//
+//   create: ids and due → pin → record      bury: record → pin → ids
+//
+// Wherever that breaks off, due still names the id, and forget() clears the rest away. The entry of an
+// id in ids also holds its model: so a pin without a record is found and dropped.
+//
+// In a cluster every node has a log of its own: with appendfsync everysec a crash can lose the last
+// second of the entries and keep that of the records. Such a session works but is not listed, and its
+// record stays when it has expired.
+import { randomBytes } from 'node:crypto';
+import { CarryoverError } from '../../errors.ts';
+import type { ListedRecord, RecordParts, SessionStore, StoredRecord } from '../store.ts';
+import { parseRedisUrl } from './address.ts';
+import { type Answer, type Argument, type DeadlineMs, Link } from './link.ts';
+import { RedisModels, fileKey, modelNotFound, pinsKey, toBuffer } from './models.ts';
+import {
+  BURY,
+  CHANGE,
+  CREATE,
+  DONE,
+  DROP,
+  ERASE,
+  INDEX,
+  NONCE_BYTES,
+  PASSED,
+  PIN,
+  POSTPONE,
+  UNLIST,
+  UNPIN,
+} from './scripts.ts';
+
+export interface RedisStoreOptions {
+  /** In which every call is answered, whatever the server does. */
+  readonly timeoutMs: number;
+}
+
+/** If nobody ever forgets a tombstone, Redis does, so long after it is due. */
+const TOMBSTONE_GRACE_MS = 24 * 3_600_000;
+
+/** @throws Error, one line, if the URL is wrong or there is no usable server in time */
+export async function openRedisStore(url: string, options: RedisStoreOptions): Promise<SessionStore> {
+  const link = new Link(parseRedisUrl(url), options.timeoutMs);
+  await link.open();
+  return new RedisStore(link);
+}
+
+// ids and due are spread over 16 nodes at most, by the first character of an id, so that the shards
+// follow one another in the order of the ids. Ids begin with any of 64 characters: four a shard.
+const FIRSTS = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz'.split('');
+const FIRSTS_PER_SHARD = 4;
+const INDEXES = Array.from({ length: FIRSTS.length / FIRSTS_PER_SHARD }, (_, k) => ({
+  due: `carryover:{index-${k}}:due`,
+  ids: `carryover:{index-${k}}:ids`,
+}));
+
+/** Its shard. */
+function indexOf(id: string): (typeof INDEXES)[number] {
+  const place = FIRSTS.findLastIndex((first) => first <= id.slice(0, 1));
+  return INDEXES[Math.floor(Math.max(0, place) / FIRSTS_PER_SHARD)]!;
+}
+
+/** What stands in ids: sorted as the ids alone are, for \0 comes before everything. */
+const entryOf = (id: string, modelId: string) => `${id}\0${modelId}`;
+
+/** The end of a range of entries: beyond all of this id. */
+const upTo = (id: string) => Buffer.from(`(${id}\0\xff`, 'latin1');
+
+const recordKey = (id: string) => `carryover:{${id}}:s`;
+
+class RedisStore implements SessionStore {
+  readonly isShared = true;
+  readonly models: RedisModels;
+  readonly #link: Link;
+
+  constructor(link: Link) {
+    this.#link = link;
+    this.models = new RedisModels(link);
+  }
+
+  get description(): string {
+    return this.#link.description;
+  }
+
+  problems(): readonly string[] {
+    return this.#link.problems();
+  }
+
+  async create(id: string, parts: RecordParts, dueAtMs: number, modelId: string): Promise<boolean> {
+    const { eviction } = this.#link;
+    if (eviction) throw new CarryoverError('store_unavailable', { detail: `${eviction}.` });
+    const deadlineMs = this.#link.deadline();
+    const undo = await this.#announce(id, dueAtMs, modelId, deadlineMs).catch(nothingApplied);
+    const args = [nonce(), modelId, toBuffer(parts.head), ...slotsOf(parts)];
+    try {
+      const answer = await this.#link.run(CREATE, [recordKey(id)], args, deadlineMs);
+      if (isDone(answer.reply, answer)) return true;
+    } catch (error) {
+      if ((error as CarryoverError).applied === 'no') await undo();
+      throw error;
+    }
+    await undo();
+    return false;
+  }
+
+  async change(id: string, revision: number, parts: RecordParts): Promise<boolean> {
+    const args = [...step(revision), toBuffer(parts.head), ...slotsOf(parts)];
+    const answer = await this.#link.run(CHANGE, [recordKey(id)], args, this.#link.deadline());
+    return isDone(answer.reply, answer);
+  }
+
+  async bury(id: string, revision: number, head: Uint8Array, dueAtMs: number): Promise<boolean> {
+    const deadlineMs = this.#link.deadline();
+    const endMs = Math.max(dueAtMs, Date.now()) + TOMBSTONE_GRACE_MS;
+    const args = [...step(revision), toBuffer(head), String(endMs)];
+    const answer = await this.#link.run(BURY, [recordKey(id)], args, deadlineMs);
+    const [outcome, modelId] = answer.reply as [number, Buffer];
+    if (!isDone(outcome, answer)) return false;
+    const { due, ids } = indexOf(id);
+    try {
+      await this.#link.run(UNPIN, [pinsKey(String(modelId))], [id], deadlineMs);
+      const entry = entryOf(id, String(modelId));
+      await this.#link.run(UNLIST, [due, ids], [id, String(dueAtMs), entry], deadlineMs);
+    } catch {
+      // It is buried. due() names it at its former time, and forget() does the rest then.
+    }
+    return true;
+  }
+
+  async read(id: string): Promise<StoredRecord | undefined> {
+    const reply = await this.#link.read('hgetall', [recordKey(id)], this.#link.deadline());
+    const { r, h, ...rest } = reply as Record<string, Buffer>;
+    if (!r || !h) return undefined;
+    const slots = new Map<number, Uint8Array>();
+    for (const [field, bytes] of Object.entries(rest)) {
+      if (/^\d+$/.test(field)) slots.set(Number(field), bytes);
+    }
+    return { revision: Number(r), head: h, slots };
+  }
+
+  async due(nowMs: number, limit: number): Promise<string[]> {
+    const deadlineMs = this.#link.deadline();
+    const range = ['-inf', String(nowMs), 'WITHSCORES', 'LIMIT', '0', String(limit)];
+    const replies = await Promise.all(
+      INDEXES.map(({ due }) => this.#link.read('zrangebyscore', [due, ...range], deadlineMs)),
+    );
+    return replies
+      .flatMap((reply) => scored(reply as Buffer[]))
+      .toSorted((a, b) => a.score - b.score)
+      .slice(0, limit)
+      .map(({ member }) => member);
+  }
+
+  async postpone(id: string, dueAtMs: number): Promise<void> {
+    const args = [id, String(dueAtMs)];
+    await this.#link.run(POSTPONE, [indexOf(id).due], args, this.#link.deadline());
+  }
+
+  async forget(id: string): Promise<void> {
+    const deadlineMs = this.#link.deadline();
+    const { reply } = await this.#link.run(ERASE, [recordKey(id)], [], deadlineMs);
+    if (reply === 0) return;
+    const { due, ids } = indexOf(id);
+    const range = [Buffer.from(`[${id}\0`), upTo(id)];
+    const entries = (await this.#link.read('zrangebylex', [ids, ...range], deadlineMs)) as Buffer[];
+    for (const entry of entries) {
+      const modelId = String(entry).slice(id.length + 1);
+      await this.#link.run(UNPIN, [pinsKey(modelId)], [id], deadlineMs);
+    }
+    await this.#link.run(DROP, [due, ids], [id, ...entries], deadlineMs);
+  }
+
+  async list(after: string | undefined, limit: number): Promise<ListedRecord[]> {
+    const deadlineMs = this.#link.deadline();
+    const records: ListedRecord[] = [];
+    const first = after === undefined ? 0 : INDEXES.indexOf(indexOf(after));
+    let from: Argument = after === undefined ? '-' : upTo(after);
+    for (const { ids } of INDEXES.slice(first)) {
+      for (;;) {
+        const wanted = limit - records.length;
+        if (wanted <= 0) return records;
+        const range = [from, '+', 'LIMIT', '0', String(wanted)];
+        const reply = await this.#link.read('zrangebylex', [ids, ...range], deadlineMs);
+        const entries = reply as Buffer[];
+        records.push(...(await this.#liveOf(entries, deadlineMs)));
+        if (entries.length < wanted) break;
+        from = Buffer.concat([Buffer.from('('), entries.at(-1)!]);
+      }
+      from = '-';
+    }
+    return records;
+  }
+
+  async count(): Promise<number> {
+    const deadlineMs = this.#link.deadline();
+    const counts = await Promise.all(
+      INDEXES.map(({ ids }) => this.#link.read('zcard', [ids], deadlineMs)),
+    );
+    return (counts as number[]).reduce((sum, count) => sum + count, 0);
+  }
+
+  close(): Promise<void> {
+    return this.#link.close();
+  }
+
+  /** Everything that finds a record, before there is one. Answers with how to take it back. */
+  async #announce(id: string, dueAtMs: number, modelId: string, deadlineMs: DeadlineMs) {
+    const { due, ids } = indexOf(id);
+    const entry = entryOf(id, modelId);
+    const index = await this.#link.run(INDEX, [due, ids], [id, String(dueAtMs), entry], deadlineMs);
+    const [isDueNew, isEntryNew] = index.reply as [number, number];
+    const drop = async () => {
+      // What was there already belongs to another record of this id.
+      const args = [isDueNew ? id : '', ...(isEntryNew ? [entry] : [])];
+      await this.#link.run(DROP, [due, ids], args, deadlineMs).catch(() => {});
+    };
+    const keys = [fileKey(modelId), pinsKey(modelId)];
+    const pin = await this.#link.run(PIN, keys, [id], deadlineMs).catch(async (error) => {
+      // While there may be a pin, its entry stays: it is what leads to it.
+      if (error.applied === 'no') await drop();
+      throw error;
+    });
+    const [isThere, isPinNew] = pin.reply as [number, number];
+    if (!isThere) {
+      await drop();
+      throw modelNotFound(modelId);
+    }
+    return async () => {
+      if (isPinNew) await this.#link.run(UNPIN, [keys[1]!], [id], deadlineMs).catch(() => {});
+      await drop();
+    };
+  }
+
+  async #liveOf(entries: readonly Buffer[], deadlineMs: DeadlineMs): Promise<ListedRecord[]> {
+    const ids = entries.map((entry) => String(entry).split('\0', 1)[0]!);
+    const replies = await Promise.all(
+      ids.map((id) => this.#link.read('hmget', [recordKey(id), 'l', 'h'], deadlineMs)),
+    );
+    return ids.flatMap((id, k) => {
+      const [live, head] = replies[k] as (Buffer | null)[];
+      return head && String(live) === '1' ? [{ id, head }] : [];
+    });
+  }
+}
+
+function nonce(): Buffer {
+  return randomBytes(NONCE_BYTES);
+}
+
+/** From this revision to the next, and how to know it again. */
+function step(revision: number): Argument[] {
+  return [String(revision), String(revision + 1), nonce()];
+}
+
+function slotsOf({ slots }: RecordParts): Argument[] {
+  return [...slots].flatMap(([slot, bytes]) => [String(slot), toBuffer(bytes)]);
+}
+
+/** @throws store_unavailable, applied unknown, if a repeated change cannot be told from others */
+function isDone(outcome: unknown, { isRepeat }: Answer): boolean {
+  if (outcome === PASSED && isRepeat) {
+    throw new CarryoverError('store_unavailable', {
+      detail: 'An answer of Redis was lost, and others have changed the session since: read it.',
+      applied: 'unknown',
+    });
+  }
+  return outcome === DONE;
+}
+
+/** Before there is a record nothing that may have been done counts. */
+function nothingApplied(error: CarryoverError): never {
+  const { code, message: detail, cause } = error;
+  throw error.applied === 'no' ? error : new CarryoverError(code, { detail, cause });
+}
+
+/** [member, score, member, score, …] */
+function scored(reply: readonly Buffer[]): { member: string; score: number }[] {
+  return Array.from({ length: reply.length / 2 }, (_, k) => ({
+    member: String(reply[2 * k]),
+    score: Number(reply[2 * k + 1]),
+  }));
+}

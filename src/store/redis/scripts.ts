@@ -1,0 +1,172 @@
+// What happens inside Redis. A script runs as a whole, beside nothing else, and all keys of one script
+// are on one node: their names share what stands in braces.
+//
+// A record is a hash: r revision · n nonces · l 1 if live, 0 for a tombstone · m model id · h head ·
+// and its slots by their numbers. n holds the nonces of its last changes, the newest first: a change
+// that comes a second time, because its answer was lost, finds its own and is not made again.
+import { createHash } from 'node:crypto';
+
+export interface Script {
+  readonly text: string;
+  /** By this name EVALSHA calls it. */
+  readonly sha: string;
+}
+
+export const NONCE_BYTES = 8;
+/** Other changes that may come between one and its repetition: beyond it the nonce is forgotten. */
+const NONCES_MAX = 16;
+
+/** What a change of a record comes to. */
+export const DONE = 1;
+/** It is not live or not at this revision, and this change did not happen. */
+export const REFUSED = 0;
+/** It has gone on so far that nobody can tell whether this change was one of those. */
+export const PASSED = 2;
+
+function script(text: string): Script {
+  return { text, sha: createHash('sha1').update(text).digest('hex') };
+}
+
+// The outcome of the change after `revision` with `nonce`, if it cannot be made (any more). The nonce
+// that led to revision k is at place r - k.
+const OUTCOME = `
+local function outcome(r, n, revision, nonce)
+  if not r then return ${REFUSED} end
+  local place = (tonumber(r) - revision - 1) * ${NONCE_BYTES}
+  if place < 0 then return ${REFUSED} end
+  local had = string.sub(n, place + 1, place + ${NONCE_BYTES})
+  if had == nonce then return ${DONE} end
+  if had == '' then return ${PASSED} end
+  return ${REFUSED}
+end
+`;
+const PUSHED = `string.sub(n, 1, ${(NONCES_MAX - 1) * NONCE_BYTES})`;
+
+/** record · nonce, model, head, slot, bytes, slot, bytes, … */
+export const CREATE = script(`${OUTCOME}
+local r, n = unpack(redis.call('HMGET', KEYS[1], 'r', 'n'))
+if r then return outcome(r, n, -1, ARGV[1]) end
+redis.call('HSET', KEYS[1], 'r', '0', 'n', ARGV[1], 'l', '1', 'm', ARGV[2], 'h', ARGV[3], unpack(ARGV, 4))
+return ${DONE}
+`);
+
+/** record · revision, revision + 1, nonce, head, slot, bytes, … */
+export const CHANGE = script(`${OUTCOME}
+local r, n, l = unpack(redis.call('HMGET', KEYS[1], 'r', 'n', 'l'))
+if r ~= ARGV[1] or l ~= '1' then return outcome(r, n, tonumber(ARGV[1]), ARGV[3]) end
+redis.call('HSET', KEYS[1], 'r', ARGV[2], 'n', ARGV[3] .. ${PUSHED}, 'h', ARGV[4], unpack(ARGV, 5))
+return ${DONE}
+`);
+
+/**
+ * record · revision, revision + 1, nonce, head, when Redis itself erases it. Answers [outcome, model].
+ *
+ * DEL comes first: behind it HSET is allowed also when the memory is full, so that sessions can be
+ * deleted then.
+ */
+export const BURY = script(`${OUTCOME}
+local r, n, l, m = unpack(redis.call('HMGET', KEYS[1], 'r', 'n', 'l', 'm'))
+if r ~= ARGV[1] or l ~= '1' then return {outcome(r, n, tonumber(ARGV[1]), ARGV[3]), m} end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'r', ARGV[2], 'n', ARGV[3] .. ${PUSHED}, 'l', '0', 'm', m, 'h', ARGV[4])
+redis.call('PEXPIREAT', KEYS[1], ARGV[5])
+return {${DONE}, m}
+`);
+
+/** record. Answers 0 if it is live, and then leaves it. */
+export const ERASE = script(`
+if redis.call('HGET', KEYS[1], 'l') == '1' then return 0 end
+redis.call('DEL', KEYS[1])
+return 1
+`);
+
+/** due, ids · id, when, entry. Adds what is missing and answers which that was: [due, ids]. */
+export const INDEX = script(`
+local due = redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[1])
+return {due, redis.call('ZADD', KEYS[2], 'NX', 0, ARGV[3])}
+`);
+
+/** due · id, when. ZREM first: allowed when the memory is full, and so is what follows it. */
+export const POSTPONE = script(`
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+redis.call('ZREM', KEYS[1], ARGV[1])
+return redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+`);
+
+/** due, ids · id, when, entry: it is due then, and listed no longer. */
+export const UNLIST = script(`
+redis.call('ZREM', KEYS[2], ARGV[3])
+return redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+`);
+
+/** due, ids · id, entry, … : what of these there is goes. */
+export const DROP = script(`
+redis.call('ZREM', KEYS[1], ARGV[1])
+for k = 2, #ARGV do redis.call('ZREM', KEYS[2], ARGV[k]) end
+return 1
+`);
+
+/** pins · id */
+export const UNPIN = script(`return redis.call('SREM', KEYS[1], ARGV[1])`);
+
+/** file, pins · id. Answers whether the model is there, and whether the pin is new. */
+export const PIN = script(`
+if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0} end
+return {1, redis.call('SADD', KEYS[2], ARGV[1])}
+`);
+
+/** file · file, createdAtMs, incarnation. Answers with those of the model that is there now. */
+export const PUT_MODEL = script(`
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], 'file', ARGV[1], 'at', ARGV[2], 'inc', ARGV[3])
+end
+return redis.call('HMGET', KEYS[1], 'at', 'inc')
+`);
+
+/** file, pins. Answers 0 if it is pinned, else with the incarnation that was removed, '' if none. */
+export const REMOVE_MODEL = script(`
+if redis.call('SCARD', KEYS[2]) > 0 then return 0 end
+local inc = redis.call('HGET', KEYS[1], 'inc') or ''
+redis.call('DEL', KEYS[1])
+return inc
+`);
+
+// The list of models: revision · models (id → incarnation:createdAtMs:order) · names (name → order:id).
+// Each answers with by how much it moved the revision.
+
+/** revision, models · id, incarnation, createdAtMs */
+export const LIST_MODEL = script(`
+local had = redis.call('HGET', KEYS[2], ARGV[1])
+if had and string.sub(had, 1, #ARGV[2] + 1) == ARGV[2] .. ':' then return 0 end
+local order = redis.call('INCR', KEYS[1])
+redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ':' .. ARGV[3] .. ':' .. order)
+return 1
+`);
+
+/** revision, models, names · id, incarnation, … : unless it has been put again since. */
+export const UNLIST_MODEL = script(`
+local had = redis.call('HGET', KEYS[2], ARGV[1])
+local is_same = false
+for k = 2, #ARGV do
+  is_same = is_same or (had and string.sub(had, 1, #ARGV[k] + 1) == ARGV[k] .. ':')
+end
+if not is_same then return 0 end
+redis.call('HDEL', KEYS[2], ARGV[1])
+local names = redis.call('HGETALL', KEYS[3])
+for k = 1, #names, 2 do
+  if string.match(names[k + 1], '^%d+:(.*)$') == ARGV[1] then redis.call('HDEL', KEYS[3], names[k]) end
+end
+redis.call('INCR', KEYS[1])
+return 1
+`);
+
+/** revision, models, names · name, id. Answers -1 if there is no such model. */
+export const POINT = script(`
+if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0 then return -1 end
+local had = redis.call('HGET', KEYS[3], ARGV[1])
+if had and string.match(had, '^%d+:(.*)$') == ARGV[2] then return 0 end
+local revision = redis.call('INCR', KEYS[1])
+local order = had and string.match(had, '^%d+') or tostring(revision)
+redis.call('HSET', KEYS[3], ARGV[1], order .. ':' .. ARGV[2])
+return 1
+`);

@@ -1,0 +1,128 @@
+// Redis servers for tests: Debian's redis-server on a free port, its files in a folder of its own.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { afterAll, describe, test } from 'vitest';
+import { type RunningProcess, freePort, startProcess, until } from './process.ts';
+
+export interface RedisServer {
+  readonly port: number;
+  readonly url: string;
+  /** A client of its own, with a short timeout, for arranging and looking. */
+  readonly admin: Redis;
+  /** SIGSTOP: the kernel still takes connections and bytes, nothing answers. */
+  pause(): void;
+  resume(): void;
+  /** kill -9 */
+  kill(): Promise<void>;
+  /** With the same port, options and files. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const isInstalled = spawnSync('redis-server', ['--version']).status === 0;
+
+/** A group of tests that need redis-server. Where it is missing they fail under CI, else they say so. */
+export function describeWithRedis(name: string, body: () => void): void {
+  if (isInstalled) {
+    describe(name, body);
+  } else if (process.env.CI === 'true') {
+    test(name, () => {
+      throw new Error('redis-server is missing: apt-get install redis-server');
+    });
+  } else {
+    console.warn(`SKIPPED, redis-server is missing (apt-get install redis-server): ${name}`);
+    describe.skip(name, body);
+  }
+}
+
+/** @param options of redis.conf, e.g. { appendfsync: 'always' }, which turns the AOF on */
+export async function startRedis(options: Record<string, string> = {}): Promise<RedisServer> {
+  const port = await freePort();
+  const dir = mkdtempSync(join(tmpdir(), 'carryover-redis-'));
+  const settings: Record<string, string> = {
+    port: String(port),
+    bind: '127.0.0.1',
+    dir,
+    save: '',
+    appendonly: options.appendfsync === undefined ? 'no' : 'yes',
+    'enable-debug-command': 'yes',
+    ...options,
+  };
+  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
+  const admin = new Redis({
+    port,
+    lazyConnect: true,
+    commandTimeout: 5_000,
+    retryStrategy: () => 50,
+    ...(options.requirepass !== undefined && { password: options.requirepass }),
+  });
+  admin.on('error', () => {});
+  let running: RunningProcess;
+  const signal = (name: NodeJS.Signals) => process.kill(running.process.pid!, name);
+  const start = async () => {
+    running = startProcess('redis-server', args, {});
+    await until(running, () => /Ready to accept connections/.exec(running.output()));
+    if (admin.status === 'wait' || admin.status === 'end') await admin.connect().catch(() => {});
+    await until(running, () => (admin.status === 'ready' ? true : undefined));
+  };
+  const server: RedisServer = {
+    port,
+    url: `redis://127.0.0.1:${port}`,
+    admin,
+    start,
+    pause: () => signal('SIGSTOP'),
+    resume: () => signal('SIGCONT'),
+    kill: async () => {
+      signal('SIGKILL');
+      while (running.process.signalCode === null && running.process.exitCode === null) await sleep(5);
+    },
+    stop: async () => {
+      admin.disconnect();
+      if (running.process.signalCode === null && running.process.exitCode === null) signal('SIGCONT');
+      await running.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+  afterAll(() => server.stop());
+  await start();
+  return server;
+}
+
+const SLOTS = 16_384;
+
+/** A cluster of three primaries without replicas. */
+export async function startRedisCluster(options: Record<string, string> = {}): Promise<RedisServer[]> {
+  const nodes: RedisServer[] = [];
+  for (let k = 0; k < 3; k++) {
+    const busPort = String(await freePort());
+    nodes.push(
+      await startRedis({
+        'cluster-enabled': 'yes',
+        'cluster-port': busPort,
+        'cluster-node-timeout': '2000',
+        ...options,
+      }),
+    );
+    const [first, last] = [k, k + 1].map((share) => Math.floor((share * SLOTS) / 3));
+    await nodes[k]!.admin.call('CLUSTER', 'ADDSLOTSRANGE', first!, last! - 1);
+    await nodes[k]!.admin.call('CLUSTER', 'SET-CONFIG-EPOCH', k + 1);
+    if (k > 0) await nodes[k]!.admin.call('CLUSTER', 'MEET', '127.0.0.1', nodes[0]!.port, await bus(nodes[0]!));
+  }
+  for (const { admin } of nodes) {
+    for (;;) {
+      const info = String(await admin.call('CLUSTER', 'INFO'));
+      if (/cluster_state:ok/.test(info) && /cluster_known_nodes:3/.test(info)) break;
+      await sleep(50);
+    }
+  }
+  return nodes;
+}
+
+async function bus({ admin }: RedisServer): Promise<string> {
+  const [, port] = (await admin.config('GET', 'cluster-port')) as string[];
+  return port!;
+}

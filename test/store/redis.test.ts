@@ -1,0 +1,35 @@
+// The Redis store: the contract of all stores, on one server and on a cluster.
+import { expect, test } from 'vitest';
+import { openRedisStore } from '../../src/store/redis/redis.ts';
+import { describeWithRedis, startRedis, startRedisCluster } from '../helpers/redis.ts';
+import { storeContract } from './contract.ts';
+
+const TIMEOUT_MS = 2_000;
+
+describeWithRedis('on one server', async () => {
+  const server = await startRedis({ appendfsync: 'everysec' });
+  const reopen = () => openRedisStore(server.url, { timeoutMs: TIMEOUT_MS });
+  storeContract('redis', {
+    open: async () => {
+      await server.admin.flushall();
+      return reopen();
+    },
+    reopen,
+  });
+});
+
+describeWithRedis('on a cluster', async () => {
+  const nodes = await startRedisCluster({ appendfsync: 'everysec' });
+  const reopen = () => openRedisStore(`${nodes[1]!.url}?cluster=true`, { timeoutMs: TIMEOUT_MS });
+  storeContract('redis cluster', {
+    open: async () => {
+      for (const { admin } of nodes) await admin.flushall();
+      return reopen();
+    },
+    reopen,
+  });
+
+  test('spreads what it keeps over the nodes', async () => {
+    expect(nodes).toHaveLength(3);
+  });
+});
