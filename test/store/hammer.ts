@@ -1,0 +1,92 @@
+// Load on a store while something breaks, and whether every answer was true.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CarryoverError } from '../../src/errors.ts';
+import type { SessionStore } from '../../src/store/store.ts';
+
+export interface Outcome {
+  /** Changes that resolved with true, failed with applied 'no', failed with applied 'unknown'. */
+  done: number;
+  no: number;
+  unknown: number;
+  slowestMs: number;
+  /** When a change was done: performance.now(). */
+  readonly doneAtMs: number[];
+  /** What must never happen, in words. */
+  readonly violations: string[];
+}
+
+/**
+ * Each session has one writer that changes it again and again, so what must be stored is known: all
+ * that was answered with true, nothing that was answered with 'no', and nothing twice.
+ */
+export async function hammer(
+  store: SessionStore,
+  ids: readonly string[],
+  isOver: () => boolean,
+): Promise<Outcome> {
+  const outcome: Outcome = { done: 0, no: 0, unknown: 0, slowestMs: 0, doneAtMs: [], violations: [] };
+  await Promise.all(ids.map((id) => write(store, id, isOver, outcome)));
+  return outcome;
+}
+
+async function write(store: SessionStore, id: string, isOver: () => boolean, outcome: Outcome) {
+  let { revision } = (await store.read(id))!;
+  for (let number = 0; !isOver(); number++) {
+    const head = Buffer.from(`${id} ${revision + 1} ${number}`);
+    const startMs = performance.now();
+    const result = await store
+      .change(id, revision, { head, slots: new Map([[number % 4, head]]) })
+      .catch((error: unknown) => error);
+    outcome.slowestMs = Math.max(outcome.slowestMs, performance.now() - startMs);
+    if (result === true) {
+      outcome.done++;
+      outcome.doneAtMs.push(performance.now());
+      revision++;
+      continue;
+    }
+    if (result === false) {
+      outcome.violations.push(`${id}: false at revision ${revision}, of which it is the only writer`);
+    } else if (result instanceof CarryoverError) {
+      outcome[result.applied]++;
+    } else {
+      outcome.violations.push(`${id}: ${String(result)}`);
+    }
+    const stored = await readAtLast(store, id);
+    const isApplied = Buffer.from(stored?.head ?? '').equals(head);
+    if (!stored || stored.revision < revision) {
+      outcome.violations.push(`${id}: lost, ${stored?.revision} after ${revision} was answered`);
+    } else if (stored.revision > revision + (isApplied ? 1 : 0)) {
+      outcome.violations.push(`${id}: twice, ${stored.revision} after ${revision}`);
+    }
+    if (isApplied && result instanceof CarryoverError && result.applied === 'no') {
+      outcome.violations.push(`${id}: answered 'no', and is applied`);
+    }
+    revision = stored?.revision ?? 0;
+  }
+  const stored = await readAtLast(store, id);
+  if (stored?.revision !== revision) {
+    outcome.violations.push(`${id}: ends at ${stored?.revision}, ${revision} was answered`);
+  }
+}
+
+async function readAtLast(store: SessionStore, id: string) {
+  for (;;) {
+    try {
+      return await store.read(id);
+    } catch {
+      await sleep(20);
+    }
+  }
+}
+
+export const MODEL = { id: `sha256:${'a'.repeat(64)}`, file: Buffer.from('weights'), createdAtMs: 1 };
+
+/** With the model that they are of. */
+export async function createSessions(store: SessionStore, count: number): Promise<string[]> {
+  await store.models.put(MODEL);
+  const ids = Array.from({ length: count }, (_, k) => String.fromCharCode(97 + k).repeat(22));
+  for (const id of ids) {
+    await store.create(id, { head: Buffer.from(id), slots: new Map() }, 9e12, MODEL.id);
+  }
+  return ids;
+}
