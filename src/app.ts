@@ -86,7 +86,14 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     countMax: config.MODELS_MAX,
     now: () => new Date(),
   });
-  const store = overrides.store ?? (await openStore(config.STORE_URL, storeOptionsOf(config)));
+  const store =
+    overrides.store ??
+    (await openStore(config.STORE_URL, {
+      timeoutMs: config.STORE_TIMEOUT_MS,
+      queueMax: config.STORE_QUEUE_MAX,
+      memoryBytesMax: config.MEMORY_STORE_BYTES_MAX,
+      onLost: (reason) => http.log.error({ err: reason }, 'the store is started again'),
+    }));
   const library = new ModelLibrary(registry, store.models);
   const engine = new Engine({ memory, weightsCache, library, scheduler, limits });
   const sessions = new Sessions(store, {
@@ -204,13 +211,6 @@ async function calibrateOn(memory: LinearMemory, pool: Pool, runHere: (job: numb
   empty.release();
   memory.free(panelsPtr);
   return calibration;
-}
-
-function storeOptionsOf(config: Config) {
-  return {
-    timeoutMs: config.STORE_TIMEOUT_MS,
-    memoryBytesMax: config.MEMORY_STORE_BYTES_MAX,
-  };
 }
 
 function limitsOf(config: Config): Limits {

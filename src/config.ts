@@ -51,6 +51,7 @@ export const ConfigSchema = Type.Object({
     description: 'Where sessions and models are kept: `sqlite:FILE`, `redis://…`, or `memory:`.',
   }),
   STORE_TIMEOUT_MS: integer(5_000, 1, 600_000, 'Until a call to the store is given up.'),
+  STORE_QUEUE_MAX: integer(4_096, 1, 1_048_576, 'Calls that may wait for the store.'),
   MEMORY_STORE_BYTES_MAX: integer(1_024 * MiB, 1, 65_536 * MiB, 'Sessions in a `memory:` store.'),
   SESSIONS_MAX: integer(1_000_000, 0, 1_000_000_000, 'Open sessions.'),
   SESSION_STATE_NUMBERS_MAX: integer(262_144, 1, 16_777_216, "Numbers N·H of a session's state."),

@@ -1,17 +1,28 @@
-// STORE_URL → a store.
+// STORE_URL → a store. Only the one that is asked for is loaded.
 import { MemoryStore } from './memory.ts';
 import type { SessionStore } from './store.ts';
 
 export interface StoreOptions {
   /** From a call until its promise is settled. */
   readonly timeoutMs: number;
+  /** Calls that wait for the store. */
+  readonly queueMax: number;
   /** Of all records in a memory store. */
   readonly memoryBytesMax: number;
+  /** Told when a part of the store failed and is started again. */
+  readonly onLost: (reason: unknown) => void;
 }
+
+const SQLITE = 'sqlite:';
 
 /** @throws Error, in one line, if it cannot be opened */
 export async function openStore(url: string, options: StoreOptions): Promise<SessionStore> {
-  const { timeoutMs, memoryBytesMax } = options;
+  const { timeoutMs, queueMax, memoryBytesMax, onLost } = options;
   if (url === 'memory:') return new MemoryStore(memoryBytesMax);
-  throw new Error(`STORE_URL ${url} is not known (${timeoutMs}).`);
+  if (url.startsWith(SQLITE)) {
+    const { openSqliteStore } = await import('./sqlite.ts');
+    return openSqliteStore(url.slice(SQLITE.length), { timeoutMs, queueMax, onLost });
+  }
+  const { openRedisStore } = await import('./redis/redis.ts');
+  return openRedisStore(url, { timeoutMs });
 }
