@@ -10,6 +10,7 @@ import { type App, createApp } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
 
 const demo = join(import.meta.dirname, '../load/demo/sunspots.ts');
+const crash = join(import.meta.dirname, '../load/demo/crash.ts');
 
 describe('the sunspot demo', () => {
   let app: App;
@@ -56,8 +57,17 @@ describe('the sunspot demo', () => {
   });
 });
 
-async function runDemo(args: readonly string[]) {
-  const child = spawn(process.execPath, [demo, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+describe('the demo of a crash', () => {
+  test('kills the service in mid-session and finds the same bits', async () => {
+    const { code, stdout, stderr } = await runDemo(['--months', '300'], crash);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('steps taken              300 of 300, none lost, none twice');
+    expect(stdout).toContain('without interruption     the same bits');
+  });
+});
+
+async function runDemo(args: readonly string[], program = demo) {
+  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));

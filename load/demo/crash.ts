@@ -5,10 +5,13 @@
 // again with the same key, and the record goes on. The states must have the bits of one long
 // /v1/sequence that nobody interrupted.
 //
+//   node load/demo/crash.ts [--months 3177]
+//
 // Exit code 1 if a month was lost or counted twice, or if a bit differs.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { type OwnServer, startServer } from '../own-server.ts';
 import { startProgress } from '../progress.ts';
 import { readRecord } from './record.ts';
@@ -27,7 +30,8 @@ interface Answer {
 
 async function main(): Promise<boolean> {
   const csv = join(import.meta.dirname, '../../test/fixtures/demo/sunspots.csv');
-  const { x } = readRecord(readFileSync(csv, 'utf8'));
+  const { values } = parseArgs({ options: { months: { type: 'string', default: '3177' } } });
+  const x = readRecord(readFileSync(csv, 'utf8')).x.subarray(0, Number(values.months));
   const settings = { STORE_URL: `sqlite:${join(folder, 'demo.sqlite')}` };
   const killedAt = Math.floor(x.length / 2);
   const states: (readonly number[])[] = [];

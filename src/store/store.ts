@@ -1,4 +1,4 @@
-// What a store keeps and promises. Three implement it (stores/): memory, SQLite, Redis.
+// What a store keeps and promises. Three implement it: memory, SQLite, Redis.
 //
 // A session is one record: a head, and numbered slots beside it (earlier answers, earlier states). The
 // bytes of both are opaque here (record.ts makes them). Every change of a record goes from one revision
