@@ -9,11 +9,11 @@
 // if an answer is not 2xx, differs from the reference by a bit, or does not come.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import autocannon from 'autocannon';
 import { readSafetensors } from '../src/codec/safetensors.ts';
+import { CONNECTIONS, type Round, fire } from './fire.ts';
 import { startServer } from './own-server.ts';
 import { startProgress } from './progress.ts';
-import { percentile, ratiosOf, spreadOf } from './statistics.ts';
+import { ratiosOf, spreadOf } from './statistics.ts';
 import {
   type StepCase,
   expectRightBits,
@@ -24,11 +24,16 @@ import {
 } from './step-case.ts';
 import { formatNumber, formatTable } from './table.ts';
 
-const CONNECTIONS = 16;
 const WARM_UP_SECONDS = 1;
 const JSON_HEADERS = { 'content-type': 'application/json' };
 const HEADINGS = ['', 'requests/s', 'min … max', 'p50', 'p90', 'p99', 'MB/s on the wire'];
-const COLUMNS = ['p50Ms', 'p90Ms', 'p99Ms', 'megabytesPerS'] as const;
+const COLUMNS: readonly ((round: Round) => number)[] = [
+  ({ p50Ms }) => p50Ms,
+  ({ p90Ms }) => p90Ms,
+  ({ p99Ms }) => p99Ms,
+  ({ requestsPerS, requestBytes, answerBytes }) =>
+    (requestsPerS * (requestBytes + answerBytes)) / 1e6,
+];
 
 interface Target {
   readonly name: string;
@@ -129,16 +134,6 @@ function readArguments() {
   return { url: values.url, seconds, rounds, json: values.json };
 }
 
-/** One target in one round. */
-interface Round {
-  readonly requestsPerS: number;
-  readonly p50Ms: number;
-  readonly p90Ms: number;
-  readonly p99Ms: number;
-  /** Both directions, headers included. */
-  readonly megabytesPerS: number;
-}
-
 type Results = readonly { readonly name: string; readonly rounds: Round[] }[];
 
 async function measure(url: string, seconds: number, rounds: number): Promise<Results> {
@@ -152,13 +147,19 @@ async function measure(url: string, seconds: number, rounds: number): Promise<Re
     const isWarmUp = round < 0;
     for (const [i, target] of targets.entries()) {
       const duration = isWarmUp ? WARM_UP_SECONDS : seconds;
-      const result = await fire(url, target, duration, expected.get(target));
+      const result = await fire(loadOf(url, target, expected.get(target)), duration);
       if (!isWarmUp) results[i]!.rounds.push(result);
       progress.update(++done);
     }
   }
   progress.stop();
   return results;
+}
+
+function loadOf(url: string, target: Target, expectBody: string | undefined) {
+  const { name, method, path, body } = target;
+  const given = body ? { body, headers: headersOf(target) } : {};
+  return { name, url: new URL(path, url).href, method, ...given, expectBody };
 }
 
 /** The text of the answer, once it is known to be right; every later one must equal it. */
@@ -185,50 +186,6 @@ async function checkAnswer(url: string, target: Target): Promise<string | undefi
   return text;
 }
 
-/** autocannon counts latency in whole milliseconds, so the answers are timed from its events. */
-async function fire(
-  url: string,
-  target: Target,
-  duration: number,
-  expectBody: string | undefined,
-): Promise<Round> {
-  const { name, method, path, body } = target;
-  let requestBytes = 0;
-  let answerBytes = 0;
-  const latenciesMs: number[] = [];
-  const startMs = performance.now();
-  const run = autocannon({
-    url: new URL(path, url).href,
-    connections: CONNECTIONS,
-    duration,
-    method,
-    ...(expectBody === undefined ? {} : { expectBody }),
-    ...(body ? { body, headers: headersOf(target) } : {}),
-    setupClient: (client) => (requestBytes = client.getRequestBuffer().length),
-  });
-  run.on('response', (_client, _status, bytes: number, ms: number) => {
-    answerBytes += bytes;
-    latenciesMs.push(ms);
-  });
-  const { errors, mismatches, non2xx } = await run;
-  const seconds = (performance.now() - startMs) / 1000;
-
-  const requests = latenciesMs.length;
-  if (errors + mismatches + non2xx > 0 || requests === 0) {
-    throw new Error(
-      `${name}: of ${requests} answers ${non2xx} were not 2xx and ${mismatches} not the expected ` +
-        `one; ${errors} requests had no answer.`,
-    );
-  }
-  return {
-    requestsPerS: requests / seconds,
-    p50Ms: percentile(latenciesMs, 50),
-    p90Ms: percentile(latenciesMs, 90),
-    p99Ms: percentile(latenciesMs, 99),
-    megabytesPerS: (requests * requestBytes + answerBytes) / seconds / 1e6,
-  };
-}
-
 function describe(results: Results): string {
   const baseline = results[0]!.rounds;
   const rows = results.flatMap(({ name, rounds }, i) => [
@@ -244,19 +201,16 @@ ${formatTable([HEADINGS, ...rows])}
 
 function figures(name: string, rounds: readonly Round[]): string[] {
   const { median, min, max } = spreadOf(rounds.map((round) => round.requestsPerS));
-  const others = COLUMNS.map((key) => spreadOf(rounds.map((round) => round[key])).median);
+  const others = COLUMNS.map((column) => spreadOf(rounds.map(column)).median);
   const range = `${formatNumber(min)} … ${formatNumber(max)}`;
   return [name, formatNumber(median), range, ...others.map(formatNumber)];
 }
 
 function ratios(name: string, rounds: readonly Round[], baseline: readonly Round[]): string[] {
-  const ratio = (key: keyof Round) =>
-    ratiosOf(
-      rounds.map((round) => round[key]),
-      baseline.map((round) => round[key]),
-    );
-  const others = COLUMNS.map((key) => ratio(key).median);
-  const { median, min, max } = ratio('requestsPerS');
+  const ratio = (column: (round: Round) => number) =>
+    ratiosOf(rounds.map(column), baseline.map(column));
+  const others = COLUMNS.map((column) => ratio(column).median);
+  const { median, min, max } = ratio(({ requestsPerS }) => requestsPerS);
   const range = `${formatNumber(min)} … ${formatNumber(max)}`;
   return [name, formatNumber(median), range, ...others.map(formatNumber)];
 }

@@ -1,4 +1,5 @@
-// Starts the service as a process of its own, on a free port of this host, for one measurement.
+// Starts the service, or a peer of it, as a process of its own, on a free port of this host, for
+// one measurement.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
@@ -14,14 +15,34 @@ export interface OwnServer {
   kill(): Promise<void>;
 }
 
-/** @param settings of the environment, e.g. STORE_URL · @throws Error if it does not become ready */
-export async function startServer(settings: Record<string, string> = {}): Promise<OwnServer> {
+/** @param settings of its environment, e.g. STORE_URL · @throws Error if it does not become ready */
+export function startServer(settings: Record<string, string> = {}): Promise<OwnServer> {
+  return startProcess({
+    name: 'service',
+    settings: { STORE_URL: 'memory:', ...settings },
+    file: join(import.meta.dirname, '../src/server.ts'),
+    readyPath: '/health/ready',
+  });
+}
+
+export interface ServerProcess {
+  readonly name: string;
+  /** Listens at HOST and PORT of its environment. */
+  readonly file: string;
+  readonly args?: readonly string[];
+  readonly settings?: Record<string, string>;
+  /** Answers 2xx as soon as requests may come. */
+  readonly readyPath: string;
+}
+
+/** @throws Error if it does not become ready */
+export async function startProcess(server: ServerProcess): Promise<OwnServer> {
+  const { name, file, args = [], settings, readyPath } = server;
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const child = spawn(process.execPath, [join(import.meta.dirname, '../src/server.ts')], {
+  const child = spawn(process.execPath, [file, ...args], {
     env: {
       ...process.env,
-      STORE_URL: 'memory:',
       ...settings,
       HOST: '127.0.0.1',
       PORT: String(port),
@@ -43,9 +64,9 @@ export async function startServer(settings: Record<string, string> = {}): Promis
   };
   const stop = () => endWith('SIGTERM');
   const kill = () => endWith('SIGKILL');
-  if (await becomesReady(url, () => child.exitCode !== null)) return { url, stop, kill };
+  if (await becomesReady(url + readyPath, () => child.exitCode !== null)) return { url, stop, kill };
   await stop();
-  throw new Error(`The service did not become ready.\n${stderr}`);
+  throw new Error(`The ${name} did not become ready.\n${stderr}`);
 }
 
 /** A port that was free a moment ago. The service could take one itself, but not tell which. */
@@ -61,7 +82,7 @@ async function freePort(): Promise<number> {
 async function becomesReady(url: string, hasExited: () => boolean): Promise<boolean> {
   const endMs = performance.now() + START_MS_MAX;
   while (performance.now() < endMs && !hasExited()) {
-    const answer = await fetch(`${url}/health/ready`).catch(() => undefined);
+    const answer = await fetch(url).catch(() => undefined);
     await answer?.arrayBuffer();
     if (answer?.ok) return true;
     await sleep(20);

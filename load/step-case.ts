@@ -53,7 +53,7 @@ export function stepFile({ N, weights, x, h }: StepCase, model: string): Buffer 
 }
 
 /** The body of POST /v1/models. */
-export function modelBody({ weights }: StepCase): string {
+export function modelBody({ weights }: Pick<StepCase, 'weights'>): string {
   return objectToJson({ weights: weightsJson(weights) });
 }
 

@@ -12,9 +12,12 @@ const FLOAT = 1;
 /** AttributeProto.AttributeType */
 const INT = 2;
 
+/** A number, or the name of an axis that each run has its own size of. */
+type Axis = number | string;
+
 export interface ModelSizes {
-  readonly T: number;
-  readonly N: number;
+  readonly T: Axis;
+  readonly N: Axis;
 }
 
 /** Inputs `x` (T, N, D) and `h` (1, N, H); outputs `hs` (T, 1, N, H) and `h_T` (1, N, H). */
@@ -66,10 +69,15 @@ function encodeTensor(name: string, dims: readonly number[], data: Float32Array)
 }
 
 // ValueInfoProto { name, type: TypeProto { tensor_type: { elem_type, shape: TensorShapeProto } } }
-function encodeValueInfo(name: string, dims: readonly number[]): Uint8Array {
-  const shape = message(...dims.map((size) => bytes(1, number(1, size)))); // dim { dim_value }
+function encodeValueInfo(name: string, dims: readonly Axis[]): Uint8Array {
+  const shape = message(...dims.map((size) => bytes(1, encodeAxis(size)))); // dim
   const tensorType = message(number(1, FLOAT), bytes(2, shape)); // elem_type, shape
   return message(bytes(1, name), bytes(2, bytes(1, tensorType))); // name, type { tensor_type }
+}
+
+// TensorShapeProto.Dimension
+function encodeAxis(size: Axis): Uint8Array {
+  return typeof size === 'number' ? number(1, size) : bytes(2, size); // dim_value or dim_param
 }
 
 /** A field of wire type 0. */

@@ -7,7 +7,7 @@ import { encodeModel } from './onnx-model.ts';
 const PACKAGE = new URL('./node_modules/onnxruntime-node/', import.meta.url);
 
 /** One thread, no other; everything else is the default, which is the fastest. */
-const SESSION_OPTIONS = {
+export const SESSION_OPTIONS = {
   executionProviders: ['cpu'],
   executionMode: 'sequential',
   graphOptimizationLevel: 'all',
@@ -16,7 +16,7 @@ const SESSION_OPTIONS = {
 };
 
 /** What is used of it. */
-interface OnnxRuntime {
+export interface OnnxRuntime {
   readonly Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => Tensor;
   readonly InferenceSession: {
     create(model: Uint8Array, options: typeof SESSION_OPTIONS): Promise<Session>;
@@ -27,8 +27,11 @@ interface Tensor {
   readonly data: Float32Array;
 }
 
-interface Session {
-  run(feeds: Tensors, fetches: Tensors): Promise<Tensors>;
+export interface Session {
+  readonly inputNames: readonly string[];
+  readonly inputMetadata: readonly { readonly shape: readonly (number | string)[] }[];
+  /** Fetches are names, or tensors to write into. */
+  run(feeds: Tensors, fetches: Tensors | readonly string[]): Promise<Tensors>;
   release(): Promise<void>;
 }
 
@@ -52,13 +55,23 @@ export interface PreparedPeer {
   release(): Promise<void>;
 }
 
-/** @throws Error with the command, if it is not installed */
 export async function loadOnnxRuntime(): Promise<OnnxRuntimePeer> {
+  const { version } = onnxRuntimeManifest();
+  const runtime = await importOnnxRuntime();
+  return { version, prepare: (sequence) => prepare(runtime, sequence) };
+}
+
+export async function importOnnxRuntime(): Promise<OnnxRuntime> {
+  const { main } = onnxRuntimeManifest();
+  const runtime: { default: OnnxRuntime } = await import(new URL(main, PACKAGE).href);
+  return runtime.default;
+}
+
+/** @throws Error with the command, if it is not installed */
+export function onnxRuntimeManifest(): Manifest {
   const manifest = new URL('package.json', PACKAGE);
   if (!existsSync(manifest)) throw new Error(`onnxruntime-node is missing: ${INSTALL_PEERS}`);
-  const { version, main } = JSON.parse(readFileSync(manifest, 'utf8')) as Manifest;
-  const runtime: { default: OnnxRuntime } = await import(new URL(main, PACKAGE).href);
-  return { version, prepare: (sequence) => prepare(runtime.default, sequence) };
+  return JSON.parse(readFileSync(manifest, 'utf8')) as Manifest;
 }
 
 /** Inputs and outputs are made here, so that a run neither copies nor allocates them. */

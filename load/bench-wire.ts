@@ -1,0 +1,120 @@
+// npm run bench:wire: the service end to end, text and bytes, beside Fastify with onnxruntime-node.
+//
+// Both are processes of their own with the same models registered. They are measured in turn: A B C
+// A B C …, so that what slows the machine for a while slows all.
+//
+//   node load/bench-wire.ts [--rounds 5] [--seconds 3] [--quick]
+//     [--only 'steps,N=1|32'] [--only loop] [--json FILE]
+//
+// `--seconds` is the length of one sample. Exit code 1 if an answer is wrong (ours by a bit, the
+// peer's by more than 1e-4) or does not come, or if onnxruntime-node is not installed. A missed
+// target is printed, and no failure.
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { CONNECTIONS } from './fire.ts';
+import { describeMachine, machineFacts } from './machine.ts';
+import { onnxRuntimeManifest } from './peers/onnxruntime.ts';
+import { formatLoop, loopTargets, measureEventLoop } from './wire/event-loop.ts';
+import { formatSteps, stepFigures, stepTargets } from './wire/step-report.ts';
+import { STEP_SIZES, measureSteps } from './wire/steps.ts';
+import { type Target, formatTargets } from './wire/targets.ts';
+
+interface Options {
+  readonly sizes: readonly number[];
+  readonly rounds: number;
+  readonly seconds: number;
+}
+
+interface Part {
+  readonly text: string;
+  readonly targets: readonly Target[];
+  /** Every number, for --json. */
+  readonly figures: object;
+}
+
+/** In this order; each starts what it measures, and stops it. */
+const PARTS: Readonly<Record<string, (options: Options) => Promise<Part>>> = {
+  async steps(options) {
+    const cells = await measureSteps(options);
+    const figures = stepFigures(cells);
+    const text = `POST /v1/step, D=H=128, ${CONNECTIONS} connections; latencies in ms
+
+${formatSteps(figures)}`;
+    return { text, targets: stepTargets(figures), figures: { cells, summary: figures } };
+  },
+  async loop(options) {
+    const result = await measureEventLoop(options);
+    return { text: formatLoop(result), targets: loopTargets(result), figures: result };
+  },
+};
+
+try {
+  await main();
+} catch (error) {
+  console.error((error as Error).message);
+  // Not by exitCode: bodies that are still in flight would keep the process alive.
+  process.exit(1);
+}
+
+async function main(): Promise<void> {
+  const { parts, options, json } = readArguments();
+  const machine = machineFacts();
+  const peer = { 'onnxruntime-node': onnxRuntimeManifest().version };
+  const { rounds, seconds } = options;
+  console.log(`
+${describeMachine(machine)}
+peer: Fastify + onnxruntime-node ${peer['onnxruntime-node']}, one thread, JSON with schemas
+median of ${rounds} rounds of ${seconds} s; ratios are taken within a round`);
+  const figures: Record<string, object> = {};
+  const targets: Target[] = [];
+  for (const name of parts) {
+    const part = await PARTS[name]!(options);
+    console.log(`\n${part.text}`);
+    figures[name] = part.figures;
+    targets.push(...part.targets);
+  }
+  console.log(`\n${formatTargets(targets)}\n`);
+  if (json === undefined) return;
+  const report = { machine, peer, rounds, seconds, ...figures, targets };
+  writeFileSync(json, `${JSON.stringify(report, undefined, 2)}\n`);
+}
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      rounds: { type: 'string' },
+      seconds: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string', multiple: true, default: [] },
+      json: { type: 'string' },
+    },
+  });
+  const { quick, only, json } = values;
+  const seconds = Number(values.seconds ?? (quick ? 1 : 3));
+  const rounds = Number(values.rounds ?? (quick ? 2 : 5));
+  if (!(seconds >= 1 && seconds <= 600)) throw new Error('--seconds must be 1 … 600.');
+  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds must be at least 1.');
+  const { parts, sizes } = readOnly(only.flatMap((list) => list.split(',')));
+  const quickSizes = quick ? [1, 32] : STEP_SIZES;
+  return { parts, options: { sizes: sizes ?? quickSizes, rounds, seconds }, json };
+}
+
+/** @throws Error unless each is the name of a part or sizes like `N=1|32` */
+function readOnly(conditions: readonly string[]) {
+  let sizes: number[] | undefined;
+  const named: string[] = [];
+  for (const condition of conditions) {
+    const list = /^N=(\d+(?:\|\d+)*)$/.exec(condition)?.[1];
+    if (list !== undefined) sizes = list.split('|').map(Number);
+    else if (Object.hasOwn(PARTS, condition)) named.push(condition);
+    else throw new Error(`--only takes ${partNames().join(', ')} and N=1|32, not ${condition}.`);
+  }
+  const wrong = sizes?.find((N) => !STEP_SIZES.includes(N));
+  if (wrong !== undefined) throw new Error(`N is one of ${STEP_SIZES.join(', ')}, not ${wrong}.`);
+  const parts = named.length === 0 ? partNames() : partNames().filter((name) => named.includes(name));
+  return { parts, sizes };
+}
+
+function partNames(): string[] {
+  return Object.keys(PARTS);
+}
