@@ -15,7 +15,6 @@ import {
 
 const SIZE = 128;
 const FILE_HEADERS = { 'content-type': 'application/vnd.carryover.safetensors' };
-const WARM_UP_SECONDS = 1;
 /** Requests that were cut off at the end of a run are still computed; the next waits for them. */
 const SETTLE_MS = 200;
 
@@ -59,11 +58,11 @@ async function measureCases(
   const progress = startProgress('steps', cells.length * FORMS.length * (rounds + 1));
   let done = 0;
   for (let round = -1; round < rounds; round++) {
-    const isWarmUp = round < 0;
     for (const cell of cells) {
       for (const form of FORMS) {
-        const result = await fire(cell.targets[form], isWarmUp ? WARM_UP_SECONDS : seconds);
-        if (!isWarmUp) cell.rounds[form].push(result);
+        const result = await fire(cell.targets[form], seconds);
+        // The round before the first warms up, as long as any: compilers are at work for seconds.
+        if (round >= 0) cell.rounds[form].push(result);
         await sleep(SETTLE_MS);
         progress.update(++done);
       }
