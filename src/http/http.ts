@@ -14,7 +14,7 @@ import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import { admission } from './admission.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
-import { securityHeaders } from './plugins/headers.ts';
+import { constantHeaders } from './plugins/headers.ts';
 import { openapi } from './plugins/openapi.ts';
 import { answerParserError, sendProblem } from './problem.ts';
 import { type Readiness, healthRoutes } from './routes/health.ts';
@@ -82,6 +82,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler(refuseUnknownAddress);
   requestLog(app);
+  constantHeaders(app);
   // Before the body is read: what it holds does not matter at an address that does not exist.
   app.addHook('onRequest', async (request) => {
     if (request.is404) refuseUnknownAddress(request);
@@ -104,7 +105,6 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
 
   const refuseOtherMethods = methodNotAllowed(app);
   await app.register(accepts);
-  await securityHeaders(app);
   await openapi(app, options.version);
   healthRoutes(app, options.readiness);
   problemsRoute(app);

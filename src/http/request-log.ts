@@ -3,12 +3,10 @@
 import type { FastifyInstance } from 'fastify';
 
 export function requestLog(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request, reply) => {
-    void reply.header('x-request-id', request.id);
-  });
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     const { method, url } = request;
     const { statusCode, elapsedTime } = reply;
     request.log.info({ method, url, statusCode, durationMs: elapsedTime }, 'request');
+    done();
   });
 }

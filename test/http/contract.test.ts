@@ -424,3 +424,16 @@ describe('HTTP around it', () => {
     for (const code of Object.keys(ERRORS)) expect(page.body).toContain(`id="${code}"`);
   });
 });
+
+test.each(['/health/live', '/nowhere', '/v1/models/nobody'])(
+  '%s carries the headers that keep browsers from misusing an answer',
+  async (url) => {
+    const { headers } = await app.http.inject(url);
+    expect(headers).toMatchObject({
+      'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+      'x-request-id': expect.stringMatching(/^[\w-]{36}$/),
+    });
+  },
+);

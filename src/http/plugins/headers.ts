@@ -1,14 +1,23 @@
-// Security headers. The content policy is that of an API without pages; /docs brings its own.
-import helmet from '@fastify/helmet';
+// Headers of every answer: its request's id, and what tells a browser that this is an API without pages
+// (OWASP REST Security Cheat Sheet); /docs brings a content policy of its own. Whether there is TLS is
+// known by the gateway, which adds Strict-Transport-Security if so.
+//
+// One constant object: computing them for each request, as @fastify/helmet does, costs a third of a small
+// step and most of its garbage.
 import type { FastifyInstance } from 'fastify';
 
-export async function securityHeaders(app: FastifyInstance): Promise<void> {
-  await app.register(helmet, {
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
-    },
-    // Whether there is TLS is known by the gateway, which sets this header if so.
-    strictTransportSecurity: false,
+const CONSTANT_HEADERS = {
+  'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+} as const;
+
+export function constantHeaders(app: FastifyInstance): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    void reply.headers(CONSTANT_HEADERS).header('x-request-id', request.id);
+    done();
   });
 }
