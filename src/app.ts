@@ -129,6 +129,10 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     logger: overrides.logger ?? false,
     bodyBytesMax: config.BODY_BYTES_MAX,
     bodiesBytesMax: config.BODIES_BYTES_MAX,
+    streamsMax: config.STREAMS_MAX,
+    streamStallMs: config.STREAM_STALL_MS,
+    // Half of what is left of the shutdown: the rest is for readers that take what was said last.
+    streamGraceMs: Math.max(0, config.SHUTDOWN_TIMEOUT_MS - config.DRAIN_DELAY_MS) / 2,
     connectionsMax: config.CONNECTIONS_MAX,
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
     keepAliveTimeoutMs: config.KEEP_ALIVE_TIMEOUT_MS,

@@ -35,7 +35,12 @@ export const ConfigSchema = Type.Object({
   H_MAX: integer(4_096, 1, 65_536, 'Largest hidden size H.'),
   T_MAX: integer(65_536, 1, 16_777_216, 'Most time steps T of one request.'),
   WORK_FLOPS_MAX: integer(1e11, 1, 1e15, 'Most work of one request: 2·T·N·(D+H+O)·H operations.'),
-  ANSWER_NUMBERS_MAX: integer(4_194_304, 1, 67_108_864, 'Most numbers in one answer.'),
+  ANSWER_NUMBERS_MAX: integer(
+    4_194_304,
+    1,
+    67_108_864,
+    'Most numbers in one answer; in a stream, of one step.',
+  ),
 
   MEMORY_BYTES_MAX: integer(1_024 * MiB, MiB, 4_096 * MiB, 'Tensor memory, weights included.'),
   MODELS_MAX: integer(1_000, 1, 1_000_000, 'Registered models; and names that point to them.'),
@@ -62,8 +67,10 @@ export const ConfigSchema = Type.Object({
   HOT_SESSIONS_BYTES_MAX: integer(256 * MiB, 0, 65_536 * MiB, 'Sessions kept in memory as well.'),
 
   QUEUE_JOBS_MAX: integer(256, 0, 65_536, 'Requests that may wait for a worker.'),
-  JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'Waiting and computing of one request.'),
+  JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'Waiting and computing of one request; of a stream, between two writes.'),
 
+  STREAMS_MAX: integer(64, 0, 65_536, 'Streams in progress.'),
+  STREAM_STALL_MS: integer(30_000, 1, 3_600_000, 'A reader that takes nothing so long is cut off.'),
   CONNECTIONS_MAX: integer(1_024, 1, 65_536, 'Connections open at a time.'),
   REQUEST_TIMEOUT_MS: integer(15_000, 100, 3_600_000, 'Time to receive a whole request.'),
   KEEP_ALIVE_TIMEOUT_MS: integer(75_000, 100, 3_600_000, "Idle connections; above the gateway's."),

@@ -59,7 +59,7 @@ export const ERRORS = {
   not_acceptable: {
     status: 406,
     title: 'No acceptable type of answer',
-    advice: 'Accept application/json or application/vnd.carryover.safetensors.',
+    advice: 'Accept one of the types that the detail lists; application/json is always among them.',
   },
   request_timeout: {
     status: 408,

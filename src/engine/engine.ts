@@ -3,14 +3,14 @@
 //   h_t = tanh(h_{t-1} W_h + x_t W_x + b)
 //
 // A step is a sequence of one step: there is one path, so there is one behaviour.
-import { CarryoverError } from '../errors.ts';
 import type { ModelLease } from '../models/packed.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import type { WeightsCache } from '../models/weights-cache.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
-import type { TensorView, Weights } from '../tensor.ts';
-import { Job, type Trace } from '../wasm/job.ts';
+import type { Weights } from '../tensor.ts';
+import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
+import { type RecurrenceResult, expectFinite } from './result.ts';
 import {
   type Limits,
   type ModelSizes,
@@ -19,20 +19,9 @@ import {
   agreeOnSizes,
   agreeOnWeights,
 } from './shapes.ts';
+import { RecurrenceStream, planStream } from './stream.ts';
 
-/** Views into the job's memory: valid only until the function they are given to returns. */
-export interface RecurrenceResult {
-  /** (N, H), the state after each row's last step. */
-  readonly h: TensorView;
-  /** (T, N, H), 0 beyond a row's length; absent unless keepsStates. */
-  readonly hs: TensorView | undefined;
-  /** (N, O), the readout of h; absent if the model has none. */
-  readonly y: TensorView | undefined;
-  /** (T, N, O), the readouts of hs; absent with hs or y. */
-  readonly ys: TensorView | undefined;
-  /** Each (T, N, H); absent unless asked for. */
-  readonly trace: Trace | undefined;
-}
+export type { RecurrenceResult };
 
 export interface EngineParts {
   readonly memory: LinearMemory;
@@ -63,8 +52,8 @@ export class Engine {
     input: RecurrenceInput,
     use: (result: RecurrenceResult) => Result,
   ): Promise<Result> {
-    const { memory, scheduler, limits, library } = this.#parts;
-    if (typeof input.weights === 'string') await library.ensure(input.weights);
+    const { memory, scheduler, limits } = this.#parts;
+    await this.fetchModel(input.weights);
     const { T, N, H } = agreeOnSizes(input, this.#sizesOf(input.weights), limits);
     const lease = this.#lease(input.weights);
     try {
@@ -75,15 +64,32 @@ export class Engine {
         input.h?.copyTo(job.h);
         await scheduler.run(job);
         const h = { shape: [N, H], strides: [H, 1], data: job.finalState() };
-        expectFinite(job, h);
         const { hs, y, ys, trace: products } = job;
-        return use({ h, hs, y, ys, trace: products });
+        const result = { h, hs, y, ys, trace: products };
+        expectFinite(result);
+        return use(result);
       } finally {
         job.release();
       }
     } finally {
       lease.release();
     }
+  }
+
+  /** Sees to it that a registered model is here, if it is anywhere. @throws as ModelLibrary.ensure */
+  async fetchModel(weights: WeightsSource | string): Promise<void> {
+    if (typeof weights === 'string') await this.#parts.library.ensure(weights);
+  }
+
+  /**
+   * The same computation some steps at a time; to be closed by the caller. x and h are copied here and
+   * not needed afterwards. The bits are those of run().
+   *
+   * @throws what run() throws before anything is computed (fetchModel() comes first), and memory_full
+   */
+  stream(input: RecurrenceInput): RecurrenceStream {
+    const plan = planStream(input, this.#sizesOf(input.weights), this.#parts.limits);
+    return new RecurrenceStream(this.#parts, this.#lease(input.weights), input, plan);
   }
 
   #sizesOf(weights: WeightsSource | string): ModelSizes {
@@ -109,50 +115,4 @@ export function readWeights(source: WeightsSource): Weights {
   source.W_h.copyTo(W_h);
   source.b?.copyTo(b);
   return { D, H, W_x, W_h, b };
-}
-
-/**
- * A row whose sums overflowed to NaN (they can in float32, so in models that are not narrow) stays
- * NaN to its last step, as NaN · w is NaN for every w: the last state of each row tells about all of
- * them. An infinite z whose tanh is ±1 is a valid state, but it cannot be written in JSON, so a trace
- * is checked element by element.
- */
-function expectFinite(job: Job, h: TensorView): void {
-  expectFiniteView('h', h);
-  for (const [name, view] of Object.entries(job.trace ?? {}) as [string, TensorView][]) {
-    expectFiniteView(`trace/${name}`, view);
-  }
-  if (job.y) expectFiniteView('y', job.y);
-  if (job.ys) expectFiniteView('ys', job.ys);
-}
-
-/** Element by element: what is behind the rows of a view is not part of it. */
-function expectFiniteView(
-  name: string,
-  { shape, strides, data }: TensorView,
-  place = '',
-  start = 0,
-): void {
-  const [size, ...rest] = shape as [number, ...number[]];
-  const [stride, ...restStrides] = strides as [number, ...number[]];
-  if (rest.length > 0) {
-    const inner = { shape: rest, strides: restStrides, data };
-    for (let i = 0; i < size; i++) {
-      expectFiniteView(name, inner, `${place}[${i}]`, start + i * stride);
-    }
-    return;
-  }
-  for (let i = 0; i < size; i++) {
-    const value = data[start + i]!;
-    if (Number.isFinite(value)) continue;
-    throw notFinite(name, `${name.replace('/', '.')}${place}[${i}] is ${value}`);
-  }
-}
-
-function notFinite(name: string, where: string): CarryoverError {
-  const message = `${where}: the sums overflowed float32 (largest: 3.4028235e38).`;
-  return new CarryoverError('not_finite', {
-    detail: message,
-    errors: [{ pointer: `/${name}`, message }],
-  });
 }

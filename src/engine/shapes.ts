@@ -161,8 +161,9 @@ function expectWorkWithinLimit({ T, N, D, H }: Sizes, O: number, limits: Limits)
   throw new CarryoverError('limit_exceeded', { detail: message, errors: [{ pointer: '/x', message }] });
 }
 
-function expectAnswerWithinLimit(
-  input: RecurrenceInput,
+/** @throws limit_exceeded */
+export function expectAnswerWithinLimit(
+  input: Pick<RecurrenceInput, 'keepsStates' | 'trace'>,
   { T, N, H }: Sizes,
   O: number,
   limits: Limits,

@@ -1,5 +1,5 @@
 // What is decided before a body is read: whether this request may be served at all.
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { CarryoverError } from '../errors.ts';
 
 export interface AdmissionOptions {
@@ -7,6 +7,15 @@ export interface AdmissionOptions {
   /** Bodies in flight, all together, by their declared length. */
   readonly bodiesBytesMax: number;
   readonly isClosing: () => boolean;
+}
+
+/** What gives back the bytes of a request whose body is held. */
+const bodies = new WeakMap<FastifyRequest, () => void>();
+
+/** Lets go of a body that is not needed any more, before its answer has ended. */
+export function dropBody(request: FastifyRequest): void {
+  request.body = undefined;
+  bodies.get(request)?.();
 }
 
 export function admission(app: FastifyInstance, options: AdmissionOptions): void {
@@ -32,9 +41,11 @@ export function admission(app: FastifyInstance, options: AdmissionOptions): void
       });
     }
     bytesInFlight += bytes;
-    reply.raw.once('close', () => {
-      bytesInFlight -= bytes;
-    });
+    const release = () => {
+      if (bodies.delete(request)) bytesInFlight -= bytes;
+    };
+    bodies.set(request, release);
+    reply.raw.once('close', release);
   });
 }
 

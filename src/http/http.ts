@@ -27,6 +27,7 @@ import { stepRoute } from './routes/v1/step.ts';
 import { requestLog } from './request-log.ts';
 import { ModelBody, ModelInfo, ModelList, PointBody } from './schemas/models.ts';
 import { Problem } from './schemas/problem.ts';
+import { SequenceLine } from './schemas/sequence-line.ts';
 import { SequenceBody, SequenceReply, SequenceTrace } from './schemas/sequence.ts';
 import {
   CreateSessionBody,
@@ -40,6 +41,7 @@ import {
 import { StepBody, StepReply, StepTrace } from './schemas/step.ts';
 import { Weights } from './schemas/tensor.ts';
 import { digestBody } from './session-call.ts';
+import { Streams } from './stream-answer.ts';
 import { STRICT_AJV, validationError } from './validation.ts';
 
 export interface HttpOptions extends ComputeParts, SessionRoutesOptions {
@@ -51,6 +53,10 @@ export interface HttpOptions extends ComputeParts, SessionRoutesOptions {
   readonly logger: FastifyServerOptions['logger'];
   readonly bodyBytesMax: number;
   readonly bodiesBytesMax: number;
+  readonly streamsMax: number;
+  readonly streamStallMs: number;
+  /** How long streams may go on once the server is closing. */
+  readonly streamGraceMs: number;
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
@@ -111,7 +117,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   modelRoutes(app, options);
   sessionRoutes(app, options);
   stepRoute(app, options);
-  sequenceRoute(app, options);
+  sequenceRoute(app, options, new Streams(app, options));
   await app.after();
   refuseOtherMethods();
   return app;
@@ -142,6 +148,7 @@ const NAMED_SCHEMAS = [
   SequenceBody,
   SequenceReply,
   SequenceTrace,
+  SequenceLine,
   Problem,
 ];
 

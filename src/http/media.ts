@@ -1,11 +1,14 @@
 // The types of bodies: JSON everywhere, safetensors where an address takes or gives tensors.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type Answer, answerToFile, answerToJson } from '../codec/answer.ts';
+import { FRAMINGS } from '../codec/stream-text.ts';
 import { CarryoverError } from '../errors.ts';
 import { digestBody } from './session-call.ts';
 
 const JSON_TYPE = 'application/json';
 const SAFETENSORS_TYPE = 'application/vnd.carryover.safetensors';
+/** Answers that are sent while they are computed. */
+const STREAM_TYPES = Object.keys(FRAMINGS);
 /** How a safetensors file may be announced. */
 const FILE_TYPES = [SAFETENSORS_TYPE, 'application/octet-stream'];
 
@@ -34,22 +37,28 @@ export function jsonOrFile(schema: object) {
 /**
  * The type of the answer: what Accept prefers; without one, the kind that the body was.
  *
+ * @param streams whether the address can answer in a stream
  * @throws not_acceptable
  */
-export function answerType(request: FastifyRequest): string {
+export function answerType(request: FastifyRequest, streams: boolean): string {
   const types = Buffer.isBuffer(request.body)
     ? [...FILE_TYPES, JSON_TYPE]
     : [JSON_TYPE, ...FILE_TYPES];
+  if (streams) types.push(...STREAM_TYPES);
   const type = request.accepts().type(types);
   if (typeof type === 'string') return type;
   throw new CarryoverError('not_acceptable', {
-    detail: `Expected Accept to allow one of ${[JSON_TYPE, ...FILE_TYPES].join(', ')}.`,
+    detail: `Expected Accept to allow one of ${types.toSorted().join(', ')}.`,
   });
 }
 
 /** `content` of a route's answer schema. */
-export function answerContent(schema: object) {
-  return { [JSON_TYPE]: { schema }, [SAFETENSORS_TYPE]: { schema: {} } };
+export function answerContent(schema: object, lineSchema: object | undefined) {
+  return {
+    [JSON_TYPE]: { schema },
+    [SAFETENSORS_TYPE]: { schema: {} },
+    ...(lineSchema && Object.fromEntries(STREAM_TYPES.map((type) => [type, { schema: lineSchema }]))),
+  };
 }
 
 /**
@@ -62,5 +71,5 @@ export async function sendAnswer(
   compute: (write: (answer: Answer) => string | Buffer) => Promise<string | Buffer>,
 ): Promise<FastifyReply> {
   const body = await compute(type === JSON_TYPE ? answerToJson : answerToFile);
-  return reply.header('content-type', type).header('vary', 'accept').send(body);
+  return reply.header('content-type', type).send(body);
 }

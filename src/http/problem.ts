@@ -29,10 +29,7 @@ export function sendProblem(
 ): void {
   const error = toCarryoverError(cause);
   const { status, retryAfter_s } = error.kind;
-  // The message of an error made here never quotes numbers from a tensor at length; bodies and
-  // stack traces of client errors are not logged.
-  if (status >= 500) request.log.error({ err: error.cause ?? cause, code: error.code }, error.message);
-  else request.log.info({ code: error.code }, 'request refused');
+  logError(error, cause, request);
   // Fastify would close the connection under a client that is still sending, which then sees a
   // reset instead of this answer. Kept open, the rest is read and dropped, for REQUEST_TIMEOUT_MS.
   if (error.code === 'body_too_large') void reply.removeHeader('connection');
@@ -47,6 +44,23 @@ export function sendProblem(
 function fateOf({ code, applied }: CarryoverError, request: FastifyRequest) {
   if (!isAboutSession(request)) return {};
   return { applied: code === 'internal' ? 'unknown' : applied };
+}
+
+/** The problem as text, for an answer that has begun; it is logged like every other. */
+export function problemJson(cause: Error, request: FastifyRequest): string {
+  const error = toCarryoverError(cause);
+  logError(error, cause, request);
+  return JSON.stringify(problemBody(error, request.id));
+}
+
+function logError(error: CarryoverError, cause: Error, request: FastifyRequest): void {
+  // The message of an error made here never quotes numbers from a tensor at length; bodies and
+  // stack traces of client errors are not logged.
+  if (error.kind.status >= 500) {
+    request.log.error({ err: error.cause ?? cause, code: error.code }, error.message);
+  } else {
+    request.log.info({ code: error.code }, 'request refused');
+  }
 }
 
 function toCarryoverError(error: FastifyError | Error): CarryoverError {

@@ -4,13 +4,16 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll } from 'vitest';
 
 /** Children that have not ended; what a failing test leaves is stopped with its file. */
 const running = new Set<ChildProcess>();
-afterAll(async () => {
-  await Promise.all([...running].map(stop));
-});
+// The long suites are programs of their own, without vitest.
+if (process.env.VITEST) {
+  const { afterAll } = await import('vitest');
+  afterAll(async () => {
+    await Promise.all([...running].map(stop));
+  });
+}
 
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 20_000;
@@ -28,9 +31,16 @@ export interface RunningServer extends RunningProcess {
   readonly port: number;
 }
 
-/** `src/server.ts`, ready to answer, on a free port of 127.0.0.1 unless `env` says otherwise. */
-export async function startServer(env: Record<string, string> = {}): Promise<RunningServer> {
-  const server = startProcess(process.execPath, ['src/server.ts'], {
+/**
+ * The service, ready to answer, on a free port of 127.0.0.1 unless `env` says otherwise.
+ *
+ * @param entry another file that starts it
+ */
+export async function startServer(
+  env: Record<string, string> = {},
+  entry = 'src/server.ts',
+): Promise<RunningServer> {
+  const server = startProcess(process.execPath, [entry], {
     cwd: join(import.meta.dirname, '../..'),
     env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', STORE_URL: 'memory:', ...env },
   });

@@ -1,6 +1,6 @@
 // What /v1/step and /v1/sequence have in common: JSON or a file in, one run of the engine, on its own or
-// on a session, JSON or a file out.
-import type { FastifyInstance } from 'fastify';
+// on a session, JSON or a file out; or, where the address has streams, lines while it is computed.
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { Answer } from '../../../codec/answer.ts';
 import type { Engine, RecurrenceResult } from '../../../engine/engine.ts';
@@ -8,6 +8,7 @@ import type { SessionCalls } from '../../../engine/session-calls.ts';
 import type { RecurrenceInput } from '../../../engine/shapes.ts';
 import { CarryoverError } from '../../../errors.ts';
 import { answerContent, answerType, jsonOrFile, sendAnswer, takeFiles } from '../../media.ts';
+import { type StepPrinter, type Streams, isStreamType } from '../../stream-answer.ts';
 import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses } from '../../schemas/problem.ts';
 import { ref } from '../../schemas/ref.ts';
 import { ComputeHeaders } from '../../schemas/sessions.ts';
@@ -38,6 +39,14 @@ export interface ComputeRoute<JsonBody, Request extends Computation> {
   readonly readJson: (body: JsonBody) => Request;
   readonly readFile: (bytes: Buffer) => Request;
   readonly answerOf: (result: RecurrenceResult, request: Request) => Answer;
+  readonly stream?: ComputeStream<Request>;
+}
+
+export interface ComputeStream<Request> {
+  readonly streams: Streams;
+  readonly lineSchema: TSchema;
+  /** What prints the steps. It outlives the request, so it must not hold on to it. */
+  readonly printerOf: (request: Request) => StepPrinter;
 }
 
 export interface ComputeParts {
@@ -50,7 +59,30 @@ export function computeRoute<JsonBody, Request extends Computation>(
   { engine, sessionCalls }: ComputeParts,
   route: ComputeRoute<JsonBody, Request>,
 ): void {
-  const { url, operationId, summary, description, readJson, readFile, answerOf } = route;
+  const { url, operationId, summary, description, readJson, readFile, answerOf, stream } = route;
+
+  const answerSession = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    type: string,
+    session: string,
+    computation: Request,
+  ) => {
+    const call = callOf(request);
+    return sendAnswer(reply, type, async (write) => {
+      const { value, replayed } = await sessionCalls.advance(
+        session,
+        call,
+        computation.input,
+        (result, after) =>
+          write({ ...answerOf(result, computation), fields: { session: markOf(after) } }),
+      );
+      void reply.headers(sessionHeaders(value.after));
+      markReplayed(reply, replayed);
+      return value.answer;
+    });
+  };
+
   app.register(async (scope) => {
     takeFiles(scope);
     scope.post<{ Body: JsonBody | Buffer }>(
@@ -64,7 +96,10 @@ export function computeRoute<JsonBody, Request extends Computation>(
           headers: ComputeHeaders,
           body: jsonOrFile(ref(route.bodySchema)),
           response: {
-            200: { description: 'Computed.', content: answerContent(ref(route.replySchema)) },
+            200: {
+              description: 'Computed.',
+              content: answerContent(ref(route.replySchema), stream && ref(stream.lineSchema)),
+            },
             ...problemResponses([
               ...BODY_ERRORS,
               ...FILE_ERRORS,
@@ -77,29 +112,24 @@ export function computeRoute<JsonBody, Request extends Computation>(
       },
       async (request, reply) => {
         const { body } = request;
-        const type = answerType(request);
+        void reply.header('vary', 'accept');
         const computation = Buffer.isBuffer(body) ? readFile(body) : readJson(body as JsonBody);
         const session = sessionIdOf(request, computation.session);
-        if (session === undefined) {
-          const input = { ...computation.input, weights: expectWeights(computation) };
-          return sendAnswer(reply, type, (write) =>
-            engine.run(input, (result) => write(answerOf(result, computation))),
-          );
+        // What a session answers has been committed, so it is there as a whole.
+        const type = answerType(request, stream !== undefined && session === undefined);
+        if (session !== undefined) {
+          expectSessionOnly(computation);
+          return answerSession(request, reply, type, session, computation);
         }
-        expectSessionOnly(computation);
-        const call = callOf(request);
-        return sendAnswer(reply, type, async (write) => {
-          const { value, replayed } = await sessionCalls.advance(
-            session,
-            call,
-            computation.input,
-            (result, after) =>
-              write({ ...answerOf(result, computation), fields: { session: markOf(after) } }),
-          );
-          void reply.headers(sessionHeaders(value.after));
-          markReplayed(reply, replayed);
-          return value.answer;
-        });
+        const input = { ...computation.input, weights: expectWeights(computation) };
+        if (stream && isStreamType(type)) {
+          const print = stream.printerOf(computation);
+          await engine.fetchModel(input.weights);
+          return stream.streams.send(request, reply, type, print, () => engine.stream(input));
+        }
+        return sendAnswer(reply, type, (write) =>
+          engine.run(input, (result) => write(answerOf(result, computation))),
+        );
       },
     );
   });

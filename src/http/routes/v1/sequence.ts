@@ -1,13 +1,16 @@
-// POST /v1/sequence: T steps of a mini-batch, every state or only the last, as JSON or as a
-// safetensors file.
+// POST /v1/sequence: T steps of a mini-batch, every state or only the last, as JSON, as a safetensors
+// file, or as a stream of steps.
 import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
 import type { Answer } from '../../../codec/answer.ts';
 import { swapAxes } from '../../../codec/json-write.ts';
 import { nestedTensor } from '../../../codec/nested.ts';
+import { writeSteps } from '../../../codec/stream-text.ts';
 import type { RecurrenceResult } from '../../../engine/engine.ts';
 import type { TensorView } from '../../../tensor.ts';
+import { SequenceLine } from '../../schemas/sequence-line.ts';
 import { SequenceBody, SequenceReply } from '../../schemas/sequence.ts';
+import type { StepPrinter, Streams } from '../../stream-answer.ts';
 import { type ComputeParts, type Computation, computeRoute } from './compute-route.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
 import { optionalWeights, weightsSource } from './weights.ts';
@@ -20,17 +23,20 @@ interface SequenceRequest extends Computation {
   readonly outputs: readonly ('hs' | 'h')[];
 }
 
-export function sequenceRoute(app: FastifyInstance, parts: ComputeParts): void {
+export function sequenceRoute(app: FastifyInstance, parts: ComputeParts, streams: Streams): void {
   computeRoute<Body, SequenceRequest>(app, parts, {
     url: '/v1/sequence',
     operationId: 'sequence',
     summary: 'Advance a mini-batch by T steps',
-    description: 'h_t = tanh(h_{t-1} W_h + x_t W_x + b) for t = 1 … T',
+    description:
+      'h_t = tanh(h_{t-1} W_h + x_t W_x + b) for t = 1 … T. Accept application/x-ndjson or ' +
+      'text/event-stream to be sent the steps while they are computed.',
     bodySchema: SequenceBody,
     replySchema: SequenceReply,
     readJson: requestFromJson,
     readFile: requestFromFile,
     answerOf,
+    stream: { streams, lineSchema: SequenceLine, printerOf },
   });
 }
 
@@ -82,4 +88,10 @@ function answerOf(
       z: inLayout(trace.z),
     },
   };
+}
+
+/** In a stream a step's tensors are (N, H) and (N, O): there is no layout to choose. */
+function printerOf({ outputs }: SequenceRequest): StepPrinter {
+  const wantsLast = outputs.includes('h');
+  return (out, steps, framing) => writeSteps(out, steps, wantsLast, framing);
 }

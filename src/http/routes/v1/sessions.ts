@@ -115,13 +115,13 @@ function readRoutes(app: FastifyInstance, { sessions }: SessionRoutesOptions): v
         description: 'Does not renew its lifetime.',
         params: IdParams,
         response: {
-          200: { description: 'As committed last.', content: answerContent(ref(SessionWithState)) },
+          200: { description: 'As committed last.', content: answerContent(ref(SessionWithState), undefined) },
           ...problemResponses(['invalid_request', 'not_acceptable', ...READ_ERRORS]),
         },
       },
     },
     async (request, reply) => {
-      const type = answerType(request);
+      const type = answerType(request, false);
       const session = await sessions.read(request.params.id);
       const { N, H, h, past } = session;
       void reply.headers(sessionHeaders(session));

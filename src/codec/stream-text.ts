@@ -1,0 +1,100 @@
+// A sequence as text while it is computed: one event a step, and one at the end that says it was the
+// end, so a stream that was cut is recognised. The numbers are those of the answer in one piece.
+//
+//   step   {"t":1,"h":[[…]],"y":[[…]],"trace":{…}}   h_t (N,H), y_t (N,O), if they are wanted
+//   done   {"done":true,"t":T,"h":[[…]],"y":[[…]]}   h after each row's last step, its readout
+//   error  {"error":{…}}                             a problem, in place of what would have followed
+import type { TensorView } from '../tensor.ts';
+import type { JsonBytes } from './json-bytes.ts';
+
+/** What stands before and behind one event's JSON, which has no line breaks. */
+export interface Framing {
+  readonly before: (event: 'step' | 'done' | 'error', t: number) => string;
+  readonly behind: string;
+}
+
+/** By media type. */
+export const FRAMINGS: Readonly<Record<string, Framing>> = {
+  // https://github.com/ndjson/ndjson-spec
+  'application/x-ndjson': { before: () => '', behind: '\n' },
+  // https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+  'text/event-stream': {
+    before: (event, t) => `event: ${event}\nid: ${t}\ndata: `,
+    behind: '\n\n',
+  },
+};
+
+/** Some steps of a sequence; each tensor with the steps as its outer axis. */
+interface Steps {
+  readonly stepsBefore: number;
+  readonly steps: number;
+  readonly isLast: boolean;
+  readonly h: TensorView;
+  readonly y: TensorView | undefined;
+  readonly hs: TensorView | undefined;
+  readonly ys: TensorView | undefined;
+  readonly trace: Readonly<Record<'h_W_h' | 'x_W_x' | 'z', TensorView>> | undefined;
+}
+
+/**
+ * Adds the events of some steps. Steps without anything to tell make none.
+ *
+ * @param wantsLast whether the last event carries h and y
+ */
+export function writeSteps(
+  out: JsonBytes,
+  chunk: Steps,
+  wantsLast: boolean,
+  framing: Framing,
+): void {
+  if (chunk.hs ?? chunk.trace) {
+    for (let i = 0; i < chunk.steps; i++) writeStep(out, chunk, i, framing);
+  }
+  if (chunk.isLast) writeLast(out, chunk, wantsLast, framing);
+}
+
+/** The last line of a stream that failed; `problem` is JSON. */
+export function errorEvent(stepsTaken: number, problem: string, framing: Framing): Buffer {
+  const before = framing.before('error', stepsTaken);
+  return Buffer.from(`${before}{"error":${problem}}${framing.behind}`);
+}
+
+function writeStep(out: JsonBytes, chunk: Steps, index: number, framing: Framing): void {
+  const { hs, ys, trace, stepsBefore } = chunk;
+  const t = stepsBefore + index + 1;
+  out.text(`${framing.before('step', t)}{"t":${t}`);
+  writeField(out, ',"h":', hs && stepOf(hs, index));
+  writeField(out, ',"y":', ys && stepOf(ys, index));
+  if (trace) {
+    writeField(out, ',"trace":{"h_W_h":', stepOf(trace.h_W_h, index));
+    writeField(out, ',"x_W_x":', stepOf(trace.x_W_x, index));
+    writeField(out, ',"z":', stepOf(trace.z, index));
+    out.text('}');
+  }
+  out.text(`}${framing.behind}`);
+}
+
+function writeLast(out: JsonBytes, chunk: Steps, wantsLast: boolean, framing: Framing): void {
+  const T = chunk.stepsBefore + chunk.steps;
+  out.text(`${framing.before('done', T)}{"done":true,"t":${T}`);
+  if (wantsLast) {
+    writeField(out, ',"h":', chunk.h);
+    writeField(out, ',"y":', chunk.y);
+  }
+  out.text(`}${framing.behind}`);
+}
+
+function writeField(out: JsonBytes, name: string, view: TensorView | undefined): void {
+  if (!view) return;
+  out.text(name);
+  out.tensor(view);
+}
+
+/** (T, N, …) → (N, …) of one step. */
+function stepOf({ shape, strides, data }: TensorView, step: number): TensorView {
+  return {
+    shape: shape.slice(1),
+    strides: strides.slice(1),
+    data: data.subarray(step * strides[0]!),
+  };
+}

@@ -1,0 +1,177 @@
+// A sequence some steps at a time: each chunk is a job of its own that begins with the state the last
+// one ended with. Between chunks only x and the state are held; states, readouts and traces exist
+// while they are being used.
+//
+//   chunk k: steps t+1 … t+S of T      h ← the state after them      t ← t + S
+//
+// A row's bits do not depend on where its sequence is cut, so they are those of one long job.
+import type { ModelLease } from '../models/packed.ts';
+import type { Scheduler } from '../scheduler/scheduler.ts';
+import { Job } from '../wasm/job.ts';
+import type { LinearMemory } from '../wasm/memory.ts';
+import { type RecurrenceResult, expectFinite } from './result.ts';
+import {
+  type Limits,
+  type ModelSizes,
+  type RecurrenceInput,
+  type Sizes,
+  agreeOnSizes,
+  expectAnswerWithinLimit,
+} from './shapes.ts';
+
+const F32 = Float32Array.BYTES_PER_ELEMENT;
+
+/** About 256 KiB of text, at 11 characters a number: printing them takes a few milliseconds. */
+const CHUNK_NUMBERS_MAX = 24_576;
+/** Some ten milliseconds of work: so soon is it seen that nobody reads any more. */
+const CHUNK_FLOPS_MAX = 2 ** 29;
+
+export interface StreamPlan extends Sizes {
+  /** Steps of a chunk; of the last one what is left. */
+  readonly chunkSteps: number;
+}
+
+/** Some steps of the sequence. Views are valid as those of a RecurrenceResult are. */
+export interface StreamedSteps extends RecurrenceResult {
+  /** How many steps came before these. */
+  readonly stepsBefore: number;
+  /** How many steps these are. */
+  readonly steps: number;
+  /** Whether h and y are those of the whole sequence. */
+  readonly isLast: boolean;
+}
+
+export interface StreamParts {
+  readonly memory: LinearMemory;
+  readonly scheduler: Scheduler;
+}
+
+/**
+ * The limit on the numbers of an answer holds for a chunk, all other limits for the whole.
+ *
+ * @throws shape_mismatch · out_of_range (lengths) · limit_exceeded
+ */
+export function planStream(input: RecurrenceInput, model: ModelSizes, limits: Limits): StreamPlan {
+  const sizes = agreeOnSizes(input, model, { ...limits, answerNumbers: Infinity });
+  const chunkSteps = stepsOfChunk(input, sizes, model.O, limits);
+  expectAnswerWithinLimit(input, { ...sizes, T: chunkSteps }, model.O, limits);
+  return { ...sizes, chunkSteps };
+}
+
+/** As many steps as stay below the numbers and the work of a chunk, at least one. */
+function stepsOfChunk(
+  { keepsStates, trace }: RecurrenceInput,
+  { T, N, D, H }: Sizes,
+  O: number,
+  limits: Limits,
+): number {
+  const numbersOfStep = (keepsStates ? N * (H + O) : 0) + (trace ? 3 * N * H : 0);
+  const numbersMax = Math.min(CHUNK_NUMBERS_MAX, limits.answerNumbers) - N * (H + O);
+  const stepsByNumbers = numbersOfStep === 0 ? T : numbersMax / numbersOfStep;
+  const stepsByWork = CHUNK_FLOPS_MAX / (2 * N * (D + H + O) * H);
+  return Math.max(1, Math.floor(Math.min(T, stepsByNumbers, stepsByWork)));
+}
+
+export class RecurrenceStream {
+  readonly T: number;
+  readonly #parts: StreamParts;
+  readonly #lease: ModelLease;
+  readonly #plan: StreamPlan;
+  readonly #lengths: readonly number[] | undefined;
+  readonly #keepsStates: boolean;
+  readonly #trace: boolean;
+  readonly #ptr: number;
+  /** (T, N, D) */
+  readonly #x: Float32Array;
+  /** (N, H), the state after the steps taken. */
+  readonly #h: Float32Array;
+  #stepsTaken = 0;
+  #closed = false;
+
+  /**
+   * Takes over the lease, also when it throws.
+   *
+   * @throws memory_full · out_of_range
+   */
+  constructor(parts: StreamParts, lease: ModelLease, input: RecurrenceInput, plan: StreamPlan) {
+    const { T, N, D, H } = plan;
+    this.T = T;
+    this.#parts = parts;
+    this.#lease = lease;
+    this.#plan = plan;
+    this.#lengths = input.lengths;
+    this.#keepsStates = input.keepsStates;
+    this.#trace = input.trace;
+    try {
+      this.#ptr = parts.memory.allocate((T * N * D + N * H) * F32);
+    } catch (error) {
+      lease.release();
+      throw error;
+    }
+    this.#x = parts.memory.f32(this.#ptr, T * N * D);
+    this.#h = parts.memory.f32(this.#ptr + T * N * D * F32, N * H).fill(0);
+    try {
+      input.x.copyTo(this.#x);
+      input.h?.copyTo(this.#h);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** Whether the steps taken are all there are. */
+  get isDone(): boolean {
+    return this.#stepsTaken === this.T;
+  }
+
+  get stepsTaken(): number {
+    return this.#stepsTaken;
+  }
+
+  /**
+   * Takes the next steps and passes them to `use`, whose value is returned. One call at a time, and
+   * none after the last.
+   *
+   * @throws memory_full · queue_full · deadline_exceeded · worker_failed · not_finite. No step was taken
+   *   then, so the call may be repeated.
+   */
+  async next<Result>(use: (steps: StreamedSteps) => Result): Promise<Result> {
+    const { N, D, H, chunkSteps } = this.#plan;
+    const stepsBefore = this.#stepsTaken;
+    const steps = Math.min(chunkSteps, this.T - stepsBefore);
+    const isLast = stepsBefore + steps === this.T;
+    const job = new Job(this.#parts.memory, this.#lease.model, {
+      T: steps,
+      N,
+      lengths: this.#lengths?.map((length) => clamp(length - stepsBefore, 0, steps)),
+      keepsStates: this.#keepsStates,
+      trace: this.#trace,
+    });
+    try {
+      job.x.set(this.#x.subarray(stepsBefore * N * D, (stepsBefore + steps) * N * D));
+      job.h.set(this.#h);
+      await this.#parts.scheduler.run(job);
+      const h = { shape: [N, H], strides: [H, 1], data: job.finalState() };
+      // The readout of a state between is not part of the answer unless all of them are.
+      const result = { h, hs: job.hs, y: isLast ? job.y : undefined, ys: job.ys, trace: job.trace };
+      expectFinite(result, stepsBefore);
+      this.#h.set(h.data);
+      this.#stepsTaken = stepsBefore + steps;
+      return use({ ...result, stepsBefore, steps, isLast });
+    } finally {
+      job.release();
+    }
+  }
+
+  /** Gives memory and model back. Not while next() runs; a second call does nothing. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#parts.memory.free(this.#ptr);
+    this.#lease.release();
+  }
+}
+
+function clamp(value: number, min: number, max: number): number {
+  return Math.max(min, Math.min(max, value));
+}

@@ -1,0 +1,246 @@
+// Answers that are sent while they are computed. The next chunk is computed only when the reader has
+// taken the last one, so what a stream holds is its input, one state and the text of one chunk,
+// however long it is and however slow its reader.
+//
+// Until the first chunk is computed an error is an ordinary problem with its status; afterwards it is
+// the stream's last line.
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { JsonBytes } from '../codec/json-bytes.ts';
+import { FRAMINGS, type Framing, errorEvent } from '../codec/stream-text.ts';
+import type { RecurrenceStream, StreamedSteps } from '../engine/stream.ts';
+import { CarryoverError } from '../errors.ts';
+import { dropBody } from './admission.ts';
+import { problemJson } from './problem.ts';
+
+export interface StreamsOptions {
+  /** One more is refused with queue_full. */
+  readonly streamsMax: number;
+  /** A reader that takes nothing for so long is cut off. */
+  readonly streamStallMs: number;
+  /** Streams go on so long after closing began; then they are told, and after half as long again cut. */
+  readonly streamGraceMs: number;
+}
+
+/** Prints steps while their tensors are valid. */
+export type StepPrinter = (out: JsonBytes, steps: StreamedSteps, framing: Framing) => void;
+
+/**
+ * What is written at a time. A reader shows that it is alive by taking so much: with STREAM_STALL_MS
+ * at 30 s it may be as slow as 0.5 KiB/s.
+ */
+const WRITE_BYTES = 16 * 1024;
+
+/** From one look for room to the next. */
+const RETRY_MS = 20;
+
+/** Whether a chunk was refused, unstarted, because of what others are doing. */
+function isCrowd(error: unknown): boolean {
+  return error instanceof CarryoverError && ['queue_full', 'memory_full'].includes(error.code);
+}
+
+export function isStreamType(type: string): boolean {
+  return Object.hasOwn(FRAMINGS, type);
+}
+
+export class Streams {
+  readonly #options: StreamsOptions;
+  readonly #running = new Set<StreamAnswer>();
+
+  constructor(app: FastifyInstance, options: StreamsOptions) {
+    this.#options = options;
+    const timers: NodeJS.Timeout[] = [];
+    app.addHook('preClose', async () => {
+      const { streamGraceMs } = options;
+      timers.push(
+        setTimeout(() => this.#running.forEach((answer) => answer.stop()), streamGraceMs),
+        setTimeout(() => this.#running.forEach((answer) => answer.cut()), 1.5 * streamGraceMs),
+      );
+    });
+    app.addHook('onClose', async () => timers.forEach(clearTimeout));
+  }
+
+  /**
+   * Sends what `open` computes as a stream of `type`. The body is let go of: what is needed of it has
+   * been copied. `open` holds the body, so it is not kept.
+   *
+   * @throws queue_full, and all that `open` and the first steps throw
+   */
+  send(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    type: string,
+    print: StepPrinter,
+    open: () => RecurrenceStream,
+  ): Promise<void> {
+    const { streamsMax, streamStallMs } = this.#options;
+    if (this.#running.size >= streamsMax) {
+      throw new CarryoverError('queue_full', {
+        detail: `${streamsMax} streams are in progress (STREAMS_MAX); this one was not started.`,
+      });
+    }
+    const answer = new StreamAnswer(request, reply, type, print, open(), streamStallMs);
+    dropBody(request);
+    this.#running.add(answer);
+    return answer.run().finally(() => this.#running.delete(answer));
+  }
+}
+
+class StreamAnswer {
+  readonly #request: FastifyRequest;
+  readonly #reply: FastifyReply;
+  readonly #type: string;
+  readonly #framing: Framing;
+  readonly #print: StepPrinter;
+  readonly #stream: RecurrenceStream;
+  readonly #stallMs: number;
+  /** The text of one chunk. It is written again when all of it has been taken, not before. */
+  readonly #out = new JsonBytes();
+  #isStopping = false;
+
+  constructor(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    type: string,
+    print: StepPrinter,
+    stream: RecurrenceStream,
+    stallMs: number,
+  ) {
+    this.#request = request;
+    this.#reply = reply;
+    this.#type = type;
+    this.#framing = FRAMINGS[type]!;
+    this.#print = print;
+    this.#stream = stream;
+    this.#stallMs = stallMs;
+  }
+
+  /** Ends with an error after the steps that are being written. */
+  stop(): void {
+    this.#isStopping = true;
+  }
+
+  cut(): void {
+    this.#reply.raw.destroy();
+  }
+
+  /** Resolves when the answer has ended, in whatever way. @throws what the first steps throw */
+  async run(): Promise<void> {
+    try {
+      const first = await this.#nextText();
+      this.#begin();
+      if (await this.#writeAll(first)) return;
+      const { stepsTaken, T } = this.#stream;
+      this.#request.log.info({ stepsTaken, T }, 'stream cut: its reader is gone or takes nothing');
+      this.cut();
+    } finally {
+      this.#stream.close();
+    }
+  }
+
+  /**
+   * A stream that has begun is not given up for a crowd that passes: it waits for as long as its reader
+   * may make it wait.
+   */
+  async #nextTextWhenRoom(): Promise<Buffer> {
+    const endMs = performance.now() + this.#stallMs;
+    for (;;) {
+      try {
+        return await this.#nextText();
+      } catch (error) {
+        const isOver = this.#isStopping || this.#reply.raw.destroyed || performance.now() > endMs;
+        if (isOver || !isCrowd(error)) throw error;
+        await sleep(RETRY_MS);
+      }
+    }
+  }
+
+  async #nextText(): Promise<Buffer> {
+    const text = await this.#stream.next((steps) => {
+      this.#out.reset();
+      this.#print(this.#out, steps, this.#framing);
+      return this.#out.bytes;
+    });
+    // The last text may wait for its reader without the tensors.
+    if (this.#stream.isDone) this.#stream.close();
+    return text;
+  }
+
+  /** Writes the headers. From here on the reply is not Fastify's. */
+  #begin(): void {
+    const reply = this.#reply.headers({
+      'content-type': this.#type,
+      vary: 'accept, accept-encoding',
+      'cache-control': 'no-store',
+      // nginx would collect the answer before it passes it on.
+      'x-accel-buffering': 'no',
+    });
+    reply.hijack();
+    reply.raw.writeHead(200, reply.getHeaders() as OutgoingHttpHeaders);
+    reply.raw.flushHeaders();
+  }
+
+  /** Whether the reader has taken all. */
+  async #writeAll(first: Buffer): Promise<boolean> {
+    const { raw } = this.#reply;
+    const stream = this.#stream;
+    try {
+      if (!(await write(raw, first, this.#stallMs))) return false;
+      while (!stream.isDone) {
+        // Small chunks are computed on this thread: others get their turn in between.
+        await nextTurn();
+        if (this.#isStopping) throw new CarryoverError('shutting_down', { detail: STOPPED });
+        const text = await this.#nextTextWhenRoom();
+        if (!(await write(raw, text, this.#stallMs))) return false;
+      }
+    } catch (error) {
+      const problem = problemJson(error as Error, this.#request);
+      const event = errorEvent(stream.stepsTaken, problem, this.#framing);
+      if (!(await write(raw, event, this.#stallMs))) return false;
+    }
+    return end(raw, this.#stallMs);
+  }
+}
+
+const STOPPED = 'The stream was ended early. Send the steps that are missing to another instance.';
+
+/**
+ * Resolves with true when the reader has taken all, as far as this process can see: the bytes may be
+ * overwritten then. With false if the connection is lost or nothing is taken for `stallMs`.
+ */
+export async function write(
+  response: ServerResponse,
+  bytes: Buffer,
+  stallMs: number,
+): Promise<boolean> {
+  for (let at = 0; at < bytes.length; at += WRITE_BYTES) {
+    const part = bytes.subarray(at, at + WRITE_BYTES);
+    if (!(await taken(response, (done) => response.write(part, done), stallMs))) return false;
+  }
+  return !response.destroyed;
+}
+
+function end(response: ServerResponse, stallMs: number): Promise<boolean> {
+  return taken(response, (done) => response.end(done), stallMs);
+}
+
+/** Whether what `send` sends is taken before the connection is lost and before `timeoutMs`. */
+function taken(
+  response: ServerResponse,
+  send: (done: (error?: Error | null) => void) => void,
+  timeoutMs: number,
+): Promise<boolean> {
+  if (response.destroyed) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const settle = (wasTaken: boolean) => {
+      clearTimeout(timer);
+      response.off('close', onClose);
+      resolve(wasTaken);
+    };
+    const onClose = () => settle(false);
+    const timer = setTimeout(onClose, timeoutMs);
+    response.once('close', onClose);
+    send((error) => settle(!error));
+  });
+}
