@@ -129,6 +129,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     logger: overrides.logger ?? false,
     bodyBytesMax: config.BODY_BYTES_MAX,
     bodiesBytesMax: config.BODIES_BYTES_MAX,
+    compressBytesMin: config.COMPRESS_BYTES_MIN,
     streamsMax: config.STREAMS_MAX,
     streamStallMs: config.STREAM_STALL_MS,
     // Half of what is left of the shutdown: the rest is for readers that take what was said last.

@@ -71,6 +71,12 @@ export const ConfigSchema = Type.Object({
 
   STREAMS_MAX: integer(64, 0, 65_536, 'Streams in progress.'),
   STREAM_STALL_MS: integer(30_000, 1, 3_600_000, 'A reader that takes nothing so long is cut off.'),
+  COMPRESS_BYTES_MIN: integer(
+    16 * 1024,
+    0,
+    512 * MiB,
+    'Answers from this size on are compressed if the client asks.',
+  ),
   CONNECTIONS_MAX: integer(1_024, 1, 65_536, 'Connections open at a time.'),
   REQUEST_TIMEOUT_MS: integer(15_000, 100, 3_600_000, 'Time to receive a whole request.'),
   KEEP_ALIVE_TIMEOUT_MS: integer(75_000, 100, 3_600_000, "Idle connections; above the gateway's."),

@@ -13,6 +13,7 @@ import type { Limits } from '../engine/shapes.ts';
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import { admission } from './admission.ts';
+import { compression } from './compression.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
 import { constantHeaders } from './plugins/headers.ts';
 import { openapi } from './plugins/openapi.ts';
@@ -53,6 +54,7 @@ export interface HttpOptions extends ComputeParts, SessionRoutesOptions {
   readonly logger: FastifyServerOptions['logger'];
   readonly bodyBytesMax: number;
   readonly bodiesBytesMax: number;
+  readonly compressBytesMin: number;
   readonly streamsMax: number;
   readonly streamStallMs: number;
   /** How long streams may go on once the server is closing. */
@@ -111,6 +113,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
 
   const refuseOtherMethods = methodNotAllowed(app);
   await app.register(accepts);
+  compression(app, options.compressBytesMin);
   await openapi(app, options.version);
   healthRoutes(app, options.readiness);
   problemsRoute(app);

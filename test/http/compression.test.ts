@@ -1,0 +1,137 @@
+// Compression: only when asked for, only where it saves something; never of what comes in.
+import { readFileSync } from 'node:fs';
+import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } from 'node:zlib';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { buildApp } from '../helpers/app.ts';
+import { startServer } from '../helpers/process.ts';
+
+const MiB = 1024 * 1024;
+const BYTES_MIN = 1_000;
+const app = await buildApp({ COMPRESS_BYTES_MIN: String(BYTES_MIN) });
+const FILE = 'application/vnd.carryover.safetensors';
+
+const step = (rows: number) => ({
+  weights: { W_x: [[0.5, -0.3, 0.7]], W_h: [[0.1, 0, 0], [0, 0.1, 0], [0, 0, 0.1]] },
+  x: Array.from({ length: rows }, (_, n) => [Math.sin(n)]),
+});
+
+function ask(body: object, encoding?: string, accept = 'application/json') {
+  return app.http.inject({
+    method: 'POST',
+    url: '/v1/step',
+    headers: { accept, ...(encoding !== undefined && { 'accept-encoding': encoding }) },
+    payload: body,
+  });
+}
+
+function decoded({ headers, rawPayload }: Awaited<ReturnType<typeof ask>>): string {
+  switch (headers['content-encoding']) {
+    case 'gzip':
+      return gunzipSync(rawPayload).toString();
+    case 'br':
+      return brotliDecompressSync(rawPayload).toString();
+    default:
+      return rawPayload.toString();
+  }
+}
+
+describe('an answer', () => {
+  const large = step(200);
+
+  test.each([
+    ['gzip', 'gzip'],
+    ['br', 'br'],
+    ['gzip, deflate, br', 'gzip'],
+    ['gzip;q=0.5, br', 'br'],
+    ['*', 'br'],
+    ['br;q=0, *', 'gzip'],
+    ['GZIP', 'gzip'],
+  ])('for Accept-Encoding: %s is in %s, with its length', async (accepted, encoding) => {
+    const whole = await ask(large);
+    const answer = await ask(large, accepted);
+    expect(answer.headers['content-encoding']).toBe(encoding);
+    expect(decoded(answer)).toBe(whole.body);
+    expect(answer.headers['content-length']).toBe(String(answer.rawPayload.length));
+    expect(answer.rawPayload.length).toBeLessThan(0.6 * whole.rawPayload.length);
+    expect(answer.headers['vary']).toBe('accept, accept-encoding');
+    expect(answer.headers['content-type']).toBe(whole.headers['content-type']);
+  });
+
+  test.each([undefined, '', 'identity', 'deflate, zstd', 'gzip;q=0', '*;q=0', ',;=', 'identity, gzip;q=0.5'])(
+    'for Accept-Encoding: %s is as it is',
+    async (accepted) => {
+      const answer = await ask(large, accepted);
+      expect(answer.statusCode).toBe(200);
+      expect(answer.headers).not.toHaveProperty('content-encoding');
+      expect(answer.headers['vary']).toBe('accept, accept-encoding');
+      expect(JSON.parse(answer.body).h).toHaveLength(200);
+    },
+  );
+
+  test('is decoded to the same text, whatever Accept-Encoding says', async () => {
+    const whole = (await ask(large)).body;
+    const coding = fc.constantFrom('gzip', 'br', 'identity', 'deflate', '*', 'x', '');
+    const quality = fc.constantFrom('', ';q=0', ';q=0.3', ';q=1', ';q=9', ';q=x', ';', ';a=b');
+    const header = fc
+      .array(fc.tuple(coding, quality), { maxLength: 5 })
+      .map((parts) => parts.map((part) => part.join('')).join(','));
+    await fc.assert(
+      fc.asyncProperty(header, async (accepted) => {
+        expect(decoded(await ask(large, accepted))).toBe(whole);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('is left as it is where there is nothing to gain: small, bytes, or not text', async () => {
+    expect((await ask(step(2), 'gzip')).headers).not.toHaveProperty('content-encoding');
+    const file = await ask(large, 'gzip', FILE);
+    expect(file.rawPayload.length).toBeGreaterThan(BYTES_MIN);
+    expect(file.headers).not.toHaveProperty('content-encoding');
+    const problem = await ask({ ...large, x: [[1, 2]] }, 'gzip');
+    expect(problem.headers).not.toHaveProperty('content-encoding');
+  });
+
+  test('of any address in JSON is compressed', async () => {
+    const headers = { 'accept-encoding': 'br' };
+    const document = await app.http.inject({ url: '/openapi.json', headers });
+    expect(document.headers['content-encoding']).toBe('br');
+    expect(JSON.parse(decoded(document)).openapi).toBe('3.1.0');
+  });
+});
+
+describe('a compressed body', () => {
+  const zeros = Buffer.alloc(256 * MiB);
+  const bombs = {
+    gzip: gzipSync(zeros),
+    br: brotliCompressSync(zeros, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }),
+  };
+  const isLinux = process.platform === 'linux';
+
+  test('is refused with 415, and nobody inflates it', async () => {
+    const server = await startServer();
+    const peakBytes = () => {
+      if (!isLinux) return 0;
+      const status = readFileSync(`/proc/${server.process.pid}/status`, 'utf8');
+      return Number(/VmHWM:\s+(\d+) kB/.exec(status)![1]) * 1024;
+    };
+    const before = peakBytes();
+    for (const [encoding, bomb] of Object.entries(bombs)) {
+      expect(bomb.length).toBeLessThan(zeros.length / 500);
+      for (const name of [encoding, `identity, ${encoding}`, encoding.toUpperCase()]) {
+        const answer = await fetch(`${server.url}/v1/step`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', 'content-encoding': name },
+          body: bomb,
+        });
+        expect(answer.status).toBe(415);
+        const problem = (await answer.json()) as { code: string; detail: string };
+        expect(problem.code).toBe('unsupported_media_type');
+        expect(problem.detail).toContain('uncompressed');
+      }
+    }
+    expect(peakBytes() - before).toBeLessThan(64 * MiB);
+    expect(await server.stop()).toBe(0);
+  });
+});
