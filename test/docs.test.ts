@@ -1,7 +1,8 @@
-// The documentation tells the truth: every curl in the README is run and its answer compared, every
-// npm script, file and setting that prose names exists.
+// The documentation tells the truth: every curl and every program in the README is run and its output
+// compared, every npm script, file and setting that prose names exists.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { ConfigSchema, readConfig } from '../src/config.ts';
@@ -22,7 +23,23 @@ const pages = ['README.md', 'CHANGELOG.md']
   .map((path) => ({ path, text: read(path) }));
 
 const server = await startServer();
-afterAll(() => server.stop());
+/** Where examples write their files. */
+const folder = mkdtempSync(join(tmpdir(), 'carryover-docs-'));
+afterAll(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true });
+});
+
+/** Runs an example as a reader would, but on this test's port. */
+function run(program: string, args: readonly string[], example: string): string {
+  const code = example.replaceAll('http://127.0.0.1:8080', server.url);
+  const { stdout, stderr, status } = spawnSync(program, [...args, code], {
+    encoding: 'utf8',
+    cwd: folder,
+  });
+  expect(status, stderr).toBe(0);
+  return stdout;
+}
 
 interface Example {
   readonly command: string;
@@ -31,20 +48,22 @@ interface Example {
 }
 
 const examples: Example[] = [
-  ...readme.matchAll(/```sh\n((?:id=\$\()?curl[^`]+)```\n\n(?:```json\n([^`]+)```|> (.+))/g),
+  ...readme.matchAll(
+    /```sh\n((?:curl|printf|id=\$\()[^`]+)```\n\n(?:```json\n([^`]+)```|> (.+))/g,
+  ),
 ].map(([, command, json, sentence]) => ({ command: command!, answer: json ?? sentence! }));
 
 const END = '--- end of an example ---';
-/** What each prints, run one after another in one shell: a variable of one is there in the next. */
-const outputs = spawnSync(
+/** What each prints: all in one shell, so a variable of one is there in the next. */
+const outputs = run(
   'bash',
-  ['-c', examples.map(({ command }) => `${command.replaceAll('http://127.0.0.1:8080', server.url)}\necho; echo '${END}'\n`).join('')],
-  { encoding: 'utf8', env: { ...process.env, no_proxy: '*' } },
-);
+  ['-c'],
+  examples.map(({ command }) => `${command}echo; echo '${END}'\n`).join(''),
+).split(END);
 
 describe('the README', () => {
   test.each(examples.map((example, k) => ({ ...example, k })))('$command', ({ answer, k }) => {
-    const output = outputs.stdout.split(END)[k]!.trim();
+    const output = outputs[k]!.trim();
     if (/^[{"]/.test(answer)) expect(`${withoutChance(output)}\n`).toBe(answer);
     else expect(withoutChance(JSON.parse(output).detail)).toBe(answer);
   });
@@ -53,15 +72,26 @@ describe('the README', () => {
   const hasPython = spawnSync('python3', ['--version']).status === 0;
   if (!hasPython) console.warn('!!! SKIPPED: the Python example. To run it: apt-get install python3');
   test.skipIf(!hasPython && !process.env.CI)('has a Python example that prints y', async () => {
-    const script = python.replace('http://127.0.0.1:8080', server.url);
-    const { stdout, stderr } = spawnSync('python3', ['-c', script], { encoding: 'utf8' });
+    const stdout = run('python3', ['-c'], python);
     const answer = await fetch(`${server.url}/v1/step`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ model: 'sunspots', x: [[0.58]] }),
     });
     const { y } = (await answer.json()) as { y: number[][] };
-    expect(Math.fround(Number(stdout)), stderr).toBe(Math.fround(y[0]![0]!));
+    expect(Math.fround(Number(stdout))).toBe(Math.fround(y[0]![0]!));
+  });
+
+  const scripts = [...readme.matchAll(/```js\n([^`]+)```\n\n```text\n([^`]+)```/g)];
+  test.each(scripts.map(([, script, output]) => ({ script: script!, output: output! })))(
+    'has a program for Node.js that prints what it says',
+    ({ script, output }) => {
+      expect(run(process.execPath, ['--input-type=module', '-e'], script)).toBe(output);
+    },
+  );
+
+  test('has the output behind every program for Node.js', () => {
+    expect(scripts.length).toBe(readme.match(/^```js$/gm)!.length);
   });
 
   test('has an answer behind every curl', () => {
