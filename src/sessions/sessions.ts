@@ -270,11 +270,10 @@ export class Sessions {
       const known = this.#hot.get(id);
       const hot = known ?? (await this.#load(id));
       try {
+        // First: whether an expired session was swept already must make no difference.
+        await this.#expectLive(hot);
         const earlier = answeredBefore(hot.session, call);
-        if (!earlier) {
-          await this.#expectLive(hot);
-          expectVersion(hot.session, call);
-        }
+        if (!earlier) expectVersion(hot.session, call);
         return await attempt(hot, earlier);
       } catch (error) {
         const isDoubtful = known !== undefined && this.#store.isShared && dependsOnState(error);

@@ -445,6 +445,19 @@ describe('the end', () => {
     expect(listed.map((session: { id: string }) => session.id)).not.toContain(id);
   });
 
+  test('of an idle session: a repeated call is 410 as well, swept or not', async () => {
+    const { id } = await create({ ttl_s: 10 });
+    const key = { 'idempotency-key': 'k' };
+    await step(id, 1, key);
+    nowMs += 10_001;
+    for (const x of [1, 2]) {
+      const answer = await step(id, x, key);
+      expect([answer.statusCode, answer.json().reason]).toEqual([410, 'expired']);
+    }
+    await app.sessions.sweep(1_000);
+    expect((await step(id, 1, key)).statusCode).toBe(410);
+  });
+
   test('expiry unpins the model', async () => {
     const weights = { W_x: [[0.125]], W_h: [[0.5]] };
     const { model } = (await call('POST', '/v1/sessions', { weights, ttl_s: 1 })).json();
