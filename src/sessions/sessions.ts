@@ -183,21 +183,31 @@ export class Sessions {
     call: Call,
     reply: (fork: Session) => Reply,
   ): Promise<Outcome<Reply>> {
-    await this.#expectRoom();
     // The commit of this session does not compare revisions here, so the copy in memory will not do.
     if (this.#store.isShared) this.#hot.delete(id);
-    return this.#change(id, call, async (hot, earlier) => {
-      if (earlier) return replayOf(earlier);
-      const { session } = hot;
-      const forkId = call.key ? derivedId(session, call.key.key) : randomId();
-      expectPresent(call);
-      const fork = await this.#addFork(session, forkId);
-      const value = reply(fork);
-      if (call.key) {
-        await this.#commit(hot, remembering(session, { kind: 'reply', ...call.key, reply: value }), call);
-      }
-      return { value, replayed: false };
-    });
+    const forkIdOf = (session: Session) => call.key && derivedId(session, call.key.key);
+    return this.#change(
+      id,
+      call,
+      async (hot, earlier) => {
+        if (earlier) return replayOf(earlier);
+        const { session } = hot;
+        expectPresent(call);
+        const fork = await this.#addFork(session, forkIdOf(session) ?? randomId());
+        const value = reply(fork);
+        if (call.key) {
+          const after = remembering(session, { kind: 'reply', ...call.key, reply: value });
+          await this.#commit(hot, after, call).catch(inDoubt);
+        }
+        return { value, replayed: false };
+      },
+      async (session) => {
+        // One that an earlier attempt made stands for this call, whatever has happened since.
+        if (await this.#isThere(forkIdOf(session))) return;
+        expectVersion(session, call);
+        await this.#expectRoom();
+      },
+    );
   }
 
   /** @throws session_not_found · session_gone · step_conflict · store_unavailable */
@@ -260,11 +270,16 @@ export class Sessions {
     });
   }
 
-  /** Runs `attempt` in turn on the session as it was committed last. */
+  /**
+   * Runs `attempt` in turn on the session as it was committed last.
+   *
+   * @param admit throws if a call that was not answered before must be refused
+   */
   async #change<Value>(
     id: string,
     call: Call,
     attempt: (hot: HotSession, earlier: KeptAnswer | undefined) => Promise<Outcome<Value>>,
+    admit: (session: Session) => Promise<void> | void = (session) => expectVersion(session, call),
   ): Promise<Outcome<Value>> {
     return this.#inTurn(id, call, async () => {
       const known = this.#hot.get(id);
@@ -273,7 +288,7 @@ export class Sessions {
         // First: whether an expired session was swept already must make no difference.
         await this.#expectLive(hot);
         const earlier = answeredBefore(hot.session, call);
-        if (!earlier) expectVersion(hot.session, call);
+        if (!earlier) await admit(hot.session);
         return await attempt(hot, earlier);
       } catch (error) {
         const isDoubtful = known !== undefined && this.#store.isShared && dependsOnState(error);
@@ -320,6 +335,11 @@ export class Sessions {
   async #addFork(session: Session, id: string): Promise<Session> {
     const fork = forked(session, id, randomIncarnation(), this.#options.now());
     return (await this.#add(fork)) ? fork : (await this.#load(id)).session;
+  }
+
+  async #isThere(id: string | undefined): Promise<boolean> {
+    const stored = id === undefined ? undefined : await this.#store.read(id);
+    return stored !== undefined && !isTombstone(decodeHead(id!, stored.head));
   }
 
   async #expectRoom(): Promise<void> {
@@ -411,6 +431,13 @@ function isDeletionOf(tombstone: Tombstone, { key }: Call): true {
 function expectPresent({ isAborted }: Call): void {
   if (!isAborted()) return;
   throw new CarryoverError('client_closed', { detail: 'The client left before the call was applied.' });
+}
+
+/** Of an error after a fork was made: what failed is only that its key is remembered. */
+function inDoubt(error: unknown): never {
+  if (!(error instanceof CarryoverError) || error.applied === 'unknown') throw error;
+  const { code, message, errors, members, cause } = error;
+  throw new CarryoverError(code, { detail: message, errors, members, cause, applied: 'unknown' });
 }
 
 function dependsOnState(error: unknown): boolean {

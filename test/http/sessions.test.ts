@@ -532,4 +532,29 @@ describe('a store that fails', () => {
     const fine = await failing.post('/v1/step', { session: body.id, x: [[1]] });
     expect([fine.status, fine.body.session.t]).toEqual([200, 1]);
   });
+
+  test('a fork that was cut off half-way is found by the next attempt, whatever came between', async () => {
+    const { CarryoverError } = await import('../../src/errors.ts');
+    const store = new FailingStore(1e9);
+    const failing = await buildApp({ SESSIONS_MAX: '2' }, { store });
+    const { body, headers } = await failing.post('/v1/sessions', { weights: WEIGHTS });
+    const fork = () =>
+      failing.http.inject({
+        method: 'POST',
+        url: `/v1/sessions/${body.id}/fork`,
+        headers: { 'idempotency-key': 'k', 'if-match': headers.etag as string },
+      });
+    store.failure = new CarryoverError('store_unavailable', { detail: 'refused' });
+    const failed = await fork();
+    store.failure = undefined;
+    // The fork is there by now, so "no" would not be true.
+    expect([failed.statusCode, failed.json().applied]).toEqual([503, 'unknown']);
+    expect(await store.count()).toBe(2);
+    await failing.post('/v1/step', { session: body.id, x: [[1]] });
+    const again = await fork();
+    expect(again.statusCode, again.body).toBe(201);
+    expect(again.json()).toMatchObject({ t: 0, version: 0 });
+    expect((await fork()).body).toBe(again.body);
+    expect(await store.count()).toBe(2);
+  });
 });
