@@ -30,7 +30,9 @@ const { path } = workerData as ThreadOptions;
 /** Undefined after a COMMIT failed, until it could be opened anew. */
 let database: Database | undefined;
 /** Why the last write failed; undefined if it did not. */
-let problem: string | undefined;
+let writeProblem: string | undefined;
+/** Why the log could not be copied back; writes may work nevertheless, for a while. */
+let logProblem: string | undefined;
 
 try {
   database = new Database(path);
@@ -38,7 +40,8 @@ try {
   setInterval(probe, PROBE_INTERVAL_MS).unref();
   post({ refusal: undefined });
 } catch (error) {
-  post({ refusal: oneLine(error) });
+  const reason = oneLine(error);
+  post({ refusal: error instanceof Refusal ? reason : `${path} cannot be opened: ${reason}` });
 }
 
 /** Goes on until no message is waiting: what came meanwhile is the next group. */
@@ -46,6 +49,7 @@ function serve(first: ToThread): void {
   let { requests, isLast } = takeAll(first);
   for (;;) {
     for (let start = 0; start < requests.length; start += GROUP_MAX) {
+      // Nobody waits for the log to be copied back who has been answered.
       post(answersOf(runGroup(requests.slice(start, start + GROUP_MAX))));
       keepLogShort();
     }
@@ -92,7 +96,7 @@ function runGroup(group: readonly Request[]): Outcome[] {
   } catch (error) {
     return fail(group, error, afterFailedCommit(open, group, outcomes));
   }
-  if (group.some(({ call }) => isWrite(call))) problem = undefined;
+  if (group.some(({ call }) => isWrite(call))) writeProblem = undefined;
   return outcomes;
 }
 
@@ -156,16 +160,15 @@ function closeAfter(open: Database): void {
 
 function fail(group: readonly Request[], error: unknown, applied: Applied): Outcome[] {
   const reason = oneLine(error);
-  const isFull = sqliteCode(error) === 'SQLITE_FULL';
-  if (sqliteCode(error) || error instanceof Refusal) {
-    problem = isFull ? 'the disk of the session store is full' : `the session store: ${reason}`;
-  }
+  // A damaged page is the trouble of those who need it, not of all.
+  const isDamage = sqliteCode(error)?.startsWith('SQLITE_CORRUPT') ?? false;
+  if (isKnown(error) && !isDamage) writeProblem = problemOf(error);
   return group.map(({ call }): Outcome => {
     if (isWrite(call) && applied === 'unknown') {
       const detail = `The session store failed (${reason}) when the change was nearly done.`;
       return { failure: { code: 'store_unavailable', detail, applied } };
     }
-    const code = !isKnown(error) ? 'internal' : isFull ? 'store_full' : 'store_unavailable';
+    const code = !isKnown(error) ? 'internal' : isFull(error) ? 'store_full' : 'store_unavailable';
     const detail = `The session store failed (${reason}); nothing was changed.`;
     return { failure: { code, detail, applied: 'no' } };
   });
@@ -173,32 +176,44 @@ function fail(group: readonly Request[], error: unknown, applied: Applied): Outc
 
 /** Others are bugs. */
 function isKnown(error: unknown): boolean {
-  return error instanceof Refusal || sqliteCode(error) !== undefined || isSystemError(error);
+  const isOfSystem = error instanceof Error && 'syscall' in error;
+  return error instanceof Refusal || sqliteCode(error) !== undefined || isOfSystem;
 }
 
-function isSystemError(error: unknown): boolean {
-  return error instanceof Error && 'syscall' in error;
+function isFull(error: unknown): boolean {
+  return sqliteCode(error) === 'SQLITE_FULL';
+}
+
+function problemOf(error: unknown): string {
+  return isFull(error)
+    ? 'the disk of the session store is full'
+    : `the session store cannot write: ${oneLine(error)}`;
 }
 
 /** Otherwise a server that says it is not ready would get no request that finds it ready again. */
 function probe(): void {
-  if (problem === undefined) return;
+  if (writeProblem === undefined && logProblem === undefined) return;
   try {
     database ??= new Database(path);
     database.probe();
-    problem = undefined;
+    writeProblem = undefined;
   } catch (error) {
-    if (database && sqliteCode(error) !== undefined) closeAfter(database);
+    if (database) closeAfter(database);
+    writeProblem = problemOf(error);
   }
-  if (problem === undefined) post(answersOf([]));
+  keepLogShort();
+  post(answersOf([]));
 }
 
 function keepLogShort(): void {
+  const before = logProblem;
   try {
     database?.keepLogShort();
+    logProblem = undefined;
   } catch (error) {
-    problem = `the log of the session store cannot be copied back: ${oneLine(error)}`;
+    logProblem = problemOf(error);
   }
+  if (logProblem !== before) post(answersOf([]));
 }
 
 function answersOf(outcomes: readonly Outcome[]): Answers {
@@ -206,7 +221,7 @@ function answersOf(outcomes: readonly Outcome[]): Answers {
     'failure' in outcome ? [[place, outcome.failure] as const] : [],
   );
   const values = outcomes.map((outcome) => ('value' in outcome ? outcome.value : undefined));
-  return { values, failures, problem };
+  return { values, failures, problem: writeProblem ?? logProblem };
 }
 
 function post(message: FromThread): void {

@@ -8,7 +8,7 @@ const LOAD = join(import.meta.dirname, '../fixtures/store/load.ts');
 /** @param wrapper a command before it, such as strace with its arguments */
 export function startLoad(options: LoadOptions, wrapper: readonly string[] = []): RunningProcess {
   const [command, ...args] = [...wrapper, process.execPath, LOAD, JSON.stringify(options)];
-  return startProcess(command!, args, {});
+  return startProcess(command, args, {});
 }
 
 export async function kill(load: RunningProcess): Promise<void> {

@@ -87,7 +87,7 @@ describe('opening', () => {
   test('is refused while another process has the file, until that is killed', async () => {
     const path = newPath();
     const other = startLoad({ path, sessions: 1, changes: 1 });
-    await until(other, () => other.output().includes('done') || undefined);
+    await until(other, () => /^done$/m.exec(other.output()));
     await expect(open(path)).rejects.toThrow('in use by another server');
     await kill(other);
     await (await open(path)).close();
@@ -136,14 +136,14 @@ describe('groups', () => {
     const store = await open(newPath(), { entry: commits });
     await putModel(store);
     await Promise.all(Array.from({ length: 50 }, (_, k) => create(store, `s${k}`)));
-    const before = Number((await store.models.get('commits'))!.createdAtMs);
+    const before = (await store.models.get('commits'))!.createdAtMs;
     const outcomes = await Promise.all(
       Array.from({ length: 500 }, (_, i) =>
         // Each session: ten changes in order; those of every fifth come too early.
         store.change(`s${i % 50}`, Math.floor(i / 50) + (i % 5 === 0 ? 1 : 0), parts(`${i}`)),
       ),
     );
-    const commitsCount = Number((await store.models.get('commits'))!.createdAtMs) - before;
+    const commitsCount = (await store.models.get('commits'))!.createdAtMs - before;
     expect(commitsCount).toBeLessThanOrEqual(5);
     outcomes.forEach((isDone, i) => expect(isDone, `${i}`).toBe(i % 5 !== 0));
     expect(await headOf(store, 's1')).toBe('451');
@@ -203,9 +203,9 @@ describe('groups', () => {
     for (let revision = 0; revision < 150; revision++) {
       await store.change('a', revision, { head: slot, slots: new Map([[revision % 2, slot]]) });
     }
-    // 150 MB were written; the log is begun anew after 16 MB.
-    expect(statSync(`${lastPath()}-wal`).size).toBeLessThan(40 * 2 ** 20);
-    expect(statSync(lastPath()).size).toBeLessThan(40 * 2 ** 20);
+    // 150 MB were written; the log is begun anew after 4 MB, and cut to 8 MB.
+    expect(statSync(`${lastPath()}-wal`).size).toBeLessThanOrEqual(8 * 2 ** 20);
+    expect(statSync(lastPath()).size).toBeLessThan(4 * 2 ** 20);
     await store.close();
   });
 });
@@ -355,7 +355,7 @@ describe('faults', () => {
       outcomeOf(store.change('a', 0, parts('hang here'))),
       outcomeOf(store.read('a')),
     ]);
-    expect(performance.now() - start).toBeLessThan(950);
+    expect(performance.now() - start).toBeLessThan(1_400);
     expect(outcomes).toEqual(['store_unavailable unknown', 'store_unavailable no']);
     expect(store.problems()).toEqual(['the session store does not answer in time']);
     expect(await untilFine()).toBeLessThan(2_000);

@@ -1,0 +1,146 @@
+// Trouble with the disk is an answer, and what it says of `applied` is true.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { CarryoverError } from '../../src/errors.ts';
+import { openSqliteStore } from '../../src/store/sqlite.ts';
+import type { SessionStore } from '../../src/store/store.ts';
+import { startProcess, until } from '../helpers/process.ts';
+import { canTrace } from '../helpers/trace.ts';
+import { kill, marksThat, startLoad } from './load-process.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'carryover-disk-'));
+const smallDisk = mkdtempSync(join(tmpdir(), 'carryover-small-'));
+const canMount =
+  spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', smallDisk]).status === 0;
+if (!canMount) console.warn('SKIPPED: a full disk, for want of the right to mount one');
+if (!canTrace) console.warn('SKIPPED: I/O errors, for want of strace or ptrace');
+afterAll(() => {
+  if (canMount) spawnSync('umount', [smallDisk]);
+  rmSync(smallDisk, { recursive: true });
+  rmSync(folder, { recursive: true });
+});
+
+const options = { timeoutMs: 5_000, queueMax: 4_000 };
+const SESSIONS = 4;
+const CHANGES = 60;
+const MODEL_ID = 'sha256:model';
+
+describe.runIf(canMount)('a full disk', () => {
+  test('is 507 and nothing applied; reads go on, and writes when there is space', async () => {
+    const filler = join(smallDisk, 'filler');
+    writeFileSync(filler, Buffer.alloc(6 * 2 ** 20));
+    const store = await openSqliteStore(join(smallDisk, 'carryover.sqlite'), options);
+    await store.models.put({ id: MODEL_ID, file: Buffer.from('weights'), createdAtMs: 0 });
+    const { created, refused } = await fill(store);
+    expect(refused).toMatchObject({ code: 'store_full', applied: 'no' });
+    expect(store.problems()).toEqual(['the disk of the session store is full']);
+    await expectExactly(store, created);
+
+    // Full for good: the answer stays the same, many at once included.
+    const more = await Promise.all(
+      Array.from({ length: 20 }, (_, k) => errorOf(create(store, `more-${k}`))),
+    );
+    for (const error of more) expect(error).toMatchObject({ code: 'store_full', applied: 'no' });
+    await expectExactly(store, created);
+    await sleep(1_200);
+    expect(store.problems()).toEqual(['the disk of the session store is full']);
+
+    rmSync(filler);
+    const start = performance.now();
+    while (store.problems().length > 0) await sleep(10);
+    expect(performance.now() - start).toBeLessThan(2_000);
+    expect(await create(store, 'after')).toBe(true);
+    await expectExactly(store, [...created, 'after']);
+    await store.close();
+
+    const again = await openSqliteStore(join(smallDisk, 'carryover.sqlite'), options);
+    await expectExactly(again, [...created, 'after']);
+    await again.close();
+  });
+});
+
+describe.runIf(canTrace)('errors of system calls', () => {
+  // Counted from the moment when the store is open.
+  test.each([
+    'fsync:error=EIO:when=3',
+    'fsync:error=EIO:when=4..6',
+    'fsync:error=EIO:when=5+7',
+    'fsync:error=ENOSPC:when=3+9',
+    'pwrite64:error=EIO:when=20',
+    'pwrite64:error=EIO:when=21..35',
+    'pwrite64:error=EIO:when=30+37',
+    'pwrite64:error=ENOSPC:when=22+41',
+    'pwrite64:error=ENOSPC:when=40..90',
+    'pread64:error=EIO:when=1+3',
+    'ftruncate:error=EIO:when=1+2',
+    'unlink:error=EIO:when=1+2',
+  ])('%s: what is said of `applied` is true', async (injection) => {
+    const path = join(folder, injection.replaceAll(/\W/g, '-'), 'carryover.sqlite');
+    const load = await runWith(injection, path);
+    const store = await openSqliteStore(path, options);
+    const heads = await headsOf(store);
+    for (const mark of marksThat('ack', load)) expect(heads).toContain(mark);
+    for (const mark of marksThat('no', load)) expect(heads).not.toContain(mark);
+    expect(load.output()).not.toContain('conflict');
+    const settled = ['ack', 'no', 'unknown'] as const;
+    expect(settled.flatMap((word) => marksThat(word, load))).toHaveLength(SESSIONS * CHANGES);
+    expect(marksThat('ack', load).length).toBeGreaterThan(40);
+    await store.close();
+  });
+
+  test.each([
+    ['no', 'pwrite64:error=ENOSPC:when=20'],
+    ['unknown', 'fsync:error=EIO:when=3..9'],
+  ] as const)('control: some say "%s" after %s', async (word, injection) => {
+    const load = await runWith(injection, join(folder, `control-${word}`, 'carryover.sqlite'));
+    expect(marksThat(word, load).length).toBeGreaterThan(0);
+  });
+});
+
+async function runWith(injection: string, path: string) {
+  const load = startLoad({ path, sessions: SESSIONS, changes: CHANGES, waitsForTracer: true });
+  const [, pid] = await until(load, () => /^pid (\d+)$/m.exec(load.output()));
+  const args = ['-f', '-qq', '-o', '/dev/null', '-e', `inject=${injection}`, '-p', pid!];
+  const tracer = startProcess('strace', args, {});
+  await until(load, () => /^done$/m.exec(load.output()));
+  await kill(load);
+  await tracer.stop();
+  return load;
+}
+
+/** Creates sessions until one is refused. */
+async function fill(store: SessionStore): Promise<{ created: string[]; refused: unknown }> {
+  const created: string[] = [];
+  for (let k = 0; ; k++) {
+    const refused = await errorOf(create(store, `s${k}`));
+    if (refused) return { created, refused };
+    created.push(`s${k}`);
+  }
+}
+
+function create(store: SessionStore, id: string): Promise<boolean> {
+  return store.create(id, { head: Buffer.alloc(65_536, id), slots: new Map() }, 1e12, MODEL_ID);
+}
+
+async function expectExactly(store: SessionStore, ids: readonly string[]): Promise<void> {
+  expect(await store.count()).toBe(ids.length);
+  const listed = await store.list(undefined, 10_000);
+  expect(listed.map(({ id }) => id)).toEqual(ids.toSorted());
+  for (const { id, head } of listed) expect(Buffer.alloc(65_536, id).equals(head), id).toBe(true);
+}
+
+async function headsOf(store: SessionStore): Promise<string> {
+  const records = Array.from({ length: SESSIONS }, (_, k) => store.read(`session-${k}`));
+  return (await Promise.all(records)).map((record) => Buffer.from(record!.head).toString()).join();
+}
+
+function errorOf(promise: Promise<unknown>): Promise<CarryoverError | undefined> {
+  return promise.then(
+    () => undefined,
+    (error: CarryoverError) => error,
+  );
+}
