@@ -35,7 +35,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** Packages that belong to one place. */
 const ONLY_IN: Record<string, RegExp> = {
   fastify: /^(http\/|app\.ts)/,
-  'node:worker_threads': /^pool\//,
+  'node:worker_threads': /^(pool\/|store\/sqlite(-thread)?\.ts$)/,
+  'better-sqlite3': /^store\/sqlite-database\.ts$/,
   'node:http': /^http\//,
   'env-schema': /^config\.ts$/,
   'close-with-grace': /^server\.ts$/,
@@ -109,7 +110,7 @@ describe('bans', () => {
 });
 
 test('every file of src is reached from the server, the worker or the build', () => {
-  const entries = ['server.ts', 'require-node.mjs', 'pool/worker.ts', 'kernels/build.ts'];
+  const entries = ['server.ts', 'require-node.mjs', 'pool/worker.ts', 'store/sqlite-thread.ts', 'kernels/build.ts'];
   const reached = new Set<string>();
   const reach = (path: string): void => {
     const file = files.find((one) => one.path === path || one.path === `${path}.ts`);

@@ -1,7 +1,7 @@
 // The database file: how it is opened, what is in it, and what each call does to it. Used by the
 // thread of the store alone; every call here may wait for the disk.
-import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 // @ts-expect-error: the package has no types; those of what is used here follow.
 import Untyped from 'better-sqlite3';
 import { CarryoverError } from '../errors.ts';
@@ -315,13 +315,20 @@ function prepare(connection: Connection) {
 
 /** SQLite gives its log the mode of the file. An existing file keeps the mode that it has. */
 function createFile(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  createFolder(dirname(resolve(path)));
   try {
     // Only a file that is not there is opened: closing one drops the locks SQLite has on it.
     closeSync(openSync(path, 'wx', 0o600));
-    chmodSync(path, 0o600);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+function createFolder(path: string): void {
+  const first = mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  for (let folder = path; folder.length >= first.length; folder = dirname(folder)) {
+    syncFolder(dirname(folder));
   }
 }
 
@@ -335,7 +342,8 @@ function syncFolder(path: string): void {
 }
 
 function open(path: string): Connection {
-  const connection = new Connection(path, { timeout: LOCK_TIMEOUT_MS });
+  // Resolved, no path is one of those that mean a database in memory.
+  const connection = new Connection(resolve(path), { timeout: LOCK_TIMEOUT_MS });
   const pragma = (sql: string) => connection.pragma(sql, { simple: true });
   try {
     // Before the first access; from that on no other process, nor another thread of this one, can

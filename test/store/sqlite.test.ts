@@ -72,6 +72,22 @@ describe('opening', () => {
     expect(statSync(path).mode & 0o777).toBe(0o640);
   });
 
+  test('takes every path for a file, and makes all its folders', async () => {
+    const cwd = process.cwd();
+    process.chdir(folder);
+    const store = await open(`${++files}/a/:memory:`);
+    await putModel(store);
+    await store.close();
+    const again = await open(join(folder, `${files}/a/:memory:`));
+    expect(await again.models.ids()).toEqual([MODEL_ID]);
+    await again.close();
+    const inFolder = await open(':memory:');
+    await putModel(inFolder);
+    await inFolder.close();
+    process.chdir(cwd);
+    expect(statSync(join(folder, ':memory:')).size).toBeGreaterThan(0);
+  });
+
   test('is refused while another thread has the file, and works once that has closed', async () => {
     const store = await open();
     await expect(open(lastPath())).rejects.toThrow(
@@ -372,7 +388,7 @@ describe('faults', () => {
   });
 });
 
-test('flipped bits are an error or other bytes, never a crash', async () => {
+test('flipped bits and a file cut off are an error or other bytes, never a crash', async () => {
   const original = newPath();
   const store = await open(original);
   await putModel(store);
@@ -393,7 +409,8 @@ test('flipped bits are an error or other bytes, never a crash', async () => {
     // The head of a page holds its structure: damage there is found by SQLite.
     const page = pick(bytes.length / 4096) * 4096;
     for (let k = 0; k < 8; k++) bytes[page + pick(64)]! ^= 1 << pick(8);
-    writeFileSync(path, bytes);
+    // Every fifth one is cut off instead.
+    writeFileSync(path, run % 5 === 0 ? bytes.subarray(0, 1 + pick(bytes.length)) : bytes);
     const damaged = await open(path).catch((error: Error) => {
       expect(error.message).not.toContain('\n');
       tally('refused');
@@ -422,12 +439,10 @@ describe('kill -9 in mid-load', () => {
   test.each([1, 2, 3, 4, 5])('loses nothing that was acknowledged (%i)', async (round) => {
     const path = newPath();
     const load = startLoad({ path, sessions: 32, changes: 5_000 });
-    await until(load, () => load.output().includes('ack') || undefined);
-    await sleep(round * 60);
+    await until(load, () => marksThat('ack', load).length > round * 300 || undefined);
     await kill(load);
     const store = await open(path);
     const acknowledged = marksThat('ack', load);
-    expect(acknowledged.length).toBeGreaterThan(100);
     const heads: string[] = [];
     for (let k = 0; k < 32; k++) heads.push(await headOf(store, `session-${k}`));
     for (const mark of acknowledged) expect(heads[Number(/\d+/.exec(mark))]).toContain(mark);
