@@ -30,6 +30,7 @@ export interface TraceRules {
 }
 
 export interface TraceReport {
+  /** Different marks; a write that is cut short is tried again. */
   readonly acknowledgedCount: number;
   /** Of files of the store, successful. */
   readonly syncsCount: number;
@@ -55,8 +56,8 @@ export async function checkTraceLines(
   { isStore, marksStored, marksAcknowledged }: TraceRules,
 ): Promise<TraceReport> {
   const durable = new Set<string>();
-  const violations: string[] = [];
-  let acknowledgedCount = 0;
+  const acknowledged = new Set<string>();
+  const violations = new Set<string>();
   let syncsCount = 0;
   /** By file: marks written since its last sync. */
   const written = new Map<string, Set<string>>();
@@ -67,8 +68,8 @@ export async function checkTraceLines(
     if (name.includes('sync')) return { path, data, covered: [...(written.get(path) ?? [])] };
     if (!isStore(path)) {
       for (const mark of marksAcknowledged(data, path)) {
-        acknowledgedCount++;
-        if (!durable.has(mark)) violations.push(mark);
+        acknowledged.add(mark);
+        if (!durable.has(mark)) violations.add(mark);
       }
     }
     return { path, data };
@@ -104,7 +105,7 @@ export async function checkTraceLines(
     if (rest.endsWith('<unfinished ...>')) running.set(thread, call);
     else end(call, hasFailed(rest));
   }
-  return { acknowledgedCount, syncsCount, violations };
+  return { acknowledgedCount: acknowledged.size, syncsCount, violations: [...violations] };
 }
 
 function hasFailed(line: string): boolean {

@@ -99,10 +99,26 @@ describe.runIf(canTrace)('errors of system calls', () => {
     const load = await runWith(injection, join(folder, `control-${word}`, 'carryover.sqlite'));
     expect(marksThat(word, load).length).toBeGreaterThan(0);
   });
+
+  test('control: who does not hear that COMMIT failed acknowledges what is lost', async () => {
+    const path = join(folder, 'deaf', 'carryover.sqlite');
+    const entry = new URL('../fixtures/store/deaf-commit.ts', import.meta.url).href;
+    const load = await runWith('pwrite64:error=EIO:when=21..35', path, entry);
+    const store = await openSqliteStore(path, options);
+    const heads = await headsOf(store);
+    expect(marksThat('ack', load).filter((mark) => !heads.includes(mark))).not.toEqual([]);
+    await store.close();
+  });
 });
 
-async function runWith(injection: string, path: string) {
-  const load = startLoad({ path, sessions: SESSIONS, changes: CHANGES, waitsForTracer: true });
+async function runWith(injection: string, path: string, entry?: string) {
+  const load = startLoad({
+    path,
+    sessions: SESSIONS,
+    changes: CHANGES,
+    waitsForTracer: true,
+    ...(entry === undefined ? {} : { entry }),
+  });
   const [, pid] = await until(load, () => /^pid (\d+)$/m.exec(load.output()));
   const args = ['-f', '-qq', '-o', '/dev/null', '-e', `inject=${injection}`, '-p', pid!];
   const tracer = startProcess('strace', args, {});
