@@ -23,6 +23,9 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
+// Each running server ends with this process, which takes a listener.
+process.setMaxListeners(100);
+
 const isInstalled = spawnSync('redis-server', ['--version']).status === 0;
 
 /** A group of tests that need redis-server. Where it is missing they fail under CI, else they say so. */

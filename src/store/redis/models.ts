@@ -36,11 +36,18 @@ export class RedisModels implements ModelStore {
 
   async put({ id, file, createdAtMs }: StoredModel): Promise<void> {
     const deadlineMs = this.#link.deadline(file.length);
-    const incarnation = randomBytes(9).toString('base64url');
-    const args = [toBuffer(file), String(createdAtMs), incarnation];
-    const { reply } = await this.#link.run(PUT_MODEL, [fileKey(id)], args, deadlineMs);
-    const [at, kept] = reply as [Buffer, Buffer];
-    await this.#changeList(LIST_MODEL, [REVISION, MODELS], [id, kept, at], deadlineMs);
+    for (;;) {
+      const incarnation = randomBytes(9).toString('base64url');
+      const args = [toBuffer(file), String(createdAtMs), incarnation];
+      const { reply } = await this.#link.run(PUT_MODEL, [fileKey(id)], args, deadlineMs);
+      const [at, kept] = reply as [Buffer, Buffer];
+      const keys = [REVISION, MODELS];
+      if ((await this.#changeList(LIST_MODEL, keys, [id, kept, at], deadlineMs)) === 0) return;
+      // A file that was removed in the meantime has been taken off the list before it was put on.
+      const now = await this.#link.read('hget', [fileKey(id), 'inc'], deadlineMs);
+      if (kept.equals((now as Buffer | null) ?? Buffer.alloc(0))) return;
+      await this.#unlist(id, [String(kept)], deadlineMs);
+    }
   }
 
   async get(id: string): Promise<StoredModel | undefined> {

@@ -1,0 +1,230 @@
+// Opening the Redis store: addresses, passwords, TLS, servers that cannot be used. Every failure is
+// one line, in time, without the password.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { parseRedisUrl } from '../../src/store/redis/address.ts';
+import { openRedisStore } from '../../src/store/redis/redis.ts';
+import { startFaultProxy } from '../helpers/fault-proxy.ts';
+import { freePort } from '../helpers/process.ts';
+import { describeWithRedis, startRedis, startRedisCluster } from '../helpers/redis.ts';
+import { MODEL, createSessions } from './hammer.ts';
+
+const TIMEOUT_MS = 1_000;
+const SECRET = 'p@ss:w/rd-ü';
+const SECRET_IN_URL = encodeURIComponent(SECRET);
+
+/** Opens, is used and closed; or why it did not open, with how long that took. */
+async function tryOpen(url: string): Promise<string> {
+  const startMs = performance.now();
+  try {
+    const store = await openRedisStore(url, { timeoutMs: TIMEOUT_MS });
+    const [id] = await createSessions(store, 1);
+    const record = { head: Buffer.from('x'), slots: new Map() };
+    await store.change(id!, (await store.read(id!))!.revision, record);
+    const { description } = store;
+    await store.close();
+    return description;
+  } catch (error) {
+    const { message, stack, cause } = error as Error;
+    expect(performance.now() - startMs).toBeLessThan(TIMEOUT_MS + 250);
+    expect(message).not.toContain('\n');
+    for (const text of [message, stack, String(cause), JSON.stringify(error)]) {
+      expect(text).not.toContain(SECRET);
+      expect(text).not.toContain(SECRET_IN_URL);
+    }
+    return message;
+  }
+}
+
+describe('addresses', () => {
+  const nothing = { username: undefined, password: undefined, db: 0, tls: undefined };
+
+  test.each([
+    ['redis://h', { ...nothing, nodes: [{ host: 'h', port: 6379 }], isCluster: false, text: 'h:6379' }],
+    [
+      `redis://me:${SECRET_IN_URL}@[::1]:7/3`,
+      {
+        ...nothing,
+        username: 'me',
+        password: SECRET,
+        nodes: [{ host: '::1', port: 7 }],
+        isCluster: false,
+        db: 3,
+        text: '::1:7',
+      },
+    ],
+    [
+      'rediss://a:1?cluster=b:2,c',
+      {
+        ...nothing,
+        nodes: [
+          { host: 'a', port: 1 },
+          { host: 'b', port: 2 },
+          { host: 'c', port: 6379 },
+        ],
+        isCluster: true,
+        tls: {},
+        text: 'a:1, b:2, c:6379',
+      },
+    ],
+    [
+      'redis://a?cluster=true',
+      { ...nothing, nodes: [{ host: 'a', port: 6379 }], isCluster: true, text: 'a:6379' },
+    ],
+  ])('%s', (url, address) => {
+    expect(parseRedisUrl(url)).toEqual(address);
+  });
+
+  test.each([
+    ['redis://', /form redis:/],
+    [`redis://:${SECRET_IN_URL}@h:99999`, /form redis:/],
+    [`redis://:${SECRET_IN_URL}@h h`, /form redis:/],
+    [`http://:${SECRET_IN_URL}@h`, /form redis:/],
+    [`redis://:${SECRET_IN_URL}@h/name`, /number of a database/],
+    ['redis://h/1?cluster=true', /database 0 only/],
+    ['redis://h?clutser=true', /\?clutser= is not known/],
+    ['redis://h?ca=/x', /needs rediss/],
+    ['redis://h?cluster=a%20b', /list of host:port/],
+  ])('%s is refused', async (url, why) => {
+    expect(await tryOpen(url)).toMatch(why);
+  });
+});
+
+describe('servers that cannot be used', () => {
+  test('nobody listens', async () => {
+    const port = await freePort();
+    expect(await tryOpen(`redis://:${SECRET_IN_URL}@127.0.0.1:${port}`)).toBe(
+      `Redis at 127.0.0.1:${port} does not answer within ${TIMEOUT_MS} ms: ` +
+        `connect ECONNREFUSED 127.0.0.1:${port}`,
+    );
+    expect(await tryOpen(`redis://127.0.0.1:${port}?cluster=true`)).toMatch(/does not answer within/);
+  });
+
+  test.each([
+    ['says nothing', undefined, /does not answer within 1000 ms: (Command timed out|Socket timeout)/],
+    ['is too old', 'redis_version:6.0.16\r\nrole:master\r\n', /version 6.0.16, expected 6.2 or/],
+    ['is a replica', 'redis_version:7.2.4\r\nrole:slave\r\n', /is a replica, not the primary/],
+  ])('one that %s', async (_, info, why) => {
+    expect(await tryOpen(`redis://127.0.0.1:${await fakeServer(info)}`)).toMatch(why);
+  });
+
+  test('one that says the password back', async () => {
+    const port = await fakeServer('', `-WRONGPASS invalid password ${SECRET}\r\n`);
+    expect(await tryOpen(`redis://:${SECRET_IN_URL}@127.0.0.1:${port}`)).toMatch(/refuses: .*\*\*\*/);
+  });
+});
+
+/** Speaks just enough of the protocol: +OK to everything but INFO; without `info` nothing at all. */
+async function fakeServer(info: string | undefined, toAuth = '+OK\r\n'): Promise<number> {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.on('data', (data) => {
+      if (info === undefined) return;
+      for (const [, name] of data.toString().matchAll(/\*\d+\r\n\$\d+\r\n(\w+)\r\n/g)) {
+        const isInfo = name!.toLowerCase() === 'info';
+        const other = name!.toLowerCase() === 'auth' ? toAuth : '+OK\r\n';
+        socket.write(isInfo ? `$${info.length}\r\n${info}\r\n` : other);
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  afterAll(() => server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+describeWithRedis('servers', () => {
+  test('with a password', async () => {
+    const server = await startRedis({ requirepass: SECRET });
+    const at = `127.0.0.1:${server.port}`;
+    expect(await tryOpen(`redis://:${SECRET_IN_URL}@${at}`)).toMatch(/^Redis 7\S+ at 127/);
+    expect(await tryOpen(`redis://:${SECRET_IN_URL}x@${at}`)).toMatch(`${at} refuses: WRONGPASS`);
+    expect(await tryOpen(`redis://${at}`)).toMatch(`${at} refuses: NOAUTH`);
+  });
+
+  test('of which little may be asked: usable, and what is not known is said', async () => {
+    const server = await startRedis();
+    await server.admin.acl('SETUSER', 'app', 'on', '>pw', '~carryover:*', '+@all', '-info', '-config');
+    const description = await tryOpen(`redis://app:pw@127.0.0.1:${server.port}`);
+    expect(description).toMatch(/CONFIG is not permitted.*INFO is not permitted/);
+  });
+
+  test.each([
+    [{}, /appendonly is off/],
+    [{ appendfsync: 'everysec' }, /may lose the last second/],
+    [{ appendfsync: 'no' }, /appendfsync no/],
+    [{ appendfsync: 'always' }, /answers survive a crash/],
+  ])('say what survives: %o', async (options, what) => {
+    const server = await startRedis(options as Record<string, string>);
+    expect(await tryOpen(server.url)).toMatch(what);
+  });
+
+  test('another database is another store', async () => {
+    const server = await startRedis();
+    const [first, second] = await Promise.all(
+      ['', '/5'].map((db) => openRedisStore(server.url + db, { timeoutMs: TIMEOUT_MS })),
+    );
+    await first!.models.put(MODEL);
+    expect(await second!.models.ids()).toEqual([]);
+    await Promise.all([first!.close(), second!.close()]);
+  });
+
+  test('a node of a cluster, asked as if it were one server, and the other way round', async () => {
+    const [node] = await startRedisCluster();
+    expect(await tryOpen(node!.url)).toMatch(/part of a cluster: add \?cluster=true/);
+    expect(await tryOpen(`${node!.url}?cluster=127.0.0.1:${node!.port}`)).toMatch(/cluster of 3/);
+    const single = await startRedis();
+    expect(await tryOpen(`${single.url}?cluster=true`)).toMatch(/cluster support disabled/);
+  });
+
+  test('over TLS, whose authority has to be known', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'carryover-tls-'));
+    const ca = makeCertificate(dir);
+    const port = await freePort();
+    await startRedis({
+      'tls-port': String(port),
+      'tls-cert-file': join(dir, 'cert.pem'),
+      'tls-key-file': join(dir, 'key.pem'),
+      'tls-ca-cert-file': ca,
+      'tls-auth-clients': 'no',
+    });
+    expect(await tryOpen(`rediss://127.0.0.1:${port}?ca=${ca}`)).toMatch(/^Redis 7/);
+    expect(await tryOpen(`rediss://127.0.0.1:${port}`)).toMatch(/self-signed certificate/);
+    expect(await tryOpen(`redis://127.0.0.1:${port}`)).toMatch(/does not answer/);
+  });
+
+  test('closing lets end what has begun, and refuses what comes later', async () => {
+    const server = await startRedis();
+    const proxy = await startFaultProxy(server.port);
+    const store = await openRedisStore(`redis://127.0.0.1:${proxy.port}`, { timeoutMs: TIMEOUT_MS });
+    await store.models.put(MODEL);
+    proxy.choose = () => 'delay';
+    const record = { head: Buffer.from('x'), slots: new Map() };
+    const begun = store.create('x', record, 5, MODEL.id);
+    await store.close();
+    expect(await begun).toBe(true);
+    await expect(store.change('x', 0, record)).rejects.toMatchObject({
+      code: 'store_unavailable',
+      applied: 'no',
+    });
+    await store.close();
+  });
+});
+
+/** For 127.0.0.1, signed by itself. */
+function makeCertificate(dir: string): string {
+  const config = join(dir, 'openssl.cnf');
+  writeFileSync(
+    config,
+    '[req]\nprompt=no\ndistinguished_name=dn\nx509_extensions=ext\n[dn]\nCN=127.0.0.1\n' +
+      '[ext]\nsubjectAltName=IP:127.0.0.1\n',
+  );
+  const cert = join(dir, 'cert.pem');
+  const args = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-config', config];
+  const { status, stderr } = spawnSync('openssl', [...args, '-keyout', join(dir, 'key.pem'), '-out', cert]);
+  expect(status, String(stderr)).toBe(0);
+  return cert;
+}

@@ -1,0 +1,200 @@
+// Replicas on one Redis: of two changes of one revision exactly one happens, what one replica registers
+// the others see, and what a crashed one has left behind goes away. REDIS_LONG=true runs more rounds.
+import { Redis } from 'ioredis';
+import { afterEach, expect, test } from 'vitest';
+import { openRedisStore } from '../../src/store/redis/redis.ts';
+import { CHANGE, DONE, PASSED, REFUSED } from '../../src/store/redis/scripts.ts';
+import type { SessionStore } from '../../src/store/store.ts';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { describeWithRedis, startRedis } from '../helpers/redis.ts';
+import { MODEL, createSessions } from './hammer.ts';
+
+const ROUNDS = process.env.REDIS_LONG === 'true' ? 10_000 : 1_000;
+const CLIENTS = 8;
+
+const parts = (text: string) => ({ head: Buffer.from(text), slots: new Map([[0, Buffer.from(text)]]) });
+
+describeWithRedis('two replicas', async () => {
+  const server = await startRedis({ appendfsync: 'everysec' });
+  const stores: SessionStore[] = [];
+  afterEach(() => Promise.all(stores.splice(0).map((store) => store.close())));
+
+  async function openTwo(): Promise<[SessionStore, SessionStore]> {
+    await server.admin.flushall();
+    const open = () => openRedisStore(server.url, { timeoutMs: 5_000 });
+    const [a, b] = await Promise.all([open(), open()]);
+    stores.push(a, b);
+    return [a, b];
+  }
+
+  test(`race on one record, ${2 * CLIENTS} clients, ${ROUNDS} rounds: one winner each`, async () => {
+    const both = await openTwo();
+    const [id] = await createSessions(both[0], 1);
+    for (let revision = 0; revision < ROUNDS; revision++) {
+      const heads = both.flatMap((store, k) =>
+        Array.from({ length: CLIENTS }, (_, n) => ({ store, text: `${revision} ${k} ${n}` })),
+      );
+      const wins = await Promise.all(
+        heads.map(({ store, text }) => store.change(id!, revision, parts(text))),
+      );
+      expect(wins.filter(Boolean)).toHaveLength(1);
+      const record = await both[revision % 2]!.read(id!);
+      expect(record!.revision).toBe(revision + 1);
+      const { text } = heads[wins.indexOf(true)]!;
+      expect(String(record!.head)).toBe(text);
+      expect(String(record!.slots.get(0))).toBe(text);
+    }
+  }, 120_000);
+
+  test('control: read, compare and write forks', async () => {
+    await server.admin.flushall();
+    const clients = [new Redis(server.port), new Redis(server.port)];
+    const change = async (redis: Redis, revision: number) => {
+      if (Number(await redis.hget('record', 'r')) !== revision) return false;
+      await redis.hset('record', 'r', revision + 1);
+      return true;
+    };
+    let forks = 0;
+    for (let revision = 0; revision < 50; revision++) {
+      const calls = clients.flatMap((redis) =>
+        Array.from({ length: CLIENTS }, () => change(redis, revision)),
+      );
+      if ((await Promise.all(calls)).filter(Boolean).length > 1) forks++;
+    }
+    expect(forks).toBeGreaterThan(0);
+    for (const redis of clients) redis.disconnect();
+  });
+
+  test('a change that comes again knows itself among the 16 last ones, and beyond says so', async () => {
+    const [store] = await openTwo();
+    const [id] = await createSessions(store, 1);
+    const deliver = (revision: number, nonce: string) =>
+      server.admin.eval(
+        CHANGE.text,
+        1,
+        `carryover:{${id}}:s`,
+        revision,
+        revision + 1,
+        nonce,
+        `head ${nonce}`,
+      );
+    expect(await deliver(0, 'nonce--0')).toBe(DONE);
+    for (let revision = 1; revision <= 15; revision++) {
+      expect(await deliver(revision, `other${String(revision).padStart(3, '0')}`)).toBe(DONE);
+      expect(await deliver(0, 'nonce--0')).toBe(DONE);
+      expect(await deliver(0, 'another0')).toBe(REFUSED);
+      expect((await store.read(id!))!.revision).toBe(revision + 1);
+    }
+    await deliver(16, 'other016');
+    expect(await deliver(0, 'nonce--0')).toBe(PASSED);
+    expect(await deliver(99, 'too-soon')).toBe(REFUSED);
+    // A first delivery so late is plainly too late.
+    expect(await store.change(id!, 0, parts('late'))).toBe(false);
+  });
+
+  test('what one registers the other sees, and only that moves its revision', async () => {
+    const [a, b] = await openTwo();
+    const [aBefore, bBefore] = [await a.models.revision(), await b.models.revision()];
+    await a.models.put(MODEL);
+    await a.models.point('name', MODEL.id);
+    await a.models.point('name', MODEL.id);
+    expect(await a.models.revision()).toBe(aBefore);
+    const bAfter = await b.models.revision();
+    expect(bAfter).not.toBe(bBefore);
+    expect(await b.models.ids()).toEqual([MODEL.id]);
+    expect(await b.models.names()).toEqual(new Map([['name', MODEL.id]]));
+    expect(String((await b.models.get(MODEL.id))!.file)).toBe(String(MODEL.file));
+    await b.create('x', parts('x'), 5, MODEL.id);
+    expect(await a.models.remove(MODEL.id)).toBe(false);
+    expect(await b.models.revision()).toBe(bAfter);
+    await a.bury('x', 0, Buffer.from(''), 5);
+    expect(await b.models.remove(MODEL.id)).toBe(true);
+    expect(await a.models.revision()).not.toBe(aBefore);
+    expect((await a.models.names()).size).toBe(0);
+  });
+
+  test('putting, removing, pinning and naming at once leaves models whole', async () => {
+    const both = await openTwo();
+    const random = pseudoRandom(7);
+    const chance = () => (random() + 1) / 2;
+    const ids = ['m1', 'm2'];
+    for (let round = 0; round < 100; round++) {
+      const created: string[] = [];
+      await Promise.all(
+        Array.from({ length: 12 }, async (_, k) => {
+          const store = both[k % 2]!;
+          const id = ids[Math.floor(chance() * 2)]!;
+          const dice = chance();
+          if (dice < 0.4) return store.models.put({ ...MODEL, id });
+          if (dice < 0.7) return store.models.remove(id);
+          const session = `s${round}-${k}`;
+          const isDone = await (dice < 0.85
+            ? store.models.point(`n${k}`, id)
+            : store.create(session, parts(id), 9e12, id)
+          ).then(() => true, () => false);
+          if (isDone && dice >= 0.85) created.push(session);
+          return undefined;
+        }),
+      );
+      const listed = new Set(await both[0].models.ids());
+      for (const id of ids) {
+        const model = await both[1].models.get(id);
+        if (listed.has(id)) expect(model).toBeDefined();
+      }
+      for (const target of (await both[0].models.names()).values()) expect(listed).toContain(target);
+      for (const session of created) {
+        const id = String((await both[0].read(session))!.head);
+        expect(await both[0].models.get(id)).toBeDefined();
+        expect(await both[0].models.remove(id)).toBe(false);
+        await both[0].bury(session, 0, Buffer.from(''), 5);
+        await both[0].forget(session);
+      }
+    }
+  });
+
+  test('what a crash between two writes leaves is neither listed nor kept', async () => {
+    const [store] = await openTwo();
+    await store.models.put(MODEL);
+    await store.create('half', parts('x'), 100, MODEL.id);
+    // As if its creation had ended before the record was written.
+    await server.admin.del('carryover:{half}:s');
+    expect(await store.list(undefined, 10)).toEqual([]);
+    expect(await store.read('half')).toBeUndefined();
+    expect(await store.due(100, 10)).toEqual(['half']);
+    expect(await store.models.remove(MODEL.id)).toBe(false);
+    await store.forget('half');
+    expect(await store.due(100, 10)).toEqual([]);
+    expect(await store.count()).toBe(0);
+    expect(await store.models.remove(MODEL.id)).toBe(true);
+    const left = (await server.admin.keys('*')).toSorted();
+    expect(left).toEqual(['carryover:{models}:revision']);
+  });
+
+  test('a crash after a burial, before its entries are gone', async () => {
+    const [store] = await openTwo();
+    await store.models.put(MODEL);
+    await store.create('x', parts('x'), 100, MODEL.id);
+    const [pins] = await server.admin.keys('*:pins');
+    const [ids] = await server.admin.keys('*index*:ids');
+    const [entry] = await server.admin.zrange(ids!, '0', '-1');
+    await store.bury('x', 0, Buffer.from('gone'), 50);
+    await server.admin.sadd(pins!, 'x');
+    await server.admin.zadd(ids!, 0, entry!);
+    expect(await store.list(undefined, 10)).toEqual([]);
+    expect(await store.due(50, 10)).toEqual(['x']);
+    await store.forget('x');
+    expect(await store.count()).toBe(0);
+    expect(await store.models.remove(MODEL.id)).toBe(true);
+  });
+
+  test('Redis erases a tombstone that nobody forgets, a live record never', async () => {
+    const [store] = await openTwo();
+    const [id] = await createSessions(store, 1);
+    const key = `carryover:{${id}}:s`;
+    expect(await server.admin.pttl(key)).toBe(-1);
+    await store.bury(id!, 0, Buffer.from('gone'), Date.now() + 3_600_000);
+    const leftMs = await server.admin.pttl(key);
+    expect(leftMs).toBeGreaterThan(24 * 3_600_000);
+    expect(leftMs).toBeLessThan(26 * 3_600_000);
+  });
+});
