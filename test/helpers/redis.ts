@@ -29,7 +29,7 @@ process.setMaxListeners(100);
 const isInstalled = spawnSync('redis-server', ['--version']).status === 0;
 
 /** A group of tests that need redis-server. Where it is missing they fail under CI, else they say so. */
-export function describeWithRedis(name: string, body: () => void): void {
+export function describeWithRedis(name: string, body: () => void | Promise<void>): void {
   if (isInstalled) {
     describe(name, body);
   } else if (process.env.CI === 'true') {
@@ -126,6 +126,6 @@ export async function startRedisCluster(options: Record<string, string> = {}): P
 }
 
 async function bus({ admin }: RedisServer): Promise<string> {
-  const [, port] = (await admin.config('GET', 'cluster-port')) as string[];
+  const [, port] = await admin.config('GET', 'cluster-port');
   return port!;
 }

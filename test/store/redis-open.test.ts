@@ -152,13 +152,13 @@ describeWithRedis('servers', () => {
     expect(description).toMatch(/CONFIG is not permitted.*INFO is not permitted/);
   });
 
-  test.each([
+  test.each<[Record<string, string>, RegExp]>([
     [{}, /appendonly is off/],
     [{ appendfsync: 'everysec' }, /may lose the last second/],
     [{ appendfsync: 'no' }, /appendfsync no/],
     [{ appendfsync: 'always' }, /answers survive a crash/],
   ])('say what survives: %o', async (options, what) => {
-    const server = await startRedis(options as Record<string, string>);
+    const server = await startRedis(options);
     expect(await tryOpen(server.url)).toMatch(what);
   });
 

@@ -113,6 +113,27 @@ describeWithRedis('two replicas', async () => {
     expect((await a.models.names()).size).toBe(0);
   });
 
+  test('a model of many megabytes goes in pieces, and steps go on between them', async () => {
+    const [a, b] = await openTwo();
+    const [id] = await createSessions(a, 1);
+    const file = Buffer.alloc(20 * 1024 * 1024 + 5);
+    for (let k = 0; k < file.length; k += 4096) file.writeUInt32LE(k, k);
+    let isOver = false;
+    const put = Promise.all(
+      [a, b, a].map((store) => store.models.put({ ...MODEL, id: 'big', file })),
+    ).then(() => (isOver = true));
+    let steps = 0;
+    for (; !isOver; steps++) await a.change(id!, steps, parts(`${steps}`));
+    await put;
+    expect(steps).toBeGreaterThan(10);
+    expect(Buffer.from((await b.models.get('big'))!.file).equals(file)).toBe(true);
+    expect(await server.admin.keys('*upload*')).toEqual([]);
+    expect(await server.admin.pttl('carryover:{big}:file')).toBe(-1);
+    await a.models.put({ ...MODEL, id: 'empty', file: Buffer.alloc(0) });
+    expect((await b.models.get('empty'))!.file).toHaveLength(0);
+    expect(await a.models.ids()).toEqual([MODEL.id, 'big', 'empty']);
+  });
+
   test('putting, removing, pinning and naming at once leaves models whole', async () => {
     const both = await openTwo();
     const random = pseudoRandom(7);

@@ -24,9 +24,10 @@ export interface Answer {
   readonly isRepeat: boolean;
 }
 
-/** When a call of the store has to be answered, whatever Redis does: performance.now(). */
+/** When a request has to be answered, whatever Redis does: performance.now(). */
 export type DeadlineMs = number;
 
+const ATTEMPT_MS_MAX = 1_000;
 const RECONNECT_DELAY_MS_MAX = 500;
 const CONNECT_TIMEOUT_MS = 1_000;
 /** A server that says "not now" is asked again after this. */
@@ -62,7 +63,7 @@ const LOCKED_OUT = /^(NOAUTH|WRONGPASS) |invalid password/;
 export class Link {
   readonly #address: RedisAddress;
   readonly #timeoutMs: number;
-  /** Of one attempt: half the time, so that there is time for a second. */
+  /** Of one attempt: half the time at most, so that there is time for a second. */
   readonly #attemptMs: number;
   readonly #client: Redis | Cluster;
   #nodes = new Map<string, Node>();
@@ -78,7 +79,7 @@ export class Link {
   constructor(address: RedisAddress, timeoutMs: number) {
     this.#address = address;
     this.#timeoutMs = timeoutMs;
-    this.#attemptMs = Math.ceil(timeoutMs / 2);
+    this.#attemptMs = Math.min(Math.ceil(timeoutMs / 2), ATTEMPT_MS_MAX);
     this.#client = this.#createClient();
     this.#client.on('error', (error: Error) => this.#note(error));
     this.#client.on('ready', () => void this.#greet());
@@ -99,9 +100,8 @@ export class Link {
     this.#probeTimer = setInterval(() => void this.#probe(), PROBE_EVERY_MS).unref();
   }
 
-  deadline(bytes = 0): DeadlineMs {
-    // A file of megabytes may take longer, at 10 MB/s.
-    return performance.now() + this.#timeoutMs + bytes / 10_000;
+  deadline(): DeadlineMs {
+    return performance.now() + this.#timeoutMs;
   }
 
   run(script: Script, keys: readonly string[], args: readonly Argument[], deadlineMs: DeadlineMs) {

@@ -1,5 +1,6 @@
-// The models in Redis. A file is one hash, beside it the set of the sessions that pin it. The list of
-// models and their names is on one node, with a revision that every change of it moves.
+// The models in Redis. A file is one hash (chunks 0, 1, … and their number n, at, inc), beside it the
+// set of the sessions that pin it. The list of models and their names is on one node, with a revision
+// that every change of it moves.
 //
 // A model is listed after its file is there and taken off the list after its file is gone. A crash in
 // between leaves a file that is not listed, which put() finds, or an entry without a file, which
@@ -15,7 +16,12 @@ import {
   REMOVE_MODEL,
   type Script,
   UNLIST_MODEL,
+  UPLOAD,
 } from './scripts.ts';
+
+/** So much at a time: in between Redis answers others, and the connection is seen to be alive. */
+const CHUNK_BYTES = 1024 * 1024;
+const UPLOAD_LIFETIME_MS = String(3_600_000);
 
 const REVISION = 'carryover:{models}:revision';
 const MODELS = 'carryover:{models}:ids';
@@ -34,35 +40,36 @@ export class RedisModels implements ModelStore {
     this.#link = link;
   }
 
+  /** Every chunk has the time limit of a call: a put ends when Redis is silent for so long. */
   async put({ id, file, createdAtMs }: StoredModel): Promise<void> {
-    const deadlineMs = this.#link.deadline(file.length);
     for (;;) {
-      const incarnation = randomBytes(9).toString('base64url');
-      const args = [toBuffer(file), String(createdAtMs), incarnation];
-      const { reply } = await this.#link.run(PUT_MODEL, [fileKey(id)], args, deadlineMs);
-      const [at, kept] = reply as [Buffer, Buffer];
+      const there = await this.#fileOf(id);
+      const [at, kept] = there ?? (await this.#upload(id, toBuffer(file), createdAtMs)) ?? [];
+      if (!at || !kept) continue;
       const keys = [REVISION, MODELS];
-      if ((await this.#changeList(LIST_MODEL, keys, [id, kept, at], deadlineMs)) === 0) return;
+      const moved = await this.#changeList(LIST_MODEL, keys, [id, kept, at], this.#link.deadline());
+      if (moved === 0) return;
       // A file that was removed in the meantime has been taken off the list before it was put on.
-      const now = await this.#link.read('hget', [fileKey(id), 'inc'], deadlineMs);
-      if (kept.equals((now as Buffer | null) ?? Buffer.alloc(0))) return;
-      await this.#unlist(id, [String(kept)], deadlineMs);
+      const [, now] = (await this.#fileOf(id)) ?? [];
+      if (now?.equals(kept)) return;
+      await this.#unlist(id, [String(kept)], this.#link.deadline());
     }
   }
 
   async get(id: string): Promise<StoredModel | undefined> {
-    const incarnation = await this.#listedIncarnation(id, this.#link.deadline());
-    const deadlineMs = this.#link.deadline();
-    const bytes = (await this.#link.read('hstrlen', [fileKey(id), 'file'], deadlineMs)) as number;
-    const fields = ['file', 'at'];
-    const reply = await this.#link.read(
-      'hmget',
-      [fileKey(id), ...fields],
-      this.#link.deadline(bytes),
-    );
-    const [file, at] = reply as (Buffer | null)[];
-    if (file && at) return { id, file, createdAtMs: Number(at) };
-    await this.#unlist(id, [incarnation], this.#link.deadline());
+    const listed = await this.#listedIncarnation(id, this.#link.deadline());
+    const [at, incarnation, count] = (await this.#fileOf(id)) ?? [];
+    const chunks: Buffer[] = [];
+    for (let k = 0; k < Number(count); k++) {
+      const fields = [fileKey(id), 'inc', String(k)];
+      const reply = await this.#link.read('hmget', fields, this.#link.deadline());
+      const [now, chunk] = reply as (Buffer | null)[];
+      // Removed, and put again by another perhaps: the whole file again, or nothing.
+      if (!chunk || !now?.equals(incarnation!)) return this.get(id);
+      chunks.push(chunk);
+    }
+    if (at) return { id, file: Buffer.concat(chunks), createdAtMs: Number(at) };
+    await this.#unlist(id, [listed], this.#link.deadline());
     return undefined;
   }
 
@@ -103,6 +110,30 @@ export class RedisModels implements ModelStore {
   async revision(): Promise<number> {
     const reply = await this.#link.read('get', [REVISION], this.#link.deadline());
     return Number(reply ?? 0) - this.#ownChanges;
+  }
+
+  /** createdAtMs, incarnation and number of chunks. */
+  async #fileOf(id: string): Promise<Buffer[] | undefined> {
+    const fields = [fileKey(id), 'at', 'inc', 'n'];
+    const reply = await this.#link.read('hmget', fields, this.#link.deadline());
+    const known = (reply as (Buffer | null)[]).filter((value) => value !== null);
+    return known.length === 3 ? known : undefined;
+  }
+
+  /** createdAtMs and incarnation of what is there then; undefined if the upload has got lost. */
+  async #upload(id: string, file: Buffer, createdAtMs: number): Promise<Buffer[] | undefined> {
+    const incarnation = randomBytes(9).toString('base64url');
+    const upload = `carryover:{${id}}:upload-${incarnation}`;
+    const count = Math.ceil(file.length / CHUNK_BYTES);
+    for (let k = 0; k < count; k++) {
+      const chunk = file.subarray(k * CHUNK_BYTES, (k + 1) * CHUNK_BYTES);
+      const args = [String(k), chunk, UPLOAD_LIFETIME_MS];
+      await this.#link.run(UPLOAD, [upload], args, this.#link.deadline());
+    }
+    const args = [String(count), String(createdAtMs), incarnation];
+    const keys = [fileKey(id), upload];
+    const { reply } = await this.#link.run(PUT_MODEL, keys, args, this.#link.deadline());
+    return reply === 0 ? undefined : (reply as Buffer[]);
   }
 
   async #listedIncarnation(id: string, deadlineMs: DeadlineMs): Promise<string> {

@@ -115,10 +115,27 @@ if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0} end
 return {1, redis.call('SADD', KEYS[2], ARGV[1])}
 `);
 
-/** file · file, createdAtMs, incarnation. Answers with those of the model that is there now. */
+/** upload · chunk number, bytes, lifetime in ms of an upload that nobody goes on with */
+export const UPLOAD = script(`
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('PEXPIRE', KEYS[1], ARGV[3])
+`);
+
+/**
+ * file, upload · number of chunks, createdAtMs, incarnation. The upload becomes the file, unless there
+ * is one; answers with createdAtMs and incarnation of the file, 0 if the upload is not whole.
+ */
 export const PUT_MODEL = script(`
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('HSET', KEYS[1], 'file', ARGV[1], 'at', ARGV[2], 'inc', ARGV[3])
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  redis.call('DEL', KEYS[2])
+elseif redis.call('HLEN', KEYS[2]) ~= tonumber(ARGV[1]) then
+  return 0
+else
+  if ARGV[1] ~= '0' then
+    redis.call('RENAME', KEYS[2], KEYS[1])
+    redis.call('PERSIST', KEYS[1])
+  end
+  redis.call('HSET', KEYS[1], 'n', ARGV[1], 'at', ARGV[2], 'inc', ARGV[3])
 end
 return redis.call('HMGET', KEYS[1], 'at', 'inc')
 `);
