@@ -144,10 +144,13 @@ class Exchange {
     }
     if (fault === 'mute') this.#isMute = true;
     const delayMs = fault === 'delay' ? this.#proxy.delayMs : 0;
-    this.#replies = this.#replies.then(async () => {
-      if (delayMs > 0) await sleep(delayMs);
-      if (!this.#isMute) this.#client.write(reply);
-    });
+    this.#replies = this.#send(this.#replies, reply, delayMs);
+  }
+
+  async #send(earlier: Promise<void>, reply: Buffer, delayMs: number): Promise<void> {
+    await earlier;
+    if (delayMs > 0) await sleep(delayMs);
+    if (!this.#isMute) this.#client.write(reply);
   }
 
   #end(): void {

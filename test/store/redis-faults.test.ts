@@ -259,6 +259,16 @@ describeWithRedis('a connection that breaks', async () => {
     plain.disconnect();
   });
 
+  test('control: told not to send again, and no more, ioredis never answers', async () => {
+    const { proxy } = await through();
+    const plain = new Redis({ port: proxy.port, autoResendUnfulfilledCommands: false });
+    await plain.ping();
+    proxy.choose = (request) => (request.includes('incr') ? 'cut after' : undefined);
+    const answer = plain.incr('counter').then(() => 'answered', () => 'refused');
+    expect(await Promise.race([answer, sleep(SETTLE_MS, 'silent')])).toBe('silent');
+    plain.disconnect();
+  });
+
   test('control: without the nonce a change whose reply was lost is denied', async () => {
     const { proxy, id } = await through();
     const text = `if redis.call('HGET', KEYS[1], 'r') ~= ARGV[1] then return 0 end
@@ -335,7 +345,7 @@ describeWithRedis('a cluster that breaks', () => {
     await sleep(300);
     const victim = nodes[2]!;
     victim.pause();
-    await sleep(1_800);
+    await sleep(2_000);
     expect(store.problems()).toEqual([`Redis at 127.0.0.1:${victim.port} does not answer`]);
     victim.resume();
     await untilWell(store);

@@ -118,12 +118,15 @@ describeWithRedis('two replicas', async () => {
     const [id] = await createSessions(a, 1);
     const file = Buffer.alloc(20 * 1024 * 1024 + 5);
     for (let k = 0; k < file.length; k += 4096) file.writeUInt32LE(k, k);
-    let isOver = false;
+    const puts = { left: 3 };
     const put = Promise.all(
-      [a, b, a].map((store) => store.models.put({ ...MODEL, id: 'big', file })),
-    ).then(() => (isOver = true));
+      [a, b, a].map(async (store) => {
+        await store.models.put({ ...MODEL, id: 'big', file });
+        puts.left--;
+      }),
+    );
     let steps = 0;
-    for (; !isOver; steps++) await a.change(id!, steps, parts(`${steps}`));
+    for (; puts.left > 0; steps++) await a.change(id!, steps, parts(`${steps}`));
     await put;
     expect(steps).toBeGreaterThan(10);
     expect(Buffer.from((await b.models.get('big'))!.file).equals(file)).toBe(true);

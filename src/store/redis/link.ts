@@ -34,7 +34,7 @@ const CONNECT_TIMEOUT_MS = 1_000;
 const PAUSE_MS = 50;
 const PROBE_EVERY_MS = 1_000;
 /** Older news of the server is no news. */
-const PROBE_AGE_MS_MAX = 1_600;
+const PROBE_AGE_MS_MAX = 1_900;
 const VERSION_MIN = [6, 2] as const;
 
 /** What a server, or a node of a cluster, says of itself; undefined where it may not be asked. */
@@ -49,7 +49,7 @@ interface Facts {
 
 interface Node {
   /** Absent while there is no connection to a node of a cluster. */
-  readonly redis: Redis | undefined;
+  redis: Redis | undefined;
   facts: Facts | undefined;
   answeredAtMs: number;
 }
@@ -296,8 +296,11 @@ export class Link {
 
   /** A new connection: nothing is asked over it before it is known who is at the other end. */
   async #greet(): Promise<void> {
-    const isAnswered = await this.#probe();
-    if (!isAnswered || this.#client.status !== 'ready') return;
+    while (!(await this.#probe())) {
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      if (this.#client.status !== 'ready') return;
+    }
+    if (this.#client.status !== 'ready') return;
     this.#isUsable = true;
     this.#isLockedOut = false;
     for (const wake of this.#waiters) wake();
@@ -322,9 +325,9 @@ export class Link {
     const redises = this.#client instanceof Cluster ? this.#client.nodes('master') : [this.#client];
     const nodes = new Map<string, Node>();
     for (const key of this.#primaries()) {
-      const redis = redises.find(({ options }) => `${options.host}:${options.port}` === key);
-      const { facts, answeredAtMs } = this.#nodes.get(key) ?? { facts: undefined, answeredAtMs: nowMs };
-      nodes.set(key, { redis, facts, answeredAtMs });
+      const node = this.#nodes.get(key) ?? { redis: undefined, facts: undefined, answeredAtMs: nowMs };
+      node.redis = redises.find(({ options }) => `${options.host}:${options.port}` === key);
+      nodes.set(key, node);
     }
     this.#nodes = nodes;
     const answers = await Promise.all([...nodes.values()].map((node) => this.#probeNode(node)));
