@@ -105,7 +105,7 @@ describe('servers that cannot be used', () => {
   });
 
   test.each([
-    ['says nothing', undefined, /does not answer within 1000 ms: (Command timed out|Socket timeout)/],
+    ['says nothing', undefined, /does not answer within 1000 ms: it is silent/],
     ['is too old', 'redis_version:6.0.16\r\nrole:master\r\n', /version 6.0.16, expected 6.2 or/],
     ['is a replica', 'redis_version:7.2.4\r\nrole:slave\r\n', /is a replica, not the primary/],
   ])('one that %s', async (_, info, why) => {

@@ -219,14 +219,16 @@ export class Link {
         return { reply, isRepeat };
       } catch (error) {
         const { message, name } = error as Error;
-        this.#note(error as Error);
         if (name !== 'ReplyError') {
           isRepeat ||= attempt.isWritten;
         } else if (message.includes('NOSCRIPT')) {
           next = whole;
           continue;
-        } else if (!NOT_NOW.test(message)) {
-          throw this.#refusal(message, request.changes && isRepeat);
+        } else {
+          this.#note(error as Error);
+          const isSure = NOT_AT_ALL.test(message) || FULL.test(message);
+          const isUnknown = request.changes && (isRepeat || !isSure);
+          if (!NOT_NOW.test(message)) throw this.#refusal(message, isUnknown);
         }
       }
       const leftMs = deadlineMs - performance.now();
@@ -244,8 +246,7 @@ export class Link {
       const detail = 'The memory of Redis is full (maxmemory).';
       return new CarryoverError('store_full', { detail, applied, cause: new Error(message) });
     }
-    const isSure = NOT_AT_ALL.test(message);
-    return this.#unavailable('Redis refuses the request', isUnknown || !isSure);
+    return this.#unavailable('Redis refuses the request', isUnknown);
   }
 
   #unavailable(what: string, isUnknown: boolean): CarryoverError {
@@ -356,8 +357,7 @@ export class Link {
       ]);
       node.facts = factsOf(info, config?.[1]);
       node.answeredAtMs = performance.now();
-    } catch (error) {
-      this.#note(error as Error);
+    } catch {
       return false;
     }
     if (!node.facts.isReplica || this.#address.isCluster) return true;
@@ -420,7 +420,8 @@ export class Link {
     const { message, code } = (from ?? error) as Error & { code?: string };
     // Of several addresses none answered: such an error has no message of its own.
     const text = (message || code || 'unknown').split('\n', 1)[0]!;
-    this.#reason = password ? text.replaceAll(password, '***') : text;
+    const isSilent = /^(Socket timeout|Command timed out)/.test(text);
+    this.#reason = isSilent ? 'it is silent' : password ? text.replaceAll(password, '***') : text;
     if (!LOCKED_OUT.test(message)) return;
     this.#isLockedOut = true;
     for (const wake of this.#waiters) wake();
