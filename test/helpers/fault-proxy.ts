@@ -36,6 +36,11 @@ export interface FaultProxy {
   close(): Promise<void>;
 }
 
+const proxies = new Set<FaultProxy>();
+afterAll(async () => {
+  await Promise.all([...proxies].map((proxy) => proxy.close()));
+});
+
 export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
   const sockets = new Set<Socket>();
   let server: Server;
@@ -70,7 +75,7 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     open,
     close: refuse,
   };
-  afterAll(refuse);
+  proxies.add(proxy);
   await open();
   return proxy;
 }

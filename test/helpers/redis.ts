@@ -26,6 +26,11 @@ export interface RedisServer {
 // Each running server ends with this process, which takes a listener.
 process.setMaxListeners(100);
 
+const servers = new Set<RedisServer>();
+afterAll(async () => {
+  await Promise.all([...servers].map((server) => server.stop()));
+});
+
 const isInstalled = spawnSync('redis-server', ['--version']).status === 0;
 
 /** A group of tests that need redis-server. Where it is missing they fail under CI, else they say so. */
@@ -90,7 +95,7 @@ export async function startRedis(options: Record<string, string> = {}): Promise<
       rmSync(dir, { recursive: true, force: true });
     },
   };
-  afterAll(() => server.stop());
+  servers.add(server);
   await start();
   return server;
 }

@@ -1,11 +1,11 @@
 // Opening the Redis store: addresses, passwords, TLS, servers that cannot be used. Every failure is
 // one line, in time, without the password.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, type Server, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { parseRedisUrl } from '../../src/store/redis/address.ts';
 import { openRedisStore } from '../../src/store/redis/redis.ts';
 import { startFaultProxy } from '../helpers/fault-proxy.ts';
@@ -118,6 +118,11 @@ describe('servers that cannot be used', () => {
   });
 });
 
+const servers: Server[] = [];
+afterAll(() => {
+  for (const server of servers) server.close();
+});
+
 /** Speaks just enough of the protocol: +OK to everything but INFO; without `info` nothing at all. */
 async function fakeServer(info: string | undefined, toAuth = '+OK\r\n'): Promise<number> {
   const server = createServer((socket) => {
@@ -132,7 +137,7 @@ async function fakeServer(info: string | undefined, toAuth = '+OK\r\n'): Promise
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  afterAll(() => server.close());
+  servers.push(server);
   return (server.address() as AddressInfo).port;
 }
 
@@ -182,6 +187,7 @@ describeWithRedis('servers', () => {
 
   test('over TLS, whose authority has to be known', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'carryover-tls-'));
+    onTestFinished(() => rmSync(dir, { recursive: true }));
     const ca = makeCertificate(dir);
     const port = await freePort();
     await startRedis({
