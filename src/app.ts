@@ -17,6 +17,7 @@ import { ModelLibrary } from './models/library.ts';
 import { modelFileSource } from './models/model-file.ts';
 import { ModelRegistry, NAME_PATTERN } from './models/registry.ts';
 import { WeightsCache } from './models/weights-cache.ts';
+import { startPeriodic } from './periodic.ts';
 import { Pool } from './pool/pool.ts';
 import { calibrate } from './scheduler/calibrate.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
@@ -154,8 +155,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const logFailure = (err: unknown) => http.log.error({ err }, 'the store failed');
   const sweeper = startSweeper(sessions, logFailure);
   // Another process may have registered models or moved names.
-  const refreshing = store.isShared
-    ? setInterval(() => void library.refresh(skipModel).catch(logFailure), MODELS_REFRESH_MS)
+  const refresher = store.isShared
+    ? startPeriodic(MODELS_REFRESH_MS, () => library.refresh(skipModel), logFailure)
     : undefined;
 
   return {
@@ -175,8 +176,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       const sweep = setInterval(() => http.server.closeIdleConnections(), 50);
       await http.close();
       clearInterval(sweep);
-      clearInterval(refreshing);
-      await sweeper.stop();
+      await Promise.all([sweeper.stop(), refresher?.stop()]);
       await store.close();
       await pool.close();
     },

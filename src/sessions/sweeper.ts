@@ -1,5 +1,6 @@
 // Expired sessions become tombstones, old tombstones are erased: a little every second, by the order of
 // their times. What is asked for before that is answered by its own time, so nothing depends on this.
+import { type Periodic, startPeriodic } from '../periodic.ts';
 import type { Sessions } from './sessions.ts';
 
 const INTERVAL_MS = 1_000;
@@ -7,28 +8,9 @@ const AT_ONCE = 500;
 /** Of a round; what is left waits for the next. */
 const BATCHES_MAX = 40;
 
-export interface Sweeper {
-  stop(): Promise<void>;
-}
-
 /** @param onError is told when the store fails; the next round tries again */
-export function startSweeper(sessions: Sessions, onError: (error: unknown) => void): Sweeper {
-  const stopping = new AbortController();
-  let round: Promise<void> | undefined;
-  const timer = setInterval(() => {
-    round ??= sweep(sessions, stopping.signal)
-      .catch(onError)
-      .finally(() => {
-        round = undefined;
-      });
-  }, INTERVAL_MS);
-  return {
-    stop: async () => {
-      stopping.abort();
-      clearInterval(timer);
-      await round;
-    },
-  };
+export function startSweeper(sessions: Sessions, onError: (error: unknown) => void): Periodic {
+  return startPeriodic(INTERVAL_MS, (stopping) => sweep(sessions, stopping), onError);
 }
 
 async function sweep(sessions: Sessions, stopping: AbortSignal): Promise<void> {
