@@ -125,7 +125,7 @@ const REFUSED: [string, Parameters<typeof writeSafetensors>, number, string, Reg
   ['a flag that is none', [{ x, ...W }, { trace: '1' }], 400, 'invalid_request', /false, true/],
   ['no x', [W], 400, 'invalid_request', /x is required/],
   ['no W_h', [{ x, W_x: W.W_x }], 400, 'invalid_request', /W_h is required/],
-  ['neither weights nor model', [{ x }], 400, 'invalid_request', /got neither/],
+  ['neither weights nor model', [{ x }], 400, 'invalid_request', /`session`, got none/],
   ['both', [{ x, ...W }, { model: 'sunspots' }], 400, 'invalid_request', /got both/],
   ['another rank', [{ ...W, x: f32([2], 1, 2) }], 422, 'shape_mismatch', /\(2,\), expected \(N, D\)/],
   ['an empty axis', [{ ...W, x: f32([0, 2]) }], 422, 'shape_mismatch', /size 0/],
