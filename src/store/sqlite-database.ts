@@ -41,9 +41,9 @@ const FORMAT = 1;
 const LOCK_TIMEOUT_MS = 500;
 
 /**
- * After so many pages of 4 KiB the log is copied into the database and begun anew. Four times as many
- * took the same CPU time per change (23 µs with 16 calls at a time), and a disk that is nearly full
- * must have room for both, the log and its copy.
+ * After so many pages of 4 KiB the log is copied into the database and begun anew. Four times as
+ * many took the same CPU time per change (23 µs with 16 calls at a time), and a disk that is nearly
+ * full must have room for both, the log and its copy.
  */
 const WAL_PAGES_MAX = 1_000;
 
@@ -53,8 +53,8 @@ const WAL_BYTES_KEPT = 8 * 2 ** 20;
 /** Slots of a record are numbered below this. */
 const SLOTS_MAX = 2 ** 16;
 
-// A record with a model is live, one without is a tombstone. A change touches two pages: that of the
-// head and that of the slot; the indexes hold nothing that a change changes.
+// A record with a model is live, one without is a tombstone. A change touches two pages: that of
+// the head and that of the slot; the indexes hold nothing that a change changes.
 const SCHEMA = `
   CREATE TABLE models (
     key INTEGER PRIMARY KEY,

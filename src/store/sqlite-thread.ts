@@ -73,7 +73,7 @@ function takeAll(first: ToThread): { requests: Request[]; isLast: boolean } {
   return { requests, isLast: true };
 }
 
-/** Every request within one transaction; a conflict of one is an answer and does not touch others. */
+/** Every request within one transaction; a conflict of one is an answer, the others are done. */
 function runGroup(group: readonly Request[]): Outcome[] {
   let open: Database;
   try {
@@ -94,7 +94,10 @@ function runGroup(group: readonly Request[]): Outcome[] {
   try {
     open.commit();
   } catch (error) {
-    return fail(group, error, afterFailedCommit(open, group, outcomes));
+    const failures = fail(group, error, afterFailedCommit(open, group, outcomes));
+    return group.map((request, i) =>
+      isWrite(request.call) || !database ? failures[i]! : runGroup([request])[0]!,
+    );
   }
   if (group.some(({ call }) => isWrite(call))) writeProblem = undefined;
   return outcomes;
@@ -121,9 +124,9 @@ function abandon(open: Database, cause: unknown): void {
 }
 
 /**
- * A COMMIT that failed may have reached the disk nevertheless, invisible to this connection: after an
- * EIO of fsync the changes are there when the file is opened the next time. So it is opened anew at
- * once, and one change of the group shows whether all of it came to pass.
+ * A COMMIT that failed may have reached the disk nevertheless, invisible to this connection: after
+ * an EIO of fsync the changes are there when the file is opened the next time. So it is opened anew
+ * at once, and one change of the group shows whether all of it came to pass.
  */
 function afterFailedCommit(
   open: Database,
@@ -168,7 +171,8 @@ function fail(group: readonly Request[], error: unknown, applied: Applied): Outc
       const detail = `The session store failed (${reason}) when the change was nearly done.`;
       return { failure: { code: 'store_unavailable', detail, applied } };
     }
-    const code = !isKnown(error) ? 'internal' : isFull(error) ? 'store_full' : 'store_unavailable';
+    const lacksRoom = isWrite(call) && isFull(error);
+    const code = !isKnown(error) ? 'internal' : lacksRoom ? 'store_full' : 'store_unavailable';
     const detail = `The session store failed (${reason}); nothing was changed.`;
     return { failure: { code, detail, applied: 'no' } };
   });

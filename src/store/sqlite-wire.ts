@@ -101,7 +101,7 @@ export interface Failure {
 /** To the thread. After 'close' come no more requests. */
 export type ToThread = Requests | 'close';
 
-/** From the thread: first whether it could open the file, then answers in the order of the requests. */
+/** First whether the thread could open the file, then answers in the order of the requests. */
 export type FromThread = Opened | Answers;
 
 export interface Opened {

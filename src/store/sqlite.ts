@@ -1,5 +1,5 @@
-// The default store: one SQLite file, whose changes outlive a loss of power. It lives on a thread of its
-// own (sqlite-thread.ts), so the main thread never waits for a disk.
+// The default store: one SQLite file, whose changes outlive a loss of power. It lives on a thread of
+// its own (sqlite-thread.ts), so the main thread never waits for a disk.
 //
 //   main thread                                     thread of the store
 //   calls of a tick      ── one message ──►         all that wait: one transaction, one sync
@@ -73,7 +73,7 @@ class SqliteStore implements SessionStore {
   #exited: Promise<void> = Promise.resolve();
   /** Calls of this tick, which the thread has not got yet. */
   #outgoing: Request[] = [];
-  /** One for each call that was not answered by the thread, in its order: also what has timed out. */
+  /** The calls that the thread has not answered, in its order; also those that have timed out. */
   readonly #pending = new Queue<Pending>();
   #timer: NodeJS.Timeout | undefined;
   #lateCount = 0;

@@ -1,9 +1,9 @@
 // Shows from the order of a process's system calls that nothing is acknowledged before it is on the
 // disk. A kill -9 cannot show that: what was written and not synced survives it.
 //
-// A change carries a mark, a text of its own. The mark must be in a write to a file of the store, that
-// write must have ended before an fsync of the same file began, and that fsync must have succeeded
-// before the write of the acknowledgement begins.
+// A change carries a mark, a text of its own. The mark must be in a write to a file of the store,
+// that write must have ended before an fsync of the same file began, and that fsync must have
+// succeeded before the write of the acknowledgement begins.
 import { spawnSync } from 'node:child_process';
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';

@@ -48,7 +48,7 @@ describe('the check of a trace', () => {
     ['no write', [sync, ack]],
     ['a sync before the write', [sync, write, ack]],
     ['a sync after the acknowledgement', [write, ack, sync]],
-    ['a sync that failed', [write, `7 fsync(${wal}) = -1 EIO (Input/output error) (INJECTED)`, ack]],
+    ['a sync that failed', [write, `7 fsync(${wal}) = -1 EIO (an error) (INJECTED)`, ack]],
     ['a write that failed', [write.replace('= 9', '= -1 ENOSPC (No space left)'), sync, ack]],
     ['a sync of another file', [write, sync.replace('-wal', ''), ack]],
     ['a sync of a file elsewhere', [write, '7 fsync(3</d>) = 0', ack]],
