@@ -19,7 +19,7 @@ const canMount =
 if (!canMount) console.warn('SKIPPED: a full disk, for want of the right to mount one');
 if (!canTrace) console.warn('SKIPPED: I/O errors, for want of strace or ptrace');
 afterAll(() => {
-  if (canMount) spawnSync('umount', [smallDisk]);
+  if (canMount) spawnSync('umount', ['-l', smallDisk]);
   rmSync(smallDisk, { recursive: true });
   rmSync(folder, { recursive: true });
 });
