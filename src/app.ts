@@ -11,6 +11,7 @@ import { Engine } from './engine/engine.ts';
 import { registerModel } from './engine/register.ts';
 import { SessionCalls } from './engine/session-calls.ts';
 import type { Limits } from './engine/shapes.ts';
+import { Texts } from './engine/texts.ts';
 import { createHttp } from './http/http.ts';
 import { DEMO_MODEL, type ModelFile, modelFilesOf } from './models/folder.ts';
 import { ModelLibrary } from './models/library.ts';
@@ -96,7 +97,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       onLost: (reason) => http.log.error({ err: reason }, 'the store is started again'),
     }));
   const library = new ModelLibrary(registry, store.models);
-  const engine = new Engine({ memory, weightsCache, library, scheduler, limits });
+  const texts = new Texts({ memory, scheduler, kernels });
+  const engine = new Engine({ memory, weightsCache, library, scheduler, limits, texts });
   const sessions = new Sessions(store, {
     countMax: config.SESSIONS_MAX,
     hotBytesMax: config.HOT_SESSIONS_BYTES_MAX,
@@ -150,6 +152,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   await pool.start();
   const { handOverMs, flopsPerMs, hereFlopsMax } = await calibrateOn(memory, pool, kernels.run);
   scheduler.hereFlopsMax = overrides.hereFlopsMax ?? hereFlopsMax;
+  texts.calibrate(flopsPerMs);
   http.log.info({ kernel: compiled.path, handOverMs, flopsPerMs, hereFlopsMax }, 'kernels');
   http.log.info({ store: store.description, sessions: await store.count() }, 'sessions');
   const logFailure = (err: unknown) => http.log.error({ err }, 'the store failed');

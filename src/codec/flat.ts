@@ -21,8 +21,7 @@ export function flatTensor(name: string, axes: string, { shape, data }: SafeTens
     shape,
     copyTo: (target) => {
       expectFloat32(name, shape, data);
-      if (axes.startsWith('NT')) copyTimeFirst(shape, data, target);
-      else target.set(data);
+      copyFlat(axes, shape, data, target);
     },
   };
 }
@@ -38,6 +37,17 @@ function expectFloat32(name: string, shape: readonly number[], data: SafeTensor[
     rest = Math.floor(rest / size);
   }
   throw beyondFloat32(`/${name}${pointer}`, value);
+}
+
+/** Row-major to row-major, time before batch whatever `axes` says. */
+export function copyFlat(
+  axes: string,
+  shape: readonly number[],
+  data: SafeTensor['data'],
+  target: Float32Array,
+): void {
+  if (axes.startsWith('NT')) copyTimeFirst(shape, data, target);
+  else target.set(data);
 }
 
 /** (N, T, D) → (T, N, D) */

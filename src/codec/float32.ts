@@ -69,9 +69,22 @@ function roundTo(magnitude: number, k: number): number {
 
 /** For magnitudes that hidden states seldom have (below 1e-13, above 2^23): slower, any range. */
 function shortestByTrial(value: number): number {
+  const magnitude = abs(value);
   for (let digits = 1; digits < 9; digits++) {
-    const decimal = Number(value.toPrecision(digits));
-    if (fround(decimal) === value) return decimal;
+    for (const decimal of candidatesOf(magnitude, digits)) {
+      if (fround(decimal) === magnitude) return value < 0 ? -decimal : decimal;
+    }
   }
   return Number(value.toPrecision(9));
+}
+
+/**
+ * The nearest decimal of so many digits, then the next larger one: above a power of two the floats
+ * are twice as far apart as below it, and the larger may read back where the nearest does not.
+ */
+function candidatesOf(magnitude: number, digits: number): readonly number[] {
+  const [fraction, exponent] = magnitude.toExponential(digits - 1).split('e') as [string, string];
+  const whole = Number(fraction.replace('.', ''));
+  const power = Number(exponent) - (digits - 1);
+  return [Number(`${whole}e${power}`), Number(`${whole + 1}e${power}`)];
 }

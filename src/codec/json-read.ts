@@ -2,6 +2,7 @@
 // bytes that are not UTF-8, and keys that appear twice (JSON.parse keeps the last, silently).
 import { isUtf8 } from 'node:buffer';
 import { CarryoverError } from '../errors.ts';
+import { locateMalformed } from './json-locate.ts';
 
 /** @throws malformed_json · duplicate_key */
 export function readJson(bytes: Buffer): unknown {
@@ -18,12 +19,28 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CarryoverError('malformed_json', {
-      detail: text === '' ? 'The body is empty; expected a JSON object.' : `${reason}.`,
-      cause,
-    });
+    throw malformed(text, cause);
   }
+}
+
+function malformed(text: string, cause: unknown): CarryoverError {
+  const found = locateMalformed(text);
+  if (text === '' || !found) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const detail = text === '' ? 'The body is empty; expected a JSON object.' : `${reason}.`;
+    return new CarryoverError('malformed_json', { detail, cause });
+  }
+  const { at, pointer, expected } = found;
+  const byte = Buffer.byteLength(text.slice(0, at));
+  const character = text.codePointAt(at);
+  const got = character === undefined ? 'the end' : JSON.stringify(String.fromCodePoint(character));
+  const place = pointer === '' ? '' : `, in ${pointer}`;
+  const message = `Not JSON at byte ${byte}${place}: expected ${expected}, got ${got}.`;
+  return new CarryoverError('malformed_json', {
+    detail: message,
+    errors: [{ pointer, message }],
+    cause,
+  });
 }
 
 /**

@@ -1,7 +1,9 @@
-// A JSON tensor: nested arrays of numbers, as a TensorSource.
+// A JSON tensor: nested arrays of numbers, or an array that stands for them, as a TensorSource.
 import { CarryoverError } from '../errors.ts';
 import type { TensorSource } from '../tensor.ts';
+import { copyFlat } from './flat.ts';
 import { beyondFloat32, hasFloat32 } from './float32.ts';
+import { movedTensor, numbersOf } from './moved.ts';
 
 export type Vector = readonly number[];
 export type Matrix = readonly Vector[];
@@ -17,6 +19,12 @@ export function nestedTensor(
   axes: string,
   value: Vector | Matrix | Cube,
 ): TensorSource {
+  const moved = movedTensor(value);
+  if (moved) {
+    const { shape } = moved;
+    const copyTo = (target: Float32Array) => copyFlat(axes, shape, numbersOf(moved), target);
+    return { name, axes, shape, copyTo };
+  }
   const shape = measure(name, value, axes.length);
   return { name, axes, shape, copyTo: (target) => copy(name, axes, shape, value, target) };
 }

@@ -20,6 +20,7 @@ import {
   agreeOnWeights,
 } from './shapes.ts';
 import { RecurrenceStream, planStream } from './stream.ts';
+import type { Texts } from './texts.ts';
 
 export type { RecurrenceResult };
 
@@ -29,13 +30,17 @@ export interface EngineParts {
   readonly library: ModelLibrary;
   readonly scheduler: Scheduler;
   readonly limits: Limits;
+  readonly texts: Texts;
 }
 
 export class Engine {
+  /** How JSON comes in and goes out. */
+  readonly texts: Texts;
   readonly #parts: EngineParts;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
+    this.texts = parts.texts;
   }
 
   /**
@@ -50,7 +55,7 @@ export class Engine {
    */
   async run<Result>(
     input: RecurrenceInput,
-    use: (result: RecurrenceResult) => Result,
+    use: (result: RecurrenceResult) => Result | Promise<Result>,
   ): Promise<Result> {
     const { memory, scheduler, limits } = this.#parts;
     await this.fetchModel(input.weights);
@@ -67,7 +72,7 @@ export class Engine {
         const { hs, y, ys, trace: products } = job;
         const result = { h, hs, y, ys, trace: products };
         expectFinite(result);
-        return use(result);
+        return await use(result);
       } finally {
         job.release();
       }

@@ -7,6 +7,7 @@ import type { Call, Outcome, Sessions } from '../sessions/sessions.ts';
 import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
 import type { Engine, RecurrenceResult } from './engine.ts';
 import { registerModel } from './register.ts';
+import type { Texts } from './texts.ts';
 import type { Limits, RecurrenceInput, WeightsSource } from './shapes.ts';
 
 /** What a call on a session brings; the rest of a RecurrenceInput is the session's. */
@@ -36,6 +37,11 @@ export class SessionCalls {
 
   constructor(parts: SessionCallsParts) {
     this.#parts = parts;
+  }
+
+  /** What prints the answers. */
+  get texts(): Texts {
+    return this.#parts.engine.texts;
   }
 
   /**
@@ -74,15 +80,15 @@ export class SessionCalls {
     id: string,
     call: Call,
     input: SessionInput,
-    write: (result: RecurrenceResult, after: Session) => Answer,
+    write: (result: RecurrenceResult, after: Session) => Answer | Promise<Answer>,
   ): Promise<Outcome<{ readonly answer: Answer; readonly after: Session }>> {
     const { engine, sessions } = this.#parts;
     const T = input.x.axes.includes('T') ? sizeOf(input.x, 'T') : 1;
     return sessions.advance(id, call, (session, expiresAtMs) =>
-      engine.run({ ...input, ...sessionInput(session) }, (result) => {
+      engine.run({ ...input, ...sessionInput(session) }, async (result) => {
         const next = { h: copyState(result, session), t: session.t + T };
         const after = moved(session, next, expiresAtMs);
-        return { after, value: { answer: write(result, after), after } };
+        return { after, value: { answer: await write(result, after), after } };
       }),
     );
   }

@@ -9,13 +9,22 @@ export interface AdmissionOptions {
   readonly isClosing: () => boolean;
 }
 
-/** What gives back the bytes of a request whose body is held. */
-const bodies = new WeakMap<FastifyRequest, () => void>();
+/** What gives back the memory of a request whose body is held. */
+const bodies = new WeakMap<FastifyRequest, (() => void)[]>();
 
 /** Lets go of a body that is not needed any more, before its answer has ended. */
 export function dropBody(request: FastifyRequest): void {
   request.body = undefined;
-  bodies.get(request)?.();
+  const releases = bodies.get(request) ?? [];
+  bodies.delete(request);
+  for (const release of releases) release();
+}
+
+/** Calls `release` when the body is dropped, at the latest when the answer has ended; false if it has. */
+export function whenBodyIsDropped(request: FastifyRequest, release: () => void): boolean {
+  const releases = bodies.get(request);
+  releases?.push(release);
+  return releases !== undefined;
 }
 
 export function admission(app: FastifyInstance, options: AdmissionOptions): void {
@@ -42,10 +51,10 @@ export function admission(app: FastifyInstance, options: AdmissionOptions): void
     }
     bytesInFlight += bytes;
     const release = () => {
-      if (bodies.delete(request)) bytesInFlight -= bytes;
+      bytesInFlight -= bytes;
     };
-    bodies.set(request, release);
-    reply.raw.once('close', release);
+    bodies.set(request, [release]);
+    reply.raw.once('close', () => dropBody(request));
   });
 }
 

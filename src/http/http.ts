@@ -8,12 +8,12 @@ import Fastify, {
   type FastifyServerOptions,
   LogController,
 } from 'fastify';
-import { readJson } from '../codec/json-read.ts';
 import type { Limits } from '../engine/shapes.ts';
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import { admission } from './admission.ts';
 import { compression } from './compression.ts';
+import { jsonBodies } from './json-bodies.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
 import { constantHeaders } from './plugins/headers.ts';
 import { openapi } from './plugins/openapi.ts';
@@ -41,7 +41,6 @@ import {
 } from './schemas/sessions.ts';
 import { StepBody, StepReply, StepTrace } from './schemas/step.ts';
 import { Weights } from './schemas/tensor.ts';
-import { digestBody } from './session-call.ts';
 import { Streams } from './stream-answer.ts';
 import { STRICT_AJV, validationError } from './validation.ts';
 
@@ -98,16 +97,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   admission(app, options);
 
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser(
-    'application/json',
-    { parseAs: 'buffer' },
-    async (request: FastifyRequest, body: Buffer) => {
-      digestBody(request, body);
-      // Some clients announce JSON also where there is no body.
-      if (body.length === 0 && !request.routeOptions.schema?.body) return undefined;
-      return readJson(body);
-    },
-  );
+  jsonBodies(app, options.engine.texts);
   app.decorateRequest('bodyDigest', undefined);
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema);
 

@@ -1,7 +1,8 @@
 // The types of bodies: JSON everywhere, safetensors where an address takes or gives tensors.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type Answer, answerToFile, answerToJson } from '../codec/answer.ts';
+import { type Answer, answerToFile } from '../codec/answer.ts';
 import { FRAMINGS } from '../codec/stream-text.ts';
+import type { Texts } from '../engine/texts.ts';
 import { CarryoverError } from '../errors.ts';
 import { digestBody } from './session-call.ts';
 
@@ -18,7 +19,9 @@ export function takeFiles(scope: FastifyInstance): void {
     FILE_TYPES,
     { parseAs: 'buffer' },
     async (request: FastifyRequest, body: Buffer) => {
-      digestBody(request, body);
+      const digest = digestBody(request);
+      digest?.update(body);
+      digest?.finish();
       return body;
     },
   );
@@ -63,13 +66,15 @@ export function answerContent(schema: object, lineSchema: object | undefined) {
 
 /**
  * Sends an answer as `type`. `compute` is given what writes it, to be called while the answer's
- * tensors are valid.
+ * tensors are valid; they have to be until it is done.
  */
 export async function sendAnswer(
   reply: FastifyReply,
   type: string,
-  compute: (write: (answer: Answer) => string | Buffer) => Promise<string | Buffer>,
+  texts: Texts,
+  compute: (write: (answer: Answer) => Buffer | Promise<Buffer>) => Promise<Buffer>,
 ): Promise<FastifyReply> {
-  const body = await compute(type === JSON_TYPE ? answerToJson : answerToFile);
+  const toJson = (answer: Answer) => texts.print(answer);
+  const body = await compute(type === JSON_TYPE ? toJson : answerToFile);
   return reply.header('content-type', type).send(body);
 }

@@ -27,10 +27,22 @@ export const SESSION_ERRORS = [
   'store_full',
 ] as const satisfies readonly ErrorCode[];
 
-/** A repeated call is known by the digest of its body, which is gone when it has been parsed. */
-export function digestBody(request: FastifyRequest, body: Buffer): void {
-  if (request.headers['idempotency-key'] === undefined) return;
-  request.bodyDigest = createHash('sha256').update(body).digest('base64url');
+export interface BodyDigest {
+  update(chunk: Buffer): void;
+  /** To be called when the last chunk was there. */
+  finish(): void;
+}
+
+/** A repeated call is known by the digest of its body, which is gone when it has been read. */
+export function digestBody(request: FastifyRequest): BodyDigest | undefined {
+  if (request.headers['idempotency-key'] === undefined) return undefined;
+  const hash = createHash('sha256');
+  return {
+    update: (chunk) => void hash.update(chunk),
+    finish: () => {
+      request.bodyDigest = hash.digest('base64url');
+    },
+  };
 }
 
 /** @throws invalid_request */

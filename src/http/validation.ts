@@ -1,6 +1,7 @@
 // The schemas decide what a body may contain; this file makes the validator strict and its
 // findings readable: which element, what was expected, what was there.
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
+import { lengthOf } from '../codec/moved.ts';
 import { CarryoverError, type ErrorPlace } from '../errors.ts';
 
 /** Fastify's validator by default turns [null, "3", true] into [0, 3, 1] and drops unknown fields. */
@@ -80,7 +81,7 @@ function byPosition(a: Finding, b: Finding): number {
 /** Names a value without repeating more than a word of it. */
 function got(value: unknown): string {
   if (value === null) return 'null';
-  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (Array.isArray(value)) return `an array of ${lengthOf(value)}`;
   if (typeof value === 'object') return 'an object';
   return shorten(JSON.stringify(value));
 }

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { generatePowers } from './generate-powers.ts';
 import { generateTiles } from './generate-tiles.ts';
 
 const folder = import.meta.dirname;
@@ -32,6 +33,7 @@ function keyOfSources(): string {
 async function compile(): Promise<void> {
   mkdirSync(outputFolder, { recursive: true });
   writeFileSync(join(outputFolder, 'tiles.ts'), generateTiles());
+  writeFileSync(join(outputFolder, 'powers.ts'), generatePowers());
   const asc = await import('assemblyscript/asc').catch(() => {
     console.error('The kernels are not built and the compiler is not installed: run `npm ci`.');
     process.exit(1);

@@ -19,10 +19,13 @@ import {
   JOB_ROWS,
   JOB_W_H,
   JOB_W_X,
+  KIND_JOB,
+  KIND_READ,
   NR,
   PAIR_BYTES,
   PAIR_SOURCE,
   PAIR_TARGET,
+  RECORD_KIND,
   ROW_BYTES,
   ROW_H,
   ROW_HS,
@@ -37,14 +40,25 @@ import {
   ROW_YS_STEP,
 } from './layout';
 import { stepNarrow } from './narrow';
+import { print } from './print';
 import { product } from './product';
 export { useTile } from './product';
+import { read } from './read';
+export { countCommas } from './read';
 import { flushReadouts, readState } from './readout';
 import { tanhF32x4 } from './tanh';
 import { traceRow } from './trace';
 
-/** Runs the job whose record is at `job`. Writes states (and traces) of its rows, nothing else. */
-export function run(job: usize): void {
+/** Does what the record at `record` asks for, whatever its kind. */
+export function run(record: usize): void {
+  const kind = load<u32>(record, RECORD_KIND);
+  if (kind == KIND_JOB) runJob(record);
+  else if (kind == KIND_READ) read(record);
+  else print(record);
+}
+
+/** Writes states (and traces) of the job's rows, nothing else. */
+function runJob(job: usize): void {
   const rows = <usize>load<u32>(job, JOB_ROWS);
   const narrow = load<u32>(job, JOB_NARROW) != 0;
   const ahead = load<u32>(job, JOB_AHEAD);

@@ -58,3 +58,71 @@ export const ROW_BYTES = 64;
 export const PAIR_SOURCE = 0; //  the row of A
 export const PAIR_TARGET = 4; //  the row of C
 export const PAIR_BYTES = 8;
+
+/**
+ * What a record asks for, in its last word: a job (JOB_… above), a text to be read or one to be
+ * printed.
+ */
+export const RECORD_KIND = 60;
+export const KIND_JOB = 0;
+export const KIND_READ = 1;
+export const KIND_PRINT = 2;
+
+// A text to be read: JSON whose tensors are moved out of it, see read.ts. Behind the text are
+// TEXT_PADDING zero bytes.
+export const READ_TEXT = 0;
+export const READ_TEXT_END = 4;
+export const READ_NAMES = 8; //          the names of tensors: see READ_NAME_BYTES
+export const READ_NAMES_END = 12;
+export const READ_SKELETON = 16; //      room for the text without the tensors' numbers
+export const READ_SKELETON_END = 20; //  written by the kernel: where the skeleton ended; 0 if the text
+//                                       has to be read in the plain way, whatever the reason
+export const READ_SKELETON_MAX = 24; //  end of the room
+export const READ_TENSORS = 28; //       room for TENSORS_MAX tensor records
+export const READ_TENSORS_END = 32; //   written by the kernel
+export const READ_NUMBERS = 36; //       room for all numbers, float32
+export const READ_NUMBERS_MAX = 40; //   end of the room
+export const READ_DOUBTS = 44; //        room for doubt records
+export const READ_DOUBTS_END = 48; //    written by the kernel
+export const READ_DOUBTS_MAX = 52; //    end of the room
+export const READ_BYTES = 64;
+
+/** 32 bytes are looked at at once, so up to 31 behind the text's last one. */
+export const TEXT_PADDING = 64;
+
+/** A name: its length in the first byte, then its characters. */
+export const READ_NAME_BYTES = 8;
+
+/** Tensors of one text; one with more is read in the plain way. */
+export const TENSORS_MAX = 16;
+export const TENSOR_NUMBERS = 0; // float32, row-major
+export const TENSOR_RANK = 4; //    1 … RANK_MAX
+export const TENSOR_SHAPE = 8; //   RANK_MAX sizes, the outermost first
+export const TENSOR_BYTES = 32;
+export const RANK_MAX = 3;
+
+// A number whose float32 the kernel leaves open. A text with more than there is room for is read in the
+// plain way.
+export const DOUBT_TEXT = 0; //     the decimal, its address and end
+export const DOUBT_TEXT_END = 4;
+export const DOUBT_NUMBER = 8; //   where its float32 goes
+export const DOUBT_BYTES = 16;
+
+// A text to be printed: pieces behind each other, see print.ts.
+export const PRINT_PIECES = 0;
+export const PRINT_PIECES_END = 4;
+export const PRINT_TEXT = 8; //       room for the text: see print-job.ts
+export const PRINT_TEXT_END = 12; //  written by the kernel
+export const PRINT_BYTES = 64;
+
+// A piece: some bytes as they are, then a tensor as nested arrays.
+export const PIECE_BYTES_AT = 0;
+export const PIECE_BYTES_END = 4;
+export const PIECE_NUMBERS = 8;
+export const PIECE_RANK = 12; //      0: there is no tensor
+export const PIECE_AXES = 16; //      for each axis, the outermost first: its size, and the bytes from
+export const PIECE_AXIS_BYTES = 8; // one element to the next
+export const PIECE_BYTES = 48;
+
+/** `-123456790000000000000,` has 23 characters; behind the text are TEXT_PADDING bytes for whole words. */
+export const PRINTED_BYTES_MAX = 24;

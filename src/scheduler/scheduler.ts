@@ -23,6 +23,8 @@ export interface Work {
   readonly flops: number;
   /** At most so many parts make sense. */
   readonly partsMax: number;
+  /** The last work of a request: it is not refused by a full queue, what was done before would be lost. */
+  readonly isLast?: boolean;
   /** Addresses of job records, `count` of them, that together are the whole. */
   split(count: number): readonly number[];
 }
@@ -72,7 +74,7 @@ export class Scheduler {
     }
     const jobs = work.split(this.#partCount(work));
     // Every part is waited for, also when one has failed: until then its rows are being written.
-    const results = await Promise.allSettled(jobs.map((job) => this.#submit(job)));
+    const results = await Promise.allSettled(jobs.map((job) => this.#submit(job, work.isLast ?? false)));
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
@@ -95,13 +97,13 @@ export class Scheduler {
     return Math.max(1, Math.min(partsMax, worthwhile, this.#pool.idleCount));
   }
 
-  async #submit(job: number): Promise<void> {
+  async #submit(job: number, isLast: boolean): Promise<void> {
     const { queueJobsMax, deadlineMs } = this.#options;
     if (this.#queue.length === 0) {
       const run = this.#pool.tryRun(job, deadlineMs);
       if (run) return run;
     }
-    if (this.#queue.length >= queueJobsMax) {
+    if (this.#queue.length >= queueJobsMax && !isLast) {
       throw new CarryoverError('queue_full', {
         detail: `${queueJobsMax} requests are waiting already; this one was not started.`,
       });

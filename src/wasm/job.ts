@@ -25,8 +25,10 @@ import {
   JOB_W_H,
   JOB_W_X,
   JOB_W_Y,
+  KIND_JOB,
   PAIR_BYTES,
   NR,
+  RECORD_KIND,
   ROW_BYTES,
   ROW_H,
   ROW_HS,
@@ -228,6 +230,7 @@ export class Job {
     const ptr = this.ptr + part * JOB_BYTES;
     const count = end - first;
     const record = this.#memory.u32(ptr, JOB_BYTES / 4);
+    record[RECORD_KIND / 4] = KIND_JOB;
     record[JOB_W_X / 4] = panelsPtr + panels.W_x;
     record[JOB_W_H / 4] = panelsPtr + panels.W_h;
     record[JOB_B / 4] = panelsPtr + panels.b;

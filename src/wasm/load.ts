@@ -7,10 +7,12 @@ import { NR } from '../kernels/layout.ts';
 
 /** The functions of src/kernels/index.ts. Pointers are byte addresses in the shared memory. */
 export interface Kernels {
-  /** Runs the job whose record (kernels/layout.ts) is at `job`; returns when its last step is done. */
+  /** Does what the record (kernels/layout.ts) at `job` asks for; returns when it is done. */
   readonly run: (job: number) => void;
   /** tanh of `count` float32 (a multiple of 4) from `source` to `target`. */
   readonly tanh: (source: number, target: number, count: number) => void;
+  /** How many of `count` bytes at `text` are commas. */
+  readonly countCommas: (text: number, count: number) => number;
   /** Columns of the batch tile, 8 or 16: a matter of speed, not of bits. */
   readonly useTile: (columns: number) => void;
 }

@@ -23,6 +23,8 @@ export class LinearMemory {
   #free: Block[] = [];
   #used = new Map<number, number>();
   #bytesUsed = 0;
+  /** Growing makes another object for the same memory; views keep the one they were made from. */
+  readonly #buffers = new WeakSet<ArrayBufferLike>();
 
   /** @param bytesMax the limit of the whole memory, in bytes; at most 4 GiB */
   constructor(bytesMax: number) {
@@ -33,6 +35,7 @@ export class LinearMemory {
       maximum,
       shared: true,
     });
+    this.#buffers.add(this.#buffer);
   }
 
   get bytesUsed(): number {
@@ -85,6 +88,15 @@ export class LinearMemory {
     return new Uint32Array(this.#buffer, ptr, count);
   }
 
+  u8(ptr: number, count: number): Uint8Array<SharedArrayBuffer> {
+    return new Uint8Array(this.#buffer, ptr, count);
+  }
+
+  /** Whether a view looks at this memory, and not at a copy. */
+  holds({ buffer }: ArrayBufferView): boolean {
+    return this.#buffers.has(buffer);
+  }
+
   get #buffer(): SharedArrayBuffer {
     return this.memory.buffer as ArrayBufferLike as SharedArrayBuffer;
   }
@@ -104,6 +116,7 @@ export class LinearMemory {
     }
     const pages = Math.ceil(Math.min(room, Math.max(missing, GROW_BYTES_MIN)) / PAGE_BYTES);
     this.memory.grow(pages);
+    this.#buffers.add(this.#buffer);
     this.#giveBack({ ptr: end, bytes: pages * PAGE_BYTES });
   }
 

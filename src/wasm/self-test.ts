@@ -1,5 +1,6 @@
 // Before a process serves, it proves on a few small jobs that its kernels compute the promised bits:
-// every tile, every tail, narrow and wide models, compared with the plain reference. A process that
+// every tile, every tail, narrow and wide models, compared with the plain reference; and that they read
+// and print decimals. A process that
 // fails does not start. It also makes V8 optimize the kernels before the first request.
 import { NARROW_MAX, NR } from '../kernels/layout.ts';
 import type { Weights } from '../tensor.ts';
@@ -9,6 +10,7 @@ import type { LinearMemory } from './memory.ts';
 import { packPanels, panelsBytes } from './panels.ts';
 import { pseudoRandom } from './pseudo-random.ts';
 import { referenceStep } from './reference.ts';
+import { selfTestTexts } from './self-test-texts.ts';
 
 interface Shape {
   readonly N: number;
@@ -29,6 +31,7 @@ const SHAPES: readonly Shape[] = [
 export function selfTest(kernels: Kernels, memory: LinearMemory): void {
   const random = pseudoRandom(1);
   for (const shape of SHAPES) checkShape(kernels, memory, shape, random);
+  selfTestTexts(kernels, memory);
 }
 
 function checkShape(

@@ -36,6 +36,14 @@ describe('shortest', () => {
     expect(Object.is(shortest(-0), -0)).toBe(true);
   });
 
+  test('finds the shortest above a power of two where it is not the nearest of its length', () => {
+    const examples = [1.2621775e-29, 1.5474251e26, 1.2379401e27];
+    for (const value of examples) {
+      expect(String(shortest(Math.fround(value)))).toBe(String(value));
+      expect(shortest(Math.fround(-value))).toBe(-value);
+    }
+  });
+
   test('reads back to the same float32 with the fewest digits, for every 19,997th float32', () => {
     for (let pattern = 0; pattern < 0x7f800000; pattern += 19_997) expectShortest(float32(pattern));
   });

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest';
+import type { Pool } from '../../src/pool/pool.ts';
+import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import { buildApp } from '../helpers/app.ts';
 
 const workerEntry = new URL('../fixtures/workers/faulty.ts', import.meta.url);
@@ -26,6 +28,15 @@ test('one more than the queue holds is refused at once with queue_full', async (
     expect(answer.body.detail).toMatch(/not started/);
   }
   expect(app.memory.bytesUsed).toBe(bytesIdle);
+});
+
+test('the last work of a request waits where other work is refused', async () => {
+  const busy = { tryRun: () => undefined, idleCount: 0 } as unknown as Pool;
+  const scheduler = new Scheduler(busy, { queueJobsMax: 0, deadlineMs: 50, runHere: () => {} });
+  const work = { flops: 1e9, partsMax: 1, split: () => [64] };
+  await expect(scheduler.run(work)).rejects.toMatchObject({ code: 'queue_full' });
+  const last = scheduler.run({ ...work, isLast: true });
+  await expect(last).rejects.toMatchObject({ code: 'deadline_exceeded' });
 });
 
 test('what waits is computed, first come first served, once a worker is free', async () => {

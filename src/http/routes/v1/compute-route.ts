@@ -69,7 +69,7 @@ export function computeRoute<JsonBody, Request extends Computation>(
     computation: Request,
   ) => {
     const call = callOf(request);
-    return sendAnswer(reply, type, async (write) => {
+    return sendAnswer(reply, type, engine.texts, async (write) => {
       const { value, replayed } = await sessionCalls.advance(
         session,
         call,
@@ -127,7 +127,7 @@ export function computeRoute<JsonBody, Request extends Computation>(
           await engine.fetchModel(input.weights);
           return stream.streams.send(request, reply, type, print, () => engine.stream(input));
         }
-        return sendAnswer(reply, type, (write) =>
+        return sendAnswer(reply, type, engine.texts, (write) =>
           engine.run(input, (result) => write(answerOf(result, computation))),
         );
       },

@@ -104,7 +104,7 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
   );
 }
 
-function readRoutes(app: FastifyInstance, { sessions }: SessionRoutesOptions): void {
+function readRoutes(app: FastifyInstance, { sessions, sessionCalls }: SessionRoutesOptions): void {
   app.get<ById>(
     '/v1/sessions/:id',
     {
@@ -125,7 +125,7 @@ function readRoutes(app: FastifyInstance, { sessions }: SessionRoutesOptions): v
       const session = await sessions.read(request.params.id);
       const { N, H, h, past } = session;
       void reply.headers(sessionHeaders(session));
-      return sendAnswer(reply, type, async (write) =>
+      return sendAnswer(reply, type, sessionCalls.texts, async (write) =>
         write({
           fields: { ...infoOf(session), kept: past.map(({ t }) => t) },
           tensors: { h: { shape: [N, H], strides: [H, 1], data: h } },

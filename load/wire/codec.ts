@@ -1,0 +1,175 @@
+// The JSON codec alone, on one thread: what the service does with a body's and an answer's numbers,
+// beside JSON.parse with a loop into a Float32Array, and JSON.stringify of the same nested arrays.
+//
+//   node load/wire/codec.ts [--rounds 15] [--json FILE]
+//
+// In turn, A B A B …, and the ratio is taken within a round. Ours has the bytes to copy into and out of
+// linear memory; JSON.parse is given a string. Both results are compared before anything is timed.
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { objectToJson, tensorToJson } from '../../src/codec/json-write.ts';
+import { type MovedTensor, movedTensor, numbersOf } from '../../src/codec/moved.ts';
+import { Texts } from '../../src/engine/texts.ts';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
+import { LinearMemory } from '../../src/wasm/memory.ts';
+import { describeMachine, machineFacts } from '../machine.ts';
+import { fill } from '../made-up.ts';
+import { type Spread, ratiosOf, spreadOf } from '../statistics.ts';
+import { formatNumber, formatTable } from '../table.ts';
+
+const ROWS = 256;
+const COLUMNS = 128;
+const COUNT = ROWS * COLUMNS;
+
+export interface CodecResult {
+  readonly name: string;
+  /** Numbers per second. */
+  readonly ours: Spread;
+  readonly peer: Spread;
+  readonly ratio: Spread;
+  /** Of the text; for reading they are the same. */
+  readonly oursBytes: number;
+  readonly peerBytes: number;
+}
+
+interface Contest {
+  readonly name: string;
+  readonly ours: () => unknown;
+  readonly peer: () => unknown;
+  readonly oursBytes: number;
+  readonly peerBytes: number;
+}
+
+/** @throws Error if the two sides of a contest do not agree */
+export async function benchCodec(rounds: number): Promise<readonly CodecResult[]> {
+  const texts = textsOnThisThread();
+  const random = pseudoRandom(1);
+  // All 53 bits, as Math.random() has them.
+  const fine = () => random() + random() * 2 ** -31;
+  const contests = [
+    await readingOf(texts, 'read, 9 digits', fill(random, COUNT, 1), (x) => x.toPrecision(9)),
+    await readingOf(texts, 'read, 17 digits', Float64Array.from({ length: COUNT }, fine), String),
+    await writingOf(texts, 'write', fill(random, COUNT, 1)),
+  ];
+  const samples = contests.map(() => ({ ours: [] as number[], peer: [] as number[] }));
+  for (let round = -3; round < rounds; round++) {
+    for (const [i, contest] of contests.entries()) {
+      const ours = await numbersPerS(contest.ours);
+      const peer = await numbersPerS(contest.peer);
+      if (round < 0) continue;
+      samples[i]!.ours.push(ours);
+      samples[i]!.peer.push(peer);
+    }
+  }
+  return contests.map(({ name, oursBytes, peerBytes }, i) => {
+    const { ours, peer } = samples[i]!;
+    const ratio = ratiosOf(ours, peer);
+    return { name, ours: spreadOf(ours), peer: spreadOf(peer), ratio, oursBytes, peerBytes };
+  });
+}
+
+export function describeCodec(results: readonly CodecResult[]): string {
+  const rows = results.map(({ name, ours, peer, ratio, oursBytes, peerBytes }) => [
+    name,
+    formatNumber(ours.median / 1e6),
+    formatNumber(peer.median / 1e6),
+    formatNumber(ratio.median),
+    `${formatNumber(ratio.min)} … ${formatNumber(ratio.max)}`,
+    formatNumber(oursBytes / COUNT),
+    formatNumber(peerBytes / COUNT),
+  ]);
+  const headings = ['million numbers/s', 'ours', 'JSON.*', 'ratio', 'min … max', 'bytes each', 'JSON.*'];
+  return formatTable([headings, ...rows]);
+}
+
+function textsOnThisThread(): Texts {
+  const memory = new LinearMemory(64 * 1024 * 1024);
+  const kernels = instantiateKernels(compileKernels(), memory.memory);
+  const scheduler = {
+    run: async (work: { split(count: number): readonly number[] }) => {
+      work.split(1).forEach(kernels.run);
+    },
+  };
+  return new Texts({ memory, kernels, scheduler });
+}
+
+async function readingOf(
+  texts: Texts,
+  name: string,
+  values: Float32Array | Float64Array,
+  print: (value: number) => string,
+): Promise<Contest> {
+  const decimals = Array.from(values, print);
+  const rows = Array.from(
+    { length: ROWS },
+    (_, row) => `[${decimals.slice(row * COLUMNS, (row + 1) * COLUMNS).join(',')}]`,
+  );
+  const text = `{"x":[${rows.join(',')}]}`;
+  const bytes = Buffer.from(text);
+  const target = new Float32Array(COUNT);
+  const ours = async () => {
+    const block = texts.open(bytes.length);
+    block.append(bytes);
+    const body = await texts.read(block);
+    const { x } = body.value as { x: object };
+    target.set(numbersOf(movedTensor(x) as MovedTensor));
+    body.release();
+  };
+  const peerTarget = new Float32Array(COUNT);
+  const peer = () => {
+    const { x } = JSON.parse(text) as { x: number[][] };
+    let at = 0;
+    for (const row of x) for (const value of row) peerTarget[at++] = value;
+  };
+  await ours();
+  peer();
+  const wrong = peerTarget.findIndex((value, i) => !Object.is(value, target[i]));
+  if (wrong >= 0) throw new Error(`${name}: ${decimals[wrong]} was read as ${target[wrong]}.`);
+  return { name, ours, peer, oursBytes: bytes.length, peerBytes: bytes.length };
+}
+
+async function writingOf(texts: Texts, name: string, values: Float32Array): Promise<Contest> {
+  const tensor = { shape: [ROWS, COLUMNS], strides: [COLUMNS, 1], data: values };
+  const nested = Array.from({ length: ROWS }, (_, row) => [
+    ...values.subarray(row * COLUMNS, (row + 1) * COLUMNS),
+  ]);
+  const ours = () => texts.print({ tensors: { h: tensor } });
+  const peer = () => JSON.stringify({ h: nested });
+  const printed = await ours();
+  if (printed.toString() !== objectToJson({ h: tensorToJson(tensor) })) {
+    throw new Error(`${name}: the text is not that of the plain writer.`);
+  }
+  return { name, ours, peer, oursBytes: printed.length, peerBytes: peer().length };
+}
+
+async function numbersPerS(run: () => unknown): Promise<number> {
+  const repeats = 8;
+  const start = performance.now();
+  for (let i = 0; i < repeats; i++) await run();
+  return (1_000 * repeats * COUNT) / (performance.now() - start);
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: { rounds: { type: 'string', default: '15' }, json: { type: 'string' } },
+  });
+  const rounds = Number(values.rounds);
+  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds must be at least 1.');
+  const results = await benchCodec(rounds);
+  console.log(`\n${describeMachine(machineFacts())} · one thread, median of ${rounds} rounds\n`);
+  console.log(`${describeCodec(results)}\n`);
+  if (values.json !== undefined) {
+    const report = { machine: machineFacts(), rounds, results };
+    writeFileSync(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await main();
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,70 @@
+// Writes build/powers.ts: the powers of ten that reading and printing decimals need, computed here
+// with exact integers.
+
+/** The decimal exponents of the smallest and the largest float32, with what printing adds to them. */
+export const PRINT_POWER_MIN = -31;
+export const PRINT_POWER_MAX = 45;
+/** 19 digits times 10^-66 are 0 as float32, any digits times 10^66 infinite. */
+export const READ_POWER_MAX = 66;
+
+/** The exponents, as a float32 stores them, of [2^-16, 1): 10^12 c is below 2^64 for their 24-bit c. */
+export const FRACTION_EXPONENT_MIN = 111;
+export const FRACTION_EXPONENT_MAX = 126;
+
+const WORD_BITS = 64n;
+
+export function generatePowers(): string {
+  return [
+    '// Written by generate-powers.ts. Do not edit.',
+    '/** 10^k for k = 0 …, the nearest float64. */',
+    table('TEN', 'f64', range(0, READ_POWER_MAX).map((k) => Number(`1e${k}`).toExponential())),
+    '/** 10^k for k = 0 … 19. */',
+    table('TEN_EXACT', 'u64', range(0, 19).map((k) => String(10n ** BigInt(k)))),
+    `export const READ_POWER_MAX: i32 = ${READ_POWER_MAX};`,
+    `export const PRINT_POWER_MIN: i32 = ${PRINT_POWER_MIN};`,
+    '/** 10^k for k = PRINT_POWER_MIN …: its first 64 bits, rounded up. */',
+    table('TEN_SCALED', 'u64', range(PRINT_POWER_MIN, PRINT_POWER_MAX).map(scaledPower)),
+    `export const FRACTION_EXPONENT_MIN: u32 = ${FRACTION_EXPONENT_MIN};`,
+    `export const FRACTION_EXPONENT_MAX: u32 = ${FRACTION_EXPONENT_MAX};`,
+    '/** By exponent: 10^K; what makes K decimals at least 9; characters before the last 9 of them. */',
+    table('FRACTIONS', 'u64', range(FRACTION_EXPONENT_MIN, FRACTION_EXPONENT_MAX).flatMap(fraction)),
+  ].join('\n');
+}
+
+function table(name: string, type: string, values: readonly string[]): string {
+  return `export const ${name}: usize = memory.data<${type}>([\n  ${values.join(',\n  ')},\n]);`;
+}
+
+/** ⌈10^k 2^-r⌉ with the r that makes it a number of 64 bits. */
+function scaledPower(k: number): string {
+  const power = 10n ** BigInt(Math.abs(k));
+  const bits = BigInt(power.toString(2).length);
+  if (k >= 0) {
+    const scaled = bits > WORD_BITS ? ceilDivide(power, 1n << (bits - WORD_BITS)) : power << (WORD_BITS - bits);
+    return hex(scaled);
+  }
+  // 1 / power lies in [2^-bits, 2^(1 - bits)); no power of ten but 1 is a power of two.
+  return hex(ceilDivide(1n << (WORD_BITS - 1n + bits), power));
+}
+
+/**
+ * K decimals are as many as c 2^q can need: 10^-K ≤ 2^q. Behind `0.` there are 9 digits, and zeros
+ * before them if K is more.
+ */
+function fraction(exponent: number): string[] {
+  const K = Math.ceil((150 - exponent) * Math.log10(2));
+  const scale = 10 ** Math.max(0, 9 - K);
+  return [String(10 ** K), String(scale), String('0.'.length + Math.max(0, K - 9))];
+}
+
+function ceilDivide(dividend: bigint, divisor: bigint): bigint {
+  return (dividend + divisor - 1n) / divisor;
+}
+
+function hex(word: bigint): string {
+  return `0x${word.toString(16)}`;
+}
+
+function range(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+}

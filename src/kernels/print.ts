@@ -1,0 +1,254 @@
+// Prints tensors as JSON: every number as the shortest decimal that reads back to the same float32,
+// and of those the nearest, as JavaScript writes it: 0.1, -0.000001, 1e-7, 16777216, 1.2e+21. -0 is -0.
+//
+// Method: Raffaello Giulietti, "The Schubfach way to render doubles" (2020), for float32. A float32
+// c 2^q owns the interval of the real numbers that round to it; its ends belong to it if c is even.
+// With 10^k ≤ width of that interval < 10^(k+1), multiples of 10^k lie within, and of 10^(k+1) at most
+// one. The interval's middle and its ends are needed in units of 10^k / 4, rounded to odd: that keeps
+// every comparison with an integer exact, although the product with 10^-k (64 bits, rounded up) is not.
+// All of the 2^32 patterns are compared with codec/float32.ts by `npm run verify:decimal`.
+import {
+  PIECE_AXES,
+  PIECE_AXIS_BYTES,
+  PIECE_BYTES,
+  PIECE_BYTES_AT,
+  PIECE_BYTES_END,
+  PIECE_NUMBERS,
+  PIECE_RANK,
+  PRINT_PIECES,
+  PRINT_PIECES_END,
+  PRINT_TEXT,
+  PRINT_TEXT_END,
+} from './layout';
+import {
+  FRACTIONS,
+  FRACTION_EXPONENT_MAX,
+  FRACTION_EXPONENT_MIN,
+  PRINT_POWER_MIN,
+  TEN_EXACT,
+  TEN_SCALED,
+} from './build/powers';
+
+const COMMA: u8 = 0x2c;
+const MINUS: u8 = 0x2d;
+const POINT: u8 = 0x2e;
+const ZERO: u8 = 0x30;
+const OPEN: u8 = 0x5b;
+const CLOSE: u8 = 0x5d;
+const E: u8 = 0x65;
+const FRACTION_SPAN: u32 = FRACTION_EXPONENT_MAX - FRACTION_EXPONENT_MIN;
+const ZEROS: u64 = 0x3030303030303030;
+/** "0.000000" */
+const ZERO_POINT_ZEROS: u64 = 0x3030303030302e30;
+
+/** Prints the pieces of the record at `job` behind each other. Every number must be finite. */
+export function print(job: usize): void {
+  let text = <usize>load<u32>(job, PRINT_TEXT);
+  const end = <usize>load<u32>(job, PRINT_PIECES_END);
+  for (let piece = <usize>load<u32>(job, PRINT_PIECES); piece < end; piece += PIECE_BYTES) {
+    const bytes = <usize>load<u32>(piece, PIECE_BYTES_AT);
+    const size = <usize>load<u32>(piece, PIECE_BYTES_END) - bytes;
+    memory.copy(text, bytes, size);
+    text += size;
+    const rank = load<u32>(piece, PIECE_RANK);
+    if (rank > 0) text = printAxis(piece + PIECE_AXES, rank, load<u32>(piece, PIECE_NUMBERS), text);
+  }
+  store<u32>(job, <u32>text, PRINT_TEXT_END);
+}
+
+/** Prints the numbers of the `rank` axes that begin at `axis`; returns the end of the text. */
+function printAxis(axis: usize, rank: u32, numbers: usize, text: usize): usize {
+  const size = load<u32>(axis);
+  const stride = <usize>load<u32>(axis, 4);
+  store<u8>(text, OPEN);
+  text++;
+  for (let i: u32 = 0; i < size; i++, numbers += stride) {
+    text =
+      rank == 1
+        ? printNumber(load<u32>(numbers), text)
+        : printAxis(axis + PIECE_AXIS_BYTES, rank - 1, numbers, text);
+    store<u8>(text, COMMA);
+    text++;
+  }
+  // The last comma.
+  store<u8>(text - 1, CLOSE);
+  return text;
+}
+
+/** Prints the float32 of these bits; returns the end of the text. */
+// @ts-ignore: decorator
+@inline
+function printNumber(bits: u32, text: usize): usize {
+  store<u8>(text, MINUS);
+  text += bits >> 31;
+  const fraction = bits & 0x7fffff;
+  const exponent = <i32>((bits >> 23) & 0xff);
+  if ((bits << 1) == 0) {
+    store<u8>(text, ZERO);
+    return text + 1;
+  }
+
+  if (fraction != 0 && <u32>exponent - FRACTION_EXPONENT_MIN <= FRACTION_SPAN) {
+    return printFraction(fraction | 0x800000, exponent, text);
+  }
+
+  // The value is c 2^q.
+  const normal = exponent != 0;
+  const c = fraction | (<u32>normal << 23);
+  const q = exponent + <i32>!normal - 150;
+  const odd = c & 1;
+  // Below a power of two the floats are half as far apart.
+  const halfBelow = <u32>(fraction == 0 && exponent > 1);
+
+  // k = ⌊log10 2^q⌋, or ⌊log10 (3/4 2^q)⌋, with log10 2 = 1262611 / 2^22 and log10 3/4 = -524031 / 2^22.
+  const k = (q * 1262611 - <i32>(halfBelow * 524031)) >> 22;
+  // 2^(q + h) 10^-k is a word's worth of bits: log2 10 = 1741647 / 2^19.
+  const h = <u32>(q + ((-k * 1741647) >> 19) + 1);
+  const power = load<u64>(TEN_SCALED + (<usize>(-k - PRINT_POWER_MIN) << 3));
+  const lower = roundedToOdd(power, (c * 4 - 2 + halfBelow) << h) + odd;
+  const middle = roundedToOdd(power, (c * 4) << h);
+  const upper = roundedToOdd(power, (c * 4 + 2) << h) - odd;
+
+  // Tens first: s 10^(k+1) or the next one, if just one of them lies in the interval. Else ones: the
+  // one that does, or of two the nearer, or the larger. Which of it applies cannot be foreseen, so all
+  // is computed and chosen from without a jump.
+  const tens = <u32>((<u64>middle * 3435973837) >> 37);
+  const tensDown = lower <= tens * 40;
+  const tensUp = tens * 40 + 40 <= upper;
+  const ones = middle >> 2;
+  const onesDown = lower <= ones * 4;
+  const onesUp = ones * 4 + 4 <= upper;
+  const nearerUp = middle >= ones * 4 + 2;
+  const byOnes = ones + (<u32>onesUp & (<u32>!onesDown | <u32>nearerUp));
+  const hasTens = <u32>tensDown ^ <u32>tensUp;
+  const byTens = tens + <u32>tensUp;
+  if ((bits & 0x7fffffff) - TWICE_ROUNDED <= 1) return printTwiceRounded(bits & 1, text);
+  const digits = byOnes ^ ((byOnes ^ byTens) & (0 - hasTens));
+  const shift = k + <i32>hasTens;
+  return printDecimal(digits, shift, text);
+}
+
+/**
+ * The same for what hidden states mostly are, magnitudes from 2^-16 to 1, no powers of two: small
+ * enough for exact integers. With F = -q, the value is c 10^K 2^-F in units of 10^-K, where 10^-K is at
+ * most the distance of two floats; half that distance is 10^K / 2 in units of 2^-F.
+ */
+// @ts-ignore: decorator
+@inline
+function printFraction(c: u32, exponent: u32, text: usize): usize {
+  const entry = FRACTIONS + <usize>(exponent - FRACTION_EXPONENT_MIN) * 24;
+  const power = load<u64>(entry);
+  const F = <u64>(150 - exponent);
+  const value = <u64>c * power;
+  const inside = (power >> 1) - <u64>(c & 1);
+  const nearest = <u32>((value + ((<u64>1 << F) >> 1)) >> F);
+  const tens = <u32>(((value >> F) * 3435973837) >> 35);
+  const aboveDown = value - (<u64>(tens * 10) << F);
+  const up = <u32>((<u64>10 << F) - aboveDown <= inside);
+  const byTens = (tens + up) * 10;
+  const hasTens = <u32>(aboveDown <= inside) | up;
+  const digits = (nearest ^ ((nearest ^ byTens) & (0 - hasTens))) * load<u32>(entry, 8);
+
+  const first = <u32>((<u64>digits * 1441151881) >> 57);
+  const others = eightDigits(digits - first * 100000000);
+  store<u64>(text, ZERO_POINT_ZEROS);
+  text += <usize>load<u32>(entry, 16);
+  store<u8>(text, <u8>first + ZERO);
+  store<u64>(text, others | ZEROS, 1);
+  return text + 9 - <usize>(clz(others) >> 3);
+}
+
+/**
+ * Reading rounds twice, to float64 and to float32. Of all decimals that printing could choose, that
+ * matters for one: 7.038531e-26 is nearer to the first of these two floats, but its float64 is the
+ * middle of both, which goes to the second. Found by `npm run verify:decimal`.
+ */
+const TWICE_ROUNDED: u32 = 0x15ae43fd;
+
+function printTwiceRounded(isFirst: u32, text: usize): usize {
+  return isFirst ? printDecimal(70385307, -33, text) : printDecimal(7038531, -32, text);
+}
+
+/** x 2^-64 power, rounded to odd: the last bit tells whether anything was cut off. */
+// @ts-ignore: decorator
+@inline
+function roundedToOdd(power: u64, x: u32): u32 {
+  const low = (power & 0xffffffff) * <u64>x;
+  const high = (power >> 32) * <u64>x + (low >> 32);
+  return <u32>(high >> 32) | <u32>(<u32>high > 1);
+}
+
+/** Prints digits 10^shift, digits having 1 … 9 of them, without the zeros at its end. */
+// @ts-ignore: decorator
+@inline
+function printDecimal(digits: u32, shift: i32, text: usize): usize {
+  // 1233 / 2^12 = log10 2.
+  const guess = ((32 - clz(digits)) * 1233) >> 12;
+  const count = guess + <u32>(<u64>digits >= load<u64>(TEN_EXACT + (<usize>guess << 3)));
+  const nine = digits * <u32>load<u64>(TEN_EXACT + (<usize>(9 - count) << 3));
+  const first = <u32>((<u64>nine * 1441151881) >> 57);
+  const others = eightDigits(nine - first * 100000000);
+  // The value is 0.(first)(others) 10^point; zero bytes at the end of the word are zeros at the end.
+  const point = <i32>count + shift;
+  const length = 9 - <i32>(clz(others) >> 3);
+  const firstCharacter = <u8>first + ZERO;
+  const characters = others | ZEROS;
+
+  if (point <= 0 && point > -6) {
+    store<u64>(text, ZERO_POINT_ZEROS);
+    text += 2 - point;
+    store<u8>(text, firstCharacter);
+    store<u64>(text, characters, 1);
+    return text + length;
+  }
+  store<u8>(text, firstCharacter);
+  store<u64>(text, characters, 1);
+  if (point > 0 && point <= 21) return finishPositional(text, length, point);
+  return finishExponential(text, length, point - 1);
+}
+
+/** Behind `length` digits, puts the point after `point` of them, or the zeros that are missing. */
+function finishPositional(text: usize, length: i32, point: i32): usize {
+  if (length > point) {
+    store<u64>(text + point + 1, load<u64>(text + point));
+    store<u8>(text + point, POINT);
+    return text + length + 1;
+  }
+  for (let i = length; i < point; i++) store<u8>(text + i, ZERO);
+  return text + point;
+}
+
+/** d.ddde-7 */
+function finishExponential(text: usize, length: i32, exponent: i32): usize {
+  if (length > 1) {
+    store<u64>(text, load<u64>(text, 1), 2);
+    store<u8>(text, POINT, 1);
+    length++;
+  }
+  text += length;
+  store<u8>(text, E);
+  store<u8>(text, exponent < 0 ? MINUS : 0x2b, 1);
+  text += 2;
+  const size = <u32>abs(exponent);
+  if (size >= 10) {
+    store<u8>(text, <u8>(size / 10) + ZERO);
+    text++;
+  }
+  store<u8>(text, <u8>(size % 10) + ZERO);
+  return text + 1;
+}
+
+/**
+ * The digits of x < 10^8, a byte each, the first one in the lowest byte: halves are divided by 100,
+ * then by 10, side by side. 10486 / 2^20 and 103 / 2^10 are 1 / 100 and 1 / 10 for what occurs.
+ */
+// @ts-ignore: decorator
+@inline
+function eightDigits(x: u32): u64 {
+  const thousands = <u32>((<u64>x * 3518437209) >> 45);
+  const fours = <u64>thousands | (<u64>(x - thousands * 10000) << 32);
+  const hundreds = ((fours * 10486) >> 20) & 0x7f0000007f;
+  const twos = hundreds | ((fours - hundreds * 100) << 16);
+  const tens = ((twos * 103) >> 10) & 0xf000f000f000f;
+  return tens | ((twos - tens * 10) << 8);
+}

@@ -1,0 +1,69 @@
+// The self-test's part on texts: some hundred numbers, of all kinds and lengths, are printed and read
+// as the plain codec does it.
+import { tensorToJson } from '../codec/json-write.ts';
+import type { Kernels } from './load.ts';
+import type { LinearMemory } from './memory.ts';
+import { PrintJob } from './print-job.ts';
+import { pseudoRandom } from './pseudo-random.ts';
+import { ReadJob, TensorNames, TextBlock } from './read-job.ts';
+
+const COUNT = 300;
+
+/** @throws Error naming the first number that is printed or read in another way */
+export function selfTestTexts(kernels: Kernels, memory: LinearMemory): void {
+  const random = pseudoRandom(2);
+  checkPrinting(kernels, memory, allKinds(random));
+  checkReading(kernels, memory, Array.from({ length: COUNT }, (_, i) => decimal(random, i)));
+}
+
+/** Numbers as hidden states are, and others of any exponent. */
+function allKinds(random: () => number): Float32Array {
+  const edges = [0, -0, 1, -0.5, 1e-45, 1.17549435e-38, 3.4028235e38, 1e-7, 1e-6, 1e21, 123.456, 16777216];
+  const values = Array.from({ length: COUNT }, (_, i) =>
+    i % 2 === 0 ? random() : random() * 10 ** Math.round(random() * 37),
+  );
+  return Float32Array.from([...edges, ...values]);
+}
+
+/** Of 1 to 25 digits, with and without point and exponent. */
+function decimal(random: () => number, i: number): string {
+  const sign = random() < 0 ? '-' : '';
+  const digits = Array.from({ length: 1 + (i % 25) }, () => Math.floor((random() + 1) * 5)).join('');
+  const whole = i % 3 === 0 ? '0' : String(i);
+  const exponent = i % 5 === 0 ? `e${Math.round(random() * 30)}` : '';
+  return `${sign}${whole}.${digits}${exponent}`;
+}
+
+function checkPrinting(kernels: Kernels, memory: LinearMemory, values: Float32Array): void {
+  const tensor = { shape: [values.length], strides: [1], data: values };
+  const job = new PrintJob(memory, [{ text: '', tensor }]);
+  kernels.run(job.ptr);
+  const printed = Buffer.from(job.text()).toString().slice(1, -1).split(',');
+  const expected = tensorToJson(tensor).slice(1, -1).split(',');
+  job.release();
+  const wrong = expected.findIndex((text, i) => text !== printed[i]);
+  if (wrong >= 0) throw failure(`printed ${printed[wrong]}`, expected[wrong]!);
+}
+
+function checkReading(kernels: Kernels, memory: LinearMemory, decimals: readonly string[]): void {
+  const names = new TensorNames(memory, ['x']);
+  const body = Buffer.from(`{"x": [${decimals.join(', ')}]}`);
+  const text = new TextBlock(memory, body.length);
+  text.append(body);
+  const job = new ReadJob(memory, names, text, kernels.countCommas(text.ptr, text.bytes) + 1);
+  kernels.run(job.ptr);
+  const numbers = job.skeleton() && job.tensors()?.[0]?.numbers;
+  const wrong = decimals.findIndex((one, i) => !Object.is(Math.fround(Number(one)), numbers?.[i]));
+  const found = numbers?.[wrong];
+  job.release();
+  text.release();
+  names.release();
+  if (wrong >= 0) throw failure(`read ${found}`, decimals[wrong]!);
+}
+
+function failure(did: string, expected: string): Error {
+  return new Error(
+    `Self-test failed: the kernels ${did} for ${expected}. This build of the kernels, or this ` +
+      'JavaScript engine, does not keep the numeric promise.',
+  );
+}

@@ -1,0 +1,37 @@
+import { describe, expect, test } from 'vitest';
+import { FINITE_END, brokenPromises, checkDecimals } from './decimal-check.ts';
+
+describe('printed decimals', () => {
+  test('read back, are the shortest and the nearest, for every 1,009th float32', () => {
+    const findings = checkDecimals(0, FINITE_END, 1_009);
+    expect(findings.numbers).toBe(2 * Math.ceil(FINITE_END / 1_009));
+    expect(brokenPromises(findings)).toEqual({});
+  });
+
+  test('do so at and beside every power of two, and for the smallest and largest', () => {
+    for (let exponent = 0; exponent < 255; exponent++) {
+      const pattern = exponent * 0x80_0000;
+      expect(brokenPromises(checkDecimals(Math.max(0, pattern - 3), pattern + 4, 1))).toEqual({});
+    }
+    expect(brokenPromises(checkDecimals(0, 10_000, 1))).toEqual({});
+    expect(brokenPromises(checkDecimals(FINITE_END - 10_000, FINITE_END, 1))).toEqual({});
+  });
+
+  test('do so where reading rounds twice: 7.038531e-26 is not the nearer of its floats', () => {
+    expect(brokenPromises(checkDecimals(0x15ae_43f0, 0x15ae_4410, 1))).toEqual({});
+  });
+
+  test('control: a wrong digit is seen, and a decimal that is not the shortest or not the nearest', () => {
+    // From '{"x":[' on, the first number is 0.5, or one that is printed with eight digits.
+    const broken = (first: number, decimal: string) =>
+      Object.keys(
+        brokenPromises(
+          checkDecimals(first, first + 1, 1, { damage: (text) => void text.write(decimal, 6) }),
+        ),
+      );
+    expect(broken(0x3f00_0000, '0.5')).toEqual([]);
+    expect(broken(0x3f00_0000, '0.6')).toContain('notRead');
+    expect(broken(0x3f00_0001, '0.50000006')).toEqual([]);
+    expect(broken(0x3f00_0001, '0.50000005')).toContain('notNearest');
+  });
+});

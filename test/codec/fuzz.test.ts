@@ -1,0 +1,34 @@
+import { describe, expect, test } from 'vitest';
+import { fuzz, texts } from './fuzz.ts';
+
+const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
+
+async function read(body: string) {
+  const bytes = Buffer.from(body);
+  const text = texts.open(bytes.length);
+  text.append(bytes);
+  return texts.read(text);
+}
+
+test(`20,000 made-up bodies are read and printed as the plain codec does, seed ${SEED}`, async () => {
+  const { wrong, bodies, accepted, tensors, numbers, printed, bytesLeft } = await fuzz(20_000, SEED);
+  expect(wrong).toEqual([]);
+  expect(bodies).toBe(20_000);
+  // The comparison means something: bodies were refused and accepted, and took the fast way.
+  expect(accepted).toBeGreaterThan(8_000);
+  expect(accepted).toBeLessThan(19_000);
+  expect(tensors).toBeGreaterThan(8_000);
+  expect(numbers).toBeGreaterThan(50_000);
+  expect(printed).toBeGreaterThan(50_000);
+  expect(bytesLeft).toBe(0);
+});
+
+describe('a body that ends anywhere', () => {
+  test('is refused, or read without what is behind it', async () => {
+    const whole = '{"x": [[1.25, -3e5], [12345678.5, 0.1234567890123456789]] }';
+    for (let end = 0; end < whole.length; end++) {
+      await expect(read(whole.slice(0, end))).rejects.toMatchObject({ code: 'malformed_json' });
+    }
+    (await read(whole)).release();
+  });
+});

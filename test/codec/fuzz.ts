@@ -1,0 +1,143 @@
+// The codec against JSON.parse, Math.fround and the plain writer: the same bodies are accepted, with
+// the same bits and the same errors; the same text is printed.
+import { tensorToJson } from '../../src/codec/json-write.ts';
+import { locateMalformed } from '../../src/codec/json-locate.ts';
+import { readJson } from '../../src/codec/json-read.ts';
+import { movedTensor, numbersOf } from '../../src/codec/moved.ts';
+import { Texts } from '../../src/engine/texts.ts';
+import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
+import { GuardedMemory } from '../helpers/guarded-memory.ts';
+import { MadeUpJson } from './made-up-json.ts';
+
+export interface FuzzFindings {
+  bodies: number;
+  accepted: number;
+  /** Tensors and numbers that took the fast way. */
+  tensors: number;
+  numbers: number;
+  printed: number;
+  /** The first few differences, as texts. */
+  readonly wrong: string[];
+  bytesLeft: number;
+}
+
+const memory = new GuardedMemory(64 * 1024 * 1024);
+const kernels = instantiateKernels(compileKernels(), memory.memory);
+const scheduler = {
+  run: async (work: { split(count: number): readonly number[] }) => work.split(1).forEach(kernels.run),
+};
+export const texts = new Texts({ memory, kernels, scheduler, plainBytesMax: 0 });
+
+export async function fuzz(
+  count: number,
+  seed: number,
+  onProgress: (part: number) => void = () => {},
+): Promise<FuzzFindings> {
+  const json = new MadeUpJson(seed);
+  const findings: FuzzFindings = {
+    bodies: 0, accepted: 0, tensors: 0, numbers: 0, printed: 0, wrong: [], bytesLeft: 0,
+  };
+  const bytesIdle = memory.bytesUsed;
+  for (let i = 0; i < count && findings.wrong.length < 10; i++) {
+    await fuzzReading(json.body(), findings);
+    if (i % 4 === 0) await fuzzPrinting(json, findings);
+    if (i % 1_000 === 0) onProgress(i / count);
+  }
+  findings.bytesLeft = memory.bytesUsed - bytesIdle;
+  return findings;
+}
+
+async function fuzzReading(bytes: Buffer, findings: FuzzFindings): Promise<void> {
+  findings.bodies++;
+  const expected = outcomeOf(() => readJson(bytes));
+  const text = texts.open(bytes.length);
+  text.append(bytes);
+  const body = await texts.read(text).catch((error: Error) => ({ error }));
+  checkGrammar(bytes, findings);
+  if ('error' in expected || 'error' in body) {
+    const same = 'error' in expected && 'error' in body && expected.error.message === body.error.message;
+    if (!same) findings.wrong.push(`refused differently: ${bytes.toString('latin1')}`);
+  } else {
+    findings.accepted++;
+    const path = difference(expected.value, body.value, '', findings);
+    if (path !== undefined) findings.wrong.push(`read differently at ${path}: ${bytes.toString()}`);
+  }
+  if (!('error' in body)) body.release();
+}
+
+/** JSON.parse decides what is JSON; whoever locates an error must agree. */
+function checkGrammar(bytes: Buffer, { wrong }: FuzzFindings): void {
+  const text = bytes.toString();
+  const parsed = outcomeOf(() => JSON.parse(text));
+  const located = locateMalformed(text);
+  if ('error' in parsed !== (located !== undefined)) wrong.push(`grammar differs: ${text}`);
+}
+
+function outcomeOf(read: () => unknown): { value: unknown } | { error: Error } {
+  try {
+    return { value: read() };
+  } catch (error) {
+    return { error: error as Error };
+  }
+}
+
+/** The path of the first difference; tensors are compared by shape and bits. */
+function difference(
+  expected: unknown,
+  actual: unknown,
+  path: string,
+  findings: FuzzFindings,
+): string | undefined {
+  if (typeof expected !== 'object' || expected === null) {
+    return Object.is(expected, actual) ? undefined : path;
+  }
+  if (typeof actual !== 'object' || actual === null) return path;
+  const moved = movedTensor(actual);
+  if (moved) {
+    const numbers = numbersOf(moved);
+    findings.tensors++;
+    findings.numbers += numbers.length;
+    return sameTensor(expected, moved.shape, numbers) ? undefined : path;
+  }
+  if (Array.isArray(expected) !== Array.isArray(actual)) return path;
+  const keys = Object.keys(expected);
+  if (Object.keys(actual).join() !== keys.join()) return path;
+  for (const key of keys) {
+    const found = difference(Reflect.get(expected, key), Reflect.get(actual, key), `${path}/${key}`, findings);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function sameTensor(expected: unknown, shape: readonly number[], numbers: Float32Array): boolean {
+  let next = 0;
+  const visit = (value: unknown, axis: number): boolean => {
+    if (axis === shape.length) return Object.is(numbers[next++], Math.fround(value as number));
+    return Array.isArray(value) && value.length === shape[axis] && value.every((one) => visit(one, axis + 1));
+  };
+  return visit(expected, 0) && next === numbers.length;
+}
+
+async function fuzzPrinting(json: MadeUpJson, findings: FuzzFindings): Promise<void> {
+  const shape = Array.from({ length: 1 + json.below(3) }, () => 1 + json.below(5));
+  const data = new Float32Array(200);
+  const words = new Uint32Array(data.buffer);
+  for (let i = 0; i < data.length; i++) {
+    words[i] = json.chance(2) ? json.below(0x7f80_0000) : 0x3000_0000 + json.below(0x1000_0000);
+    if (json.chance(2)) words[i]! |= 0x8000_0000;
+  }
+  // The strides of a row-major tensor, with room behind its rows, in any order.
+  let stride = 1;
+  const strides = shape.toReversed().map((size) => {
+    const step = stride;
+    stride *= size + json.below(2);
+    return step;
+  });
+  if (json.chance(2)) strides.reverse();
+  const tensor = { shape, strides, data };
+  const printed = await texts.print({ tensors: { h: tensor, y: undefined }, trace: json.chance(2) ? { z: tensor } : undefined });
+  findings.printed += shape.reduce((product, size) => product * size, 1);
+  const plain = tensorToJson(tensor);
+  const expected = [`{"h":${plain}}`, `{"h":${plain},"trace":{"z":${plain}}}`];
+  if (!expected.includes(printed.toString())) findings.wrong.push(`printed differently: ${printed.toString()} for ${plain}`);
+}

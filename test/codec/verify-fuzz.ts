@@ -1,0 +1,17 @@
+// npm run test:fuzz: a million made-up bodies. FUZZ_SEED and FUZZ_BODIES for another run.
+import { fuzz } from './fuzz.ts';
+
+const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
+const BODIES = Number(process.env.FUZZ_BODIES ?? 1_000_000);
+
+const start = performance.now();
+console.log(`${BODIES} bodies, seed ${SEED}`);
+const findings = await fuzz(BODIES, SEED, (part) => {
+  if (process.stderr.isTTY) process.stderr.write(`\r${(part * 100).toFixed(1)} %`);
+});
+if (process.stderr.isTTY) process.stderr.write('\r');
+console.log(findings);
+console.log(`${((performance.now() - start) / 1000).toFixed(0)} s`);
+const fine = findings.wrong.length === 0 && findings.bytesLeft === 0 && findings.bodies === BODIES;
+console.log(fine ? 'the same bits, the same errors' : 'FAILED');
+process.exitCode = fine ? 0 : 1;

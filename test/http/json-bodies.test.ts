@@ -1,0 +1,195 @@
+// JSON bodies through HTTP: the fast way and the plain way answer alike, and linear memory is given
+// back however a request ends.
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { movedTensor } from '../../src/codec/moved.ts';
+import { texts } from '../codec/fuzz.ts';
+import { buildApp } from '../helpers/app.ts';
+import { HOSTILE_CORPUS, hostileRequests } from '../helpers/hostile.ts';
+
+const SEED = Number(process.env.HOSTILE_SEED ?? Date.now() % 2 ** 31);
+/** Texts above 4 KB are handed to the worker, here every one of them. */
+const app = await buildApp({ WEIGHTS_CACHE_BYTES_MAX: '0' }, { hereFlopsMax: 0 });
+const bytesIdle = app.memory.bytesUsed;
+const { port } = (await app.http.listen({ port: 0 }), app.http.server.address() as AddressInfo);
+
+/** Waits a little for it: a request ends when its connection says so. */
+async function expectIdle(): Promise<void> {
+  for (let i = 0; i < 200 && app.memory.bytesUsed !== bytesIdle; i++) await sleep(10);
+  expect(app.memory.bytesUsed).toBe(bytesIdle);
+}
+
+const W = { W_x: [[0.5, -1]], W_h: [[1, 0.25], [0.125, 1e-3]] };
+
+function stepBody(N: number): string {
+  return JSON.stringify({ weights: W, x: Array.from({ length: N }, (_, n) => [n / 1_000 + 1 / 3]) });
+}
+
+/** Short bodies take the plain way, so these are made longer. */
+const SPACE = ' '.repeat(2_000);
+
+/** A key with an escape in it makes the whole body take the plain way; the other has as many bytes. */
+function twins(text: string): [fast: string, plain: string] {
+  const long = SPACE + text;
+  const key = /(?<!\\)"x"/g;
+  return [long.replaceAll(key, '     "x"'), long.replaceAll(key, '"\\u0078"')];
+}
+
+async function answerTo(url: string, body: string) {
+  const { status, body: answer } = await app.post(url, body);
+  return { status, answer: { ...answer, instance: undefined } };
+}
+
+async function expectTwins(url: string, text: string): Promise<void> {
+  const [fast, plain] = twins(text);
+  expect(await answerTo(url, fast), text.slice(0, 300)).toEqual(await answerTo(url, plain));
+}
+
+describe('the plain way gives the same answer for', () => {
+  test('valid bodies of any size', async () => {
+    for (const N of [1, 2, 100, 3_000]) await expectTwins('/v1/step', stepBody(N));
+  });
+
+  test('control: of the two, one is moved out of its text and one is not', async () => {
+    const [fast, plain] = await Promise.all(
+      twins('{"x":[[1]]}').map(async (body) => {
+        const text = texts.open(body.length);
+        text.append(Buffer.from(body));
+        const moved = await texts.read(text);
+        moved.release();
+        return movedTensor((moved.value as { x: object }).x) !== undefined;
+      }),
+    );
+    expect([fast, plain]).toEqual([true, false]);
+  });
+
+  test.each([
+    ['a rank too low', '{"x":[1.50,2]}'],
+    ['a rank too high', '{"x":[[[1,2],[3,4]]]}'],
+    ['a row that is too short', '{"x":[[1,2],[3]]}'],
+    ['null in a row', '{"x":[[1,2],[3,null]]}'],
+    ['a number beyond float32', '{"x":[[1,2],[3,1e39]]}'],
+    ['a decimal that rounds beyond float32', '{"x":[[3.40282356779733661637539395458142568448e38]]}'],
+    ['an empty row', '{"x":[[]]}'],
+    ['a tensor where an object is expected', '{"x":[[1]],"weights":[[1,2]]}'],
+    ['a bias of three axes', '{"x":[[1]],"weights":{"W_x":[[1]],"W_h":[[1]],"b":[[[1,2,3]]]}}'],
+    ['a bias of the wrong length', '{"x":[[1]],"weights":{"W_x":[[1]],"W_h":[[1]],"b":[[1,2,3]]}}'],
+    ['a shape that does not fit', '{"x":[[1,2]],"weights":{"W_x":[[1]],"W_h":[[1]]}}'],
+    ['an unknown field', '{"x":[[1]],"y":[[1]]}'],
+    ['a tensor in an unknown field', '{"x":[[1]],"y":{"h":[[1]]}}'],
+    ['a key that appears twice', '{"x":[[1]],"h":[[1]],"h":[[2]]}'],
+    ['a tensor twice', '{"x":[[1]],"x":[[2]]}'],
+    ['no end', '{"x":[[1,2'],
+    ['a comma too many', '{"x":[[1,2,]]}'],
+    ['more tensors than are moved', `{"x":[${'{"x":[1]},'.repeat(40)}{"x":[1]}]}`],
+  ])('%s', async (_, text) => {
+    await expectTwins('/v1/step', text);
+    await expectTwins('/v1/sequence', text);
+  });
+
+  test(`the hostile corpus and 1,000 hostile bodies, seed ${SEED}`, async () => {
+    const random = fc.sample(hostileRequests, { numRuns: 1_000, seed: SEED });
+    const json = [...HOSTILE_CORPUS, ...random].filter(
+      ({ headers, body }) => headers['content-type'] === 'application/json' && body.length < 200_000,
+    );
+    expect(json.length).toBeGreaterThan(500);
+    for (const { url, body } of json) await expectTwins(url, body.toString());
+  });
+
+  test('what is said about malformed JSON: the byte and the path', async () => {
+    const { answer } = await answerTo('/v1/step', '{"é":1,"x":[[1,2],[3,}');
+    expect(answer.errors).toEqual([{ pointer: '/x/1/1', message: answer.detail }]);
+    expect(answer.detail).toBe('Not JSON at byte 22, in /x/1/1: expected a value, got "}".');
+  });
+});
+
+describe('the memory is given back after', () => {
+  test('answers', async () => {
+    const answers = await Promise.all([1, 10, 1_000, 4_000].map((N) => app.post('/v1/step', stepBody(N))));
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+    // Its answer is copied in several turns.
+    const x = Array.from({ length: 60_000 }, (_, t) => [[1 / (t + 1)]]);
+    const { body } = await app.post('/v1/sequence', { weights: W, x });
+    expect(body.hs.length).toBe(60_000);
+    expect(body.hs.at(-1)).toEqual(body.h);
+    await expectIdle();
+  });
+
+  test('refusals, before and after the tensors were read', async () => {
+    const big = stepBody(3_000);
+    const bodies = [
+      big.replace(']]}', ']'),
+      big.replace('"x"', '"y"'),
+      big.replace('"W_h"', '"W_y"'),
+      big.replace('[[0.5,-1]]', '[[0.5,-1],[1,1]]'),
+      big.replace('[[0.5,-1]]', '[[1e39,-1]]'),
+      '{"x":[[1]]',
+    ];
+    for (const body of bodies) expect((await app.post('/v1/step', body)).status).toBeGreaterThan(399);
+    const other = { method: 'POST', url: '/v1/nothing', payload: {} } as const;
+    expect((await app.http.inject(other)).statusCode).toBe(404);
+    await expectIdle();
+  });
+
+  test('connections that are cut: in the head, in the body, and before the answer', async () => {
+    const body = stepBody(4_000);
+    const head = `POST /v1/step HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n`;
+    const whole = `${head}content-length: ${body.length}\r\n\r\n${body}`;
+    const chunked = `${head}transfer-encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}`;
+    for (const text of [whole, chunked]) {
+      for (const part of [0.001, 0.1, 0.5, 0.9, 0.999, 1]) {
+        for (const waitMs of [0, 1, 5, 30]) {
+          const socket = connect(port, '127.0.0.1');
+          socket.on('error', () => {});
+          socket.write(text.slice(0, Math.floor(text.length * part)));
+          await sleep(waitMs);
+          socket.destroy();
+          await once(socket, 'close');
+        }
+      }
+    }
+    await expectIdle();
+    expect((await app.post('/v1/step', body)).status).toBe(200);
+  });
+
+  test('control: a body that is being received takes memory', async () => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('error', () => {});
+    socket.write(
+      'POST /v1/step HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n' +
+        'content-length: 1000000\r\n\r\n{',
+    );
+    for (let i = 0; i < 200 && app.memory.bytesUsed === bytesIdle; i++) await sleep(10);
+    expect(app.memory.bytesUsed).toBeGreaterThan(bytesIdle + 1_000_000);
+    socket.destroy();
+    await expectIdle();
+  });
+
+  test('a body for which there is no room: memory_full, and a smaller one is served', async () => {
+    const small = await buildApp({ MEMORY_BYTES_MAX: String(2 * 1024 * 1024) });
+    const idle = small.memory.bytesUsed;
+    const full = await small.post('/v1/step', stepBody(150_000));
+    expect(full.body.code).toBe('memory_full');
+    expect(small.memory.bytesUsed).toBe(idle);
+    expect((await small.post('/v1/step', stepBody(3))).status).toBe(200);
+  });
+});
+
+test('a body without a declared length, in many pieces, is read', async () => {
+  const body = Buffer.from(stepBody(1_000));
+  const pieces = Array.from({ length: 100 }, (_, i) =>
+    body.subarray(Math.floor((i * body.length) / 100), Math.floor(((i + 1) * body.length) / 100)),
+  );
+  const answer = await fetch(`http://127.0.0.1:${port}/v1/step`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: Readable.toWeb(Readable.from(pieces)) as unknown as BodyInit,
+    duplex: 'half',
+  } as RequestInit);
+  expect(await answer.json()).toEqual((await app.post('/v1/step', stepBody(1_000))).body);
+  await expectIdle();
+});
