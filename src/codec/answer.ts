@@ -1,14 +1,6 @@
 // An answer is some tensors by name; written as JSON or as a safetensors file they are the same.
-import type { TensorView } from '../tensor.ts';
+import { type Piece, PieceWriter, type Tensors } from './pieces.ts';
 import { writeSafetensors } from './safetensors-write.ts';
-
-type Tensors = Record<string, TensorView | undefined>;
-
-/** A part of a JSON text: some text, then a tensor as nested arrays. */
-export interface Piece {
-  readonly text: string;
-  readonly tensor?: TensorView | undefined;
-}
 
 export interface Answer {
   /** What is not a tensor: in JSON as it is, in a file as text in __metadata__ (JSON unless a string). */
@@ -31,49 +23,10 @@ export function piecesOf({ fields = {}, tensors, trace }: Answer): readonly Piec
   }
   for (const [name, value] of Object.entries(fields)) {
     writer.key(name);
-    writer.json(JSON.stringify(value));
+    writer.text(JSON.stringify(value));
   }
   writer.close();
   return writer.pieces();
-}
-
-class PieceWriter {
-  readonly #pieces: Piece[] = [];
-  /** What comes behind the last tensor. */
-  #text = '';
-  #isFirst = true;
-
-  open(): void {
-    this.#text += '{';
-    this.#isFirst = true;
-  }
-
-  close(): void {
-    this.#text += '}';
-    this.#isFirst = false;
-  }
-
-  key(name: string): void {
-    this.#text += `${this.#isFirst ? '' : ','}${JSON.stringify(name)}:`;
-    this.#isFirst = false;
-  }
-
-  json(text: string): void {
-    this.#text += text;
-  }
-
-  tensors(tensors: Tensors): void {
-    for (const [name, tensor] of Object.entries(tensors)) {
-      if (!tensor) continue;
-      this.key(name);
-      this.#pieces.push({ text: this.#text, tensor });
-      this.#text = '';
-    }
-  }
-
-  pieces(): readonly Piece[] {
-    return [...this.#pieces, { text: this.#text }];
-  }
 }
 
 export function answerToFile({ fields, tensors, trace = {} }: Answer): Buffer {

@@ -23,7 +23,7 @@ export function beyondFloat32(pointer: string, value: number): CarryoverError {
 }
 
 /** 10^k is exact in float64 up to here, so d / 10^k is the correctly rounded value of its decimal. */
-export const POWERS_OF_TEN = Array.from({ length: 23 }, (_, k) => Number(`1e${k}`));
+const POWERS_OF_TEN = Array.from({ length: 23 }, (_, k) => Number(`1e${k}`));
 
 /**
  * By biased exponent of a float32: the smallest k with 10^-k ≤ 2^(E-23), one unit in the last place.
@@ -40,25 +40,21 @@ const { fround, abs, floor } = Math;
 
 /** The float64 whose printed form is the shortest decimal of the float32 `value`. */
 export function shortest(value: number): number {
-  const magnitude = abs(value);
-  const k = decimalsOf(magnitude);
-  if (k === undefined) return value === 0 ? value : shortestByTrial(value);
-  const decimal = roundTo(magnitude, k);
-  return value < 0 ? -decimal : decimal;
-}
-
-/**
- * How many decimals the shortest decimal of a float32 has that is not negative; undefined for 0, for
- * what is below about 1e-13, and from 2^23 on.
- */
-export function decimalsOf(magnitude: number): number | undefined {
-  float[0] = magnitude;
+  float[0] = value;
   const exponent = (bits[0]! >>> 23) & 0xff;
   let k = DECIMALS_SUFFICIENT[exponent]!;
-  if (k <= 0 || k >= 22) return undefined;
-  if (fround(roundTo(magnitude, k)) !== magnitude) k++;
-  while (k > 0 && fround(roundTo(magnitude, k - 1)) === magnitude) k--;
-  return k;
+  if (k <= 0 || k >= 22) return value === 0 ? value : shortestByTrial(value);
+
+  const magnitude = abs(value);
+  let decimal = roundTo(magnitude, k);
+  if (fround(decimal) !== magnitude) decimal = roundTo(magnitude, ++k);
+  while (k > 0) {
+    const shorter = roundTo(magnitude, k - 1);
+    if (fround(shorter) !== magnitude) break;
+    decimal = shorter;
+    k--;
+  }
+  return value < 0 ? -decimal : decimal;
 }
 
 /** The float64 nearest to `magnitude` rounded to k decimals. */

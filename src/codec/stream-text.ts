@@ -5,7 +5,7 @@
 //   done   {"done":true,"t":T,"h":[[…]],"y":[[…]]}   h after each row's last step, its readout
 //   error  {"error":{…}}                             a problem, in place of what would have followed
 import type { TensorView } from '../tensor.ts';
-import type { JsonBytes } from './json-bytes.ts';
+import { type Piece, PieceWriter } from './pieces.ts';
 
 /** What stands before and behind one event's JSON, which has no line breaks. */
 export interface Framing {
@@ -37,20 +37,17 @@ interface Steps {
 }
 
 /**
- * Adds the events of some steps. Steps without anything to tell make none.
+ * The events of some steps. Steps without anything to tell make none.
  *
  * @param wantsLast whether the last event carries h and y
  */
-export function writeSteps(
-  out: JsonBytes,
-  chunk: Steps,
-  wantsLast: boolean,
-  framing: Framing,
-): void {
+export function piecesOfSteps(chunk: Steps, wantsLast: boolean, framing: Framing): readonly Piece[] {
+  const out = new PieceWriter();
   if (chunk.hs ?? chunk.trace) {
     for (let i = 0; i < chunk.steps; i++) writeStep(out, chunk, i, framing);
   }
   if (chunk.isLast) writeLast(out, chunk, wantsLast, framing);
+  return out.pieces();
 }
 
 /** The last line of a stream that failed; `problem` is JSON. */
@@ -59,35 +56,36 @@ export function errorEvent(stepsTaken: number, problem: string, framing: Framing
   return Buffer.from(`${before}{"error":${problem}}${framing.behind}`);
 }
 
-function writeStep(out: JsonBytes, chunk: Steps, index: number, framing: Framing): void {
+function writeStep(out: PieceWriter, chunk: Steps, index: number, framing: Framing): void {
   const { hs, ys, trace, stepsBefore } = chunk;
   const t = stepsBefore + index + 1;
-  out.text(`${framing.before('step', t)}{"t":${t}`);
-  writeField(out, ',"h":', hs && stepOf(hs, index));
-  writeField(out, ',"y":', ys && stepOf(ys, index));
+  out.text(framing.before('step', t));
+  out.open();
+  out.key('t');
+  out.text(`${t}`);
+  out.tensors({ h: hs && stepOf(hs, index), y: ys && stepOf(ys, index) });
   if (trace) {
-    writeField(out, ',"trace":{"h_W_h":', stepOf(trace.h_W_h, index));
-    writeField(out, ',"x_W_x":', stepOf(trace.x_W_x, index));
-    writeField(out, ',"z":', stepOf(trace.z, index));
-    out.text('}');
+    out.key('trace');
+    out.open();
+    const { h_W_h, x_W_x, z } = trace;
+    out.tensors({ h_W_h: stepOf(h_W_h, index), x_W_x: stepOf(x_W_x, index), z: stepOf(z, index) });
+    out.close();
   }
-  out.text(`}${framing.behind}`);
+  out.close();
+  out.text(framing.behind);
 }
 
-function writeLast(out: JsonBytes, chunk: Steps, wantsLast: boolean, framing: Framing): void {
+function writeLast(out: PieceWriter, chunk: Steps, wantsLast: boolean, framing: Framing): void {
   const T = chunk.stepsBefore + chunk.steps;
-  out.text(`${framing.before('done', T)}{"done":true,"t":${T}`);
-  if (wantsLast) {
-    writeField(out, ',"h":', chunk.h);
-    writeField(out, ',"y":', chunk.y);
-  }
-  out.text(`}${framing.behind}`);
-}
-
-function writeField(out: JsonBytes, name: string, view: TensorView | undefined): void {
-  if (!view) return;
-  out.text(name);
-  out.tensor(view);
+  out.text(framing.before('done', T));
+  out.open();
+  out.key('done');
+  out.text('true');
+  out.key('t');
+  out.text(`${T}`);
+  if (wantsLast) out.tensors({ h: chunk.h, y: chunk.y });
+  out.close();
+  out.text(framing.behind);
 }
 
 /** (T, N, …) → (N, …) of one step. */

@@ -129,13 +129,13 @@ export class RecurrenceStream {
   }
 
   /**
-   * Takes the next steps and passes them to `use`, whose value is returned. One call at a time, and
-   * none after the last.
+   * Takes the next steps and passes them to `use`, whose value is returned; the tensors are valid until
+   * that has settled. One call at a time, and none after the last.
    *
-   * @throws memory_full · queue_full · deadline_exceeded · worker_failed · not_finite. No step was taken
-   *   then, so the call may be repeated.
+   * @throws memory_full · queue_full · deadline_exceeded · worker_failed · not_finite · what `use` throws.
+   *   No step was taken then, so the call may be repeated.
    */
-  async next<Result>(use: (steps: StreamedSteps) => Result): Promise<Result> {
+  async next<Result>(use: (steps: StreamedSteps) => Promise<Result>): Promise<Result> {
     const { N, D, H, chunkSteps } = this.#plan;
     const stepsBefore = this.#stepsTaken;
     const steps = Math.min(chunkSteps, this.T - stepsBefore);
@@ -155,9 +155,10 @@ export class RecurrenceStream {
       // The readout of a state between is not part of the answer unless all of them are.
       const result = { h, hs: job.hs, y: isLast ? job.y : undefined, ys: job.ys, trace: job.trace };
       expectFinite(result, stepsBefore);
+      const used = await use({ ...result, stepsBefore, steps, isLast });
       this.#h.set(h.data);
       this.#stepsTaken = stepsBefore + steps;
-      return use({ ...result, stepsBefore, steps, isLast });
+      return used;
     } finally {
       job.release();
     }

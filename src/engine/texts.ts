@@ -2,6 +2,7 @@
 // worker, like any other work; the calling thread then only moves bytes.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Answer, piecesOf } from '../codec/answer.ts';
+import type { Piece } from '../codec/pieces.ts';
 import { readJson } from '../codec/json-read.ts';
 import { type MovedTensor, TENSOR_NAMES, placeTensors } from '../codec/moved.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
@@ -82,13 +83,14 @@ export class Texts {
     }
   }
 
-  /**
-   * An answer as JSON; its tensors may be released once this has settled.
-   *
-   * @throws memory_full · deadline_exceeded · worker_failed
-   */
-  async print(answer: Answer): Promise<Buffer> {
-    const job = new PrintJob(this.#parts.memory, piecesOf(answer));
+  /** An answer as JSON; its tensors may be released once this has settled. @throws as printPieces */
+  print(answer: Answer): Promise<Buffer> {
+    return this.printPieces(piecesOf(answer));
+  }
+
+  /** @throws memory_full · deadline_exceeded · worker_failed */
+  async printPieces(pieces: readonly Piece[]): Promise<Buffer> {
+    const job = new PrintJob(this.#parts.memory, pieces);
     try {
       const { ptr, numbers } = job;
       if (numbers <= HERE_NUMBERS_MIN) this.#parts.kernels.run(ptr);

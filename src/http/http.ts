@@ -110,7 +110,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   modelRoutes(app, options);
   sessionRoutes(app, options);
   stepRoute(app, options);
-  sequenceRoute(app, options, new Streams(app, options));
+  sequenceRoute(app, options, new Streams(app, options.engine.texts, options));
   await app.after();
   refuseOtherMethods();
   return app;

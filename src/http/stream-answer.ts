@@ -7,9 +7,10 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { JsonBytes } from '../codec/json-bytes.ts';
+import type { Piece } from '../codec/pieces.ts';
 import { FRAMINGS, type Framing, errorEvent } from '../codec/stream-text.ts';
 import type { RecurrenceStream, StreamedSteps } from '../engine/stream.ts';
+import type { Texts } from '../engine/texts.ts';
 import { CarryoverError } from '../errors.ts';
 import { dropBody } from './admission.ts';
 import { problemJson } from './problem.ts';
@@ -23,8 +24,8 @@ export interface StreamsOptions {
   readonly streamGraceMs: number;
 }
 
-/** Prints steps while their tensors are valid. */
-export type StepPrinter = (out: JsonBytes, steps: StreamedSteps, framing: Framing) => void;
+/** The events of some steps, with their tensors to be printed. */
+export type StepPieces = (steps: StreamedSteps, framing: Framing) => readonly Piece[];
 
 /**
  * What is written at a time. A reader shows that it is alive by taking so much: with STREAM_STALL_MS
@@ -45,10 +46,12 @@ export function isStreamType(type: string): boolean {
 }
 
 export class Streams {
+  readonly #texts: Texts;
   readonly #options: StreamsOptions;
   readonly #running = new Set<StreamAnswer>();
 
-  constructor(app: FastifyInstance, options: StreamsOptions) {
+  constructor(app: FastifyInstance, texts: Texts, options: StreamsOptions) {
+    this.#texts = texts;
     this.#options = options;
     const timers: NodeJS.Timeout[] = [];
     app.addHook('preClose', async () => {
@@ -71,7 +74,7 @@ export class Streams {
     request: FastifyRequest,
     reply: FastifyReply,
     type: string,
-    print: StepPrinter,
+    piecesOf: StepPieces,
     open: () => RecurrenceStream,
   ): Promise<void> {
     const { streamsMax, streamStallMs } = this.#options;
@@ -80,6 +83,8 @@ export class Streams {
         detail: `${streamsMax} streams are in progress (STREAMS_MAX); this one was not started.`,
       });
     }
+    const framing = FRAMINGS[type]!;
+    const print = (steps: StreamedSteps) => this.#texts.printPieces(piecesOf(steps, framing));
     const answer = new StreamAnswer(request, reply, type, print, open(), streamStallMs);
     dropBody(request);
     this.#running.add(answer);
@@ -92,18 +97,16 @@ class StreamAnswer {
   readonly #reply: FastifyReply;
   readonly #type: string;
   readonly #framing: Framing;
-  readonly #print: StepPrinter;
+  readonly #print: (steps: StreamedSteps) => Promise<Buffer>;
   readonly #stream: RecurrenceStream;
   readonly #stallMs: number;
-  /** The text of one chunk. It is written again when all of it has been taken, not before. */
-  readonly #out = new JsonBytes();
   #isStopping = false;
 
   constructor(
     request: FastifyRequest,
     reply: FastifyReply,
     type: string,
-    print: StepPrinter,
+    print: (steps: StreamedSteps) => Promise<Buffer>,
     stream: RecurrenceStream,
     stallMs: number,
   ) {
@@ -157,11 +160,7 @@ class StreamAnswer {
   }
 
   async #nextText(): Promise<Buffer> {
-    const text = await this.#stream.next((steps) => {
-      this.#out.reset();
-      this.#print(this.#out, steps, this.#framing);
-      return this.#out.bytes;
-    });
+    const text = await this.#stream.next(this.#print);
     // The last text may wait for its reader without the tensors.
     if (this.#stream.isDone) this.#stream.close();
     return text;

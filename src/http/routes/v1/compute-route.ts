@@ -8,7 +8,7 @@ import type { SessionCalls } from '../../../engine/session-calls.ts';
 import type { RecurrenceInput } from '../../../engine/shapes.ts';
 import { CarryoverError } from '../../../errors.ts';
 import { answerContent, answerType, jsonOrFile, sendAnswer, takeFiles } from '../../media.ts';
-import { type StepPrinter, type Streams, isStreamType } from '../../stream-answer.ts';
+import { type StepPieces, type Streams, isStreamType } from '../../stream-answer.ts';
 import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses } from '../../schemas/problem.ts';
 import { ref } from '../../schemas/ref.ts';
 import { ComputeHeaders } from '../../schemas/sessions.ts';
@@ -45,8 +45,8 @@ export interface ComputeRoute<JsonBody, Request extends Computation> {
 export interface ComputeStream<Request> {
   readonly streams: Streams;
   readonly lineSchema: TSchema;
-  /** What prints the steps. It outlives the request, so it must not hold on to it. */
-  readonly printerOf: (request: Request) => StepPrinter;
+  /** What makes events of the steps. It outlives the request, so it must not hold on to it. */
+  readonly piecesOf: (request: Request) => StepPieces;
 }
 
 export interface ComputeParts {
@@ -123,9 +123,9 @@ export function computeRoute<JsonBody, Request extends Computation>(
         }
         const input = { ...computation.input, weights: expectWeights(computation) };
         if (stream && isStreamType(type)) {
-          const print = stream.printerOf(computation);
+          const piecesOf = stream.piecesOf(computation);
           await engine.fetchModel(input.weights);
-          return stream.streams.send(request, reply, type, print, () => engine.stream(input));
+          return stream.streams.send(request, reply, type, piecesOf, () => engine.stream(input));
         }
         return sendAnswer(reply, type, engine.texts, (write) =>
           engine.run(input, (result) => write(answerOf(result, computation))),

@@ -5,12 +5,12 @@ import type { Static } from 'typebox';
 import type { Answer } from '../../../codec/answer.ts';
 import { swapAxes } from '../../../codec/json-write.ts';
 import { nestedTensor } from '../../../codec/nested.ts';
-import { writeSteps } from '../../../codec/stream-text.ts';
+import { piecesOfSteps } from '../../../codec/stream-text.ts';
 import type { RecurrenceResult } from '../../../engine/engine.ts';
 import type { TensorView } from '../../../tensor.ts';
 import { SequenceLine } from '../../schemas/sequence-line.ts';
 import { SequenceBody, SequenceReply } from '../../schemas/sequence.ts';
-import type { StepPrinter, Streams } from '../../stream-answer.ts';
+import type { StepPieces, Streams } from '../../stream-answer.ts';
 import { type ComputeParts, type Computation, computeRoute } from './compute-route.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
 import { optionalWeights, weightsSource } from './weights.ts';
@@ -36,7 +36,7 @@ export function sequenceRoute(app: FastifyInstance, parts: ComputeParts, streams
     readJson: requestFromJson,
     readFile: requestFromFile,
     answerOf,
-    stream: { streams, lineSchema: SequenceLine, printerOf },
+    stream: { streams, lineSchema: SequenceLine, piecesOf: stepPiecesOf },
   });
 }
 
@@ -91,7 +91,7 @@ function answerOf(
 }
 
 /** In a stream a step's tensors are (N, H) and (N, O): there is no layout to choose. */
-function printerOf({ outputs }: SequenceRequest): StepPrinter {
+function stepPiecesOf({ outputs }: SequenceRequest): StepPieces {
   const wantsLast = outputs.includes('h');
-  return (out, steps, framing) => writeSteps(out, steps, wantsLast, framing);
+  return (steps, framing) => piecesOfSteps(steps, wantsLast, framing);
 }
