@@ -7,6 +7,7 @@
 //   node load/parts/hand-off.ts [--seconds 0.3] [--rounds 7] [--json FILE]
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { copyRows } from '../../src/engine/result.ts';
 import { Job } from '../../src/wasm/job.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
@@ -148,7 +149,11 @@ async function measure(
     one: await throughput(one, jobs, seconds),
     two: two && (await throughput(two, jobs, seconds)),
   };
-  for (const job of jobs) expectRightBits(one.name, stepCase, job.finalState());
+  for (const job of jobs) {
+    const h = new Float32Array(stepCase.expected.length);
+    copyRows(job.finalState(), h);
+    expectRightBits(one.name, stepCase, h);
+  }
   return measured;
 }
 

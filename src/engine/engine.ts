@@ -59,7 +59,7 @@ export class Engine {
   ): Promise<Result> {
     const { memory, scheduler, limits } = this.#parts;
     await this.fetchModel(input.weights);
-    const { T, N, H } = agreeOnSizes(input, this.#sizesOf(input.weights), limits);
+    const { T, N } = agreeOnSizes(input, this.#sizesOf(input.weights), limits);
     const lease = this.#lease(input.weights);
     try {
       const { lengths, keepsStates, trace } = input;
@@ -68,9 +68,8 @@ export class Engine {
         input.x.copyTo(job.x);
         input.h?.copyTo(job.h);
         await scheduler.run(job);
-        const h = { shape: [N, H], strides: [H, 1], data: job.finalState() };
         const { hs, y, ys, trace: products } = job;
-        const result = { h, hs, y, ys, trace: products };
+        const result = { h: job.finalState(), hs, y, ys, trace: products };
         expectFinite(result);
         return await use(result);
       } finally {

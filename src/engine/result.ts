@@ -38,28 +38,45 @@ export function expectFinite(
   if (ys) expectFiniteView('ys', ys, firstStep);
 }
 
-/** Element by element: what is behind the rows of a view is not part of it. */
-function expectFiniteView(
-  name: string,
-  { shape, strides, data }: TensorView,
-  firstIndex = 0,
-  place = '',
-  start = 0,
-): void {
-  const [size, ...rest] = shape as [number, ...number[]];
-  const [stride, ...restStrides] = strides as [number, ...number[]];
-  if (rest.length > 0) {
-    const inner = { shape: rest, strides: restStrides, data };
+/** (N, H) as it is in memory, without what is behind its rows. */
+export function copyRows({ shape, strides, data }: TensorView, target: Float32Array): void {
+  const [N, H] = shape as [number, number];
+  for (let n = 0; n < N; n++) {
+    const start = n * strides[0]!;
+    target.set(data.subarray(start, start + H), n * H);
+  }
+}
+
+/** @param firstIndex of the outer axis, for the error */
+function expectFiniteView(name: string, view: TensorView, firstIndex = 0): void {
+  const place = findNonFinite(view, 0, 0);
+  if (!place) return;
+  const at = place.reduce((sum, index, axis) => sum + index * view.strides[axis]!, 0);
+  const [outer, ...inner] = place as [number, ...number[]];
+  const where = [outer + firstIndex, ...inner].join('][');
+  throw notFinite(name, `${name.replace('/', '.')}[${where}] is ${view.data[at]}`);
+}
+
+/** The first place of one that is not finite; what is behind the rows of a view is not part of it. */
+function findNonFinite(view: TensorView, axis: number, start: number): number[] | undefined {
+  const { shape, strides, data } = view;
+  const size = shape[axis]!;
+  const stride = strides[axis]!;
+  if (axis + 1 === shape.length) {
+    // v - v is 0, or NaN if v is not finite; and NaN stays.
+    let zero = 0;
     for (let i = 0; i < size; i++) {
-      expectFiniteView(name, inner, 0, `${place}[${firstIndex + i}]`, start + i * stride);
+      const value = data[start + i]!;
+      zero += value - value;
     }
-    return;
+    if (zero === 0) return undefined;
+    return [data.subarray(start, start + size).findIndex((value) => !Number.isFinite(value))];
   }
   for (let i = 0; i < size; i++) {
-    const value = data[start + i]!;
-    if (Number.isFinite(value)) continue;
-    throw notFinite(name, `${name.replace('/', '.')}${place}[${i}] is ${value}`);
+    const inner = findNonFinite(view, axis + 1, start + i * stride);
+    if (inner) return [i, ...inner];
   }
+  return undefined;
 }
 
 function notFinite(name: string, where: string): CarryoverError {

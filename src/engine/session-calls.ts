@@ -7,6 +7,7 @@ import type { Call, Outcome, Sessions } from '../sessions/sessions.ts';
 import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
 import type { Engine, RecurrenceResult } from './engine.ts';
 import { registerModel } from './register.ts';
+import { copyRows } from './result.ts';
 import type { Texts } from './texts.ts';
 import type { Limits, RecurrenceInput, WeightsSource } from './shapes.ts';
 
@@ -86,7 +87,9 @@ export class SessionCalls {
     const T = input.x.axes.includes('T') ? sizeOf(input.x, 'T') : 1;
     return sessions.advance(id, call, (session, expiresAtMs) =>
       engine.run({ ...input, ...sessionInput(session) }, async (result) => {
-        const next = { h: copyState(result, session), t: session.t + T };
+        const h = new Float32Array(session.N * session.H);
+        copyRows(result.h, h);
+        const next = { h, t: session.t + T };
         const after = moved(session, next, expiresAtMs);
         return { after, value: { answer: await write(result, after), after } };
       }),
@@ -135,16 +138,6 @@ function sessionInput(session: Session) {
     copyTo: (target) => target.set(h),
   };
   return { weights: modelId, h: state, batch: { N, origin: `session ${id}` } };
-}
-
-/** The rows of h without the padding behind them. */
-function copyState({ h: { strides, data } }: RecurrenceResult, { N, H }: Session): Float32Array {
-  const state = new Float32Array(N * H);
-  for (let n = 0; n < N; n++) {
-    const start = n * strides[0]!;
-    state.set(data.subarray(start, start + H), n * H);
-  }
-  return state;
 }
 
 function expectState(h: TensorSource, N: number, H: number, why: string): void {

@@ -9,7 +9,7 @@ import type { ModelLease } from '../models/packed.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
-import { type RecurrenceResult, expectFinite } from './result.ts';
+import { type RecurrenceResult, copyRows, expectFinite } from './result.ts';
 import {
   type Limits,
   type ModelSizes,
@@ -136,7 +136,7 @@ export class RecurrenceStream {
    *   No step was taken then, so the call may be repeated.
    */
   async next<Result>(use: (steps: StreamedSteps) => Promise<Result>): Promise<Result> {
-    const { N, D, H, chunkSteps } = this.#plan;
+    const { N, D, chunkSteps } = this.#plan;
     const stepsBefore = this.#stepsTaken;
     const steps = Math.min(chunkSteps, this.T - stepsBefore);
     const isLast = stepsBefore + steps === this.T;
@@ -151,12 +151,12 @@ export class RecurrenceStream {
       job.x.set(this.#x.subarray(stepsBefore * N * D, (stepsBefore + steps) * N * D));
       job.h.set(this.#h);
       await this.#parts.scheduler.run(job);
-      const h = { shape: [N, H], strides: [H, 1], data: job.finalState() };
+      const h = job.finalState();
       // The readout of a state between is not part of the answer unless all of them are.
       const result = { h, hs: job.hs, y: isLast ? job.y : undefined, ys: job.ys, trace: job.trace };
       expectFinite(result, stepsBefore);
       const used = await use({ ...result, stepsBefore, steps, isLast });
-      this.#h.set(h.data);
+      copyRows(h, this.#h);
       this.#stepsTaken = stepsBefore + steps;
       return used;
     } finally {

@@ -108,6 +108,8 @@ export class Job {
   readonly trace: Trace | undefined;
   readonly #memory: LinearMemory;
   readonly #states: TensorView;
+  /** Whether rows may take different numbers of steps; if not, all take T, at least one. */
+  readonly #isRagged: boolean;
   readonly #lengths: readonly number[];
   readonly #model: PackedModel;
   readonly #ahead: number;
@@ -147,6 +149,7 @@ export class Job {
     this.#pairsPtr = this.ptr + pairsAt;
     this.x = memory.f32(this.ptr + xAt, T * N * D);
     this.h = memory.f32(this.ptr + hAt, N * H).fill(0);
+    this.#isRagged = shape.lengths !== undefined;
     this.#lengths = shape.lengths ?? Array<number>(N).fill(T);
     this.#states = {
       shape: [stateSlots, N, H],
@@ -161,7 +164,8 @@ export class Job {
     this.flops = 2 * steps * (D + H) * H * (isNarrow(D, H) ? 2 : 1) + readoutFlops;
 
     const rows = memory.u32(this.#rowsPtr, (N * ROW_BYTES) / 4);
-    rowsByLength(this.#lengths).forEach((n, i) => {
+    const order = this.#isRagged ? rowsByLength(this.#lengths) : this.#lengths.keys();
+    [...order].forEach((n, i) => {
       const row = rows.subarray((i * ROW_BYTES) / 4);
       row[ROW_X / 4] = this.ptr + xAt + n * D * F32;
       row[ROW_X_STEP / 4] = N * D * F32;
@@ -220,7 +224,7 @@ export class Job {
   }
 
   #sortedLengths(): readonly number[] {
-    return this.#lengths.toSorted((a, b) => b - a);
+    return this.#isRagged ? this.#lengths.toSorted((a, b) => b - a) : this.#lengths;
   }
 
   /** The record of the rows from `first` to `end` in their sorted order. */
@@ -248,19 +252,28 @@ export class Job {
     return ptr;
   }
 
-  /** (N, H): the state of each row after its last step; a copy. */
-  finalState(): Float32Array {
-    const [slots, N, H] = this.#states.shape as [number, number, number];
-    const [stepStride, rowStride] = this.#states.strides as [number, number, number];
+  /** (N, H): the state of each row after its last step. */
+  finalState(): TensorView {
+    const [, N, H] = this.#states.shape as [number, number, number];
+    const [, rowStride] = this.#states.strides as [number, number, number];
+    if (!this.#isRagged) {
+      const data = this.#states.data.subarray(this.#stateAt(this.#lengths[0]!));
+      return { shape: [N, H], strides: [rowStride, 1], data };
+    }
     const h = this.h.slice();
     for (let n = 0; n < N; n++) {
       const steps = this.#lengths[n]!;
       if (steps === 0) continue;
-      const slot = this.hs ? steps - 1 : (steps - 1) % slots;
-      const from = slot * stepStride + n * rowStride;
+      const from = this.#stateAt(steps) + n * rowStride;
       h.set(this.#states.data.subarray(from, from + H), n * H);
     }
-    return h;
+    return { shape: [N, H], strides: [H, 1], data: h };
+  }
+
+  /** Where the states after so many steps begin. */
+  #stateAt(steps: number): number {
+    const slots = this.#states.shape[0]!;
+    return (this.hs ? steps - 1 : (steps - 1) % slots) * this.#states.strides[0]!;
   }
 
   /** Gives the memory back. No view of this job may be read afterwards, and no worker may hold it. */

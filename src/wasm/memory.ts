@@ -25,6 +25,8 @@ export class LinearMemory {
   #bytesUsed = 0;
   /** Growing makes another object for the same memory; views keep the one they were made from. */
   readonly #buffers = new WeakSet<ArrayBufferLike>();
+  /** The newest of them; asking the memory for it takes longer than making a view. */
+  #buffer: SharedArrayBuffer;
 
   /** @param bytesMax the limit of the whole memory, in bytes; at most 4 GiB */
   constructor(bytesMax: number) {
@@ -35,7 +37,7 @@ export class LinearMemory {
       maximum,
       shared: true,
     });
-    this.#buffers.add(this.#buffer);
+    this.#buffer = this.#newestBuffer();
   }
 
   get bytesUsed(): number {
@@ -97,8 +99,10 @@ export class LinearMemory {
     return this.#buffers.has(buffer);
   }
 
-  get #buffer(): SharedArrayBuffer {
-    return this.memory.buffer as ArrayBufferLike as SharedArrayBuffer;
+  #newestBuffer(): SharedArrayBuffer {
+    const buffer = this.memory.buffer as ArrayBufferLike as SharedArrayBuffer;
+    this.#buffers.add(buffer);
+    return buffer;
   }
 
   #grow(wanted: number): void {
@@ -116,7 +120,7 @@ export class LinearMemory {
     }
     const pages = Math.ceil(Math.min(room, Math.max(missing, GROW_BYTES_MIN)) / PAGE_BYTES);
     this.memory.grow(pages);
-    this.#buffers.add(this.#buffer);
+    this.#buffer = this.#newestBuffer();
     this.#giveBack({ ptr: end, bytes: pages * PAGE_BYTES });
   }
 

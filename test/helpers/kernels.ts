@@ -1,4 +1,5 @@
 // The kernels on this thread, without pool or HTTP: a job in, its numbers out.
+import { copyRows } from '../../src/engine/result.ts';
 import { readConfig } from '../../src/config.ts';
 import type { TensorView } from '../../src/tensor.ts';
 import { Job, type JobShape } from '../../src/wasm/job.ts';
@@ -31,8 +32,10 @@ export function runKernels(
   job.x.set(x);
   job.h.set(h);
   kernels.run(job.ptr);
+  const lastState = new Float32Array(N * H);
+  copyRows(job.finalState(), lastState);
   const result = {
-    h: job.finalState(),
+    h: lastState,
     hs: job.hs && dense(job.hs),
     trace: job.trace && {
       h_W_h: dense(job.trace.h_W_h),
