@@ -131,6 +131,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     version: readVersion(),
     logger: overrides.logger ?? false,
     bodyBytesMax: config.BODY_BYTES_MAX,
+    sessionQueueMax: config.SESSION_QUEUE_MAX,
     bodiesBytesMax: config.BODIES_BYTES_MAX,
     compressBytesMin: config.COMPRESS_BYTES_MIN,
     streamsMax: config.STREAMS_MAX,

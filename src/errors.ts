@@ -142,6 +142,11 @@ export const ERRORS = {
     title: 'No state of this step is kept',
     advice: 'Rewind to one of the steps in `kept`; `keep` at creation says how many are kept.',
   },
+  upgrade_required: {
+    status: 426,
+    title: 'This address speaks WebSocket',
+    advice: 'Open it with a WebSocket client, or use /v1/step and /v1/sequence.',
+  },
   headers_too_large: {
     status: 431,
     title: 'The headers are too large',

@@ -36,6 +36,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** Packages that belong to one place. */
 const ONLY_IN: Record<string, RegExp> = {
   fastify: /^(http\/|app\.ts)/,
+  '@fastify/websocket': /^http\/(plugins\/websocket|frame-socket)\.ts$/,
   'node:worker_threads': /^(pool\/|store\/sqlite(-thread)?\.ts$)/,
   'better-sqlite3': /^store\/sqlite-database\.ts$/,
   'node:http': /^http\//,

@@ -3,7 +3,7 @@ import { type Piece, PieceWriter, type Tensors } from './pieces.ts';
 import { writeSafetensors } from './safetensors-write.ts';
 
 export interface Answer {
-  /** What is not a tensor: in JSON as it is, in a file as text in __metadata__ (JSON unless a string). */
+  /** What is no tensor: in JSON as it is, in a file as text in __metadata__ (JSON unless a string). */
   readonly fields?: Readonly<Record<string, unknown>> | undefined;
   readonly tensors: Tensors;
   /** In JSON an object of its own, in a file tensors named `trace/…`. */
@@ -21,7 +21,7 @@ export function piecesOf({ fields = {}, tensors, trace }: Answer): readonly Piec
     writer.tensors(trace);
     writer.close();
   }
-  for (const [name, value] of Object.entries(fields)) {
+  for (const [name, value] of presentOf(fields)) {
     writer.key(name);
     writer.text(JSON.stringify(value));
   }
@@ -31,14 +31,15 @@ export function piecesOf({ fields = {}, tensors, trace }: Answer): readonly Piec
 
 export function answerToFile({ fields, tensors, trace = {} }: Answer): Buffer {
   const traces = Object.entries(trace).map(([name, view]) => [`trace/${name}`, view]);
-  const metadata = fields && mapValues(fields, textOf);
+  const metadata =
+    fields && Object.fromEntries(presentOf(fields).map(([name, value]) => [name, textOf(value)]));
   return writeSafetensors({ ...tensors, ...Object.fromEntries(traces) }, metadata);
+}
+
+function presentOf(fields: Readonly<Record<string, unknown>>): [string, unknown][] {
+  return Object.entries(fields).filter(([, value]) => value !== undefined);
 }
 
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
-}
-
-function mapValues(object: Readonly<Record<string, unknown>>, map: (value: unknown) => string) {
-  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, map(value)]));
 }

@@ -81,17 +81,21 @@ export class SessionCalls {
     id: string,
     call: Call,
     input: SessionInput,
-    write: (result: RecurrenceResult, after: Session) => Answer | Promise<Answer>,
+    write: (
+      result: RecurrenceResult,
+      after: Session,
+      isReplay: boolean,
+    ) => Answer | Promise<Answer>,
   ): Promise<Outcome<{ readonly answer: Answer; readonly after: Session }>> {
     const { engine, sessions } = this.#parts;
     const T = input.x.axes.includes('T') ? sizeOf(input.x, 'T') : 1;
-    return sessions.advance(id, call, (session, expiresAtMs) =>
+    return sessions.advance(id, call, (session, expiresAtMs, isReplay) =>
       engine.run({ ...input, ...sessionInput(session) }, async (result) => {
         const h = new Float32Array(session.N * session.H);
         copyRows(result.h, h);
         const next = { h, t: session.t + T };
         const after = moved(session, next, expiresAtMs);
-        return { after, value: { answer: await write(result, after), after } };
+        return { after, value: { answer: await write(result, after, isReplay), after } };
       }),
     );
   }

@@ -1,11 +1,10 @@
 // What is decided before a body is read: whether this request may be served at all.
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { CarryoverError } from '../errors.ts';
+import type { BodyBudget } from './body-budget.ts';
 
 export interface AdmissionOptions {
   readonly bodyBytesMax: number;
-  /** Bodies in flight, all together, by their declared length. */
-  readonly bodiesBytesMax: number;
   readonly isClosing: () => boolean;
 }
 
@@ -27,9 +26,11 @@ export function whenBodyIsDropped(request: FastifyRequest, release: () => void):
   return releases !== undefined;
 }
 
-export function admission(app: FastifyInstance, options: AdmissionOptions): void {
-  let bytesInFlight = 0;
-
+export function admission(
+  app: FastifyInstance,
+  budget: BodyBudget,
+  options: AdmissionOptions,
+): void {
   app.addHook('onRequest', async (request, reply) => {
     if (options.isClosing()) {
       void reply.header('connection', 'close');
@@ -42,16 +43,9 @@ export function admission(app: FastifyInstance, options: AdmissionOptions): void
       });
     }
     const bytes = declaredBytes(request.headers, options.bodyBytesMax);
-    if (bytesInFlight + bytes > options.bodiesBytesMax) {
-      throw new CarryoverError('queue_full', {
-        detail:
-          `Bodies of ${bytesInFlight} bytes are being served; with this one they would exceed ` +
-          `${options.bodiesBytesMax} (BODIES_BYTES_MAX).`,
-      });
-    }
-    bytesInFlight += bytes;
+    budget.claim(bytes);
     const release = () => {
-      bytesInFlight -= bytes;
+      budget.release(bytes);
     };
     bodies.set(request, [release]);
     reply.raw.once('close', () => dropBody(request));

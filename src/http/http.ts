@@ -12,19 +12,22 @@ import type { Limits } from '../engine/shapes.ts';
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import { admission } from './admission.ts';
+import { BodyBudget } from './body-budget.ts';
 import { compression } from './compression.ts';
 import { jsonBodies } from './json-bodies.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
 import { constantHeaders } from './plugins/headers.ts';
 import { openapi } from './plugins/openapi.ts';
+import { isWebSocketRequest, webSockets } from './plugins/websocket.ts';
 import { answerParserError, sendProblem } from './problem.ts';
 import { type Readiness, healthRoutes } from './routes/health.ts';
 import { problemsRoute } from './routes/problems.ts';
-import type { ComputeParts } from './routes/v1/compute-route.ts';
+import { type ComputeParts, computeRoute } from './routes/v1/compute-route.ts';
 import { modelRoutes } from './routes/v1/models.ts';
 import { sequenceRoute } from './routes/v1/sequence.ts';
+import { type SessionStreamOptions, sessionStreamRoute } from './routes/v1/session-stream.ts';
 import { type SessionRoutesOptions, sessionRoutes } from './routes/v1/sessions.ts';
-import { stepRoute } from './routes/v1/step.ts';
+import { STEP } from './routes/v1/step.ts';
 import { requestLog } from './request-log.ts';
 import { ModelBody, ModelInfo, ModelList, PointBody } from './schemas/models.ts';
 import { Problem } from './schemas/problem.ts';
@@ -40,11 +43,12 @@ import {
   StateBody,
 } from './schemas/sessions.ts';
 import { StepBody, StepReply, StepTrace } from './schemas/step.ts';
+import { FrameCall } from './schemas/stream.ts';
 import { Weights } from './schemas/tensor.ts';
 import { Streams } from './stream-answer.ts';
 import { STRICT_AJV, validationError } from './validation.ts';
 
-export interface HttpOptions extends ComputeParts, SessionRoutesOptions {
+export interface HttpOptions extends ComputeParts, SessionRoutesOptions, SessionStreamOptions {
   readonly library: ModelLibrary;
   readonly limits: Limits;
   readonly readiness: Readiness;
@@ -75,6 +79,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
     http: {
       headersTimeout: Math.min(10_000, options.requestTimeoutMs),
       connectionsCheckingInterval: Math.min(1_000, options.requestTimeoutMs),
+      shouldUpgradeCallback: isWebSocketRequest,
     },
     // One line a request, in requestLog(), instead of Fastify's two.
     logController: new LogController({ disableRequestLogging: true }),
@@ -94,7 +99,8 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   app.addHook('onRequest', async (request) => {
     if (request.is404) refuseUnknownAddress(request);
   });
-  admission(app, options);
+  const budget = new BodyBudget(options.bodiesBytesMax);
+  admission(app, budget, options);
 
   app.removeAllContentTypeParsers();
   jsonBodies(app, options.engine.texts);
@@ -105,11 +111,13 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   await app.register(accepts);
   compression(app, options.compressBytesMin);
   await openapi(app, options.version);
+  const sockets = await webSockets(app, options);
   healthRoutes(app, options.readiness);
   problemsRoute(app);
   modelRoutes(app, options);
   sessionRoutes(app, options);
-  stepRoute(app, options);
+  sessionStreamRoute(app, sockets, budget, options);
+  computeRoute(app, options, STEP);
   sequenceRoute(app, options, new Streams(app, options.engine.texts, options));
   await app.after();
   refuseOtherMethods();
@@ -135,6 +143,7 @@ const NAMED_SCHEMAS = [
   SessionList,
   StateBody,
   RewindBody,
+  FrameCall,
   StepBody,
   StepReply,
   StepTrace,

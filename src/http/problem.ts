@@ -2,7 +2,8 @@
 // said precisely; what went wrong inside is logged, not told.
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
+import type { Duplex } from 'node:stream';
+import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { CarryoverError, type ErrorCode } from '../errors.ts';
 import { PROBLEM_TYPE } from './schemas/problem.ts';
 import { isAboutSession } from './session-call.ts';
@@ -29,7 +30,7 @@ export function sendProblem(
 ): void {
   const error = toCarryoverError(cause);
   const { status, retryAfter_s } = error.kind;
-  logError(error, cause, request);
+  logProblem(error, cause, request.log);
   // Fastify would close the connection under a client that is still sending, which then sees a
   // reset instead of this answer. Kept open, the rest is read and dropped, for REQUEST_TIMEOUT_MS.
   if (error.code === 'body_too_large') void reply.removeHeader('connection');
@@ -37,30 +38,46 @@ export function sendProblem(
   void reply
     .code(status)
     .header('content-type', PROBLEM_TYPE)
-    .send(JSON.stringify({ ...problemBody(error, request.id), ...fateOf(error, request) }));
+    .send(
+      JSON.stringify({
+        ...problemBody(error, request.id),
+        ...(isAboutSession(request) && { applied: fateOf(error) }),
+      }),
+    );
+}
+
+/** An error of a frame on a WebSocket: the same problem, with what headers would have said. */
+export function frameProblem(cause: unknown, instance: string, log: FastifyBaseLogger) {
+  const error = toCarryoverError(cause as Error);
+  logProblem(error, cause, log);
+  return {
+    ...problemBody(error, instance),
+    applied: fateOf(error),
+    retry_after_s: error.kind.retryAfter_s,
+  };
+}
+
+/**
+ * The message of an error made here never quotes numbers from a tensor at length; bodies and stack
+ * traces of client errors are not logged.
+ */
+function logProblem(error: CarryoverError, cause: unknown, log: FastifyBaseLogger): void {
+  const { code, kind, message } = error;
+  const isFailure = kind.status >= 500 && code !== 'shutting_down';
+  if (isFailure) log.error({ err: error.cause ?? cause, code }, message);
+  else log.info({ code }, 'request refused');
 }
 
 /** Of an error inside nobody knows whether the session was changed before it. */
-function fateOf({ code, applied }: CarryoverError, request: FastifyRequest) {
-  if (!isAboutSession(request)) return {};
-  return { applied: code === 'internal' ? 'unknown' : applied };
+function fateOf({ code, applied }: CarryoverError) {
+  return code === 'internal' ? 'unknown' : applied;
 }
 
 /** The problem as text, for an answer that has begun; it is logged like every other. */
 export function problemJson(cause: Error, request: FastifyRequest): string {
   const error = toCarryoverError(cause);
-  logError(error, cause, request);
+  logProblem(error, cause, request.log);
   return JSON.stringify(problemBody(error, request.id));
-}
-
-function logError(error: CarryoverError, cause: Error, request: FastifyRequest): void {
-  // The message of an error made here never quotes numbers from a tensor at length; bodies and
-  // stack traces of client errors are not logged.
-  if (error.kind.status >= 500) {
-    request.log.error({ err: error.cause ?? cause, code: error.code }, error.message);
-  } else {
-    request.log.info({ code: error.code }, 'request refused');
-  }
 }
 
 function toCarryoverError(error: FastifyError | Error): CarryoverError {
@@ -104,13 +121,17 @@ export function answerParserError(error: NodeJS.ErrnoException, socket: Socket):
     code: 'invalid_request',
     detail: 'The bytes received are not an HTTP/1.1 request.',
   };
-  const problem = new CarryoverError(parsed.code, { detail: parsed.detail });
+  endWithProblem(socket, new CarryoverError(parsed.code, { detail: parsed.detail }));
+}
+
+/** @param headers further ones, each a line with its end */
+export function endWithProblem(socket: Duplex, problem: CarryoverError, headers = ''): void {
   const { status } = problem.kind;
   const body = JSON.stringify(problemBody(problem, ''));
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
       `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
-      `connection: close\r\n\r\n${body}`,
+      `${headers}connection: close\r\n\r\n${body}`,
   );
 }
 

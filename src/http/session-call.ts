@@ -49,7 +49,7 @@ export function digestBody(request: FastifyRequest): BodyDigest | undefined {
 export function callOf(request: FastifyRequest): Call {
   const { socket } = request.raw;
   return {
-    ifMatch: entityTag(request.headers['if-match']),
+    ifMatch: entityTag(request.headers['if-match'], 'If-Match', ''),
     key: callKey(request),
     isAborted: () => socket.destroyed,
   };
@@ -108,24 +108,42 @@ export function markReplayed(reply: FastifyReply, replayed: boolean): void {
   if (replayed) void reply.header('idempotency-replayed', 'true');
 }
 
-/** `key` or, as a structured field, `"key"`: 1 … 255 visible characters. */
 function callKey(request: FastifyRequest): CallKey | undefined {
   const header = headerOf(request, 'idempotency-key');
   if (header === undefined) return undefined;
-  const [, quoted, bare] = /^(?:"([ !#-[\]-~]{1,255})"|([!#-~]{1,255}))$/.exec(header) ?? [];
-  const key = quoted ?? bare;
-  if (key === undefined) {
-    throw invalid('Expected Idempotency-Key to be 1 … 255 visible ASCII characters.', '');
-  }
   const { method, url, bodyDigest = '' } = request;
-  const digest = createHash('sha256').update(`${method} ${url} ${bodyDigest}`).digest('base64url');
-  return { key, digest };
+  return {
+    key: keyText(header, 'Idempotency-Key', ''),
+    digest: sha256(`${method} ${url} ${bodyDigest}`),
+  };
+}
+
+/**
+ * `key` or, as a structured field, `"key"`: 1 … 255 visible characters.
+ *
+ * @param name and pointer: where it stood, for the error
+ */
+export function keyText(text: string, name: string, pointer: string): string {
+  const [, quoted, bare] = /^(?:"([ !#-[\]-~]{1,255})"|([!#-~]{1,255}))$/.exec(text) ?? [];
+  const key = quoted ?? bare;
+  if (key !== undefined) return key;
+  throw invalid(`Expected ${name} to be 1 … 255 visible ASCII characters.`, pointer);
 }
 
 /** One strong entity tag, or `*`. */
-function entityTag(header: string | undefined): string | undefined {
-  if (header === undefined || header === '*' || /^"[\w.-]{1,100}"$/.test(header)) return header;
-  throw invalid('Expected If-Match to be an ETag of this session, `"<incarnation>.<version>"`.', '');
+export function entityTag(
+  text: string | undefined,
+  name: string,
+  pointer: string,
+): string | undefined {
+  if (text === undefined || text === '*' || /^"[\w.-]{1,100}"$/.test(text)) return text;
+  const form = '`"<incarnation>.<version>"`';
+  throw invalid(`Expected ${name} to be an ETag of this session, ${form}.`, pointer);
+}
+
+/** In base64url. */
+export function sha256(data: string | Buffer): string {
+  return createHash('sha256').update(data).digest('base64url');
 }
 
 function headerOf({ headers }: FastifyRequest, name: string): string | undefined {

@@ -13,6 +13,8 @@ export const STRICT_AJV = {
     allErrors: false,
     // 1e999 is read as Infinity: a number out of range (422), not a value of another type (400).
     strictNumbers: false,
+    // A field may be a string or a number.
+    allowUnionTypes: true,
     // Puts the offending value into each finding, see `got` below.
     verbose: true,
   },
@@ -40,7 +42,7 @@ function placeOf(finding: Finding): ErrorPlace {
     case 'type':
       return {
         pointer: instancePath,
-        message: `${where} must be ${article(String(params.type))}, got ${got(finding.data)}.`,
+        message: `${where} must be ${article(typesOf(params.type))}, got ${got(finding.data)}.`,
       };
     case 'enum':
       return {
@@ -84,6 +86,11 @@ function got(value: unknown): string {
   if (Array.isArray(value)) return `an array of ${lengthOf(value)}`;
   if (typeof value === 'object') return 'an object';
   return shorten(JSON.stringify(value));
+}
+
+/** Of a union Ajv gives `string,number`. */
+function typesOf(type: unknown): string {
+  return String(type).replaceAll(',', ' or ');
 }
 
 function article(type: string): string {

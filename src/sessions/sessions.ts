@@ -115,7 +115,7 @@ export class Sessions {
 
   /**
    * Computes the next state and commits it. A call with a key that was answered before is computed
-   * again from the state of then, and changes nothing.
+   * again from the state of then, and changes nothing; `compute` is told so.
    *
    * @throws what `compute` throws, with nothing changed; session_not_found · session_gone ·
    *   step_conflict · idempotency_key_reused · idempotency_key_in_use · session_busy ·
@@ -124,17 +124,21 @@ export class Sessions {
   async advance<Value>(
     id: string,
     call: Call,
-    compute: (session: Session, expiresAtMs: number) => Promise<Advance<Value>>,
+    compute: (
+      session: Session,
+      expiresAtMs: number,
+      isReplay: boolean,
+    ) => Promise<Advance<Value>>,
   ): Promise<Outcome<Value>> {
     return this.#change(id, call, async (hot, earlier) => {
       const { session } = hot;
       if (earlier) {
         if (earlier.kind !== 'advance') throw reused(earlier);
-        const { value } = await compute(asBefore(session, earlier), earlier.expiresAtMs);
+        const { value } = await compute(asBefore(session, earlier), earlier.expiresAtMs, true);
         return { value, replayed: true };
       }
       const expiresAtMs = this.#expiryOf(session);
-      const { after, value } = await compute(session, expiresAtMs);
+      const { after, value } = await compute(session, expiresAtMs, false);
       const { version, t, h } = session;
       const answer = { kind: 'advance', before: { version, t, h }, expiresAtMs } as const;
       await this.#commit(hot, call.key ? remembering(after, { ...call.key, ...answer }) : after, call);

@@ -15,6 +15,7 @@ import {
   startServer,
   untilReady,
 } from '../helpers/process.ts';
+import { StreamClient } from '../helpers/stream-client.ts';
 
 const MiB = 1024 * 1024;
 const docker = join(import.meta.dirname, '../../docker');
@@ -78,6 +79,19 @@ describe.skipIf(nginx === undefined)('through the gateway', () => {
     const answer = await fetch(`${gateway.url}/v1/step`, { ...step, body: '{' });
     expect(answer.status).toBe(400);
     expect(await answer.json()).toMatchObject({ code: 'malformed_json' });
+  });
+
+  test('a WebSocket is one', async () => {
+    const headers = { 'content-type': 'application/json' };
+    const body = '{"model":"sunspots"}';
+    const created = await fetch(`${gateway.url}/v1/sessions`, { method: 'POST', headers, body });
+    const { id } = (await created.json()) as { id: string };
+    const address = `${gateway.url}/v1/sessions/${id}/stream`;
+    expect((await fetch(address)).status).toBe(426);
+    const { client, greeting } = await StreamClient.connect(address.replace('http', 'ws'));
+    expect(greeting.session).toMatchObject({ id, t: 0 });
+    expect((await client.ask({ x: [[0.5]], id: 1 })).session.t).toBe(1);
+    await client.close();
   });
 
   test("the client's request id passes, a harmful one is replaced", async () => {

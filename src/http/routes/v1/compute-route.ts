@@ -3,6 +3,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { Answer } from '../../../codec/answer.ts';
+import type { SafetensorsFile } from '../../../codec/safetensors.ts';
 import type { Engine, RecurrenceResult } from '../../../engine/engine.ts';
 import type { SessionCalls } from '../../../engine/session-calls.ts';
 import type { RecurrenceInput } from '../../../engine/shapes.ts';
@@ -20,6 +21,7 @@ import {
   sessionHeaders,
   sessionIdOf,
 } from '../../session-call.ts';
+import { parseFile } from './file-body.ts';
 
 /** What is to be computed: with a session, the weights and h are the session's. */
 export interface Computation {
@@ -37,7 +39,7 @@ export interface ComputeRoute<JsonBody, Request extends Computation> {
   readonly bodySchema: TSchema;
   readonly replySchema: TSchema;
   readonly readJson: (body: JsonBody) => Request;
-  readonly readFile: (bytes: Buffer) => Request;
+  readonly readFile: (file: SafetensorsFile) => Request;
   readonly answerOf: (result: RecurrenceResult, request: Request) => Answer;
   readonly stream?: ComputeStream<Request>;
 }
@@ -113,7 +115,9 @@ export function computeRoute<JsonBody, Request extends Computation>(
       async (request, reply) => {
         const { body } = request;
         void reply.header('vary', 'accept');
-        const computation = Buffer.isBuffer(body) ? readFile(body) : readJson(body as JsonBody);
+        const computation = Buffer.isBuffer(body)
+          ? readFile(parseFile(body))
+          : readJson(body as JsonBody);
         const session = sessionIdOf(request, computation.session);
         // What a session answers has been committed, so it is there as a whole.
         const type = answerType(request, stream !== undefined && session === undefined);
@@ -140,7 +144,8 @@ function expectWeights({ input: { weights } }: Computation): RecurrenceInput['we
   throw invalid('Expected one of `weights`, `model` and `session`, got none.', '');
 }
 
-function expectSessionOnly({ input: { weights, h } }: Computation): void {
+/** @throws invalid_request if a computation on a session brings what the session has */
+export function expectSessionOnly({ input: { weights, h } }: Computation): void {
   const given = [weights !== undefined && 'weights or model', h && 'h'].find(Boolean);
   if (!given) return;
   throw invalid(

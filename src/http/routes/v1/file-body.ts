@@ -27,10 +27,12 @@ const TENSORS = ['x', 'h', 'W_x', 'W_h', 'b'];
 
 /**
  * @param fields the metadata fields that the route takes
- * @throws malformed_safetensors · invalid_request
+ * @throws invalid_request
  */
-export function readFileBody(bytes: Buffer, fields: readonly string[]): FileBody {
-  const { tensors, metadata } = readFile(bytes);
+export function readFileBody(
+  { tensors, metadata }: SafetensorsFile,
+  fields: readonly string[],
+): FileBody {
   expectKnown('tensor', [...tensors.keys()], TENSORS);
   expectKnown('metadata field', Object.keys(metadata), fields);
   const { model, session, trace, layout, outputs, lengths } = metadata;
@@ -68,7 +70,8 @@ export function fileWeights(body: FileBody) {
   };
 }
 
-function readFile(bytes: Buffer): SafetensorsFile {
+/** @throws malformed_safetensors */
+export function parseFile(bytes: Buffer): SafetensorsFile {
   try {
     return readSafetensorsFile(bytes);
   } catch (cause) {

@@ -5,13 +5,19 @@ import type { Static } from 'typebox';
 import type { Answer } from '../../../codec/answer.ts';
 import { swapAxes } from '../../../codec/json-write.ts';
 import { nestedTensor } from '../../../codec/nested.ts';
+import type { SafetensorsFile } from '../../../codec/safetensors.ts';
 import { piecesOfSteps } from '../../../codec/stream-text.ts';
 import type { RecurrenceResult } from '../../../engine/engine.ts';
 import type { TensorView } from '../../../tensor.ts';
 import { SequenceLine } from '../../schemas/sequence-line.ts';
 import { SequenceBody, SequenceReply } from '../../schemas/sequence.ts';
 import type { StepPieces, Streams } from '../../stream-answer.ts';
-import { type ComputeParts, type Computation, computeRoute } from './compute-route.ts';
+import {
+  type ComputeParts,
+  type Computation,
+  type ComputeRoute,
+  computeRoute,
+} from './compute-route.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
 import { optionalWeights, weightsSource } from './weights.ts';
 
@@ -23,21 +29,23 @@ interface SequenceRequest extends Computation {
   readonly outputs: readonly ('hs' | 'h')[];
 }
 
+export const SEQUENCE: ComputeRoute<Body, SequenceRequest> = {
+  url: '/v1/sequence',
+  operationId: 'sequence',
+  summary: 'Advance a mini-batch by T steps',
+  description:
+    'h_t = tanh(h_{t-1} W_h + x_t W_x + b) for t = 1 … T. Accept application/x-ndjson or ' +
+    'text/event-stream to be sent the steps while they are computed.',
+  bodySchema: SequenceBody,
+  replySchema: SequenceReply,
+  readJson: requestFromJson,
+  readFile: requestFromFile,
+  answerOf,
+};
+
 export function sequenceRoute(app: FastifyInstance, parts: ComputeParts, streams: Streams): void {
-  computeRoute<Body, SequenceRequest>(app, parts, {
-    url: '/v1/sequence',
-    operationId: 'sequence',
-    summary: 'Advance a mini-batch by T steps',
-    description:
-      'h_t = tanh(h_{t-1} W_h + x_t W_x + b) for t = 1 … T. Accept application/x-ndjson or ' +
-      'text/event-stream to be sent the steps while they are computed.',
-    bodySchema: SequenceBody,
-    replySchema: SequenceReply,
-    readJson: requestFromJson,
-    readFile: requestFromFile,
-    answerOf,
-    stream: { streams, lineSchema: SequenceLine, piecesOf: stepPiecesOf },
-  });
+  const stream = { streams, lineSchema: SequenceLine, piecesOf: stepPiecesOf };
+  computeRoute(app, parts, { ...SEQUENCE, stream });
 }
 
 function requestFromJson(body: Body): SequenceRequest {
@@ -53,9 +61,9 @@ function requestFromJson(body: Body): SequenceRequest {
   return { input, session, layout, outputs };
 }
 
-function requestFromFile(bytes: Buffer): SequenceRequest {
+function requestFromFile(file: SafetensorsFile): SequenceRequest {
   const fields = ['model', 'session', 'trace', 'layout', 'outputs', 'lengths'];
-  const body = readFileBody(bytes, fields);
+  const body = readFileBody(file, fields);
   const { session, layout, outputs, lengths, trace } = body;
   const input = {
     weights: optionalWeights(body.model, fileWeights(body)),

@@ -1,30 +1,28 @@
 // POST /v1/step: one step of a mini-batch, as JSON or as a safetensors file.
-import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
 import type { Answer } from '../../../codec/answer.ts';
 import { nestedTensor } from '../../../codec/nested.ts';
+import type { SafetensorsFile } from '../../../codec/safetensors.ts';
 import type { RecurrenceResult } from '../../../engine/engine.ts';
 import type { TensorView } from '../../../tensor.ts';
 import { StepBody, StepReply } from '../../schemas/step.ts';
-import { type ComputeParts, type Computation, computeRoute } from './compute-route.ts';
+import type { Computation, ComputeRoute } from './compute-route.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
 import { optionalWeights, weightsSource } from './weights.ts';
 
 type Body = Static<typeof StepBody>;
 
-export function stepRoute(app: FastifyInstance, parts: ComputeParts): void {
-  computeRoute<Body, Computation>(app, parts, {
-    url: '/v1/step',
-    operationId: 'step',
-    summary: 'Advance a mini-batch by one step',
-    description: 'h = tanh(h W_h + x W_x + b)',
-    bodySchema: StepBody,
-    replySchema: StepReply,
-    readJson: computationFromJson,
-    readFile: computationFromFile,
-    answerOf,
-  });
-}
+export const STEP: ComputeRoute<Body, Computation> = {
+  url: '/v1/step',
+  operationId: 'step',
+  summary: 'Advance a mini-batch by one step',
+  description: 'h = tanh(h W_h + x W_x + b)',
+  bodySchema: StepBody,
+  replySchema: StepReply,
+  readJson: computationFromJson,
+  readFile: computationFromFile,
+  answerOf,
+};
 
 function computationFromJson(body: Body): Computation {
   const { x, h, session, trace = false } = body;
@@ -38,8 +36,8 @@ function computationFromJson(body: Body): Computation {
   return { input, session };
 }
 
-function computationFromFile(bytes: Buffer): Computation {
-  const body = readFileBody(bytes, ['model', 'session', 'trace']);
+function computationFromFile(file: SafetensorsFile): Computation {
+  const body = readFileBody(file, ['model', 'session', 'trace']);
   const { session, trace } = body;
   const input = {
     weights: optionalWeights(body.model, fileWeights(body)),

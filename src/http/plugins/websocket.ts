@@ -1,0 +1,104 @@
+// WebSockets: which requests become one, what they have in common, and their end with the process.
+//
+// No check of Origin. It guards against pages of other sites that use what the browser adds to a
+// request by itself, as cookies; here nothing is added that opens anything: the only key to a
+// session is its id, 128 random bits, which such a page cannot read from anywhere.
+import type { IncomingMessage } from 'node:http';
+import websocket, { type WebSocket } from '@fastify/websocket';
+import type { FastifyInstance } from 'fastify';
+import { CarryoverError } from '../../errors.ts';
+import { FrameSocket, type FrameSocketOptions } from '../frame-socket.ts';
+import { endWithProblem } from '../problem.ts';
+
+/** From our closing frame until the connection is cut: a slow round trip and a half. */
+const CLOSE_MS_MAX = 2_000;
+/** Gateways take a connection without traffic for dead; nginx and most others after 60 s. */
+const BEAT_MS_MAX = 25_000;
+
+/**
+ * An offer to upgrade elsewhere, or to HTTP/2 as some clients make it with every request, is
+ * declined by answering the request.
+ */
+export function isWebSocketRequest({ method, headers, url = '' }: IncomingMessage): boolean {
+  return (
+    method === 'GET' &&
+    headers['content-length'] === undefined &&
+    headers['transfer-encoding'] === undefined &&
+    headers.upgrade?.toLowerCase() === 'websocket' &&
+    /^\/v1\/sessions\/[^/]*\/stream(\?|$)/.test(url)
+  );
+}
+
+export async function webSockets(
+  app: FastifyInstance,
+  options: { readonly bodyBytesMax: number; readonly keepAliveTimeoutMs: number },
+): Promise<FrameSockets> {
+  const sockets = new FrameSockets(options.keepAliveTimeoutMs);
+  const serverOptions = {
+    maxPayload: options.bodyBytesMax,
+    perMessageDeflate: false,
+    // We speak none of the protocols that a client may offer.
+    handleProtocols: () => false as const,
+    closeTimeout: CLOSE_MS_MAX,
+  };
+  await app.register(websocket, {
+    options: serverOptions,
+    // The closing frame with its code has been sent.
+    errorHandler: (error, _socket, request) => {
+      request.log.info({ reason: error.message }, 'connection broken');
+    },
+    preClose: () => sockets.shutDown(),
+  });
+  // Node.js before 22.21 takes every offer to upgrade if anyone listens: no WebSockets are better
+  // there than requests without their bodies.
+  if (!('shouldUpgradeCallback' in app.server)) app.server.removeAllListeners('upgrade');
+  app.websocketServer.on('wsClientError', ({ message }, socket) => {
+    const problem = new CarryoverError('invalid_request', { detail: `${message}.` });
+    endWithProblem(socket, problem, 'sec-websocket-version: 13, 8\r\n');
+  });
+  return sockets;
+}
+
+/** Those that are open. */
+export class FrameSockets {
+  readonly #open = new Set<FrameSocket>();
+  readonly #beat: NodeJS.Timeout;
+  #isShuttingDown = false;
+  #whenEmpty: (() => void) | undefined;
+
+  constructor(silenceMsMax: number) {
+    this.#beat = this.#beatEvery(Math.min(BEAT_MS_MAX, silenceMsMax / 3), silenceMsMax);
+  }
+
+  add(socket: WebSocket, request: IncomingMessage, options: FrameSocketOptions): FrameSocket {
+    const frames = new FrameSocket(socket, request.socket, options);
+    this.#open.add(frames);
+    socket.once('close', () => {
+      this.#open.delete(frames);
+      if (this.#open.size === 0) this.#whenEmpty?.();
+    });
+    if (this.#isShuttingDown) frames.shutDown();
+    return frames;
+  }
+
+  /** Resolves when all are closed. */
+  async shutDown(): Promise<void> {
+    this.#isShuttingDown = true;
+    clearInterval(this.#beat);
+    this.#forEach((socket) => socket.shutDown());
+    if (this.#open.size === 0) return;
+    const beat = this.#beatEvery(CLOSE_MS_MAX / 2, CLOSE_MS_MAX);
+    await new Promise<void>((resolve) => {
+      this.#whenEmpty = resolve;
+    });
+    clearInterval(beat);
+  }
+
+  #beatEvery(ms: number, silenceMsMax: number): NodeJS.Timeout {
+    return setInterval(() => this.#forEach((socket) => socket.beat(silenceMsMax)), ms).unref();
+  }
+
+  #forEach(act: (socket: FrameSocket) => void): void {
+    for (const socket of Array.from(this.#open)) act(socket);
+  }
+}

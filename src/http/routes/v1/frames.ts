@@ -1,0 +1,94 @@
+// Messages of a stream: what a client asks for in one, as JSON or as a safetensors file.
+import type { Answer } from '../../../codec/answer.ts';
+import type { SafetensorsFile } from '../../../codec/safetensors.ts';
+import type { RecurrenceResult } from '../../../engine/engine.ts';
+import type { Texts } from '../../../engine/texts.ts';
+import { ref } from '../../schemas/ref.ts';
+import { FrameCall } from '../../schemas/stream.ts';
+import type { Computation, ComputeRoute } from './compute-route.ts';
+import { parseFile } from './file-body.ts';
+import { SEQUENCE } from './sequence.ts';
+import { STEP } from './step.ts';
+
+/** A frame with what stands around its step or sequence taken off. */
+export interface Frame {
+  readonly id: unknown;
+  readonly call: { readonly id: unknown; readonly key: unknown; readonly if_match: unknown };
+  readonly body: unknown;
+  readonly isFile: boolean;
+  /** Of x, as far as it is a tensor. */
+  readonly rank: number;
+  /** Gives the memory of its tensors back; to be called when it is answered. */
+  readonly release: () => void;
+}
+
+/** @throws invalid_request */
+export type Validate = (schema: object, value: unknown) => void;
+
+export interface FrameComputation {
+  readonly computation: Computation;
+  readonly answerOf: (result: RecurrenceResult) => Answer;
+}
+
+const CALL_SCHEMA = ref(FrameCall);
+const STEP_SCHEMA = ref(STEP.bodySchema);
+const SEQUENCE_SCHEMA = ref(SEQUENCE.bodySchema);
+
+/** @throws malformed_json · duplicate_key · malformed_safetensors, and what Texts.read throws */
+export async function openFrame(texts: Texts, message: Buffer, isFile: boolean): Promise<Frame> {
+  if (isFile) {
+    const { tensors, metadata } = parseFile(message);
+    const { id, key, if_match, ...rest } = metadata;
+    const body: SafetensorsFile = { tensors, metadata: rest };
+    const rank = tensors.get('x')?.shape.length ?? 0;
+    return { id, call: { id, key, if_match }, body, isFile, rank, release: () => {} };
+  }
+  const text = texts.open(message.length);
+  text.append(message);
+  const read = await texts.read(text);
+  const { value } = read;
+  const release = () => read.release();
+  if (!isObject(value)) {
+    return { id: undefined, call: NO_CALL, body: value, isFile, rank: 0, release };
+  }
+  const { id, key, if_match, ...body } = value;
+  return { id, call: { id, key, if_match }, body, isFile, rank: depthOf(body.x), release };
+}
+
+/** Three axes are a sequence, anything else a step. @throws what the POST routes throw */
+export function readFrame(frame: Frame, validate: Validate): FrameComputation {
+  return frame.rank === 3
+    ? readAs(SEQUENCE, SEQUENCE_SCHEMA, frame, validate)
+    : readAs(STEP, STEP_SCHEMA, frame, validate);
+}
+
+/** @throws invalid_request */
+export function readCall({ call }: Frame, validate: Validate) {
+  validate(CALL_SCHEMA, call);
+  return call as { id?: string | number; key?: string; if_match?: string };
+}
+
+const NO_CALL = { id: undefined, key: undefined, if_match: undefined };
+
+function readAs<JsonBody, Request extends Computation>(
+  route: ComputeRoute<JsonBody, Request>,
+  schema: object,
+  { body, isFile }: Frame,
+  validate: Validate,
+): FrameComputation {
+  if (!isFile) validate(schema, body);
+  const computation = isFile
+    ? route.readFile(body as SafetensorsFile)
+    : route.readJson(body as JsonBody);
+  return { computation, answerOf: (result) => route.answerOf(result, computation) };
+}
+
+function depthOf(value: unknown): number {
+  let depth = 0;
+  for (let inner = value; Array.isArray(inner) && depth < 3; inner = inner[0]) depth++;
+  return depth;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

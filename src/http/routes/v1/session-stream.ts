@@ -1,0 +1,208 @@
+// GET /v1/sessions/{id}/stream: a WebSocket on a session.
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Static } from 'typebox';
+import { type Answer, answerToFile } from '../../../codec/answer.ts';
+import type { SessionCalls } from '../../../engine/session-calls.ts';
+import { CarryoverError, type ErrorCode } from '../../../errors.ts';
+import { type Session, etagOf } from '../../../sessions/session.ts';
+import type { Call, Sessions } from '../../../sessions/sessions.ts';
+import type { BodyBudget } from '../../body-budget.ts';
+import type { FrameAnswer } from '../../frame-socket.ts';
+import type { FrameSockets } from '../../plugins/websocket.ts';
+import { frameProblem } from '../../problem.ts';
+import { problemResponses } from '../../schemas/problem.ts';
+import { IdParams } from '../../schemas/sessions.ts';
+import { STREAM_DESCRIPTION } from '../../schemas/stream.ts';
+import { entityTag, keyText, markOf, sha256 } from '../../session-call.ts';
+import { validationError } from '../../validation.ts';
+import { type Computation, expectSessionOnly } from './compute-route.ts';
+import { type Frame, type Validate, openFrame, readCall, readFrame } from './frames.ts';
+
+export interface SessionStreamOptions {
+  readonly sessions: Sessions;
+  readonly sessionCalls: SessionCalls;
+  readonly isClosing: () => boolean;
+  readonly bodyBytesMax: number;
+  readonly requestTimeoutMs: number;
+  /** Frames of one connection that may wait. */
+  readonly sessionQueueMax: number;
+}
+
+interface ById {
+  readonly Params: Static<typeof IdParams>;
+}
+
+/** Behind these there is nothing left to do on the connection. */
+const CLOSING_ERRORS: Partial<Record<ErrorCode, number>> = {
+  session_not_found: 4404,
+  session_gone: 4410,
+};
+
+export function sessionStreamRoute(
+  app: FastifyInstance,
+  sockets: FrameSockets,
+  budget: BodyBudget,
+  options: SessionStreamOptions,
+): void {
+  app.route<ById>({
+    method: 'GET',
+    url: '/v1/sessions/:id/stream',
+    schema: {
+      operationId: 'streamSession',
+      tags: ['sessions'],
+      summary: 'Advance a session over a WebSocket',
+      description: STREAM_DESCRIPTION,
+      params: IdParams,
+      response: {
+        101: { description: 'The connection is a WebSocket from here on.', type: 'null' },
+        ...problemResponses([
+          'invalid_request',
+          'session_not_found',
+          'session_gone',
+          'upgrade_required',
+          'session_corrupt',
+          'store_unavailable',
+          'queue_full',
+          'shutting_down',
+        ]),
+      },
+    },
+    preHandler: async ({ ws, params }, reply) => {
+      if (!ws) return;
+      // A refused connection is not used again.
+      void reply.header('connection', 'close');
+      await options.sessions.read(params.id);
+    },
+    handler: async (_, reply) => {
+      void reply.header('upgrade', 'websocket').header('connection', 'upgrade, close');
+      throw new CarryoverError('upgrade_required', {
+        detail:
+          'Expected a WebSocket handshake: GET with `Upgrade: websocket` and without a body. ' +
+          '(Under Node.js before 22.21 the server takes none.)',
+      });
+    },
+    wsHandler: (socket, request) => {
+      const startMs = performance.now();
+      const stream = new SessionStream(request, options, () => socket.readyState !== socket.OPEN);
+      sockets.add(socket, request.raw, {
+        waitingMax: options.sessionQueueMax,
+        messageBytesMax: options.bodyBytesMax,
+        messageMsMax: options.requestTimeoutMs,
+        budget,
+        greet: () => stream.greet(),
+        answer: (message, isBinary) => stream.answer(message, isBinary),
+        problem: (error) => stream.problem(error, request.id).data,
+      });
+      socket.once('close', (closeCode) => {
+        const durationMs = performance.now() - startMs;
+        const { url, log } = request;
+        log.info({ url, closeCode, frames: stream.count, durationMs }, 'stream');
+      });
+    },
+  });
+}
+
+/** What one connection says. */
+class SessionStream {
+  readonly #request: FastifyRequest<ById>;
+  readonly #options: SessionStreamOptions;
+  readonly #isAborted: () => boolean;
+  /** Frames so far. */
+  count = 0;
+
+  constructor(
+    request: FastifyRequest<ById>,
+    options: SessionStreamOptions,
+    isAborted: () => boolean,
+  ) {
+    this.#request = request;
+    this.#options = options;
+    this.#isAborted = isAborted;
+  }
+
+  async greet(): Promise<FrameAnswer> {
+    try {
+      const session = await this.#options.sessions.read(this.#request.params.id);
+      return { data: JSON.stringify({ session: streamMarkOf(session) }), isBinary: false };
+    } catch (error) {
+      return this.problem(error, this.#request.id);
+    }
+  }
+
+  async answer(message: Buffer, isBinary: boolean): Promise<FrameAnswer> {
+    this.count++;
+    const { texts } = this.#options.sessionCalls;
+    let id: unknown;
+    let frame: Frame | undefined;
+    try {
+      frame = await openFrame(texts, message, isBinary);
+      id = isTag(frame.id) ? frame.id : undefined;
+      const { key, if_match } = readCall(frame, this.#validate);
+      const { computation, answerOf } = readFrame(frame, this.#validate);
+      expectThisSession(computation, this.#request.params.id);
+      this.#expectServing();
+      const call: Call = {
+        ifMatch: entityTag(if_match, 'if_match', '/if_match'),
+        key: key === undefined ? undefined : callKey(key, message, isBinary),
+        isAborted: this.#isAborted,
+      };
+      const toJson = (answer: Answer) => texts.print(answer);
+      const write = isBinary ? answerToFile : toJson;
+      const { value } = await this.#options.sessionCalls.advance<Buffer>(
+        this.#request.params.id,
+        call,
+        computation.input,
+        (result, after, isReplay) => {
+          const replayed = isReplay || undefined;
+          const fields = { id, session: streamMarkOf(after), replayed };
+          return write({ ...answerOf(result), fields });
+        },
+      );
+      return { data: value.answer, isBinary };
+    } catch (error) {
+      return this.problem(error, `${this.#request.id}/${this.count}`, id);
+    } finally {
+      frame?.release();
+    }
+  }
+
+  problem(cause: unknown, instance: string, id?: unknown) {
+    const error = frameProblem(cause, instance, this.#request.log);
+    const data = JSON.stringify({ error, id });
+    return { data, isBinary: false, closeCode: CLOSING_ERRORS[error.code] };
+  }
+
+  readonly #validate: Validate = (schema, value) => {
+    const isValid = this.#request.compileValidationSchema(schema, 'body');
+    if (!isValid(value)) throw validationError(isValid.errors as never);
+  };
+
+  #expectServing(): void {
+    if (!this.#options.isClosing()) return;
+    throw new CarryoverError('shutting_down', { detail: 'This instance takes no new requests.' });
+  }
+}
+
+function expectThisSession(computation: Computation, id: string): void {
+  const { session = id } = computation;
+  if (session === id) return expectSessionOnly(computation);
+  const message = `The frame names session ${JSON.stringify(session)}, the address ${id}.`;
+  throw new CarryoverError('invalid_request', {
+    detail: message,
+    errors: [{ pointer: '/session', message }],
+  });
+}
+
+/** A repeated frame has the same bytes. */
+function callKey(key: string, message: Buffer, isBinary: boolean) {
+  const kind = isBinary ? 'binary' : 'text';
+  return { key: keyText(key, 'key', '/key'), digest: sha256(`frame ${kind} ${sha256(message)}`) };
+}
+
+function streamMarkOf(session: Session) {
+  return { ...markOf(session), etag: etagOf(session) };
+}
+
+function isTag(id: unknown): id is string | number {
+  return typeof id === 'number' || (typeof id === 'string' && id.length <= 128);
+}

@@ -1,0 +1,85 @@
+// A WebSocket client for tests: keeps what it receives, in order, until it is asked for.
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll } from 'vitest';
+import { type ClientOptions, WebSocket } from 'ws';
+
+export type Message = string | Buffer;
+
+const open = new Set<WebSocket>();
+afterAll(() => open.forEach((socket) => socket.terminate()));
+
+export interface Closed {
+  readonly code: number;
+}
+
+export class StreamClient {
+  readonly socket: WebSocket;
+  readonly closed: Promise<Closed>;
+  readonly #received: Message[] = [];
+  #wake = () => {};
+  #code: number | undefined;
+
+  constructor(url: string, options: ClientOptions = {}) {
+    this.socket = new WebSocket(url, options);
+    open.add(this.socket);
+    this.socket.on('message', (data, isBinary) => {
+      const bytes = data as Buffer;
+      this.#received.push(isBinary ? bytes : bytes.toString());
+      this.#wake();
+    });
+    this.socket.on('error', () => {});
+    this.closed = new Promise((resolve) => {
+      this.socket.once('close', (code) => {
+        this.#code = code;
+        open.delete(this.socket);
+        this.#wake();
+        resolve({ code });
+      });
+    });
+  }
+
+  /** Connected, the greeting received; undefined if the connection was cut before. */
+  static async connect(url: string, options?: ClientOptions) {
+    const client = new StreamClient(url, options);
+    await Promise.race([once(client.socket, 'open'), client.closed]);
+    const greeting = await client.next();
+    return { client, greeting: JSON.parse(String(greeting)) };
+  }
+
+  /** Without waiting for anything. */
+  send(frame: object | string | Buffer): void {
+    const isReady = typeof frame === 'string' || Buffer.isBuffer(frame);
+    const data = isReady ? frame : JSON.stringify(frame);
+    this.socket.send(data, { binary: Buffer.isBuffer(data) }, () => {});
+  }
+
+  async ask(frame: object | string | Buffer): Promise<any> {
+    this.send(frame);
+    return this.nextJson();
+  }
+
+  /** @throws Error if the connection is closed before */
+  async next(): Promise<Message> {
+    while (this.#received.length === 0) {
+      if (this.#code !== undefined) throw new Error(`closed with ${this.#code}`);
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#received.shift()!;
+  }
+
+  async nextJson(): Promise<any> {
+    return JSON.parse(String(await this.next()));
+  }
+
+  get receivedCount(): number {
+    return this.#received.length;
+  }
+
+  async close(): Promise<void> {
+    this.socket.close();
+    await Promise.race([this.closed, sleep(5_000)]);
+  }
+}

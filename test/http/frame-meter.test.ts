@@ -1,0 +1,63 @@
+// Frame headers are found wherever the bytes are cut.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { type FrameHeader, FrameMeter } from '../../src/http/frame-meter.ts';
+
+const frames = fc.record({
+  opcode: fc.constantFrom(0, 1, 2, 8, 9, 10),
+  isFinal: fc.boolean(),
+  isMasked: fc.boolean(),
+  bytes: fc.oneof(
+    fc.integer({ min: 0, max: 130 }),
+    fc.constantFrom(125, 126, 127, 65_535, 65_536, 70_000),
+  ),
+  /** Whether the length is written longer than it has to be; a client may not, but can. */
+  isLong: fc.boolean(),
+});
+
+type Frame = typeof frames extends fc.Arbitrary<infer Value> ? Value : never;
+
+function encode({ opcode, isFinal, isMasked, bytes, isLong }: Frame): Buffer {
+  const first = (isFinal ? 0x80 : 0) | opcode;
+  const mask = isMasked ? 0x80 : 0;
+  const payload = Buffer.alloc(bytes, 0xff);
+  const key = Buffer.alloc(isMasked ? 4 : 0, 0xff);
+  if (bytes > 65_535 || isLong) {
+    const header = Buffer.from([first, mask | 127, 0, 0, 0, 0, 0, 0, 0, 0]);
+    header.writeBigUInt64BE(BigInt(bytes), 2);
+    return Buffer.concat([header, key, payload]);
+  }
+  const short = bytes < 126 ? [first, mask | bytes] : [first, mask | 126, bytes >> 8, bytes & 0xff];
+  return Buffer.concat([Buffer.from(short), key, payload]);
+}
+
+test('each data frame is announced once, with its length', () => {
+  const cuts = fc.array(fc.integer({ min: 1, max: 80_000 }), { minLength: 1, maxLength: 20 });
+  fc.assert(
+    fc.property(fc.array(frames, { maxLength: 12 }), cuts, (sent, sizes) => {
+      const bytes = Buffer.concat(sent.map(encode));
+      const found: FrameHeader[] = [];
+      const meter = new FrameMeter();
+      for (let at = 0, k = 0; at < bytes.length; k++) {
+        const size = sizes[k % sizes.length]!;
+        meter.read(bytes.subarray(at, at + size), (header) => found.push(header));
+        at += size;
+      }
+      const expected = sent
+        .filter(({ opcode }) => opcode < 8)
+        .map(({ bytes: length, isFinal }) => ({ bytes: length, isFinal }));
+      expect(found).toEqual(expected);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('a length is known before the payload comes', () => {
+  const found: FrameHeader[] = [];
+  const header = Buffer.from([0x02, 0xff, 0, 0, 0, 1, 0, 0, 0, 0]);
+  for (const byte of header) new FrameMeter().read(Buffer.of(byte), (h) => found.push(h));
+  expect(found).toEqual([]);
+  const meter = new FrameMeter();
+  for (const byte of header) meter.read(Buffer.of(byte), (h) => found.push(h));
+  expect(found).toEqual([{ bytes: 2 ** 32, isFinal: false }]);
+});
