@@ -42,7 +42,12 @@ export const ConfigSchema = Type.Object({
     'Most numbers in one answer; in a stream, of one step.',
   ),
 
-  MEMORY_BYTES_MAX: integer(1_024 * MiB, MiB, 4_096 * MiB, 'Tensor memory: weights, jobs, JSON bodies in flight.'),
+  MEMORY_BYTES_MAX: integer(
+    1_024 * MiB,
+    MiB,
+    4_096 * MiB,
+    'Tensor memory: weights, jobs, JSON bodies in flight.',
+  ),
   MODELS_MAX: integer(1_000, 1, 1_000_000, 'Registered models; and names that point to them.'),
   MODELS_BYTES_MAX: integer(512 * MiB, 0, 4_096 * MiB, 'Packed weights of registered models.'),
   MODELS_DIR: Type.String({

@@ -147,7 +147,8 @@ class Locator {
       if (escaped === 'u') {
         for (let i = 0; i < 4; i++) {
           this.#at++;
-          if (!/^[0-9a-fA-F]$/.test(this.#text[this.#at] ?? '')) return this.#fail('a hexadecimal digit');
+          const isDigit = /^[0-9a-fA-F]$/.test(this.#text[this.#at] ?? '');
+          if (!isDigit) return this.#fail('a hexadecimal digit');
         }
       } else if (escaped === undefined || !'"\\/bfnrt'.includes(escaped)) {
         return this.#fail('an escape: one of `"`, `\\`, `/`, `b`, `f`, `n`, `r`, `t`, `u`');

@@ -60,7 +60,8 @@ export class Texts {
   /**
    * Reads a body and releases its text, whatever happens.
    *
-   * @throws malformed_json · duplicate_key · memory_full · queue_full · deadline_exceeded · worker_failed
+   * @throws malformed_json · duplicate_key · memory_full · queue_full · deadline_exceeded ·
+   *   worker_failed
    */
   async read(text: TextBlock): Promise<JsonBody> {
     const { memory, kernels, plainBytesMax = PLAIN_BYTES_MAX } = this.#parts;
@@ -130,7 +131,7 @@ function plainBody(text: TextBlock): JsonBody {
   return { value: readJson(text.copy()), release: () => {} };
 }
 
-/** Undefined if the text has to be read in the plain way, which also finds the error that there may be. */
+/** Undefined if the text has to be read in the plain way, which also finds what may be wrong. */
 function bodyOf(job: ReadJob): JsonBody | undefined {
   const skeleton = job.skeleton();
   if (!skeleton) return undefined;

@@ -40,8 +40,8 @@ function scaledPower(k: number): string {
   const power = 10n ** BigInt(Math.abs(k));
   const bits = BigInt(power.toString(2).length);
   if (k >= 0) {
-    const scaled = bits > WORD_BITS ? ceilDivide(power, 1n << (bits - WORD_BITS)) : power << (WORD_BITS - bits);
-    return hex(scaled);
+    if (bits <= WORD_BITS) return hex(power << (WORD_BITS - bits));
+    return hex(ceilDivide(power, 1n << (bits - WORD_BITS)));
   }
   // 1 / power lies in [2^-bits, 2^(1 - bits)); no power of ten but 1 is a power of two.
   return hex(ceilDivide(1n << (WORD_BITS - 1n + bits), power));

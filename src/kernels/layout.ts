@@ -124,5 +124,8 @@ export const PIECE_AXES = 16; //      for each axis, the outermost first: its si
 export const PIECE_AXIS_BYTES = 8; // one element to the next
 export const PIECE_BYTES = 48;
 
-/** `-123456790000000000000,` has 23 characters; behind the text are TEXT_PADDING bytes for whole words. */
+/**
+ * `-123456790000000000000,` has 23 characters. Behind the text are TEXT_PADDING bytes, as whole words are
+ * stored.
+ */
 export const PRINTED_BYTES_MAX = 24;

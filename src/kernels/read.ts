@@ -5,11 +5,11 @@
 //
 // A tensor is an array behind one of the given names: rectangular, of 1 to RANK_MAX axes, numbers
 // only. In the skeleton stands an array of as many axes that holds the tensor's first number, for
-// errors that quote it, and its index. All else is
-// copied as it is, so the text is JSON if and only if its skeleton is: strings are recognized by
-// their quotes as in any JSON, and one array has taken the place of another. Whatever is unusual (a
-// ragged array, a number beyond float32, a name with an escape in it, …) ends the reading: such a
-// text is read in the plain way, which also says what is wrong with it.
+// errors that quote it, and its index. All else is copied as it is, so the text is JSON if and only if
+// its skeleton is: strings are recognized by their quotes as in any JSON, and one array has taken the
+// place of another. Whatever is unusual (a ragged array, a number beyond float32, a name with an escape
+// in it, …) ends the reading: such a text is read in the plain way, which also says what is wrong
+// with it.
 import {
   DOUBT_BYTES,
   DOUBT_NUMBER,
@@ -90,15 +90,19 @@ export function read(job: usize): void {
   store<u32>(job, 0, READ_SKELETON_END);
 
   while (at < end) {
-    let next = at + 1;
+    const character = load<u8>(at);
+    if (character != QUOTE) {
+      if (skeleton == skeletonMax) return;
+      store<u8>(skeleton++, character);
+      at++;
+      continue;
+    }
+    const next = endOfString(at, end);
+    const value = valueBehind(next, end);
     let array: usize = 0;
-    if (load<u8>(at) == QUOTE) {
-      next = endOfString(at, end);
-      const value = valueBehind(next, end);
-      if (value) {
-        if (hasBackslash(at, next)) return;
-        if (isName(job, at + 1, next - 1) && load<u8>(value) == OPEN) array = value;
-      }
+    if (value) {
+      if (hasBackslash(at, next)) return;
+      if (isName(job, at + 1, next - 1) && load<u8>(value) == OPEN) array = value;
     }
     const size = (array ? array : next) - at;
     if (skeleton + size > skeletonMax) return;

@@ -23,7 +23,7 @@ export interface Work {
   readonly flops: number;
   /** At most so many parts make sense. */
   readonly partsMax: number;
-  /** The last work of a request: it is not refused by a full queue, what was done before would be lost. */
+  /** The last work of a request: a full queue does not refuse it, what was done would be lost. */
   readonly isLast?: boolean;
   /** Addresses of job records, `count` of them, that together are the whole. */
   split(count: number): readonly number[];

@@ -46,7 +46,9 @@ export class PrintJob {
   constructor(memory: LinearMemory, pieces: readonly PrintPiece[]) {
     const texts = pieces.map(({ text }) => Buffer.from(text));
     const textsBytes = texts.reduce((sum, text) => sum + text.length, 0);
-    const staged = pieces.map(({ tensor }) => (tensor && !memory.holds(tensor.data) ? tensor : undefined));
+    const staged = pieces.map(({ tensor }) =>
+      tensor && !memory.holds(tensor.data) ? tensor : undefined,
+    );
     const stagedFloats = staged.reduce((sum, tensor) => sum + (tensor?.data.length ?? 0), 0);
     const numbers = pieces.reduce((sum, { tensor }) => sum + sizeOf(tensor), 0);
     const printedBytes = pieces.reduce((sum, { tensor }) => sum + printedBytesMax(tensor), textsBytes);

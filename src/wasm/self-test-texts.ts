@@ -18,7 +18,7 @@ export function selfTestTexts(kernels: Kernels, memory: LinearMemory): void {
 
 /** Numbers as hidden states are, and others of any exponent. */
 function allKinds(random: () => number): Float32Array {
-  const edges = [0, -0, 1, -0.5, 1e-45, 1.17549435e-38, 3.4028235e38, 1e-7, 1e-6, 1e21, 123.456, 16777216];
+  const edges = [0, -0, 1, -0.5, 1e-45, 1.17549435e-38, 3.4028235e38, 1e-7, 1e-6, 1e21, 123.456, 2 ** 24];
   const values = Array.from({ length: COUNT }, (_, i) =>
     i % 2 === 0 ? random() : random() * 10 ** Math.round(random() * 37),
   );

@@ -21,7 +21,7 @@ describe('printed decimals', () => {
     expect(brokenPromises(checkDecimals(0x15ae_43f0, 0x15ae_4410, 1))).toEqual({});
   });
 
-  test('control: a wrong digit is seen, and a decimal that is not the shortest or not the nearest', () => {
+  test('control: a wrong digit is seen, and a decimal that is not the nearest', () => {
     // From '{"x":[' on, the first number is 0.5, or one that is printed with eight digits.
     const broken = (first: number, decimal: string) =>
       Object.keys(

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { nestedTensor } from '../../src/codec/nested.ts';
 import { fuzz, texts } from './fuzz.ts';
 
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
@@ -21,6 +22,18 @@ test(`20,000 made-up bodies are read and printed as the plain codec does, seed $
   expect(numbers).toBeGreaterThan(50_000);
   expect(printed).toBeGreaterThan(50_000);
   expect(bytesLeft).toBe(0);
+});
+
+test('a tensor of a body that was released is refused, not read from memory of others', async () => {
+  const body = await read('{"x": [[1, 2], [3, 4]]}');
+  const { x } = body.value as { x: number[][] };
+  const source = nestedTensor('x', 'ND', x);
+  const target = new Float32Array(4);
+  source.copyTo(target);
+  expect([...target]).toEqual([1, 2, 3, 4]);
+  body.release();
+  body.release();
+  expect(() => source.copyTo(target)).toThrow(/closed the connection/);
 });
 
 describe('a body that ends anywhere', () => {

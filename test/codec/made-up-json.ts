@@ -48,7 +48,7 @@ export class MadeUpJson {
       case 6:
         return `${this.below(10)}.${this.#digits(1 + this.below(30))}${this.#exponent(37)}`;
       case 7:
-        return this.pick(['0', '0.0', '0e0', '0E+5', '1', '1.0', '0.1', '1e-45', '7e-46', '8e-46', '0.5']);
+        return this.pick(EDGES);
       case 8:
         return `${this.below(10)}${this.#exponent(this.pick([60, 400, 99_999_999_999]))}`;
       case 9:
@@ -63,7 +63,8 @@ export class MadeUpJson {
   }
 
   #exponent(max: number): string {
-    return `${this.pick(['e', 'E'])}${this.pick(['', '+', '-'])}${this.pick(['', '0', '00'])}${this.below(max)}`;
+    const sign = this.pick(['', '+', '-']);
+    return this.pick(['e', 'E']) + sign + this.pick(['', '0', '00']) + String(this.below(max));
   }
 
   /** Hundreds of digits, whose exponent may bring them back into range. */
@@ -104,7 +105,9 @@ export class MadeUpJson {
     const ragged = strange && this.chance(30);
     const wrong = strange && this.chance(30);
     const axis = (level: number): string => {
-      if (level === rank) return wrong && this.chance(4) ? this.pick(WRONG_ELEMENTS) : this.number(strange);
+      if (level === rank) {
+        return wrong && this.chance(4) ? this.pick(WRONG_ELEMENTS) : this.number(strange);
+      }
       const size = Math.max(0, sizes[level]! + (ragged && this.chance(3) ? this.below(3) - 1 : 0));
       const items = Array.from({ length: size }, () => this.space() + axis(level + 1) + this.space());
       return `[${items.join(',')}]`;
@@ -137,7 +140,8 @@ export class MadeUpJson {
     if (strange && this.chance(50) && names[0] !== undefined) names.push(names[0]);
     const members = names.map((name) => {
       const escaped = strange && this.chance(50);
-      const key = escaped ? `"\\u${name.charCodeAt(0).toString(16).padStart(4, '0')}${name.slice(1)}"` : JSON.stringify(name);
+      const first = name.charCodeAt(0).toString(16).padStart(4, '0');
+      const key = escaped && name !== '' ? `"\\u${first}${name.slice(1)}"` : JSON.stringify(name);
       const isTensor = TENSORS.includes(name) && !this.chance(20);
       const value = isTensor ? this.tensor(1 + this.below(3), strange) : this.#value(depth + 1);
       return `${this.space()}${key}${this.space()}:${this.space()}${value}${this.space()}`;
@@ -163,10 +167,15 @@ export class MadeUpJson {
       case 2:
         return Buffer.concat([text.subarray(0, at), text.subarray(at + 1 + this.below(3))]);
       case 3:
-        return Buffer.concat([text.subarray(0, at), Buffer.from(this.pick(INSERTED)), text.subarray(at)]);
+        return Buffer.concat([
+          text.subarray(0, at),
+          Buffer.from(this.pick(INSERTED)),
+          text.subarray(at),
+        ]);
       default: {
         const other = this.below(text.length + 1);
-        return Buffer.concat([text.subarray(0, Math.max(at, other)), text.subarray(Math.min(at, other))]);
+        const [first, last] = [Math.min(at, other), Math.max(at, other)];
+        return Buffer.concat([text.subarray(0, last), text.subarray(first)]);
       }
     }
   }
@@ -175,9 +184,10 @@ export class MadeUpJson {
 const TENSORS = ['x', 'h', 'W_x', 'W_h', 'b', 'W_y', 'b_y'];
 const OTHERS = ['weights', 'model', 'lengths', 'xx', '', 'a"b', 'W_', 'ж', '__proto__', '5'];
 const STRINGS = ['', 'x', '"x":[1]', '\\', 'ж\u0000\u2028', '[[1]]', 'a\\"', '"', 'h":'];
-const WRONG_NUMBERS = ['01', '1.', '.5', '+1', '1e', '1e+', '-', '--1', '0x1', '1_0', 'NaN', 'Infinity', '1e5.5', '00', '-01'];
+const EDGES = '0 0.0 0e0 0E+5 1 1.0 0.1 1e-45 7e-46 8e-46 7.038531e-26 0.5'.split(' ');
+const WRONG_NUMBERS = '01 1. .5 +1 1e 1e+ - --1 0x1 1_0 NaN Infinity 1e5.5 00 -01'.split(' ');
 const WRONG_ELEMENTS = ['null', '"1"', 'true', '[]', '[1]', '{}', '', '1 2'];
-const INSERTED = ['"', ',', ':', '[', ']', '{', '}', '\\', '1', '-', '.', 'e', ' ', '\u0000', 'null', '[[1]]', '"x":'];
+const INSERTED = [' ', '\u0000', ...'" , : [ ] { } \\ 1 - . e null [[1]] "x":'.split(' ')];
 
 /** (a + b) / 2 as digits 10^exponent, without any rounding. */
 function exactMiddle(a: number, b: number): { digits: bigint; exponent: number } {

@@ -109,7 +109,8 @@ describe('the plain way gives the same answer for', () => {
 
 describe('the memory is given back after', () => {
   test('answers', async () => {
-    const answers = await Promise.all([1, 10, 1_000, 4_000].map((N) => app.post('/v1/step', stepBody(N))));
+    const bodies = [1, 10, 1_000, 4_000].map(stepBody);
+    const answers = await Promise.all(bodies.map((body) => app.post('/v1/step', body)));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
     // Its answer is copied in several turns.
     const x = Array.from({ length: 60_000 }, (_, t) => [[1 / (t + 1)]]);

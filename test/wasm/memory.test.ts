@@ -59,5 +59,9 @@ describe('the linear memory', () => {
     view.set([1, 2, 3, 4]);
     memory.allocate(32 * MiB);
     expect([...view]).toEqual([1, 2, 3, 4]);
+    expect(memory.holds(view)).toBe(true);
+    expect(memory.holds(memory.u8(0, 1))).toBe(true);
+    expect(memory.holds(view.slice())).toBe(false);
+    expect(memory.holds(new LinearMemory(MiB).u8(0, 1))).toBe(false);
   });
 });
