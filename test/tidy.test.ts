@@ -37,8 +37,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const ONLY_IN: Record<string, RegExp> = {
   fastify: /^(http\/|app\.ts)/,
   '@fastify/websocket': /^http\/(plugins\/websocket|frame-socket)\.ts$/,
-  'node:worker_threads': /^(pool\/|store\/sqlite(-thread)?\.ts$)/,
-  'better-sqlite3': /^store\/sqlite-database\.ts$/,
+  'node:worker_threads': /^(pool\/|store\/sqlite\/)/,
+  'better-sqlite3': /^store\/sqlite\/database\.ts$/,
   'node:http': /^http\//,
   'env-schema': /^config\.ts$/,
   'close-with-grace': /^server\.ts$/,
@@ -113,7 +113,7 @@ describe('bans', () => {
 });
 
 test('every file of src is reached from the server, the worker or the build', () => {
-  const threads = ['pool/worker.ts', 'store/sqlite-thread.ts'];
+  const threads = ['pool/worker.ts', 'store/sqlite/thread.ts'];
   const entries = ['server.ts', 'require-node.mjs', ...threads, 'kernels/build.ts'];
   const reached = new Set<string>();
   const reach = (path: string): void => {

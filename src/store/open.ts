@@ -20,7 +20,7 @@ export async function openStore(url: string, options: StoreOptions): Promise<Ses
   const { timeoutMs, queueMax, memoryBytesMax, onLost } = options;
   if (url === 'memory:') return new MemoryStore(memoryBytesMax);
   if (url.startsWith(SQLITE)) {
-    const { openSqliteStore } = await import('./sqlite.ts');
+    const { openSqliteStore } = await import('./sqlite/sqlite.ts');
     return openSqliteStore(url.slice(SQLITE.length), { timeoutMs, queueMax, onLost });
   }
   const { openRedisStore } = await import('./redis/redis.ts');

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { CarryoverError } from '../../src/errors.ts';
-import { openSqliteStore } from '../../src/store/sqlite.ts';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite.ts';
 import type { SessionStore } from '../../src/store/store.ts';
 import { startProcess, until } from '../helpers/process.ts';
 import { canTrace } from '../helpers/trace.ts';

@@ -1,8 +1,8 @@
 // The thread that owns the database file. All requests that wait share one transaction, so that one
 // sync of the disk serves them all; no answer leaves before its COMMIT is done.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { CarryoverError, type Applied } from '../errors.ts';
-import { Database, Refusal, sqliteCode } from './sqlite-database.ts';
+import { CarryoverError, type Applied } from '../../errors.ts';
+import { Database, Refusal, sqliteCode } from './database.ts';
 import {
   isWrite,
   unpack,
@@ -13,7 +13,7 @@ import {
   type Revising,
   type ThreadOptions,
   type ToThread,
-} from './sqlite-wire.ts';
+} from './wire.ts';
 
 /** A larger group answers its first request late, and gains little. */
 const GROUP_MAX = 256;

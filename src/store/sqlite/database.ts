@@ -4,8 +4,8 @@ import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 // @ts-expect-error: the package has no types; those of what is used here follow.
 import Untyped from 'better-sqlite3';
-import { CarryoverError } from '../errors.ts';
-import { HEAD, type CallOf, type Part, type Request, type Revising } from './sqlite-wire.ts';
+import { CarryoverError } from '../../errors.ts';
+import { HEAD, type CallOf, type Part, type Request, type Revising } from './wire.ts';
 
 interface Connection {
   readonly inTransaction: boolean;

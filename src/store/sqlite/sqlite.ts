@@ -1,12 +1,12 @@
 // The default store: one SQLite file, whose changes outlive a loss of power. It lives on a thread of
-// its own (sqlite-thread.ts), so the main thread never waits for a disk.
+// its own (thread.ts), so the main thread never waits for a disk.
 //
 //   main thread                                     thread of the store
 //   calls of a tick      ── one message ──►         all that wait: one transaction, one sync
 //   promises settle      ◄── one message ──         their answers, after COMMIT
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { CarryoverError, type Applied } from '../errors.ts';
+import { CarryoverError, type Applied } from '../../errors.ts';
 import {
   HEAD,
   isWrite,
@@ -19,7 +19,7 @@ import {
   type Request,
   type ThreadOptions,
   type ToThread,
-} from './sqlite-wire.ts';
+} from './wire.ts';
 import type {
   ListedRecord,
   ModelStore,
@@ -27,7 +27,7 @@ import type {
   SessionStore,
   StoredModel,
   StoredRecord,
-} from './store.ts';
+} from '../store.ts';
 
 export interface SqliteOptions {
   /** Of a call, from its beginning to its answer. */
@@ -198,7 +198,7 @@ class SqliteStore implements SessionStore {
   /** @throws Error if the file cannot be opened */
   async #spawn(): Promise<void> {
     const workerData: ThreadOptions = { path: this.#path };
-    const entry = this.#options.entry ?? new URL('./sqlite-thread.ts', import.meta.url);
+    const entry = this.#options.entry ?? new URL('./thread.ts', import.meta.url);
     const thread = new Worker(entry, { workerData, execArgv: [] });
     let reason: unknown = new Error('the thread of the session store ended');
     thread.once('error', (error) => {
