@@ -10,6 +10,7 @@ const START_MS_MAX = 20_000;
 
 export interface OwnServer {
   readonly url: string;
+  readonly pid: number;
   stop(): Promise<void>;
   /** SIGKILL: no signal handler runs, nothing is written any more. */
   kill(): Promise<void>;
@@ -64,13 +65,15 @@ export async function startProcess(server: ServerProcess): Promise<OwnServer> {
   };
   const stop = () => endWith('SIGTERM');
   const kill = () => endWith('SIGKILL');
-  if (await becomesReady(url + readyPath, () => child.exitCode !== null)) return { url, stop, kill };
+  if (await becomesReady(url + readyPath, () => child.exitCode !== null)) {
+    return { url, pid: child.pid!, stop, kill };
+  }
   await stop();
   throw new Error(`The ${name} did not become ready.\n${stderr}`);
 }
 
 /** A port that was free a moment ago. The service could take one itself, but not tell which. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const { port } = probe.address() as AddressInfo;

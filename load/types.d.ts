@@ -6,8 +6,10 @@ declare module 'autocannon' {
   interface Options {
     readonly url: string;
     readonly connections: number;
-    /** Seconds. */
-    readonly duration: number;
+    /** Seconds; without it `amount`. */
+    readonly duration?: number;
+    /** Requests, shared evenly by the connections: every one of them is answered. */
+    readonly amount?: number;
     readonly method?: 'GET' | 'POST';
     readonly headers?: Readonly<Record<string, string>>;
     readonly body?: string | Buffer;
@@ -16,9 +18,18 @@ declare module 'autocannon' {
     readonly setupClient?: (client: Client) => void;
   }
 
+  interface Request {
+    readonly method: 'GET' | 'POST';
+    readonly path: string;
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly body?: string | Buffer;
+  }
+
   interface Client extends EventEmitter {
     /** The bytes of the request as they are written to the socket. */
     getRequestBuffer(): Buffer;
+    /** They take turns. */
+    setRequests(requests: readonly Request[]): void;
   }
 
   interface Result {

@@ -38,18 +38,23 @@ export interface RunningServer extends RunningProcess {
  */
 export async function startServer(
   env: Record<string, string> = {},
-  entry = 'src/server.ts',
+  entry?: string,
 ): Promise<RunningServer> {
-  const server = startProcess(process.execPath, [entry], {
-    cwd: join(import.meta.dirname, '../..'),
-    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', STORE_URL: 'memory:', ...env },
-  });
+  const server = spawnServer(env, entry);
   // With PORT=0 the system chooses: no other process can take the port in between.
   const printed = /API +(http:\/\/\S+:(\d+))\//;
   const [, url, port] = await until(server, () => printed.exec(server.output()));
   if (!url) throw new Error(`no address in ${server.output()}`);
   await untilReady(server, url);
   return { ...server, url, port: Number(port) };
+}
+
+/** As startServer, not waiting until it is ready. */
+export function spawnServer(env: Record<string, string>, entry = 'src/server.ts'): RunningProcess {
+  return startProcess(process.execPath, [entry], {
+    cwd: join(import.meta.dirname, '../..'),
+    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', STORE_URL: 'memory:', ...env },
+  });
 }
 
 export function startProcess(

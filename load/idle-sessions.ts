@@ -1,0 +1,215 @@
+// npm run verify:sessions: a million sessions that nobody uses just now, and a service that starts
+// on them. Some minutes, and 1 GB in the folder for temporary files.
+//
+//   node load/idle-sessions.ts [--sessions 1000000] [--folder FOLDER]
+//
+// They are made through the store, as POST /v1/sessions makes them, without the HTTP; the service
+// is then started as always. Exit code 1 if it is not ready in 5 s, if file and resident memory are
+// more than 2 GiB together, or if a step on a session that was never touched has not the right bits.
+import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { encodeSession } from '../src/sessions/record.ts';
+import { newSession } from '../src/sessions/session.ts';
+import { openSqliteStore } from '../src/store/sqlite.ts';
+import type { SessionStore } from '../src/store/store.ts';
+import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
+import { referenceStep } from '../src/wasm/reference.ts';
+import { fill, makeWeights } from './made-up.ts';
+import { startServer } from './own-server.ts';
+import { startProgress } from './progress.ts';
+import { percentile } from './statistics.ts';
+import { modelBody } from './step-case.ts';
+
+const D = 64;
+const H = 64;
+const READY_MS_MAX = 5_000;
+/** The fastest counts: what else the machine does can only make it slower. */
+const STARTS = 3;
+const BYTES_MAX = 2 * 2 ** 30;
+const COLD_STEPS = 200;
+const BATCH = 1_000;
+const TTL_MS = 30 * 86_400_000;
+const MiB = 2 ** 20;
+
+const weights = makeWeights(pseudoRandom(1), D, H);
+
+try {
+  await main();
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      sessions: { type: 'string', default: '1000000' },
+      folder: { type: 'string', default: tmpdir() },
+    },
+  });
+  const count = Number(values.sessions);
+  if (!(Number.isInteger(count) && count >= COLD_STEPS)) {
+    throw new Error(`--sessions must be a whole number, at least ${COLD_STEPS}.`);
+  }
+  const folder = mkdtempSync(join(values.folder, 'carryover-idle-'));
+  try {
+    const path = join(folder, 'idle.sqlite');
+    const ids = await makeSessions(path, count, await registerModel(path));
+    const empty: Start[] = [];
+    const full: Start[] = [];
+    for (let start = 0; start < STARTS; start++) {
+      empty.push(await startAndStop(join(folder, 'empty', `${start}.sqlite`)));
+      full.push(await startAndStop(path));
+    }
+    const readyMs = Math.min(...full.map((start) => start.readyMs));
+    const { rssBytes, stepMs } = await useSessions(path, ids);
+    const fileBytes = bytesIn(folder);
+    const isFine = readyMs < READY_MS_MAX && rssBytes + fileBytes <= BYTES_MAX;
+    const [p50, p99] = [50, 99].map((percent) => percentile(stepMs, percent).toFixed(1));
+    console.log(
+      `${count} sessions, H = ${H}: ${mebibytes(fileBytes)} on the disk ` +
+        `(${(fileBytes / count).toFixed(0)} bytes each), ${mebibytes(rssBytes)} resident\n` +
+        `ready after ${describe(full)}; with an empty store after ${describe(empty)}\n` +
+        `${COLD_STEPS} steps on cold sessions, the right bits: p50 ${p50} ms, p99 ${p99} ms\n` +
+        (isFine ? 'fine' : 'NOT fine'),
+    );
+    if (!isFine) process.exitCode = 1;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** By the service itself, so that it is stored as it always is. @returns its id */
+async function registerModel(path: string): Promise<string> {
+  const server = await startServer({ STORE_URL: `sqlite:${path}` });
+  const { id } = (await post(server.url, '/v1/models', modelBody({ weights }))) as { id: string };
+  await server.stop();
+  return id;
+}
+
+/** @returns the first state of the k-th session: every session has another */
+function stateOf(k: number): Float32Array {
+  return fill(pseudoRandom(k), H, 1);
+}
+
+async function makeSessions(path: string, count: number, modelId: string): Promise<string[]> {
+  const store = await openSqliteStore(path, { timeoutMs: 60_000, queueMax: BATCH });
+  const startMs = performance.now();
+  const progress = startProgress('making sessions', count);
+  const ids: string[] = [];
+  while (ids.length < count) {
+    const first = ids.length;
+    const size = Math.min(BATCH, count - first);
+    const made = Array.from({ length: size }, (_, k) => makeSession(store, first + k, modelId));
+    ids.push(...(await Promise.all(made)));
+    progress.update(ids.length);
+  }
+  progress.stop();
+  await store.close();
+  console.log(`made in ${((performance.now() - startMs) / 1000).toFixed(0)} s`);
+  return ids;
+}
+
+async function makeSession(store: SessionStore, k: number, modelId: string): Promise<string> {
+  const random = crypto.getRandomValues(new Uint8Array(22));
+  const id = Buffer.from(random.subarray(0, 16)).toString('base64url');
+  const incarnation = Buffer.from(random.subarray(16)).toString('base64url');
+  const spec = { modelId, N: 1, D, H, keep: 0, ttlMs: TTL_MS, h: stateOf(k) };
+  const session = newSession(id, incarnation, spec, Date.now());
+  await store.create(id, encodeSession(session), session.expiresAtMs, modelId);
+  return id;
+}
+
+interface Start {
+  /** Until /health/ready is 200. */
+  readonly readyMs: number;
+  /** Of the processor, until then. */
+  readonly cpuMs: number;
+}
+
+async function startAndStop(path: string): Promise<Start> {
+  const startMs = performance.now();
+  const server = await startServer({ STORE_URL: `sqlite:${path}` });
+  const readyMs = performance.now() - startMs;
+  const cpuMs = processorMs(server.pid);
+  await server.stop();
+  return { readyMs, cpuMs };
+}
+
+async function useSessions(path: string, ids: readonly string[]) {
+  const server = await startServer({ STORE_URL: `sqlite:${path}` });
+  const random = pseudoRandom(2);
+  const x = fill(random, D, 1);
+  const stepMs: number[] = [];
+  try {
+    for (let step = 0; step < COLD_STEPS; step++) {
+      const k = Math.floor(((random() + 1) / 2) * ids.length);
+      const body = JSON.stringify({ session: ids[k], x: [[...x]] });
+      const before = performance.now();
+      const answer = await post(server.url, '/v1/step', body);
+      stepMs.push(performance.now() - before);
+      expectRightStep(k, x, answer as StepAnswer);
+    }
+    return { rssBytes: residentBytes(server.pid), stepMs };
+  } finally {
+    await server.stop();
+  }
+}
+
+interface StepAnswer {
+  readonly h: number[][];
+  readonly session: { readonly t: number };
+}
+
+function expectRightStep(k: number, x: Float32Array, { h, session }: StepAnswer): void {
+  let expected = stateOf(k);
+  // The same session may be chosen again.
+  for (let t = 0; t < session.t; t++) expected = referenceStep(weights, x, expected).state;
+  const state = Float32Array.from(h[0]!);
+  const wrong = expected.findIndex((value, j) => !Object.is(value, state[j]));
+  if (wrong < 0) return;
+  throw new Error(
+    `session ${k}: element ${wrong} of h is ${state[wrong]}, not ${expected[wrong]}.`,
+  );
+}
+
+async function post(url: string, path: string, body: string): Promise<unknown> {
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(new URL(path, url), { method: 'POST', headers, body });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${path} was answered ${answer.status}: ${text}`);
+  return JSON.parse(text);
+}
+
+/** From Linux's list of processes. */
+function residentBytes(pid: number): number {
+  const [, kibibytes] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+  return Number(kibibytes) * 1024;
+}
+
+/** User and system time, which Linux counts in ticks of 10 ms. */
+function processorMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+function bytesIn(folder: string): number {
+  return readdirSync(folder)
+    .map((name) => statSync(join(folder, name)))
+    .reduce((sum, file) => sum + (file.isFile() ? file.size : 0), 0);
+}
+
+function describe(starts: readonly Start[]): string {
+  const [ready, cpu] = (['readyMs', 'cpuMs'] as const).map((key) => {
+    const values = starts.map((start) => start[key]);
+    return `${Math.min(...values).toFixed(0)} … ${Math.max(...values).toFixed(0)} ms`;
+  });
+  return `${ready} (${cpu} of the processor)`;
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / MiB).toFixed(0)} MiB`;
+}

@@ -1,0 +1,71 @@
+// kill -9: what was acknowledged is there, once, with the same bits.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { percentile } from '../../load/statistics.ts';
+import { type CrashReport, crashAgainAndAgain } from './crash.ts';
+
+const KILLS = Number(process.env.CRASH_KILLS ?? 20);
+const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
+const folder = mkdtempSync(join(tmpdir(), 'carryover-crash-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const cacheFolder = join(folder, 'compiled');
+const sqlite = (name: string) => `sqlite:${join(folder, `${name}.sqlite`)}`;
+
+const timeout = 60_000 + KILLS * 10_000;
+
+test(`${KILLS} kills lose nothing and double nothing`, { timeout }, async () => {
+  const report = await crashAgainAndAgain({
+    storeUrl: sqlite('kills'),
+    kills: KILLS,
+    seed: SEED,
+    withKeys: true,
+    cacheFolder,
+  });
+  console.log(describe(report));
+  expect(report.remarks).toEqual([]);
+  expect(report).toMatchObject({ lost: 0, doubled: 0, falseNo: 0, wrong: 0, forksTooMany: 0 });
+  // It did something, and every kind of answer was among it.
+  expect(report.acknowledged).toBeGreaterThan(KILLS * 20);
+  expect(report.forks).toBeGreaterThan(0);
+  expect(report.refused).toBeGreaterThan(0);
+  expect(report.repeated).toBeGreaterThan(KILLS);
+});
+
+test('control: a store in memory loses, and it is seen', async () => {
+  const report = await crashAgainAndAgain({
+    storeUrl: 'memory:',
+    kills: 1,
+    seed: SEED,
+    withKeys: true,
+    cacheFolder,
+  });
+  expect(report.acknowledged).toBeGreaterThan(0);
+  expect(report.lost).toBe(report.acknowledged + report.forks);
+});
+
+test('control: calls repeated without a key are applied twice, and it is seen', async () => {
+  const report = await crashAgainAndAgain({
+    storeUrl: sqlite('without-keys'),
+    kills: 5,
+    seed: SEED,
+    withKeys: false,
+    cacheFolder,
+  });
+  expect(report.lost).toBe(0);
+  expect(report.doubled).toBeGreaterThan(0);
+});
+
+function describe(report: CrashReport): string {
+  const { kills, killsAtStart, readyMs, acknowledged, forks, refused, repeated, replayed } = report;
+  const { lost, doubled } = report;
+  const ready = [50, 99].map((percent) => percentile(readyMs, percent).toFixed(0)).join(' / ');
+  return (
+    `${kills} kills, ${killsAtStart} of them before ready (SEED=${SEED}): ` +
+    `${acknowledged} acknowledged changes and ${forks} forks, ` +
+    `${refused} refused, ${repeated} attempts repeated, ${replayed} answered again; ` +
+    `${lost} lost, ${doubled} doubled; ready again after p50 / p99 ${ready} ms`
+  );
+}

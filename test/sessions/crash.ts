@@ -1,0 +1,80 @@
+// The service under traffic, killed with SIGKILL again and again.
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { type RunningProcess, freePort, spawnServer, startServer } from '../helpers/process.ts';
+import { Traffic, type TrafficReport } from './traffic.ts';
+
+export interface CrashOptions {
+  readonly storeUrl: string;
+  readonly kills: number;
+  readonly seed: number;
+  readonly withKeys: boolean;
+  /** For compiled code, which makes starting faster. */
+  readonly cacheFolder: string;
+}
+
+export interface CrashReport extends TrafficReport {
+  readonly kills: number;
+  /** Of these, before the process was ready: while it opened the store or had just opened it. */
+  readonly killsAtStart: number;
+  /** From the start of the new process until /health/ready is 200. */
+  readonly readyMs: readonly number[];
+}
+
+/** From the first answer after a start until the next kill, at most. */
+const BETWEEN_MS_MAX = 250;
+/** How long a process that is killed before it is ready may have run. */
+const STARTING_MS_MAX = 1_000;
+const KILLS_AT_START = 0.2;
+
+export async function crashAgainAndAgain(options: CrashOptions): Promise<CrashReport> {
+  const { storeUrl, kills, seed, withKeys, cacheFolder } = options;
+  const port = await freePort();
+  const env = {
+    PORT: String(port),
+    STORE_URL: storeUrl,
+    WORKERS: '1',
+    NODE_COMPILE_CACHE: cacheFolder,
+  };
+  const random = pseudoRandom(seed);
+  const chance = () => (random() + 1) / 2;
+  // Compiled code is written when a process ends by itself.
+  await (await startServer({ ...env, STORE_URL: 'memory:' })).stop();
+  let server = await startServer(env);
+  const traffic = new Traffic({ clients: 32, sessions: 64, port, seed, withKeys, pauseMs: 100 });
+  await traffic.createSessions();
+  traffic.start();
+  const readyMs: number[] = [];
+  let killsAtStart = 0;
+  for (let kill = 0; kill < kills; kill++) {
+    await another(traffic);
+    await sleep(chance() * BETWEEN_MS_MAX);
+    await killHard(server);
+    for (; kill + 1 < kills && chance() < KILLS_AT_START; kill++, killsAtStart++) {
+      const starting = spawnServer(env);
+      await sleep(chance() * STARTING_MS_MAX);
+      await killHard(starting);
+    }
+    const startedMs = performance.now();
+    server = await startServer(env);
+    readyMs.push(performance.now() - startedMs);
+  }
+  await another(traffic);
+  await traffic.stop();
+  const report = await traffic.check();
+  await server.stop();
+  return { ...report, kills, killsAtStart, readyMs };
+}
+
+/** Waits for an answer, if there is anything left to be answered. */
+async function another(traffic: Traffic): Promise<void> {
+  const before = traffic.acknowledged;
+  while (traffic.acknowledged === before && !traffic.isOver) await sleep(2);
+}
+
+async function killHard({ process: child }: RunningProcess): Promise<void> {
+  const exit = once(child, 'exit');
+  child.kill('SIGKILL');
+  await exit;
+}

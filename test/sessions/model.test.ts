@@ -1,0 +1,240 @@
+// Random commands against a plain model, over each store; and planted faults, which must be found.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type App, createApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import { MemoryStore } from '../../src/store/memory.ts';
+import type { RecordParts, SessionStore, StoredRecord } from '../../src/store/store.ts';
+import { weightsBody } from '../helpers/recurrence.ts';
+import { describeWithRedis, startRedis } from '../helpers/redis.ts';
+import {
+  type Call,
+  Command,
+  type Model,
+  type Service,
+  TOMBSTONE_MS,
+  WEIGHTS,
+  movesOf,
+} from './model.ts';
+
+const RUNS = Number(process.env.MODEL_RUNS ?? 40);
+const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
+/** Of 100 commands: a restart costs as much as hundreds of calls. */
+const RESTARTS = 1;
+const COMMANDS_MAX = 40;
+const PLANTED_SEED = 1;
+
+const folder = mkdtempSync(join(tmpdir(), 'carryover-model-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+interface ServiceOptions {
+  readonly url: string;
+  /** In place of the one of `url`. */
+  readonly store?: SessionStore;
+  /** For planted faults. */
+  readonly lagMs?: number;
+  readonly seesKeys?: boolean;
+}
+
+/** The whole service in this process. */
+class AppService implements Service {
+  modelId = '';
+  readonly #options: ServiceOptions;
+  #app: App | undefined;
+  #nowMs = 0;
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    const { url, store, lagMs = 0 } = this.#options;
+    const environment = {
+      WORKERS: '1',
+      STORE_URL: url,
+      TOMBSTONE_S: String(TOMBSTONE_MS / 1_000),
+      // Room for a few sessions, so that some are read from memory and some from the store.
+      HOT_SESSIONS_BYTES_MAX: '8000',
+    };
+    this.#app = await createApp(readConfig(environment), {
+      now: () => this.#nowMs - lagMs,
+      ...(store && { store }),
+    });
+    const body = JSON.stringify({ weights: weightsBody(WEIGHTS) });
+    const answer = await this.send({ method: 'POST', path: '/v1/models', body });
+    this.modelId = JSON.parse(answer.body).id;
+  }
+
+  async send({ method, path, body, key, ifMatch }: Call) {
+    const { seesKeys = true } = this.#options;
+    const { statusCode, headers, body: text } = await this.#app!.http.inject({
+      method,
+      url: path,
+      headers: {
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(key !== undefined && seesKeys && { 'idempotency-key': key }),
+        ...(ifMatch !== undefined && { 'if-match': ifMatch }),
+      },
+      ...(body !== undefined && { payload: body }),
+    });
+    return { status: statusCode, headers, body: text };
+  }
+
+  async restart(): Promise<void> {
+    await this.close();
+    await this.start();
+  }
+
+  async sweep(): Promise<void> {
+    // With a planted fault something may be due for ever.
+    for (let round = 0; round < 10 && (await this.#app!.sessions.sweep(1_000)) > 0; round++);
+  }
+
+  setTime(nowMs: number): void {
+    this.#nowMs = nowMs;
+  }
+
+  async close(): Promise<void> {
+    await this.#app!.close();
+  }
+}
+
+/**
+ * What happened before in the store does not matter: each run has sessions of its own.
+ *
+ * @throws Error with the shortest commands that were found to deviate
+ */
+async function check(
+  service: AppService,
+  runs: number,
+  seed: number,
+  shrinks: boolean,
+): Promise<number> {
+  const commands = fc.commands([movesOf(RESTARTS).map((move) => new Command(move))], {
+    maxCommands: COMMANDS_MAX,
+    size: 'max',
+  });
+  let keys = 0;
+  let nowMs = Date.parse('2030-01-01T00:00:00Z');
+  let done = 0;
+  await fc.assert(
+    fc.asyncProperty(commands, async (chosen) => {
+      // Nothing of earlier runs is left.
+      nowMs += 1_000_000_000;
+      service.setTime(nowMs);
+      await service.sweep();
+      nowMs += TOMBSTONE_MS;
+      service.setTime(nowMs);
+      await service.sweep();
+      const model: Model = { nowMs, keys, sessions: [] };
+      try {
+        await fc.asyncModelRun(() => ({ model, real: service }), chosen);
+      } finally {
+        ({ keys, nowMs } = model);
+        done += [...chosen].length;
+      }
+    }),
+    { numRuns: runs, seed, endOnFailure: !shrinks },
+  );
+  return done;
+}
+
+async function expectNoDeviation(name: string, service: AppService): Promise<void> {
+  const done = await check(service, RUNS, SEED, true);
+  console.log(`${name}: ${RUNS} runs (SEED=${SEED}), ${done} commands`);
+}
+
+const timeout = 60_000 + RUNS * 1_000;
+
+function suite(options: () => ServiceOptions, name: string): void {
+  let service: AppService;
+  beforeAll(async () => {
+    service = new AppService(options());
+    await service.start();
+  });
+  afterAll(() => service.close());
+  test(`${RUNS} random runs agree with the model`, { timeout }, () =>
+    expectNoDeviation(name, service),
+  );
+}
+
+describe('memory', () => {
+  suite(() => ({ url: 'memory:', store: new MemoryStore(1e9) }), 'memory');
+});
+
+describe('sqlite', () => {
+  suite(() => ({ url: `sqlite:${join(folder, 'model.sqlite')}` }), 'sqlite');
+});
+
+describeWithRedis('redis', () => {
+  let url: string;
+  beforeAll(async () => {
+    ({ url } = await startRedis());
+  });
+  suite(() => ({ url }), 'redis');
+});
+
+class LosingStore extends MemoryStore {
+  #changes = 0;
+
+  override async change(...args: Parameters<MemoryStore['change']>): Promise<boolean> {
+    return ++this.#changes % 10 === 0 ? true : super.change(...args);
+  }
+}
+
+class ForgetfulStore extends MemoryStore {
+  override async change(id: string, revision: number, { head }: RecordParts): Promise<boolean> {
+    return super.change(id, revision, { head, slots: new Map() });
+  }
+}
+
+class StaleStore extends MemoryStore {
+  readonly #earlier = new Map<string, StoredRecord>();
+
+  override async change(...args: Parameters<MemoryStore['change']>): Promise<boolean> {
+    const [id] = args;
+    this.#earlier.set(id, (await super.read(id))!);
+    return super.change(...args);
+  }
+
+  override async read(id: string): Promise<StoredRecord | undefined> {
+    const record = await super.read(id);
+    const earlier = this.#earlier.get(id);
+    return earlier && record ? { ...earlier, revision: record.revision } : record;
+  }
+}
+
+class ImmortalStore extends MemoryStore {
+  override async bury(): Promise<boolean> {
+    return true;
+  }
+}
+
+class EarlyForgettingStore extends MemoryStore {
+  override async bury(...args: Parameters<MemoryStore['bury']>): Promise<boolean> {
+    const [id, revision, head, dueAtMs] = args;
+    return super.bury(id, revision, head, dueAtMs - 1_000_000);
+  }
+}
+
+describe('control: a planted fault is found', () => {
+  const url = 'memory:';
+  test.each<readonly [string, ServiceOptions]>([
+    ['every tenth change is not made', { url, store: new LosingStore(1e9) }],
+    ['answers and past states are not kept', { url, store: new ForgetfulStore(1e9) }],
+    ['the record before the last change is read', { url, store: new StaleStore(1e9) }],
+    ['a deleted session stays', { url, store: new ImmortalStore(1e9) }],
+    ['tombstones are forgotten early', { url, store: new EarlyForgettingStore(1e9) }],
+    ['keys are not seen', { url, store: new MemoryStore(1e9), seesKeys: false }],
+    ['the clock is a second late', { url, store: new MemoryStore(1e9), lagMs: 1_000 }],
+  ])('%s', async (_name, options) => {
+    const service = new AppService(options);
+    await service.start();
+    const checked = check(service, 200, PLANTED_SEED, false);
+    await expect(checked).rejects.toThrow('Property failed');
+    await service.close();
+  });
+});

@@ -1,0 +1,99 @@
+// Answers that are lost on their way: a call repeated with its key counts once.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startCuttingProxy } from '../helpers/cutting-proxy.ts';
+import { type RunningServer, startServer } from '../helpers/process.ts';
+import { Client } from './client.ts';
+import { Traffic, type TrafficReport } from './traffic.ts';
+
+const CUTS = Number(process.env.RETRY_CUTS ?? 300);
+const ROUNDS = Number(process.env.RETRY_ROUNDS ?? 100);
+const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
+const CONCURRENT = 16;
+
+let server: RunningServer;
+const folder = mkdtempSync(join(tmpdir(), 'carryover-retries-'));
+beforeAll(async () => {
+  server = await startServer({ STORE_URL: `sqlite:${join(folder, 'retries.sqlite')}` });
+});
+afterAll(async () => {
+  await server.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface CutReport extends TrafficReport {
+  readonly cuts: string;
+}
+
+async function cut(cuts: number, withKeys: boolean): Promise<CutReport> {
+  const proxy = await startCuttingProxy(server.port, SEED, 0.4);
+  const traffic = new Traffic({
+    clients: 16,
+    sessions: 32,
+    port: proxy.port,
+    seed: SEED,
+    withKeys,
+    pauseMs: 2,
+    givesUp: withKeys ? 0.05 : 0,
+  });
+  await traffic.createSessions(server.port);
+  traffic.start();
+  while (proxy.cuts < cuts) await sleep(10);
+  proxy.chance = 0;
+  await traffic.stop();
+  const report = await traffic.check(server.port);
+  await proxy.close();
+  const counts = Object.entries(proxy.counts).map(([name, count]) => `${count} ${name}`);
+  return { ...report, cuts: `${proxy.cuts} cuts (${counts.join(', ')})` };
+}
+
+const timeout = 60_000 + CUTS * 100 + ROUNDS * 200;
+
+test(`${CUTS} connections cut at random lose nothing, double nothing`, { timeout }, async () => {
+  const report = await cut(CUTS, true);
+  const { cuts, acknowledged, forks, refused, repeated, replayed, unknownApplied } = report;
+  console.log(
+    `${cuts} (SEED=${SEED}): ${acknowledged} acknowledged changes and ${forks} forks, ` +
+      `${refused} refused, ${repeated} attempts repeated, ${replayed} answered again, ` +
+      `${unknownApplied} given up and applied; ${report.lost} lost, ${report.doubled} doubled, ` +
+      `${report.falseNo} refused and applied`,
+  );
+  expect(report.remarks).toEqual([]);
+  expect(report).toMatchObject({ lost: 0, doubled: 0, falseNo: 0, wrong: 0, forksTooMany: 0 });
+  expect(report.replayed).toBeGreaterThan(0);
+  expect(report.refused).toBeGreaterThan(0);
+  expect(report.unknownApplied).toBeGreaterThan(0);
+});
+
+test('control: calls repeated without a key are applied twice, and it is seen', async () => {
+  const report = await cut(100, false);
+  expect(report.lost).toBe(0);
+  expect(report.doubled).toBeGreaterThan(0);
+});
+
+test(`of ${CONCURRENT} calls with a key one is executed: ${ROUNDS} rounds`, { timeout }, async () => {
+  const clients = Array.from({ length: CONCURRENT }, () => new Client(server.port));
+  const send = (path: string, body: object, headers = {}, client = clients[0]!) =>
+    client.send({ method: 'POST', path, body: JSON.stringify(body), headers });
+  const weights = { W_x: [[0.5, -0.25]], W_h: [[0.1, 0.2], [-0.3, 0.4]] };
+  const created = await send('/v1/sessions', { weights });
+  const { id } = JSON.parse(created.body);
+  let told = 0;
+  for (let round = 1; round <= ROUNDS; round++) {
+    const key = { 'idempotency-key': `round-${round}` };
+    const body = { session: id, x: [[round]] };
+    const answers = await Promise.all(clients.map((client) => send('/v1/step', body, key, client)));
+    const done = answers.filter(({ status }) => status === 200);
+    expect(new Set(done.map((answer) => answer.body)).size).toBe(1);
+    expect(answers.filter(({ status }) => status === 409)).toHaveLength(CONCURRENT - done.length);
+    expect(JSON.parse(done[0]!.body).session).toMatchObject({ t: round, version: round });
+    told += done.length;
+  }
+  console.log(
+    `${ROUNDS} rounds of ${CONCURRENT}: ${ROUNDS} executed, ${told} answered, the rest 409`,
+  );
+  for (const client of clients) client.close();
+});

@@ -1,0 +1,307 @@
+// Clients that work on the same sessions at the same time: random calls, repeated until they are
+// answered, and everything they were told, to be checked in the end.
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Weights } from '../../src/tensor.ts';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { nested, weightsBody } from '../helpers/recurrence.ts';
+import { type Answer, Client, type Sent } from './client.ts';
+import { type Found, type Told, type Verdict, checkHistory, emptyVerdict } from './history.ts';
+import { type Effect, digestOf, firstState, randomWeights } from './replay.ts';
+
+export const D = 3;
+export const H = 24;
+export const KEEP = 4;
+export const WEIGHTS: Weights = randomWeights(D, H, 4);
+
+export interface TrafficOptions {
+  readonly clients: number;
+  readonly sessions: number;
+  readonly port: number;
+  readonly seed: number;
+  /** Without them a lost answer cannot be told from a lost call: for the controls. */
+  readonly withKeys: boolean;
+  /** Between a broken connection and the next attempt. */
+  readonly pauseMs: number;
+  /** Of a call to be given up when its connection breaks, 0 … 1: it may have counted. */
+  readonly givesUp?: number;
+}
+
+/** A session as all clients together know it. */
+interface Subject {
+  readonly id: string;
+  /** The latest that any of them was told. */
+  version: number;
+  t: number;
+  etag: string;
+  readonly calls: Told[];
+  readonly forks: ToldFork[];
+  /** Answered 404 or 410: it is not used any further. */
+  isGone: boolean;
+}
+
+interface ToldFork {
+  readonly id: string;
+  readonly t: number;
+  readonly digest: string;
+  /** At least; the version that was known when the call was sent first. */
+  readonly version: number;
+}
+
+export interface TrafficReport extends Verdict {
+  readonly forks: number;
+  /** Sessions that are there beyond those that were created and the forks that were answered. */
+  readonly forksTooMany: number;
+  /** Attempts that had no answer, and were made again. */
+  readonly repeated: number;
+  /** Answers marked as those of an earlier attempt. */
+  readonly replayed: number;
+  /** Answers that said `applied: "no"` for good. */
+  readonly refused: number;
+}
+
+/** What a random call is, before it is sent. */
+type Wanted = Effect | { readonly kind: 'fork' };
+
+export class Traffic {
+  readonly #options: TrafficOptions;
+  readonly #subjects: Subject[] = [];
+  #isStopping = false;
+  #running: Promise<unknown> = Promise.resolve();
+  #isOver = false;
+  #acknowledged = 0;
+  #repeated = 0;
+  #replayed = 0;
+  #refused = 0;
+  #forksUnknown = 0;
+
+  constructor(options: TrafficOptions) {
+    this.#options = options;
+  }
+
+  /** @param port of the service itself, if the clients have a proxy between */
+  async createSessions(port = this.#options.port): Promise<void> {
+    const client = new Client(port);
+    const create = async (body: object, path: string) => {
+      const answer = await client.send({ method: 'POST', path, body: JSON.stringify(body) });
+      if (answer.status !== 201 && answer.status !== 200) throw new Error(answer.body);
+      return answer;
+    };
+    await create({ name: 'traffic', weights: weightsBody(WEIGHTS) }, '/v1/models');
+    for (let k = 0; k < this.#options.sessions; k++) {
+      const { body, headers } = await create({ model: 'traffic', keep: KEEP }, '/v1/sessions');
+      const { id } = JSON.parse(body) as { id: string };
+      const etag = headers.etag!;
+      this.#subjects.push({ id, version: 0, t: 0, etag, calls: [], forks: [], isGone: false });
+    }
+    client.close();
+  }
+
+  start(): void {
+    const { clients } = this.#options;
+    this.#running = Promise.all(Array.from({ length: clients }, (_, k) => this.#runClient(k)));
+    // An error is thrown by stop().
+    const end = () => {
+      this.#isOver = true;
+    };
+    this.#running.then(end, end);
+  }
+
+  /** Changes that were answered so far. */
+  get acknowledged(): number {
+    return this.#acknowledged;
+  }
+
+  /** No client has a session left, or one has failed. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Each client repeats its last call until it is answered. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await this.#running;
+  }
+
+  /** Reads every session, and compares it with what the clients were told. */
+  async check(port = this.#options.port): Promise<TrafficReport> {
+    const client = new Client(port);
+    const verdict = emptyVerdict();
+    let forks = 0;
+    for (const { id, calls, forks: toldForks } of this.#subjects) {
+      const first = firstState(H, KEEP);
+      const found = await readSession(client, id);
+      const states = checkHistory(verdict, id, WEIGHTS, first, calls, found);
+      for (const fork of toldForks) {
+        forks++;
+        const kept = await readSession(client, fork.id);
+        const isFork =
+          kept?.version === 0 &&
+          kept.t === fork.t &&
+          digestOf(kept) === fork.digest &&
+          states.slice(fork.version).some((state) => digestOf(state) === fork.digest);
+        if (kept && isFork) continue;
+        if (kept) verdict.wrong++;
+        else verdict.lost++;
+        verdict.remarks.push(`${id}: its fork ${fork.id} is not what was answered`);
+      }
+    }
+    const total = await countSessions(client);
+    client.close();
+    return {
+      ...verdict,
+      forks,
+      forksTooMany: Math.max(0, total - this.#subjects.length - forks - this.#forksUnknown),
+      repeated: this.#repeated,
+      replayed: this.#replayed,
+      refused: this.#refused,
+    };
+  }
+
+  async #runClient(k: number): Promise<void> {
+    const { port, seed } = this.#options;
+    const random = pseudoRandom(seed * 1_009 + k);
+    const client = new Client(port);
+    for (let n = 0; !this.#isStopping; n++) {
+      const present = this.#subjects.filter(({ isGone }) => !isGone);
+      if (present.length === 0) break;
+      const subject = pick(random, present);
+      await this.#makeCall(client, subject, this.#choose(random, subject), `${k}-${n}`, random);
+    }
+    client.close();
+  }
+
+  #choose(random: () => number, { t }: Subject): Wanted {
+    const x = () => Float32Array.from({ length: D }, () => random() * 2);
+    const dice = (random() + 1) / 2;
+    if (dice < 0.6) return { kind: 'advance', xs: [x()] };
+    if (dice < 0.78) return { kind: 'advance', xs: [x(), x(), x()] };
+    if (dice < 0.85) {
+      const h = Float32Array.from({ length: H }, random);
+      return { kind: 'put', h, t: random() < 0 ? undefined : Math.floor((random() + 1) * 500) };
+    }
+    if (dice < 0.95) return { kind: 'rewind', t: Math.max(0, t - Math.floor((random() + 1) * 2)) };
+    return { kind: 'fork' };
+  }
+
+  async #makeCall(
+    client: Client,
+    subject: Subject,
+    wanted: Wanted,
+    key: string,
+    random: () => number,
+  ): Promise<void> {
+    const { withKeys } = this.#options;
+    const isConditional = random() < -0.5;
+    const known = subject.version;
+    const sent = {
+      ...requestOf(wanted, subject.id),
+      headers: {
+        ...(withKeys && { 'idempotency-key': key }),
+        ...(isConditional && { 'if-match': subject.etag }),
+      },
+    };
+    const answer = await this.#untilAnswered(client, sent, random);
+    if (!answer) {
+      if (wanted.kind === 'fork') this.#forksUnknown++;
+      else subject.calls.push({ effect: wanted, since: known, outcome: { kind: 'unknown' } });
+      return;
+    }
+    if (answer.headers['idempotency-replayed'] === 'true') this.#replayed++;
+    if (answer.status >= 400) {
+      this.#takeRefusal(subject, wanted, known, answer);
+      return;
+    }
+    const body = JSON.parse(answer.body);
+    if (wanted.kind === 'fork') {
+      const { id, t, digest } = body;
+      subject.forks.push({ id, t, digest, version: known });
+      return;
+    }
+    const { version, t, digest } = wanted.kind === 'advance' ? body.session : body;
+    const outcome = { kind: 'applied', version, t, digest } as const;
+    subject.calls.push({ effect: wanted, since: known, outcome });
+    this.#acknowledged++;
+    if (isConditional && version !== known + 1) {
+      throw new Error(`If-Match said version ${known}, and the answer is version ${version}.`);
+    }
+    if (version > subject.version) {
+      Object.assign(subject, { version, t, etag: answer.headers.etag! });
+    }
+  }
+
+  #takeRefusal(subject: Subject, wanted: Wanted, since: number, { status, body }: Answer): void {
+    const { code, applied } = JSON.parse(body) as { code: string; applied: string };
+    if (applied !== 'no') throw new Error(`an answer that is not repeated says: ${body}`);
+    if (status === 404 || status === 410) subject.isGone = true;
+    else if (code !== 'step_conflict' && code !== 'state_not_kept') throw new Error(body);
+    else {
+      this.#refused++;
+      if (wanted.kind !== 'fork') {
+        subject.calls.push({ effect: wanted, since, outcome: { kind: 'refused' } });
+      }
+    }
+  }
+
+  /** Sends it until there is an answer other than "later"; undefined if it was given up. */
+  async #untilAnswered(
+    client: Client,
+    sent: Sent,
+    random: () => number,
+  ): Promise<Answer | undefined> {
+    const { pauseMs, givesUp = 0 } = this.#options;
+    for (;;) {
+      const answer = await client.send(sent).catch((error: Error) => {
+        if (error.message.startsWith('no answer')) throw error;
+      });
+      const isLater = answer && (answer.status === 409 || answer.status === 503);
+      if (answer && !isLater) return answer;
+      if (!answer && (random() + 1) / 2 < givesUp) return undefined;
+      this.#repeated++;
+      await sleep(isLater ? 2 : pauseMs);
+    }
+  }
+}
+
+function requestOf(wanted: Wanted, id: string): Sent {
+  const base = `/v1/sessions/${id}`;
+  switch (wanted.kind) {
+    case 'advance': {
+      const x = wanted.xs.map((row) => [[...row]]);
+      return x.length === 1
+        ? { method: 'POST', path: '/v1/step', body: JSON.stringify({ session: id, x: x[0] }) }
+        : { method: 'POST', path: '/v1/sequence', body: JSON.stringify({ session: id, x }) };
+    }
+    case 'put': {
+      const body = JSON.stringify({ h: nested(wanted.h, [1, H]), t: wanted.t });
+      return { method: 'PUT', path: `${base}/state`, body };
+    }
+    case 'rewind':
+      return { method: 'POST', path: `${base}/rewind`, body: JSON.stringify({ t: wanted.t }) };
+    case 'fork':
+      return { method: 'POST', path: `${base}/fork` };
+  }
+}
+
+export async function readSession(client: Client, id: string): Promise<Found | undefined> {
+  const { status, body } = await client.send({ method: 'GET', path: `/v1/sessions/${id}` });
+  if (status === 404 || status === 410) return undefined;
+  if (status !== 200) throw new Error(body);
+  const { version, t, h } = JSON.parse(body) as { version: number; t: number; h: number[][] };
+  return { version, t, h: Float32Array.from(h.flat()) };
+}
+
+async function countSessions(client: Client): Promise<number> {
+  let count = 0;
+  for (let cursor = ''; ; ) {
+    const path = `/v1/sessions?limit=1000${cursor}`;
+    const { body } = await client.send({ method: 'GET', path });
+    const { sessions, next } = JSON.parse(body) as { sessions: unknown[]; next?: string };
+    count += sessions.length;
+    if (next === undefined) return count;
+    cursor = `&cursor=${next}`;
+  }
+}
+
+function pick<Item>(random: () => number, items: readonly Item[]): Item {
+  return items[Math.floor(((random() + 1) / 2) * items.length)]!;
+}
