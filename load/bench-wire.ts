@@ -4,7 +4,7 @@
 // A B C …, so that what slows the machine for a while slows all.
 //
 //   node load/bench-wire.ts [--rounds 5] [--seconds 3] [--quick]
-//     [--only 'steps,N=1|32'] [--only loop] [--json FILE]
+//     [--only codec] [--only 'steps,N=1|32'] [--only loop] [--json FILE]
 //
 // `--seconds` is the length of one sample. Exit code 1 if an answer is wrong (ours by a bit, the
 // peer's by more than 1e-4) or does not come, or if onnxruntime-node is not installed. A missed
@@ -14,10 +14,14 @@ import { parseArgs } from 'node:util';
 import { CONNECTIONS } from './fire.ts';
 import { describeMachine, machineFacts } from './machine.ts';
 import { onnxRuntimeManifest } from './peers/onnxruntime.ts';
+import { benchCodec, codecTargets, describeCodec } from './wire/codec.ts';
 import { formatLoop, loopTargets, measureEventLoop } from './wire/event-loop.ts';
 import { formatSteps, stepFigures, stepTargets } from './wire/step-report.ts';
 import { STEP_SIZES, measureSteps } from './wire/steps.ts';
 import { type Target, formatTargets } from './wire/targets.ts';
+
+/** They take a few milliseconds each. */
+const CODEC_ROUNDS_PER_ROUND = 5;
 
 interface Options {
   readonly sizes: readonly number[];
@@ -34,6 +38,11 @@ interface Part {
 
 /** In this order; each starts what it measures, and stops it. */
 const PARTS: Readonly<Record<string, (options: Options) => Promise<Part>>> = {
+  async codec({ rounds }) {
+    const results = await benchCodec(CODEC_ROUNDS_PER_ROUND * rounds);
+    const text = `The JSON codec alone, one thread\n\n${describeCodec(results)}`;
+    return { text, targets: codecTargets(results), figures: results };
+  },
   async steps(options) {
     const cells = await measureSteps(options);
     const figures = stepFigures(cells);

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { encodeSession } from '../src/sessions/record.ts';
 import { newSession } from '../src/sessions/session.ts';
-import { openSqliteStore } from '../src/store/sqlite.ts';
+import { openSqliteStore } from '../src/store/sqlite/sqlite.ts';
 import type { SessionStore } from '../src/store/store.ts';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
 import { referenceStep } from '../src/wasm/reference.ts';
