@@ -35,12 +35,14 @@ export interface RunningServer extends RunningProcess {
  * The service, ready to answer, on a free port of 127.0.0.1 unless `env` says otherwise.
  *
  * @param entry another file that starts it
+ * @param wrapper a command that is given the one that starts it, with its arguments
  */
 export async function startServer(
   env: Record<string, string> = {},
   entry?: string,
+  wrapper: readonly string[] = [],
 ): Promise<RunningServer> {
-  const server = spawnServer(env, entry);
+  const server = spawnServer(env, entry, wrapper);
   // With PORT=0 the system chooses: no other process can take the port in between.
   const printed = /API +(http:\/\/\S+:(\d+))\//;
   const [, url, port] = await until(server, () => printed.exec(server.output()));
@@ -50,8 +52,13 @@ export async function startServer(
 }
 
 /** As startServer, not waiting until it is ready. */
-export function spawnServer(env: Record<string, string>, entry = 'src/server.ts'): RunningProcess {
-  return startProcess(process.execPath, [entry], {
+export function spawnServer(
+  env: Record<string, string>,
+  entry = 'src/server.ts',
+  wrapper: readonly string[] = [],
+): RunningProcess {
+  const [command = process.execPath, ...args] = [...wrapper, process.execPath, entry];
+  return startProcess(command, args, {
     cwd: join(import.meta.dirname, '../..'),
     env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', STORE_URL: 'memory:', ...env },
   });

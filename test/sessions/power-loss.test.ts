@@ -1,0 +1,70 @@
+// A step that was answered outlives a loss of power: from the order of the system calls of the whole
+// service, no answer is sent before the fsync that covers its step. (The store alone, and the check
+// itself: test/store/sqlite-power-loss.test.ts.)
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { type RunningServer, startServer } from '../helpers/process.ts';
+import { type TraceRules, canTrace, checkTrace, straceArgs } from '../helpers/trace.ts';
+
+if (!canTrace) console.warn('SKIPPED: the order of system calls, for want of strace or ptrace');
+
+const SESSIONS = 16;
+// npm run verify:power-loss takes twenty times as many.
+const STEPS = Number(process.env.TRACED_CHANGES ?? 512) / SESSIONS;
+/** Each session counts from another step on, so that t tells which one it is. */
+const T_APART = 1_000_000;
+
+const rules: TraceRules = {
+  isStore: (path) => /carryover\.sqlite(-wal)?$/.test(path),
+  // The head of a record, and the answer of a step.
+  marksStored: (data) => marks(data, /"t":(\d+),"modelId"/g),
+  marksAcknowledged: (data) => marks(data, /"session":\{"id":"[^"]+","t":(\d+),/g),
+};
+
+const folder = mkdtempSync(join(tmpdir(), 'carryover-power-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test.runIf(canTrace)('no step is answered before the fsync that covers it', async () => {
+  const { acknowledgedCount, syncsCount, violations } = await trace('full');
+  expect(acknowledgedCount).toBe(SESSIONS * STEPS);
+  expect(violations).toEqual([]);
+  // Steps of several sessions share one.
+  expect(syncsCount).toBeLessThan(SESSIONS * STEPS);
+});
+
+test.runIf(canTrace)('control: without syncs every answer comes too early', async () => {
+  const { acknowledgedCount, violations } = await trace('off', 'test/fixtures/servers/without-sync.ts');
+  expect(acknowledgedCount).toBe(SESSIONS * STEPS);
+  expect(violations).toHaveLength(SESSIONS * STEPS);
+});
+
+async function trace(name: string, entry?: string) {
+  const traceFile = join(folder, `${name}.trace`);
+  const env = { STORE_URL: `sqlite:${join(folder, name, 'carryover.sqlite')}`, WORKERS: '1' };
+  const server = await startServer(env, entry, ['strace', ...straceArgs(traceFile)]);
+  await Promise.all(Array.from({ length: SESSIONS }, (_, k) => stepAlong(server, k)));
+  await server.stop();
+  return checkTrace(traceFile, rules);
+}
+
+async function stepAlong({ url }: RunningServer, k: number): Promise<void> {
+  const call = async (method: string, path: string, body: object) => {
+    const answer = await fetch(url + path, {
+      method,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    expect(answer.ok).toBe(true);
+    return (await answer.json()) as { id: string };
+  };
+  const { id } = await call('POST', '/v1/sessions', { model: 'sunspots' });
+  const h = [Array<number>(32).fill(0)];
+  await call('PUT', `/v1/sessions/${id}/state`, { h, t: (k + 1) * T_APART });
+  for (let t = 0; t < STEPS; t++) await call('POST', '/v1/step', { session: id, x: [[t / STEPS]] });
+}
+
+function* marks(data: string, pattern: RegExp): Iterable<string> {
+  for (const [, t] of data.matchAll(pattern)) yield t!;
+}
