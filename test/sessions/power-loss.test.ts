@@ -1,9 +1,10 @@
 // A step that was answered outlives a loss of power: from the order of the system calls of the whole
 // service, no answer is sent before the fsync that covers its step. (The store alone, and the check
 // itself: test/store/sqlite-power-loss.test.ts.)
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
 import { type RunningServer, startServer } from '../helpers/process.ts';
 import { type TraceRules, canTrace, checkTrace, straceArgs } from '../helpers/trace.ts';
@@ -44,9 +45,20 @@ async function trace(name: string, entry?: string) {
   const traceFile = join(folder, `${name}.trace`);
   const env = { STORE_URL: `sqlite:${join(folder, name, 'carryover.sqlite')}`, WORKERS: '1' };
   const server = await startServer(env, entry, ['strace', ...straceArgs(traceFile)]);
-  await Promise.all(Array.from({ length: SESSIONS }, (_, k) => stepAlong(server, k)));
-  await server.stop();
+  try {
+    await Promise.all(Array.from({ length: SESSIONS }, (_, k) => stepAlong(server, k)));
+  } finally {
+    await stopTraced(server);
+  }
   return checkTrace(traceFile, rules);
+}
+
+/** strace lets go of what it traces when it is told to end; so that is told, and strace ends with it. */
+async function stopTraced({ process: { pid }, stop }: RunningServer): Promise<void> {
+  const traced = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0]);
+  process.kill(traced, 'SIGTERM');
+  while (existsSync(`/proc/${traced}`)) await sleep(20);
+  await stop();
 }
 
 async function stepAlong({ url }: RunningServer, k: number): Promise<void> {
