@@ -172,7 +172,7 @@ const call = fc.record({
     },
     { weight: 3, arbitrary: fc.record({ kind: fc.constant('rewind' as const), back: fc.nat(4) }) },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('fork' as const) }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete' as const) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant('delete' as const) }) },
   ),
 });
 
@@ -224,13 +224,13 @@ export function movesOf(restartWeight: number): fc.Arbitrary<Move> {
       }),
     },
     {
-      weight: 6,
+      weight: 8,
       arbitrary: fc.record({
         kind: fc.constant('wait' as const),
         seconds: fc.constantFrom(0.5, 9, 11, 60, 3_000, 4_000),
       }),
     },
-    { weight: 4, arbitrary: fc.record({ kind: fc.constant('sweep' as const) }) },
+    { weight: 6, arbitrary: fc.record({ kind: fc.constant('sweep' as const) }) },
     { weight: restartWeight, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
   );
 }
