@@ -57,7 +57,7 @@ export function spawnServer(
   entry = 'src/server.ts',
   wrapper: readonly string[] = [],
 ): RunningProcess {
-  const [command = process.execPath, ...args] = [...wrapper, process.execPath, entry];
+  const [command, ...args] = [...wrapper, process.execPath, entry];
   return startProcess(command, args, {
     cwd: join(import.meta.dirname, '../..'),
     env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', STORE_URL: 'memory:', ...env },

@@ -26,7 +26,7 @@ export interface CrashReport extends TrafficReport {
 const BETWEEN_MS_MAX = 250;
 /** How long a process that is killed before it is ready may have run. */
 const STARTING_MS_MAX = 1_000;
-const KILLS_AT_START = 0.2;
+const KILLS_AT_START = 0.3;
 
 export async function crashAgainAndAgain(options: CrashOptions): Promise<CrashReport> {
   const { storeUrl, kills, seed, withKeys, cacheFolder } = options;

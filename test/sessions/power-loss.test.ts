@@ -54,11 +54,12 @@ async function trace(name: string, entry?: string) {
 }
 
 /** strace lets go of what it traces when it is told to end; so that is told, and strace ends with it. */
-async function stopTraced({ process: { pid }, stop }: RunningServer): Promise<void> {
+async function stopTraced(server: RunningServer): Promise<void> {
+  const { pid } = server.process;
   const traced = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0]);
   process.kill(traced, 'SIGTERM');
   while (existsSync(`/proc/${traced}`)) await sleep(20);
-  await stop();
+  await server.stop();
 }
 
 async function stepAlong({ url }: RunningServer, k: number): Promise<void> {
