@@ -91,6 +91,9 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   });
   app.server.maxConnections = options.connectionsMax;
 
+  // What is sent through a serialiser is small; making one for every answer of every route takes a
+  // fifth of the start.
+  app.setSerializerCompiler(() => JSON.stringify);
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler(refuseUnknownAddress);
   requestLog(app);

@@ -20,7 +20,7 @@ import {
   movesOf,
 } from './model.ts';
 
-const RUNS = Number(process.env.MODEL_RUNS ?? 40);
+const RUNS = Number(process.env.MODEL_RUNS ?? 25);
 const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 /** Of 100 commands: a restart costs as much as hundreds of calls. */
 const RESTARTS = 1;
