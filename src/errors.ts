@@ -268,3 +268,8 @@ export class CarryoverError extends Error {
     return ERRORS[this.code];
   }
 }
+
+/** @param pointer where in the body; empty if it is not there */
+export function invalidRequest(message: string, pointer = ''): CarryoverError {
+  return new CarryoverError('invalid_request', { detail: message, errors: [{ pointer, message }] });
+}

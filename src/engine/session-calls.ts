@@ -3,7 +3,8 @@
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import { type Session, KEEP_MAX, moved } from '../sessions/session.ts';
-import type { Call, Outcome, Sessions } from '../sessions/sessions.ts';
+import type { Call } from '../sessions/call.ts';
+import type { Outcome, Sessions } from '../sessions/sessions.ts';
 import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
 import type { Engine, RecurrenceResult } from './engine.ts';
 import { registerModel } from './register.ts';

@@ -1,9 +1,9 @@
 // What a call on a session says in its headers, and what the answers about a session have in theirs.
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { CarryoverError, type ErrorCode } from '../errors.ts';
+import { type ErrorCode, invalidRequest } from '../errors.ts';
 import { type CallKey, type Session, etagOf, stateDigest } from '../sessions/session.ts';
-import type { Call } from '../sessions/sessions.ts';
+import type { Call } from '../sessions/call.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -63,7 +63,7 @@ export function callOf(request: FastifyRequest): Call {
 export function sessionIdOf(request: FastifyRequest, named: string | undefined): string | undefined {
   const header = headerOf(request, SESSION_HEADER);
   if (named === undefined || header === undefined || named === header) return named ?? header;
-  throw invalid(
+  throw invalidRequest(
     `The body names session ${JSON.stringify(named)}, the header ${SESSION_HEADER} another.`,
     '/session',
   );
@@ -127,7 +127,7 @@ export function keyText(text: string, name: string, pointer: string): string {
   const [, quoted, bare] = /^(?:"([ !#-[\]-~]{1,255})"|([!#-~]{1,255}))$/.exec(text) ?? [];
   const key = quoted ?? bare;
   if (key !== undefined) return key;
-  throw invalid(`Expected ${name} to be 1 … 255 visible ASCII characters.`, pointer);
+  throw invalidRequest(`Expected ${name} to be 1 … 255 visible ASCII characters.`, pointer);
 }
 
 /** One strong entity tag, or `*`. */
@@ -138,7 +138,7 @@ export function entityTag(
 ): string | undefined {
   if (text === undefined || text === '*' || /^"[\w.-]{1,100}"$/.test(text)) return text;
   const form = '`"<incarnation>.<version>"`';
-  throw invalid(`Expected ${name} to be an ETag of this session, ${form}.`, pointer);
+  throw invalidRequest(`Expected ${name} to be an ETag of this session, ${form}.`, pointer);
 }
 
 /** In base64url. */
@@ -153,8 +153,4 @@ function headerOf({ headers }: FastifyRequest, name: string): string | undefined
 
 function timeOf(ms: number): string {
   return new Date(ms).toISOString();
-}
-
-function invalid(message: string, pointer: string): CarryoverError {
-  return new CarryoverError('invalid_request', { detail: message, errors: [{ pointer, message }] });
 }

@@ -167,6 +167,11 @@ export function asBefore(session: Session, { before }: AdvanceAnswer): Session {
   return { ...session, ...before };
 }
 
+/** What is left of a session that was idle for too long. */
+export function expired({ id, expiresAtMs, t }: Session): Tombstone {
+  return { id, reason: 'expired', atMs: expiresAtMs, t };
+}
+
 /** Strong, and never that of another session: `"<incarnation>.<version>"`. */
 export function etagOf({ incarnation, version }: Session): string {
   return `"${incarnation}.${version}"`;

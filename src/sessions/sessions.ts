@@ -6,10 +6,21 @@
 // So an answer that was sent has been committed, and an error before the commit has changed nothing.
 // Where other processes share the store, the commit compares revisions: of two replicas one wins, and
 // the other goes back to the start with what it finds.
-import { createHash, randomBytes } from 'node:crypto';
-import { CarryoverError, type ErrorCode } from '../errors.ts';
+import { CarryoverError } from '../errors.ts';
 import type { SessionStore } from '../store/store.ts';
+import {
+  type Call,
+  answeredBefore,
+  dependsOnState,
+  expectPresent,
+  expectVersion,
+  gone,
+  inDoubt,
+  isDeletionOf,
+  reused,
+} from './call.ts';
 import { type HotSession, HotSessions } from './hot-sessions.ts';
+import { derivedId, randomId, randomIncarnation } from './ids.ts';
 import {
   decodeHead,
   decodeRecord,
@@ -19,14 +30,13 @@ import {
   isTombstone,
 } from './record.ts';
 import {
-  type CallKey,
   type KeptAnswer,
   type Reply,
   type Session,
   type SessionSpec,
   type Tombstone,
   asBefore,
-  etagOf,
+  expired,
   forked,
   moved,
   newSession,
@@ -44,15 +54,6 @@ export interface SessionsOptions {
   readonly now: () => number;
 }
 
-/** What a call says besides what it wants. */
-export interface Call {
-  /** The ETag that the session must have. */
-  readonly ifMatch?: string | undefined;
-  readonly key?: CallKey | undefined;
-  /** Whether nobody waits for the answer any more: nothing is committed then. */
-  readonly isAborted: () => boolean;
-}
-
 export interface Outcome<Value> {
   readonly value: Value;
   /** Whether the call was made before, and its answer is that of then. */
@@ -67,9 +68,6 @@ export interface Advance<Value> {
 
 /** With several processes a change may lose against others; it gives up after as many times. */
 const ATTEMPTS_MAX = 100;
-
-/** Refusals that a stale copy of a session can be the cause of. */
-const DEPENDS_ON_STATE: readonly ErrorCode[] = ['step_conflict', 'session_gone', 'state_not_kept'];
 
 export class Sessions {
   readonly #store: SessionStore;
@@ -404,82 +402,7 @@ function skipBusy(error: unknown): void {
   if (!isBusy) throw error;
 }
 
-function answeredBefore({ answers }: Session, { key }: Call): KeptAnswer | undefined {
-  const earlier = key && answers.find((answer) => answer.key === key.key);
-  if (earlier && earlier.digest !== key.digest) throw reused(earlier);
-  return earlier;
-}
-
 function replayOf(earlier: KeptAnswer): Outcome<Reply> {
   if (earlier.kind !== 'reply') throw reused(earlier);
   return { value: earlier.reply, replayed: true };
-}
-
-function expectVersion(session: Session, { ifMatch }: Call): void {
-  if (ifMatch === undefined || ifMatch === '*' || ifMatch === etagOf(session)) return;
-  const { id, t, version } = session;
-  throw new CarryoverError('step_conflict', {
-    detail: `Session ${id} is at ${etagOf(session)} (t = ${t}), and If-Match says ${ifMatch}.`,
-    members: { t, version },
-  });
-}
-
-/** Whether this very call deleted it. @throws session_gone · idempotency_key_reused */
-function isDeletionOf(tombstone: Tombstone, { key }: Call): true {
-  const { deletion } = tombstone;
-  if (key === undefined || deletion?.key !== key.key) throw gone(tombstone);
-  if (deletion.digest !== key.digest) throw reused(key);
-  return true;
-}
-
-function expectPresent({ isAborted }: Call): void {
-  if (!isAborted()) return;
-  throw new CarryoverError('client_closed', { detail: 'The client left before the call was applied.' });
-}
-
-/** Of an error after a fork was made: what failed is only that its key is remembered. */
-function inDoubt(error: unknown): never {
-  if (!(error instanceof CarryoverError) || error.applied === 'unknown') throw error;
-  const { code, message, errors, members, cause } = error;
-  throw new CarryoverError(code, { detail: message, errors, members, cause, applied: 'unknown' });
-}
-
-function dependsOnState(error: unknown): boolean {
-  return error instanceof CarryoverError && DEPENDS_ON_STATE.includes(error.code);
-}
-
-function expired({ id, expiresAtMs, t }: Session): Tombstone {
-  return { id, reason: 'expired', atMs: expiresAtMs, t };
-}
-
-function gone({ id, reason, atMs, t }: Tombstone): CarryoverError {
-  const at = new Date(atMs).toISOString();
-  const what = reason === 'deleted' ? 'was deleted' : 'expired';
-  return new CarryoverError('session_gone', {
-    detail: `Session ${id} ${what} at ${at}, after ${t} steps.`,
-    members: { reason, at, t },
-  });
-}
-
-function reused({ key }: CallKey): CarryoverError {
-  return new CarryoverError('idempotency_key_reused', {
-    detail:
-      `The Idempotency-Key ${JSON.stringify(key)} was used for another request to this session; ` +
-      'only the same method, address and body repeat it.',
-  });
-}
-
-/** 128 random bits. */
-function randomId(): string {
-  return randomBytes(16).toString('base64url');
-}
-
-function randomIncarnation(): string {
-  return randomBytes(6).toString('base64url');
-}
-
-/** As hard to guess as the id of the session that is forked. */
-function derivedId({ id, incarnation }: Session, key: string): string {
-  const hash = createHash('sha256').update(`fork/${id}/${incarnation}/${key}`).digest();
-  return hash.subarray(0, 16).toString('base64url');
 }

@@ -3,7 +3,8 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Session } from '../../src/sessions/session.ts';
 import { moved } from '../../src/sessions/session.ts';
-import { type Call, Sessions } from '../../src/sessions/sessions.ts';
+import type { Call } from '../../src/sessions/call.ts';
+import { Sessions } from '../../src/sessions/sessions.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { CarryoverError } from '../../src/errors.ts';
 

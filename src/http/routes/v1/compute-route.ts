@@ -7,7 +7,7 @@ import type { SafetensorsFile } from '../../../codec/safetensors.ts';
 import type { Engine, RecurrenceResult } from '../../../engine/engine.ts';
 import type { SessionCalls } from '../../../engine/session-calls.ts';
 import type { RecurrenceInput } from '../../../engine/shapes.ts';
-import { CarryoverError } from '../../../errors.ts';
+import { invalidRequest } from '../../../errors.ts';
 import { answerContent, answerType, jsonOrFile, sendAnswer, takeFiles } from '../../media.ts';
 import { type StepPieces, type Streams, isStreamType } from '../../stream-answer.ts';
 import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses } from '../../schemas/problem.ts';
@@ -141,19 +141,15 @@ export function computeRoute<JsonBody, Request extends Computation>(
 
 function expectWeights({ input: { weights } }: Computation): RecurrenceInput['weights'] {
   if (weights !== undefined) return weights;
-  throw invalid('Expected one of `weights`, `model` and `session`, got none.', '');
+  throw invalidRequest('Expected one of `weights`, `model` and `session`, got none.', '');
 }
 
 /** @throws invalid_request if a computation on a session brings what the session has */
 export function expectSessionOnly({ input: { weights, h } }: Computation): void {
   const given = [weights !== undefined && 'weights or model', h && 'h'].find(Boolean);
   if (!given) return;
-  throw invalid(
+  throw invalidRequest(
     `Expected neither weights, model nor h beside a session, which has them, got ${given}.`,
     '/session',
   );
-}
-
-function invalid(message: string, pointer: string): CarryoverError {
-  return new CarryoverError('invalid_request', { detail: message, errors: [{ pointer, message }] });
 }

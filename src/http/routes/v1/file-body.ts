@@ -7,7 +7,7 @@ import {
   type SafetensorsFile,
   readSafetensorsFile,
 } from '../../../codec/safetensors.ts';
-import { CarryoverError } from '../../../errors.ts';
+import { CarryoverError, invalidRequest } from '../../../errors.ts';
 import type { TensorSource } from '../../../tensor.ts';
 
 type Layout = 'TND' | 'NTD';
@@ -51,7 +51,7 @@ export function readFileBody(
 export function requiredTensor(body: FileBody, name: string, axes: string, place = name): TensorSource {
   const tensor = optionalTensor(body, name, axes, place);
   if (tensor) return tensor;
-  throw invalid(`The tensor ${name} is required.`, `/${place}`);
+  throw invalidRequest(`The tensor ${name} is required.`, `/${place}`);
 }
 
 export function optionalTensor({ tensors }: FileBody, name: string, axes: string, place = name) {
@@ -84,7 +84,7 @@ function expectKnown(what: string, names: readonly string[], known: readonly str
   const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
   const shown = JSON.stringify(unknown.slice(0, 40));
-  throw invalid(`${shown} is not a known ${what}; expected ${known.join(', ')}.`, '');
+  throw invalidRequest(`${shown} is not a known ${what}; expected ${known.join(', ')}.`, '');
 }
 
 /** The first choice is the default. */
@@ -96,15 +96,11 @@ function oneOf<Choice extends string>(
   const found = choices.find((choice) => choice === (value ?? choices[0]));
   if (found !== undefined) return found;
   const shown = JSON.stringify(value?.slice(0, 40));
-  throw invalid(`${field} must be one of ${choices.join(', ')}, got ${shown}.`, `/${field}`);
+  throw invalidRequest(`${field} must be one of ${choices.join(', ')}, got ${shown}.`, `/${field}`);
 }
 
 function readLength(text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text);
   const shown = JSON.stringify(text.slice(0, 40));
-  throw invalid(`lengths must be integers, 0 … T, separated by commas, got ${shown}.`, '/lengths');
-}
-
-function invalid(message: string, pointer: string): CarryoverError {
-  return new CarryoverError('invalid_request', { detail: message, errors: [{ pointer, message }] });
+  throw invalidRequest(`lengths must be integers, 0 … T, separated by commas, got ${shown}.`, '/lengths');
 }
