@@ -1,5 +1,5 @@
 // What is decided before a body is read: whether this request may be served at all.
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CarryoverError } from '../errors.ts';
 import type { BodyBudget } from './body-budget.ts';
 
@@ -31,7 +31,7 @@ export function admission(
   budget: BodyBudget,
   options: AdmissionOptions,
 ): void {
-  app.addHook('onRequest', async (request, reply) => {
+  const admit = (request: FastifyRequest, reply: FastifyReply) => {
     if (options.isClosing()) {
       void reply.header('connection', 'close');
       throw new CarryoverError('shutting_down', { detail: 'This instance takes no new requests.' });
@@ -44,11 +44,17 @@ export function admission(
     }
     const bytes = declaredBytes(request.headers, options.bodyBytesMax);
     budget.claim(bytes);
-    const release = () => {
-      budget.release(bytes);
-    };
-    bodies.set(request, [release]);
+    bodies.set(request, [() => budget.release(bytes)]);
     reply.raw.once('close', () => dropBody(request));
+  };
+  // Not async: a promise for every request would be made, and awaited, for nothing.
+  app.addHook('onRequest', (request, reply, done) => {
+    try {
+      admit(request, reply);
+    } catch (error) {
+      return done(error as Error);
+    }
+    done();
   });
 }
 

@@ -39,22 +39,36 @@ const ENCODINGS: Readonly<Record<string, Compress>> = {
 const COMPRESSIBLE = /^(application\/(problem\+)?json|text\/html)\b/;
 
 export function compression(app: FastifyInstance, bytesMin: number): void {
-  app.addHook('onSend', async (request, reply, payload) => {
+  app.addHook('onSend', (request, reply, payload, done) => {
     // What is sent in pieces (files of /docs) is left as it is.
-    if (typeof payload !== 'string' && !Buffer.isBuffer(payload)) return payload;
-    if (!COMPRESSIBLE.test(String(reply.getHeader('content-type')))) return payload;
+    if (typeof payload !== 'string' && !Buffer.isBuffer(payload)) return done(null, payload);
+    if (!COMPRESSIBLE.test(String(reply.getHeader('content-type')))) return done(null, payload);
     varyBy(reply, 'accept-encoding');
     const bytes = Buffer.byteLength(payload);
-    if (bytes < bytesMin) return payload;
-    const encoding = encodingFor(request);
-    if (encoding === undefined) return payload;
-    const compressed = await ENCODINGS[encoding]!(payload, bytes);
-    if (compressed.length >= bytes) return payload;
-    void reply.header('content-encoding', encoding);
-    // Fastify has not set it yet; whoever has, has set it for the text.
-    void reply.removeHeader('content-length');
-    return compressed;
+    const encoding = bytes < bytesMin ? undefined : encodingFor(request);
+    if (encoding === undefined) return done(null, payload);
+    void compress(reply, payload, bytes, encoding, done);
   });
+}
+
+async function compress(
+  reply: FastifyReply,
+  payload: string | Buffer,
+  bytes: number,
+  encoding: string,
+  done: (error: Error | null, payload?: string | Buffer) => void,
+): Promise<void> {
+  let compressed: Buffer;
+  try {
+    compressed = await ENCODINGS[encoding]!(payload, bytes);
+  } catch (error) {
+    return done(error as Error);
+  }
+  if (compressed.length >= bytes) return done(null, payload);
+  void reply.header('content-encoding', encoding);
+  // Fastify has not set it yet; whoever has, has set it for the text.
+  void reply.removeHeader('content-length');
+  done(null, compressed);
 }
 
 /** What Accept-Encoding prefers, if it is one of ours; without the header, none. */

@@ -95,12 +95,14 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   // fifth of the start.
   app.setSerializerCompiler(() => JSON.stringify);
   app.setErrorHandler(sendProblem);
-  app.setNotFoundHandler(refuseUnknownAddress);
+  app.setNotFoundHandler((request) => {
+    throw unknownAddress(request);
+  });
   requestLog(app);
   constantHeaders(app);
   // Before the body is read: what it holds does not matter at an address that does not exist.
-  app.addHook('onRequest', async (request) => {
-    if (request.is404) refuseUnknownAddress(request);
+  app.addHook('onRequest', (request, _reply, done) => {
+    done(request.is404 ? unknownAddress(request) : undefined);
   });
   const budget = new BodyBudget(options.bodiesBytesMax);
   admission(app, budget, options);
@@ -127,8 +129,8 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   return app;
 }
 
-function refuseUnknownAddress({ method, url }: FastifyRequest): never {
-  throw new CarryoverError('not_found', {
+function unknownAddress({ method, url }: FastifyRequest): CarryoverError {
+  return new CarryoverError('not_found', {
     detail: `Nothing is served at ${method} ${url.slice(0, 200)}.`,
   });
 }

@@ -48,6 +48,8 @@ export function answerType(request: FastifyRequest, streams: boolean): string {
     ? [...FILE_TYPES, JSON_TYPE]
     : [JSON_TYPE, ...FILE_TYPES];
   if (streams) types.push(...STREAM_TYPES);
+  const { accept } = request.headers;
+  if (accept === undefined || accept === '*/*') return types[0]!;
   const type = request.accepts().type(types);
   if (typeof type === 'string') return type;
   throw new CarryoverError('not_acceptable', {
