@@ -236,11 +236,24 @@ export class Sessions {
    */
   async sweep(limit: number): Promise<number> {
     const due = await this.#store.due(this.#options.now(), limit);
-    // One that is busy just now is not idle: the next round looks again.
     await Promise.all(
-      due.map((id) => this.#turns.take(id, undefined, () => this.#sweepOne(id)).catch(skipBusy)),
+      due.map((id) =>
+        this.#turns
+          .take(id, undefined, () => this.#sweepOne(id))
+          .catch((error: unknown) => this.#skip(id, error)),
+      ),
     );
     return due.length;
+  }
+
+  /** One record must not hold up the others. */
+  async #skip(id: string, error: unknown): Promise<void> {
+    const code = error instanceof CarryoverError ? error.code : undefined;
+    // One that is busy just now is not idle: the next round looks again. A damaged one stays for
+    // whoever wants to look at it.
+    if (code === 'session_corrupt') {
+      await this.#store.postpone(id, this.#options.now() + this.#options.tombstoneMs);
+    } else if (code !== 'session_busy') throw error;
   }
 
   async #sweepOne(id: string): Promise<void> {
@@ -396,11 +409,6 @@ export class Sessions {
 
 /** Not an error that is told: another process was faster, so the change begins again. */
 const OVERTAKEN = Symbol('overtaken');
-
-function skipBusy(error: unknown): void {
-  const isBusy = error instanceof CarryoverError && error.code === 'session_busy';
-  if (!isBusy) throw error;
-}
 
 function replayOf(earlier: KeptAnswer): Outcome<Reply> {
   if (earlier.kind !== 'reply') throw reused(earlier);

@@ -22,11 +22,12 @@ class SharedStore extends MemoryStore {
 }
 
 let nowMs = 0;
+let store: SharedStore;
 let replicas: [Sessions, Sessions];
 let id: string;
 
 beforeEach(async () => {
-  const store = new SharedStore(1e9);
+  store = new SharedStore(1e9);
   await store.models.put(MODEL);
   nowMs = 0;
   const options = { ...OPTIONS, now: () => nowMs };
@@ -95,6 +96,16 @@ describe('two replicas', () => {
     await replicas[0].sweep(10);
     await replicas[1].sweep(10);
     expect((await step(replicas[0])).value).toBe(4);
+  });
+
+  test('sweep past a record that is damaged', async () => {
+    const damaged = { head: new Uint8Array([1, 2, 3]), slots: new Map() };
+    await store.create('damaged', damaged, 1, MODEL.id);
+    nowMs = 200;
+    await replicas[0].sweep(10);
+    expect(await codeOf(replicas[0].read(id))).toBe('session_gone');
+    expect(await codeOf(replicas[0].read('damaged'))).toBe('session_corrupt');
+    expect(await store.due(nowMs, 10)).toEqual([]);
   });
 
   test('see a session that was ended by the other one', async () => {
