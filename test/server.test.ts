@@ -11,7 +11,7 @@ const root = join(import.meta.dirname, '..');
 const run = (args: string[], env: Record<string, string> = {}) =>
   spawnSync(process.execPath, args, {
     cwd: root,
-    env: { ...process.env, ...env },
+    env: { ...process.env, STORE_URL: 'memory:', ...env },
     encoding: 'utf8',
   });
 
