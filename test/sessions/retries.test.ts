@@ -37,7 +37,6 @@ async function cut(cuts: number, withKeys: boolean): Promise<CutReport> {
     seed: SEED,
     withKeys,
     pauseMs: 2,
-    givesUp: withKeys ? 0.05 : 0,
   });
   await traffic.createSessions(server.port);
   traffic.start();
@@ -54,18 +53,19 @@ const timeout = 60_000 + CUTS * 100 + ROUNDS * 200;
 
 test(`${CUTS} connections cut at random lose nothing, double nothing`, { timeout }, async () => {
   const report = await cut(CUTS, true);
-  const { cuts, acknowledged, forks, refused, repeated, replayed, unknownApplied } = report;
+  const { cuts, acknowledged, forks, refused, repeated, replayed } = report;
   console.log(
     `${cuts} (SEED=${SEED}): ${acknowledged} acknowledged changes and ${forks} forks, ` +
       `${refused} refused, ${repeated} attempts repeated, ${replayed} answered again, ` +
-      `${unknownApplied} given up and applied; ${report.lost} lost, ${report.doubled} doubled, ` +
+      `${report.lost} lost, ${report.doubled} doubled, ` +
       `${report.falseNo} refused and applied`,
   );
   expect(report.remarks).toEqual([]);
+  // Every call was repeated until it was answered, so nothing has to be guessed.
   expect(report).toMatchObject({ lost: 0, doubled: 0, falseNo: 0, wrong: 0, forksTooMany: 0 });
+  expect(report.unknownApplied).toBe(0);
   expect(report.replayed).toBeGreaterThan(0);
   expect(report.refused).toBeGreaterThan(0);
-  expect(report.unknownApplied).toBeGreaterThan(0);
 });
 
 test('control: calls repeated without a key are applied twice, and it is seen', async () => {

@@ -22,8 +22,6 @@ export interface TrafficOptions {
   readonly withKeys: boolean;
   /** Between a broken connection and the next attempt. */
   readonly pauseMs: number;
-  /** Of a call to be given up when its connection breaks, 0 … 1: it may have counted. */
-  readonly givesUp?: number;
 }
 
 /** A session as all clients together know it. */
@@ -72,7 +70,6 @@ export class Traffic {
   #repeated = 0;
   #replayed = 0;
   #refused = 0;
-  #forksUnknown = 0;
 
   constructor(options: TrafficOptions) {
     this.#options = options;
@@ -150,7 +147,7 @@ export class Traffic {
     return {
       ...verdict,
       forks,
-      forksTooMany: Math.max(0, total - this.#subjects.length - forks - this.#forksUnknown),
+      forksTooMany: Math.max(0, total - this.#subjects.length - forks),
       repeated: this.#repeated,
       replayed: this.#replayed,
       refused: this.#refused,
@@ -200,12 +197,7 @@ export class Traffic {
         ...(isConditional && { 'if-match': subject.etag }),
       },
     };
-    const answer = await this.#untilAnswered(client, sent, random);
-    if (!answer) {
-      if (wanted.kind === 'fork') this.#forksUnknown++;
-      else subject.calls.push({ effect: wanted, since: known, outcome: { kind: 'unknown' } });
-      return;
-    }
+    const answer = await this.#untilAnswered(client, sent);
     if (answer.headers['idempotency-replayed'] === 'true') this.#replayed++;
     if (answer.status >= 400) {
       this.#takeRefusal(subject, wanted, known, answer);
@@ -242,20 +234,15 @@ export class Traffic {
     }
   }
 
-  /** Sends it until there is an answer other than "later"; undefined if it was given up. */
-  async #untilAnswered(
-    client: Client,
-    sent: Sent,
-    random: () => number,
-  ): Promise<Answer | undefined> {
-    const { pauseMs, givesUp = 0 } = this.#options;
+  /** Sends it until there is an answer other than "later". */
+  async #untilAnswered(client: Client, sent: Sent): Promise<Answer> {
+    const { pauseMs } = this.#options;
     for (;;) {
       const answer = await client.send(sent).catch((error: Error) => {
         if (error.message.startsWith('no answer')) throw error;
       });
       const isLater = answer && (answer.status === 409 || answer.status === 503);
       if (answer && !isLater) return answer;
-      if (!answer && (random() + 1) / 2 < givesUp) return undefined;
       this.#repeated++;
       await sleep(isLater ? 2 : pauseMs);
     }
