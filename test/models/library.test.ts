@@ -1,0 +1,152 @@
+// Models here and in the store: never one without the other for long.
+import { beforeEach, describe, expect, test } from 'vitest';
+import { CarryoverError } from '../../src/errors.ts';
+import { weightsId } from '../../src/models/digest.ts';
+import { ModelLibrary } from '../../src/models/library.ts';
+import { ModelRegistry } from '../../src/models/registry.ts';
+import { writeStoredFile } from '../../src/models/stored-file.ts';
+import { MemoryStore } from '../../src/store/memory.ts';
+import type { ModelStore } from '../../src/store/store.ts';
+import type { Readout, Weights } from '../../src/tensor.ts';
+import { LinearMemory } from '../../src/wasm/memory.ts';
+
+const weightsOf = (value: number): Weights => ({
+  D: 1,
+  H: 2,
+  W_x: Float32Array.of(value, 2),
+  W_h: Float32Array.of(3, 4, 5, 6),
+  b: Float32Array.of(7, 8),
+});
+const READOUT: Readout = { O: 1, W_y: Float32Array.of(1, -1), b_y: Float32Array.of(0.5) };
+
+let memory: LinearMemory;
+let store: ModelStore;
+let library: ModelLibrary;
+
+/** As another process with the same store. */
+const another = (models: ModelStore = store) =>
+  new ModelLibrary(
+    new ModelRegistry(memory, { bytesMax: 1e6, countMax: 10, now: () => new Date(1_000) }),
+    models,
+  );
+
+beforeEach(() => {
+  memory = new LinearMemory(16 * 1024 * 1024);
+  store = new MemoryStore(1e9).models;
+  library = another();
+});
+
+/** The store, but for what is given. */
+const withFaults = (faults: Partial<ModelStore>): ModelStore =>
+  new Proxy(store, {
+    get: (target, name) => {
+      const value = faults[name as keyof ModelStore] ?? target[name as keyof ModelStore];
+      return (value as (...args: unknown[]) => unknown).bind(target);
+    },
+  });
+
+const skipNone = (id: string, error: unknown) => {
+  throw new Error(`${id} was skipped`, { cause: error });
+};
+
+describe('registration', () => {
+  test('puts the model into the store, where another process finds it whole', async () => {
+    const { info } = await library.register(weightsOf(1), READOUT, 'name');
+    const other = another();
+    await other.refresh(skipNone);
+    expect(other.registry.info('name')).toEqual(info);
+    expect(info).toMatchObject({ id: weightsId(weightsOf(1), READOUT), O: 1, names: ['name'] });
+  });
+
+  test.each(['put', 'point'] as const)('leaves nothing here when %s fails', async (step) => {
+    const failing = another(
+      withFaults({
+        [step]: async () => {
+          throw new CarryoverError('store_full', { detail: 'full' });
+        },
+      }),
+    );
+    const used = memory.bytesUsed;
+    await expect(failing.register(weightsOf(1), undefined, 'name')).rejects.toMatchObject({
+      code: 'store_full',
+    });
+    expect(failing.registry.list()).toEqual([]);
+    expect(failing.registry.has('name')).toBe(false);
+    expect(memory.bytesUsed).toBe(used);
+  });
+
+  test('of a new name for a model that was here leaves the model and takes the name back', async () => {
+    const { info } = await library.register(weightsOf(1), undefined, 'first');
+    const failing = another(
+      withFaults({
+        point: async () => {
+          throw new CarryoverError('store_unavailable', { detail: 'away' });
+        },
+      }),
+    );
+    await failing.ensure('first');
+    await expect(failing.register(weightsOf(1), undefined, 'second')).rejects.toThrow('away');
+    expect(failing.registry.info(info.id).names).toEqual(['first']);
+  });
+});
+
+describe('what another process did', () => {
+  test('is fetched when it is asked for, by id or by name', async () => {
+    const other = another();
+    const { info } = await other.register(weightsOf(1), undefined, 'name');
+    await library.ensure(info.id);
+    expect(library.registry.has(info.id)).toBe(true);
+    expect(library.registry.has('name')).toBe(false);
+    await library.ensure('name');
+    expect(library.registry.info('name').id).toBe(info.id);
+    await library.ensure('nobody');
+    expect(library.registry.has('nobody')).toBe(false);
+  });
+
+  test('is followed by a refresh: new, renamed and removed models', async () => {
+    let revision = 0;
+    library = another(withFaults({ revision: async () => revision }));
+    const other = another();
+    const { info: kept } = await other.register(weightsOf(1), undefined, 'moving');
+    const { info: removed } = await other.register(weightsOf(2), undefined, 'removed');
+    await library.refresh(skipNone);
+    expect(library.registry.list().map(({ id }) => id)).toEqual([kept.id, removed.id]);
+
+    const { info: added } = await other.register(weightsOf(3));
+    await other.point('moving', added.id);
+    await other.delete(removed.id);
+    await library.refresh(skipNone);
+    expect(library.registry.info('moving').id).toBe(kept.id);
+    revision = 1;
+    await library.refresh(skipNone);
+    expect(library.registry.info('moving').id).toBe(added.id);
+    expect(library.registry.has(removed.id)).toBe(false);
+    expect(library.registry.has('removed')).toBe(false);
+  });
+
+  test('is not taken if it is damaged; the others are', async () => {
+    const file = Buffer.from(writeStoredFile(weightsOf(1)));
+    file[file.length - 1]! ^= 1;
+    const id = weightsId(weightsOf(1));
+    await store.put({ id, file, createdAtMs: 0 });
+    await store.put({ id: 'sha256:short', file: Buffer.from('?'), createdAtMs: 0 });
+    const { info } = await another().register(weightsOf(2));
+    const skipped: string[] = [];
+    await library.refresh((skippedId) => skipped.push(skippedId));
+    expect(skipped).toEqual([id, 'sha256:short']);
+    expect(library.registry.list().map((model) => model.id)).toEqual([info.id]);
+  });
+});
+
+test('a model that sessions use stays, here and in the store', async () => {
+  const sessions = new MemoryStore(1e9);
+  library = another(sessions.models);
+  const { info } = await library.register(weightsOf(1), undefined, 'name');
+  const record = { head: new Uint8Array(), slots: new Map() };
+  await sessions.create('session', record, 0, info.id);
+  await expect(library.delete('name')).rejects.toMatchObject({ code: 'model_pinned' });
+  expect(library.registry.has('name')).toBe(true);
+  await sessions.bury('session', 0, new Uint8Array(), 0);
+  await library.delete('name');
+  expect([library.registry.has(info.id), await sessions.models.ids()]).toEqual([false, []]);
+});
