@@ -64,7 +64,7 @@ export const ConfigSchema = Type.Object({
   STORE_QUEUE_MAX: integer(4_096, 1, 1_048_576, 'Calls that may wait for the store.'),
   MEMORY_STORE_BYTES_MAX: integer(1_024 * MiB, 1, 65_536 * MiB, 'Sessions in a `memory:` store.'),
   SESSIONS_MAX: integer(1_000_000, 0, 1_000_000_000, 'Open sessions.'),
-  SESSION_STATE_NUMBERS_MAX: integer(262_144, 1, 16_777_216, "Numbers N·H of a session's state."),
+  SESSION_STATE_NUMBERS_MAX: integer(65_536, 1, 16_777_216, "Numbers N·H of a session's state."),
   SESSION_QUEUE_MAX: integer(64, 0, 65_536, 'Calls that may wait for one session.'),
   SESSION_TTL_S: integer(86_400, 1, 31_536_000, 'Idle lifetime of a session, unless it asks.'),
   SESSION_TTL_S_MAX: integer(2_592_000, 1, 31_536_000, 'Longest idle lifetime; more is cut to it.'),

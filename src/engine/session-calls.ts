@@ -2,7 +2,7 @@
 // becomes the session's state.
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
-import { type Session, KEEP_MAX, moved } from '../sessions/session.ts';
+import { type Session, moved } from '../sessions/session.ts';
 import type { Call } from '../sessions/call.ts';
 import type { Outcome, Sessions } from '../sessions/sessions.ts';
 import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
@@ -53,22 +53,13 @@ export class SessionCalls {
    *   models_full · store_full · store_unavailable
    */
   async create({ weights, N: wantedN, h, keep, ttlMs }: SessionRequest): Promise<Session> {
-    const { sessions, library } = this.#parts;
+    const { sessions } = this.#parts;
     const { id: modelId, D, H } = await this.#modelOf(weights);
     const N = wantedN ?? (h ? sizeOf(h, 'N') : 1);
     this.#expectStateFits(h, N, H, wantedN === undefined ? 'h' : 'N');
     const state = new Float32Array(N * H);
     h?.copyTo(state);
-    await library.ensure(modelId);
-    return sessions.create({
-      modelId,
-      N,
-      D,
-      H,
-      keep: Math.min(keep, KEEP_MAX),
-      ttlMs,
-      h: state,
-    });
+    return sessions.create({ modelId, N, D, H, keep, ttlMs, h: state });
   }
 
   /**

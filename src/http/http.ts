@@ -110,6 +110,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   app.removeAllContentTypeParsers();
   jsonBodies(app, options.engine.texts);
   app.decorateRequest('bodyDigest', undefined);
+  app.decorateRequest('sessionInFile', undefined);
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema);
 
   const refuseOtherMethods = methodNotAllowed(app);

@@ -9,6 +9,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** SHA-256 of the body's bytes, base64url; of calls with an Idempotency-Key only. */
     bodyDigest: string | undefined;
+    /** The session that a file names in its metadata: of a file the body is bytes. */
+    sessionInFile: string | undefined;
   }
 }
 
@@ -70,8 +72,8 @@ export function sessionIdOf(request: FastifyRequest, named: string | undefined):
 }
 
 /** Whether an error of this request must say what became of a session. */
-export function isAboutSession({ url, headers, body }: FastifyRequest): boolean {
-  const named = (body as { session?: unknown } | null | undefined)?.session;
+export function isAboutSession({ url, headers, body, sessionInFile }: FastifyRequest): boolean {
+  const named = sessionInFile ?? (body as { session?: unknown } | null | undefined)?.session;
   return (
     url.startsWith('/v1/sessions') || headers[SESSION_HEADER] !== undefined || named !== undefined
   );

@@ -1,5 +1,5 @@
-// Sessions as they were last committed, in memory: a step on a session that was used lately need not
-// read its store first. Least recently used ones go first.
+// Sessions as they were last committed, in memory: a step on a session that was changed lately need not
+// read its store first. Those whose last change is longest ago go first.
 import type { Session } from './session.ts';
 
 export interface HotSession {
@@ -14,7 +14,7 @@ const ANSWER_BYTES = 400;
 
 export class HotSessions {
   readonly #bytesMax: number;
-  /** Least recently used first: a Map keeps the order of insertion. */
+  /** Changed longest ago first: a Map keeps the order of insertion. */
   readonly #entries = new Map<string, HotSession>();
   #bytes = 0;
 

@@ -66,6 +66,11 @@ export interface Advance<Value> {
   readonly value: Value;
 }
 
+/** Of a page of sessions: their states are read with them, and their digests are computed. */
+const LIST_BYTES_MAX = 4 * 1024 * 1024;
+/** So many are asked for first, and while they are small each time twice as many. */
+const LIST_FIRST = 16;
+
 /** With several processes a change may lose against others; it gives up after as many times. */
 const ATTEMPTS_MAX = 100;
 
@@ -98,17 +103,31 @@ export class Sessions {
     return session;
   }
 
-  /** Live sessions by id, without their answers and past; `next` continues where they end. */
+  /**
+   * Live sessions by id, without their answers and past; `next` continues where they end. Fewer than
+   * `limit` if they are large.
+   */
   async list(
     after: string | undefined,
     limit: number,
   ): Promise<{ sessions: Session[]; next: string | undefined }> {
-    const records = await this.#store.list(after, limit);
     const now = this.#options.now();
-    const sessions = records
-      .map(({ id, head }) => decodeHead(id, head))
-      .filter((record): record is Session => !isTombstone(record) && record.expiresAtMs > now);
-    return { sessions, next: records.length < limit ? undefined : records.at(-1)?.id };
+    const sessions: Session[] = [];
+    let next = after;
+    let [bytes, left, atOnce] = [0, limit, LIST_FIRST];
+    for (; left > 0 && bytes < LIST_BYTES_MAX; atOnce *= 2) {
+      const wanted = Math.min(left, atOnce);
+      const records = await this.#store.list(next, wanted);
+      for (const { id, head } of records) {
+        const record = decodeHead(id, head);
+        if (!isTombstone(record) && record.expiresAtMs > now) sessions.push(record);
+        bytes += head.length;
+      }
+      if (records.length < wanted) return { sessions, next: undefined };
+      next = records.at(-1)!.id;
+      left -= records.length;
+    }
+    return { sessions, next };
   }
 
   /**

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { readSafetensorsFile } from '../../src/codec/safetensors.ts';
+import { writeSafetensors } from '../../src/codec/safetensors-write.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 
@@ -82,6 +83,10 @@ describe('creation', () => {
     expect([refused.statusCode, refused.json().code]).toEqual([409, 'model_pinned']);
     await call('DELETE', `/v1/sessions/${id}`);
     expect((await call('DELETE', `/v1/models/${model}`)).statusCode).toBe(204);
+  });
+
+  test('cuts a lifetime to the longest there is, and says so', async () => {
+    expect(await create({ ttl_s: 1e9 })).toMatchObject({ ttl_s: 2_592_000 });
   });
 
   test('takes N from h, and refuses an h that does not fit', async () => {
@@ -216,6 +221,27 @@ describe('steps and sequences', () => {
   });
 });
 
+test('a file on a session says in its errors what became of the session', async () => {
+  const { id } = await create();
+  const file = (metadata: Record<string, string>, x: number[]) => {
+    const data = new Float32Array(x);
+    return writeSafetensors({ x: { shape: [1, x.length], strides: [x.length, 1], data } }, metadata);
+  };
+  const send = (payload: Buffer) =>
+    app.http.inject({
+      method: 'POST',
+      url: '/v1/step',
+      headers: { 'content-type': 'application/octet-stream' },
+      payload,
+    });
+  const wrongShape = await send(file({ session: id }, [1, 2]));
+  expect([wrongShape.statusCode, wrongShape.json().applied]).toEqual([422, 'no']);
+  const unknownField = await send(file({ session: id, color: 'red' }, [1]));
+  expect([unknownField.statusCode, unknownField.json().applied]).toEqual([400, 'no']);
+  const none = await send(file({ model: 'tiny' }, [1, 2]));
+  expect([none.statusCode, none.json().applied]).toEqual([422, undefined]);
+});
+
 describe('If-Match', () => {
   test('lets through what matches, and tells where the session is otherwise', async () => {
     const { id } = await create();
@@ -253,6 +279,14 @@ describe('Idempotency-Key', () => {
     expect(again.body).toBe(first.body);
     expect(again.headers.etag).toBe(first.headers.etag);
     expect((await call('GET', `/v1/sessions/${id}`)).json().t).toBe(2);
+  });
+
+  test('another address is another call, though there is no body to tell them apart', async () => {
+    const { id } = await create();
+    const headers = { 'idempotency-key': 'k' };
+    await call('POST', `/v1/sessions/${id}/fork`, undefined, headers);
+    const other = await call('POST', `/v1/sessions/${id}/fork?again`, undefined, headers);
+    expect([other.statusCode, other.json().code]).toEqual([422, 'idempotency_key_reused']);
   });
 
   test('the quoted form is the same key', async () => {
@@ -483,6 +517,28 @@ test('the list goes through all sessions, page by page', async () => {
     cursor = `&cursor=${next}`;
   }
   expect(seen).toEqual(ids.toSorted());
+});
+
+test('a page of large sessions is short, and says where the next one begins', async () => {
+  const other = await buildApp();
+  const weights = { W_x: [Array(64).fill(0)], W_h: Array.from({ length: 64 }, () => Array(64).fill(0)) };
+  const { body: model } = await other.post('/v1/models', { weights });
+  // 256 KiB of state each: 40 of them are 10 MiB.
+  for (let k = 0; k < 40; k++) {
+    const answer = await other.post('/v1/sessions', { model: model.id, N: 1_024 });
+    expect(answer.status).toBe(201);
+  }
+  const seen: string[] = [];
+  const sizes: number[] = [];
+  for (let cursor = ''; ; ) {
+    const { sessions, next } = (await other.http.inject(`/v1/sessions?limit=1000${cursor}`)).json();
+    sizes.push(sessions.length);
+    seen.push(...sessions.map((session: { id: string }) => session.id));
+    if (next === undefined) break;
+    cursor = `&cursor=${next}`;
+  }
+  expect(sizes[0]).toBeLessThan(40);
+  expect(new Set(seen).size).toBe(40);
 });
 
 test('limits: of sessions, and of calls that wait for one', async () => {

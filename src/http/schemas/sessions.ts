@@ -112,10 +112,12 @@ export const RewindBody = Type.Object(
   { $id: 'RewindBody', additionalProperties: false, examples: [{ t: 0 }] },
 );
 
+const PAGE = '1 … 1000, 100 if absent. Of large sessions a page has fewer: follow `next`.';
+
 export const ListQuery = Type.Object(
   {
     limit: Type.Optional(
-      Type.String({ pattern: '^([1-9]\\d{0,2}|1000)$', description: '1 … 1000; 100 if absent.' }),
+      Type.String({ pattern: '^([1-9]\\d{0,2}|1000)$', description: PAGE }),
     ),
     cursor: Type.Optional(Type.Unsafe<string>({ ...Id, description: '`next` of the page before.' })),
   },

@@ -115,9 +115,9 @@ export function computeRoute<JsonBody, Request extends Computation>(
       async (request, reply) => {
         const { body } = request;
         void reply.header('vary', 'accept');
-        const computation = Buffer.isBuffer(body)
-          ? readFile(parseFile(body))
-          : readJson(body as JsonBody);
+        const file = Buffer.isBuffer(body) ? parseFile(body) : undefined;
+        request.sessionInFile = file?.metadata.session;
+        const computation = file ? readFile(file) : readJson(body as JsonBody);
         const session = sessionIdOf(request, computation.session);
         // What a session answers has been committed, so it is there as a whole.
         const type = answerType(request, stream !== undefined && session === undefined);
