@@ -38,7 +38,7 @@ const ONLY_IN: Record<string, RegExp> = {
   fastify: /^(http\/|app\.ts)/,
   '@fastify/websocket': /^http\/(plugins\/websocket|frame-socket)\.ts$/,
   'node:worker_threads': /^(pool\/|store\/sqlite\/)/,
-  'better-sqlite3': /^store\/sqlite\/database\.ts$/,
+  'better-sqlite3': /^store\/sqlite\/open\.ts$/,
   'node:http': /^http\//,
   'env-schema': /^config\.ts$/,
   'close-with-grace': /^server\.ts$/,

@@ -2,7 +2,8 @@
 // sync of the disk serves them all; no answer leaves before its COMMIT is done.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { CarryoverError, type Applied } from '../../errors.ts';
-import { Database, Refusal, sqliteCode } from './database.ts';
+import { Database } from './database.ts';
+import { Refusal, sqliteCode } from './open.ts';
 import {
   isWrite,
   unpack,

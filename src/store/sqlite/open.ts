@@ -1,0 +1,184 @@
+// The database file: how it is made and opened, and what is in it. Refused is what another program or
+// another version would have to read.
+import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+// @ts-expect-error: the package has no types; those of what is used here follow.
+import Untyped from 'better-sqlite3';
+
+export interface Connection {
+  readonly inTransaction: boolean;
+  exec(sql: string): void;
+  pragma(sql: string, options: { simple: true }): unknown;
+  prepare(sql: string): Statement;
+  close(): void;
+}
+
+export interface Statement {
+  run(...parameters: unknown[]): { changes: number };
+  get(...parameters: unknown[]): unknown;
+  all(...parameters: unknown[]): unknown[];
+  /** Rows become the value of their first column. */
+  pluck(): this;
+}
+
+const Connection = Untyped as new (path: string, options: { timeout: number }) => Connection;
+
+/** An error of SQLite has a code such as SQLITE_FULL or SQLITE_IOERR_FSYNC. */
+export function sqliteCode(error: unknown): string | undefined {
+  const code = error instanceof Error ? (error as Error & { code?: unknown }).code : undefined;
+  return typeof code === 'string' && code.startsWith('SQLITE_') ? code : undefined;
+}
+
+/** "CARR" in ASCII: tells our files from those of other programs. */
+const APPLICATION_ID = 0x43415252;
+
+/** Raised when a server of an earlier format could not read the file. */
+const FORMAT = 1;
+
+/** How long opening waits for another process that is about to end. Later nothing is waited for. */
+const LOCK_TIMEOUT_MS = 500;
+
+/** A transaction may make the log longer than that; afterwards the file is cut to this. */
+const WAL_BYTES_KEPT = 8 * 2 ** 20;
+
+/** Slots of a record are numbered below this. */
+export const SLOTS_MAX = 2 ** 16;
+
+// A record with a model is live, one without is a tombstone. A change touches two pages: that of
+// the head and that of the slot; the indexes hold nothing that a change changes.
+const SCHEMA = `
+  CREATE TABLE models (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    created_at REAL NOT NULL,
+    file BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE names (
+    key INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    model INTEGER NOT NULL REFERENCES models ON DELETE CASCADE
+  ) STRICT;
+  CREATE INDEX names_by_model ON names (model);
+  CREATE TABLE records (
+    key INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    revision INTEGER NOT NULL,
+    model INTEGER REFERENCES models,
+    due_at REAL NOT NULL,
+    head BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX records_by_due ON records (due_at);
+  CREATE INDEX live_records ON records (model) WHERE model IS NOT NULL;
+  CREATE TABLE slots (
+    key INTEGER PRIMARY KEY, -- that of the record × ${SLOTS_MAX} + the number of the slot
+    bytes BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE probe (key INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
+  INSERT INTO probe VALUES (1, zeroblob(65536));
+`;
+
+/** A reason not to use the file that trying again does not remove. */
+export class Refusal extends Error {}
+
+/**
+ * Opens the file, which is made if it is not there.
+ *
+ * @throws Refusal · an error of SQLite
+ */
+export function openFile(path: string): Connection {
+  createFile(path);
+  return open(path);
+}
+
+/** SQLite gives its log the mode of the file. An existing file keeps the mode that it has. */
+function createFile(path: string): void {
+  createFolder(dirname(resolve(path)));
+  try {
+    // Only a file that is not there is opened: closing one drops the locks SQLite has on it.
+    closeSync(openSync(path, 'wx', 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+function createFolder(path: string): void {
+  const first = mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  for (let folder = path; folder.length >= first.length; folder = dirname(folder)) {
+    syncFolder(dirname(folder));
+  }
+}
+
+export function syncFolder(path: string): void {
+  const folder = openSync(path, 'r');
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
+function open(path: string): Connection {
+  // Resolved, no path is one of those that mean a database in memory.
+  const connection = new Connection(resolve(path), { timeout: LOCK_TIMEOUT_MS });
+  const pragma = (sql: string) => connection.pragma(sql, { simple: true });
+  try {
+    // Before the first access; from that on no other process, nor another thread of this one, can
+    // read or write the file.
+    pragma('locking_mode = EXCLUSIVE');
+    connection.exec('BEGIN EXCLUSIVE; COMMIT');
+    const applicationId = pragma('application_id');
+    const isNew = applicationId === 0 && isEmpty(connection);
+    if (!isNew) checkFormat(path, applicationId, pragma('user_version'));
+    if (pragma('journal_mode = WAL') !== 'wal') throw new Refusal(`${path} cannot have a log`);
+    pragma('synchronous = FULL');
+    pragma('wal_autocheckpoint = 0');
+    pragma(`journal_size_limit = ${WAL_BYTES_KEPT}`);
+    // Only what does not fit into memory would go to files in /tmp, which may be read-only.
+    pragma('temp_store = MEMORY');
+    if (isNew) {
+      connection.exec(`
+        BEGIN;
+        ${SCHEMA}
+        PRAGMA application_id = ${APPLICATION_ID};
+        PRAGMA user_version = ${FORMAT};
+        COMMIT`);
+    }
+    // Read back only after a statement: the first one may replace it by a default of the build.
+    connection.exec('SELECT count(*) FROM names');
+    if (pragma('synchronous') !== 2) throw new Refusal('SQLite does not keep synchronous = FULL');
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw refusalOf(path, error);
+  }
+}
+
+function isEmpty(connection: Connection): boolean {
+  return connection.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0;
+}
+
+function checkFormat(path: string, applicationId: unknown, format: unknown): void {
+  if (applicationId !== APPLICATION_ID) {
+    throw new Refusal(`${path} is not a session store: name another file in STORE_URL`);
+  }
+  if (format !== FORMAT) {
+    throw new Refusal(
+      `${path} has format ${String(format)} and this server reads format ${FORMAT}: ` +
+        'run the version of the server that wrote it',
+    );
+  }
+}
+
+function refusalOf(path: string, error: unknown): unknown {
+  switch (sqliteCode(error)) {
+    case 'SQLITE_BUSY':
+      return new Refusal(
+        `${path} is in use by another server: stop that one, or name another file in STORE_URL`,
+      );
+    case 'SQLITE_NOTADB':
+      return new Refusal(`${path} is not a session store: name another file in STORE_URL`);
+    default:
+      return error;
+  }
+}
