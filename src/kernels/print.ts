@@ -20,6 +20,7 @@ import {
   PRINT_TEXT,
   PRINT_TEXT_END,
 } from './layout';
+import { CLOSE, COMMA, MINUS, OPEN, POINT, SMALL_E, ZERO } from './ascii';
 import {
   FRACTIONS,
   FRACTION_EXPONENT_MAX,
@@ -29,13 +30,6 @@ import {
   TEN_SCALED,
 } from './build/powers';
 
-const COMMA: u8 = 0x2c;
-const MINUS: u8 = 0x2d;
-const POINT: u8 = 0x2e;
-const ZERO: u8 = 0x30;
-const OPEN: u8 = 0x5b;
-const CLOSE: u8 = 0x5d;
-const E: u8 = 0x65;
 const FRACTION_SPAN: u32 = FRACTION_EXPONENT_MAX - FRACTION_EXPONENT_MIN;
 const ZEROS: u64 = 0x3030303030303030;
 /** "0.000000" */
@@ -226,7 +220,7 @@ function finishExponential(text: usize, length: i32, exponent: i32): usize {
     length++;
   }
   text += length;
-  store<u8>(text, E);
+  store<u8>(text, SMALL_E);
   store<u8>(text, exponent < 0 ? MINUS : 0x2b, 1);
   text += 2;
   const size = <u32>abs(exponent);

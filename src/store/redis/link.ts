@@ -7,6 +7,7 @@
 import { Cluster, type ClusterNode, Command, Redis, type RedisOptions } from 'ioredis';
 import { CarryoverError } from '../../errors.ts';
 import type { RedisAddress } from './address.ts';
+import { type Facts, durabilityOf, evictionOf, factsOf, misfitOf } from './facts.ts';
 import type { Script } from './scripts.ts';
 
 export type Argument = string | Buffer;
@@ -35,17 +36,6 @@ const PAUSE_MS = 50;
 const PROBE_EVERY_MS = 1_000;
 /** Older news of the server is no news. */
 const PROBE_AGE_MS_MAX = 1_900;
-const VERSION_MIN = [6, 2] as const;
-
-/** What a server, or a node of a cluster, says of itself; undefined where it may not be asked. */
-interface Facts {
-  readonly version: string | undefined;
-  readonly isReplica: boolean;
-  readonly isClusterNode: boolean;
-  readonly maxmemoryPolicy: string | undefined;
-  readonly hasAof: boolean | undefined;
-  readonly appendfsync: string | undefined;
-}
 
 interface Node {
   /** Absent while there is no connection to a node of a cluster. */
@@ -91,7 +81,7 @@ export class Link {
   async open(): Promise<void> {
     void this.#client.connect().catch(() => {});
     const isUp = await this.#untilUsable(this.deadline());
-    const misfit = this.#misfit();
+    const misfit = misfitOf(this.#facts(), this.#address.isCluster);
     if (!isUp || misfit !== undefined) {
       await this.close();
       const why = this.#isLockedOut ? 'refuses' : `does not answer within ${this.#timeoutMs} ms`;
@@ -121,12 +111,15 @@ export class Link {
     for (const [key, { answeredAtMs }] of this.#nodes) {
       if (nowMs - answeredAtMs > PROBE_AGE_MS_MAX) return [`Redis at ${key} does not answer`];
     }
-    return [this.#misfit(), this.#eviction()].filter((problem) => problem !== undefined);
+    const facts = this.#facts();
+    return [misfitOf(facts, this.#address.isCluster), evictionOf(facts)].filter(
+      (problem) => problem !== undefined,
+    );
   }
 
   /** Why sessions may vanish by themselves. */
   get eviction(): string | undefined {
-    return this.#eviction();
+    return evictionOf(this.#facts());
   }
 
   get description(): string {
@@ -137,7 +130,7 @@ export class Link {
     const unknown = facts.some(({ maxmemoryPolicy }) => maxmemoryPolicy === undefined)
       ? '; whether it evicts sessions is not known (INFO is not permitted)'
       : '';
-    return `${what}: ${this.#durability()}${unknown}`;
+    return `${what}: ${durabilityOf(facts)}${unknown}`;
   }
 
   /** Lets what runs end, and then hangs up. */
@@ -372,47 +365,6 @@ export class Link {
     return [...this.#nodes.values()].flatMap(({ facts }) => facts ?? []);
   }
 
-  /** Why this server cannot be used at all. */
-  #misfit(): string | undefined {
-    for (const { version, isClusterNode } of this.#facts()) {
-      const [major = 0, minor = 0] = version?.split('.').map(Number) ?? VERSION_MIN;
-      if (major < VERSION_MIN[0] || (major === VERSION_MIN[0] && minor < VERSION_MIN[1])) {
-        return `is version ${version}, expected ${VERSION_MIN.join('.')} or newer`;
-      }
-      if (isClusterNode && !this.#address.isCluster) {
-        return 'is part of a cluster: add ?cluster=true to STORE_URL';
-      }
-    }
-    return undefined;
-  }
-
-  #eviction(): string | undefined {
-    const evicting = this.#facts().find(({ maxmemoryPolicy = 'noeviction' }) => {
-      return maxmemoryPolicy !== 'noeviction';
-    });
-    if (!evicting) return undefined;
-    const { maxmemoryPolicy } = evicting;
-    return `Redis may evict sessions: maxmemory-policy is ${maxmemoryPolicy}, expected noeviction`;
-  }
-
-  /** Of the node that promises least. */
-  #durability(): string {
-    const all = this.#facts();
-    if (all.some((facts) => facts.hasAof === false)) {
-      return 'a crash of the server loses what came after its last snapshot (appendonly is off)';
-    }
-    if (all.some((facts) => facts.hasAof === undefined || facts.appendfsync === undefined)) {
-      return 'what survives a crash of the server is not known (CONFIG is not permitted)';
-    }
-    if (all.some((facts) => facts.appendfsync === 'no')) {
-      return 'a crash of its machine loses what was not on disk yet (appendfsync no)';
-    }
-    if (all.some((facts) => facts.appendfsync === 'everysec')) {
-      return 'a crash of its machine may lose the last second (appendfsync everysec)';
-    }
-    return 'answers survive a crash (appendfsync always)';
-  }
-
   /** Keeps a reason for people, never an error of ioredis: these hold the arguments, so passwords. */
   #note(error: Error): void {
     const { password } = this.#address;
@@ -454,17 +406,4 @@ function gather(socket: Corkable): void {
   if (socket.writableCorked > 0) return;
   socket.cork();
   setImmediate(() => socket.uncork());
-}
-
-function factsOf(info: string, appendfsync: string | undefined): Facts {
-  const field = (name: string) => new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1];
-  const aof = field('aof_enabled');
-  return {
-    version: field('redis_version'),
-    isReplica: field('role') === 'slave',
-    isClusterNode: field('cluster_enabled') === '1' || field('redis_mode') === 'cluster',
-    maxmemoryPolicy: field('maxmemory_policy'),
-    hasAof: aof === undefined ? undefined : aof === '1',
-    appendfsync,
-  };
 }

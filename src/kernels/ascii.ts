@@ -1,0 +1,22 @@
+// The characters of JSON.
+
+export const QUOTE: u8 = 0x22;
+export const PLUS: u8 = 0x2b;
+export const COMMA: u8 = 0x2c;
+export const MINUS: u8 = 0x2d;
+export const POINT: u8 = 0x2e;
+export const ZERO: u8 = 0x30;
+export const COLON: u8 = 0x3a;
+export const OPEN: u8 = 0x5b;
+export const BACKSLASH: u8 = 0x5c;
+export const CLOSE: u8 = 0x5d;
+export const SMALL_E: u8 = 0x65;
+
+/** JSON's white space; there is none in the padding behind a text. */
+export function skipSpace(at: usize): usize {
+  let character = load<u8>(at);
+  while (character == 0x20 || character == 0x0a || character == 0x0d || character == 0x09) {
+    character = load<u8>(++at);
+  }
+  return at;
+}
