@@ -16,13 +16,9 @@ import { figuresOf, formatCells, formatSummary, summaryOf } from './kernels/repo
 import { describeMachine, machineFacts } from './machine.ts';
 import { loadOnnxRuntime } from './peers/onnxruntime.ts';
 import { INSTALL_SGEMM, startSgemm } from './peers/sgemm.ts';
+import { runProgram, secondsOf, wholeNumber } from './program.ts';
 
-try {
-  await main();
-} catch (error) {
-  console.error((error as Error).message);
-  process.exitCode = 1;
-}
+await runProgram(main);
 
 async function main(): Promise<void> {
   const { cells, rounds, seconds, json } = readArguments();
@@ -61,10 +57,8 @@ function readArguments() {
       json: { type: 'string' },
     },
   });
-  const seconds = Number(values.seconds);
-  const rounds = Number(values.rounds ?? (values.quick ? 3 : 7));
-  if (!(seconds > 0 && seconds <= 60)) throw new Error('--seconds must be above 0, at most 60.');
-  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds must be at least 1.');
+  const seconds = secondsOf(values.seconds, 0.001, 60);
+  const rounds = wholeNumber('rounds', values.rounds ?? (values.quick ? 3 : 7));
   const cells = values.quick ? quickCells() : allCells();
   return {
     cells: values.only === undefined ? cells : only(cells, values.only),

@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { CONNECTIONS } from './fire.ts';
 import { describeMachine, machineFacts } from './machine.ts';
 import { onnxRuntimeManifest } from './peers/onnxruntime.ts';
+import { runProgram, secondsOf, wholeNumber } from './program.ts';
 import { benchCodec, codecTargets, describeCodec } from './wire/codec.ts';
 import { formatLoop, loopTargets, measureEventLoop } from './wire/event-loop.ts';
 import { formatSteps, stepFigures, stepTargets } from './wire/step-report.ts';
@@ -57,22 +58,22 @@ ${formatSteps(figures)}`;
   },
 };
 
-try {
-  await main();
-} catch (error) {
-  console.error((error as Error).message);
-  // Not by exitCode: bodies that are still in flight would keep the process alive.
-  process.exit(1);
-}
+await runProgram(main);
 
 async function main(): Promise<void> {
   const { parts, options, json } = readArguments();
   const machine = machineFacts();
-  const peer = { 'onnxruntime-node': onnxRuntimeManifest().version };
+  // The codec has no peer but JavaScript's own.
+  const onnxRuntime = parts.some((name) => name !== 'codec')
+    ? onnxRuntimeManifest().version
+    : undefined;
+  const peer = onnxRuntime
+    ? `Fastify + onnxruntime-node ${onnxRuntime}, one thread, JSON with schemas`
+    : 'JSON.parse with a loop, JSON.stringify';
   const { rounds, seconds } = options;
   console.log(`
 ${describeMachine(machine)}
-peer: Fastify + onnxruntime-node ${peer['onnxruntime-node']}, one thread, JSON with schemas
+peer: ${peer}
 median of ${rounds} rounds of ${seconds} s; ratios are taken within a round`);
   const figures: Record<string, object> = {};
   const targets: Target[] = [];
@@ -99,10 +100,8 @@ function readArguments() {
     },
   });
   const { quick, only, json } = values;
-  const seconds = Number(values.seconds ?? (quick ? 1 : 3));
-  const rounds = Number(values.rounds ?? (quick ? 2 : 5));
-  if (!(seconds >= 1 && seconds <= 600)) throw new Error('--seconds must be 1 … 600.');
-  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds must be at least 1.');
+  const seconds = secondsOf(values.seconds ?? (quick ? 1 : 3), 1);
+  const rounds = wholeNumber('rounds', values.rounds ?? (quick ? 2 : 5));
   const { parts, sizes } = readOnly(only.flatMap((list) => list.split(',')));
   const quickSizes = quick ? [1, 32] : STEP_SIZES;
   return { parts, options: { sizes: sizes ?? quickSizes, rounds, seconds }, json };

@@ -18,6 +18,7 @@ import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
 import { referenceStep } from '../src/wasm/reference.ts';
 import { fill, makeWeights } from './made-up.ts';
 import { startServer } from './own-server.ts';
+import { runProgram, wholeNumber } from './program.ts';
 import { startProgress } from './progress.ts';
 import { percentile } from './statistics.ts';
 import { modelBody } from './step-case.ts';
@@ -35,12 +36,7 @@ const MiB = 2 ** 20;
 
 const weights = makeWeights(pseudoRandom(1), D, H);
 
-try {
-  await main();
-} catch (error) {
-  console.error((error as Error).message);
-  process.exitCode = 1;
-}
+await runProgram(main);
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -49,10 +45,7 @@ async function main(): Promise<void> {
       folder: { type: 'string', default: tmpdir() },
     },
   });
-  const count = Number(values.sessions);
-  if (!(Number.isInteger(count) && count >= COLD_STEPS)) {
-    throw new Error(`--sessions must be a whole number, at least ${COLD_STEPS}.`);
-  }
+  const count = wholeNumber('sessions', values.sessions, COLD_STEPS);
   const folder = mkdtempSync(join(values.folder, 'carryover-idle-'));
   try {
     const path = join(folder, 'idle.sqlite');

@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { readSafetensors } from '../src/codec/safetensors.ts';
 import { CONNECTIONS, type Round, fire } from './fire.ts';
 import { startServer } from './own-server.ts';
+import { runProgram, secondsOf, wholeNumber } from './program.ts';
 import { startProgress } from './progress.ts';
 import { ratiosOf, spreadOf } from './statistics.ts';
 import {
@@ -99,12 +100,7 @@ async function registerModel(url: string, stepCase: StepCase): Promise<string> {
   return ((await answer.json()) as { id: string }).id;
 }
 
-try {
-  await main();
-} catch (error) {
-  console.error((error as Error).message);
-  process.exitCode = 1;
-}
+await runProgram(main);
 
 async function main(): Promise<void> {
   const { url, seconds, rounds, json } = readArguments();
@@ -127,10 +123,8 @@ function readArguments() {
       json: { type: 'string' },
     },
   });
-  const seconds = Number(values.seconds);
-  const rounds = Number(values.rounds);
-  if (!(seconds >= 1 && seconds <= 600)) throw new Error('--seconds must be 1 … 600.');
-  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds must be at least 1.');
+  const seconds = secondsOf(values.seconds, 1);
+  const rounds = wholeNumber('rounds', values.rounds);
   return { url: values.url, seconds, rounds, json: values.json };
 }
 

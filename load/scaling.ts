@@ -9,18 +9,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeMachine, machineFacts } from './machine.ts';
+import { runProgram, secondsOf, wholeNumber } from './program.ts';
 import { measureScaling } from './scaling/measure.ts';
 import { plotScaling } from './scaling/plot.ts';
 import { BASE, workerCounts } from './scaling/points.ts';
 import { type ScalingReport, formatAlone, formatReport, formatSizes } from './scaling/report.ts';
 
-try {
-  await main();
-} catch (error) {
-  console.error((error as Error).message);
-  // Not by exitCode: the workers that were started would keep the process alive.
-  process.exit(1);
-}
+await runProgram(main);
 
 async function main(): Promise<void> {
   const { rounds, seconds, out } = readArguments();
@@ -59,9 +54,7 @@ function readArguments() {
       out: { type: 'string', default: 'load/results' },
     },
   });
-  const seconds = Number(values.seconds ?? (values.quick ? 0.05 : 0.3));
-  const rounds = Number(values.rounds ?? (values.quick ? 2 : 5));
-  if (!(seconds > 0 && seconds <= 60)) throw new Error('--seconds must be above 0, at most 60.');
-  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds must be at least 1.');
+  const seconds = secondsOf(values.seconds ?? (values.quick ? 0.05 : 0.3), 0.001, 60);
+  const rounds = wholeNumber('rounds', values.rounds ?? (values.quick ? 2 : 5));
   return { rounds, seconds, out: values.out };
 }

@@ -17,6 +17,7 @@ import { CONNECTIONS } from './fire.ts';
 import { describeMachine, machineFacts } from './machine.ts';
 import { fill } from './made-up.ts';
 import { type OwnServer, startServer } from './own-server.ts';
+import { runProgram, secondsOf, wholeNumber } from './program.ts';
 import { startProgress } from './progress.ts';
 import { hasRedis, startRedis } from './redis-server.ts';
 import { percentile, ratiosOf, spreadOf } from './statistics.ts';
@@ -51,12 +52,7 @@ interface Round {
   readonly p99Ms: number;
 }
 
-try {
-  await main();
-} catch (error) {
-  console.error((error as Error).message);
-  process.exitCode = 1;
-}
+await runProgram(main);
 
 async function main(): Promise<void> {
   const { seconds, rounds, json } = readArguments();
@@ -83,10 +79,8 @@ function readArguments() {
       json: { type: 'string' },
     },
   });
-  const seconds = Number(values.seconds);
-  const rounds = Number(values.rounds);
-  if (!(seconds >= 0.5 && seconds <= 600)) throw new Error('--seconds must be 0.5 … 600.');
-  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds must be at least 1.');
+  const seconds = secondsOf(values.seconds, 0.5);
+  const rounds = wholeNumber('rounds', values.rounds);
   return { seconds, rounds, json: values.json };
 }
 

@@ -13,6 +13,7 @@ import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
 import { packModel } from '../packed-model.ts';
 import { INSTALL_PEERS } from '../peers/install.ts';
+import { runProgram, secondsOf, wholeNumber } from '../program.ts';
 import { startProgress } from '../progress.ts';
 import { percentile, ratiosOf, spreadOf } from '../statistics.ts';
 import { type StepCase, expectRightBits, makeStepCase } from '../step-case.ts';
@@ -29,13 +30,7 @@ import {
 const IN_FLIGHT = 16;
 const SIZES = { N: 1, D: 128, H: 128 };
 
-try {
-  await main();
-} catch (error) {
-  console.error((error as Error).message);
-  // Not by exitCode: the workers that were started would keep the process alive.
-  process.exit(1);
-}
+await runProgram(main);
 
 async function main(): Promise<void> {
   const { seconds, rounds, json } = readArguments();
@@ -76,10 +71,8 @@ function readArguments() {
       json: { type: 'string' },
     },
   });
-  const seconds = Number(values.seconds);
-  const rounds = Number(values.rounds);
-  if (!(seconds > 0 && seconds <= 60)) throw new Error('--seconds must be above 0, at most 60.');
-  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds must be at least 1.');
+  const seconds = secondsOf(values.seconds, 0.001, 60);
+  const rounds = wholeNumber('rounds', values.rounds);
   return { seconds, rounds, json: values.json };
 }
 

@@ -1,20 +1,15 @@
 // The JSON codec alone, on one thread: what the service does with a body's and an answer's numbers,
 // beside JSON.parse with a loop into a Float32Array, and JSON.stringify of the same nested arrays.
 //
-//   node load/wire/codec.ts [--rounds 15] [--json FILE]
-//
 // In turn, A B A B …, and the ratio is taken within a round. Ours has the text to copy into and out of
 // linear memory, where the service has its tensors; JSON.parse is given a string, and JSON.stringify
 // need not make bytes of its own. Both results are compared before anything is timed.
-import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { objectToJson, tensorToJson } from '../../src/codec/json-write.ts';
 import { type MovedTensor, movedTensor, numbersOf } from '../../src/codec/moved.ts';
 import { Texts } from '../../src/engine/texts.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
-import { describeMachine, machineFacts } from '../machine.ts';
 import { fill } from '../made-up.ts';
 import { type Spread, ratiosOf, spreadOf } from '../statistics.ts';
 import { formatNumber, formatTable } from '../table.ts';
@@ -169,28 +164,4 @@ async function numbersPerS(run: () => unknown): Promise<number> {
   const start = performance.now();
   for (let i = 0; i < repeats; i++) await run();
   return (1_000 * repeats * COUNT) / (performance.now() - start);
-}
-
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: { rounds: { type: 'string', default: '15' }, json: { type: 'string' } },
-  });
-  const rounds = Number(values.rounds);
-  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error('--rounds must be at least 1.');
-  const results = await benchCodec(rounds);
-  console.log(`\n${describeMachine(machineFacts())} · one thread, median of ${rounds} rounds\n`);
-  console.log(`${describeCodec(results)}\n`);
-  if (values.json !== undefined) {
-    const report = { machine: machineFacts(), rounds, results };
-    writeFileSync(values.json, `${JSON.stringify(report, undefined, 2)}\n`);
-  }
-}
-
-if (import.meta.main) {
-  try {
-    await main();
-  } catch (error) {
-    console.error((error as Error).message);
-    process.exitCode = 1;
-  }
 }

@@ -185,7 +185,8 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await codeOf(create('z'))).toBe('model_not_found');
     });
 
-    test.runIf(reopen)('gives back everything after it was closed', async () => {
+    const testIfKept = reopen ? test : () => {};
+    testIfKept('gives back everything after it was closed', async () => {
       await store.models.point('name', MODEL.id);
       await create('x', 100, MODEL.id, { 3: 'three' });
       await store.change('x', 0, parts('second', { 4: 'four' }));
