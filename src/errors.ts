@@ -227,6 +227,11 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
+/** A key as a step of a JSON pointer (RFC 6901). */
+export function escapePointer(key: string): string {
+  return key.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
 /** Where in the body something is wrong: a JSON pointer (RFC 6901) and a sentence. */
 export interface ErrorPlace {
   readonly pointer: string;

@@ -1,6 +1,7 @@
 // Where a text stops being JSON, and within which value: for the error that JSON.parse has found, as
 // its own message tells neither bytes nor the path. Reads the whole grammar (RFC 8259), without
 // recursion, so that depth costs no stack.
+import { escapePointer } from '../errors.ts';
 
 export interface Malformed {
   /** Index of the first character that cannot stand where it is; the text's length if it ends early. */
@@ -177,8 +178,8 @@ function isDigit(character: string | undefined): boolean {
   return character !== undefined && character >= '0' && character <= '9';
 }
 
-/** RFC 6901, and not longer than a word. */
+/** Not longer than a word. */
 function escapeStep(key: string): string {
-  const step = key.replaceAll('~', '~0').replaceAll('/', '~1');
+  const step = escapePointer(key);
   return step.length > 40 ? `${step.slice(0, 40)}…` : step;
 }

@@ -32,8 +32,10 @@ export interface SafeTensor {
 }
 
 /** The message names the tensor, what was found and what was expected. */
-export class SafetensorsError extends Error {
-  override name = 'SafetensorsError';
+export class SafetensorsError extends CarryoverError {
+  constructor(detail: string, { cause }: { cause?: unknown } = {}) {
+    super('malformed_safetensors', { detail, cause });
+  }
 }
 
 /**

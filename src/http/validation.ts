@@ -2,7 +2,7 @@
 // findings readable: which element, what was expected, what was there.
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 import { lengthOf } from '../codec/moved.ts';
-import { CarryoverError, type ErrorPlace } from '../errors.ts';
+import { CarryoverError, type ErrorPlace, escapePointer } from '../errors.ts';
 
 /** Fastify's validator by default turns [null, "3", true] into [0, 3, 1] and drops unknown fields. */
 export const STRICT_AJV = {
@@ -99,9 +99,4 @@ function article(type: string): string {
 
 function shorten(text: string): string {
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
-}
-
-/** RFC 6901: ~ and / inside a key. */
-function escapePointer(key: string): string {
-  return key.replaceAll('~', '~0').replaceAll('/', '~1');
 }

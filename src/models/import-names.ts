@@ -10,48 +10,20 @@
 //
 // The names alone tell the layout, never the shapes: W_h is square, and so is W_x where D = H, so a
 // matrix that should have been transposed would go unnoticed.
+import { type SafeTensor, quote, readSafetensors } from '../codec/safetensors.ts';
+import type { CarryoverError } from '../errors.ts';
 import {
-  type SafeTensor,
-  SafetensorsError,
-  quote,
-  readSafetensors,
-} from '../codec/safetensors.ts';
-import { CarryoverError, type ErrorCode } from '../errors.ts';
-import { formatShape } from '../tensor.ts';
-
-const NAMES_LISTED_MAX = 10;
-
-export interface ImportedTensor {
-  readonly shape: readonly number[];
-  /** Row-major, every value finite. */
-  readonly data: Float32Array;
-}
-
-export interface ImportedModel {
-  /** (D, H) */
-  readonly W_x: ImportedTensor;
-  /** (H, H) */
-  readonly W_h: ImportedTensor;
-  /** (H,) */
-  readonly b?: ImportedTensor;
-  /** (H, O) */
-  readonly W_y?: ImportedTensor;
-  /** (O,); never without W_y. */
-  readonly b_y?: ImportedTensor;
-}
+  type ImportedModel,
+  type Layer,
+  type Part,
+  list,
+  refusal,
+  toOurLayout,
+} from './import-layer.ts';
 
 /** @throws malformed_safetensors · unknown_tensors · shape_mismatch · out_of_range */
 export function readModelFile(bytes: Uint8Array): ImportedModel {
-  return importTensors(readFile(bytes));
-}
-
-function readFile(bytes: Uint8Array): Map<string, SafeTensor> {
-  try {
-    return readSafetensors(bytes);
-  } catch (cause) {
-    if (!(cause instanceof SafetensorsError)) throw cause;
-    throw new CarryoverError('malformed_safetensors', { detail: cause.message, cause });
-  }
+  return importTensors(readSafetensors(bytes));
 }
 
 /**
@@ -60,29 +32,7 @@ function readFile(bytes: Uint8Array): Map<string, SafeTensor> {
  * @throws unknown_tensors · shape_mismatch · out_of_range
  */
 export function importTensors(tensors: ReadonlyMap<string, SafeTensor>): ImportedModel {
-  const layer = recognise(tensors).read(new Names(tensors));
-  expectNoGates(layer);
-  expectShapesAgree(layer);
-  return convert(layer);
-}
-
-/** A tensor of the file that has a meaning. */
-interface Part {
-  readonly name: string;
-  readonly tensor: SafeTensor;
-  /** Its axes in the file, e.g. `HD`; an axis that must be 1 is called `1`. */
-  readonly axes: string;
-}
-
-interface Layer {
-  readonly W_x: Part;
-  readonly W_h: Part;
-  /** Added up; none is no bias. */
-  readonly b: readonly Part[];
-  readonly W_y?: Part | undefined;
-  readonly b_y?: Part | undefined;
-  /** Whether the matrices of the file are the transposes of ours. */
-  readonly transposed: boolean;
+  return toOurLayout(recognise(tensors).read(new Names(tensors)));
 }
 
 interface Convention {
@@ -261,154 +211,4 @@ function anotherLayer(name: string, expected: string): CarryoverError {
     `Tensor ${quote(name)} is of another layer or direction, expected only ${expected}: ` +
       'one tanh RNN layer in one direction is supported.',
   );
-}
-
-/** Gated cells have the names of an RNN, but their gates are stacked along the outputs. */
-function expectNoGates({ W_x, W_h, transposed }: Layer): void {
-  if (W_x.tensor.shape.length !== 2 || W_h.tensor.shape.length !== 2) return;
-  const [outputs, inputs] = transposed ? ([0, 1] as const) : ([1, 0] as const);
-  const H = W_h.tensor.shape[inputs]!;
-  for (const [gates, cell] of [[4, 'an LSTM (4H)'], [3, 'a GRU (3H)']] as const) {
-    const stacked = gates * H;
-    if (stacked === 0 || W_x.tensor.shape[outputs] !== stacked) continue;
-    if (W_h.tensor.shape[outputs] !== stacked) continue;
-    throw refusal(
-      'shape_mismatch',
-      [W_x.name, W_h.name],
-      `Tensor ${quote(W_x.name)} has shape ${describe(W_x)} and ${quote(W_h.name)} ` +
-        `${describe(W_h)}, which looks like ${cell} of H = ${H}, expected a layer without gates: ` +
-        'only tanh RNN layers are supported.',
-    );
-  }
-}
-
-/** What an axis must be, once a tensor has told it. */
-interface Known {
-  readonly size: number;
-  readonly why: string;
-}
-
-function expectShapesAgree({ W_x, W_h, b, W_y, b_y }: Layer): void {
-  const known = new Map<string, Known>([['1', { size: 1, why: 'a bias is one row' }]]);
-  for (const part of [W_x, W_h, ...b, W_y, b_y]) if (part) expectShape(part, known);
-}
-
-/** Adds the axes that are new to `known`. */
-function expectShape(part: Part, known: Map<string, Known>): void {
-  const { name, tensor, axes } = part;
-  const letters = axes.split('');
-  if (tensor.shape.length !== letters.length) {
-    const rank = letters.length === 1 ? 'a vector' : 'a matrix';
-    throw wrongShape(part, `${rank}, ${formatShape(letters)}`);
-  }
-  if (tensor.shape.includes(0)) throw wrongShape(part, 'at least 1 along each axis');
-  const expected = letters.map((axis) => known.get(axis)?.size ?? axis);
-  const odd = letters.find((axis, i) => known.has(axis) && expected[i] !== tensor.shape[i]);
-  if (odd !== undefined) {
-    throw wrongShape(part, `${formatShape(expected)}, because ${known.get(odd)!.why}`);
-  }
-  for (const [i, axis] of letters.entries()) {
-    if (known.has(axis)) continue;
-    const size = tensor.shape[i]!;
-    const shape = `${formatShape(letters)} = ${describe(part)}`;
-    known.set(axis, { size, why: `${quote(name)} ${shape} makes ${axis} = ${size}` });
-  }
-}
-
-function wrongShape(part: Part, expected: string): CarryoverError {
-  const message = `Tensor ${quote(part.name)} has shape ${describe(part)}, expected ${expected}.`;
-  return refusal('shape_mismatch', [part.name], message);
-}
-
-function convert({ W_x, W_h, b, W_y, b_y, transposed }: Layer): ImportedModel {
-  const matrix = (part: Part) => (transposed ? transpose(toFloat32(part)) : toFloat32(part));
-  return {
-    W_x: matrix(W_x),
-    W_h: matrix(W_h),
-    ...(b.length > 0 && { b: addUp(b) }),
-    ...(W_y && { W_y: matrix(W_y) }),
-    ...(b_y && { b_y: toFloat32(b_y) }),
-  };
-}
-
-function toFloat32({ name, tensor }: Part): ImportedTensor {
-  const { shape } = tensor;
-  const data = tensor.data instanceof Float32Array ? tensor.data : new Float32Array(tensor.data);
-  const at = findNotFinite(data);
-  if (at >= 0) {
-    const place = `[${indicesOf(at, shape).join(', ')}]`;
-    throw outOfRange([name], `Tensor ${quote(name)} is ${tensor.data[at]} at ${place}`);
-  }
-  return { shape, data };
-}
-
-function findNotFinite(data: Float32Array): number {
-  // Not findIndex: a call for each of some million weights takes four times as long.
-  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return i;
-  return -1;
-}
-
-function indicesOf(at: number, shape: readonly number[]): number[] {
-  const indices: number[] = [];
-  let rest = at;
-  for (const size of shape.toReversed()) {
-    indices.unshift(rest % size);
-    rest = Math.floor(rest / size);
-  }
-  return indices;
-}
-
-/** One bias, or torch's two: added in float64 as they are in the file, then rounded. */
-function addUp(parts: readonly Part[]): ImportedTensor {
-  const [bias, ...others] = parts.map(toFloat32);
-  const shape = [bias!.data.length];
-  if (others.length === 0) return { shape, data: bias!.data };
-  const [first, second] = parts as [Part, Part];
-  const sums = Float64Array.from(first.tensor.data, (b_i, i) => b_i + second.tensor.data[i]!);
-  const data = new Float32Array(sums);
-  const at = findNotFinite(data);
-  if (at >= 0) {
-    const names = [first.name, second.name];
-    throw outOfRange(names, `The sum of tensors ${list(names)} is ${sums[at]} at [${at}]`);
-  }
-  return { shape, data };
-}
-
-/** (rows, columns) → (columns, rows) */
-function transpose({ shape, data }: ImportedTensor): ImportedTensor {
-  const [rows, columns] = shape as [number, number];
-  const result = new Float32Array(rows * columns);
-  for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < columns; j++) result[j * rows + i] = data[i * columns + j]!;
-  }
-  return { shape: [columns, rows], data: result };
-}
-
-function outOfRange(names: readonly string[], found: string): CarryoverError {
-  const expected = 'expected a finite float32, whose largest magnitude is 3.4028235e38';
-  return refusal('out_of_range', names, `${found}, ${expected}.`);
-}
-
-function refusal(code: ErrorCode, names: readonly string[], message: string): CarryoverError {
-  const errors = names
-    .slice(0, NAMES_LISTED_MAX)
-    .map((name) => ({ pointer: `/${escapePointer(name)}`, message }));
-  return new CarryoverError(code, { detail: message, errors });
-}
-
-/** RFC 6901: ~ and / inside a key. */
-function escapePointer(key: string): string {
-  return key.replaceAll('~', '~0').replaceAll('/', '~1');
-}
-
-function list(names: readonly string[]): string {
-  if (names.length === 0) return '(none)';
-  const listed = names.slice(0, NAMES_LISTED_MAX).map(quote);
-  const more = names.length - listed.length;
-  return `${listed.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
-}
-
-/** Cut, as whoever made the file may give a tensor thousands of axes. */
-function describe({ tensor: { shape } }: Part): string {
-  return formatShape(shape.length > 8 ? [...shape.slice(0, 8), '…'] : shape);
 }

@@ -1,6 +1,7 @@
 // Model files: safetensors bytes → tensors in our layout, as a source for registration.
 import type { TensorSource } from '../tensor.ts';
-import { type ImportedTensor, readModelFile } from './import-names.ts';
+import type { ImportedTensor } from './import-layer.ts';
+import { readModelFile } from './import-names.ts';
 
 /**
  * The weights and the readout of a file.

@@ -5,12 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { readModel } from '../../load/demo/model.ts';
 import { type SafeTensor, readSafetensors } from '../../src/codec/safetensors.ts';
 import { CarryoverError, type ErrorCode } from '../../src/errors.ts';
-import {
-  type ImportedModel,
-  type ImportedTensor,
-  importTensors,
-  readModelFile,
-} from '../../src/models/import-names.ts';
+import type { ImportedModel, ImportedTensor } from '../../src/models/import-layer.ts';
+import { importTensors, readModelFile } from '../../src/models/import-names.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
 
 const sunspots = readFileSync(join(import.meta.dirname, '../fixtures/demo/sunspots.safetensors'));

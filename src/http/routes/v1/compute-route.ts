@@ -3,7 +3,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { Answer } from '../../../codec/answer.ts';
-import type { SafetensorsFile } from '../../../codec/safetensors.ts';
+import { type SafetensorsFile, readSafetensorsFile } from '../../../codec/safetensors.ts';
 import type { Engine, RecurrenceResult } from '../../../engine/engine.ts';
 import type { SessionCalls } from '../../../engine/session-calls.ts';
 import type { RecurrenceInput } from '../../../engine/shapes.ts';
@@ -21,7 +21,6 @@ import {
   sessionHeaders,
   sessionIdOf,
 } from '../../session-call.ts';
-import { parseFile } from './file-body.ts';
 
 /** What is to be computed: with a session, the weights and h are the session's. */
 export interface Computation {
@@ -115,7 +114,7 @@ export function computeRoute<JsonBody, Request extends Computation>(
       async (request, reply) => {
         const { body } = request;
         void reply.header('vary', 'accept');
-        const file = Buffer.isBuffer(body) ? parseFile(body) : undefined;
+        const file = Buffer.isBuffer(body) ? readSafetensorsFile(body) : undefined;
         request.sessionInFile = file?.metadata.session;
         const computation = file ? readFile(file) : readJson(body as JsonBody);
         const session = sessionIdOf(request, computation.session);

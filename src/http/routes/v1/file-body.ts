@@ -1,13 +1,8 @@
 // A computation as a safetensors file: tensors x, h, W_x, W_h, b; all other fields as text in
 // __metadata__: model or session, trace, and for a sequence layout, outputs ("hs,h") and lengths ("3,1").
 import { flatTensor } from '../../../codec/flat.ts';
-import {
-  type SafeTensor,
-  SafetensorsError,
-  type SafetensorsFile,
-  readSafetensorsFile,
-} from '../../../codec/safetensors.ts';
-import { CarryoverError, invalidRequest } from '../../../errors.ts';
+import type { SafeTensor, SafetensorsFile } from '../../../codec/safetensors.ts';
+import { invalidRequest } from '../../../errors.ts';
 import type { TensorSource } from '../../../tensor.ts';
 
 type Layout = 'TND' | 'NTD';
@@ -68,16 +63,6 @@ export function fileWeights(body: FileBody) {
     W_h: requiredTensor(body, 'W_h', 'HH', 'weights/W_h'),
     b: optionalTensor(body, 'b', bAxes, 'weights/b'),
   };
-}
-
-/** @throws malformed_safetensors */
-export function parseFile(bytes: Buffer): SafetensorsFile {
-  try {
-    return readSafetensorsFile(bytes);
-  } catch (cause) {
-    if (!(cause instanceof SafetensorsError)) throw cause;
-    throw new CarryoverError('malformed_safetensors', { detail: cause.message, cause });
-  }
 }
 
 function expectKnown(what: string, names: readonly string[], known: readonly string[]): void {

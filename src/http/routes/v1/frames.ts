@@ -1,12 +1,11 @@
 // Messages of a stream: what a client asks for in one, as JSON or as a safetensors file.
 import type { Answer } from '../../../codec/answer.ts';
-import type { SafetensorsFile } from '../../../codec/safetensors.ts';
+import { type SafetensorsFile, readSafetensorsFile } from '../../../codec/safetensors.ts';
 import type { RecurrenceResult } from '../../../engine/engine.ts';
 import type { Texts } from '../../../engine/texts.ts';
 import { ref } from '../../schemas/ref.ts';
 import { FrameCall } from '../../schemas/stream.ts';
 import type { Computation, ComputeRoute } from './compute-route.ts';
-import { parseFile } from './file-body.ts';
 import { SEQUENCE } from './sequence.ts';
 import { STEP } from './step.ts';
 
@@ -37,7 +36,7 @@ const SEQUENCE_SCHEMA = ref(SEQUENCE.bodySchema);
 /** @throws malformed_json · duplicate_key · malformed_safetensors, and what Texts.read throws */
 export async function openFrame(texts: Texts, message: Buffer, isFile: boolean): Promise<Frame> {
   if (isFile) {
-    const { tensors, metadata } = parseFile(message);
+    const { tensors, metadata } = readSafetensorsFile(message);
     const { id, key, if_match, ...rest } = metadata;
     const body: SafetensorsFile = { tensors, metadata: rest };
     const rank = tensors.get('x')?.shape.length ?? 0;
