@@ -2,11 +2,15 @@
 // one measurement.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const START_MS_MAX = 20_000;
+
+/** What `npm start` gives to Node.js; a peer has it too. */
+const NODE_FLAGS = nodeFlagsOfStart();
 
 export interface OwnServer {
   readonly url: string;
@@ -41,7 +45,7 @@ export async function startProcess(server: ServerProcess): Promise<OwnServer> {
   const { name, file, args = [], settings, readyPath } = server;
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const child = spawn(process.execPath, [file, ...args], {
+  const child = spawn(process.execPath, [...NODE_FLAGS, file, ...args], {
     env: {
       ...process.env,
       ...settings,
@@ -91,4 +95,10 @@ async function becomesReady(url: string, hasExited: () => boolean): Promise<bool
     await sleep(20);
   }
   return false;
+}
+
+function nodeFlagsOfStart(): string[] {
+  const manifest = readFileSync(join(import.meta.dirname, '../package.json'), 'utf8');
+  const { scripts } = JSON.parse(manifest) as { scripts: { start: string } };
+  return scripts.start.split(' ').filter((word) => word.startsWith('--'));
 }

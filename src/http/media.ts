@@ -4,6 +4,7 @@ import { type Answer, answerToFile } from '../codec/answer.ts';
 import { FRAMINGS } from '../codec/stream-text.ts';
 import type { Texts } from '../engine/texts.ts';
 import { CarryoverError } from '../errors.ts';
+import { departure } from './departure.ts';
 import { digestBody } from './session-call.ts';
 
 const JSON_TYPE = 'application/json';
@@ -78,5 +79,6 @@ export async function sendAnswer(
 ): Promise<FastifyReply> {
   const toJson = (answer: Answer) => texts.print(answer);
   const body = await compute(type === JSON_TYPE ? toJson : answerToFile);
+  await departure();
   return reply.header('content-type', type).send(body);
 }

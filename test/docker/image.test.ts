@@ -60,6 +60,10 @@ describe('the image', () => {
     expect(Object.keys(manifest.dependencies).filter((name) => !isInstalled(name))).toEqual([]);
   });
 
+  test('starts as `npm start` does', () => {
+    expect(`exec ${image.cmd.join(' ')}`).toBe(manifest.scripts.start);
+  });
+
   test('is healthy, answers a step and ends with 0, unprivileged on a read-only root', async () => {
     const port = await freePort();
     const options = {

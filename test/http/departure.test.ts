@@ -1,0 +1,67 @@
+// Answers of one turn of the event loop leave together.
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { departure } from '../../src/http/departure.ts';
+import { buildApp } from '../helpers/app.ts';
+
+const CONNECTIONS = 8;
+const WARM_UP = 50;
+const ROUNDS = 50;
+
+test('they are held until the turn ends, and no longer', async () => {
+  const log: string[] = [];
+  setImmediate(() => log.push('end of turn'));
+  void departure().then(() => log.push('first'));
+  void departure().then(() => log.push('second'));
+  queueMicrotask(() => log.push('work of the same turn'));
+  await nextTurn();
+  await nextTurn();
+  expect(log).toEqual(['work of the same turn', 'end of turn', 'first', 'second']);
+});
+
+test('in a long turn the first does not wait for the last', async () => {
+  const log: string[] = [];
+  setImmediate(() => log.push('end of turn'));
+  void departure().then(() => log.push('first'));
+  const endMs = performance.now() + 5;
+  while (performance.now() < endMs);
+  void departure().then(() => log.push('second'));
+  await nextTurn();
+  await nextTurn();
+  expect(log).toEqual(['first', 'second', 'end of turn']);
+});
+
+test('requests that arrive together are computed before the first answer is written', async () => {
+  const { http } = await buildApp();
+  await http.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = http.server.address() as AddressInfo;
+  const body = '{"model":"sunspots","x":[[1]]}';
+  const request =
+    'POST /v1/step HTTP/1.1\r\nhost: carryover\r\ncontent-type: application/json\r\n' +
+    `content-length: ${body.length}\r\n\r\n${body}`;
+  const sockets = Array.from({ length: CONNECTIONS }, () => connect(port, '127.0.0.1'));
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+
+  let events = '';
+  http.server.on('request', (_request, response) => {
+    events += 'r';
+    response.once('finish', () => (events += 'a'));
+  });
+  const answerAll = async () => {
+    const answers = Promise.all(sockets.map((socket) => once(socket, 'data')));
+    for (const socket of sockets) socket.write(request);
+    await answers;
+  };
+  // Until the code is compiled a turn is longer than answers are held.
+  for (let round = 0; round < WARM_UP; round++) await answerAll();
+  events = '';
+  for (let round = 0; round < ROUNDS; round++) await answerAll();
+  for (const socket of sockets) socket.destroy();
+
+  // One departure a round; written at once it would be one for each answer.
+  const departures = events.match(/a+/g)?.length ?? 0;
+  expect(events).toHaveLength(2 * ROUNDS * CONNECTIONS);
+  expect(departures).toBeLessThan(3 * ROUNDS);
+});
