@@ -26,6 +26,7 @@ import { Sessions } from './sessions/sessions.ts';
 import { startSweeper } from './sessions/sweeper.ts';
 import { openStore } from './store/open.ts';
 import type { SessionStore } from './store/store.ts';
+import { finiteCheck } from './wasm/finite.ts';
 import { Job } from './wasm/job.ts';
 import { compileKernels, instantiateKernels } from './wasm/load.ts';
 import { LinearMemory } from './wasm/memory.ts';
@@ -98,7 +99,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     }));
   const library = new ModelLibrary(registry, store.models);
   const texts = new Texts({ memory, scheduler, kernels });
-  const engine = new Engine({ memory, weightsCache, library, scheduler, limits, texts });
+  const isFinite = finiteCheck(memory, kernels);
+  const engine = new Engine({ memory, weightsCache, library, scheduler, limits, texts, isFinite });
   const sessions = new Sessions(store, {
     countMax: config.SESSIONS_MAX,
     hotBytesMax: config.HOT_SESSIONS_BYTES_MAX,

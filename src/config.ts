@@ -75,7 +75,7 @@ export const ConfigSchema = Type.Object({
   JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'Waiting and computing of one request; of a stream, between two writes.'),
 
   STREAMS_MAX: integer(64, 0, 65_536, 'Streams in progress.'),
-  STREAM_STALL_MS: integer(30_000, 1, 3_600_000, 'A reader that takes nothing so long is cut off.'),
+  STREAM_STALL_MS: integer(30_000, 1, 3_600_000, 'A reader that takes nothing of an answer so long is cut off.'),
   COMPRESS_BYTES_MIN: integer(
     16 * 1024,
     0,

@@ -278,3 +278,10 @@ export class CarryoverError extends Error {
 export function invalidRequest(message: string, pointer = ''): CarryoverError {
   return new CarryoverError('invalid_request', { detail: message, errors: [{ pointer, message }] });
 }
+
+/** Nobody is there any more to be answered. */
+export function clientClosed(): CarryoverError {
+  return new CarryoverError('client_closed', {
+    detail: 'The client closed the connection before the request was computed.',
+  });
+}

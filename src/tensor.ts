@@ -12,9 +12,17 @@ export interface TensorSource {
   /**
    * Writes all elements, row-major, time before batch whatever `axes` says.
    *
+   * @param isFinite looks whether all of `target` is finite; one that is faster than a loop, if there is one
    * @throws out_of_range if an element is beyond float32
    */
-  copyTo(target: Float32Array): void;
+  copyTo(target: Float32Array, isFinite?: (numbers: Float32Array) => boolean): void;
+}
+
+/** Whether all of them are: v - v is 0, or NaN if v is not finite, and NaN stays. */
+export function areFinite(numbers: Float32Array): boolean {
+  let zero = 0;
+  for (let i = 0; i < numbers.length; i++) zero += numbers[i]! - numbers[i]!;
+  return zero === 0;
 }
 
 /** A tensor that was computed: element (i, j, …) is data[i * strides[0] + j * strides[1] + …]. */

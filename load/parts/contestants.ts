@@ -50,7 +50,7 @@ export async function startPool(
   await pool.start();
   return {
     name: 'pool (waitAsync)',
-    run: (job) => scheduler.run(job),
+    run: async (job) => scheduler.run(job),
     close: () => pool.close(),
   };
 }

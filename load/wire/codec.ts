@@ -1,12 +1,12 @@
 // The JSON codec alone, on one thread: what the service does with a body's and an answer's numbers,
 // beside JSON.parse with a loop into a Float32Array, and JSON.stringify of the same nested arrays.
 //
-// In turn, A B A B …, and the ratio is taken within a round. Ours has the text to copy into and out of
-// linear memory, where the service has its tensors; JSON.parse is given a string, and JSON.stringify
-// need not make bytes of its own. Both results are compared before anything is timed.
+// In turn, A B A B …, and the ratio is taken within a round. Ours has the body's bytes to copy into linear
+// memory; JSON.parse is given a string. An answer is left there, as the service sends it from there;
+// JSON.stringify need not make bytes of its text. Both results are compared before anything is timed.
 import { objectToJson, tensorToJson } from '../../src/codec/json-write.ts';
 import { type MovedTensor, movedTensor, numbersOf } from '../../src/codec/moved.ts';
-import { Texts } from '../../src/engine/texts.ts';
+import { Texts, takeText } from '../../src/engine/texts.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
@@ -150,9 +150,12 @@ async function writingOf(texts: Texts, name: string, values: Float32Array): Prom
   const nested = Array.from({ length: ROWS }, (_, row) => [
     ...values.subarray(row * COLUMNS, (row + 1) * COLUMNS),
   ]);
-  const ours = () => texts.print({ tensors: { h: tensor } });
+  const ours = async () => {
+    const printed = await texts.print({ tensors: { h: tensor } });
+    printed.release();
+  };
   const peer = () => JSON.stringify({ h: nested });
-  const printed = await ours();
+  const printed = await takeText(await texts.print({ tensors: { h: tensor } }));
   if (printed.toString() !== objectToJson({ h: tensorToJson(tensor) })) {
     throw new Error(`${name}: the text is not that of the plain writer.`);
   }

@@ -1,6 +1,6 @@
 // An answer is some tensors by name; written as JSON or as a safetensors file they are the same.
 import { type Piece, PieceWriter, type Tensors } from './pieces.ts';
-import { writeSafetensors } from './safetensors-write.ts';
+import { type Room, writeSafetensors } from './safetensors-write.ts';
 
 export interface Answer {
   /** What is no tensor: in JSON as it is, in a file as text in __metadata__ (JSON unless a string). */
@@ -29,11 +29,13 @@ export function piecesOf({ fields = {}, tensors, trace }: Answer): readonly Piec
   return writer.pieces();
 }
 
-export function answerToFile({ fields, tensors, trace = {} }: Answer): Buffer {
-  const traces = Object.entries(trace).map(([name, view]) => [`trace/${name}`, view]);
+/** @param room where the file is written to; by default a Buffer of its own */
+export function answerToFile({ fields, tensors, trace }: Answer, room?: Room): Buffer {
+  const traces = Object.entries(trace ?? {}).map(([name, view]) => [`trace/${name}`, view]);
   const metadata =
     fields && Object.fromEntries(presentOf(fields).map(([name, value]) => [name, textOf(value)]));
-  return writeSafetensors({ ...tensors, ...Object.fromEntries(traces) }, metadata);
+  const all = trace ? { ...tensors, ...Object.fromEntries(traces) } : tensors;
+  return writeSafetensors(all, metadata, room);
 }
 
 function presentOf(fields: Readonly<Record<string, unknown>>): [string, unknown][] {

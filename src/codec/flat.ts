@@ -1,11 +1,12 @@
 // A tensor from a safetensors file, as a TensorSource.
 import { CarryoverError } from '../errors.ts';
-import { type TensorSource, formatShape } from '../tensor.ts';
+import { type TensorSource, areFinite, formatShape } from '../tensor.ts';
 import { beyondFloat32, hasFloat32 } from './float32.ts';
 import type { SafeTensor } from './safetensors.ts';
 
 /** @throws shape_mismatch if the tensor has another number of axes, or an empty one */
-export function flatTensor(name: string, axes: string, { shape, data }: SafeTensor): TensorSource {
+export function flatTensor(name: string, axes: string, tensor: SafeTensor): TensorSource {
+  const { shape } = tensor;
   if (shape.length !== axes.length || shape.includes(0)) {
     const message =
       `${name.split('/').at(-1)} has shape ${formatShape(shape)}, ` +
@@ -19,24 +20,24 @@ export function flatTensor(name: string, axes: string, { shape, data }: SafeTens
     name,
     axes,
     shape,
-    copyTo: (target) => {
-      expectFloat32(name, shape, data);
+    copyTo: (target, isFinite = areFinite) => {
+      const { data } = tensor;
       copyFlat(axes, shape, data, target);
+      if (!isFinite(target)) throw notFloat32(name, shape, data);
     },
   };
 }
 
-function expectFloat32(name: string, shape: readonly number[], data: SafeTensor['data']): void {
-  let rest = 0;
-  while (rest < data.length && hasFloat32(data[rest]!)) rest++;
-  if (rest === data.length) return;
+/** Names the first element that is beyond float32. */
+function notFloat32(name: string, shape: readonly number[], data: SafeTensor['data']): CarryoverError {
+  let rest = data.findIndex((value) => !hasFloat32(value));
   const value = data[rest]!;
   let pointer = '';
   for (const size of shape.toReversed()) {
     pointer = `/${rest % size}${pointer}`;
     rest = Math.floor(rest / size);
   }
-  throw beyondFloat32(`/${name}${pointer}`, value);
+  return beyondFloat32(`/${name}${pointer}`, value);
 }
 
 /** Row-major to row-major, time before batch whatever `axes` says. */

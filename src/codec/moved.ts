@@ -1,7 +1,7 @@
 // Tensors that were moved out of a JSON body (kernels/read.ts). In the parsed body an array of as many
 // axes stands for each of them, holding its first number and its index: [[0.5, 0]]. What it stands for
-// is kept beside it, so that the body can be validated, and passed on, like any other.
-import { CarryoverError } from '../errors.ts';
+// is noted on it, so that the body can be validated, and passed on, like any other.
+import { clientClosed } from '../errors.ts';
 
 /** The fields whose arrays are tensors, wherever they are. */
 export const TENSOR_NAMES: readonly string[] = ['x', 'h', 'W_x', 'W_h', 'b', 'W_y', 'b_y'];
@@ -9,54 +9,67 @@ export const TENSOR_NAMES: readonly string[] = ['x', 'h', 'W_x', 'W_h', 'b', 'W_
 export interface MovedTensor {
   readonly shape: readonly number[];
   /** Row-major, all finite; undefined once the memory behind them was given back. */
-  readonly numbers: () => Float32Array | undefined;
+  numbers(): Float32Array | undefined;
 }
 
-const tensors = new WeakMap<object, MovedTensor>();
+/** A WeakMap from arrays to tensors would cost twice the rest of reading a small body. */
+const MOVED = Symbol('the tensor for which an array stands');
+
+type Placeholder = readonly unknown[] & { [MOVED]?: MovedTensor };
 
 /**
- * Makes the arrays of a parsed body stand for the tensors.
+ * Makes the arrays of a parsed body stand for the tensors. The list is its own, so that depth costs no
+ * stack.
  *
- * @param body a value that readJson() has read from a skeleton
+ * @param body the value of a skeleton
+ * @returns how many keys its objects have
  */
-export function placeTensors(body: unknown, moved: readonly MovedTensor[]): void {
+export function placeTensors(body: unknown, tensors: readonly MovedTensor[]): number {
+  let keys = 0;
   const pending = [body];
   while (pending.length > 0) {
     const next = pending.pop();
     if (typeof next !== 'object' || next === null) continue;
-    for (const [key, value] of Object.entries(next)) {
-      if (Array.isArray(value) && !Array.isArray(next) && TENSOR_NAMES.includes(key)) {
-        placeTensor(value, moved);
-      } else if (typeof value === 'object') {
-        pending.push(value);
-      }
+    if (Array.isArray(next)) {
+      for (const item of next) if (typeof item === 'object') pending.push(item);
+      continue;
+    }
+    for (const name of Object.keys(next)) {
+      keys++;
+      const value = (next as Record<string, unknown>)[name];
+      if (Array.isArray(value) && TENSOR_NAMES.includes(name)) placeTensor(value, tensors);
+      else if (typeof value === 'object') pending.push(value);
     }
   }
+  return keys;
 }
 
-/** Inner arrays stand for their part's shape, which is all that anyone asks of them. */
-function placeTensor(array: readonly unknown[], moved: readonly MovedTensor[]): void {
-  const axes: (readonly unknown[])[] = [array];
-  while (Array.isArray(axes.at(-1)![0])) axes.push(axes.at(-1)![0] as unknown[]);
-  const { shape, numbers } = moved[axes.at(-1)![1] as number]!;
-  axes.forEach((inner, axis) => tensors.set(inner, { shape: shape.slice(axis), numbers }));
+/** Every axis knows the tensor, as errors may be about a row of it. */
+function placeTensor(array: Placeholder, tensors: readonly MovedTensor[]): void {
+  let innermost = array;
+  while (Array.isArray(innermost[0])) innermost = innermost[0];
+  const tensor = tensors[innermost[1] as number]!;
+  for (let axis = array; axis !== innermost; axis = axis[0] as Placeholder) axis[MOVED] = tensor;
+  innermost[MOVED] = tensor;
 }
 
-/** The tensor for which an array stands, if it does. */
+/** The tensor for which an array stands, or of which it is a part. */
 export function movedTensor(array: object): MovedTensor | undefined {
-  return tensors.get(array);
+  return (array as Placeholder)[MOVED];
 }
 
 /** The length of an array, or of the one for which it stands. */
 export function lengthOf(array: readonly unknown[]): number {
-  return movedTensor(array)?.shape[0] ?? array.length;
+  const moved = movedTensor(array);
+  if (!moved) return array.length;
+  let axes = 1;
+  for (let inner = array[0]; Array.isArray(inner); inner = inner[0]) axes++;
+  return moved.shape.at(-axes)!;
 }
 
-/** @throws invalid_request if the request has ended meanwhile */
-export function numbersOf({ numbers }: MovedTensor): Float32Array {
-  const present = numbers();
+/** @throws client_closed if the request has ended meanwhile */
+export function numbersOf(tensor: MovedTensor): Float32Array {
+  const present = tensor.numbers();
   if (present) return present;
-  throw new CarryoverError('client_closed', {
-    detail: 'The client closed the connection before the request was computed.',
-  });
+  throw clientClosed();
 }

@@ -5,10 +5,14 @@ const F32 = Float32Array.BYTES_PER_ELEMENT;
 /** The header is filled with spaces to a multiple of this, so that the data is aligned. */
 const HEADER_ALIGN = 8;
 
+/** Bytes to write to, as many as asked for. */
+export type Room = (bytes: number) => Buffer;
+
 /** The tensors by name, in this order; `undefined` ones are left out. */
 export function writeSafetensors(
-  tensors: Record<string, TensorView | undefined>,
+  tensors: Readonly<Record<string, TensorView | undefined>>,
   metadata?: Readonly<Record<string, string>>,
+  room: Room = (bytes) => Buffer.allocUnsafe(bytes),
 ): Buffer {
   const present = Object.entries(tensors).filter(
     (entry): entry is [string, TensorView] => entry[1] !== undefined,
@@ -24,25 +28,37 @@ export function writeSafetensors(
   const header = metadata ? { __metadata__: metadata, ...entries } : entries;
   const text = Buffer.from(JSON.stringify(header));
   const headerBytes = Math.ceil(text.length / HEADER_ALIGN) * HEADER_ALIGN;
-  const file = Buffer.alloc(8 + headerBytes + end, ' ');
+  const file = room(8 + headerBytes + end);
   file.writeBigUInt64LE(BigInt(headerBytes));
   file.set(text, 8);
   let at = 8 + headerBytes;
+  file.fill(' ', 8 + text.length, at);
   for (const [, view] of present) at = copyAxis(view, 0, 0, file, at);
   return file;
 }
 
-/** Copies row by row, as views may have padding behind their rows; returns where the copy ended. */
+/** Copies row by row where views have padding behind their rows; returns where the copy ended. */
 function copyAxis(view: TensorView, axis: number, start: number, file: Buffer, at: number): number {
   const { shape, strides, data } = view;
-  if (axis + 1 === shape.length) {
-    const row = data.subarray(start, start + shape[axis]!);
-    file.set(new Uint8Array(row.buffer, row.byteOffset, row.byteLength), at);
-    return at + row.byteLength;
+  const count = contiguousCount(shape, strides, axis);
+  if (count > 0) {
+    const bytes = count * F32;
+    file.set(new Uint8Array(data.buffer, data.byteOffset + start * F32, bytes), at);
+    return at + bytes;
   }
   let end = at;
   for (let i = 0; i < shape[axis]!; i++) {
     end = copyAxis(view, axis + 1, start + i * strides[axis]!, file, end);
   }
   return end;
+}
+
+/** How many numbers there are from an axis inwards, if they stand one behind the other; else 0. */
+function contiguousCount(shape: readonly number[], strides: readonly number[], axis: number): number {
+  let count = 1;
+  for (let inner = shape.length - 1; inner >= axis; inner--) {
+    if (strides[inner] !== count) return 0;
+    count *= shape[inner]!;
+  }
+  return count;
 }

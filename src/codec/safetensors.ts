@@ -7,7 +7,7 @@
 // Offsets count from the first byte of the data. The tensors cover the data without gap or overlap;
 // their order in the header means nothing. https://github.com/huggingface/safetensors#format
 import { isUtf8 } from 'node:buffer';
-import { CarryoverError } from '../errors.ts';
+import { CarryoverError, clientClosed } from '../errors.ts';
 import { readJson } from './json-read.ts';
 
 const HEADER_AT = 8;
@@ -25,8 +25,8 @@ export interface SafeTensor {
   /** Empty for a single number. */
   readonly shape: readonly number[];
   /**
-   * Row-major; a copy, so the file's bytes may be reused. F64 stays float64; F16 and BF16, each of
-   * which is a float32, are made one.
+   * Row-major; unless said otherwise a copy, so the file's bytes may be reused. F64 stays float64; F16 and
+   * BF16, each of which is a float32, are made one.
    */
   readonly data: Float32Array | Float64Array;
 }
@@ -52,8 +52,13 @@ export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** The tensors, as readSafetensors() has them, and the metadata of a file. */
-export function readSafetensorsFile(bytes: Uint8Array): SafetensorsFile {
+/**
+ * The tensors, as readSafetensors() has them, and the metadata of a file.
+ *
+ * @param isHeld if given, tensors are read where they are, whenever they are asked for, as long as this says
+ *   that the bytes are still the file's; then they throw client_closed
+ */
+export function readSafetensorsFile(bytes: Uint8Array, isHeld?: () => boolean): SafetensorsFile {
   const headerBytes = readHeaderSize(bytes);
   const header = readHeader(bytes.subarray(HEADER_AT, HEADER_AT + headerBytes));
   const data = bytes.subarray(HEADER_AT + headerBytes);
@@ -63,7 +68,7 @@ export function readSafetensorsFile(bytes: Uint8Array): SafetensorsFile {
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   expectCovered(entries, data.length);
   return {
-    tensors: new Map(entries.map((entry) => [entry.name, readTensor(entry, data)])),
+    tensors: new Map(entries.map((entry) => [entry.name, readTensor(entry, data, isHeld)])),
     metadata: (header['__metadata__'] ?? {}) as Record<string, string>,
   };
 }
@@ -201,10 +206,49 @@ function expectCovered(entries: readonly Entry[], dataBytes: number): void {
   }
 }
 
-function readTensor({ dtype, shape, begin, end }: Entry, bytes: Uint8Array): SafeTensor {
-  // The data may begin at any byte of the file; the copy is aligned.
-  const { buffer } = new Uint8Array(bytes.subarray(begin, end));
-  return { dtype, shape, data: readNumbers(dtype, buffer) };
+function readTensor(
+  { dtype, shape, begin, end }: Entry,
+  bytes: Uint8Array,
+  isHeld: (() => boolean) | undefined,
+): SafeTensor {
+  const data = bytes.subarray(begin, end);
+  return isHeld
+    ? new TensorInPlace(dtype, shape, data, isHeld)
+    : { dtype, shape, data: readNumbers(dtype, alignedCopy(data)) };
+}
+
+class TensorInPlace implements SafeTensor {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly #bytes: Uint8Array;
+  readonly #isHeld: () => boolean;
+
+  constructor(
+    dtype: Dtype,
+    shape: readonly number[],
+    bytes: Uint8Array,
+    isHeld: () => boolean,
+  ) {
+    this.dtype = dtype;
+    this.shape = shape;
+    this.#bytes = bytes;
+    this.#isHeld = isHeld;
+  }
+
+  /** @throws client_closed */
+  get data(): Float32Array | Float64Array {
+    if (!this.#isHeld()) throw clientClosed();
+    const { buffer, byteOffset, byteLength } = this.#bytes;
+    if (this.dtype === 'F32' && byteOffset % ELEMENT_BYTES.F32 === 0) {
+      return new Float32Array(buffer, byteOffset, byteLength / ELEMENT_BYTES.F32);
+    }
+    return readNumbers(this.dtype, alignedCopy(this.#bytes));
+  }
+}
+
+/** The data may begin at any byte of the file. */
+function alignedCopy(bytes: Uint8Array): ArrayBuffer {
+  return new Uint8Array(bytes).buffer;
 }
 
 /** Little-endian as all of linear memory is; Node.js with WebAssembly SIMD runs on nothing else. */

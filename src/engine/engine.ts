@@ -31,6 +31,8 @@ export interface EngineParts {
   readonly scheduler: Scheduler;
   readonly limits: Limits;
   readonly texts: Texts;
+  /** Whether all numbers are finite; see wasm/finite.ts. */
+  readonly isFinite: (numbers: Float32Array) => boolean;
 }
 
 export class Engine {
@@ -57,20 +59,22 @@ export class Engine {
     input: RecurrenceInput,
     use: (result: RecurrenceResult) => Result | Promise<Result>,
   ): Promise<Result> {
-    const { memory, scheduler, limits } = this.#parts;
-    await this.fetchModel(input.weights);
+    const { memory, scheduler, limits, isFinite } = this.#parts;
+    const fetched = this.fetchModel(input.weights);
+    if (fetched) await fetched;
     const { T, N } = agreeOnSizes(input, this.#sizesOf(input.weights), limits);
     const lease = this.#lease(input.weights);
     try {
       const { lengths, keepsStates, trace } = input;
       const job = new Job(memory, lease.model, { T, N, lengths, keepsStates, trace });
       try {
-        input.x.copyTo(job.x);
-        input.h?.copyTo(job.h);
-        await scheduler.run(job);
+        input.x.copyTo(job.x, isFinite);
+        input.h?.copyTo(job.h, isFinite);
+        const computed = scheduler.run(job);
+        if (computed) await computed;
         const { hs, y, ys, trace: products } = job;
         const result = { h: job.finalState(), hs, y, ys, trace: products };
-        expectFinite(result);
+        expectFinite(result, isFinite);
         return await use(result);
       } finally {
         job.release();
@@ -80,9 +84,15 @@ export class Engine {
     }
   }
 
-  /** Sees to it that a registered model is here, if it is anywhere. @throws as ModelLibrary.ensure */
-  async fetchModel(weights: WeightsSource | string): Promise<void> {
-    if (typeof weights === 'string') await this.#parts.library.ensure(weights);
+  /**
+   * Sees to it that a registered model is here, if it is anywhere; undefined if it is.
+   *
+   * @throws as ModelLibrary.ensure
+   */
+  fetchModel(weights: WeightsSource | string): Promise<void> | undefined {
+    const { library } = this.#parts;
+    const isHere = typeof weights !== 'string' || library.registry.has(weights);
+    return isHere ? undefined : library.ensure(weights);
   }
 
   /**

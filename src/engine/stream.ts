@@ -42,6 +42,7 @@ export interface StreamedSteps extends RecurrenceResult {
 }
 
 export interface StreamParts {
+  readonly isFinite: (numbers: Float32Array) => boolean;
   readonly memory: LinearMemory;
   readonly scheduler: Scheduler;
 }
@@ -111,8 +112,8 @@ export class RecurrenceStream {
     this.#x = parts.memory.f32(this.#ptr, T * N * D);
     this.#h = parts.memory.f32(this.#ptr + T * N * D * F32, N * H).fill(0);
     try {
-      input.x.copyTo(this.#x);
-      input.h?.copyTo(this.#h);
+      input.x.copyTo(this.#x, parts.isFinite);
+      input.h?.copyTo(this.#h, parts.isFinite);
     } catch (error) {
       this.close();
       throw error;
@@ -154,7 +155,7 @@ export class RecurrenceStream {
       const h = job.finalState();
       // The readout of a state between is not part of the answer unless all of them are.
       const result = { h, hs: job.hs, y: isLast ? job.y : undefined, ys: job.ys, trace: job.trace };
-      expectFinite(result, stepsBefore);
+      expectFinite(result, this.#parts.isFinite, stepsBefore);
       const used = await use({ ...result, stepsBefore, steps, isLast });
       copyRows(h, this.#h);
       this.#stepsTaken = stepsBefore + steps;

@@ -1,5 +1,6 @@
 // JSON in and out of linear memory. What costs more than handing it over is read and printed by a
 // worker, like any other work; the calling thread then only moves bytes.
+import { isUtf8 } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Answer, piecesOf } from '../codec/answer.ts';
 import type { Piece } from '../codec/pieces.ts';
@@ -9,7 +10,7 @@ import type { Scheduler } from '../scheduler/scheduler.ts';
 import type { Kernels } from '../wasm/load.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { PrintJob } from '../wasm/print-job.ts';
-import { ReadJob, TensorNames, TextBlock } from '../wasm/read-job.ts';
+import { ReadJob, type ReadTensor, TensorNames, TextBlock } from '../wasm/read-job.ts';
 
 /** Up to here JSON.parse is done before a record is set up: 3 µs beside 8 µs for 300 bytes. */
 const PLAIN_BYTES_MAX = 1_024;
@@ -25,6 +26,13 @@ export interface JsonBody {
   /** What JSON.parse would give, with arrays that stand for tensors (codec/moved.ts). */
   readonly value: unknown;
   /** Gives the tensors' memory back: they cannot be copied afterwards. May be called twice. */
+  release(): void;
+}
+
+/** A text in linear memory. */
+export interface PrintedText {
+  /** In place: to be used before release(). */
+  text(): Buffer;
   release(): void;
 }
 
@@ -58,47 +66,64 @@ export class Texts {
   }
 
   /**
-   * Reads a body and releases its text, whatever happens.
+   * Reads a body and releases its text, whatever happens; a short one at once.
    *
    * @throws malformed_json · duplicate_key · memory_full · queue_full · deadline_exceeded ·
    *   worker_failed
    */
-  async read(text: TextBlock): Promise<JsonBody> {
+  read(text: TextBlock): JsonBody | Promise<JsonBody> {
     const { memory, kernels, plainBytesMax = PLAIN_BYTES_MAX } = this.#parts;
-    let job: ReadJob | undefined;
+    if (text.bytes > HERE_BYTES_MIN) return this.#readLong(text);
     try {
       if (text.bytes <= plainBytesMax) return plainBody(text);
-      const numbersMax = kernels.countCommas(text.ptr, text.bytes) + 1;
-      job = new ReadJob(memory, this.#names, text, numbersMax);
-      if (text.bytes <= HERE_BYTES_MIN) kernels.run(job.ptr);
-      else await this.#run(job.ptr, text.bytes * this.#flopsPerByte, false);
-      const body = bodyOf(job);
-      if (body) {
-        job = undefined;
-        return body;
-      }
-      return plainBody(text);
+      const job = new ReadJob(memory, this.#names, text, numbersMax(kernels, text));
+      kernels.run(job.ptr);
+      return bodyOf(job) ?? plainBody(text);
     } finally {
-      job?.release();
       text.release();
     }
   }
 
-  /** An answer as JSON; its tensors may be released once this has settled. @throws as printPieces */
-  print(answer: Answer): Promise<Buffer> {
+  async #readLong(text: TextBlock): Promise<JsonBody> {
+    const { memory, kernels } = this.#parts;
+    try {
+      const job = new ReadJob(memory, this.#names, text, numbersMax(kernels, text));
+      try {
+        await this.#run(job.ptr, text.bytes * this.#flopsPerByte, false);
+      } catch (error) {
+        job.release();
+        throw error;
+      }
+      return bodyOf(job) ?? plainBody(text);
+    } finally {
+      text.release();
+    }
+  }
+
+  /**
+   * An answer as JSON; its tensors may be released once this has settled.
+   *
+   * @throws memory_full · deadline_exceeded · worker_failed
+   */
+  print(answer: Answer): PrintedText | Promise<PrintedText> {
     return this.printPieces(piecesOf(answer));
   }
 
-  /** @throws memory_full · deadline_exceeded · worker_failed */
-  async printPieces(pieces: readonly Piece[]): Promise<Buffer> {
+  /** @throws as print */
+  printPieces(pieces: readonly Piece[]): PrintedText | Promise<PrintedText> {
     const job = new PrintJob(this.#parts.memory, pieces);
+    if (job.numbers > HERE_NUMBERS_MIN) return this.#printLong(job);
+    this.#parts.kernels.run(job.ptr);
+    return job;
+  }
+
+  async #printLong(job: PrintJob): Promise<PrintedText> {
     try {
-      const { ptr, numbers } = job;
-      if (numbers <= HERE_NUMBERS_MIN) this.#parts.kernels.run(ptr);
-      else await this.#run(ptr, numbers * this.#flopsPerNumber, true);
-      return await copyInTurns(job.text());
-    } finally {
+      await this.#run(job.ptr, job.numbers * this.#flopsPerNumber, true);
+      return job;
+    } catch (error) {
       job.release();
+      throw error;
     }
   }
 
@@ -127,37 +152,68 @@ export class Texts {
   }
 }
 
-function plainBody(text: TextBlock): JsonBody {
-  return { value: readJson(text.copy()), release: () => {} };
+/** A text has at most one number more than it has commas. */
+function numbersMax(kernels: Kernels, text: TextBlock): number {
+  return kernels.countCommas(text.ptr, text.bytes) + 1;
 }
 
-/** Undefined if the text has to be read in the plain way, which also finds what may be wrong. */
+function plainBody(text: TextBlock): JsonBody {
+  return { value: readJson(text.view()), release: () => {} };
+}
+
+/**
+ * Undefined if the text has to be read in the plain way, which also finds what may be wrong: a key that
+ * appears twice is in the text once more than in the value. Then the job is released.
+ */
 function bodyOf(job: ReadJob): JsonBody | undefined {
   const skeleton = job.skeleton();
-  if (!skeleton) return undefined;
-  let value: unknown;
-  try {
-    value = readJson(skeleton);
-  } catch {
-    return undefined;
+  const tensors = skeleton && job.tensors();
+  if (tensors && isUtf8(skeleton)) {
+    const body = new MovedBody(job);
+    try {
+      body.value = JSON.parse(skeleton.toString());
+      const placed = tensors.map((tensor) => new HeldTensor(body, job, tensor));
+      if (placeTensors(body.value, placed) === job.keys) return body;
+    } catch {
+      // Not JSON.
+    }
   }
-  let isReleased = false;
-  const tensors = job.tensors();
-  if (!tensors) return undefined;
-  const moved = tensors.map(
-    ({ shape, numbers }): MovedTensor => ({
-      shape,
-      numbers: () => (isReleased ? undefined : numbers),
-    }),
-  );
-  placeTensors(value, moved);
-  return {
-    value,
-    release: () => {
-      if (!isReleased) job.release();
-      isReleased = true;
-    },
-  };
+  job.release();
+  return undefined;
+}
+
+/** A body whose tensors are in the memory of the job that has read it. */
+class MovedBody implements JsonBody {
+  value: unknown;
+  isReleased = false;
+  readonly #job: ReadJob;
+
+  constructor(job: ReadJob) {
+    this.#job = job;
+  }
+
+  release(): void {
+    if (!this.isReleased) this.#job.release();
+    this.isReleased = true;
+  }
+}
+
+class HeldTensor implements MovedTensor {
+  readonly shape: readonly number[];
+  readonly #body: MovedBody;
+  readonly #job: ReadJob;
+  readonly #tensor: ReadTensor;
+
+  constructor(body: MovedBody, job: ReadJob, tensor: ReadTensor) {
+    this.shape = tensor.shape;
+    this.#body = body;
+    this.#job = job;
+    this.#tensor = tensor;
+  }
+
+  numbers(): Float32Array | undefined {
+    return this.#body.isReleased ? undefined : this.#job.numbers(this.#tensor);
+  }
 }
 
 function medianMs(run: () => void): number {
@@ -169,11 +225,17 @@ function medianMs(run: () => void): number {
   return times.toSorted((a, b) => a - b)[CALIBRATION_ROUNDS >> 1]!;
 }
 
-async function copyInTurns(text: Uint8Array): Promise<Buffer> {
-  const copy = Buffer.allocUnsafe(text.length);
-  for (let at = 0; at < text.length; at += COPIED_BYTES_MAX) {
-    if (at > 0) await nextTurn();
-    copy.set(text.subarray(at, at + COPIED_BYTES_MAX), at);
+/** Copies a text and gives its memory back. */
+export async function takeText(printed: PrintedText): Promise<Buffer> {
+  try {
+    const text = printed.text();
+    const copy = Buffer.allocUnsafe(text.length);
+    for (let at = 0; at < text.length; at += COPIED_BYTES_MAX) {
+      if (at > 0) await nextTurn();
+      copy.set(text.subarray(at, at + COPIED_BYTES_MAX), at);
+    }
+    return copy;
+  } finally {
+    printed.release();
   }
-  return copy;
 }

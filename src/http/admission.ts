@@ -8,22 +8,31 @@ export interface AdmissionOptions {
   readonly isClosing: () => boolean;
 }
 
-/** What gives back the memory of a request whose body is held. */
-const bodies = new WeakMap<FastifyRequest, (() => void)[]>();
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What gives back the memory of its body and of its answer; undefined when it was given back. */
+    releases: (() => void)[] | undefined;
+  }
+}
 
-/** Lets go of a body that is not needed any more, before its answer has ended. */
+/** Lets go of what a request holds, before its answer has ended: from then on it needs nothing of it. */
 export function dropBody(request: FastifyRequest): void {
+  const { releases = [] } = request;
   request.body = undefined;
-  const releases = bodies.get(request) ?? [];
-  bodies.delete(request);
+  request.releases = undefined;
   for (const release of releases) release();
 }
 
-/** Calls `release` when the body is dropped, at the latest when the answer has ended; false if it has. */
-export function whenBodyIsDropped(request: FastifyRequest, release: () => void): boolean {
-  const releases = bodies.get(request);
-  releases?.push(release);
-  return releases !== undefined;
+/**
+ * Has `release` called when nothing of the request is needed any more, at the latest when its answer has
+ * been taken by the system or its connection is lost; at once if that is so already.
+ *
+ * @returns whether it is still needed
+ */
+export function holdFor(request: FastifyRequest, release: () => void): boolean {
+  if (request.releases) request.releases.push(release);
+  else release();
+  return request.releases !== undefined;
 }
 
 export function admission(
@@ -44,9 +53,10 @@ export function admission(
     }
     const bytes = declaredBytes(request.headers, options.bodyBytesMax);
     budget.claim(bytes);
-    bodies.set(request, [() => budget.release(bytes)]);
+    request.releases = [() => budget.release(bytes)];
     reply.raw.once('close', () => dropBody(request));
   };
+  app.decorateRequest('releases', undefined);
   // Not async: a promise for every request would be made, and awaited, for nothing.
   app.addHook('onRequest', (request, reply, done) => {
     try {

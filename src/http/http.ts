@@ -12,6 +12,7 @@ import type { Limits } from '../engine/shapes.ts';
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import { admission } from './admission.ts';
+import { Answers } from './answers.ts';
 import { BodyBudget } from './body-budget.ts';
 import { compression } from './compression.ts';
 import { jsonBodies } from './json-bodies.ts';
@@ -48,7 +49,8 @@ import { Weights } from './schemas/tensor.ts';
 import { Streams } from './stream-answer.ts';
 import { STRICT_AJV, validationError } from './validation.ts';
 
-export interface HttpOptions extends ComputeParts, SessionRoutesOptions, SessionStreamOptions {
+export interface HttpOptions
+  extends Omit<ComputeParts & SessionRoutesOptions & SessionStreamOptions, 'answers'> {
   readonly library: ModelLibrary;
   readonly limits: Limits;
   readonly readiness: Readiness;
@@ -121,10 +123,11 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   healthRoutes(app, options.readiness);
   problemsRoute(app);
   modelRoutes(app, options);
-  sessionRoutes(app, options);
+  const answers = new Answers(options.engine.texts, options.streamStallMs);
+  sessionRoutes(app, { ...options, answers });
   sessionStreamRoute(app, sockets, budget, options);
-  computeRoute(app, options, STEP);
-  sequenceRoute(app, options, new Streams(app, options.engine.texts, options));
+  computeRoute(app, { ...options, answers }, STEP);
+  sequenceRoute(app, { ...options, answers }, new Streams(app, options.engine.texts, options));
   await app.after();
   refuseOtherMethods();
   return app;

@@ -1,101 +1,58 @@
-// JSON bodies: received straight into linear memory, read there (engine/texts.ts). The memory is given
-// back when the request has ended, however it does.
-import type { IncomingMessage } from 'node:http';
-import { type FastifyInstance, type FastifyRequest, errorCodes } from 'fastify';
-import type { Texts } from '../engine/texts.ts';
-import { CarryoverError } from '../errors.ts';
+// JSON bodies: received straight into linear memory, read there (engine/texts.ts).
+import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
+import type { JsonBody, Texts } from '../engine/texts.ts';
+import { clientClosed } from '../errors.ts';
 import type { TextBlock } from '../wasm/read-job.ts';
-import { whenBodyIsDropped } from './admission.ts';
-import { digestBody } from './session-call.ts';
+import { holdFor } from './admission.ts';
+import { receiveBody } from './receive-body.ts';
+
+type Done = (error: FastifyError | Error | null, value?: unknown) => void;
 
 export function jsonBodies(app: FastifyInstance, texts: Texts): void {
-  const parse = async (request: FastifyRequest, payload: IncomingMessage) => {
-    const text = await receive(request, payload, texts);
-    // Some clients announce JSON also where there is no body.
-    if (text.bytes === 0 && !request.routeOptions.schema?.body) {
-      text.release();
-      return undefined;
-    }
-    const body = await texts.read(text);
-    if (whenBodyIsDropped(request, () => body.release())) return body.value;
-    body.release();
-    throw new CarryoverError('client_closed', { detail: 'The client closed the connection.' });
-  };
-  app.addContentTypeParser('application/json', parse);
-}
-
-/**
- * The body's bytes in linear memory. A declared length is reserved at the first bytes; bytes without
- * one are kept until the last has come.
- */
-async function receive(
-  request: FastifyRequest,
-  payload: IncomingMessage,
-  texts: Texts,
-): Promise<TextBlock> {
-  const { headers, routeOptions } = request;
-  const digest = digestBody(request);
-  const bytesMax = routeOptions.bodyLimit;
-  const length = headers['content-length'];
-  const declared = length === undefined ? undefined : Number(length);
-  if (declared !== undefined && declared > bytesMax) throw new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE();
-
-  let text: TextBlock | undefined;
-  const waiting: Buffer[] = [];
-  let bytes = 0;
-  const take = (chunk: Buffer) => {
-    bytes += chunk.length;
-    digest?.update(chunk);
-    if (bytes > bytesMax) throw new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE();
-    if (declared === undefined) {
-      waiting.push(chunk);
-      return;
-    }
-    text ??= texts.open(declared);
-    if (!text.append(chunk)) throw new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH();
-  };
-  const finish = (): TextBlock => {
-    if (declared !== undefined && bytes !== declared) {
-      throw new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH();
-    }
-    text ??= texts.open(bytes);
-    for (const chunk of waiting) text.append(chunk);
-    return text;
-  };
-  try {
-    await eachChunk(payload, take);
-    digest?.finish();
-    return finish();
-  } catch (error) {
-    text?.release();
-    throw error;
-  }
-}
-
-/** Resolves at the end of the stream; what `take` throws ends the reading, the rest is dropped. */
-function eachChunk(stream: IncomingMessage, take: (chunk: Buffer) => void): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      stream.off('data', onData).off('end', onEnd).off('error', onError).off('close', onClose);
-    };
-    const onData = (chunk: Buffer) => {
-      try {
-        take(chunk);
-      } catch (error) {
-        stop();
-        reject(error);
+  app.addContentTypeParser('application/json', (request, payload, done: Done) => {
+    receiveBody(request, payload, texts, (error, text) => {
+      if (!text) return done(error);
+      // Some clients announce JSON also where there is no body.
+      if (text.bytes === 0 && !takesBody(request)) {
+        text.release();
+        return done(null, undefined);
       }
-    };
-    const onEnd = () => {
-      stop();
-      resolve();
-    };
-    const onError = (error: Error) => {
-      stop();
-      reject(Object.assign(error, { statusCode: 400 }));
-    };
-    const onClose = () => onError(new Error('The connection was closed before the body was complete'));
-    stream.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose);
-    stream.resume();
+      readBody(request, texts, text, done);
+    });
   });
+}
+
+/** A short body is read at once: then there is no promise to wait for. */
+function readBody(request: FastifyRequest, texts: Texts, text: TextBlock, done: Done): void {
+  let body: JsonBody | Promise<JsonBody>;
+  try {
+    body = texts.read(text);
+  } catch (error) {
+    return done(error as Error);
+  }
+  if (body instanceof Promise) void handOnLater(request, body, done);
+  else handOn(request, body, done);
+}
+
+async function handOnLater(
+  request: FastifyRequest,
+  reading: Promise<JsonBody>,
+  done: Done,
+): Promise<void> {
+  let body: JsonBody;
+  try {
+    body = await reading;
+  } catch (error) {
+    return done(error as Error);
+  }
+  handOn(request, body, done);
+}
+
+function handOn(request: FastifyRequest, body: JsonBody, done: Done): void {
+  if (holdFor(request, () => body.release())) done(null, body.value);
+  else done(clientClosed());
+}
+
+function takesBody({ routeOptions }: FastifyRequest): boolean {
+  return routeOptions.schema?.body !== undefined;
 }

@@ -1,31 +1,32 @@
 // The types of bodies: JSON everywhere, safetensors where an address takes or gives tensors.
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { type Answer, answerToFile } from '../codec/answer.ts';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { FRAMINGS } from '../codec/stream-text.ts';
 import type { Texts } from '../engine/texts.ts';
-import { CarryoverError } from '../errors.ts';
-import { departure } from './departure.ts';
-import { digestBody } from './session-call.ts';
+import { CarryoverError, clientClosed } from '../errors.ts';
+import { holdFor } from './admission.ts';
+import { receiveBody } from './receive-body.ts';
 
-const JSON_TYPE = 'application/json';
+export const JSON_TYPE = 'application/json';
 const SAFETENSORS_TYPE = 'application/vnd.carryover.safetensors';
 /** Answers that are sent while they are computed. */
 const STREAM_TYPES = Object.keys(FRAMINGS);
 /** How a safetensors file may be announced. */
 const FILE_TYPES = [SAFETENSORS_TYPE, 'application/octet-stream'];
 
-/** Lets the routes of a scope take files: their body is then a Buffer. */
-export function takeFiles(scope: FastifyInstance): void {
-  scope.addContentTypeParser(
-    FILE_TYPES,
-    { parseAs: 'buffer' },
-    async (request: FastifyRequest, body: Buffer) => {
-      const digest = digestBody(request);
-      digest?.update(body);
-      digest?.finish();
-      return body;
-    },
-  );
+/** Lets the routes of a scope take files: their body is then a Buffer that looks at linear memory. */
+export function takeFiles(scope: FastifyInstance, texts: Texts): void {
+  scope.addContentTypeParser(FILE_TYPES, (request, payload, done) => {
+    receiveBody(request, payload, texts, (error, file) => {
+      if (!file) return done(error);
+      if (holdFor(request, () => file.release())) done(null, file.view());
+      else done(clientClosed());
+    });
+  });
+}
+
+/** Whether what a body looks at is still there. */
+export function isBodyHeld(request: FastifyRequest): boolean {
+  return request.releases !== undefined;
 }
 
 /** `content` of a route's body schema: JSON by its schema, or a file. */
@@ -65,20 +66,4 @@ export function answerContent(schema: object, lineSchema: object | undefined) {
     [SAFETENSORS_TYPE]: { schema: {} },
     ...(lineSchema && Object.fromEntries(STREAM_TYPES.map((type) => [type, { schema: lineSchema }]))),
   };
-}
-
-/**
- * Sends an answer as `type`. `compute` is given what writes it, to be called while the answer's
- * tensors are valid; they have to be until it is done.
- */
-export async function sendAnswer(
-  reply: FastifyReply,
-  type: string,
-  texts: Texts,
-  compute: (write: (answer: Answer) => Buffer | Promise<Buffer>) => Promise<Buffer>,
-): Promise<FastifyReply> {
-  const toJson = (answer: Answer) => texts.print(answer);
-  const body = await compute(type === JSON_TYPE ? toJson : answerToFile);
-  await departure();
-  return reply.header('content-type', type).send(body);
 }

@@ -10,7 +10,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Piece } from '../codec/pieces.ts';
 import { FRAMINGS, type Framing, errorEvent } from '../codec/stream-text.ts';
 import type { RecurrenceStream, StreamedSteps } from '../engine/stream.ts';
-import type { Texts } from '../engine/texts.ts';
+import { type Texts, takeText } from '../engine/texts.ts';
 import { CarryoverError } from '../errors.ts';
 import { dropBody } from './admission.ts';
 import { problemJson } from './problem.ts';
@@ -84,7 +84,8 @@ export class Streams {
       });
     }
     const framing = FRAMINGS[type]!;
-    const print = (steps: StreamedSteps) => this.#texts.printPieces(piecesOf(steps, framing));
+    const print = async (steps: StreamedSteps) =>
+      takeText(await this.#texts.printPieces(piecesOf(steps, framing)));
     const answer = new StreamAnswer(request, reply, type, print, open(), streamStallMs);
     dropBody(request);
     this.#running.add(answer);

@@ -5,6 +5,7 @@
 // x W_x does not depend on the state, so it is computed ahead for JOB_AHEAD steps at a time, as one
 // matrix product over all their rows; its results wait where the states will be. Rows are sorted by
 // their number of steps, so the rows at work are always the first `active` ones.
+export { areFinite } from './finite';
 import { finish } from './finish';
 import {
   JOB_AHEAD,

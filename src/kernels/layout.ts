@@ -85,6 +85,7 @@ export const READ_NUMBERS_MAX = 40; //   end of the room
 export const READ_DOUBTS = 44; //        room for doubt records
 export const READ_DOUBTS_END = 48; //    written by the kernel
 export const READ_DOUBTS_MAX = 52; //    end of the room
+export const READ_KEYS = 56; //          written by the kernel: how many keys its objects have
 export const READ_BYTES = 64;
 
 /** 32 bytes are looked at at once, so up to 31 behind the text's last one. */

@@ -13,6 +13,7 @@
 import {
   RANK_MAX,
   READ_DOUBTS_END,
+  READ_KEYS,
   READ_NAMES,
   READ_NAMES_END,
   READ_NAME_BYTES,
@@ -40,6 +41,7 @@ export function read(job: usize): void {
   let at = <usize>load<u32>(job, READ_TEXT);
   let skeleton = <usize>load<u32>(job, READ_SKELETON);
   let tensor = <usize>load<u32>(job, READ_TENSORS);
+  let keys: u32 = 0;
   startNumbers(job);
   store<u32>(job, 0, READ_SKELETON_END);
 
@@ -55,6 +57,7 @@ export function read(job: usize): void {
     const value = valueBehind(next, end);
     let array: usize = 0;
     if (value) {
+      keys++;
       if (hasBackslash(at, next)) return;
       if (isName(job, at + 1, next - 1) && load<u8>(value) == OPEN) array = value;
     }
@@ -78,6 +81,7 @@ export function read(job: usize): void {
   }
   store<u32>(job, <u32>tensor, READ_TENSORS_END);
   store<u32>(job, <u32>doubts, READ_DOUBTS_END);
+  store<u32>(job, keys, READ_KEYS);
   store<u32>(job, <u32>skeleton, READ_SKELETON_END);
 }
 

@@ -62,16 +62,18 @@ export class Scheduler {
   }
 
   /**
-   * Resolves when the work is done.
+   * Resolves when the work is done; undefined if it is done already.
    *
    * @throws queue_full at once · deadline_exceeded · worker_failed. In each case no thread touches
    *   the work's memory any more.
    */
-  async run(work: Work): Promise<void> {
-    if (work.flops <= this.#hereFlopsMax) {
-      for (const job of work.split(1)) this.#options.runHere(job);
-      return;
-    }
+  run(work: Work): Promise<void> | undefined {
+    if (work.flops > this.#hereFlopsMax) return this.#runElsewhere(work);
+    for (const job of work.split(1)) this.#options.runHere(job);
+    return undefined;
+  }
+
+  async #runElsewhere(work: Work): Promise<void> {
     const jobs = work.split(this.#partCount(work));
     // Every part is waited for, also when one has failed: until then its rows are being written.
     const results = await Promise.allSettled(jobs.map((job) => this.#submit(job, work.isLast ?? false)));

@@ -163,23 +163,27 @@ export class Job {
     const readoutFlops = 2 * (keepsStates ? steps : N) * H * O;
     this.flops = 2 * steps * (D + H) * H * (isNarrow(D, H) ? 2 : 1) + readoutFlops;
 
-    const rows = memory.u32(this.#rowsPtr, (N * ROW_BYTES) / 4);
-    const order = this.#isRagged ? rowsByLength(this.#lengths) : this.#lengths.keys();
-    [...order].forEach((n, i) => {
-      const row = rows.subarray((i * ROW_BYTES) / 4);
-      row[ROW_X / 4] = this.ptr + xAt + n * D * F32;
-      row[ROW_X_STEP / 4] = N * D * F32;
-      row[ROW_H / 4] = this.ptr + hAt + n * H * F32;
-      row[ROW_HS / 4] = this.ptr + hsAt + n * paddedH * F32;
-      row[ROW_HS_STEP / 4] = N * paddedH * F32;
-      row[ROW_HS_MASK / 4] = keepsStates ? 0xffff_ffff : stateSlots - 1;
-      row[ROW_STEPS / 4] = this.#lengths[n]!;
-      row[ROW_TRACE / 4] = shape.trace ? this.ptr + traceAt + n * paddedH * F32 : 0;
-      row[ROW_TRACE_SIZE / 4] = traceBytes;
-      row[ROW_Y / 4] = this.ptr + yAt + n * paddedO * F32;
-      row[ROW_YS / 4] = ysFloats > 0 ? this.ptr + ysAt + n * paddedO * F32 : 0;
-      row[ROW_YS_STEP / 4] = N * paddedO * F32;
-    });
+    const { words } = memory;
+    const { ptr } = this;
+    const stepBytes = N * paddedH * F32;
+    const statesMask = keepsStates ? 0xffff_ffff : stateSlots - 1;
+    const order = this.#isRagged ? rowsByLength(this.#lengths) : undefined;
+    let row = this.#rowsPtr >>> 2;
+    for (let i = 0; i < N; i++, row += ROW_BYTES / 4) {
+      const n = order ? order[i]! : i;
+      words[row + ROW_X / 4] = ptr + xAt + n * D * F32;
+      words[row + ROW_X_STEP / 4] = N * D * F32;
+      words[row + ROW_H / 4] = ptr + hAt + n * H * F32;
+      words[row + ROW_HS / 4] = ptr + hsAt + n * paddedH * F32;
+      words[row + ROW_HS_STEP / 4] = stepBytes;
+      words[row + ROW_HS_MASK / 4] = statesMask;
+      words[row + ROW_STEPS / 4] = this.#lengths[n]!;
+      words[row + ROW_TRACE / 4] = shape.trace ? ptr + traceAt + n * paddedH * F32 : 0;
+      words[row + ROW_TRACE_SIZE / 4] = traceBytes;
+      words[row + ROW_Y / 4] = ptr + yAt + n * paddedO * F32;
+      words[row + ROW_YS / 4] = ysFloats > 0 ? ptr + ysAt + n * paddedO * F32 : 0;
+      words[row + ROW_YS_STEP / 4] = N * paddedO * F32;
+    }
 
     if (model.readout) {
       this.y = {
@@ -233,22 +237,23 @@ export class Job {
     const panels = panelOffsets(D, H);
     const ptr = this.ptr + part * JOB_BYTES;
     const count = end - first;
-    const record = this.#memory.u32(ptr, JOB_BYTES / 4);
-    record[RECORD_KIND / 4] = KIND_JOB;
-    record[JOB_W_X / 4] = panelsPtr + panels.W_x;
-    record[JOB_W_H / 4] = panelsPtr + panels.W_h;
-    record[JOB_B / 4] = panelsPtr + panels.b;
-    record[JOB_D / 4] = D;
-    record[JOB_H / 4] = H;
-    record[JOB_NARROW / 4] = isNarrow(D, H) ? 1 : 0;
-    record[JOB_O / 4] = readout?.O ?? 0;
-    record[JOB_W_Y / 4] = readout ? readout.panelsPtr : 0;
-    record[JOB_B_Y / 4] = readout ? readout.panelsPtr + readoutOffsets(H, readout.O).b_y : 0;
-    record[JOB_N / 4] = count;
-    record[JOB_ROWS / 4] = this.#rowsPtr + first * ROW_BYTES;
-    record[JOB_AHEAD / 4] = this.#ahead;
-    record[JOB_PAIRS / 4] = this.#pairsPtr + (2 * first + part * PAIRS_MAX) * PAIR_BYTES;
-    record[JOB_PAIRS_MAX / 4] = 2 * count + PAIRS_MAX;
+    const { words } = this.#memory;
+    const record = ptr >>> 2;
+    words[record + RECORD_KIND / 4] = KIND_JOB;
+    words[record + JOB_W_X / 4] = panelsPtr + panels.W_x;
+    words[record + JOB_W_H / 4] = panelsPtr + panels.W_h;
+    words[record + JOB_B / 4] = panelsPtr + panels.b;
+    words[record + JOB_D / 4] = D;
+    words[record + JOB_H / 4] = H;
+    words[record + JOB_NARROW / 4] = isNarrow(D, H) ? 1 : 0;
+    words[record + JOB_O / 4] = readout?.O ?? 0;
+    words[record + JOB_W_Y / 4] = readout ? readout.panelsPtr : 0;
+    words[record + JOB_B_Y / 4] = readout ? readout.panelsPtr + readoutOffsets(H, readout.O).b_y : 0;
+    words[record + JOB_N / 4] = count;
+    words[record + JOB_ROWS / 4] = this.#rowsPtr + first * ROW_BYTES;
+    words[record + JOB_AHEAD / 4] = this.#ahead;
+    words[record + JOB_PAIRS / 4] = this.#pairsPtr + (2 * first + part * PAIRS_MAX) * PAIR_BYTES;
+    words[record + JOB_PAIRS_MAX / 4] = 2 * count + PAIRS_MAX;
     return ptr;
   }
 

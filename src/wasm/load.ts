@@ -13,6 +13,8 @@ export interface Kernels {
   readonly tanh: (source: number, target: number, count: number) => void;
   /** How many of `count` bytes at `text` are commas. */
   readonly countCommas: (text: number, count: number) => number;
+  /** 1 if `count` float32 at `numbers` are all finite, else 0. */
+  readonly areFinite: (numbers: number, count: number) => number;
   /** Columns of the batch tile, 8 or 16: a matter of speed, not of bits. */
   readonly useTile: (columns: number) => void;
 }

@@ -26,7 +26,9 @@ export class LinearMemory {
   /** Growing makes another object for the same memory; views keep the one they were made from. */
   readonly #buffers = new WeakSet<ArrayBufferLike>();
   /** The newest of them; asking the memory for it takes longer than making a view. */
-  #buffer: SharedArrayBuffer;
+  #buffer!: SharedArrayBuffer;
+  #words!: Uint32Array;
+  #bytes!: Buffer;
 
   /** @param bytesMax the limit of the whole memory, in bytes; at most 4 GiB */
   constructor(bytesMax: number) {
@@ -37,7 +39,7 @@ export class LinearMemory {
       maximum,
       shared: true,
     });
-    this.#buffer = this.#newestBuffer();
+    this.#lookAgain();
   }
 
   get bytesUsed(): number {
@@ -94,15 +96,29 @@ export class LinearMemory {
     return new Uint8Array(this.#buffer, ptr, count);
   }
 
+  /**
+   * All words of the memory, that at `ptr` being words[ptr >>> 2]: a view of its own costs more than the few
+   * fields of a record. To be asked for again after every allocate(), which may grow the memory.
+   */
+  get words(): Uint32Array {
+    return this.#words;
+  }
+
+  /** All bytes, likewise. */
+  get bytes(): Buffer {
+    return this.#bytes;
+  }
+
   /** Whether a view looks at this memory, and not at a copy. */
   holds({ buffer }: ArrayBufferView): boolean {
     return this.#buffers.has(buffer);
   }
 
-  #newestBuffer(): SharedArrayBuffer {
-    const buffer = this.memory.buffer as ArrayBufferLike as SharedArrayBuffer;
-    this.#buffers.add(buffer);
-    return buffer;
+  #lookAgain(): void {
+    this.#buffer = this.memory.buffer as ArrayBufferLike as SharedArrayBuffer;
+    this.#buffers.add(this.#buffer);
+    this.#words = new Uint32Array(this.#buffer);
+    this.#bytes = Buffer.from(this.#buffer);
   }
 
   #grow(wanted: number): void {
@@ -120,7 +136,7 @@ export class LinearMemory {
     }
     const pages = Math.ceil(Math.min(room, Math.max(missing, GROW_BYTES_MIN)) / PAGE_BYTES);
     this.memory.grow(pages);
-    this.#buffer = this.#newestBuffer();
+    this.#lookAgain();
     this.#giveBack({ ptr: end, bytes: pages * PAGE_BYTES });
   }
 

@@ -44,76 +44,86 @@ export class PrintJob {
 
   /** @throws memory_full */
   constructor(memory: LinearMemory, pieces: readonly PrintPiece[]) {
-    const texts = pieces.map(({ text }) => Buffer.from(text));
-    const textsBytes = texts.reduce((sum, text) => sum + text.length, 0);
-    const staged = pieces.map(({ tensor }) =>
-      tensor && !memory.holds(tensor.data) ? tensor : undefined,
-    );
-    const stagedFloats = staged.reduce((sum, tensor) => sum + (tensor?.data.length ?? 0), 0);
-    const numbers = pieces.reduce((sum, { tensor }) => sum + sizeOf(tensor), 0);
-    const printedBytes = pieces.reduce((sum, { tensor }) => sum + printedBytesMax(tensor), textsBytes);
-
+    let textsBytes = 0;
+    let stagedBytes = 0;
+    let tensorsBytes = 0;
+    let numbers = 0;
+    for (const { text, tensor } of pieces) {
+      textsBytes += Buffer.byteLength(text);
+      if (!tensor) continue;
+      numbers += sizeOf(tensor);
+      tensorsBytes += printedBytesMax(tensor);
+      if (!memory.holds(tensor.data)) stagedBytes += tensor.data.byteLength;
+    }
     const textsAt = PRINT_BYTES + pieces.length * PIECE_BYTES;
     const stagedAt = Math.ceil((textsAt + textsBytes) / F32) * F32;
-    const printedAt = stagedAt + stagedFloats * F32;
-    const ptr = memory.allocate(printedAt + printedBytes + TEXT_PADDING);
+    const printedAt = stagedAt + stagedBytes;
+    const ptr = memory.allocate(printedAt + textsBytes + tensorsBytes + TEXT_PADDING);
     this.#memory = memory;
     this.ptr = ptr;
     this.#textPtr = ptr + printedAt;
     this.numbers = numbers;
 
+    const { words, bytes } = memory;
     let textPtr = ptr + textsAt;
     let stagedPtr = ptr + stagedAt;
-    pieces.forEach(({ tensor }, i) => {
-      const piece = memory.u32(ptr + PRINT_BYTES + i * PIECE_BYTES, PIECE_BYTES / U32);
-      const text = texts[i]!;
-      memory.u8(textPtr, text.length).set(text);
-      piece[PIECE_BYTES_AT / U32] = textPtr;
-      textPtr += text.length;
-      piece[PIECE_BYTES_END / U32] = textPtr;
-      piece[PIECE_RANK / U32] = tensor?.shape.length ?? 0;
-      if (!tensor) return;
-      if (tensor.shape.length > RANK_MAX) throw new Error(`a tensor of ${tensor.shape.length} axes`);
-      tensor.shape.forEach((size, axis) => {
-        piece[(PIECE_AXES + axis * PIECE_AXIS_BYTES) / U32] = size;
-        piece[(PIECE_AXES + axis * PIECE_AXIS_BYTES) / U32 + 1] = tensor.strides[axis]! * F32;
-      });
-      if (staged[i]) {
-        memory.f32(stagedPtr, tensor.data.length).set(tensor.data);
-        piece[PIECE_NUMBERS / U32] = stagedPtr;
-        stagedPtr += tensor.data.byteLength;
-      } else {
-        piece[PIECE_NUMBERS / U32] = tensor.data.byteOffset;
+    let piece = (ptr + PRINT_BYTES) >>> 2;
+    for (const { text, tensor } of pieces) {
+      words[piece + PIECE_BYTES_AT / U32] = textPtr;
+      textPtr += bytes.write(text, textPtr);
+      words[piece + PIECE_BYTES_END / U32] = textPtr;
+      words[piece + PIECE_RANK / U32] = tensor?.shape.length ?? 0;
+      if (tensor) {
+        this.#writeAxes(piece, tensor);
+        if (memory.holds(tensor.data)) words[piece + PIECE_NUMBERS / U32] = tensor.data.byteOffset;
+        else {
+          memory.f32(stagedPtr, tensor.data.length).set(tensor.data);
+          words[piece + PIECE_NUMBERS / U32] = stagedPtr;
+          stagedPtr += tensor.data.byteLength;
+        }
       }
-    });
-    const record = memory.u32(ptr, PRINT_BYTES / U32);
-    record[PRINT_PIECES / U32] = ptr + PRINT_BYTES;
-    record[PRINT_PIECES_END / U32] = ptr + PRINT_BYTES + pieces.length * PIECE_BYTES;
-    record[PRINT_TEXT / U32] = this.#textPtr;
-    record[RECORD_KIND / U32] = KIND_PRINT;
+      piece += PIECE_BYTES / U32;
+    }
+    const record = ptr >>> 2;
+    words[record + PRINT_PIECES / U32] = ptr + PRINT_BYTES;
+    words[record + PRINT_PIECES_END / U32] = ptr + textsAt;
+    words[record + PRINT_TEXT / U32] = this.#textPtr;
+    words[record + RECORD_KIND / U32] = KIND_PRINT;
   }
 
-  /** The text, in the job's memory. */
-  text(): Uint8Array {
-    const end = this.#memory.u32(this.ptr, PRINT_BYTES / U32)[PRINT_TEXT_END / U32]!;
-    return this.#memory.u8(this.#textPtr, end - this.#textPtr);
+  /** The text, in place: to be used before release(). */
+  text(): Buffer {
+    const { words, bytes } = this.#memory;
+    return bytes.subarray(this.#textPtr, words[(this.ptr + PRINT_TEXT_END) >>> 2]);
   }
 
   release(): void {
     this.#memory.free(this.ptr);
   }
+
+  #writeAxes(piece: number, { shape, strides }: TensorView): void {
+    if (shape.length > RANK_MAX) throw new Error(`a tensor of ${shape.length} axes`);
+    const { words } = this.#memory;
+    let axisAt = piece + PIECE_AXES / U32;
+    for (let axis = 0; axis < shape.length; axis++, axisAt += PIECE_AXIS_BYTES / U32) {
+      words[axisAt] = shape[axis]!;
+      words[axisAt + 1] = strides[axis]! * F32;
+    }
+  }
 }
 
-function sizeOf(tensor: TensorView | undefined): number {
-  return tensor ? tensor.shape.reduce((product, size) => product * size, 1) : 0;
+function sizeOf({ shape }: TensorView): number {
+  let size = 1;
+  for (const length of shape) size *= length;
+  return size;
 }
 
-function printedBytesMax(tensor: TensorView | undefined): number {
-  if (!tensor) return 0;
+function printedBytesMax(tensor: TensorView): number {
+  const { shape } = tensor;
   let arrays = 1;
   let bytes = AXIS_BYTES_MAX;
-  for (const size of tensor.shape.slice(0, -1)) {
-    arrays *= size;
+  for (let axis = 0; axis + 1 < shape.length; axis++) {
+    arrays *= shape[axis]!;
     bytes += arrays * AXIS_BYTES_MAX;
   }
   return bytes + sizeOf(tensor) * PRINTED_BYTES_MAX;

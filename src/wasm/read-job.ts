@@ -12,6 +12,7 @@ import {
   READ_DOUBTS,
   READ_DOUBTS_END,
   READ_DOUBTS_MAX,
+  READ_KEYS,
   READ_NAMES,
   READ_NAMES_END,
   READ_NAME_BYTES,
@@ -73,14 +74,14 @@ export class TensorNames {
 export class TextBlock {
   readonly ptr: number;
   readonly #memory: LinearMemory;
-  readonly #room: Uint8Array;
+  readonly #bytesMax: number;
   #bytes = 0;
 
   /** @throws memory_full */
   constructor(memory: LinearMemory, bytesMax: number) {
     this.#memory = memory;
+    this.#bytesMax = bytesMax;
     this.ptr = memory.allocate(bytesMax + TEXT_PADDING);
-    this.#room = memory.u8(this.ptr, bytesMax);
   }
 
   get bytes(): number {
@@ -89,14 +90,20 @@ export class TextBlock {
 
   /** False if there is no room for it. */
   append(piece: Uint8Array): boolean {
-    if (this.#bytes + piece.length > this.#room.length) return false;
-    this.#room.set(piece, this.#bytes);
+    if (this.#bytes + piece.length > this.#bytesMax) return false;
+    this.#memory.bytes.set(piece, this.ptr + this.#bytes);
     this.#bytes += piece.length;
     return true;
   }
 
-  copy(): Buffer {
-    return Buffer.from(this.#room.subarray(0, this.#bytes));
+  /** All its bytes, to be written to directly. */
+  get room(): Buffer {
+    return this.#memory.bytes.subarray(this.ptr, this.ptr + this.#bytesMax);
+  }
+
+  /** What has been appended, in place: to be read before release(). */
+  view(): Buffer {
+    return this.#memory.bytes.subarray(this.ptr, this.ptr + this.#bytes);
   }
 
   release(): void {
@@ -106,15 +113,15 @@ export class TextBlock {
 
 export interface ReadTensor {
   readonly shape: readonly number[];
-  /** In the job's memory. */
-  readonly numbers: Float32Array;
+  /** Where its numbers are, in the job's memory. */
+  readonly ptr: number;
+  readonly count: number;
 }
 
 /** To be run by the kernels. */
 export class ReadJob {
   readonly ptr: number;
   readonly #memory: LinearMemory;
-  readonly #record: Uint32Array;
 
   /**
    * @param numbersMax at least as many as the text has
@@ -132,29 +139,35 @@ export class ReadJob {
     this.#memory = memory;
     const ptr = memory.allocate(bytes);
     this.ptr = ptr;
-    memory.u8(text.ptr + text.bytes, TEXT_PADDING).fill(0);
-    this.#record = memory.u32(ptr, READ_BYTES / U32);
-    this.#set(READ_TEXT, text.ptr);
-    this.#set(READ_TEXT_END, text.ptr + text.bytes);
-    this.#set(READ_NAMES, names.ptr);
-    this.#set(READ_NAMES_END, names.end);
-    this.#set(READ_SKELETON, ptr + skeletonAt);
-    this.#set(READ_SKELETON_END, 0);
-    this.#set(READ_SKELETON_MAX, ptr + skeletonAt + skeletonBytes);
-    this.#set(READ_TENSORS, ptr + tensorsAt);
-    this.#set(READ_NUMBERS, ptr + numbersAt);
-    this.#set(READ_NUMBERS_MAX, ptr + bytes);
-    this.#set(READ_DOUBTS, ptr + doubtsAt);
-    this.#set(READ_DOUBTS_MAX, ptr + skeletonAt);
-    this.#set(RECORD_KIND, KIND_READ);
+    const textEnd = text.ptr + text.bytes;
+    memory.bytes.fill(0, textEnd, textEnd + TEXT_PADDING);
+    const { words } = memory;
+    const record = ptr >>> 2;
+    words[record + READ_TEXT / U32] = text.ptr;
+    words[record + READ_TEXT_END / U32] = textEnd;
+    words[record + READ_NAMES / U32] = names.ptr;
+    words[record + READ_NAMES_END / U32] = names.end;
+    words[record + READ_SKELETON / U32] = ptr + skeletonAt;
+    words[record + READ_SKELETON_END / U32] = 0;
+    words[record + READ_SKELETON_MAX / U32] = ptr + skeletonAt + skeletonBytes;
+    words[record + READ_TENSORS / U32] = ptr + tensorsAt;
+    words[record + READ_NUMBERS / U32] = ptr + numbersAt;
+    words[record + READ_NUMBERS_MAX / U32] = ptr + bytes;
+    words[record + READ_DOUBTS / U32] = ptr + doubtsAt;
+    words[record + READ_DOUBTS_MAX / U32] = ptr + skeletonAt;
+    words[record + RECORD_KIND / U32] = KIND_READ;
   }
 
-  /** The text without its tensors; undefined if it has to be read in the plain way. */
+  /** The text without its tensors, in place; undefined if it has to be read in the plain way. */
   skeleton(): Buffer | undefined {
-    const start = this.#get(READ_SKELETON);
-    const end = this.#get(READ_SKELETON_END);
+    const end = this.#word(READ_SKELETON_END);
     if (end === 0) return undefined;
-    return Buffer.from(this.#memory.u8(start, end - start));
+    return this.#memory.bytes.subarray(this.#word(READ_SKELETON), end);
+  }
+
+  /** How many keys the objects of the text have. */
+  get keys(): number {
+    return this.#word(READ_KEYS);
   }
 
   /**
@@ -163,15 +176,27 @@ export class ReadJob {
    */
   tensors(): readonly ReadTensor[] | undefined {
     if (!this.#resolveDoubts()) return undefined;
-    const ptr = this.#get(READ_TENSORS);
-    const count = (this.#get(READ_TENSORS_END) - ptr) / TENSOR_BYTES;
-    return Array.from({ length: count }, (_, i) => {
-      const entry = this.#memory.u32(ptr + i * TENSOR_BYTES, TENSOR_BYTES / U32);
-      const rank = entry[TENSOR_RANK / U32]!;
-      const shape = Array.from(entry.subarray(TENSOR_SHAPE / U32, TENSOR_SHAPE / U32 + rank));
-      const size = shape.reduce((product, size) => product * size, 1);
-      return { shape, numbers: this.#memory.f32(entry[TENSOR_NUMBERS / U32]!, size) };
-    });
+    const { words } = this.#memory;
+    const end = this.#word(READ_TENSORS_END);
+    const tensors: ReadTensor[] = [];
+    for (let ptr = this.#word(READ_TENSORS); ptr < end; ptr += TENSOR_BYTES) {
+      const record = ptr >>> 2;
+      const rank = words[record + TENSOR_RANK / U32]!;
+      const shape: number[] = [];
+      let count = 1;
+      for (let axis = 0; axis < rank; axis++) {
+        const size = words[record + TENSOR_SHAPE / U32 + axis]!;
+        shape.push(size);
+        count *= size;
+      }
+      tensors.push({ shape, ptr: words[record + TENSOR_NUMBERS / U32]!, count });
+    }
+    return tensors;
+  }
+
+  /** Its numbers, row-major, in place: to be used before release(). */
+  numbers({ ptr, count }: ReadTensor): Float32Array {
+    return this.#memory.f32(ptr, count);
   }
 
   release(): void {
@@ -180,24 +205,20 @@ export class ReadJob {
 
   /** By the definition of reading: rounded to float64, then to float32. False if one is beyond that. */
   #resolveDoubts(): boolean {
+    const { words, bytes } = this.#memory;
     let allFinite = true;
-    const end = this.#get(READ_DOUBTS_END);
-    for (let ptr = this.#get(READ_DOUBTS); ptr < end; ptr += DOUBT_BYTES) {
-      const doubt = this.#memory.u32(ptr, DOUBT_BYTES / U32);
-      const [text, textEnd] = [doubt[DOUBT_TEXT / U32]!, doubt[DOUBT_TEXT_END / U32]!];
-      const decimal = Buffer.from(this.#memory.u8(text, textEnd - text)).toString('latin1');
-      const number = this.#memory.f32(doubt[DOUBT_NUMBER / U32]!, 1);
-      number[0] = Number(decimal);
+    const end = this.#word(READ_DOUBTS_END);
+    for (let ptr = this.#word(READ_DOUBTS); ptr < end; ptr += DOUBT_BYTES) {
+      const doubt = ptr >>> 2;
+      const [text, textEnd] = [words[doubt + DOUBT_TEXT / U32]!, words[doubt + DOUBT_TEXT_END / U32]!];
+      const number = this.#memory.f32(words[doubt + DOUBT_NUMBER / U32]!, 1);
+      number[0] = Number(bytes.toString('latin1', text, textEnd));
       allFinite &&= Number.isFinite(number[0]);
     }
     return allFinite;
   }
 
-  #get(field: number): number {
-    return this.#record[field / U32]!;
-  }
-
-  #set(field: number, value: number): void {
-    this.#record[field / U32] = value;
+  #word(field: number): number {
+    return this.#memory.words[(this.ptr + field) >>> 2]!;
   }
 }

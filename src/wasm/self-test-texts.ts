@@ -52,7 +52,8 @@ function checkReading(kernels: Kernels, memory: LinearMemory, decimals: readonly
   text.append(body);
   const job = new ReadJob(memory, names, text, kernels.countCommas(text.ptr, text.bytes) + 1);
   kernels.run(job.ptr);
-  const numbers = job.skeleton() && job.tensors()?.[0]?.numbers;
+  const tensor = job.skeleton() && job.tensors()?.[0];
+  const numbers = tensor && job.numbers(tensor);
   const wrong = decimals.findIndex((one, i) => !Object.is(Math.fround(Number(one)), numbers?.[i]));
   const found = numbers?.[wrong];
   job.release();

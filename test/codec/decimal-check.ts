@@ -186,7 +186,8 @@ function checkReading(text: Buffer, patterns: Uint32Array, findings: DecimalFind
   block.append(text);
   const job = new ReadJob(memory, names, block, patterns.length);
   kernels.run(job.ptr);
-  const numbers = job.skeleton() && job.tensors()?.[0]?.numbers;
+  const tensor = job.skeleton() && job.tensors()?.[0];
+  const numbers = tensor && job.numbers(tensor);
   const read = numbers && new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length);
   patterns.forEach((pattern, i) => {
     if (read?.[i] !== pattern) note(findings.readDifferently, pattern);

@@ -4,8 +4,9 @@ import { tensorToJson } from '../../src/codec/json-write.ts';
 import { locateMalformed } from '../../src/codec/json-locate.ts';
 import { readJson } from '../../src/codec/json-read.ts';
 import { movedTensor, numbersOf } from '../../src/codec/moved.ts';
-import { Texts } from '../../src/engine/texts.ts';
+import { type JsonBody, Texts, takeText } from '../../src/engine/texts.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
+import type { TextBlock } from '../../src/wasm/read-job.ts';
 import { GuardedMemory } from '../helpers/guarded-memory.ts';
 import { MadeUpJson } from './made-up-json.ts';
 
@@ -52,7 +53,7 @@ async function fuzzReading(bytes: Buffer, findings: FuzzFindings): Promise<void>
   const expected = outcomeOf(() => readJson(bytes));
   const text = texts.open(bytes.length);
   text.append(bytes);
-  const body = await texts.read(text).catch((error: Error) => ({ error }));
+  const body = await readBody(text).catch((error: Error) => ({ error }));
   checkGrammar(bytes, findings);
   if ('error' in expected || 'error' in body) {
     const same = 'error' in expected && 'error' in body && expected.error.message === body.error.message;
@@ -63,6 +64,11 @@ async function fuzzReading(bytes: Buffer, findings: FuzzFindings): Promise<void>
     if (path !== undefined) findings.wrong.push(`read differently at ${path}: ${bytes.toString()}`);
   }
   if (!('error' in body)) body.release();
+}
+
+/** Some errors are thrown, others reject. */
+async function readBody(text: TextBlock): Promise<JsonBody> {
+  return texts.read(text);
 }
 
 /** JSON.parse decides what is JSON; whoever locates an error must agree. */
@@ -138,7 +144,9 @@ async function fuzzPrinting(json: MadeUpJson, findings: FuzzFindings): Promise<v
   if (json.chance(2)) strides.reverse();
   const tensor = { shape, strides, data };
   const trace = json.chance(2) ? { z: tensor } : undefined;
-  const printed = (await texts.print({ tensors: { h: tensor, y: undefined }, trace })).toString();
+  const printed = (
+    await takeText(await texts.print({ tensors: { h: tensor, y: undefined }, trace }))
+  ).toString();
   findings.printed += shape.reduce((product, size) => product * size, 1);
   const plain = tensorToJson(tensor);
   const expected = [`{"h":${plain}}`, `{"h":${plain},"trace":{"z":${plain}}}`];

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { SafetensorsError, readSafetensors } from '../../src/codec/safetensors.ts';
+import { SafetensorsError, readSafetensors, readSafetensorsFile } from '../../src/codec/safetensors.ts';
 
 const fixtures = join(import.meta.dirname, '../fixtures/demo');
 
@@ -348,3 +348,27 @@ function errorOf(bytes: Uint8Array): unknown {
     return error;
   }
 }
+
+describe('a file that is read in place', () => {
+  test.each([0, 1, 2, 3])('has the numbers of a copy, at any byte of memory (+ %i)', (shift) => {
+    const whole = goodFile();
+    const memory = new Uint8Array(shift + whole.length);
+    memory.set(whole, shift);
+    const { tensors } = readSafetensorsFile(memory.subarray(shift), () => true);
+    const copied = readSafetensors(whole);
+    expect([...tensors.keys()]).toEqual([...copied.keys()]);
+    for (const [name, { data, shape, dtype }] of copied) {
+      expect(tensors.get(name)!.data).toEqual(data);
+      expect(tensors.get(name)).toMatchObject({ shape, dtype });
+    }
+  });
+
+  test('is refused once its bytes are not its own any more', () => {
+    let isHeld = true;
+    const { tensors } = readSafetensorsFile(goodFile(), () => isHeld);
+    const [tensor] = tensors.values();
+    expect(tensor!.data.length).toBeGreaterThan(0);
+    isHeld = false;
+    expect(() => tensor!.data).toThrow(expect.objectContaining({ code: 'client_closed' }));
+  });
+});

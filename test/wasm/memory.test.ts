@@ -64,4 +64,17 @@ describe('the linear memory', () => {
     expect(memory.holds(view.slice())).toBe(false);
     expect(memory.holds(new LinearMemory(MiB).u8(0, 1))).toBe(false);
   });
+
+  test('shows all it has grown to as words and as bytes', () => {
+    const memory = new LinearMemory(64 * MiB);
+    const early = memory.allocate(64);
+    const wordsBefore = memory.words;
+    const late = memory.allocate(32 * MiB) + 32 * MiB - 4;
+    memory.words[late >>> 2] = 0x0403_0201;
+    expect([...memory.bytes.subarray(late, late + 4)]).toEqual([1, 2, 3, 4]);
+    // What was asked for before looks at the same memory, as far as it goes.
+    wordsBefore[early >>> 2] = 7;
+    expect(memory.words[early >>> 2]).toBe(7);
+    expect(wordsBefore.length).toBeLessThan(late >>> 2);
+  });
 });

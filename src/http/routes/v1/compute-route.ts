@@ -8,7 +8,14 @@ import type { Engine, RecurrenceResult } from '../../../engine/engine.ts';
 import type { SessionCalls } from '../../../engine/session-calls.ts';
 import type { RecurrenceInput } from '../../../engine/shapes.ts';
 import { invalidRequest } from '../../../errors.ts';
-import { answerContent, answerType, jsonOrFile, sendAnswer, takeFiles } from '../../media.ts';
+import type { Answers } from '../../answers.ts';
+import {
+  answerContent,
+  answerType,
+  isBodyHeld,
+  jsonOrFile,
+  takeFiles,
+} from '../../media.ts';
 import { type StepPieces, type Streams, isStreamType } from '../../stream-answer.ts';
 import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses } from '../../schemas/problem.ts';
 import { ref } from '../../schemas/ref.ts';
@@ -53,11 +60,12 @@ export interface ComputeStream<Request> {
 export interface ComputeParts {
   readonly engine: Engine;
   readonly sessionCalls: SessionCalls;
+  readonly answers: Answers;
 }
 
 export function computeRoute<JsonBody, Request extends Computation>(
   app: FastifyInstance,
-  { engine, sessionCalls }: ComputeParts,
+  { engine, sessionCalls, answers }: ComputeParts,
   route: ComputeRoute<JsonBody, Request>,
 ): void {
   const { url, operationId, summary, description, readJson, readFile, answerOf, stream } = route;
@@ -70,7 +78,7 @@ export function computeRoute<JsonBody, Request extends Computation>(
     computation: Request,
   ) => {
     const call = callOf(request);
-    return sendAnswer(reply, type, engine.texts, async (write) => {
+    return answers.send(request, reply, type, async (write) => {
       const { value, replayed } = await sessionCalls.advance(
         session,
         call,
@@ -85,7 +93,7 @@ export function computeRoute<JsonBody, Request extends Computation>(
   };
 
   app.register(async (scope) => {
-    takeFiles(scope);
+    takeFiles(scope, engine.texts);
     scope.post<{ Body: JsonBody | Buffer }>(
       url,
       {
@@ -114,7 +122,9 @@ export function computeRoute<JsonBody, Request extends Computation>(
       async (request, reply) => {
         const { body } = request;
         void reply.header('vary', 'accept');
-        const file = Buffer.isBuffer(body) ? readSafetensorsFile(body) : undefined;
+        const file = Buffer.isBuffer(body)
+          ? readSafetensorsFile(body, () => isBodyHeld(request))
+          : undefined;
         request.sessionInFile = file?.metadata.session;
         const computation = file ? readFile(file) : readJson(body as JsonBody);
         const session = sessionIdOf(request, computation.session);
@@ -130,7 +140,7 @@ export function computeRoute<JsonBody, Request extends Computation>(
           await engine.fetchModel(input.weights);
           return stream.streams.send(request, reply, type, piecesOf, () => engine.stream(input));
         }
-        return sendAnswer(reply, type, engine.texts, (write) =>
+        return answers.send(request, reply, type, (write) =>
           engine.run(input, (result) => write(answerOf(result, computation))),
         );
       },

@@ -6,6 +6,7 @@ import { type ModelSource, registerModel } from '../../../engine/register.ts';
 import type { Limits } from '../../../engine/shapes.ts';
 import type { ErrorCode } from '../../../errors.ts';
 import type { ModelLibrary } from '../../../models/library.ts';
+import type { Engine } from '../../../engine/engine.ts';
 import { modelFileSource } from '../../../models/model-file.ts';
 import type { ModelInfo as Info } from '../../../models/registry.ts';
 import { jsonOrFile, takeFiles } from '../../media.ts';
@@ -39,13 +40,15 @@ const REGISTER_ERRORS: ErrorCode[] = [
 ];
 
 export interface ModelRoutesOptions {
+  readonly engine: Pick<Engine, 'texts'>;
   readonly library: ModelLibrary;
   readonly limits: Limits;
 }
 
-export function modelRoutes(app: FastifyInstance, { library, limits }: ModelRoutesOptions): void {
+export function modelRoutes(app: FastifyInstance, options: ModelRoutesOptions): void {
+  const { engine, library, limits } = options;
   app.register(async (scope) => {
-    takeFiles(scope);
+    takeFiles(scope, engine.texts);
     registerRoute(scope, library, limits);
   });
   readRoutes(app, library);

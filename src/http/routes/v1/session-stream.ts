@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { type Answer, answerToFile } from '../../../codec/answer.ts';
 import type { SessionCalls } from '../../../engine/session-calls.ts';
+import { takeText } from '../../../engine/texts.ts';
 import { CarryoverError, type ErrorCode } from '../../../errors.ts';
 import { type Session, etagOf } from '../../../sessions/session.ts';
 import type { Call } from '../../../sessions/call.ts';
@@ -147,8 +148,8 @@ class SessionStream {
         key: key === undefined ? undefined : callKey(key, message, isBinary),
         isAborted: this.#isAborted,
       };
-      const toJson = (answer: Answer) => texts.print(answer);
-      const write = isBinary ? answerToFile : toJson;
+      const toJson = async (answer: Answer) => takeText(await texts.print(answer));
+      const write = isBinary ? (answer: Answer) => answerToFile(answer) : toJson;
       const { value } = await this.#options.sessionCalls.advance<Buffer>(
         this.#request.params.id,
         call,

@@ -6,7 +6,8 @@ import type { SessionCalls } from '../../../engine/session-calls.ts';
 import type { ErrorCode } from '../../../errors.ts';
 import type { Reply, Session } from '../../../sessions/session.ts';
 import type { Outcome, Sessions } from '../../../sessions/sessions.ts';
-import { answerContent, answerType, sendAnswer } from '../../media.ts';
+import type { Answers } from '../../answers.ts';
+import { answerContent, answerType } from '../../media.ts';
 import { BODY_ERRORS, problemResponses } from '../../schemas/problem.ts';
 import { ref } from '../../schemas/ref.ts';
 import {
@@ -32,6 +33,7 @@ import { weightsOf, weightsSource } from './weights.ts';
 export interface SessionRoutesOptions {
   readonly sessions: Sessions;
   readonly sessionCalls: SessionCalls;
+  readonly answers: Answers;
   readonly ttlMs: number;
   readonly ttlMsMax: number;
 }
@@ -104,7 +106,7 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
   );
 }
 
-function readRoutes(app: FastifyInstance, { sessions, sessionCalls }: SessionRoutesOptions): void {
+function readRoutes(app: FastifyInstance, { sessions, answers }: SessionRoutesOptions): void {
   app.get<ById>(
     '/v1/sessions/:id',
     {
@@ -125,7 +127,7 @@ function readRoutes(app: FastifyInstance, { sessions, sessionCalls }: SessionRou
       const session = await sessions.read(request.params.id);
       const { N, H, h, past } = session;
       void reply.headers(sessionHeaders(session));
-      return sendAnswer(reply, type, sessionCalls.texts, async (write) =>
+      return answers.send(request, reply, type, async (write) =>
         write({
           fields: { ...infoOf(session), kept: past.map(({ t }) => t) },
           tensors: { h: { shape: [N, H], strides: [H, 1], data: h } },

@@ -1,0 +1,59 @@
+// Sends what was computed: as JSON or as a file, from where it was written in linear memory.
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { type Answer, answerToFile } from '../codec/answer.ts';
+import type { Texts } from '../engine/texts.ts';
+import { holdFor } from './admission.ts';
+import { departure } from './departure.ts';
+import { JSON_TYPE } from './media.ts';
+
+/** Less is taken by the system at once, whatever its reader does. */
+const WAITING_BYTES_MIN = 64 * 1024;
+
+export class Answers {
+  readonly #texts: Texts;
+  readonly #stallMs: number;
+
+  /** @param stallMs a reader that takes nothing for so long is cut off: memory waits for it */
+  constructor(texts: Texts, stallMs: number) {
+    this.#texts = texts;
+    this.#stallMs = stallMs;
+  }
+
+  /**
+   * Sends an answer as `type`. `compute` is given what writes it, to be called while the answer's
+   * tensors are valid; they have to be until it is done. What it writes must not be kept: its memory is
+   * others' once it is sent.
+   */
+  async send(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    type: string,
+    compute: (write: (answer: Answer) => Buffer | Promise<Buffer>) => Promise<Buffer>,
+  ): Promise<FastifyReply> {
+    const body = await compute((answer) =>
+      type === JSON_TYPE ? this.#toJson(request, answer) : this.#toFile(request, answer),
+    );
+    await departure();
+    if (body.length >= WAITING_BYTES_MIN) {
+      reply.raw.setTimeout(this.#stallMs, () => reply.raw.destroy());
+    }
+    return reply.header('content-type', type).serializer(asItIs).send(body);
+  }
+
+  async #toJson(request: FastifyRequest, answer: Answer): Promise<Buffer> {
+    const printed = await this.#texts.print(answer);
+    holdFor(request, () => printed.release());
+    return printed.text();
+  }
+
+  #toFile(request: FastifyRequest, answer: Answer): Buffer {
+    return answerToFile(answer, (bytes) => {
+      const block = this.#texts.open(bytes);
+      holdFor(request, () => block.release());
+      return block.room;
+    });
+  }
+}
+
+/** Fastify takes a Buffer over shared memory for an object, which it would make JSON of. */
+const asItIs = (body: Buffer) => body as unknown as string;

@@ -1,0 +1,17 @@
+// Whether float32 are finite: those that are not have all bits of the exponent set (IEEE 754).
+const EXPONENT: u32 = 0x7f80_0000;
+
+/** Whether `count` float32 at `numbers` are neither infinite nor NaN. */
+export function areFinite(numbers: usize, count: u32): bool {
+  const end = numbers + (<usize>count << 2);
+  const exponent = i32x4.splat(EXPONENT);
+  let found = i32x4.splat(0);
+  for (; numbers + 16 <= end; numbers += 16) {
+    found = v128.or(found, i32x4.eq(v128.and(v128.load(numbers), exponent), exponent));
+  }
+  if (v128.any_true(found)) return false;
+  for (; numbers < end; numbers += 4) {
+    if ((load<u32>(numbers) & EXPONENT) == EXPONENT) return false;
+  }
+  return true;
+}

@@ -1,0 +1,145 @@
+// Answers are sent from where they were written, in linear memory: its blocks are others' only when the
+// system has taken all of an answer.
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+
+/** 20 MB and more: the system takes up to 10 MB, the rest has to wait for its reader. */
+const ROWS = { 'application/json': 1_000, 'application/octet-stream': 2_000 };
+const COLUMNS = 512;
+const JSON_TYPE = 'application/json';
+const SLOW_MS = 300;
+
+const step = (rows: number, shift: number) => ({
+  weights: { W_x: [Array(COLUMNS).fill(0.01)], W_h: Array(COLUMNS).fill(Array(COLUMNS).fill(0)) },
+  x: Array.from({ length: rows }, (_, n) => [Math.sin(n + shift)]),
+  trace: true,
+});
+
+afterEach(() => {
+  vi.doUnmock('../../src/http/admission.ts');
+  vi.resetModules();
+});
+
+/** Answers one request to a reader that waits, while others are answered. */
+async function askSlowly(accept: keyof typeof ROWS) {
+  const { buildApp } = await import('../helpers/app.ts');
+  const { http, memory } = await buildApp();
+  await http.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = http.server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}/v1/step`;
+  const headers = { 'content-type': JSON_TYPE, accept };
+  const post = async (body: object) => {
+    const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
+    return Buffer.from(await answer.arrayBuffer());
+  };
+  const asked = step(ROWS[accept], 0);
+  const expected = await post(asked);
+
+  const body = JSON.stringify(asked);
+  const socket = connect({ port, host: '127.0.0.1' }).pause();
+  await once(socket, 'connect');
+  socket.write(
+    `POST /v1/step HTTP/1.1\r\nhost: carryover\r\ncontent-type: ${JSON_TYPE}\r\naccept: ${accept}\r\n` +
+      `connection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
+  await sleep(SLOW_MS);
+  for (let shift = 1; shift <= 4; shift++) await post(step(ROWS[accept], shift));
+
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk) => chunks.push(chunk)).resume();
+  await once(socket, 'close');
+  const response = Buffer.concat(chunks);
+  const answer = response.subarray(response.indexOf('\r\n\r\n') + 4);
+  await sleep(50);
+  return { isSame: answer.equals(expected), bytes: answer.length, bytesUsed: () => memory.bytesUsed, post };
+}
+
+describe.each(Object.keys(ROWS) as (keyof typeof ROWS)[])('%s', (accept) => {
+  test('a slow reader gets its own answer, and its memory is given back', async () => {
+    const { isSame, bytes, bytesUsed, post } = await askSlowly(accept);
+    expect(bytes).toBeGreaterThan(16_000_000);
+    expect(isSame).toBe(true);
+    const before = bytesUsed();
+    await post(step(ROWS[accept], 9));
+    await sleep(50);
+    expect(bytesUsed()).toBe(before);
+  });
+
+  test('control: given back when it was sent, it would be overwritten', async () => {
+    vi.doMock('../../src/http/admission.ts', async (original) => ({
+      ...(await original<object>()),
+      holdFor: (_request: unknown, release: () => void) => {
+        setImmediate(release);
+        return true;
+      },
+    }));
+    expect((await askSlowly(accept)).isSame).toBe(false);
+  });
+});
+
+test('a reader that goes away gives the memory back as well', async () => {
+  const { buildApp } = await import('../helpers/app.ts');
+  const { http, memory } = await buildApp();
+  await http.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = http.server.address() as AddressInfo;
+  const ask = async (isPatient: boolean) => {
+    const body = JSON.stringify(step(ROWS[JSON_TYPE], 0));
+    const socket = connect({ port, host: '127.0.0.1' }).pause();
+    await once(socket, 'connect');
+    socket.write(
+      `POST /v1/step HTTP/1.1\r\nhost: carryover\r\ncontent-type: ${JSON_TYPE}\r\n` +
+        `connection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
+    if (isPatient) {
+      socket.resume();
+      await once(socket, 'close');
+    } else {
+      await sleep(SLOW_MS);
+      socket.destroy();
+    }
+    await sleep(100);
+    return memory.bytesUsed;
+  };
+  const idle = await ask(true);
+  expect(await ask(false)).toBe(idle);
+});
+
+test('a reader that takes nothing is cut off, one that takes little is not', async () => {
+  const { buildApp } = await import('../helpers/app.ts');
+  const { http, memory } = await buildApp({ STREAM_STALL_MS: '500' });
+  await http.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = http.server.address() as AddressInfo;
+  const body = JSON.stringify(step(ROWS[JSON_TYPE], 0));
+  const ask = async () => {
+    const socket = connect({ port, host: '127.0.0.1' }).pause();
+    await once(socket, 'connect');
+    socket.write(
+      `POST /v1/step HTTP/1.1\r\nhost: carryover\r\ncontent-type: ${JSON_TYPE}\r\n` +
+        `connection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
+    return socket;
+  };
+  const slow = await ask();
+  let slowBytes = 0;
+  slow.on('data', (chunk) => {
+    slowBytes += chunk.length;
+    slow.pause();
+    setTimeout(() => slow.resume(), 10);
+  });
+  slow.resume();
+  await once(slow, 'close');
+  const idle = memory.bytesUsed;
+
+  const stalled = await ask();
+  await sleep(SLOW_MS);
+  expect(memory.bytesUsed).toBeGreaterThan(idle + 16_000_000);
+  await sleep(1_500);
+  expect(memory.bytesUsed).toBe(idle);
+  let stalledBytes = 0;
+  stalled.on('error', () => {}).on('data', (chunk) => (stalledBytes += chunk.length)).resume();
+  await once(stalled, 'close');
+  expect(slowBytes).toBeGreaterThan(16_000_000);
+  expect(stalledBytes).toBeLessThan(slowBytes);
+});
