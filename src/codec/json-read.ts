@@ -48,29 +48,32 @@ function malformed(text: string, cause: unknown): CarryoverError {
  * searching for quotes, so the numbers of a tensor are passed over at memory speed.
  */
 function refuseDuplicateKeys(text: string, value: unknown): void {
-  const seen = keysOfText(text);
-  const kept = keysOfValue(value);
-  for (const [key, count] of seen) {
-    if (count === kept.get(key)) continue;
-    throw new CarryoverError('duplicate_key', {
-      detail: `The key ${JSON.stringify(key)} appears more than once in one object.`,
-    });
-  }
+  let missing = 0;
+  eachKeyOfText(text, () => missing++);
+  eachKeyOfValue(value, () => missing--);
+  if (missing === 0) return;
+  const key = overwrittenKey(text, value);
+  throw new CarryoverError('duplicate_key', {
+    detail: `The key ${JSON.stringify(key)} appears more than once in one object.`,
+  });
 }
 
-type KeyCounts = Map<string, number>;
+/** The first key of the text that is not as often in the value. */
+function overwrittenKey(text: string, value: unknown): string | undefined {
+  const missing = new Map<string, number>();
+  const count = (key: string, by: number) => missing.set(key, (missing.get(key) ?? 0) + by);
+  eachKeyOfText(text, (start, end) => count(JSON.parse(text.slice(start, end)) as string, 1));
+  eachKeyOfValue(value, (key) => count(key, -1));
+  return [...missing].find(([, times]) => times !== 0)?.[0];
+}
 
-/** Counts the keys of valid JSON: each string that is followed by a colon. */
-function keysOfText(text: string): KeyCounts {
-  const counts: KeyCounts = new Map();
+/** Finds the keys of valid JSON: each string, quotes included, that is followed by a colon. */
+function eachKeyOfText(text: string, found: (start: number, end: number) => void): void {
   for (let open = text.indexOf('"'); open >= 0; ) {
     const close = endOfString(text, open);
-    if (isBeforeColon(text, close + 1)) {
-      count(counts, JSON.parse(text.slice(open, close + 1)));
-    }
+    if (isBeforeColon(text, close + 1)) found(open, close + 1);
     open = text.indexOf('"', close + 1);
   }
-  return counts;
 }
 
 /** Index of the quote that closes the string opened at `open`: the first not escaped. */
@@ -90,9 +93,8 @@ function isBeforeColon(text: string, start: number): boolean {
   return text[at] === ':';
 }
 
-/** Counts the keys of all objects within a value; a list of its own, so that depth costs no stack. */
-function keysOfValue(value: unknown): KeyCounts {
-  const counts: KeyCounts = new Map();
+/** Finds the keys of all objects within a value; a list of its own, so that depth costs no stack. */
+function eachKeyOfValue(value: unknown, found: (key: string) => void): void {
   const pending = [value];
   while (pending.length > 0) {
     const next = pending.pop();
@@ -102,14 +104,10 @@ function keysOfValue(value: unknown): KeyCounts {
       for (const item of next) if (typeof item === 'object') pending.push(item);
       continue;
     }
-    for (const [key, item] of Object.entries(next)) {
-      count(counts, key);
-      pending.push(item);
+    for (const key of Object.keys(next)) {
+      found(key);
+      const item = (next as Record<string, unknown>)[key];
+      if (typeof item === 'object') pending.push(item);
     }
   }
-  return counts;
-}
-
-function count(counts: KeyCounts, key: string): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
 }

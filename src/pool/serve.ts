@@ -5,7 +5,7 @@
 // the exit, fails that one job and starts another worker. A thread that has trapped is not reused.
 import { availableParallelism } from 'node:os';
 import { parentPort } from 'node:worker_threads';
-import { JOB, REPLY, REQUEST, type Mailbox } from './mailbox.ts';
+import { REPLY, REQUEST, type Mailbox, numberAfter, slotOf } from './mailbox.ts';
 
 /**
  * How often the mailbox is looked at before the thread goes to sleep, about 20 µs. Under load the next
@@ -22,11 +22,11 @@ export function serve(mailbox: Mailbox, run: (job: number) => void): never {
   for (;;) {
     for (let spin = 0; spin < SPINS && Atomics.load(mailbox, REQUEST) === served; spin++);
     Atomics.wait(mailbox, REQUEST, served);
-    const request = Atomics.load(mailbox, REQUEST);
-    if (request === served) continue;
-    run(Atomics.load(mailbox, JOB) >>> 0);
-    served = request;
-    Atomics.store(mailbox, REPLY, served);
-    Atomics.notify(mailbox, REPLY);
+    while (Atomics.load(mailbox, REQUEST) !== served) {
+      served = numberAfter(served);
+      run(Atomics.load(mailbox, slotOf(served)) >>> 0);
+      Atomics.store(mailbox, REPLY, served);
+      Atomics.notify(mailbox, REPLY);
+    }
   }
 }

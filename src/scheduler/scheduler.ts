@@ -8,6 +8,7 @@
 // None of this changes a bit: a row's result does not depend on what runs beside it.
 import { CarryoverError } from '../errors.ts';
 import type { Pool } from '../pool/pool.ts';
+import type { Outcome } from '../pool/pool-worker.ts';
 
 export interface SchedulerOptions {
   /** Jobs that may wait; one more is refused with queue_full. */
@@ -29,15 +30,22 @@ export interface Work {
   split(count: number): readonly number[];
 }
 
-interface Waiting {
+/** A part of some work, or the whole. */
+interface Part {
   readonly job: number;
+  readonly flops: number;
   readonly submittedMs: number;
-  readonly resolve: (run: Promise<void>) => void;
+}
+
+interface Waiting extends Part {
+  readonly resolve: (run: Promise<Outcome>) => void;
   readonly reject: (error: CarryoverError) => void;
 }
 
 /** A part should be worth many times its hand-over. */
 const PART_HAND_OVERS = 10;
+/** What a busy worker may have ahead of it: it saves the hand-over, and delays nobody by much more. */
+const AHEAD_HAND_OVERS = 10;
 
 export class Scheduler {
   readonly #pool: Pool;
@@ -76,7 +84,12 @@ export class Scheduler {
   async #runElsewhere(work: Work): Promise<void> {
     const jobs = work.split(this.#partCount(work));
     // Every part is waited for, also when one has failed: until then its rows are being written.
-    const results = await Promise.allSettled(jobs.map((job) => this.#submit(job, work.isLast ?? false)));
+    const submittedMs = performance.now();
+    const flops = work.flops / jobs.length;
+    const isLast = work.isLast ?? false;
+    const results = await Promise.allSettled(
+      jobs.map((job) => this.#submit({ job, flops, submittedMs }, isLast)),
+    );
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
@@ -85,7 +98,7 @@ export class Scheduler {
     for (;;) {
       const head = this.#queue[0];
       if (!head) break;
-      const run = this.#pool.tryRun(head.job, this.#remainingMs(head));
+      const run = this.#tryRun(head);
       if (!run) break;
       this.#queue.shift();
       head.resolve(run);
@@ -99,24 +112,33 @@ export class Scheduler {
     return Math.max(1, Math.min(partsMax, worthwhile, this.#pool.idleCount));
   }
 
-  async #submit(job: number, isLast: boolean): Promise<void> {
-    const { queueJobsMax, deadlineMs } = this.#options;
-    if (this.#queue.length === 0) {
-      const run = this.#pool.tryRun(job, deadlineMs);
-      if (run) return run;
-    }
-    if (this.#queue.length >= queueJobsMax && !isLast) {
+  async #submit(part: Part, isLast: boolean): Promise<void> {
+    const { queueJobsMax } = this.#options;
+    const run = this.#queue.length === 0 ? this.#tryRun(part) : undefined;
+    if (!run && this.#queue.length >= queueJobsMax && !isLast) {
       throw new CarryoverError('queue_full', {
         detail: `${queueJobsMax} requests are waiting already; this one was not started.`,
       });
     }
+    let outcome = await (run ?? this.#wait(part, 'last'));
+    while (outcome === 'not started') outcome = await this.#wait(part, 'first');
+  }
+
+  #tryRun(part: Part): Promise<Outcome> | undefined {
+    const aheadFlopsMax = AHEAD_HAND_OVERS * this.#hereFlopsMax;
+    return this.#pool.tryRun(part.job, this.#remainingMs(part), part.flops, aheadFlopsMax);
+  }
+
+  #wait(part: Part, place: 'first' | 'last'): Promise<Outcome> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ job, submittedMs: performance.now(), resolve, reject });
-      this.#watchHead();
+      const waiting = { ...part, resolve, reject };
+      if (place === 'first') this.#queue.unshift(waiting);
+      else this.#queue.push(waiting);
+      this.dispatch();
     });
   }
 
-  #remainingMs({ submittedMs }: Waiting): number {
+  #remainingMs({ submittedMs }: Part): number {
     return Math.max(0, this.#options.deadlineMs - (performance.now() - submittedMs));
   }
 

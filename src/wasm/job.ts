@@ -108,9 +108,10 @@ export class Job {
   readonly trace: Trace | undefined;
   readonly #memory: LinearMemory;
   readonly #states: TensorView;
-  /** Whether rows may take different numbers of steps; if not, all take T, at least one. */
-  readonly #isRagged: boolean;
-  readonly #lengths: readonly number[];
+  readonly #T: number;
+  readonly #N: number;
+  /** Of each row, if they may take different numbers of steps; if not, all take T, at least one. */
+  readonly #lengths: readonly number[] | undefined;
   readonly #model: PackedModel;
   readonly #ahead: number;
   readonly #rowsPtr: number;
@@ -149,8 +150,9 @@ export class Job {
     this.#pairsPtr = this.ptr + pairsAt;
     this.x = memory.f32(this.ptr + xAt, T * N * D);
     this.h = memory.f32(this.ptr + hAt, N * H).fill(0);
-    this.#isRagged = shape.lengths !== undefined;
-    this.#lengths = shape.lengths ?? Array<number>(N).fill(T);
+    this.#T = T;
+    this.#N = N;
+    this.#lengths = shape.lengths;
     this.#states = {
       shape: [stateSlots, N, H],
       strides: [N * paddedH, paddedH, 1],
@@ -158,7 +160,8 @@ export class Job {
     };
     this.hs = keepsStates ? this.#states : undefined;
 
-    const steps = this.#lengths.reduce((sum, length) => sum + length, 0);
+    const { lengths } = shape;
+    const steps = lengths ? sumOf(lengths) : T * N;
     // A float64 operation takes as long as two of float32.
     const readoutFlops = 2 * (keepsStates ? steps : N) * H * O;
     this.flops = 2 * steps * (D + H) * H * (isNarrow(D, H) ? 2 : 1) + readoutFlops;
@@ -167,7 +170,7 @@ export class Job {
     const { ptr } = this;
     const stepBytes = N * paddedH * F32;
     const statesMask = keepsStates ? 0xffff_ffff : stateSlots - 1;
-    const order = this.#isRagged ? rowsByLength(this.#lengths) : undefined;
+    const order = lengths && rowsByLength(lengths);
     let row = this.#rowsPtr >>> 2;
     for (let i = 0; i < N; i++, row += ROW_BYTES / 4) {
       const n = order ? order[i]! : i;
@@ -177,7 +180,7 @@ export class Job {
       words[row + ROW_HS / 4] = ptr + hsAt + n * paddedH * F32;
       words[row + ROW_HS_STEP / 4] = stepBytes;
       words[row + ROW_HS_MASK / 4] = statesMask;
-      words[row + ROW_STEPS / 4] = this.#lengths[n]!;
+      words[row + ROW_STEPS / 4] = lengths ? lengths[n]! : T;
       words[row + ROW_TRACE / 4] = shape.trace ? ptr + traceAt + n * paddedH * F32 : 0;
       words[row + ROW_TRACE_SIZE / 4] = traceBytes;
       words[row + ROW_Y / 4] = ptr + yAt + n * paddedO * F32;
@@ -223,12 +226,13 @@ export class Job {
    * of their records. Until all of them are done the job must not be split again.
    */
   split(count: number): number[] {
+    if (count === 1) return [this.#writePart(0, 0, this.#N)];
     const ends = partEnds(this.#sortedLengths(), count);
     return ends.map((end, part) => this.#writePart(part, ends[part - 1] ?? 0, end));
   }
 
   #sortedLengths(): readonly number[] {
-    return this.#isRagged ? this.#lengths.toSorted((a, b) => b - a) : this.#lengths;
+    return this.#lengths?.toSorted((a, b) => b - a) ?? Array<number>(this.#N).fill(this.#T);
   }
 
   /** The record of the rows from `first` to `end` in their sorted order. */
@@ -261,8 +265,8 @@ export class Job {
   finalState(): TensorView {
     const [, N, H] = this.#states.shape as [number, number, number];
     const [, rowStride] = this.#states.strides as [number, number, number];
-    if (!this.#isRagged) {
-      const data = this.#states.data.subarray(this.#stateAt(this.#lengths[0]!));
+    if (!this.#lengths) {
+      const data = this.#states.data.subarray(this.#stateAt(this.#T));
       return { shape: [N, H], strides: [rowStride, 1], data };
     }
     const h = this.h.slice();
@@ -289,7 +293,7 @@ export class Job {
 
 /** Where each part ends: at a multiple of PART_ROWS_MIN rows, parts about equal in steps. */
 function partEnds(lengths: readonly number[], count: number): number[] {
-  const total = lengths.reduce((sum, length) => sum + length, 0);
+  const total = sumOf(lengths);
   const ends: number[] = [];
   let steps = 0;
   for (let n = 0; n < lengths.length; n++) {
@@ -299,6 +303,10 @@ function partEnds(lengths: readonly number[], count: number): number[] {
   }
   if (ends.at(-1) !== lengths.length) ends.push(lengths.length);
   return ends;
+}
+
+function sumOf(lengths: readonly number[]): number {
+  return lengths.reduce((sum, length) => sum + length, 0);
 }
 
 /** Places regions behind each other, each 64-byte aligned; offsets are from the block's start. */

@@ -1,6 +1,7 @@
 // A worker may die or hang at any moment: its own job gets one clear error, nobody else anything.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { JOBS_MAX, NUMBER_MAX, numberAfter, slotOf } from '../../src/pool/mailbox.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { FAULTS } from '../fixtures/workers/faults.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
@@ -76,6 +77,49 @@ describe('in the middle of 1,000 mixed requests', () => {
     expect(await untilReady(patient)).toBeLessThan(500);
     expect(patient.memory.bytesUsed).toBe(bytesIdle);
   });
+});
+
+describe('jobs that a worker has ahead of it', () => {
+  // A job of W is 8 operations: more than what runs here, and nine of them may be under way.
+  const oneWorker = (settings = {}) =>
+    buildApp({ WORKERS: '1', QUEUE_JOBS_MAX: '1', ...settings }, { workerEntry, hereFlopsMax: 7 });
+  const step = (pooled: TestApp, x: number) => pooled.post('/v1/step', { weights: W, x: [[x]] });
+
+  test.each(FAULTS)('are computed, before and after one that fails by $name', async ({ x, code }) => {
+    const pooled = await oneWorker({ JOB_DEADLINE_MS: '2000' });
+    for (let round = 0; round < 3; round++) {
+      // More than the queue would take.
+      const inputs = [0.1, 0.2, x, 0.3, 0.4, 0.5];
+      const answers = await Promise.all(inputs.map((input) => step(pooled, input)));
+      answers.forEach(({ body }, i) => {
+        // What waits behind a hanging job has the same deadline.
+        const expected = inputs[i] === x || (code === 'deadline_exceeded' && i > 2) ? code : undefined;
+        expect(body.code).toBe(expected);
+        if (!expected) expect(body.h[0][0]).toBeCloseTo(Math.tanh(inputs[i]! / 2), 6);
+      });
+      await untilReady(pooled);
+    }
+  });
+
+  test('control: a job that is not short is not given to a busy worker', async () => {
+    const pooled = await buildApp(
+      { WORKERS: '1', QUEUE_JOBS_MAX: '1', JOB_DEADLINE_MS: '1000' },
+      { workerEntry, hereFlopsMax: 0 },
+    );
+    const [hanging, ...others] = [1005, 0.1, 0.2, 0.3].map((input) => step(pooled, input));
+    expect((await hanging!).body.code).toBe('deadline_exceeded');
+    const codes = (await Promise.all(others)).map(({ body }) => body.code);
+    expect(codes.filter((code) => code === 'queue_full')).toHaveLength(2);
+  });
+});
+
+test('numbers and slots of jobs go on behind the largest', () => {
+  const numbers = [NUMBER_MAX - 2];
+  while (numbers.length < 2 * JOBS_MAX) numbers.push(numberAfter(numbers.at(-1)!));
+  expect(numbers.slice(0, 5)).toEqual([NUMBER_MAX - 2, NUMBER_MAX - 1, NUMBER_MAX, 1, 2]);
+  for (let i = 0; i + JOBS_MAX <= numbers.length; i++) {
+    expect(new Set(numbers.slice(i, i + JOBS_MAX).map(slotOf)).size).toBe(JOBS_MAX);
+  }
 });
 
 test('a job split over two workers fails as a whole, once both have let go of it', async () => {
