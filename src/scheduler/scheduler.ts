@@ -2,8 +2,9 @@
 //
 // Where: work that costs less than handing it over runs here, on the calling thread, at once; a large
 // mini-batch is run by several idle workers, each taking some of the rows; all else by one worker.
-// When: at once if a worker is idle, else it waits in a bounded queue, first come first served, never
-// beyond its deadline. Refusing early keeps the accepted requests fast.
+// When: at once if a worker is idle, or busy with short work and this is short too; else it waits in a
+// bounded queue, first come first served, never beyond its deadline. Refusing early keeps the accepted
+// requests fast.
 //
 // None of this changes a bit: a row's result does not depend on what runs beside it.
 import { CarryoverError } from '../errors.ts';
