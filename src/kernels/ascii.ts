@@ -12,11 +12,12 @@ export const BACKSLASH: u8 = 0x5c;
 export const CLOSE: u8 = 0x5d;
 export const SMALL_E: u8 = 0x65;
 
-/** JSON's white space; there is none in the padding behind a text. */
+/** A bit for each of JSON's white space: tab, line feed, carriage return, blank. */
+const SPACES: u64 = 0x100002600;
+
+/** Behind white space, of which there is none in the padding behind a text. */
 export function skipSpace(at: usize): usize {
   let character = load<u8>(at);
-  while (character == 0x20 || character == 0x0a || character == 0x0d || character == 0x09) {
-    character = load<u8>(++at);
-  }
+  while (character <= 0x20 && ((SPACES >> character) & 1) != 0) character = load<u8>(++at);
   return at;
 }

@@ -1,5 +1,5 @@
 // Writes build/powers.ts: the powers of ten that reading and printing decimals need, computed here
-// with exact integers.
+// with exact integers, and other tables for these.
 
 /** The decimal exponents of the smallest and the largest float32, with what printing adds to them. */
 export const PRINT_POWER_MIN = -31;
@@ -12,6 +12,8 @@ export const FRACTION_EXPONENT_MIN = 111;
 export const FRACTION_EXPONENT_MAX = 126;
 
 const WORD_BITS = 64n;
+/** i8x16.swizzle gives 0 for it. */
+const NOWHERE = 0x80;
 
 export function generatePowers(): string {
   return [
@@ -20,6 +22,10 @@ export function generatePowers(): string {
     table('TEN', 'f64', range(0, READ_POWER_MAX).map((k) => Number(`1e${k}`).toExponential())),
     '/** 10^k for k = 0 … 19. */',
     table('TEN_EXACT', 'u64', range(0, 19).map((k) => String(10n ** BigInt(k)))),
+    '/** By the bytes from a point to the end of its number: 10^decimals. At 0, without a point: 1. */',
+    table('TEN_BY_FRACTION', 'f64', [1, 1, ...range(1, 14).map((k) => 10 ** k)].map(String)),
+    '/** By the places of point and end in 16 bytes: those of the digits, to the right, 0x80 before. */',
+    table('PLACES', 'u8', range(0, 15).flatMap((point) => range(0, 15).map((end) => places(point, end)))),
     `export const READ_POWER_MAX: i32 = ${READ_POWER_MAX};`,
     `export const PRINT_POWER_MIN: i32 = ${PRINT_POWER_MIN};`,
     '/** 10^k for k = PRINT_POWER_MIN …: its first 64 bits, rounded up. */',
@@ -55,6 +61,12 @@ function fraction(exponent: number): string[] {
   const K = Math.ceil((150 - exponent) * Math.log10(2));
   const scale = 10 ** Math.max(0, 9 - K);
   return [String(10 ** K), String(scale), String('0.'.length + Math.max(0, K - 9))];
+}
+
+/** The point is no digit; without one, it is where the end is. */
+function places(point: number, end: number): string {
+  const digits = range(0, end - 1).filter((place) => place !== point);
+  return [...Array<number>(16 - digits.length).fill(NOWHERE), ...digits].join(', ');
 }
 
 function ceilDivide(dividend: bigint, divisor: bigint): bigint {

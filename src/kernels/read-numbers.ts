@@ -15,7 +15,7 @@ import {
   READ_NUMBERS_MAX,
 } from './layout';
 import { CLOSE, COMMA, MINUS, PLUS, POINT, SMALL_E, ZERO, skipSpace } from './ascii';
-import { READ_POWER_MAX, TEN, TEN_EXACT } from './build/powers';
+import { PLACES, READ_POWER_MAX, TEN, TEN_BY_FRACTION, TEN_EXACT } from './build/powers';
 
 const ZEROS: u64 = 0x3030303030303030;
 const HIGH_BITS: u64 = 0x8080808080808080;
@@ -30,8 +30,30 @@ const MARGINS: usize = memory.data<f64>([8.881784197001252e-16, 0]);
 /** More than any number of digits can make up for; the sum of both does not overflow. */
 const EXPONENT_MAX: i32 = 1000000000;
 
-/** Of a plain number, see readRow(). */
-const PLAIN_DECIMALS_MAX: u32 = 18;
+// Of a long number, see readLong().
+const WHOLE_MAX: u32 = 8;
+const DECIMALS_MAX: u32 = 18;
+/** Bits that a float64 has behind those of a float32. */
+const BITS_MORE: u32 = 29;
+/** 2^-50 of a float64, in units of its last bit. */
+const MARGIN: i32 = 8;
+
+// Vectors are loaded, as V8 makes constants anew in every turn, each by three instructions.
+/** Added to digits, it makes them the smallest of all signed bytes, up to … */
+const TO_LOWEST: usize = memory.data<u64>([0x5050505050505050, 0x5050505050505050]);
+/** … this one. */
+const LOWEST_NINE: usize = memory.data<u64>([0x8989898989898989, 0x8989898989898989]);
+/** A minus, then points. */
+const MARKS: usize = memory.data<u64>([0x2e2e2e2e2e2e2e2d, 0x2e2e2e2e2e2e2e2e]);
+const COMMAS: usize = memory.data<u64>([0x2c2c2c2c2c2c2c2c, 0x2c2c2c2c2c2c2c2c]);
+const ZERO_CHARACTERS: usize = memory.data<u64>([0x3030303030303030, 0x3030303030303030]);
+/** 2561 (t + 256 o) = 256 (10 t + o) + t, modulo 2^16: of two digits, the value is in the high byte. */
+const TO_PAIRS: usize = memory.data<u64>([0x0a010a010a010a01, 0x0a010a010a010a01]);
+/** 100 and 1, 10^4 and 1: what the first and the second of two neighbours count. */
+const TO_FOURS: usize = memory.data<u64>([0x0001006400010064, 0x0001006400010064]);
+const TO_EIGHTS: usize = memory.data<u64>([0x0001271000012710, 0x0001271000012710]);
+/** What the first and the last eight of 16 digits count, by sign. */
+const SIGNED_EIGHTS: usize = memory.data<f64>([1e8, 1, -1e8, -1]);
 /** From byte n on there are 16 - n bytes of zeros, then n of ones; for n = 0 … 16. */
 const LAST_BYTES: usize = memory.data<u64>([0, 0, -1, -1, -1, -1]);
 
@@ -55,72 +77,135 @@ export function startNumbers(job: usize): void {
  * Reads the numbers from `at` to the bracket that closes their array; returns where it ends, 0 if
  * there is anything unusual in it.
  *
- * Most numbers are plain: up to 8 digits, a point, up to PLAIN_DECIMALS_MAX digits, 19 together. The
- * end of such a one is found from a mask of 32 bytes before any of its digits is looked at, and no
- * jump depends on how many there are, so that the processor is at the next number meanwhile. All
- * others, and what is no number, are left to readOther().
+ * Most numbers are short: such a one and the comma behind it are within 16 bytes. Its parts are found
+ * from masks of these bytes, and no jump depends on how many digits it has, or on whether it has a
+ * sign or a point. The next number begins behind the first comma; that this one ends there is only
+ * checked, so the processor is at the next ones meanwhile. There is no call in that loop: V8 would
+ * load every vector anew in each turn.
  */
 export function readRow(at: usize): usize {
   let target = numbers;
   const targetMax = numbersMax;
   while (true) {
-    if (target == targetMax) return 0;
-    const others = otherThanDigits(at);
-    const negative = others & 1;
-    const behindSign = others ^ negative;
-    const point = <u32>ctz(behindSign);
-    const first = load<u8>(at + negative) - ZERO;
-    const whole = point - negative;
-    let w = <u64>first;
-    let isPlain = whole == 1;
-    if (!isPlain) {
-      isPlain = whole - 1 < 8 && first != 0;
-      w = valueOf(at + negative, whole);
+    const toLowest = v128.load(TO_LOWEST);
+    const lowestNine = v128.load(LOWEST_NINE);
+    const marks = v128.load(MARKS);
+    const commas = v128.load(COMMAS);
+    const zeros = v128.load(ZERO_CHARACTERS);
+    const toPairs = v128.load(TO_PAIRS);
+    const toFours = v128.load(TO_FOURS);
+    const toEights = v128.load(TO_EIGHTS);
+    while (true) {
+      if (target == targetMax) return 0;
+      const text = v128.load(at);
+      const comma = at + <usize>ctz(<u32>i8x16.bitmask(i8x16.eq(text, commas)));
+      const signAndPoints = <u32>i8x16.bitmask(i8x16.eq(text, marks));
+      const negative = signAndPoints & 1;
+      const behindSign = otherThanDigits(text, toLowest, lowestNine) ^ negative;
+      // Without the first of them, if that is a point.
+      const behindPoint = behindSign ^ (behindSign & (0 - behindSign) & signAndPoints);
+      // Where the point is; the end if there is none.
+      const point = <u32>ctz(behindSign);
+      // 16 if there is none, so that it is not where there is no comma either.
+      const end = <u32>ctz(behindPoint | (1 << 16));
+      const fraction = end - point;
+      if (at + end != comma) break;
+      // No digit before the point, or a zero and others.
+      if (point - negative - 1 > (<u32>load<u8>(at + negative) - ZERO) << 4) break;
+      const bytes = i8x16.swizzle(text, v128.load(((point << 4) + end) << 4, PLACES));
+      const fours = foursOf(i8x16.sub_sat_u(bytes, zeros), toPairs, toFours);
+      const eights = i32x4.dot_i16x8_s(i16x8.narrow_i32x4_s(fours, fours), toEights);
+      const halves = f64x2.mul(
+        f64x2.convert_low_i32x4_s(eights),
+        v128.load(negative << 4, SIGNED_EIGHTS),
+      );
+      // At most 14 digits, so w, the power of ten and thereby the float64 are what Number() has.
+      const w = f64x2.extract_lane(halves, 0) + f64x2.extract_lane(halves, 1);
+      store<f32>(target, <f32>(w / load<f64>(fraction << 3, TEN_BY_FRACTION)));
+      // A point, and nothing behind it.
+      if (fraction == 1) break;
+      target += 4;
+      at = comma + 1;
+      if (load<u8>(at) <= 0x20) at = skipSpace(at);
     }
-    let end = point;
-    let decimals: u32 = 0;
-    if (load<u8>(at + point) == POINT) {
-      end = <u32>ctz(behindSign & (behindSign - 1));
-      decimals = end - point - 1;
-      isPlain = isPlain && decimals - 1 < PLAIN_DECIMALS_MAX && whole + decimals <= <u32>DIGITS_MAX;
-      let last16 = decimals;
-      if (decimals > 12) {
-        // Branchless once more: texts with so many digits have 15 to 18 in turn.
-        const beyond = <u32>(<i32>(decimals - 16) & ~(<i32>(decimals - 16) >> 31));
-        w = w * power(beyond) + valueOf(at + point + 1, beyond);
-        last16 -= beyond;
-      }
-      w = w * power(last16 & 31) + valueOf16(at + end, last16 & 31);
-    }
-    const isSigned = load<u8>(at) == MINUS;
-    isPlain = isPlain && <u32>isSigned == negative && (load<u8>(at + end) | 0x20) != SMALL_E;
-    if (isPlain) {
-      // 10^18 and 19 digits are within float64, so nothing can overflow.
-      const near = <f64>w / load<f64>(TEN + (<usize>decimals << 3));
-      const margin = near * load<f64>(MARGINS + (<usize>(w <= EXACT_INTEGER_MAX) << 3));
-      const value = <f32>(near - margin);
-      if (value != <f32>(near + margin) && !noteDoubt(at, at + end, target)) return 0;
-      store<u32>(target, reinterpret<u32>(value) | (negative << 31));
-      at += end;
-    } else {
-      at = readOther(at, target);
+    // The others are mostly long ones, or the last of their row. Long ones have no comma in 16 bytes.
+    do {
+      at = readLong(at, target);
       if (!at) return 0;
-    }
-    target += 4;
-
-    let character = load<u8>(at);
-    if (character <= 0x20) {
-      at = skipSpace(at);
-      character = load<u8>(at);
-    }
-    at++;
-    if (character == CLOSE) {
-      numbers = target;
-      return at;
-    }
-    if (character != COMMA) return 0;
-    if (load<u8>(at) <= 0x20) at = skipSpace(at);
+      target += 4;
+      if (load<u8>(at) <= 0x20) at = skipSpace(at);
+      const character = load<u8>(at++);
+      if (character != COMMA) {
+        numbers = target;
+        return character == CLOSE ? at : 0;
+      }
+      if (load<u8>(at) <= 0x20) at = skipSpace(at);
+      if (target == targetMax) return 0;
+    } while (i8x16.bitmask(i8x16.eq(v128.load(at), v128.load(COMMAS))) == 0);
   }
+}
+
+/**
+ * Reads the number at `at` to `target`; returns where it ends, 0 if it is none or beyond float32.
+ *
+ * Up to WHOLE_MAX digits, a point, up to DECIMALS_MAX digits, DIGITS_MAX together, are read at once,
+ * whatever is behind them: the last 16 decimals, and the digits before these. All others are left to
+ * readOther().
+ */
+function readLong(at: usize, target: usize): usize {
+  const zeros = v128.load(ZERO_CHARACTERS);
+  const toLowest = v128.load(TO_LOWEST);
+  const lowestNine = v128.load(LOWEST_NINE);
+  const text = v128.load(at);
+  const negative = <u32>(load<u8>(at) == MINUS);
+  const behindSign =
+    negative ^
+    (otherThanDigits(text, toLowest, lowestNine) |
+      (otherThanDigits(v128.load(at, 16), toLowest, lowestNine) << 16));
+  const point = <u32>ctz(behindSign);
+  const whole = point - negative;
+  let end = point;
+  let decimals: u32 = 0;
+  if (load<u8>(at + point) == POINT) {
+    end = <u32>ctz(behindSign & (behindSign - 1));
+    decimals = end - point - 1;
+    if (decimals - 1 >= DECIMALS_MAX) return readOther(at, target);
+  }
+  if (
+    whole - 1 >= WHOLE_MAX ||
+    whole - 1 > (<u32>load<u8>(at + negative) - ZERO) << 4 ||
+    whole + decimals > <u32>DIGITS_MAX ||
+    (load<u8>(at + end) | 0x20) == SMALL_E
+  ) {
+    return readOther(at, target);
+  }
+
+  const last = min<u32>(decimals, 16);
+  const toPairs = v128.load(TO_PAIRS);
+  const toFours = v128.load(TO_FOURS);
+  const headBytes = i8x16.swizzle(text, v128.load(((point << 4) + end - last) << 4, PLACES));
+  const head = i8x16.sub_sat_u(headBytes, zeros);
+  const tailBytes = i8x16.sub(v128.load(at + end - 16), zeros);
+  const tail = v128.and(tailBytes, v128.load(last, LAST_BYTES));
+  const fours = i16x8.narrow_i32x4_s(
+    foursOf(tail, toPairs, toFours),
+    foursOf(head, toPairs, toFours),
+  );
+  const eights = i32x4.dot_i16x8_s(fours, v128.load(TO_EIGHTS));
+  const tailEights = <u64>i64x2.extract_lane(eights, 0);
+  const tailValue = (tailEights & 0xffffffff) * 100000000 + (tailEights >> 32);
+  const w = <u64>(<u32>i32x4.extract_lane(eights, 3)) * power(last) + tailValue;
+
+  // Neither 19 digits nor 10^18 leave the range of float64, nor does their quotient that of float32.
+  const near = <f64>w / load<f64>(decimals << 3, TEN);
+  store<u32>(target, reinterpret<u32>(<f32>near) | (negative << 31));
+  // It is in doubt near the middle of two float32. Not of `isExact &&`: that is so for every other w
+  // of 16 digits, which no processor foresees.
+  const isExact = <i32>(w <= EXACT_INTEGER_MAX);
+  const fromMiddle = <u32>reinterpret<u64>(near) + MARGIN - (1 << (BITS_MORE - 1));
+  const isDoubtful = <i32>(fromMiddle & ((1 << BITS_MORE) - 1)) <= 2 * MARGIN - (isExact << 5);
+  if (isDoubtful && !noteDoubt(at, at + end, target)) return 0;
+  return at + end;
 }
 
 /** Reads any number at `at` to `target`; returns where it ends, 0 if it is none or beyond float32. */
@@ -179,33 +264,18 @@ function power(k: u32): u64 {
   return load<u64>(TEN_EXACT + (<usize>k << 3));
 }
 
-/** A bit for each of the 32 bytes at `at`: whether it is anything else than a digit. */
+/** A bit for each byte: whether it is anything else than a digit. */
 // @ts-ignore: decorator
 @inline
-function otherThanDigits(at: usize): u32 {
-  return otherThanDigits16(at) | (otherThanDigits16(at + 16) << 16);
+function otherThanDigits(text: v128, toLowest: v128, lowestNine: v128): u32 {
+  return <u32>i8x16.bitmask(i8x16.gt_s(i8x16.add(text, toLowest), lowestNine));
 }
 
+/** 16 digits as four numbers. */
 // @ts-ignore: decorator
 @inline
-function otherThanDigits16(at: usize): u32 {
-  const digits = i8x16.sub(v128.load(at), i8x16.splat(ZERO));
-  return <u32>i8x16.bitmask(i8x16.gt_u(digits, i8x16.splat(9)));
-}
-
-/** The value of the `count` digits, 0 … 16, that end at `end`. */
-// @ts-ignore: decorator
-@inline
-function valueOf16(end: usize, count: u32): u64 {
-  const bytes = i8x16.sub(v128.load(end - 16), i8x16.splat(ZERO));
-  const digits = v128.and(bytes, v128.load(LAST_BYTES + count));
-  const ones = i16x8.shr_u(digits, 8);
-  const tens = v128.and(digits, i16x8.splat(0xff));
-  const pairs = i16x8.add(i16x8.mul(tens, i16x8.splat(10)), ones);
-  const fours = i32x4.dot_i16x8_s(pairs, i32x4.splat(100 | (1 << 16)));
-  const packed = i16x8.narrow_i32x4_s(fours, fours);
-  const eights = i64x2.extract_lane(i32x4.dot_i16x8_s(packed, i32x4.splat(10000 | (1 << 16))), 0);
-  return (<u64>eights & 0xffffffff) * 100000000 + (<u64>eights >> 32);
+function foursOf(digits: v128, toPairs: v128, toFours: v128): v128 {
+  return i32x4.dot_i16x8_s(i16x8.shr_u(i16x8.mul(digits, toPairs), 8), toFours);
 }
 
 /** How many of the 8 bytes at `at` are digits, from the first one on. */
@@ -216,19 +286,6 @@ function digitsAt(at: usize): u32 {
   // byte comes from one before it that was no digit.
   const bytes = load<u64>(at) ^ ZEROS;
   return <u32>(ctz(((bytes + 0x7676767676767676) | bytes) & HIGH_BITS) >> 3);
-}
-
-/** The value of `count` digits, 0 … 8: pairs, then fours, then the eight, side by side. */
-// @ts-ignore: decorator
-@inline
-function valueOf(at: usize, count: u32): u64 {
-  // In two steps, as a shift by 64 would be none.
-  const half = 32 - (<u64>count << 2);
-  const bytes = ((load<u64>(at) ^ ZEROS) << half) << half;
-  const pairs = bytes * 10 + (bytes >> 8);
-  const odd = (pairs & 0xff000000ff) * (100 + (<u64>1000000 << 32));
-  const even = ((pairs >> 16) & 0xff000000ff) * (1 + (<u64>10000 << 32));
-  return (odd + even) >> 32;
 }
 
 /** By how many powers of ten the result of firstDigits() is smaller than all digits. */
