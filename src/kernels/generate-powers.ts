@@ -7,15 +7,19 @@ export const PRINT_POWER_MAX = 45;
 /** 19 digits times 10^-66 are 0 as float32, any digits times 10^66 infinite. */
 export const READ_POWER_MAX = 66;
 
-/** The exponents, as a float32 stores them, of [2^-16, 1): 10^12 c is below 2^64 for their 24-bit c. */
+/** The exponents, as a float32 stores them, of [2^-16, 1): their widths are integers of 32 bits. */
 export const FRACTION_EXPONENT_MIN = 111;
 export const FRACTION_EXPONENT_MAX = 126;
+
+/** Behind the point of a width. */
+const POINT_BITS = 28;
 
 const WORD_BITS = 64n;
 /** i8x16.swizzle gives 0 for it. */
 const NOWHERE = 0x80;
 
 export function generatePowers(): string {
+  const exponents = range(FRACTION_EXPONENT_MIN, FRACTION_EXPONENT_MAX);
   return [
     '// Written by generate-powers.ts. Do not edit.',
     '/** 10^k for k = 0 …, the nearest float64. */',
@@ -32,8 +36,12 @@ export function generatePowers(): string {
     table('TEN_SCALED', 'u64', range(PRINT_POWER_MIN, PRINT_POWER_MAX).map(scaledPower)),
     `export const FRACTION_EXPONENT_MIN: u32 = ${FRACTION_EXPONENT_MIN};`,
     `export const FRACTION_EXPONENT_MAX: u32 = ${FRACTION_EXPONENT_MAX};`,
-    '/** By exponent: 10^K; what makes K decimals at least 9; characters before the last 9 of them. */',
-    table('FRACTIONS', 'u64', range(FRACTION_EXPONENT_MIN, FRACTION_EXPONENT_MAX).flatMap(fraction)),
+    `export const POINT_BITS: i32 = ${POINT_BITS};`,
+    '/** The last exponent that needs nine decimals or more. */',
+    `export const NINE_DECIMALS_MAX: u32 = ${exponents.findLast((exponent) => decimals(exponent) >= 9)};`,
+    '/** By sign and exponent: the width, see print-fractions.ts; size and characters of what is before',
+    ' *  the first of nine digits. */',
+    table('FRACTIONS', 'u32', ['0.', '-0.'].flatMap((start) => exponents.flatMap((e) => fraction(e, start)))),
   ].join('\n');
 }
 
@@ -53,14 +61,23 @@ function scaledPower(k: number): string {
   return hex(ceilDivide(1n << (WORD_BITS - 1n + bits), power));
 }
 
-/**
- * K decimals are as many as c 2^q can need: 10^-K ≤ 2^q. Behind `0.` there are 9 digits, and zeros
- * before them if K is more.
- */
-function fraction(exponent: number): string[] {
-  const K = Math.ceil((150 - exponent) * Math.log10(2));
-  const scale = 10 ** Math.max(0, 9 - K);
-  return [String(10 ** K), String(scale), String('0.'.length + Math.max(0, K - 9))];
+/** K of c 2^-F, see print-fractions.ts. */
+function decimals(exponent: number): number {
+  return Math.ceil(fractionBits(exponent) * Math.log10(2));
+}
+
+function fractionBits(exponent: number): number {
+  return 150 - exponent;
+}
+
+/** Four words. Before nine digits, there are zeros if K is more. */
+function fraction(exponent: number, start: string): string[] {
+  const K = decimals(exponent);
+  const width = 5 ** K * 2 ** (POINT_BITS + K - fractionBits(exponent));
+  const prefix = start + '0'.repeat(Math.max(0, K - 9));
+  const characters = Buffer.alloc(8);
+  characters.write(prefix);
+  return [width, prefix.length, characters.readUInt32LE(0), characters.readUInt32LE(4)].map(String);
 }
 
 /** The point is no digit; without one, it is where the end is. */

@@ -21,16 +21,9 @@ import {
   PRINT_TEXT_END,
 } from './layout';
 import { CLOSE, COMMA, MINUS, OPEN, POINT, SMALL_E, ZERO } from './ascii';
-import {
-  FRACTIONS,
-  FRACTION_EXPONENT_MAX,
-  FRACTION_EXPONENT_MIN,
-  PRINT_POWER_MIN,
-  TEN_EXACT,
-  TEN_SCALED,
-} from './build/powers';
+import { areFractions, eightDigits, isFraction, printFraction, printFractions } from './print-fractions';
+import { PRINT_POWER_MIN, TEN_EXACT, TEN_SCALED } from './build/powers';
 
-const FRACTION_SPAN: u32 = FRACTION_EXPONENT_MAX - FRACTION_EXPONENT_MIN;
 const ZEROS: u64 = 0x3030303030303030;
 /** "0.000000" */
 const ZERO_POINT_ZEROS: u64 = 0x3030303030302e30;
@@ -56,23 +49,59 @@ function printAxis(axis: usize, rank: u32, numbers: usize, text: usize): usize {
   const stride = <usize>load<u32>(axis, 4);
   store<u8>(text, OPEN);
   text++;
-  for (let i: u32 = 0; i < size; i++, numbers += stride) {
-    text =
-      rank == 1
-        ? printNumber(load<u32>(numbers), text)
-        : printAxis(axis + PIECE_AXIS_BYTES, rank - 1, numbers, text);
-    store<u8>(text, COMMA);
-    text++;
+  if (rank == 1) {
+    text = printRow(numbers, size, stride, text);
+  } else {
+    for (let i: u32 = 0; i < size; i++, numbers += stride) {
+      text = printAxis(axis + PIECE_AXIS_BYTES, rank - 1, numbers, text);
+      store<u8>(text, COMMA);
+      text++;
+    }
   }
   // The last comma.
   store<u8>(text - 1, CLOSE);
   return text;
 }
 
-/** Prints the float32 of these bits; returns the end of the text. */
+/** Prints `size` numbers, each with a comma behind it. */
+function printRow(numbers: usize, size: u32, stride: usize, text: usize): usize {
+  while (size > 0) {
+    while (size >= 4) {
+      const four = stride == 4 ? v128.load(numbers) : gather(numbers, stride);
+      if (!areFractions(four)) break;
+      text = printFractions(four, text);
+      numbers += 4 * stride;
+      size -= 4;
+    }
+    if (size == 0) break;
+    text = printNumber(load<u32>(numbers), text);
+    numbers += stride;
+    size--;
+  }
+  return text;
+}
+
+// @ts-ignore: decorator
+@inline
+function gather(numbers: usize, stride: usize): v128 {
+  let four = v128.load32_zero(numbers);
+  four = v128.load_lane<u32>(numbers + stride, four, 1);
+  four = v128.load_lane<u32>(numbers + 2 * stride, four, 2);
+  return v128.load_lane<u32>(numbers + 3 * stride, four, 3);
+}
+
+/** Prints the float32 of these bits, and a comma. */
 // @ts-ignore: decorator
 @inline
 function printNumber(bits: u32, text: usize): usize {
+  if (isFraction(bits)) return printFraction(bits, text);
+  text = printOther(bits, text);
+  store<u8>(text, COMMA);
+  return text + 1;
+}
+
+/** Prints the float32 of these bits; returns the end of the text. */
+function printOther(bits: u32, text: usize): usize {
   store<u8>(text, MINUS);
   text += bits >> 31;
   const fraction = bits & 0x7fffff;
@@ -80,10 +109,6 @@ function printNumber(bits: u32, text: usize): usize {
   if ((bits << 1) == 0) {
     store<u8>(text, ZERO);
     return text + 1;
-  }
-
-  if (fraction != 0 && <u32>exponent - FRACTION_EXPONENT_MIN <= FRACTION_SPAN) {
-    return printFraction(fraction | 0x800000, exponent, text);
   }
 
   // The value is c 2^q.
@@ -120,36 +145,6 @@ function printNumber(bits: u32, text: usize): usize {
   const digits = byOnes ^ ((byOnes ^ byTens) & (0 - hasTens));
   const shift = k + <i32>hasTens;
   return printDecimal(digits, shift, text);
-}
-
-/**
- * The same for what hidden states mostly are, magnitudes from 2^-16 to 1, no powers of two: small
- * enough for exact integers. With F = -q, the value is c 10^K 2^-F in units of 10^-K, where 10^-K is at
- * most the distance of two floats; half that distance is 10^K / 2 in units of 2^-F.
- */
-// @ts-ignore: decorator
-@inline
-function printFraction(c: u32, exponent: u32, text: usize): usize {
-  const entry = FRACTIONS + <usize>(exponent - FRACTION_EXPONENT_MIN) * 24;
-  const power = load<u64>(entry);
-  const F = <u64>(150 - exponent);
-  const value = <u64>c * power;
-  const inside = (power >> 1) - <u64>(c & 1);
-  const nearest = <u32>((value + ((<u64>1 << F) >> 1)) >> F);
-  const tens = <u32>(((value >> F) * 3435973837) >> 35);
-  const aboveDown = value - (<u64>(tens * 10) << F);
-  const up = <u32>((<u64>10 << F) - aboveDown <= inside);
-  const byTens = (tens + up) * 10;
-  const hasTens = <u32>(aboveDown <= inside) | up;
-  const digits = (nearest ^ ((nearest ^ byTens) & (0 - hasTens))) * load<u32>(entry, 8);
-
-  const first = <u32>((<u64>digits * 1441151881) >> 57);
-  const others = eightDigits(digits - first * 100000000);
-  store<u64>(text, ZERO_POINT_ZEROS);
-  text += <usize>load<u32>(entry, 16);
-  store<u8>(text, <u8>first + ZERO);
-  store<u64>(text, others | ZEROS, 1);
-  return text + 9 - <usize>(clz(others) >> 3);
 }
 
 /**
@@ -232,17 +227,3 @@ function finishExponential(text: usize, length: i32, exponent: i32): usize {
   return text + 1;
 }
 
-/**
- * The digits of x < 10^8, a byte each, the first one in the lowest byte: halves are divided by 100,
- * then by 10, side by side. 10486 / 2^20 and 103 / 2^10 are 1 / 100 and 1 / 10 for what occurs.
- */
-// @ts-ignore: decorator
-@inline
-function eightDigits(x: u32): u64 {
-  const thousands = <u32>((<u64>x * 3518437209) >> 45);
-  const fours = <u64>thousands | (<u64>(x - thousands * 10000) << 32);
-  const hundreds = ((fours * 10486) >> 20) & 0x7f0000007f;
-  const twos = hundreds | ((fours - hundreds * 100) << 16);
-  const tens = ((twos * 103) >> 10) & 0xf000f000f000f;
-  return tens | ((twos - tens * 10) << 8);
-}
