@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { PrintJob } from '../../src/wasm/print-job.ts';
+import { kernels, memory } from '../helpers/kernels.ts';
 import { FINITE_END, brokenPromises, checkDecimals } from './decimal-check.ts';
 
 describe('printed decimals', () => {
@@ -21,6 +23,16 @@ describe('printed decimals', () => {
     expect(brokenPromises(checkDecimals(0x15ae_43f0, 0x15ae_4410, 1))).toEqual({});
   });
 
+  test('are the same alone, among others and with a stride between them', () => {
+    // From below 2^-16 to above 1, of both signs: four neighbours of one kind are printed at once.
+    const data = Float32Array.from({ length: 40_000 }, (_, i) => (-1) ** i * 2 ** (i / 2_000 - 18));
+    const together = printed(data, [data.length], [1]);
+    expect(together).toHaveLength(data.length);
+    expect(printed(data, [data.length, 1], [1, 1])).toEqual(together);
+    const everyThird = together.filter((_, i) => i % 3 === 0);
+    expect(printed(data, [everyThird.length], [3])).toEqual(everyThird);
+  });
+
   test('control: a wrong digit is seen, and a decimal that is not the nearest', () => {
     // From '{"x":[' on, the first number is 0.5, or one that is printed with eight digits.
     const broken = (first: number, decimal: string) =>
@@ -35,3 +47,11 @@ describe('printed decimals', () => {
     expect(broken(0x3f00_0001, '0.50000005')).toContain('notNearest');
   });
 });
+
+function printed(data: Float32Array, shape: number[], strides: number[]): readonly string[] {
+  const job = new PrintJob(memory, [{ text: '', tensor: { shape, strides, data } }]);
+  kernels.run(job.ptr);
+  const text = Buffer.from(job.text()).toString();
+  job.release();
+  return text.match(/[^[\],]+/g) ?? [];
+}

@@ -1,0 +1,63 @@
+import { describe, expect, test } from 'vitest';
+import { ReadJob, TensorNames, TextBlock } from '../../src/wasm/read-job.ts';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { kernels, memory } from '../helpers/kernels.ts';
+
+const names = new TensorNames(memory, ['x']);
+const random = pseudoRandom(3);
+/** Short numbers end within 16 bytes, long ones within 32, see kernels/read-numbers.ts. */
+const LENGTH_MAX = 24;
+
+describe('numbers of a row', () => {
+  test.each([',', ', ', ' ,', ',\n\t', ' \r\n, '])(
+    'are Math.fround(Number(text)) for every length before and behind the point, between %j',
+    (separator) => {
+      for (const sign of ['', '-']) {
+        for (let whole = 1; whole < LENGTH_MAX; whole++) {
+          const decimals = Array.from({ length: LENGTH_MAX }, (_, size) => {
+            const before = whole === 1 ? '0' : `1${digits(whole - 1)}`;
+            return sign + before + (size === 0 ? '' : `.${digits(size)}`);
+          });
+          // In both orders, as each length is read at another place then, and is the last one.
+          expectRead(decimals, separator);
+          expectRead(decimals.toReversed(), separator);
+        }
+      }
+    },
+  );
+
+  test.each(['00', '01', '-00.5', '-', '-.5', '.5', '5.', '-5.', '1..5', '1.5.2', '+1', '1,', ',1', '1 2'])(
+    'are none in %j',
+    (text) => {
+      const longer = text.replace('5', '5'.repeat(17));
+      for (const one of [text, longer]) {
+        for (const row of [one, `0.5,${one}`, `${one},0.5`, `0.5, ${one} ,0.5`]) {
+          expect(read(`[${row}]`), row).toBeUndefined();
+        }
+      }
+    },
+  );
+});
+
+function digits(count: number): string {
+  return Array.from({ length: count }, () => Math.floor((random() + 1) * 5)).join('');
+}
+
+function expectRead(decimals: readonly string[], separator: string): void {
+  const expected = Float32Array.from(decimals, Number);
+  expect(read(`[${decimals.join(separator)}]`), decimals[0]).toEqual(expected);
+}
+
+/** Undefined if it has to be read in the plain way. */
+function read(array: string): Float32Array | undefined {
+  const body = Buffer.from(`{"x":${array}}`);
+  const text = new TextBlock(memory, body.length);
+  text.append(body);
+  const job = new ReadJob(memory, names, text, kernels.countCommas(text.ptr, text.bytes) + 1);
+  kernels.run(job.ptr);
+  const numbers = job.skeleton() && job.tensors()?.[0]?.numbers;
+  const copy = numbers && Float32Array.from(numbers);
+  job.release();
+  text.release();
+  return copy;
+}
