@@ -14,9 +14,9 @@ import { ReadJob, type ReadTensor, TensorNames, TextBlock } from '../wasm/read-j
 
 /** Up to here JSON.parse is done before a record is set up: 3.0 µs beside 4.0 µs for 233 bytes. */
 const PLAIN_BYTES_MAX = 512;
-/** These take the kernels about 2 µs: no hand-over to another thread is shorter. */
-const HERE_BYTES_MIN = 4 * 1024;
-const HERE_NUMBERS_MIN = 300;
+/** These take the kernels about 5 µs: no hand-over to another thread is shorter. */
+const HERE_BYTES_MIN = 12 * 1024;
+const HERE_NUMBERS_MIN = 1_024;
 const CALIBRATION_ROUNDS = 15;
 const CALIBRATION_NUMBERS = 2_048;
 /** So much is copied at once; then others have their turn. */

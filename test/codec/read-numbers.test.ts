@@ -55,8 +55,8 @@ function read(array: string): Float32Array | undefined {
   text.append(body);
   const job = new ReadJob(memory, names, text, kernels.countCommas(text.ptr, text.bytes) + 1);
   kernels.run(job.ptr);
-  const numbers = job.skeleton() && job.tensors()?.[0]?.numbers;
-  const copy = numbers && Float32Array.from(numbers);
+  const tensor = job.skeleton() && job.tensors()?.[0];
+  const copy = tensor && Float32Array.from(job.numbers(tensor));
   job.release();
   text.release();
   return copy;

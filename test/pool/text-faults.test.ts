@@ -14,14 +14,14 @@ const bytesIdle = app.memory.bytesUsed;
 const body = (x: number) =>
   JSON.stringify({
     weights: { W_x: [[1]], W_h: [[0.5]] },
-    x: Array.from({ length: 1_000 }, (_, n) => [n === 0 ? x : 0.123456789 + n]),
+    x: Array.from({ length: 2_000 }, (_, n) => [n === 0 ? x : 0.123456789 + n]),
   });
 
 async function expectGood(): Promise<void> {
   while ((await app.http.inject('/health/ready')).statusCode !== 200) await sleep(5);
   const answer = await app.post('/v1/step', body(0.5));
   expect(answer.status).toBe(200);
-  expect(answer.body.h).toHaveLength(1_000);
+  expect(answer.body.h).toHaveLength(2_000);
   for (let i = 0; i < 100 && app.memory.bytesUsed !== bytesIdle; i++) await sleep(10);
   expect(app.memory.bytesUsed).toBe(bytesIdle);
 }
