@@ -6,6 +6,7 @@
 // With 10^k ≤ width of that interval < 10^(k+1), multiples of 10^k lie within, and of 10^(k+1) at most
 // one. The interval's middle and its ends are needed in units of 10^k / 4, rounded to odd: that keeps
 // every comparison with an integer exact, although the product with 10^-k (64 bits, rounded up) is not.
+// What hidden states mostly are has a way of its own, four at a time: print-fractions.ts.
 // All of the 2^32 patterns are compared with codec/float32.ts by `npm run verify:decimal`.
 import {
   PIECE_AXES,
