@@ -2,11 +2,11 @@
 //
 // The tiles of the matrix product (models with D + H above NARROW_MAX):
 //
-//   C += A W      A: MR rows of K floats,  W: P panels of NR columns,  C: MR rows of P·NR columns
+//   C += A W      A: MR rows of K floats,  W: panels,  C: MR rows of as many columns
 //
 // A tile's sums live in registers for a block of k and are then added to C in memory. Within a
-// block k is unrolled by UNROLL with constant offsets. All tiles do the same additions in the same
-// order, whatever their shape:
+// block k is unrolled by UNROLL with constant offsets, and a jump out of the loop stands between two
+// k (README.md says why). All tiles do the same additions in the same order, whatever their shape:
 //
 //   C[r][j] = (…((C[r][j] + S_0) + S_1) + …)      S_i = Σ a_k w_kj from 0 over block i, in order
 //
@@ -15,33 +15,34 @@
 // The tiles of narrow models take a whole step, summed in float64 and rounded once, to z:
 //
 //   h' = tanh(z)    z = ((Σ x_k W_x[k] from 0) + h_0 W_h[0] + h_1 W_h[1] + …) + b
-import { NR } from './layout.ts';
+import { NR, WIDE } from './layout.ts';
 
 export interface TileShape {
   /** Rows of the tile. */
   readonly MR: number;
-  /** Panels of the tile: its columns are P · NR. */
-  readonly P: number;
+  /** Those of a narrow last panel, NR, or of one or two wide ones. */
+  readonly columns: number;
 }
 
 /** Every tile of the product; `product.ts` chooses. */
 export const TILES: readonly TileShape[] = [
-  { MR: 4, P: 2 },
-  { MR: 4, P: 1 },
-  { MR: 1, P: 4 },
-  { MR: 1, P: 1 },
+  { MR: 4, columns: WIDE },
+  { MR: 2, columns: WIDE },
+  { MR: 4, columns: NR },
+  { MR: 1, columns: 2 * WIDE },
+  { MR: 1, columns: WIDE },
+  { MR: 1, columns: NR },
 ];
 
 /** Rows of the tiles of narrow models; `narrow.ts` chooses. */
 const NARROW_ROWS = [2, 1];
 
-const UNROLL = 2;
+const UNROLL = 8;
 const LANES = 4;
-const VECTORS = NR / LANES;
 const F32 = 4;
 
-export function tileName({ MR, P }: TileShape): string {
-  return `accumulate${MR}x${P * NR}`;
+export function tileName({ MR, columns }: TileShape): string {
+  return `accumulate${MR}x${columns}`;
 }
 
 export function generateTiles(): string {
@@ -54,16 +55,18 @@ export function generateTiles(): string {
   ].join('\n\n');
 }
 
+/** Only the last block of a product ends in the middle of the loop: pointers are not used after it. */
 function tile(shape: TileShape): string {
-  const { MR, P } = shape;
+  const { MR, columns } = shape;
   const rows = range(MR);
-  const panels = range(P);
-  const sums = rows.flatMap((r) => range(P * VECTORS).map((v) => `s${r}_${v}`));
-  return `/** ${MR} rows × ${P * NR} columns. */
+  const streams = range(streamsOf(shape));
+  const vectors = range(columns / LANES);
+  const sums = rows.flatMap((r) => vectors.map((v) => `s${r}_${v}`));
+  return `/** ${MR} rows × ${columns} columns. */
 export function ${tileName(shape)}(
   pairs: usize,
-  panel: usize,
-  panelSize: usize,
+  weights: usize,
+  streamSize: usize,
   column: usize,
   K: u32,
   block: u32,
@@ -72,24 +75,30 @@ ${lines(2, rows, (r) => [
   `let a${r} = <usize>load<u32>(pairs + ${r} * PAIR_BYTES, PAIR_SOURCE);`,
   `const c${r} = <usize>load<u32>(pairs + ${r} * PAIR_BYTES, PAIR_TARGET) + column;`,
 ])}
-${lines(2, panels, (p) => [p === 0 ? 'let p0 = panel;' : `let p${p} = p${p - 1} + panelSize;`])}
+${lines(2, streams, (p) => [p === 0 ? 'let p0 = weights;' : `let p${p} = p${p - 1} + streamSize;`])}
   let left = K;
   while (left > 0) {
     let count = left < block ? left : block;
     left -= count;
 ${lines(4, sums, (sum, i) => [i === 0 ? `let ${sum} = f32x4.splat(0);` : `let ${sum} = ${sums[0]};`])}
-    for (; count >= ${UNROLL}; count -= ${UNROLL}) {
-${lines(6, range(UNROLL), (u) => multiplyAdd(shape, u))}
+    for (;;) {
+${lines(6, range(UNROLL), (u) => [
+  ...multiplyAdd(shape, u),
+  ...(u < UNROLL - 1 ? [`if (count == ${u + 1}) break;`] : []),
+])}
 ${lines(6, [0], () => advance(shape, UNROLL))}
+      count -= ${UNROLL};
+      if (count == 0) break;
     }
-    for (; count > 0; count--) {
-${lines(6, [0], () => multiplyAdd(shape, 0))}
-${lines(6, [0], () => advance(shape, 1))}
-    }
-${lines(4, rows, (r) => range(P * VECTORS).map((v) => addTarget(r, v)))}
-${lines(4, rows, (r) => range(P * VECTORS).map((v) => storeTarget(r, v)))}
+${lines(4, rows, (r) => vectors.map((v) => addTarget(r, v)))}
+${lines(4, rows, (r) => vectors.map((v) => storeTarget(r, v)))}
   }
 }`;
+}
+
+/** Streams of weights that the tile reads side by side. */
+function streamsOf({ columns }: TileShape): number {
+  return Math.max(1, columns / WIDE);
 }
 
 // All loads come before all stores: two neighbouring vectors are joined into one of 256 bits only if
@@ -100,10 +109,14 @@ const storeTarget = (r: number, v: number) =>
   `v128.store(c${r}, s${r}_${v}, ${v * LANES * F32});`;
 
 /** s += a_k w_k for the k that is \`u\` beyond the pointers. */
-function multiplyAdd({ MR, P }: TileShape, u: number): string[] {
-  const weights = range(P).flatMap((p) =>
-    range(VECTORS).map((v) => `v128.load(p${p}, ${(u * NR + v * LANES) * F32})`),
-  );
+function multiplyAdd(shape: TileShape, u: number): string[] {
+  const { MR, columns } = shape;
+  const streamColumns = columns / streamsOf(shape);
+  const weights = range(columns / LANES).map((v) => {
+    const column = v * LANES;
+    const offset = (u * streamColumns + (column % streamColumns)) * F32;
+    return `v128.load(p${Math.floor(column / streamColumns)}, ${offset})`;
+  });
   const code: string[] = [];
   const shared = MR > 1;
   if (shared) weights.forEach((load, v) => code.push(`const w${u}_${v} = ${load};`));
@@ -117,10 +130,11 @@ function multiplyAdd({ MR, P }: TileShape, u: number): string[] {
   return code;
 }
 
-function advance({ MR, P }: TileShape, steps: number): string[] {
+function advance(shape: TileShape, steps: number): string[] {
+  const streams = streamsOf(shape);
   return [
-    ...range(MR).map((r) => `a${r} += ${steps * F32};`),
-    ...range(P).map((p) => `p${p} += ${steps * NR * F32};`),
+    ...range(shape.MR).map((r) => `a${r} += ${steps * F32};`),
+    ...range(streams).map((p) => `p${p} += ${(steps * shape.columns * F32) / streams};`),
   ];
 }
 

@@ -2,8 +2,14 @@
 // valid AssemblyScript (compiled into the kernels) and valid TypeScript (imported by src/wasm).
 // Every word is a little-endian u32; every pointer is a byte address in the shared memory.
 
-/** Columns of a packed panel. A lane of a vector is always a column, never part of a sum. */
+/**
+ * Columns of a panel of float64, and what columns are rounded up to. A lane of a vector is always a
+ * column, never part of a sum.
+ */
 export const NR = 8;
+
+/** Columns of a panel of float32; the last one has NR where H rounded up is an odd multiple of NR. */
+export const WIDE = 16;
 
 /**
  * Models with D + H up to this are narrow: their sums are short, an error in them shows, and their

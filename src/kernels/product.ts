@@ -1,62 +1,72 @@
 // C += A W over a list of (row of A, row of C) pairs, cut into register tiles (build/tiles.ts).
 //
-// Panels are the outer loop and rows the inner one: the panels of a tile (at most a few tens of KiB)
-// stay in the first-level cache while all rows pass over them.
+// Panels are the outer loop and rows the inner one: the panel of a tile (64 K bytes) stays in a cache
+// while all rows pass over it.
 import {
+  accumulate1x16,
   accumulate1x32,
   accumulate1x8,
+  accumulate2x16,
   accumulate4x16,
   accumulate4x8,
 } from './build/tiles';
-import { LONG_BLOCK, NR, PAIR_BYTES, SHORT_BLOCK, SHORT_MAX } from './layout';
+import { LONG_BLOCK, NR, PAIR_BYTES, SHORT_BLOCK, SHORT_MAX, WIDE } from './layout';
 
-let tile: u32 = NR;
+const PANEL_ROW: usize = NR << 2;
+const WIDE_ROW: usize = WIDE << 2;
+
+let tileRows: u32 = 2;
 
 /**
- * Which of the batch tiles to use: 16 columns where the engine joins two vectors into one of 256
- * bits, 8 where it does not, as 16 sums would not fit its registers then. The bits are the same.
+ * Rows of the batch tile: 4 where the engine joins two vectors into one of 256 bits, 2 where it does
+ * not, as 16 sums would not fit its registers then. The bits are the same.
  */
-export function useTile(columns: u32): void {
-  tile = columns;
+export function useTile(rows: u32): void {
+  tileRows = rows;
 }
 
 /** `K` rows of W, `H` columns, of which whole panels are computed. */
-export function product(pairs: usize, count: u32, panels: usize, K: u32, H: u32): void {
-  const panelSize = <usize>K * (NR << 2);
+export function product(pairs: usize, count: u32, weights: usize, K: u32, H: u32): void {
   const block: u32 = K <= <u32>SHORT_MAX ? SHORT_BLOCK : LONG_BLOCK;
-  const columnsEnd = <usize>((H + NR - 1) / NR) * (NR << 2);
+  const columnsEnd = <usize>((H + NR - 1) / NR) * PANEL_ROW;
+  const wideSize = <usize>K * WIDE_ROW;
   const end = pairs + count * PAIR_BYTES;
   const tilesEnd = pairs + (count & ~3) * PAIR_BYTES;
 
-  let panel = panels;
-  let column: usize = 0;
   if (tilesEnd > pairs) {
-    if (tile == 2 * NR) {
-      for (; column + 2 * (NR << 2) <= columnsEnd; column += 2 * (NR << 2)) {
+    let at = weights;
+    let column: usize = 0;
+    for (; column + WIDE_ROW <= columnsEnd; column += WIDE_ROW) {
+      if (tileRows == 4) {
         for (let pair = pairs; pair < tilesEnd; pair += 4 * PAIR_BYTES) {
-          accumulate4x16(pair, panel, panelSize, column, K, block);
+          accumulate4x16(pair, at, wideSize, column, K, block);
         }
-        panel += 2 * panelSize;
+      } else {
+        for (let pair = pairs; pair < tilesEnd; pair += 2 * PAIR_BYTES) {
+          accumulate2x16(pair, at, wideSize, column, K, block);
+        }
       }
+      at += wideSize;
     }
-    for (; column < columnsEnd; column += NR << 2) {
+    if (column < columnsEnd) {
       for (let pair = pairs; pair < tilesEnd; pair += 4 * PAIR_BYTES) {
-        accumulate4x8(pair, panel, panelSize, column, K, block);
+        accumulate4x8(pair, at, wideSize, column, K, block);
       }
-      panel += panelSize;
     }
   }
 
   for (let pair = tilesEnd; pair < end; pair += PAIR_BYTES) {
-    panel = panels;
-    column = 0;
-    for (; column + 4 * (NR << 2) <= columnsEnd; column += 4 * (NR << 2)) {
-      accumulate1x32(pair, panel, panelSize, column, K, block);
-      panel += 4 * panelSize;
+    let at = weights;
+    let column: usize = 0;
+    for (; column + 2 * WIDE_ROW <= columnsEnd; column += 2 * WIDE_ROW) {
+      accumulate1x32(pair, at, wideSize, column, K, block);
+      at += 2 * wideSize;
     }
-    for (; column < columnsEnd; column += NR << 2) {
-      accumulate1x8(pair, panel, panelSize, column, K, block);
-      panel += panelSize;
+    if (column + WIDE_ROW <= columnsEnd) {
+      accumulate1x16(pair, at, wideSize, column, K, block);
+      at += wideSize;
+      column += WIDE_ROW;
     }
+    if (column < columnsEnd) accumulate1x8(pair, at, wideSize, column, K, block);
   }
 }

@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
-import { NR } from '../kernels/layout.ts';
 
 /** The functions of src/kernels/index.ts. Pointers are byte addresses in the shared memory. */
 export interface Kernels {
@@ -15,8 +14,8 @@ export interface Kernels {
   readonly countCommas: (text: number, count: number) => number;
   /** 1 if `count` float32 at `numbers` are all finite, else 0. */
   readonly areFinite: (numbers: number, count: number) => number;
-  /** Columns of the batch tile, 8 or 16: a matter of speed, not of bits. */
-  readonly useTile: (columns: number) => void;
+  /** Rows of the batch tile, 2 or 4: a matter of speed, not of bits. */
+  readonly useTile: (rows: number) => void;
 }
 
 /** `simd256`: V8 joins neighbouring 128-bit operations into 256-bit ones. The bits are the same. */
@@ -52,7 +51,7 @@ export function instantiateKernels(
 ): Kernels {
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   const kernels = instance.exports as unknown as Kernels;
-  kernels.useTile(path === 'simd256' ? 2 * NR : NR);
+  kernels.useTile(path === 'simd256' ? 4 : 2);
   return kernels;
 }
 

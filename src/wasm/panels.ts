@@ -1,10 +1,11 @@
-// Packs weights once into the layout the kernels read: panels of NR columns, each one forward stream
+// Packs weights once into the layout the kernels read: panels of some columns, each one forward stream
 // in the order of additions; all panels of W_x, then all of W_h, then b.
 //
-//   W_x panel 0 | W_x panel 1 | … | W_h panel 0 | … | b          panel: row 0: NR | row 1: NR | …
+//   W_x panel 0 | W_x panel 1 | … | W_h panel 0 | … | b          panel: row 0 | row 1 | …
 //
-// Columns beyond H are zeros. Narrow models (NARROW_MAX) are packed as float64, others as float32.
-import { NARROW_MAX, NR } from '../kernels/layout.ts';
+// Columns beyond H are zeros. Narrow models (NARROW_MAX) are packed as float64 in panels of NR columns,
+// others as float32 in panels of WIDE, and a last one of NR if that is enough.
+import { NARROW_MAX, NR, WIDE } from '../kernels/layout.ts';
 import type { Readout, Weights } from '../tensor.ts';
 
 /** Whether the kernels sum the model in float64. */
@@ -51,10 +52,13 @@ export function packReadout(H: number, { O, W_y, b_y }: Readout, target: Float32
 
 function packMatrix(W: Float32Array, K: number, H: number, target: Float32Array | Float64Array): void {
   target.fill(0);
-  for (let column = 0; column < H; column += NR) {
-    const columns = Math.min(NR, H - column);
+  const paddedH = Math.ceil(H / NR) * NR;
+  const widest = target instanceof Float64Array ? NR : WIDE;
+  for (let column = 0; column < H; column += widest) {
+    const width = Math.min(widest, paddedH - column);
+    const columns = Math.min(width, H - column);
     for (let k = 0; k < K; k++) {
-      const to = column * K + k * NR;
+      const to = column * K + k * width;
       for (let j = 0; j < columns; j++) target[to + j] = W[k * H + column + j]!;
     }
   }

@@ -18,13 +18,13 @@ interface Shape {
   readonly H: number;
 }
 
-/** Row tiles of 4 and their tails, groups of 4 panels and theirs, columns beyond H; both precisions. */
+/** Batch tiles and their tails, two wide panels, one and the last of NR, columns beyond H; both precisions. */
 const SHAPES: readonly Shape[] = [
   { N: 1, D: 1, H: 1 },
   { N: 5, D: 5, H: 2 * NR + 3 },
   { N: 1, D: NARROW_MAX, H: 4 * NR },
   { N: 6, D: NARROW_MAX - 1, H: 5 * NR + 3 },
-  { N: 9, D: NARROW_MAX + 7, H: 7 * NR + 1 },
+  { N: 9, D: NARROW_MAX + 7, H: 6 * NR + 1 },
 ];
 
 /** @throws Error naming the first element whose bits differ */

@@ -19,7 +19,7 @@ describe('the kernels compute the bits of the plain reference', () => {
     }
   });
 
-  test('for every H around the groups of four panels, one row and five', () => {
+  test('for every H around two wide panels, one row and five', () => {
     // D decides whether the model is narrow, and how long the blocks of x W_x are.
     for (const D of [3, 100]) {
       for (let H = 1; H <= 72; H++) {
