@@ -3,24 +3,16 @@ import { readConfig } from '../../src/config.ts';
 import type { Job } from '../../src/wasm/job.ts';
 import { compileKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
-import { packModel } from '../packed-model.ts';
 import { type Contestant, startPool } from '../parts/contestants.ts';
 import { startProgress } from '../progress.ts';
-import {
-  type SequenceCase,
-  type Sizes,
-  expectRightStates,
-  makeJob,
-  makeSequenceCase,
-} from '../sequence-case.ts';
-import { percentile } from '../statistics.ts';
-import { ALONE, BASE, allShapes, areSame } from './points.ts';
+import { type SequenceCase, type Sizes, expectRightStates, makeSequenceCase } from '../sequence-case.ts';
+import { type PairResult, startPair } from './pair.ts';
+import { BASE, areSame } from './points.ts';
+import { IN_FLIGHT_PER_WORKER, type Pools, countFor, runAll, withJobs } from './runs.ts';
 
 const MEMORY_BYTES = 3 * 1024 ** 3;
 /** Of all jobs in flight: x and hs of a long sequence are large. */
 const JOBS_BYTES_MAX = 2 * 1024 ** 3;
-/** One that runs and one that waits: a worker is never without. */
-const IN_FLIGHT_PER_WORKER = 2;
 
 export interface PointResult {
   readonly sizes: Sizes;
@@ -30,23 +22,16 @@ export interface PointResult {
   readonly rowStepsPerS: number[];
 }
 
-/** One job at a time. */
-export interface AloneResult {
-  readonly sizes: Sizes;
-  readonly workers: number;
-  /** Median of the round, one list element a round. */
-  readonly p50Ms: number[];
-}
-
 /** About what a hand-over costs: smaller jobs would not be handed over, as in the service. */
 const HAND_OVER_FLOPS = 500_000;
 
 export interface Measured {
   readonly points: readonly PointResult[];
-  readonly alone: readonly AloneResult[];
+  readonly pair: PairResult;
 }
 
 interface Options {
+  readonly shapes: readonly Sizes[];
   readonly workerCounts: readonly number[];
   readonly rounds: number;
   /** Least length of a sample. */
@@ -54,15 +39,14 @@ interface Options {
 }
 
 export async function measureScaling(options: Options): Promise<Measured> {
-  const { workerCounts, rounds, seconds } = options;
+  const { shapes, workerCounts, rounds, seconds } = options;
   const memory = new LinearMemory(MEMORY_BYTES);
   const parts = { kernels: compileKernels(readConfig().KERNEL), memory: memory.memory };
   const pools = new Map<number, Contestant>();
   for (const workers of workerCounts) pools.set(workers, await startPool(parts, workers, HAND_OVER_FLOPS));
 
-  const points = allShapes().map((sizes) => new Shape(sizes, workersAt(sizes, workerCounts)));
-  const alone = [1, 2].map((workers) => ({ sizes: ALONE, workers, p50Ms: [] as number[] }));
-  const aloneCase = makeSequenceCase(ALONE);
+  const points = shapes.map((sizes) => new Shape(sizes, workersAt(sizes, workerCounts)));
+  const pair = await startPair(memory, pools, seconds);
   const progress = startProgress('measuring', (rounds + 1) * (points.length + 1));
   let done = 0;
   for (let round = -1; round < rounds; round++) {
@@ -72,17 +56,13 @@ export async function measureScaling(options: Options): Promise<Measured> {
       await (isWarmUp ? shape.warmUp(memory, pools, seconds) : shape.measure(memory, pools));
       progress.update(++done);
     }
-    await withJobs(memory, aloneCase, 1, async ([job]) => {
-      for (const { workers, p50Ms } of alone) {
-        const ms = await latencyMs(pools.get(workers)!, job!, seconds);
-        if (!isWarmUp) p50Ms.push(ms);
-      }
-    });
+    await (isWarmUp ? pair.warmUp() : pair.measure());
     progress.update(++done);
   }
   progress.stop();
+  pair.stop();
   await Promise.all([...pools.values()].map((pool) => pool.close()));
-  return { points: points.flatMap((shape) => shape.results), alone };
+  return { points: points.flatMap((shape) => shape.results), pair: pair.result };
 }
 
 /** The axis of workers is at the base point; elsewhere there are one worker and all of them. */
@@ -137,62 +117,8 @@ class Shape {
   }
 }
 
-type Pools = ReadonlyMap<number, Contestant>;
-
 function inFlightOf({ T, N, D, H }: Sizes, workers: number): number {
   const jobBytes = Float32Array.BYTES_PER_ELEMENT * T * N * (D + H);
   return Math.min(IN_FLIGHT_PER_WORKER * workers, Math.floor(JOBS_BYTES_MAX / jobBytes));
 }
 
-/** As many jobs as are in flight, so that no two threads write the same bytes. */
-async function withJobs(
-  memory: LinearMemory,
-  sequence: SequenceCase,
-  count: number,
-  use: (jobs: readonly Job[]) => Promise<void>,
-): Promise<void> {
-  const model = packModel(memory, sequence.weights);
-  const jobs = Array.from({ length: count }, () => makeJob(memory, model, sequence));
-  await use(jobs);
-  for (const job of jobs) job.release();
-  memory.free(model.panelsPtr);
-}
-
-/** How many jobs last for `seconds`: a multiple of the workers, so that all end together. */
-async function countFor(
-  pool: Contestant,
-  jobs: readonly Job[],
-  workers: number,
-  seconds: number,
-): Promise<number> {
-  for (let count = jobs.length; ; count *= 2) {
-    const took = await runAll(pool, jobs, count);
-    if (took < seconds / 2) continue;
-    const enough = Math.max(jobs.length, (count * seconds) / took);
-    return Math.ceil(enough / workers) * workers;
-  }
-}
-
-/** Seconds for `count` runs; each job is handed over again as soon as it is back. */
-async function runAll({ run }: Contestant, jobs: readonly Job[], count: number): Promise<number> {
-  const startMs = performance.now();
-  let left = count;
-  await Promise.all(
-    jobs.map(async (job) => {
-      while (left-- > 0) await run(job);
-    }),
-  );
-  return (performance.now() - startMs) / 1000;
-}
-
-async function latencyMs({ run }: Contestant, job: Job, seconds: number): Promise<number> {
-  const timesMs: number[] = [];
-  const endMs = performance.now() + seconds * 1000;
-  for (let startMs = performance.now(); startMs < endMs || timesMs.length < 3; ) {
-    await run(job);
-    const nowMs = performance.now();
-    timesMs.push(nowMs - startMs);
-    startMs = nowMs;
-  }
-  return percentile(timesMs, 50);
-}

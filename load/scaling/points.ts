@@ -2,8 +2,10 @@
 import type { Sizes } from '../sequence-case.ts';
 
 export const BASE: Sizes = sizes(100, 32, 256);
-/** Large enough that one job alone would be worth the work of several workers. */
-export const ALONE: Sizes = sizes(100, 32, 512);
+/** Where two workers are compared with one: large enough that one job alone is worth the work of both. */
+export const PAIR: Sizes = sizes(100, 32, 512);
+/** What two workers should be worth there, to one. */
+export const PAIR_TARGET = 1.7;
 
 const SHAPES = {
   N: [1, 2, 4, 8, 16, 32, 64, 128].map((N) => sizes(BASE.T, N, BASE.H)),

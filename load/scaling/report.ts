@@ -4,7 +4,8 @@ import { type Sizes, flopsOf } from '../sequence-case.ts';
 import { type Spread, ratiosOf, spreadOf } from '../statistics.ts';
 import { formatNumber, formatTable } from '../table.ts';
 import type { Measured, PointResult } from './measure.ts';
-import { ALONE, BASE, SHAPE_AXES, type ShapeAxis, areSame, shapesOf } from './points.ts';
+import type { OneAndTwo } from './pair.ts';
+import { BASE, PAIR_TARGET, SHAPE_AXES, type ShapeAxis, areSame, shapesOf } from './points.ts';
 
 /** What load/results/scaling.json has. */
 export interface ScalingReport extends Measured {
@@ -81,13 +82,44 @@ function row(name: string, report: ScalingReport, sizes: Sizes, workers: number)
   ];
 }
 
-/** One job alone: what more workers are worth to somebody who waits. */
-export function formatAlone({ alone }: Measured): string {
-  const times = alone.map(({ workers, p50Ms }) => {
-    const ms = formatNumber(spreadOf(p50Ms).median);
-    return `${ms} ms with ${workers} ${workers === 1 ? 'worker' : 'workers'}`;
-  });
-  return `One job alone, ${formatSizes(ALONE)}: ${times.join(', ')}`;
+/** Two workers by one, in two ways, beside two processes by one, which is what the machine has to give. */
+export function formatPair({ pair }: Measured): string {
+  const machine = gainsOf(pair.processes);
+  const row = (name: string, rates: OneAndTwo) => {
+    const gains = gainsOf(rates);
+    const { median, min, max } = spreadOf(gains);
+    return [
+      name,
+      formatNumber(spreadOf(rates.one).median),
+      formatNumber(spreadOf(rates.two).median),
+      median.toFixed(2),
+      `${min.toFixed(2)} … ${max.toFixed(2)}`,
+      ratiosOf(gains, machine).median.toFixed(2),
+      median >= PAIR_TARGET ? 'met' : 'MISSED',
+    ];
+  };
+  const processes = row('two processes, nothing shared', pair.processes).with(-2, '').with(-1, '');
+  return [
+    `${formatSizes(pair.sizes)}: 2 workers ÷ 1, target ${PAIR_TARGET}`,
+    formatTable([
+      ['rows·steps/s', 'one', 'two', '÷ one', 'min … max', '÷ processes', ''],
+      row('several jobs in flight', pair.inFlight),
+      row('one job alone', pair.alone),
+      processes,
+    ]),
+  ].join('\n');
+}
+
+function gainsOf({ one, two }: OneAndTwo): number[] {
+  return two.map((rate, round) => rate / one[round]!);
+}
+
+/** One job alone: what a second worker is worth to somebody who waits. */
+export function formatAlone({ pair }: Measured): string {
+  const { sizes, alone } = pair;
+  const ms = (rowStepsPerS: readonly number[]) =>
+    formatNumber(spreadOf(rowStepsPerS.map((rate) => (sizes.T * sizes.N * 1000) / rate)).median);
+  return `One job alone, ${formatSizes(sizes)}: ${ms(alone.one)} ms with 1 worker, ${ms(alone.two)} ms with 2 workers`;
 }
 
 export function formatSizes({ N, H, T }: Sizes): string {

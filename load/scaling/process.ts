@@ -1,0 +1,24 @@
+// One of the processes that share nothing (processes.ts): runs its job for as many seconds as it is told,
+// and answers how many runs that were in a second.
+import { startHost } from '../kernels/contenders.ts';
+import { packModel } from '../packed-model.ts';
+import { type Sizes, makeJob, makeSequenceCase } from '../sequence-case.ts';
+
+const RUNS_MIN = 3;
+
+const sequence = makeSequenceCase(JSON.parse(process.argv[2]!) as Sizes);
+const { memory, kernels } = startHost();
+const job = makeJob(memory, packModel(memory, sequence.weights), sequence);
+
+process.on('message', (seconds: number) => {
+  const startMs = performance.now();
+  let runs = 0;
+  let tookMs = 0;
+  while (tookMs < seconds * 1000 || runs < RUNS_MIN) {
+    kernels.run(job.ptr);
+    runs++;
+    tookMs = performance.now() - startMs;
+  }
+  process.send!((runs * 1000) / tookMs);
+});
+process.send!(0);
