@@ -5,6 +5,10 @@ import { type FastifyError, type FastifyRequest, errorCodes } from 'fastify';
 import type { Texts } from '../engine/texts.ts';
 import type { TextBlock } from '../wasm/read-job.ts';
 import { type BodyDigest, digestBody } from './session-call.ts';
+import { takeTurns } from './turns.ts';
+
+/** Smaller bodies are one chunk of Node's. */
+const LONG_BYTES_MIN = 64 * 1024;
 
 /** Called once, with one of the two; the block is then the callee's to release. */
 type Received = (error: FastifyError | null, text?: TextBlock) => void;
@@ -34,8 +38,9 @@ export function receiveBody(
     try {
       receiver.take(chunk);
     } catch (error) {
-      fail(error);
+      return fail(error);
     }
+    if (receiver.isLong) takeTurns(payload, chunk.length);
   };
   const onEnd = () => {
     let text: TextBlock;
@@ -69,6 +74,10 @@ class BodyReceiver {
     this.#declaredBytes = length === undefined ? undefined : Number(length);
     if ((this.#declaredBytes ?? 0) > this.#bytesMax) throw new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE();
     this.#digest = digestBody(request);
+  }
+
+  get isLong(): boolean {
+    return (this.#declaredBytes ?? this.#bytes) >= LONG_BYTES_MIN;
   }
 
   take(chunk: Buffer): void {

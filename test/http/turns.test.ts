@@ -1,0 +1,67 @@
+import { Readable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { takeTurns } from '../../src/http/turns.ts';
+
+const KiB = 1024;
+const CHUNK = Buffer.alloc(64 * KiB);
+const BODIES = 16;
+const CHUNKS = 32;
+const ALL_BYTES = BODIES * CHUNKS * CHUNK.length;
+
+/** A body whose bytes have all arrived. */
+function makeBody(): Readable {
+  let left = CHUNKS;
+  return new Readable({
+    highWaterMark: CHUNK.length,
+    read() {
+      this.push(left-- > 0 ? CHUNK : null);
+    },
+  });
+}
+
+/** The most bytes that were received between two turns, and all of them. */
+async function receive(taken: (body: Readable, bytes: number) => void) {
+  let bytes = 0;
+  const ended = new Set<Readable>();
+  for (let i = 0; i < BODIES; i++) {
+    const body = makeBody();
+    body.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      taken(body, chunk.length);
+    });
+    body.on('end', () => ended.add(body));
+  }
+  let most = 0;
+  let before = 0;
+  for (let turns = 0; ended.size < BODIES && turns < 10_000; turns++) {
+    await nextTurn();
+    most = Math.max(most, bytes - before);
+    before = bytes;
+  }
+  return { most, bytes, ended: ended.size };
+}
+
+describe('long bodies that come in side by side', () => {
+  test('leave every turn to others after some of their bytes, and come in whole', async () => {
+    const { most, bytes, ended } = await receive(takeTurns);
+    expect(ended).toBe(BODIES);
+    expect(bytes).toBe(ALL_BYTES);
+    expect(most).toBeLessThan(256 * KiB + 2 * BODIES * CHUNK.length);
+  });
+
+  test('control: they would not by themselves', async () => {
+    const { most } = await receive(() => {});
+    expect(most).toBeGreaterThan(ALL_BYTES / 2);
+  });
+});
+
+test('one that is gone when its turn comes is nobody’s trouble', async () => {
+  const body = makeBody();
+  body.on('data', (chunk: Buffer) => takeTurns(body, 100 * chunk.length));
+  await nextTurn();
+  body.destroy();
+  await nextTurn();
+  await nextTurn();
+  expect(body.destroyed).toBe(true);
+});
