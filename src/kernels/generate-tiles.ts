@@ -20,7 +20,7 @@ import { NR, WIDE } from './layout.ts';
 export interface TileShape {
   /** Rows of the tile. */
   readonly MR: number;
-  /** Those of a narrow last panel, NR, or of one or two wide ones. */
+  /** Those of a narrow last panel, NR, or of one, two or four wide ones. */
   readonly columns: number;
 }
 
@@ -29,6 +29,7 @@ export const TILES: readonly TileShape[] = [
   { MR: 4, columns: WIDE },
   { MR: 2, columns: WIDE },
   { MR: 4, columns: NR },
+  { MR: 1, columns: 4 * WIDE },
   { MR: 1, columns: 2 * WIDE },
   { MR: 1, columns: WIDE },
   { MR: 1, columns: NR },

@@ -5,6 +5,7 @@
 import {
   accumulate1x16,
   accumulate1x32,
+  accumulate1x64,
   accumulate1x8,
   accumulate2x16,
   accumulate4x16,
@@ -14,6 +15,13 @@ import { LONG_BLOCK, NR, PAIR_BYTES, SHORT_BLOCK, SHORT_MAX, WIDE } from './layo
 
 const PANEL_ROW: usize = NR << 2;
 const WIDE_ROW: usize = WIDE << 2;
+
+/**
+ * Up to here one row takes 64 columns at a time, where 16 sums of 128 bits are 8 of 256: the processor then
+ * waits less for weights from the second-level cache (4 to 9 % at K = 64 and 256, -2 % at 128). The four
+ * streams of longer panels are slower than two.
+ */
+const ONE_ROW_64_MAX: u32 = 256;
 
 let tileRows: u32 = 2;
 
@@ -58,6 +66,12 @@ export function product(pairs: usize, count: u32, weights: usize, K: u32, H: u32
   for (let pair = tilesEnd; pair < end; pair += PAIR_BYTES) {
     let at = weights;
     let column: usize = 0;
+    if (tileRows == 4 && K <= ONE_ROW_64_MAX) {
+      for (; column + 4 * WIDE_ROW <= columnsEnd; column += 4 * WIDE_ROW) {
+        accumulate1x64(pair, at, wideSize, column, K, block);
+        at += 4 * wideSize;
+      }
+    }
     for (; column + 2 * WIDE_ROW <= columnsEnd; column += 2 * WIDE_ROW) {
       accumulate1x32(pair, at, wideSize, column, K, block);
       at += 2 * wideSize;

@@ -25,6 +25,7 @@ const SHAPES: readonly Shape[] = [
   { N: 1, D: NARROW_MAX, H: 4 * NR },
   { N: 6, D: NARROW_MAX - 1, H: 5 * NR + 3 },
   { N: 9, D: NARROW_MAX + 7, H: 6 * NR + 1 },
+  { N: 1, D: 3, H: 14 * NR + 3 },
 ];
 
 /** @throws Error naming the first element whose bits differ */
