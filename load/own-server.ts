@@ -9,8 +9,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const START_MS_MAX = 20_000;
 
-/** What `npm start` gives to Node.js; a peer has it too. */
-const NODE_FLAGS = nodeFlagsOfStart();
 
 export interface OwnServer {
   readonly url: string;
@@ -25,6 +23,7 @@ export function startServer(settings: Record<string, string> = {}): Promise<OwnS
   return startProcess({
     name: 'service',
     settings: { STORE_URL: 'memory:', ...settings },
+    nodeFlags: nodeFlagsOfStart(),
     file: join(import.meta.dirname, '../src/server.ts'),
     readyPath: '/health/ready',
   });
@@ -34,6 +33,7 @@ export interface ServerProcess {
   readonly name: string;
   /** Listens at HOST and PORT of its environment. */
   readonly file: string;
+  readonly nodeFlags?: readonly string[];
   readonly args?: readonly string[];
   readonly settings?: Record<string, string>;
   /** Answers 2xx as soon as requests may come. */
@@ -42,10 +42,10 @@ export interface ServerProcess {
 
 /** @throws Error if it does not become ready */
 export async function startProcess(server: ServerProcess): Promise<OwnServer> {
-  const { name, file, args = [], settings, readyPath } = server;
+  const { name, file, nodeFlags = [], args = [], settings, readyPath } = server;
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const child = spawn(process.execPath, [...NODE_FLAGS, file, ...args], {
+  const child = spawn(process.execPath, [...nodeFlags, file, ...args], {
     env: {
       ...process.env,
       ...settings,
@@ -97,6 +97,7 @@ async function becomesReady(url: string, hasExited: () => boolean): Promise<bool
   return false;
 }
 
+/** What `npm start` gives to Node.js. */
 function nodeFlagsOfStart(): string[] {
   const manifest = readFileSync(join(import.meta.dirname, '../package.json'), 'utf8');
   const { scripts } = JSON.parse(manifest) as { scripts: { start: string } };
