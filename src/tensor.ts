@@ -16,6 +16,11 @@ export interface TensorSource {
    * @throws out_of_range if an element is beyond float32
    */
   copyTo(target: Float32Array, isFinite?: (numbers: Float32Array) => boolean): void;
+  /**
+   * The numbers where they are, if they are as copyTo() would write them; perhaps not all finite. They stay
+   * until the request is answered or its client is gone.
+   */
+  inPlace?(): Float32Array | undefined;
 }
 
 /** Whether all of them are: v - v is 0, or NaN if v is not finite, and NaN stays. */

@@ -25,6 +25,10 @@ export function flatTensor(name: string, axes: string, tensor: SafeTensor): Tens
       copyFlat(axes, shape, data, target);
       if (!isFinite(target)) throw notFloat32(name, shape, data);
     },
+    inPlace: () => {
+      const { data } = tensor;
+      return data instanceof Float32Array && !axes.startsWith('NT') ? data : undefined;
+    },
   };
 }
 

@@ -23,7 +23,8 @@ export function nestedTensor(
   if (moved) {
     const { shape } = moved;
     const copyTo = (target: Float32Array) => copyFlat(axes, shape, numbersOf(moved), target);
-    return { name, axes, shape, copyTo };
+    const inPlace = () => (axes.startsWith('NT') ? undefined : numbersOf(moved));
+    return { name, axes, shape, copyTo, inPlace };
   }
   const shape = measure(name, value, axes.length);
   return { name, axes, shape, copyTo: (target) => copy(name, axes, shape, value, target) };

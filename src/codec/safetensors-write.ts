@@ -14,26 +14,29 @@ export function writeSafetensors(
   metadata?: Readonly<Record<string, string>>,
   room: Room = (bytes) => Buffer.allocUnsafe(bytes),
 ): Buffer {
-  const present = Object.entries(tensors).filter(
-    (entry): entry is [string, TensorView] => entry[1] !== undefined,
-  );
+  const present: TensorView[] = [];
+  const entries = metadata ? [`"__metadata__":${JSON.stringify(metadata)}`] : [];
   let end = 0;
-  const entries = Object.fromEntries(
-    present.map(([name, { shape }]) => {
-      const begin = end;
-      end += shape.reduce((product, size) => product * size, F32);
-      return [name, { dtype: 'F32', shape, data_offsets: [begin, end] }];
-    }),
-  );
-  const header = metadata ? { __metadata__: metadata, ...entries } : entries;
-  const text = Buffer.from(JSON.stringify(header));
-  const headerBytes = Math.ceil(text.length / HEADER_ALIGN) * HEADER_ALIGN;
+  for (const [name, view] of Object.entries(tensors)) {
+    if (!view) continue;
+    const begin = end;
+    end += view.shape.reduce((product, size) => product * size, F32);
+    present.push(view);
+    entries.push(
+      `${JSON.stringify(name)}:{"dtype":"F32","shape":[${view.shape.join()}],"data_offsets":[${begin},${end}]}`,
+    );
+  }
+  const header = `{${entries.join()}}`;
+  const textBytes = Buffer.byteLength(header);
+  const headerBytes = Math.ceil(textBytes / HEADER_ALIGN) * HEADER_ALIGN;
   const file = room(8 + headerBytes + end);
-  file.writeBigUInt64LE(BigInt(headerBytes));
-  file.set(text, 8);
+  // A size of 64 bits, of which the upper ones are 0.
+  file.writeUInt32LE(headerBytes);
+  file.writeUInt32LE(0, 4);
+  file.write(header, 8);
   let at = 8 + headerBytes;
-  file.fill(' ', 8 + text.length, at);
-  for (const [, view] of present) at = copyAxis(view, 0, 0, file, at);
+  file.fill(' ', 8 + textBytes, at);
+  for (const view of present) at = copyAxis(view, 0, 0, file, at);
   return file;
 }
 

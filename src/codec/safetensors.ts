@@ -62,9 +62,10 @@ export function readSafetensorsFile(bytes: Uint8Array, isHeld?: () => boolean): 
   const headerBytes = readHeaderSize(bytes);
   const header = readHeader(bytes.subarray(HEADER_AT, HEADER_AT + headerBytes));
   const data = bytes.subarray(HEADER_AT + headerBytes);
-  const entries = Object.entries(header)
-    .filter(([name]) => name !== '__metadata__')
-    .map(([name, value]) => readEntry(name, value));
+  const entries: Entry[] = [];
+  for (const name of Object.keys(header)) {
+    if (name !== '__metadata__') entries.push(readEntry(name, header[name]));
+  }
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   expectCovered(entries, data.length);
   return {

@@ -7,7 +7,7 @@ import type { ModelLease } from '../models/packed.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import type { WeightsCache } from '../models/weights-cache.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
-import type { Weights } from '../tensor.ts';
+import type { TensorSource, Weights } from '../tensor.ts';
 import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { type RecurrenceResult, expectFinite } from './result.ts';
@@ -66,10 +66,13 @@ export class Engine {
     const lease = this.#lease(input.weights);
     try {
       const { lengths, keepsStates, trace } = input;
-      const job = new Job(memory, lease.model, { T, N, lengths, keepsStates, trace });
+      const xPtr = this.#placeOf(input.x);
+      const hPtr = input.h && this.#placeOf(input.h);
+      const shape = { T, N, lengths, keepsStates, trace, xPtr, hPtr };
+      const job = new Job(memory, lease.model, shape);
       try {
-        input.x.copyTo(job.x, isFinite);
-        input.h?.copyTo(job.h, isFinite);
+        if (xPtr === undefined || !isFinite(job.x)) input.x.copyTo(job.x, isFinite);
+        if (hPtr === undefined || !isFinite(job.h)) input.h?.copyTo(job.h, isFinite);
         const computed = scheduler.run(job);
         if (computed) await computed;
         const { hs, y, ys, trace: products } = job;
@@ -104,6 +107,15 @@ export class Engine {
   stream(input: RecurrenceInput): RecurrenceStream {
     const plan = planStream(input, this.#sizesOf(input.weights), this.#parts.limits);
     return new RecurrenceStream(this.#parts, this.#lease(input.weights), input, plan);
+  }
+
+  /**
+   * Where a tensor is in linear memory, if it is there. If its client goes away while it is waited for,
+   * others may overwrite it: then nobody is told the result, and no session takes it.
+   */
+  #placeOf(source: TensorSource): number | undefined {
+    const numbers = source.inPlace?.();
+    return numbers && this.#parts.memory.holds(numbers) ? numbers.byteOffset : undefined;
   }
 
   #sizesOf(weights: WeightsSource | string): ModelSizes {

@@ -4,6 +4,7 @@
 //   | part records | N row records | pairs | x (T,N,D) | h (N,H) | hs (S,N,H') | trace 3 × (T,N,H') |
 //   | y (N,O') | ys (T,N,O') |
 //
+// x and h are not in it where they are in linear memory already, as the numbers of a body are.
 // A part is some of the rows: parts can run side by side, on any threads, as they share no memory that
 // is written.
 // H' = H rounded up to whole panels, so the kernels store whole vectors. S = T where every state is
@@ -79,6 +80,9 @@ export interface JobShape {
   /** Whether all T states are kept (hs) or only the last. */
   readonly keepsStates: boolean;
   readonly trace: boolean;
+  /** Where x and h are, if they are in linear memory already; they have to stay while the job runs. */
+  readonly xPtr?: number | undefined;
+  readonly hPtr?: number | undefined;
 }
 
 export interface Trace {
@@ -94,9 +98,9 @@ export class Job {
   readonly flops: number;
   /** Parts below a tile's rows are not worth their while. */
   readonly partsMax: number;
-  /** (T, N, D), to be filled before the job runs. */
+  /** (T, N, D), to be filled before the job runs, unless xPtr was given. */
   readonly x: Float32Array;
-  /** (N, H), the state before the first step; zeros until filled. */
+  /** (N, H), the state before the first step; unless hPtr was given, zeros until filled. */
   readonly h: Float32Array;
   /** (T, N, H); beyond a row's length it is 0. Absent unless every state is kept. */
   readonly hs: TensorView | undefined;
@@ -132,8 +136,8 @@ export class Job {
     const block = new Layout(this.partsMax * JOB_BYTES);
     const rowsAt = block.place(N * ROW_BYTES);
     const pairsAt = block.place((2 * N + this.partsMax * PAIRS_MAX) * PAIR_BYTES);
-    const xAt = block.place(T * N * D * F32);
-    const hAt = block.place(N * H * F32);
+    const xAt = block.place(shape.xPtr === undefined ? T * N * D * F32 : 0);
+    const hAt = block.place(shape.hPtr === undefined ? N * H * F32 : 0);
     const hsAt = block.place(statesBytes);
     const traceAt = block.place(3 * traceBytes);
     const O = model.readout?.O ?? 0;
@@ -148,8 +152,11 @@ export class Job {
     this.ptr = memory.allocate(block.bytes);
     this.#rowsPtr = this.ptr + rowsAt;
     this.#pairsPtr = this.ptr + pairsAt;
-    this.x = memory.f32(this.ptr + xAt, T * N * D);
-    this.h = memory.f32(this.ptr + hAt, N * H).fill(0);
+    const xPtr = shape.xPtr ?? this.ptr + xAt;
+    const hPtr = shape.hPtr ?? this.ptr + hAt;
+    this.x = memory.f32(xPtr, T * N * D);
+    this.h = memory.f32(hPtr, N * H);
+    if (shape.hPtr === undefined) this.h.fill(0);
     this.#T = T;
     this.#N = N;
     this.#lengths = shape.lengths;
@@ -174,9 +181,9 @@ export class Job {
     let row = this.#rowsPtr >>> 2;
     for (let i = 0; i < N; i++, row += ROW_BYTES / 4) {
       const n = order ? order[i]! : i;
-      words[row + ROW_X / 4] = ptr + xAt + n * D * F32;
+      words[row + ROW_X / 4] = xPtr + n * D * F32;
       words[row + ROW_X_STEP / 4] = N * D * F32;
-      words[row + ROW_H / 4] = ptr + hAt + n * H * F32;
+      words[row + ROW_H / 4] = hPtr + n * H * F32;
       words[row + ROW_HS / 4] = ptr + hsAt + n * paddedH * F32;
       words[row + ROW_HS_STEP / 4] = stepBytes;
       words[row + ROW_HS_MASK / 4] = statesMask;
