@@ -53,7 +53,8 @@ export function callOf(request: FastifyRequest): Call {
   return {
     ifMatch: entityTag(request.headers['if-match'], 'If-Match', ''),
     key: callKey(request),
-    isAborted: () => socket.destroyed,
+    // Once its memory is given back, what was computed from it counts for nothing.
+    isAborted: () => socket.destroyed || request.releases === undefined,
   };
 }
 

@@ -2,11 +2,11 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
 import { nestedTensor } from '../../../codec/nested.ts';
+import type { Engine } from '../../../engine/engine.ts';
 import { type ModelSource, registerModel } from '../../../engine/register.ts';
 import type { Limits } from '../../../engine/shapes.ts';
 import type { ErrorCode } from '../../../errors.ts';
 import type { ModelLibrary } from '../../../models/library.ts';
-import type { Engine } from '../../../engine/engine.ts';
 import { modelFileSource } from '../../../models/model-file.ts';
 import type { ModelInfo as Info } from '../../../models/registry.ts';
 import { jsonOrFile, takeFiles } from '../../media.ts';

@@ -1,0 +1,81 @@
+// Calls are computed from their bodies' memory. A client that goes away gives that memory to others, while
+// a worker is still at it: no session may take what comes of it.
+import { once } from 'node:events';
+import { type AddressInfo, connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import type { LinearMemory } from '../../src/wasm/memory.ts';
+import { writeSafetensors } from '../helpers/safetensors.ts';
+
+const workerEntry = new URL('../fixtures/workers/slow.ts', import.meta.url);
+const [N, D] = [8, 32];
+const MODEL = { W_x: Array.from({ length: D }, () => [0.01]), W_h: [[0.5]] };
+const JSON_TYPE = 'application/json';
+const FILE_TYPE = 'application/octet-stream';
+/** Long enough for the job to be handed over, far too short for it to be done. */
+const PATIENCE_MS = 25;
+
+/** (N, D) */
+const X = Float32Array.from({ length: N * D }, (_, i) => 0.25 + i / 1e6);
+
+function bodyOf(type: string, session: string): Buffer {
+  if (type === FILE_TYPE) {
+    return Buffer.from(writeSafetensors({ x: { shape: [N, D], data: X } }, { session }));
+  }
+  const x = Array.from({ length: N }, (_, n) => [...X.subarray(n * D, (n + 1) * D)]);
+  return Buffer.from(JSON.stringify({ session, x }));
+}
+
+/** Every block that is free gets other numbers, as the requests of others would write them. */
+function useFreeMemory(memory: LinearMemory): void {
+  const blocks = Array.from({ length: 20_000 }, () => memory.allocate(64));
+  for (const ptr of blocks) memory.f32(ptr, 16).fill(0.75);
+  for (const ptr of blocks) memory.free(ptr);
+}
+
+afterEach(() => {
+  vi.doUnmock('../../src/sessions/call.ts');
+  vi.resetModules();
+});
+
+/** What a session holds after a call whose client went away, and whose memory others have used. */
+async function stateAfterCut(type: string) {
+  const { buildApp } = await import('../helpers/app.ts');
+  const app = await buildApp({ WORKERS: '1' }, { workerEntry, hereFlopsMax: 0 });
+  const { http, memory } = app;
+  await http.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = http.server.address() as AddressInfo;
+  const { id } = (await app.post('/v1/sessions', { weights: MODEL, N })).body as { id: string };
+  const body = bodyOf(type, id);
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.write(
+    `POST /v1/step HTTP/1.1\r\nhost: carryover\r\ncontent-type: ${type}\r\n` +
+      `content-length: ${body.length}\r\n\r\n`,
+  );
+  socket.write(body);
+  await sleep(PATIENCE_MS);
+  socket.destroy();
+  await sleep(5);
+  useFreeMemory(memory);
+  await sleep(100);
+  const session = (await http.inject(`/v1/sessions/${id}`)).json();
+  return { t: session.t as number, h: (session.h as number[][]).flat() };
+}
+
+describe.each([JSON_TYPE, FILE_TYPE])('a session whose call in %s is cut', (type) => {
+  test('stays as it was', async () => {
+    expect(await stateAfterCut(type)).toEqual({ t: 0, h: Array(N).fill(0) });
+  });
+
+  test('control: without looking for the client it takes what others wrote', async () => {
+    vi.doMock('../../src/sessions/call.ts', async (original) => ({
+      ...(await original<object>()),
+      expectPresent: () => {},
+    }));
+    const { t, h } = await stateAfterCut(type);
+    expect(t).toBe(1);
+    const right = Math.tanh(X.subarray(0, D).reduce((sum, x) => sum + x * 0.01, 0));
+    expect(Math.abs(h[0]! - right)).toBeGreaterThan(0.01);
+  });
+});
