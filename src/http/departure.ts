@@ -13,6 +13,7 @@ interface Waiting {
   readonly sinceMs: number;
 }
 
+/** A thread has one event loop, so there is one of these. */
 let waiting: Waiting | undefined;
 
 /** Resolves when an answer that is ready now should be written. */

@@ -5,6 +5,7 @@ import type { Readable } from 'node:stream';
 /** So much is received in one turn of the event loop, and a chunk or two of each body more. */
 const TURN_BYTES_MAX = 256 * 1024;
 
+// A thread has one event loop: these are of its current turn.
 let turnBytes = 0;
 const waiting: Readable[] = [];
 
