@@ -94,9 +94,10 @@ export class Scheduler {
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
-  /** To be called when a worker has become idle. */
+  /** To be called when a worker has become idle. What is overdue is refused: no worker is to take it. */
   dispatch(): void {
     for (;;) {
+      this.#refuseOverdue();
       const head = this.#queue[0];
       if (!head) break;
       const run = this.#tryRun(head);
@@ -146,10 +147,10 @@ export class Scheduler {
   #watchHead(): void {
     clearTimeout(this.#headTimer);
     const head = this.#queue[0];
-    if (head) this.#headTimer = setTimeout(() => this.#expire(), this.#remainingMs(head));
+    if (head) this.#headTimer = setTimeout(() => this.dispatch(), this.#remainingMs(head));
   }
 
-  #expire(): void {
+  #refuseOverdue(): void {
     while (this.#queue[0] && this.#remainingMs(this.#queue[0]) === 0) {
       this.#queue.shift()!.reject(
         new CarryoverError('deadline_exceeded', {
@@ -157,6 +158,5 @@ export class Scheduler {
         }),
       );
     }
-    this.#watchHead();
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { Pool } from '../../src/pool/pool.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
@@ -37,6 +38,23 @@ test('the last work of a request waits where other work is refused', async () =>
   await expect(scheduler.run(work)).rejects.toMatchObject({ code: 'queue_full' });
   const last = scheduler.run({ ...work, isLast: true });
   await expect(last).rejects.toMatchObject({ code: 'deadline_exceeded' });
+});
+
+test('a job that is handed back behind its deadline is refused, and kills no other worker', async () => {
+  const timeoutsMs: number[] = [];
+  const lost = {
+    idleCount: 0,
+    tryRun: async (_job: number, timeoutMs: number) => {
+      timeoutsMs.push(timeoutMs);
+      await sleep(80);
+      return timeoutsMs.length < 3 ? 'not started' : 'done';
+    },
+  } as unknown as Pool;
+  const scheduler = new Scheduler(lost, { queueJobsMax: 4, deadlineMs: 50, runHere: () => {} });
+  const late = scheduler.run({ flops: 1e9, partsMax: 1, split: () => [64] });
+  await expect(late).rejects.toMatchObject({ code: 'deadline_exceeded' });
+  // With a timeout of 0 the worker that took it would be terminated.
+  expect(timeoutsMs).toHaveLength(1);
 });
 
 test('what waits is computed, first come first served, once a worker is free', async () => {
