@@ -30,12 +30,11 @@ export function piecesOf({ fields = {}, tensors, trace }: Answer): readonly Piec
 }
 
 /** @param room where the file is written to; by default a Buffer of its own */
-export function answerToFile({ fields, tensors, trace }: Answer, room?: Room): Buffer {
-  const traces = Object.entries(trace ?? {}).map(([name, view]) => [`trace/${name}`, view]);
+export function answerToFile({ fields, tensors, trace = {} }: Answer, room?: Room): Buffer {
+  const traces = Object.entries(trace).map(([name, view]) => [`trace/${name}`, view]);
   const metadata =
     fields && Object.fromEntries(presentOf(fields).map(([name, value]) => [name, textOf(value)]));
-  const all = trace ? { ...tensors, ...Object.fromEntries(traces) } : tensors;
-  return writeSafetensors(all, metadata, room);
+  return writeSafetensors({ ...tensors, ...Object.fromEntries(traces) }, metadata, room);
 }
 
 function presentOf(fields: Readonly<Record<string, unknown>>): [string, unknown][] {

@@ -3,6 +3,7 @@
 import { isUtf8 } from 'node:buffer';
 import { CarryoverError } from '../errors.ts';
 import { locateMalformed } from './json-locate.ts';
+import { eachMember } from './members.ts';
 
 /** @throws malformed_json · duplicate_key */
 export function readJson(bytes: Buffer): unknown {
@@ -50,7 +51,7 @@ function malformed(text: string, cause: unknown): CarryoverError {
 function refuseDuplicateKeys(text: string, value: unknown): void {
   let missing = 0;
   eachKeyOfText(text, () => missing++);
-  eachKeyOfValue(value, () => missing--);
+  eachMember(value, () => void missing--);
   if (missing === 0) return;
   const key = overwrittenKey(text, value);
   throw new CarryoverError('duplicate_key', {
@@ -63,7 +64,7 @@ function overwrittenKey(text: string, value: unknown): string | undefined {
   const missing = new Map<string, number>();
   const count = (key: string, by: number) => missing.set(key, (missing.get(key) ?? 0) + by);
   eachKeyOfText(text, (start, end) => count(JSON.parse(text.slice(start, end)) as string, 1));
-  eachKeyOfValue(value, (key) => count(key, -1));
+  eachMember(value, (key) => void count(key, -1));
   return [...missing].find(([, times]) => times !== 0)?.[0];
 }
 
@@ -91,23 +92,4 @@ function isBeforeColon(text: string, start: number): boolean {
   let at = start;
   while (' \t\n\r'.includes(text[at] ?? ',')) at++;
   return text[at] === ':';
-}
-
-/** Finds the keys of all objects within a value; a list of its own, so that depth costs no stack. */
-function eachKeyOfValue(value: unknown, found: (key: string) => void): void {
-  const pending = [value];
-  while (pending.length > 0) {
-    const next = pending.pop();
-    if (typeof next !== 'object' || next === null) continue;
-    if (Array.isArray(next)) {
-      // A tensor's rows hold numbers only; nothing in them can be an object.
-      for (const item of next) if (typeof item === 'object') pending.push(item);
-      continue;
-    }
-    for (const key of Object.keys(next)) {
-      found(key);
-      const item = (next as Record<string, unknown>)[key];
-      if (typeof item === 'object') pending.push(item);
-    }
-  }
 }

@@ -2,6 +2,7 @@
 // axes stands for each of them, holding its first number and its index: [[0.5, 0]]. What it stands for
 // is noted on it, so that the body can be validated, and passed on, like any other.
 import { clientClosed } from '../errors.ts';
+import { eachMember } from './members.ts';
 
 /** The fields whose arrays are tensors, wherever they are. */
 export const TENSOR_NAMES: readonly string[] = ['x', 'h', 'W_x', 'W_h', 'b', 'W_y', 'b_y'];
@@ -18,29 +19,19 @@ const MOVED = Symbol('the tensor for which an array stands');
 type Placeholder = readonly unknown[] & { [MOVED]?: MovedTensor };
 
 /**
- * Makes the arrays of a parsed body stand for the tensors. The list is its own, so that depth costs no
- * stack.
+ * Makes the arrays of a parsed body stand for the tensors.
  *
  * @param body the value of a skeleton
  * @returns how many keys its objects have
  */
 export function placeTensors(body: unknown, tensors: readonly MovedTensor[]): number {
   let keys = 0;
-  const pending = [body];
-  while (pending.length > 0) {
-    const next = pending.pop();
-    if (typeof next !== 'object' || next === null) continue;
-    if (Array.isArray(next)) {
-      for (const item of next) if (typeof item === 'object') pending.push(item);
-      continue;
-    }
-    for (const name of Object.keys(next)) {
-      keys++;
-      const value = (next as Record<string, unknown>)[name];
-      if (Array.isArray(value) && TENSOR_NAMES.includes(name)) placeTensor(value, tensors);
-      else if (typeof value === 'object') pending.push(value);
-    }
-  }
+  eachMember(body, (name, member) => {
+    keys++;
+    const isTensor = Array.isArray(member) && TENSOR_NAMES.includes(name);
+    if (isTensor) placeTensor(member, tensors);
+    return !isTensor;
+  });
   return keys;
 }
 

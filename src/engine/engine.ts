@@ -71,6 +71,7 @@ export class Engine {
       const shape = { T, N, lengths, keepsStates, trace, xPtr, hPtr };
       const job = new Job(memory, lease.model, shape);
       try {
+        // Of numbers in place that are not all finite, copyTo() says which.
         if (xPtr === undefined || !isFinite(job.x)) input.x.copyTo(job.x, isFinite);
         if (hPtr === undefined || !isFinite(job.h)) input.h?.copyTo(job.h, isFinite);
         const computed = scheduler.run(job);

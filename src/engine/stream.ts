@@ -42,9 +42,10 @@ export interface StreamedSteps extends RecurrenceResult {
 }
 
 export interface StreamParts {
-  readonly isFinite: (numbers: Float32Array) => boolean;
   readonly memory: LinearMemory;
   readonly scheduler: Scheduler;
+  /** Whether all numbers are finite. */
+  readonly isFinite: (numbers: Float32Array) => boolean;
 }
 
 /**

@@ -77,7 +77,7 @@ export class Texts {
     try {
       if (text.bytes <= plainBytesMax) return plainBody(text);
       const job = new ReadJob(memory, this.#names, text, numbersMax(kernels, text));
-      kernels.run(job.ptr);
+      this.#runHere(job);
       return bodyOf(job) ?? plainBody(text);
     } finally {
       text.release();
@@ -88,12 +88,7 @@ export class Texts {
     const { memory, kernels } = this.#parts;
     try {
       const job = new ReadJob(memory, this.#names, text, numbersMax(kernels, text));
-      try {
-        await this.#run(job.ptr, text.bytes * this.#flopsPerByte, false);
-      } catch (error) {
-        job.release();
-        throw error;
-      }
+      await this.#run(job, text.bytes * this.#flopsPerByte, false);
       return bodyOf(job) ?? plainBody(text);
     } finally {
       text.release();
@@ -113,18 +108,13 @@ export class Texts {
   printPieces(pieces: readonly Piece[]): PrintedText | Promise<PrintedText> {
     const job = new PrintJob(this.#parts.memory, pieces);
     if (job.numbers > HERE_NUMBERS_MIN) return this.#printLong(job);
-    this.#parts.kernels.run(job.ptr);
+    this.#runHere(job);
     return job;
   }
 
   async #printLong(job: PrintJob): Promise<PrintedText> {
-    try {
-      await this.#run(job.ptr, job.numbers * this.#flopsPerNumber, true);
-      return job;
-    } catch (error) {
-      job.release();
-      throw error;
-    }
+    await this.#run(job, job.numbers * this.#flopsPerNumber, true);
+    return job;
   }
 
   /**
@@ -147,8 +137,24 @@ export class Texts {
     for (const block of [printing, text, reading]) block.release();
   }
 
-  async #run(job: number, flops: number, isLast: boolean): Promise<void> {
-    await this.#parts.scheduler.run({ flops, partsMax: 1, isLast, split: () => [job] });
+  /** A job that fails is released. */
+  #runHere(job: ReadJob | PrintJob): void {
+    try {
+      this.#parts.kernels.run(job.ptr);
+    } catch (error) {
+      job.release();
+      throw error;
+    }
+  }
+
+  /** Likewise. */
+  async #run(job: ReadJob | PrintJob, flops: number, isLast: boolean): Promise<void> {
+    try {
+      await this.#parts.scheduler.run({ flops, partsMax: 1, isLast, split: () => [job.ptr] });
+    } catch (error) {
+      job.release();
+      throw error;
+    }
   }
 }
 

@@ -32,7 +32,12 @@ export function dropBody(request: FastifyRequest): void {
 export function holdFor(request: FastifyRequest, release: () => void): boolean {
   if (request.releases) request.releases.push(release);
   else release();
-  return request.releases !== undefined;
+  return isHeld(request);
+}
+
+/** Whether the memory of a request's body is still its own. */
+export function isHeld({ releases }: FastifyRequest): boolean {
+  return releases !== undefined;
 }
 
 export function admission(

@@ -1,12 +1,8 @@
 // JSON bodies: received straight into linear memory, read there (engine/texts.ts).
-import type { FastifyError, FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { JsonBody, Texts } from '../engine/texts.ts';
-import { clientClosed } from '../errors.ts';
 import type { TextBlock } from '../wasm/read-job.ts';
-import { holdFor } from './admission.ts';
-import { receiveBody } from './receive-body.ts';
-
-type Done = (error: FastifyError | Error | null, value?: unknown) => void;
+import { type Done, handOn, receiveBody } from './receive-body.ts';
 
 export function jsonBodies(app: FastifyInstance, texts: Texts): void {
   app.addContentTypeParser('application/json', (request, payload, done: Done) => {
@@ -31,7 +27,7 @@ function readBody(request: FastifyRequest, texts: Texts, text: TextBlock, done: 
     return done(error as Error);
   }
   if (body instanceof Promise) void handOnLater(request, body, done);
-  else handOn(request, body, done);
+  else handOnBody(request, body, done);
 }
 
 async function handOnLater(
@@ -45,12 +41,11 @@ async function handOnLater(
   } catch (error) {
     return done(error as Error);
   }
-  handOn(request, body, done);
+  handOnBody(request, body, done);
 }
 
-function handOn(request: FastifyRequest, body: JsonBody, done: Done): void {
-  if (holdFor(request, () => body.release())) done(null, body.value);
-  else done(clientClosed());
+function handOnBody(request: FastifyRequest, body: JsonBody, done: Done): void {
+  handOn(request, body.value, () => body.release(), done);
 }
 
 function takesBody({ routeOptions }: FastifyRequest): boolean {

@@ -2,9 +2,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { FRAMINGS } from '../codec/stream-text.ts';
 import type { Texts } from '../engine/texts.ts';
-import { CarryoverError, clientClosed } from '../errors.ts';
-import { holdFor } from './admission.ts';
-import { receiveBody } from './receive-body.ts';
+import { CarryoverError } from '../errors.ts';
+import { handOn, receiveBody } from './receive-body.ts';
 
 export const JSON_TYPE = 'application/json';
 const SAFETENSORS_TYPE = 'application/vnd.carryover.safetensors';
@@ -18,15 +17,9 @@ export function takeFiles(scope: FastifyInstance, texts: Texts): void {
   scope.addContentTypeParser(FILE_TYPES, (request, payload, done) => {
     receiveBody(request, payload, texts, (error, file) => {
       if (!file) return done(error);
-      if (holdFor(request, () => file.release())) done(null, file.view());
-      else done(clientClosed());
+      handOn(request, file.view(), () => file.release(), done);
     });
   });
-}
-
-/** Whether what a body looks at is still there. */
-export function isBodyHeld(request: FastifyRequest): boolean {
-  return request.releases !== undefined;
 }
 
 /** `content` of a route's body schema: JSON by its schema, or a file. */

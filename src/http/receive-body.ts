@@ -3,15 +3,31 @@
 import type { IncomingMessage } from 'node:http';
 import { type FastifyError, type FastifyRequest, errorCodes } from 'fastify';
 import type { Texts } from '../engine/texts.ts';
+import { clientClosed } from '../errors.ts';
 import type { TextBlock } from '../wasm/read-job.ts';
+import { holdFor } from './admission.ts';
+import { takeTurns } from './body-turns.ts';
 import { type BodyDigest, digestBody } from './session-call.ts';
-import { takeTurns } from './turns.ts';
 
 /** Smaller bodies are one chunk of Node's. */
 const LONG_BYTES_MIN = 64 * 1024;
 
 /** Called once, with one of the two; the block is then the callee's to release. */
 type Received = (error: FastifyError | null, text?: TextBlock) => void;
+
+/** Of a content type parser. */
+export type Done = (error: FastifyError | Error | null, value?: unknown) => void;
+
+/** Gives a body to its route, if there is still somebody to be answered. */
+export function handOn(
+  request: FastifyRequest,
+  value: unknown,
+  release: () => void,
+  done: Done,
+): void {
+  if (holdFor(request, release)) done(null, value);
+  else done(clientClosed());
+}
 
 /** Callbacks and no promise: most bodies are there before one could settle. */
 export function receiveBody(

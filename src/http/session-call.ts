@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, invalidRequest } from '../errors.ts';
 import { type CallKey, type Session, etagOf, stateDigest } from '../sessions/session.ts';
 import type { Call } from '../sessions/call.ts';
+import { isHeld } from './admission.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -54,7 +55,7 @@ export function callOf(request: FastifyRequest): Call {
     ifMatch: entityTag(request.headers['if-match'], 'If-Match', ''),
     key: callKey(request),
     // Once its memory is given back, what was computed from it counts for nothing.
-    isAborted: () => socket.destroyed || request.releases === undefined,
+    isAborted: () => socket.destroyed || !isHeld(request),
   };
 }
 

@@ -21,7 +21,7 @@ import type { WorkerData } from './worker.ts';
 export interface PoolWorkerOptions {
   readonly kernels: CompiledKernels;
   readonly memory: WebAssembly.Memory;
-  /** Called whenever a job is done. */
+  /** Called whenever a worker can take a job, more than before. */
   readonly onIdle: () => void;
   /** The file a worker runs; tests replace it to inject faults. */
   readonly entry?: URL | undefined;

@@ -1,21 +1,14 @@
 // The worker threads: start them, hand jobs to them, replace the dead.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CompiledKernels } from '../wasm/load.ts';
-import { type Outcome, PoolWorker } from './pool-worker.ts';
+import { type Outcome, PoolWorker, type PoolWorkerOptions } from './pool-worker.ts';
 
 /** A worker that dies before it was ready is started again after 50 ms, 100 ms, … up to this. */
 const RESTART_DELAY_MS_MAX = 5_000;
 
-export interface PoolOptions {
+export interface PoolOptions extends PoolWorkerOptions {
   readonly workers: number;
-  readonly kernels: CompiledKernels;
-  readonly memory: WebAssembly.Memory;
-  /** Called whenever a worker has become free. */
-  readonly onIdle: () => void;
   /** Called when a worker is lost, with what ended it. */
   readonly onLost: (reason: unknown) => void;
-  /** The file a worker runs; tests replace it to inject faults. */
-  readonly entry?: URL | undefined;
 }
 
 export class Pool {

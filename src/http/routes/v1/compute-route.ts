@@ -8,14 +8,9 @@ import type { Engine, RecurrenceResult } from '../../../engine/engine.ts';
 import type { SessionCalls } from '../../../engine/session-calls.ts';
 import type { RecurrenceInput } from '../../../engine/shapes.ts';
 import { invalidRequest } from '../../../errors.ts';
+import { isHeld } from '../../admission.ts';
 import type { Answers } from '../../answers.ts';
-import {
-  answerContent,
-  answerType,
-  isBodyHeld,
-  jsonOrFile,
-  takeFiles,
-} from '../../media.ts';
+import { answerContent, answerType, jsonOrFile, takeFiles } from '../../media.ts';
 import { type StepPieces, type Streams, isStreamType } from '../../stream-answer.ts';
 import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses } from '../../schemas/problem.ts';
 import { ref } from '../../schemas/ref.ts';
@@ -123,7 +118,7 @@ export function computeRoute<JsonBody, Request extends Computation>(
         const { body } = request;
         void reply.header('vary', 'accept');
         const file = Buffer.isBuffer(body)
-          ? readSafetensorsFile(body, () => isBodyHeld(request))
+          ? readSafetensorsFile(body, () => isHeld(request))
           : undefined;
         request.sessionInFile = file?.metadata.session;
         const computation = file ? readFile(file) : readJson(body as JsonBody);

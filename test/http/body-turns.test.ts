@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { takeTurns } from '../../src/http/turns.ts';
+import { takeTurns } from '../../src/http/body-turns.ts';
 
 const KiB = 1024;
 const CHUNK = Buffer.alloc(64 * KiB);
