@@ -1,7 +1,7 @@
 // JSON bodies: received straight into linear memory, read there (engine/texts.ts).
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { JsonBody, Texts } from '../engine/texts.ts';
-import type { TextBlock } from '../wasm/read-job.ts';
+import type { ByteBlock } from '../wasm/byte-block.ts';
 import { type Done, handOn, receiveBody } from './receive-body.ts';
 
 export function jsonBodies(app: FastifyInstance, texts: Texts): void {
@@ -19,7 +19,7 @@ export function jsonBodies(app: FastifyInstance, texts: Texts): void {
 }
 
 /** A short body is read at once: then there is no promise to wait for. */
-function readBody(request: FastifyRequest, texts: Texts, text: TextBlock, done: Done): void {
+function readBody(request: FastifyRequest, texts: Texts, text: ByteBlock, done: Done): void {
   let body: JsonBody | Promise<JsonBody>;
   try {
     body = texts.read(text);

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { type FastifyError, type FastifyRequest, errorCodes } from 'fastify';
 import type { Texts } from '../engine/texts.ts';
 import { clientClosed } from '../errors.ts';
-import type { TextBlock } from '../wasm/read-job.ts';
+import type { ByteBlock } from '../wasm/byte-block.ts';
 import { holdFor } from './admission.ts';
 import { takeTurns } from './body-turns.ts';
 import { type BodyDigest, digestBody } from './session-call.ts';
@@ -13,7 +13,7 @@ import { type BodyDigest, digestBody } from './session-call.ts';
 const LONG_BYTES_MIN = 64 * 1024;
 
 /** Called once, with one of the two; the block is then the callee's to release. */
-type Received = (error: FastifyError | null, text?: TextBlock) => void;
+type Received = (error: FastifyError | null, text?: ByteBlock) => void;
 
 /** Of a content type parser. */
 export type Done = (error: FastifyError | Error | null, value?: unknown) => void;
@@ -59,7 +59,7 @@ export function receiveBody(
     if (receiver.isLong) takeTurns(payload, chunk.length);
   };
   const onEnd = () => {
-    let text: TextBlock;
+    let text: ByteBlock;
     try {
       text = receiver.finish();
     } catch (error) {
@@ -80,7 +80,7 @@ class BodyReceiver {
   readonly #declaredBytes: number | undefined;
   readonly #digest: BodyDigest | undefined;
   readonly #waiting: Buffer[] = [];
-  #text: TextBlock | undefined;
+  #text: ByteBlock | undefined;
   #bytes = 0;
 
   constructor(request: FastifyRequest, texts: Texts) {
@@ -108,7 +108,7 @@ class BodyReceiver {
     if (!this.#text.append(chunk)) throw new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH();
   }
 
-  finish(): TextBlock {
+  finish(): ByteBlock {
     if (this.#declaredBytes !== undefined && this.#bytes !== this.#declaredBytes) {
       throw new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH();
     }

@@ -33,6 +33,7 @@ import {
   TENSOR_SHAPE,
   TEXT_PADDING,
 } from '../kernels/layout.ts';
+import type { ByteBlock } from './byte-block.ts';
 import type { LinearMemory } from './memory.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
@@ -70,47 +71,6 @@ export class TensorNames {
   }
 }
 
-/** A text in linear memory, written piece by piece as it comes in. */
-export class TextBlock {
-  readonly ptr: number;
-  readonly #memory: LinearMemory;
-  readonly #bytesMax: number;
-  #bytes = 0;
-
-  /** @throws memory_full */
-  constructor(memory: LinearMemory, bytesMax: number) {
-    this.#memory = memory;
-    this.#bytesMax = bytesMax;
-    this.ptr = memory.allocate(bytesMax + TEXT_PADDING);
-  }
-
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  /** False if there is no room for it. */
-  append(piece: Uint8Array): boolean {
-    if (this.#bytes + piece.length > this.#bytesMax) return false;
-    this.#memory.bytes.set(piece, this.ptr + this.#bytes);
-    this.#bytes += piece.length;
-    return true;
-  }
-
-  /** All its bytes, to be written to directly. */
-  get room(): Buffer {
-    return this.#memory.bytes.subarray(this.ptr, this.ptr + this.#bytesMax);
-  }
-
-  /** What has been appended, in place: to be read before release(). */
-  view(): Buffer {
-    return this.#memory.bytes.subarray(this.ptr, this.ptr + this.#bytes);
-  }
-
-  release(): void {
-    this.#memory.free(this.ptr);
-  }
-}
-
 export interface ReadTensor {
   readonly shape: readonly number[];
   /** Where its numbers are, in the job's memory. */
@@ -127,7 +87,7 @@ export class ReadJob {
    * @param numbersMax at least as many as the text has
    * @throws memory_full
    */
-  constructor(memory: LinearMemory, names: TensorNames, text: TextBlock, numbersMax: number) {
+  constructor(memory: LinearMemory, names: TensorNames, text: ByteBlock, numbersMax: number) {
     const tensorsAt = READ_BYTES;
     const doubtsAt = tensorsAt + TENSORS_MAX * TENSOR_BYTES;
     const doubtsMax = DOUBTS_MIN + Math.ceil(numbersMax / NUMBERS_PER_DOUBT);

@@ -1,11 +1,12 @@
 // The self-test's part on texts: some hundred numbers, of all kinds and lengths, are printed and read
 // as the plain codec does it.
 import { tensorToJson } from '../codec/json-write.ts';
+import { ByteBlock } from './byte-block.ts';
 import type { Kernels } from './load.ts';
 import type { LinearMemory } from './memory.ts';
 import { PrintJob } from './print-job.ts';
 import { pseudoRandom } from './pseudo-random.ts';
-import { ReadJob, TensorNames, TextBlock } from './read-job.ts';
+import { ReadJob, TensorNames } from './read-job.ts';
 
 const COUNT = 300;
 
@@ -48,7 +49,7 @@ function checkPrinting(kernels: Kernels, memory: LinearMemory, values: Float32Ar
 function checkReading(kernels: Kernels, memory: LinearMemory, decimals: readonly string[]): void {
   const names = new TensorNames(memory, ['x']);
   const body = Buffer.from(`{"x": [${decimals.join(', ')}]}`);
-  const text = new TextBlock(memory, body.length);
+  const text = new ByteBlock(memory, body.length);
   text.append(body);
   const job = new ReadJob(memory, names, text, kernels.countCommas(text.ptr, text.bytes) + 1);
   kernels.run(job.ptr);

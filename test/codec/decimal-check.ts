@@ -4,8 +4,9 @@
 // only Number, Math.fround, and products of float64 with a margin for their rounding.
 import { TENSOR_NAMES } from '../../src/codec/moved.ts';
 import { shortest } from '../../src/codec/float32.ts';
+import { ByteBlock } from '../../src/wasm/byte-block.ts';
 import { PrintJob } from '../../src/wasm/print-job.ts';
-import { ReadJob, TensorNames, TextBlock } from '../../src/wasm/read-job.ts';
+import { ReadJob, TensorNames } from '../../src/wasm/read-job.ts';
 import { kernels, memory } from '../helpers/kernels.ts';
 
 export interface DecimalFindings {
@@ -182,7 +183,7 @@ function readsBack(digits: number, exponent: number, value: number): boolean {
 }
 
 function checkReading(text: Buffer, patterns: Uint32Array, findings: DecimalFindings): void {
-  const block = new TextBlock(memory, text.length);
+  const block = new ByteBlock(memory, text.length);
   block.append(text);
   const job = new ReadJob(memory, names, block, patterns.length);
   kernels.run(job.ptr);

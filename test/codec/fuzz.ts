@@ -6,7 +6,7 @@ import { readJson } from '../../src/codec/json-read.ts';
 import { movedTensor, numbersOf } from '../../src/codec/moved.ts';
 import { type JsonBody, Texts, takeText } from '../../src/engine/texts.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
-import type { TextBlock } from '../../src/wasm/read-job.ts';
+import type { ByteBlock } from '../../src/wasm/byte-block.ts';
 import { GuardedMemory } from '../helpers/guarded-memory.ts';
 import { MadeUpJson } from './made-up-json.ts';
 
@@ -67,7 +67,7 @@ async function fuzzReading(bytes: Buffer, findings: FuzzFindings): Promise<void>
 }
 
 /** Some errors are thrown, others reject. */
-async function readBody(text: TextBlock): Promise<JsonBody> {
+async function readBody(text: ByteBlock): Promise<JsonBody> {
   return texts.read(text);
 }
 

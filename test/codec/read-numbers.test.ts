@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { ReadJob, TensorNames, TextBlock } from '../../src/wasm/read-job.ts';
+import { ByteBlock } from '../../src/wasm/byte-block.ts';
+import { ReadJob, TensorNames } from '../../src/wasm/read-job.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { kernels, memory } from '../helpers/kernels.ts';
 
@@ -51,7 +52,7 @@ function expectRead(decimals: readonly string[], separator: string): void {
 /** Undefined if it has to be read in the plain way. */
 function read(array: string): Float32Array | undefined {
   const body = Buffer.from(`{"x":${array}}`);
-  const text = new TextBlock(memory, body.length);
+  const text = new ByteBlock(memory, body.length);
   text.append(body);
   const job = new ReadJob(memory, names, text, kernels.countCommas(text.ptr, text.bytes) + 1);
   kernels.run(job.ptr);

@@ -1,0 +1,40 @@
+import { describe, expect, test } from 'vitest';
+import { Texts } from '../../src/engine/texts.ts';
+import { LinearMemory } from '../../src/wasm/memory.ts';
+import { kernels } from '../helpers/kernels.ts';
+
+/** Long enough for the kernels; the second for a worker. */
+const COUNTS = [400, 4_000];
+
+function textsThatFail() {
+  const memory = new LinearMemory(16 * 1024 * 1024);
+  const fail = () => {
+    throw new Error('trapped');
+  };
+  const texts = new Texts({
+    memory,
+    kernels: { ...kernels, countCommas: () => 5_000, run: fail },
+    scheduler: { run: async () => fail() },
+  });
+  return { memory, texts, bytesIdle: memory.bytesUsed };
+}
+
+describe.each(COUNTS)('a kernel that fails, at %i numbers', (count) => {
+  const numbers = Array.from({ length: count }, (_, i) => i + 0.5);
+
+  test('costs no memory when it reads', async () => {
+    const { memory, texts, bytesIdle } = textsThatFail();
+    const body = Buffer.from(JSON.stringify({ x: numbers }));
+    const text = texts.open(body.length);
+    text.append(body);
+    await expect(async () => texts.read(text)).rejects.toThrow('trapped');
+    expect(memory.bytesUsed).toBe(bytesIdle);
+  });
+
+  test('costs no memory when it prints', async () => {
+    const { memory, texts, bytesIdle } = textsThatFail();
+    const h = { shape: [count], strides: [1], data: Float32Array.from(numbers) };
+    await expect(async () => texts.print({ tensors: { h } })).rejects.toThrow('trapped');
+    expect(memory.bytesUsed).toBe(bytesIdle);
+  });
+});
