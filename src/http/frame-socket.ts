@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
 import { CarryoverError } from '../errors.ts';
 import type { BodyBudget } from './body-budget.ts';
+import { departure } from './departure.ts';
 import { FrameMeter } from './frame-meter.ts';
 
 /** RFC 6455, section 7.4.1, and its registry; from 4000 on they are ours. */
@@ -170,6 +171,8 @@ export class FrameSocket {
     for (let task = this.#next(); task; task = this.#next()) {
       this.#isComputing = true;
       const answer = await task.run();
+      // Not if others wait behind it: each of them would wait for a turn of its own.
+      if (this.#waiting.length === 0) await departure();
       this.#isComputing = false;
       this.#lifeMs = performance.now();
       await this.#send(answer);

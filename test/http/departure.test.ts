@@ -5,6 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { departure } from '../../src/http/departure.ts';
 import { buildApp } from '../helpers/app.ts';
+import { StreamClient } from '../helpers/stream-client.ts';
 
 const CONNECTIONS = 8;
 const WARM_UP = 50;
@@ -61,7 +62,41 @@ test('requests that arrive together are computed before the first answer is writ
   for (const socket of sockets) socket.destroy();
 
   // One departure a round; written at once it would be one for each answer.
-  const departures = events.match(/a+/g)?.length ?? 0;
   expect(events).toHaveLength(2 * ROUNDS * CONNECTIONS);
-  expect(departures).toBeLessThan(3 * ROUNDS);
+  expect(departuresIn(events)).toBeLessThan(3 * ROUNDS);
 });
+
+test('so are frames that arrive together on WebSockets', async () => {
+  const app = await buildApp();
+  const { http } = app;
+  await http.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = http.server.address() as AddressInfo;
+  let events = '';
+  http.websocketServer.on('connection', (socket) => {
+    socket.on('message', () => (events += 'r'));
+    const send = socket.send.bind(socket) as (...args: unknown[]) => void;
+    socket.send = (...args: unknown[]) => {
+      events += 'a';
+      send(...args);
+    };
+  });
+  const connect = async () => {
+    const { body } = await app.post('/v1/sessions', { model: 'sunspots' });
+    const url = `ws://127.0.0.1:${port}/v1/sessions/${body.id}/stream`;
+    return (await StreamClient.connect(url)).client;
+  };
+  const clients = await Promise.all(Array.from({ length: CONNECTIONS }, connect));
+
+  const answerAll = () => Promise.all(clients.map((client) => client.ask({ x: [[1]] })));
+  for (let round = 0; round < WARM_UP; round++) await answerAll();
+  events = '';
+  for (let round = 0; round < ROUNDS; round++) await answerAll();
+
+  expect(events).toHaveLength(2 * ROUNDS * CONNECTIONS);
+  expect(departuresIn(events)).toBeLessThan(3 * ROUNDS);
+});
+
+/** Answers in a row left together. */
+function departuresIn(events: string): number {
+  return events.match(/a+/g)?.length ?? 0;
+}
