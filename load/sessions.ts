@@ -1,16 +1,15 @@
-// npm run load:sessions: steps on sessions per second, by the store that keeps them.
+// npm run load:sessions: steps on sessions per second, by the store that keeps them, and over WebSockets.
 //
 //   node load/sessions.ts [--seconds 3] [--rounds 5] [--json FILE]
 //
 // Stores in turn, for several rounds; the ratio is that to the memory store in the same round. 64
-// sessions with N=1, D=H=128; each of 16 connections steps four of its own, one after another, so
-// no call waits for another call's turn. Exit code 1 if an answer is not 2xx, if a session has not
+// sessions with N=1, D=H=128; each of 16 callers steps four of its own, one after another, so
+// no call waits for another call's turn. Exit code 1 if a step is not answered, if a session has not
 // taken exactly the steps that were answered, or if its state differs from the reference by a bit.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import autocannon from 'autocannon';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
 import { referenceStep } from '../src/wasm/reference.ts';
 import { CONNECTIONS } from './fire.ts';
@@ -21,6 +20,7 @@ import { runProgram, secondsOf, wholeNumber } from './program.ts';
 import { startProgress } from './progress.ts';
 import { hasRedis, startRedis } from './redis-server.ts';
 import { percentile, ratiosOf, spreadOf } from './statistics.ts';
+import { type OpenCaller, byRequests, byWebSockets } from './step-callers.ts';
 import { makeStepCase, modelBody } from './step-case.ts';
 import { formatNumber, formatTable } from './table.ts';
 
@@ -37,7 +37,8 @@ interface Contestant {
   /** Least ratio to the memory store; a miss is printed, and no failure. */
   readonly target?: number;
   readonly server: OwnServer;
-  /** By connection. */
+  readonly openCaller: OpenCaller;
+  /** By caller. */
   readonly sessions: readonly (readonly string[])[];
   readonly rounds: Round[];
   /** As many as are answered in a second, by the last round. */
@@ -86,15 +87,22 @@ function readArguments() {
 
 /** @param stops what must be stopped in the end, in the order it was started */
 async function startAll(folder: string, stops: (() => Promise<void>)[]): Promise<Contestant[]> {
-  const start = async (name: string, storeUrl: string, target?: number): Promise<Contestant> => {
+  const start = async (
+    name: string,
+    storeUrl: string,
+    { target, openCaller = byRequests }: Partial<Pick<Contestant, 'target' | 'openCaller'>> = {},
+  ): Promise<Contestant> => {
     const server = await startServer({ STORE_URL: storeUrl });
     stops.push(() => server.stop());
     const sessions = await createSessions(server.url);
-    return { name, server, sessions, rounds: [], pace: 0, steps: 0, ...(target && { target }) };
+    const counters = { rounds: [], pace: 0, steps: 0 };
+    return { name, server, sessions, openCaller, ...counters, ...(target && { target }) };
   };
+  const sqlite = `sqlite:${join(folder, 'load.sqlite')}`;
   const contestants = [
     await start('memory:', 'memory:'),
-    await start('sqlite:, synchronous=FULL', `sqlite:${join(folder, 'load.sqlite')}`, 0.7),
+    await start('memory:, WebSockets', 'memory:', { openCaller: byWebSockets }),
+    await start('sqlite:, synchronous=FULL', sqlite, { target: 0.7 }),
   ];
   if (!hasRedis) {
     console.error('SKIPPED: redis-server is missing (apt-get install redis-server).');
@@ -105,7 +113,7 @@ async function startAll(folder: string, stops: (() => Promise<void>)[]): Promise
     mkdirSync(dir);
     const redis = await startRedis(dir, appendfsync);
     stops.push(() => redis.stop());
-    const target = appendfsync === 'everysec' ? 0.5 : undefined;
+    const target = appendfsync === 'everysec' ? { target: 0.5 } : {};
     contestants.push(await start(`redis:, appendfsync ${appendfsync}`, redis.url, target));
   }
   return contestants;
@@ -151,44 +159,37 @@ async function measure(
 }
 
 async function fire(contestant: Contestant, wantedSteps: number): Promise<Round> {
-  const { name, server, sessions } = contestant;
+  const { server, sessions, openCaller } = contestant;
   const each = Math.max(1, Math.round(wantedSteps / CONNECTIONS / SESSIONS_EACH));
   contestant.steps += each;
-  const amount = each * CONNECTIONS * SESSIONS_EACH;
+  const callers = await Promise.all(
+    sessions.map((ids) =>
+      openCaller(
+        server.url,
+        ids.map((session, k) => ({ session, x: XS[k]! })),
+      ),
+    ),
+  );
   const latenciesMs: number[] = [];
-  let connection = 0;
   const startMs = performance.now();
-  const run = autocannon({
-    url: server.url,
-    connections: CONNECTIONS,
-    amount,
-    setupClient: (client) => {
-      client.setRequests(sessions[connection++]!.map((id, k) => stepRequest(id, k)));
-    },
-  });
-  let endMs = startMs;
-  run.on('response', (_client, _status, _bytes: number, ms: number) => {
-    latenciesMs.push(ms);
-    endMs = performance.now();
-  });
-  // Settles up to a second after the last answer.
-  const { errors, non2xx } = await run;
-  const seconds = (endMs - startMs) / 1000;
-  if (errors + non2xx > 0 || latenciesMs.length !== amount) {
-    throw new Error(
-      `${name}: of ${amount} steps ${latenciesMs.length} were answered, ${non2xx} of them not 2xx.`,
-    );
-  }
+  await Promise.all(
+    callers.map(async (caller) => {
+      for (let step = 0; step < each; step++) {
+        for (let k = 0; k < SESSIONS_EACH; k++) {
+          const sentMs = performance.now();
+          await caller.step(k);
+          latenciesMs.push(performance.now() - sentMs);
+        }
+      }
+    }),
+  );
+  const seconds = (performance.now() - startMs) / 1000;
+  for (const caller of callers) caller.close();
   return {
-    stepsPerS: amount / seconds,
+    stepsPerS: latenciesMs.length / seconds,
     p50Ms: percentile(latenciesMs, 50),
     p99Ms: percentile(latenciesMs, 99),
   };
-}
-
-function stepRequest(session: string, k: number) {
-  const body = JSON.stringify({ session, x: [[...XS[k]!]] });
-  return { method: 'POST', path: '/v1/step', headers: JSON_HEADERS, body } as const;
 }
 
 /** @throws Error unless every session has taken the steps that were answered, with the right bits */
@@ -237,7 +238,7 @@ function describe(contestants: readonly Contestant[], seconds: number): string {
   const sessions = `${CONNECTIONS * SESSIONS_EACH} sessions, N=1 D=H=128`;
   return `
 ${describeMachine(machineFacts())}
-steps on ${sessions}, ${CONNECTIONS} connections; median of ${baseline.length} rounds of ${seconds} s
+steps on ${sessions}, ${CONNECTIONS} callers; median of ${baseline.length} rounds of ${seconds} s
 each session took the steps that were answered; its state has the bits of the reference
 
 ${formatTable([headings, ...rows])}
