@@ -30,7 +30,7 @@ export interface Round {
 }
 
 /** No answer takes as long, so one that does will not come. */
-const ANSWER_MS_MAX = 20_000;
+export const ANSWER_MS_MAX = 20_000;
 /** A head has some 600 bytes. */
 const HEAD_BYTES_MAX = 16 * 1024;
 

@@ -2,6 +2,7 @@
 // library, as fire.ts does, since callers share the processor with the service.
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
+import { ANSWER_MS_MAX } from './fire.ts';
 
 /** Steps some sessions, one step at a time. */
 export interface StepCaller {
@@ -111,6 +112,9 @@ class Line {
     socket.on('data', (chunk) => {
       this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
       this.#take();
+    });
+    socket.setTimeout(ANSWER_MS_MAX, () => {
+      this.#fail(new Error(`No answer within ${ANSWER_MS_MAX} ms.`));
     });
     socket.on('error', (error) => this.#fail(error));
     socket.on('close', () => this.#fail(new Error('The connection was closed.')));
