@@ -20,14 +20,15 @@ const EFFECTS: readonly Effect[] = [
 function live(events: readonly (readonly [Effect, Told['outcome']['kind'] | 'untold'])[]) {
   let state: State = FIRST;
   let version = 0;
+  let since = 0;
   const calls: Told[] = [];
   for (const [effect, kind] of events) {
-    const since = version;
     state = apply(WEIGHTS, state, effect)!;
     version++;
     const { t } = state;
     if (kind === 'applied') {
       calls.push({ effect, since, outcome: { kind, version, t, digest: digestOf(state) } });
+      since = version;
     } else if (kind !== 'untold') calls.push({ effect, since, outcome: { kind } });
   }
   return { calls, found: { version, t: state.t, h: state.h } as Found };
@@ -62,6 +63,22 @@ test('a call that was refused or never answered, and is there', () => {
   expect(verdictOn(live(unknown))).toEqual({ unknownApplied: 1 });
   const last = right.with(-1, [EFFECTS.at(-1)!, 'unknown'] as never);
   expect(verdictOn(live(last))).toEqual({ unknownApplied: 1 });
+});
+
+test('many calls in a row that were never answered, some of them there', () => {
+  const unanswered = Array.from({ length: 12 }, (_, k) => [step(k + 1), 'unknown'] as const);
+  expect(verdictOn(live(unanswered))).toEqual({ unknownApplied: 12 });
+  expect(verdictOn(live([...unanswered, [step(20), 'applied']]))).toEqual({ unknownApplied: 12 });
+  const { calls } = live(unanswered);
+  const { found } = live(unanswered.filter((_, k) => k % 4 !== 2));
+  expect(verdictOn({ calls, found })).toEqual({ unknownApplied: 9 });
+});
+
+test('of many calls in a row that were never answered, one is there twice', () => {
+  const unanswered = Array.from({ length: 5 }, (_, k) => [step(k + 1), 'unknown'] as const);
+  const { calls } = live(unanswered);
+  const { found } = live(unanswered.toSpliced(3, 0, unanswered[2]!));
+  expect(verdictOn({ calls, found })).toEqual({ wrong: 6 });
 });
 
 test('a change that no call explains', () => {

@@ -60,8 +60,8 @@ export function emptyVerdict(): Verdict {
   };
 }
 
-/** Longer runs of versions that nobody was told about are not searched for their causes. */
-const GAP_MAX = 4;
+/** So often a search for the causes of versions that nobody was told about applies a call. */
+const TRIES_MAX = 20_000;
 /** A call is taken for the cause of a version at most so far from the one it was sent at. */
 const NEAR_VERSIONS = 64;
 
@@ -70,6 +70,9 @@ interface Search {
   readonly calls: readonly Told[];
   /** Calls that have explained a gap before: nobody applies one a third time. */
   readonly used: Set<Told>;
+  /** Whether only paths are looked at whose calls stand in the order they were sent: far fewer. */
+  readonly inOrder: boolean;
+  triesLeft: number;
 }
 
 /** Adds what it finds about one session to `verdict`. @returns the replayed states, by version */
@@ -115,13 +118,21 @@ export function checkHistory(
     const near = calls.filter(({ since }) => since < end && end - since <= NEAR_VERSIONS);
     const unanswered = near.filter(({ outcome }) => outcome.kind === 'unknown');
     const length = end - version;
-    // What is allowed comes first.
-    const path =
-      explain({ weights, used, calls: unanswered }, state, length, isRight) ??
-      explain({ weights, used, calls: near }, state, length, isRight);
+    // What is likely comes first, then what is allowed.
+    const searches: readonly Search[] = [
+      { weights, used, calls: unanswered, inOrder: true, triesLeft: TRIES_MAX },
+      { weights, used, calls: unanswered, inOrder: false, triesLeft: TRIES_MAX },
+      { weights, used, calls: near, inOrder: false, triesLeft: TRIES_MAX },
+    ];
+    let path: readonly Explained[] | undefined;
+    for (const search of searches) path ??= explain(search, state, length, isRight);
     if (!path) {
-      verdict.wrong += end - version;
-      verdict.remarks.push(`${name}: no call explains the versions ${version} … ${end - 1}`);
+      verdict.wrong += length;
+      const isGivenUp = searches.some(({ triesLeft }) => triesLeft === 0);
+      verdict.remarks.push(
+        `${name}: no call explains the versions ${version} … ${end - 1}` +
+          `${isGivenUp ? ` in ${TRIES_MAX} tries` : ''}; ${unanswered.length} were not answered`,
+      );
       return states;
     }
     for (const { by, reached } of path) {
@@ -153,16 +164,21 @@ function explain(
   state: State,
   length: number,
   isRight: (state: State) => boolean,
+  from = 0,
 ): readonly Explained[] | undefined {
   if (length === 0) return isRight(state) ? [] : undefined;
-  if (length > GAP_MAX) return undefined;
-  const { weights, calls, used } = search;
-  for (const by of calls) {
+  const { weights, calls, used, inOrder } = search;
+  // Calls left over if those before `from` are not used: too few explain nothing.
+  if (length > calls.length - from) return undefined;
+  for (let k = from; k < calls.length; k++) {
+    const by = calls[k]!;
     if (used.has(by)) continue;
+    if (search.triesLeft === 0) return undefined;
+    search.triesLeft--;
     const reached = apply(weights, state, by.effect);
     if (!reached) continue;
     used.add(by);
-    const rest = explain(search, reached, length - 1, isRight);
+    const rest = explain(search, reached, length - 1, isRight, inOrder ? k + 1 : 0);
     used.delete(by);
     if (rest) return [{ by, reached }, ...rest];
   }
