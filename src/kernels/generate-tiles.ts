@@ -27,6 +27,8 @@ export interface TileShape {
 /** Every tile of the product; `product.ts` chooses. */
 export const TILES: readonly TileShape[] = [
   { MR: 4, columns: WIDE },
+  { MR: 3, columns: WIDE },
+  { MR: 2, columns: 2 * WIDE },
   { MR: 2, columns: WIDE },
   { MR: 4, columns: NR },
   { MR: 1, columns: 4 * WIDE },

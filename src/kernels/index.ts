@@ -3,8 +3,9 @@
 //   for t = 0 … T-1:    h_t = tanh((x_t W_x + h_{t-1} W_h) + b)    for every row that still has steps
 //
 // x W_x does not depend on the state, so it is computed ahead for JOB_AHEAD steps at a time, as one
-// matrix product over all their rows; its results wait where the states will be. Rows are sorted by
-// their number of steps, so the rows at work are always the first `active` ones.
+// matrix product over all their rows; its results wait where the states will be. Where that is one step,
+// it is taken as a whole. Rows are sorted by their number of steps, so the rows at work are always the
+// first `active` ones.
 export { areFinite } from './finite';
 import { finish } from './finish';
 import {
@@ -42,7 +43,7 @@ import {
 } from './layout';
 import { stepNarrow } from './narrow';
 import { print } from './print';
-import { product } from './product';
+import { product, products } from './product';
 export { useTile } from './product';
 import { read } from './read';
 export { countCommas } from './read';
@@ -71,11 +72,15 @@ function runJob(job: usize): void {
     if (narrow) {
       stepRows(job, rows, active, t);
     } else {
-      if (t == ready) {
-        multiplyInputs(job, rows, active, t, ahead);
-        ready += ahead;
+      if (ahead == 1) {
+        multiplyBoth(job, rows, active, t);
+      } else {
+        if (t == ready) {
+          multiplyInputs(job, rows, active, t, ahead);
+          ready += ahead;
+        }
+        multiplyStates(job, rows, active, t);
       }
-      multiplyStates(job, rows, active, t);
       finishStates(job, rows, active, t);
     }
     traceRows(job, rows, active, t);
@@ -125,10 +130,22 @@ function multiplyInputs(job: usize, rows: usize, active: u32, t: u32, ahead: u32
       count = 0;
     }
     pairInputs(rows, active, t, pairs + count * PAIR_BYTES);
-    for (let n: u32 = 0; n < active; n++) memory.fill(stateAt(rows + n * ROW_BYTES, t), 0, size);
+    clearStates(rows, active, t, size);
     count += active;
   }
   multiply(job, JOB_W_X, JOB_D, count);
+}
+
+/** x_t W_x + h_{t-1} W_h. */
+function multiplyBoth(job: usize, rows: usize, active: u32, t: u32): void {
+  const xPairs = <usize>load<u32>(job, JOB_PAIRS);
+  const hPairs = xPairs + active * PAIR_BYTES;
+  pairInputs(rows, active, t, xPairs);
+  pairStates(rows, active, t, hPairs);
+  clearStates(rows, active, t, stateSize(job));
+  const D = load<u32>(job, JOB_D);
+  const H = load<u32>(job, JOB_H);
+  products(xPairs, hPairs, active, load<u32>(job, JOB_W_X), D, load<u32>(job, JOB_W_H), H);
 }
 
 /** + h_{t-1} W_h. */
@@ -163,6 +180,10 @@ function pairStates(rows: usize, active: u32, t: u32, pairs: usize): void {
     store<u32>(pairs, stateBefore(row, t), PAIR_SOURCE);
     store<u32>(pairs, stateAt(row, t), PAIR_TARGET);
   }
+}
+
+function clearStates(rows: usize, active: u32, t: u32, size: usize): void {
+  for (let n: u32 = 0; n < active; n++) memory.fill(stateAt(rows + n * ROW_BYTES, t), 0, size);
 }
 
 function finishStates(job: usize, rows: usize, active: u32, t: u32): void {

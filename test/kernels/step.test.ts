@@ -34,6 +34,21 @@ describe('the kernels compute the bits of the plain reference', () => {
     }
   });
 
+  test('for rows that tiles leave over, in bands of all widths, forwards and backwards', () => {
+    for (const T of [1, 2]) {
+      for (const H of [16, 24, 32, 40, 48, 64, 72, 120, 128, 136, 184, 256 + 56]) {
+        for (let N = 1; N <= 8; N++) {
+          const input = randomRecurrence({ T, N, D: 90, H }, H + N);
+          const expected = bitsOf([...referenceStates(input)]);
+          for (const way of ['one way', 'the other']) {
+            const { hs } = runKernels(input);
+            expect(bitsOf([...hs!]), `T=${T} N=${N} H=${H}, ${way}`).toEqual(expected);
+          }
+        }
+      }
+    }
+  });
+
   test('for products over as many values as blocks have, one less and one more', () => {
     for (const D of [15, 16, 17, 31, 32, 33, 63, 64, 65, 96, 97, 127, 128, 129]) {
       const input = randomRecurrence({ T: 2, N: 5, D, H: 97 - Math.min(D, 96) + 64 }, D);
