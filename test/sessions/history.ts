@@ -168,7 +168,7 @@ function explain(
 ): readonly Explained[] | undefined {
   if (length === 0) return isRight(state) ? [] : undefined;
   const { weights, calls, used, inOrder } = search;
-  // Calls left over if those before `from` are not used: too few explain nothing.
+  // Fewer calls than changes explain nothing.
   if (length > calls.length - from) return undefined;
   for (let k = from; k < calls.length; k++) {
     const by = calls[k]!;
