@@ -6,7 +6,9 @@
 //
 // A tile's sums live in registers for a block of k and are then added to C in memory. Within a
 // block k is unrolled by UNROLL with constant offsets, and a jump out of the loop stands between two
-// k (README.md says why). All tiles do the same additions in the same order, whatever their shape:
+// k, behind the loads of the weights (README.md says why): a block that ends there has read those of one k
+// too many, of what follows the panel. Behind the last one is b. All tiles do the same additions in
+// the same order, whatever their shape:
 //
 //   C[r][j] = (…((C[r][j] + S_0) + S_1) + …)      S_i = Σ a_k w_kj from 0 over block i, in order
 //
@@ -87,7 +89,6 @@ ${lines(4, sums, (sum, i) => [i === 0 ? `let ${sum} = f32x4.splat(0);` : `let ${
     for (;;) {
 ${lines(6, range(UNROLL), (u) => [
   ...multiplyAdd(shape, u),
-  ...(u < UNROLL - 1 ? [`if (count == ${u + 1}) break;`] : []),
 ])}
 ${lines(6, [0], () => advance(shape, UNROLL))}
       count -= ${UNROLL};
@@ -111,7 +112,7 @@ const addTarget = (r: number, v: number) =>
 const storeTarget = (r: number, v: number) =>
   `v128.store(c${r}, s${r}_${v}, ${v * LANES * F32});`;
 
-/** s += a_k w_k for the k that is \`u\` beyond the pointers. */
+/** s += a_k w_k for the k that is `u` beyond the pointers, if the block has so many. */
 function multiplyAdd(shape: TileShape, u: number): string[] {
   const { MR, columns } = shape;
   const streamColumns = columns / streamsOf(shape);
@@ -123,6 +124,7 @@ function multiplyAdd(shape: TileShape, u: number): string[] {
   const code: string[] = [];
   const shared = MR > 1;
   if (shared) weights.forEach((load, v) => code.push(`const w${u}_${v} = ${load};`));
+  if (u > 0) code.push(`if (count == ${u}) break;`);
   for (const r of range(MR)) {
     code.push(`const x${u}_${r} = v128.load32_splat(a${r}, ${u * F32});`);
     weights.forEach((load, v) => {
