@@ -1,4 +1,4 @@
-// The end of a step for one row: z = (x W_x + h W_h) + b, h' = tanh(z).
+// The end of a step for one row: z = (x W_x + h W_h) + b, h' = tanh(z); narrow models have z already.
 import { tanhF32x4 } from './tanh';
 
 /** `row` holds x W_x + h W_h and receives h'; `size` is its bytes, a multiple of 32. */
@@ -12,5 +12,17 @@ export function finish(row: usize, b: usize, size: usize): void {
     v128.store(row, h1, 16);
     row += 32;
     b += 32;
+  }
+}
+
+/** `row` holds z and receives h'; `size` is its bytes, a multiple of 32. */
+export function finishSums(row: usize, size: usize): void {
+  const end = row + size;
+  while (row < end) {
+    const h0 = tanhF32x4(v128.load(row, 0));
+    const h1 = tanhF32x4(v128.load(row, 16));
+    v128.store(row, h0, 0);
+    v128.store(row, h1, 16);
+    row += 32;
   }
 }

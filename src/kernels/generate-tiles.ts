@@ -14,15 +14,15 @@
 //
 // so a row's bits do not depend on the tile that computed it.
 //
-// The tiles of narrow models take a whole step, summed in float64 and rounded once, to z:
+// The tiles of narrow models take both products and b at once, in float64, and leave rounding to `narrow.ts`:
 //
-//   h' = tanh(z)    z = ((Σ x_k W_x[k] from 0) + h_0 W_h[0] + h_1 W_h[1] + …) + b
+//   sums = ((Σ x_k W_x[k] from 0) + h_0 W_h[0] + h_1 W_h[1] + …) + b
 import { NR, WIDE } from './layout.ts';
 
 export interface TileShape {
   /** Rows of the tile. */
   readonly MR: number;
-  /** Those of a narrow last panel, NR, or of one, two or four wide ones. */
+  /** Of one, two or four panels. */
   readonly columns: number;
 }
 
@@ -39,8 +39,14 @@ export const TILES: readonly TileShape[] = [
   { MR: 1, columns: NR },
 ];
 
-/** Rows of the tiles of narrow models; `narrow.ts` chooses. */
-const NARROW_ROWS = [2, 1];
+/** Every tile of the narrow models; `narrow.ts` chooses. */
+const NARROW_TILES: readonly TileShape[] = [
+  { MR: 2, columns: 2 * NR },
+  { MR: 2, columns: NR },
+  { MR: 1, columns: 4 * NR },
+  { MR: 1, columns: 2 * NR },
+  { MR: 1, columns: NR },
+];
 
 const UNROLL = 8;
 const LANES = 4;
@@ -54,9 +60,8 @@ export function generateTiles(): string {
   return [
     '// Written by generate-tiles.ts. Do not edit.',
     "import { PAIR_BYTES, PAIR_SOURCE, PAIR_TARGET } from '../layout';",
-    "import { tanhF32x4 } from '../tanh';",
     ...TILES.map(tile),
-    ...NARROW_ROWS.map(narrowTile),
+    ...NARROW_TILES.map(narrowTile),
   ].join('\n\n');
 }
 
@@ -144,57 +149,56 @@ function advance(shape: TileShape, steps: number): string[] {
 }
 
 const F64 = 8;
-const NARROW_VECTORS = NR / 2;
+const F64_LANES = 2;
 
-function narrowTile(MR: number): string {
+function narrowTile(shape: TileShape): string {
+  const { MR, columns } = shape;
   const rows = range(MR);
-  const vectors = range(NARROW_VECTORS);
+  const vectors = range(columns / F64_LANES);
   const sums = rows.flatMap((r) => vectors.map((v) => `s${r}_${v}`));
-  return `/** ${MR} rows × ${NR} columns; x and h are the sources of two lists of pairs. */
-export function narrow${MR}x${NR}(
+  return `/** ${MR} rows × ${columns} columns; x and h are the sources of two lists of pairs. */
+export function narrow${MR}x${columns}(
   xPairs: usize,
   hPairs: usize,
   W_x: usize,
   W_h: usize,
   b: usize,
-  column: usize,
+  sums: usize,
   D: u32,
   H: u32,
 ): void {
 ${lines(2, sums, (sum, i) => [i === 0 ? `let ${sum} = f64x2.splat(0);` : `let ${sum} = ${sums[0]};`])}
-${narrowProduct(rows, 'x', 'D')}
-${narrowProduct(rows, 'h', 'H')}
-${lines(2, vectors, (v) => [`const b${v} = v128.load(b, ${v * 2 * F64});`])}
+${narrowProduct(shape, 'x', 'D')}
+${narrowProduct(shape, 'h', 'H')}
+${lines(2, vectors, (v) => [`const b${v} = v128.load(b, ${v * F64_LANES * F64});`])}
 ${lines(2, sums, (sum) => [`${sum} = f64x2.add(${sum}, b${sum.split('_')[1]});`])}
-${lines(2, rows, (r) => [
-  `const c${r} = <usize>load<u32>(xPairs + ${r} * PAIR_BYTES, PAIR_TARGET) + column;`,
-  `v128.store(c${r}, tanhF32x4(${demoted(`s${r}_0`, `s${r}_1`)}), 0);`,
-  `v128.store(c${r}, tanhF32x4(${demoted(`s${r}_2`, `s${r}_3`)}), 16);`,
-])}
+${lines(2, sums, (sum, i) => [`v128.store(sums, ${sum}, ${i * F64_LANES * F64});`])}
 }`;
 }
 
 /** s += a_k W[k], k = 0 …; the product of two float32 is exact in float64. */
-function narrowProduct(rows: readonly number[], a: string, K: string): string {
+function narrowProduct({ MR, columns }: TileShape, a: string, K: string): string {
+  const rows = range(MR);
   const W = `W_${a}`;
+  const streams = range(columns / NR);
+  const weights = range(columns / F64_LANES).map((v) => {
+    const column = v * F64_LANES;
+    return `v128.load(${a}p${Math.floor(column / NR)}, ${(column % NR) * F64})`;
+  });
   return `${lines(2, rows, (r) => [
     `let ${a}${r} = <usize>load<u32>(${a}Pairs + ${r} * PAIR_BYTES, PAIR_SOURCE);`,
   ])}
-  for (const end = ${W} + (<usize>${K} << 6); ${W} < end; ${W} += ${NR * F64}) {
+${lines(2, streams, (p) => [
+  `let ${a}p${p} = ${p === 0 ? W : `${a}p${p - 1} + (<usize>${K} << 6)`};`,
+])}
+  for (const end = ${W} + (<usize>${K} << 6); ${a}p0 < end; ) {
 ${lines(4, rows, (r) => [
   `const v${r} = f64x2.splat(<f64>load<f32>(${a}${r}));`,
-  ...range(NARROW_VECTORS).map((v) => {
-    const sum = `s${r}_${v}`;
-    return `${sum} = f64x2.add(${sum}, f64x2.mul(v${r}, v128.load(${W}, ${v * 2 * F64})));`;
-  }),
+  ...weights.map((load, v) => `s${r}_${v} = f64x2.add(s${r}_${v}, f64x2.mul(v${r}, ${load}));`),
   `${a}${r} += ${F32};`,
 ])}
+${lines(4, streams, (p) => [`${a}p${p} += ${NR * F64};`])}
   }`;
-}
-
-function demoted(low: string, high: string): string {
-  const half = (sum: string) => `f32x4.demote_f64x2_zero(${sum})`;
-  return `v128.shuffle<f32>(${half(low)}, ${half(high)}, 0, 1, 4, 5)`;
 }
 
 function range(count: number): number[] {

@@ -44,12 +44,12 @@ import {
 import { stepNarrow } from './narrow';
 import { print } from './print';
 import { product, products } from './product';
-export { useTile } from './product';
 import { read } from './read';
 export { countCommas } from './read';
 import { flushReadouts, readState } from './readout';
 import { tanhF32x4 } from './tanh';
 import { traceRow } from './trace';
+export { useVectors } from './vectors';
 
 /** Does what the record at `record` asks for, whatever its kind. */
 export function run(record: usize): void {

@@ -35,7 +35,7 @@ export const JOB_H = 16;
 export const JOB_N = 20;
 export const JOB_ROWS = 24; //  N row records, sorted by ROW_STEPS, longest first
 export const JOB_PAIRS = 28; // room for JOB_PAIRS_MAX pairs
-export const JOB_PAIRS_MAX = 32; // at least 2 N
+export const JOB_PAIRS_MAX = 32; // at least 2 N + SUMS_PAIRS
 export const JOB_AHEAD = 36; // steps whose x W_x is computed ahead: the slots of hs allow as many
 export const JOB_NARROW = 40; // 1: W_x, W_h and b are packed as float64, 0: as float32
 export const JOB_O = 44; //      outputs of the readout y = h W_y + b_y; 0: there is none
@@ -64,6 +64,9 @@ export const ROW_BYTES = 64;
 export const PAIR_SOURCE = 0; //  the row of A
 export const PAIR_TARGET = 4; //  the row of C
 export const PAIR_BYTES = 8;
+
+/** Room behind the 2 N pairs of a step: narrow models put the sums of a tile there, 256 bytes, 64-byte aligned. */
+export const SUMS_PAIRS = 40;
 
 /**
  * What a record asks for, in its last word: a job (JOB_… above), a text to be read or one to be

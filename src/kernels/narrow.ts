@@ -1,30 +1,88 @@
-// One step of a narrow model (layout.ts, NARROW_MAX) for all rows at work: register tiles of two rows
-// and eight columns, summed in float64 (build/tiles.ts).
-import { narrow1x8, narrow2x8 } from './build/tiles';
-import { JOB_B, JOB_D, JOB_H, JOB_W_H, JOB_W_X, NR, PAIR_BYTES } from './layout';
+// One step of a narrow model (layout.ts, NARROW_MAX) for all rows at work, in register tiles summed in
+// float64 (build/tiles.ts). A tile's sums, 256 bytes at most, pass through memory on their way to float32:
+// the engine joins vectors from pairs of stores on, and it does not join what turns float64 into float32.
+import { narrow1x16, narrow1x32, narrow1x8, narrow2x16, narrow2x8 } from './build/tiles';
+import { finishSums } from './finish';
+import { JOB_B, JOB_D, JOB_H, JOB_W_H, JOB_W_X, NR, PAIR_BYTES, PAIR_TARGET } from './layout';
+import { vectorBits } from './vectors';
 
-/** Bytes of NR columns of packed float64. */
+/** Bytes of NR columns of packed float64, and of a state. */
 const PANEL_ROW: usize = NR << 3;
+const WIDTH_8: usize = NR << 2;
+const WIDTH_16: usize = 2 * WIDTH_8;
+const WIDTH_32: usize = 4 * WIDTH_8;
 
-/** `xPairs` lead from x_t to h_t, `hPairs` from h_{t-1} to h_t, `count` of each. */
+/** `xPairs` lead from x_t to h_t, `hPairs` behind them from h_{t-1} to h_t, `count` of each. */
 export function stepNarrow(job: usize, xPairs: usize, hPairs: usize, count: u32): void {
   const D = load<u32>(job, JOB_D);
   const H = load<u32>(job, JOB_H);
-  const columnsEnd = <usize>((H + NR - 1) / NR) * (NR << 2);
-  let W_x = <usize>load<u32>(job, JOB_W_X);
-  let W_h = <usize>load<u32>(job, JOB_W_H);
-  let b = <usize>load<u32>(job, JOB_B);
-  for (let column: usize = 0; column < columnsEnd; column += NR << 2) {
-    let n: u32 = 0;
-    for (; n + 2 <= count; n += 2) {
-      narrow2x8(xPairs + n * PAIR_BYTES, hPairs + n * PAIR_BYTES, W_x, W_h, b, column, D, H);
+  const W_x = <usize>load<u32>(job, JOB_W_X);
+  const W_h = <usize>load<u32>(job, JOB_W_H);
+  const b = <usize>load<u32>(job, JOB_B);
+  const columns = <usize>((H + NR - 1) / NR) * WIDTH_8;
+  const sums = (hPairs + count * PAIR_BYTES + 63) & ~63;
+  const twos = count & ~1;
+
+  if (twos > 0) {
+    for (let column: usize = 0, width: usize = 0; column < columns; column += width) {
+      width = widthFor(columns - column, vectorBits == 256 ? WIDTH_16 : WIDTH_8);
+      const x = W_x + weightsBefore(column, D);
+      const h = W_h + weightsBefore(column, H);
+      const from = b + weightsBefore(column, 1);
+      for (let at: usize = 0; at < twos * PAIR_BYTES; at += 2 * PAIR_BYTES) {
+        const xPair = xPairs + at;
+        if (width == WIDTH_16) narrow2x16(xPair, hPairs + at, x, h, from, sums, D, H);
+        else narrow2x8(xPair, hPairs + at, x, h, from, sums, D, H);
+        roundSums(xPair, column, sums, width);
+        roundSums(xPair + PAIR_BYTES, column, sums + 2 * width, width);
+      }
     }
-    if (n < count) {
-      narrow1x8(xPairs + n * PAIR_BYTES, hPairs + n * PAIR_BYTES, W_x, W_h, b, column, D, H);
+  }
+
+  if (twos < count) {
+    const xPair = xPairs + twos * PAIR_BYTES;
+    const hPair = hPairs + twos * PAIR_BYTES;
+    for (let column: usize = 0, width: usize = 0; column < columns; column += width) {
+      width = widthFor(columns - column, vectorBits == 256 ? WIDTH_32 : WIDTH_16);
+      const x = W_x + weightsBefore(column, D);
+      const h = W_h + weightsBefore(column, H);
+      const from = b + weightsBefore(column, 1);
+      if (width == WIDTH_32) narrow1x32(xPair, hPair, x, h, from, sums, D, H);
+      else if (width == WIDTH_16) narrow1x16(xPair, hPair, x, h, from, sums, D, H);
+      else narrow1x8(xPair, hPair, x, h, from, sums, D, H);
+      roundSums(xPair, column, sums, width);
     }
-    W_x += <usize>D * PANEL_ROW;
-    W_h += <usize>H * PANEL_ROW;
-    b += PANEL_ROW;
+  }
+
+  for (let n: u32 = 0; n < count; n++) {
+    finishSums(<usize>load<u32>(xPairs + n * PAIR_BYTES, PAIR_TARGET), columns);
+  }
+}
+
+/** The widest of 32, 16 and 8 columns that is no more than `widest` and than what is left. */
+// @ts-ignore: decorator
+@inline
+function widthFor(left: usize, widest: usize): usize {
+  if (widest == WIDTH_32 && left >= WIDTH_32) return WIDTH_32;
+  return widest >= WIDTH_16 && left >= WIDTH_16 ? WIDTH_16 : WIDTH_8;
+}
+
+/** Bytes of the packed weights, K rows, of the columns before `column`; that one counts in float32. */
+// @ts-ignore: decorator
+@inline
+function weightsBefore(column: usize, K: u32): usize {
+  return (column << 1) * K;
+}
+
+/** One row's sums become z, float32, where h will be. */
+// @ts-ignore: decorator
+@inline
+function roundSums(pair: usize, column: usize, sums: usize, width: usize): void {
+  let z = <usize>load<u32>(pair, PAIR_TARGET) + column;
+  for (const end = z + width; z < end; z += 16, sums += 32) {
+    const low = f32x4.demote_f64x2_zero(v128.load(sums, 0));
+    const high = f32x4.demote_f64x2_zero(v128.load(sums, 16));
+    v128.store(z, v128.shuffle<f32>(low, high, 0, 1, 4, 5));
   }
 }
 

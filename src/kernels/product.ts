@@ -14,6 +14,7 @@ import {
   accumulate4x8,
 } from './build/tiles';
 import { LONG_BLOCK, NR, PAIR_BYTES, SHORT_BLOCK, SHORT_MAX, WIDE } from './layout';
+import { vectorBits } from './vectors';
 
 // Widths are in bytes of a row of C.
 const WIDTH_8: usize = NR << 2;
@@ -27,16 +28,6 @@ const WIDTH_64: usize = 4 * WIDTH_16;
  * streams of longer panels are slower than two.
  */
 const BAND_64_MAX: u32 = 256;
-
-let tileRows: u32 = 2;
-
-/**
- * Rows of the batch tile: 4 where the engine joins two vectors into one of 256 bits, 2 where it does
- * not, as 16 sums would not fit its registers then. The bits are the same.
- */
-export function useTile(rows: u32): void {
-  tileRows = rows;
-}
 
 /**
  * Whether the bands are gone through from the last to the first. Few rows take each weight from a cache
@@ -87,7 +78,7 @@ function columnsOf(H: u32): usize {
 // @ts-ignore: decorator
 @inline
 function bandFor(K: u32): usize {
-  return tileRows == 4 && K <= BAND_64_MAX ? WIDTH_64 : WIDTH_32;
+  return vectorBits == 256 && K <= BAND_64_MAX ? WIDTH_64 : WIDTH_32;
 }
 
 /** Columns that are left over when no whole band is, fewer and fewer, come last both ways. */
@@ -123,6 +114,7 @@ function accumulate(
     return;
   }
   const end = column + width;
+  const tileRows: u32 = vectorBits == 256 ? 4 : 2;
   const rest = pairs + (count & ~(tileRows - 1)) * PAIR_BYTES;
   if (rest > pairs) {
     for (let c = column; c < end; c += WIDTH_16) {

@@ -43,6 +43,7 @@ import {
   ROW_Y,
   ROW_YS,
   ROW_YS_STEP,
+  SUMS_PAIRS,
 } from '../kernels/layout.ts';
 import type { TensorView } from '../tensor.ts';
 import type { LinearMemory } from './memory.ts';
@@ -54,7 +55,7 @@ const F32 = Float32Array.BYTES_PER_ELEMENT;
 const AHEAD_BYTES_MAX = 128 * 1024;
 const AHEAD_STEPS_MAX = 63;
 /** Pairs of a part beyond the two for each of its rows, so that a product has rows of many steps. */
-const PAIRS_MAX = 64;
+const PAIRS_MAX = Math.max(64, SUMS_PAIRS);
 /** The rows of a batch tile. */
 const PART_ROWS_MIN = 4;
 const PARTS_MAX = 16;

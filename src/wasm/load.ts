@@ -14,8 +14,8 @@ export interface Kernels {
   readonly countCommas: (text: number, count: number) => number;
   /** 1 if `count` float32 at `numbers` are all finite, else 0. */
   readonly areFinite: (numbers: number, count: number) => number;
-  /** Rows of the batch tile, 2 or 4: a matter of speed, not of bits. */
-  readonly useTile: (rows: number) => void;
+  /** Bits of the vectors the engine makes, 128 or 256: a matter of speed, not of the results' bits. */
+  readonly useVectors: (bits: number) => void;
 }
 
 /** `simd256`: V8 joins neighbouring 128-bit operations into 256-bit ones. The bits are the same. */
@@ -51,7 +51,7 @@ export function instantiateKernels(
 ): Kernels {
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   const kernels = instance.exports as unknown as Kernels;
-  kernels.useTile(path === 'simd256' ? 4 : 2);
+  kernels.useVectors(path === 'simd256' ? 256 : 128);
   return kernels;
 }
 

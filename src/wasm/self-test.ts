@@ -18,13 +18,15 @@ interface Shape {
   readonly H: number;
 }
 
-/** Two bands, then panels of 32, 16 and 8 columns, the last with columns beyond H. */
+/** Two bands, then 32, 16 and 8 columns, the last with some beyond H. */
 const H_ALL_WIDTHS = 22 * NR + 3;
+/** The same of a narrow model: 32, 16 and 8 columns. */
+const H_NARROW_WIDTHS = 6 * NR + 3;
 
 /** Batch tiles and the rows they leave over, all widths, both precisions, single steps and sequences. */
 const SHAPES: readonly Shape[] = [
   { T: 3, N: 1, D: 1, H: 1 },
-  { T: 3, N: 5, D: 5, H: 2 * NR + 3 },
+  { T: 3, N: 5, D: 5, H: H_NARROW_WIDTHS },
   { T: 3, N: 1, D: NARROW_MAX, H: 4 * NR },
   { T: 3, N: 6, D: NARROW_MAX - 1, H: 5 * NR + 3 },
   { T: 3, N: 9, D: NARROW_MAX + 7, H: 6 * NR + 1 },
