@@ -1,7 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { copyRows } from '../../src/engine/result.ts';
+import { Job } from '../../src/wasm/job.ts';
+import { instantiateKernels } from '../../src/wasm/load.ts';
+import { LinearMemory } from '../../src/wasm/memory.ts';
+import { packPanels, panelsBytes } from '../../src/wasm/panels.ts';
 import { referenceStep } from '../../src/wasm/reference.ts';
-import { memory, runKernels } from '../helpers/kernels.ts';
+import { compiledKernels, memory, runKernels } from '../helpers/kernels.ts';
 import { bitsOf, randomRecurrence, recurrences, referenceStates } from '../helpers/recurrence.ts';
 
 describe('the kernels compute the bits of the plain reference', () => {
@@ -151,6 +156,37 @@ describe('a row', () => {
       { numRuns: 100 },
     );
   });
+});
+
+describe('packed weights that end where linear memory ends', () => {
+  // In the middle of an unrolled loop tiles have read the weights of one k more.
+  const input = randomRecurrence({ T: 1, N: 7, D: 90, H: 13 }, 1);
+
+  test('are read, and nothing behind them', () => {
+    expect(bitsOf([...runAtEnd(0)])).toEqual(bitsOf([...referenceStates(input)]));
+  });
+
+  test('control: 64 bytes further they would end behind it', () => {
+    expect(() => runAtEnd(64)).toThrow(/out of bounds/);
+  });
+
+  function runAtEnd(offset: number): Float32Array {
+    const { T, N, weights, x, h } = input;
+    const { D, H } = weights;
+    const small = new LinearMemory(5 * 1024 * 1024);
+    small.free(small.allocate(small.bytesMax - 65_536));
+    const bytes = panelsBytes(D, H);
+    const end = small.bytesGrown;
+    const panelsPtr = end - bytes + offset;
+    const job = new Job(small, { D, H, panelsPtr }, { T, N, keepsStates: true, trace: false });
+    job.x.set(x);
+    job.h.set(h);
+    packPanels(weights, small.f32(end - bytes, bytes / Float32Array.BYTES_PER_ELEMENT));
+    instantiateKernels(compiledKernels, small.memory).run(job.ptr);
+    const states = new Float32Array(N * H);
+    copyRows(job.finalState(), states);
+    return states;
+  }
 });
 
 test('a job gives all of its memory back', () => {
