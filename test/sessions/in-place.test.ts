@@ -5,15 +5,17 @@ import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { LinearMemory } from '../../src/wasm/memory.ts';
+import { Gate } from '../fixtures/workers/gate.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
 
-const workerEntry = new URL('../fixtures/workers/slow.ts', import.meta.url);
+const workerEntry = new URL('../fixtures/workers/gated.ts', import.meta.url);
 const [N, D] = [8, 32];
 const MODEL = { W_x: Array.from({ length: D }, () => [0.01]), W_h: [[0.5]] };
 const JSON_TYPE = 'application/json';
 const FILE_TYPE = 'application/octet-stream';
-/** Long enough for the job to be handed over, far too short for it to be done. */
-const PATIENCE_MS = 25;
+const until = (condition: () => boolean) => vi.waitUntil(condition, { timeout: 20_000, interval: 2 });
+/** For what might still follow when a job is done: a commit that should not be. */
+const AFTERWARDS_MS = 100;
 
 /** (N, D) */
 const X = Float32Array.from({ length: N * D }, (_, i) => 0.25 + i / 1e6);
@@ -41,12 +43,15 @@ afterEach(() => {
 /** What a session holds after a call whose client went away, and whose memory others have used. */
 async function stateAfterCut(type: string) {
   const { buildApp } = await import('../helpers/app.ts');
-  const app = await buildApp({ WORKERS: '1' }, { workerEntry, hereFlopsMax: 0 });
+  const settings = { WORKERS: '1', JOB_DEADLINE_MS: '20000' };
+  const app = await buildApp(settings, { workerEntry, hereFlopsMax: 0 });
   const { http, memory } = app;
+  const gate = new Gate(memory.memory);
   await http.listen({ port: 0, host: '127.0.0.1' });
   const { port } = http.server.address() as AddressInfo;
   const { id } = (await app.post('/v1/sessions', { weights: MODEL, N })).body as { id: string };
   const body = bodyOf(type, id);
+  gate.close();
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
   socket.write(
@@ -54,11 +59,14 @@ async function stateAfterCut(type: string) {
       `content-length: ${body.length}\r\n\r\n`,
   );
   socket.write(body);
-  await sleep(PATIENCE_MS);
+  await until(() => gate.hasBegun);
+  const bytesUsed = memory.bytesUsed;
   socket.destroy();
-  await sleep(5);
+  await until(() => memory.bytesUsed < bytesUsed);
   useFreeMemory(memory);
-  await sleep(100);
+  gate.open();
+  await until(() => gate.isDone);
+  await sleep(AFTERWARDS_MS);
   const session = (await http.inject(`/v1/sessions/${id}`)).json();
   return { t: session.t as number, h: (session.h as number[][]).flat() };
 }
