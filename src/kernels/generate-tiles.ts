@@ -6,9 +6,9 @@
 //
 // A tile's sums live in registers for a block of k and are then added to C in memory. Within a
 // block k is unrolled by UNROLL with constant offsets, and a jump out of the loop stands between two
-// k, behind the loads of the weights (README.md says why): a block that ends there has read those of one k
-// too many, of what follows the panel. Behind the last one is b. All tiles do the same additions in
-// the same order, whatever their shape:
+// k. In tiles of several rows it stands behind the loads of the weights (README.md says why): a block that
+// ends there has read those of one k too many, from what follows the panel; behind the last one is b.
+// All tiles do the same additions in the same order, whatever their shape:
 //
 //   C[r][j] = (…((C[r][j] + S_0) + S_1) + …)      S_i = Σ a_k w_kj from 0 over block i, in order
 //

@@ -65,7 +65,10 @@ export const PAIR_SOURCE = 0; //  the row of A
 export const PAIR_TARGET = 4; //  the row of C
 export const PAIR_BYTES = 8;
 
-/** Room behind the 2 N pairs of a step: narrow models put the sums of a tile there, 256 bytes, 64-byte aligned. */
+/**
+ * Room behind the 2 N pairs of a step: narrow models put the sums of a tile there, 256 bytes at the next
+ * multiple of 64.
+ */
 export const SUMS_PAIRS = 40;
 
 /**

@@ -6,8 +6,9 @@ import { finishSums } from './finish';
 import { JOB_B, JOB_D, JOB_H, JOB_W_H, JOB_W_X, NR, PAIR_BYTES, PAIR_TARGET } from './layout';
 import { vectorBits } from './vectors';
 
-/** Bytes of NR columns of packed float64, and of a state. */
+/** Bytes of NR columns of packed float64. */
 const PANEL_ROW: usize = NR << 3;
+// Widths are in bytes of a state.
 const WIDTH_8: usize = NR << 2;
 const WIDTH_16: usize = 2 * WIDTH_8;
 const WIDTH_32: usize = 4 * WIDTH_8;
@@ -67,7 +68,7 @@ function widthFor(left: usize, widest: usize): usize {
   return widest >= WIDTH_16 && left >= WIDTH_16 ? WIDTH_16 : WIDTH_8;
 }
 
-/** Bytes of the packed weights, K rows, of the columns before `column`; that one counts in float32. */
+/** Bytes of the packed weights, K rows, of the columns before `column`, which is in bytes of a state. */
 // @ts-ignore: decorator
 @inline
 function weightsBefore(column: usize, K: u32): usize {

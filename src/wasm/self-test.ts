@@ -1,6 +1,7 @@
 // Before a process serves, it proves on a few small jobs that its kernels compute the promised bits:
 // every tile, every tail, narrow and wide models, compared with the plain reference; and that they read
-// and print decimals. A process that fails does not start. It also makes V8 optimize the kernels before the first request.
+// and print decimals. A process that fails does not start. It also makes V8 optimize the kernels before
+// the first request.
 import { NARROW_MAX, NR } from '../kernels/layout.ts';
 import type { TensorView, Weights } from '../tensor.ts';
 import { Job } from './job.ts';
