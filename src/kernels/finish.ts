@@ -15,14 +15,12 @@ export function finish(row: usize, b: usize, size: usize): void {
   }
 }
 
-/** `row` holds z and receives h'; `size` is its bytes, a multiple of 32. */
-export function finishSums(row: usize, size: usize): void {
-  const end = row + size;
-  while (row < end) {
-    const h0 = tanhF32x4(v128.load(row, 0));
-    const h1 = tanhF32x4(v128.load(row, 16));
-    v128.store(row, h0, 0);
-    v128.store(row, h1, 16);
-    row += 32;
+/** h' = tanh(z) from `source` to `target`, which may be the same; `size` is its bytes, a multiple of 32. */
+export function tanhRow(source: usize, target: usize, size: usize): void {
+  for (let at: usize = 0; at < size; at += 32) {
+    const h0 = tanhF32x4(v128.load(source + at, 0));
+    const h1 = tanhF32x4(v128.load(source + at, 16));
+    v128.store(target + at, h0, 0);
+    v128.store(target + at, h1, 16);
   }
 }

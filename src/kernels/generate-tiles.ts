@@ -19,7 +19,7 @@
 //   sums = ((Σ x_k W_x[k] from 0) + h_0 W_h[0] + h_1 W_h[1] + …) + b
 import { NR, WIDE } from './layout.ts';
 
-export interface TileShape {
+interface TileShape {
   /** Rows of the tile. */
   readonly MR: number;
   /** Of one, two or four panels. */
@@ -27,7 +27,7 @@ export interface TileShape {
 }
 
 /** Every tile of the product; `product.ts` chooses. */
-export const TILES: readonly TileShape[] = [
+const TILES: readonly TileShape[] = [
   { MR: 4, columns: WIDE },
   { MR: 3, columns: WIDE },
   { MR: 2, columns: 2 * WIDE },
@@ -52,7 +52,7 @@ const UNROLL = 8;
 const LANES = 4;
 const F32 = 4;
 
-export function tileName({ MR, columns }: TileShape): string {
+function tileName({ MR, columns }: TileShape): string {
   return `accumulate${MR}x${columns}`;
 }
 

@@ -7,7 +7,7 @@
 // it is taken as a whole. Rows are sorted by their number of steps, so the rows at work are always the
 // first `active` ones.
 export { areFinite } from './finite';
-import { finish } from './finish';
+import { finish, tanhRow } from './finish';
 import {
   JOB_AHEAD,
   JOB_B,
@@ -47,7 +47,6 @@ import { product, products } from './product';
 import { read } from './read';
 export { countCommas } from './read';
 import { flushReadouts, readState } from './readout';
-import { tanhF32x4 } from './tanh';
 import { traceRow } from './trace';
 export { useVectors } from './vectors';
 
@@ -71,16 +70,15 @@ function runJob(job: usize): void {
     if (active == 0) break;
     if (narrow) {
       stepRows(job, rows, active, t);
+    } else if (ahead == 1) {
+      multiplyBoth(job, rows, active, t);
+      finishStates(job, rows, active, t);
     } else {
-      if (ahead == 1) {
-        multiplyBoth(job, rows, active, t);
-      } else {
-        if (t == ready) {
-          multiplyInputs(job, rows, active, t, ahead);
-          ready += ahead;
-        }
-        multiplyStates(job, rows, active, t);
+      if (t == ready) {
+        multiplyInputs(job, rows, active, t, ahead);
+        ready += ahead;
       }
+      multiplyStates(job, rows, active, t);
       finishStates(job, rows, active, t);
     }
     traceRows(job, rows, active, t);
@@ -88,11 +86,9 @@ function runJob(job: usize): void {
   if (load<u32>(job, JOB_O)) readStates(job, rows);
 }
 
-/** tanh of `count` floats, a multiple of 4, from `source` to `target`: for tests of the kernel itself. */
+/** tanh of `count` floats, a multiple of 8, from `source` to `target`: for tests of the kernel itself. */
 export function tanh(source: usize, target: usize, count: u32): void {
-  for (let offset: usize = 0; offset < <usize>count << 2; offset += 16) {
-    v128.store(target + offset, tanhF32x4(v128.load(source + offset)));
-  }
+  tanhRow(source, target, <usize>count << 2);
 }
 
 /** How many of the first `active` rows have a step t. */

@@ -2,7 +2,7 @@
 // float64 (build/tiles.ts). A tile's sums, 256 bytes at most, pass through memory on their way to float32:
 // the engine joins vectors from pairs of stores on, and it does not join what turns float64 into float32.
 import { narrow1x16, narrow1x32, narrow1x8, narrow2x16, narrow2x8 } from './build/tiles';
-import { finishSums } from './finish';
+import { tanhRow } from './finish';
 import { JOB_B, JOB_D, JOB_H, JOB_W_H, JOB_W_X, NR, PAIR_BYTES, PAIR_TARGET } from './layout';
 import { vectorBits } from './vectors';
 
@@ -56,7 +56,8 @@ export function stepNarrow(job: usize, xPairs: usize, hPairs: usize, count: u32)
   }
 
   for (let n: u32 = 0; n < count; n++) {
-    finishSums(<usize>load<u32>(xPairs + n * PAIR_BYTES, PAIR_TARGET), columns);
+    const row = <usize>load<u32>(xPairs + n * PAIR_BYTES, PAIR_TARGET);
+    tanhRow(row, row, columns);
   }
 }
 

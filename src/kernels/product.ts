@@ -130,21 +130,37 @@ function accumulate(
       }
     }
   }
-  const rows = count & (tileRows - 1);
+  const left = count & (tileRows - 1);
+  if (left > 0) accumulateRest(rest, left, W, stream, column, width, K, block);
+}
+
+/** One to three rows that batch tiles leave over, or that are all there are. */
+// @ts-ignore: decorator
+@inline
+function accumulateRest(
+  pairs: usize,
+  rows: u32,
+  W: usize,
+  stream: usize,
+  column: usize,
+  width: usize,
+  K: u32,
+  block: u32,
+): void {
+  const panel = W + column * K;
   if (rows == 1) {
-    const panel = W + column * K;
-    if (width == WIDTH_64) accumulate1x64(rest, panel, stream, column, K, block);
-    else if (width == WIDTH_32) accumulate1x32(rest, panel, stream, column, K, block);
-    else accumulate1x16(rest, panel, stream, column, K, block);
-  } else if (rows == 2 && width > WIDTH_16) {
-    for (let c = column; c < end; c += WIDTH_32) {
-      accumulate2x32(rest, W + c * K, stream, c, K, block);
-    }
+    if (width == WIDTH_64) accumulate1x64(pairs, panel, stream, column, K, block);
+    else if (width == WIDTH_32) accumulate1x32(pairs, panel, stream, column, K, block);
+    else accumulate1x16(pairs, panel, stream, column, K, block);
+  } else if (rows == 2 && width == WIDTH_16) {
+    accumulate2x16(pairs, panel, stream, column, K, block);
   } else if (rows == 2) {
-    accumulate2x16(rest, W + column * K, stream, column, K, block);
-  } else if (rows == 3) {
-    for (let c = column; c < end; c += WIDTH_16) {
-      accumulate3x16(rest, W + c * K, stream, c, K, block);
+    for (const end = column + width; column < end; column += WIDTH_32) {
+      accumulate2x32(pairs, W + column * K, stream, column, K, block);
+    }
+  } else {
+    for (const end = column + width; column < end; column += WIDTH_16) {
+      accumulate3x16(pairs, W + column * K, stream, column, K, block);
     }
   }
 }

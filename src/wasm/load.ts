@@ -8,7 +8,7 @@ import { setFlagsFromString } from 'node:v8';
 export interface Kernels {
   /** Does what the record (kernels/layout.ts) at `job` asks for; returns when it is done. */
   readonly run: (job: number) => void;
-  /** tanh of `count` float32 (a multiple of 4) from `source` to `target`. */
+  /** tanh of `count` float32 (a multiple of 8) from `source` to `target`. */
   readonly tanh: (source: number, target: number, count: number) => void;
   /** How many of `count` bytes at `text` are commas. */
   readonly countCommas: (text: number, count: number) => number;

@@ -79,13 +79,13 @@ function referenceStates(weights: Weights, x: Float32Array, { T, N, D, H }: Shap
   return states;
 }
 
-function expectStates({ data, strides }: TensorView, expected: Float32Array, { N, D, H }: Shape): void {
+function expectStates({ data, strides }: TensorView, expected: Float32Array, { T, N, D, H }: Shape): void {
   for (let index = 0; index < expected.length; index++) {
     const [t, n, j] = [Math.floor(index / (N * H)), Math.floor(index / H) % N, index % H];
     const computed = data[t * strides[0]! + n * strides[1]! + j];
     if (Object.is(computed, expected[index])) continue;
     throw new Error(
-      `Self-test failed: for N=${N}, D=${D}, H=${H} the kernels computed ` +
+      `Self-test failed: for T=${T}, N=${N}, D=${D}, H=${H} the kernels computed ` +
         `h[${t}][${n}][${j}] = ${computed}, the reference ${expected[index]}. This build of ` +
         'the kernels, or this JavaScript engine, does not keep the numeric promise.',
     );
