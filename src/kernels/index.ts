@@ -21,7 +21,9 @@ import {
   JOB_ROWS,
   JOB_W_H,
   JOB_W_X,
+  KIND_HOST,
   KIND_JOB,
+  KIND_PRINT,
   KIND_READ,
   NR,
   PAIR_BYTES,
@@ -50,12 +52,18 @@ import { flushReadouts, readState } from './readout';
 import { traceRow } from './trace';
 export { useVectors } from './vectors';
 
+/** Calls the function that the record at `record` names: wasm/host-job.ts. */
+// @ts-ignore: decorator
+@external("env", "runHost")
+declare function runHost(record: usize): void;
+
 /** Does what the record at `record` asks for, whatever its kind. */
 export function run(record: usize): void {
   const kind = load<u32>(record, RECORD_KIND);
   if (kind == KIND_JOB) runJob(record);
   else if (kind == KIND_READ) read(record);
-  else print(record);
+  else if (kind == KIND_PRINT) print(record);
+  else runHost(record);
 }
 
 /** Writes states (and traces) of the job's rows, nothing else. */

@@ -72,13 +72,14 @@ export const PAIR_BYTES = 8;
 export const SUMS_PAIRS = 40;
 
 /**
- * What a record asks for, in its last word: a job (JOB_… above), a text to be read or one to be
- * printed.
+ * What a record asks for, in its last word: a job (JOB_… above), a text to be read, one to be printed, or
+ * a function of the host.
  */
 export const RECORD_KIND = 60;
 export const KIND_JOB = 0;
 export const KIND_READ = 1;
 export const KIND_PRINT = 2;
+export const KIND_HOST = 3;
 
 // A text to be read: JSON whose tensors are moved out of it, see read.ts. Behind the text are
 // TEXT_PADDING zero bytes.
@@ -142,3 +143,15 @@ export const PIECE_BYTES = 48;
  * stored.
  */
 export const PRINTED_BYTES_MAX = 24;
+
+// A function of the host over linear memory: see wasm/host-job.ts. The kernels only hand it on.
+export const HOST_FUNCTION = 0; //    its number in the table
+export const HOST_INPUT = 4;
+export const HOST_INPUT_END = 8;
+export const HOST_RESULT = 12; //     room for what it returns
+export const HOST_RESULT_MAX = 16; // end of the room
+export const HOST_RESULT_END = 20; // written by the host
+export const HOST_FAILED = 24; //     written by the host: 1 if the result is an error
+export const HOST_ARGUMENTS = 28; //  HOST_ARGUMENTS_MAX words; what they mean is the function's
+export const HOST_ARGUMENTS_MAX = 8;
+export const HOST_BYTES = 64;

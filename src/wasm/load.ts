@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
+import { runHostJob } from './host-job.ts';
 
 /** The functions of src/kernels/index.ts. Pointers are byte addresses in the shared memory. */
 export interface Kernels {
@@ -49,7 +50,8 @@ export function instantiateKernels(
   { module, path }: CompiledKernels,
   memory: WebAssembly.Memory,
 ): Kernels {
-  const instance = new WebAssembly.Instance(module, { env: { memory } });
+  const runHost = (record: number) => runHostJob(memory, record >>> 0);
+  const instance = new WebAssembly.Instance(module, { env: { memory, runHost } });
   const kernels = instance.exports as unknown as Kernels;
   kernels.useVectors(path === 'simd256' ? 256 : 128);
   return kernels;
