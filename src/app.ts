@@ -198,10 +198,12 @@ async function loadModel(
 ): Promise<void> {
   try {
     if (!new RegExp(NAME_PATTERN).test(name)) throw new Error(`${name} is not a name for a model`);
-    const { info } = await registerModel(library, modelFileSource(read()), limits);
+    const source = modelFileSource(read());
+    const { info } = await registerModel(library, source, limits);
     // The file decides what its name means, whatever the name pointed to before.
     await library.point(name, info.id);
-    log.info({ name, id: info.id, D: info.D, H: info.H, O: info.O }, 'model loaded');
+    const { id, D, H, O, activation } = info;
+    log.info({ name, id, D, H, O, activation, tensors: source.tensors }, 'model loaded');
   } catch (error) {
     log.error({ path, reason: (error as Error).message }, 'model file skipped');
   }

@@ -130,7 +130,19 @@ export const ERRORS = {
   unknown_tensors: {
     status: 422,
     title: 'The tensors are not those of one recurrent layer',
-    advice: 'Name them W_x, W_h, b, as torch (rnn.weight_ih_l0 …) or as Keras (kernel …) does.',
+    advice:
+      'Name them W_x, W_h, b, as torch (rnn.weight_ih_l0 …) or as Keras (kernel …) does; which layer ' +
+      'computes y from h can be said with ?readout=NAME.',
+  },
+  activation_unconfirmed: {
+    status: 422,
+    title: 'The file does not say the activation',
+    advice: 'If the layer was made with tanh, send the file with ?activation=tanh.',
+  },
+  activation_unsupported: {
+    status: 422,
+    title: 'The activation is not supported',
+    advice: 'Only tanh layers are computed; relu comes with a later version.',
   },
   idempotency_key_reused: {
     status: 422,

@@ -33,8 +33,12 @@ export interface SafeTensor {
 
 /** The message names the tensor, what was found and what was expected. */
 export class SafetensorsError extends CarryoverError {
-  constructor(detail: string, { cause }: { cause?: unknown } = {}) {
+  /** The name of the tensor concerned, if it is one. */
+  readonly tensor: string | undefined;
+
+  constructor(detail: string, { tensor, cause }: { tensor?: string; cause?: unknown } = {}) {
     super('malformed_safetensors', { detail, cause });
+    this.tensor = tensor;
   }
 }
 
@@ -302,7 +306,8 @@ function isSize(value: unknown): value is number {
 }
 
 function refusal(name: string, found: string, expected: string): SafetensorsError {
-  return new SafetensorsError(`Tensor ${quote(name)} ${found}, expected ${expected}.`);
+  const message = `Tensor ${quote(name)} ${found}, expected ${expected}.`;
+  return new SafetensorsError(message, { tensor: name });
 }
 
 /** Never deeper than one array: JSON.stringify would run out of stack on hostile nesting. */

@@ -1,10 +1,12 @@
 // A recurrent layer whose tensors are known by their names: do their shapes agree, and what are they in
 // our layout, float32?
-import { type SafeTensor, quote } from '../codec/safetensors.ts';
-import { CarryoverError, type ErrorCode, escapePointer } from '../errors.ts';
+import { quote } from '../codec/safetensors.ts';
+import type { CarryoverError } from '../errors.ts';
 import { formatShape } from '../tensor.ts';
+import { list, refusal } from './import-refusal.ts';
+import type { Part } from './import-tensors.ts';
 
-const NAMES_LISTED_MAX = 10;
+const ORIGIN_CHARACTERS_MAX = 200;
 
 export interface ImportedTensor {
   readonly shape: readonly number[];
@@ -25,14 +27,6 @@ export interface ImportedModel {
   readonly b_y?: ImportedTensor;
 }
 
-/** A tensor of the file that has a meaning. */
-export interface Part {
-  readonly name: string;
-  readonly tensor: SafeTensor;
-  /** Its axes in the file, e.g. `HD`; an axis that must be 1 is called `1`. */
-  readonly axes: string;
-}
-
 export interface Layer {
   readonly W_x: Part;
   readonly W_h: Part;
@@ -44,15 +38,26 @@ export interface Layer {
   readonly transposed: boolean;
 }
 
-/**
- * The result may share memory with the file's tensors: what needs no change is not copied.
- *
- * @throws shape_mismatch · out_of_range
- */
-export function toOurLayout(layer: Layer): ImportedModel {
+/** That it is an RNN, and that its shapes agree. @throws shape_mismatch */
+export function expectFits(layer: Layer): void {
   expectNoGates(layer);
   expectShapesAgree(layer);
-  return convert(layer);
+}
+
+/** What each tensor of ours is made of, for people. */
+export function originsOf({ W_x, W_h, b, W_y, b_y, transposed }: Layer): Record<string, string> {
+  const matrix = ({ name }: Part) => `${cut(name)}${transposed ? ' (transposed)' : ''}`;
+  return {
+    W_x: matrix(W_x),
+    W_h: matrix(W_h),
+    ...(b.length > 0 && { b: b.map(({ name }) => cut(name)).join(' + ') }),
+    ...(W_y && { W_y: matrix(W_y) }),
+    ...(b_y && { b_y: cut(b_y.name) }),
+  };
+}
+
+function cut(name: string): string {
+  return name.length > ORIGIN_CHARACTERS_MAX ? `${name.slice(0, ORIGIN_CHARACTERS_MAX)}…` : name;
 }
 
 /** Gated cells have the names of an RNN, but their gates are stacked along the outputs. */
@@ -112,7 +117,13 @@ function wrongShape(part: Part, expected: string): CarryoverError {
   return refusal('shape_mismatch', [part.name], message);
 }
 
-function convert({ W_x, W_h, b, W_y, b_y, transposed }: Layer): ImportedModel {
+/**
+ * The result may share memory with the file's tensors: what needs no change is not copied.
+ *
+ * @param layer one that fits
+ * @throws out_of_range
+ */
+export function toOurLayout({ W_x, W_h, b, W_y, b_y, transposed }: Layer): ImportedModel {
   const matrix = (part: Part) => (transposed ? transpose(toFloat32(part)) : toFloat32(part));
   return {
     W_x: matrix(W_x),
@@ -179,20 +190,6 @@ function transpose({ shape, data }: ImportedTensor): ImportedTensor {
 function outOfRange(names: readonly string[], found: string): CarryoverError {
   const expected = 'expected a finite float32, whose largest magnitude is 3.4028235e38';
   return refusal('out_of_range', names, `${found}, ${expected}.`);
-}
-
-export function refusal(code: ErrorCode, names: readonly string[], message: string): CarryoverError {
-  const errors = names
-    .slice(0, NAMES_LISTED_MAX)
-    .map((name) => ({ pointer: `/${escapePointer(name)}`, message }));
-  return new CarryoverError(code, { detail: message, errors });
-}
-
-export function list(names: readonly string[]): string {
-  if (names.length === 0) return '(none)';
-  const listed = names.slice(0, NAMES_LISTED_MAX).map(quote);
-  const more = names.length - listed.length;
-  return `${listed.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 /** Cut, as whoever made the file may give a tensor thousands of axes. */

@@ -2,71 +2,98 @@
 //
 //   h_t = tanh(x_t W_x + h_{t-1} W_h + b), y = h W_y + b_y
 //
-//          W_x                  W_h                      b                 W_y, b_y
-//   ours   W_x (D, H)           W_h (H, H)               b (H) or (1, H)   W_y (H, O), b_y (O)
-//   torch  weight_ih_l0 (H, D)  weight_hh_l0 (H, H)      bias_ih_l0 (H) +  a Linear's weight (O, H)
-//          transposed           transposed               bias_hh_l0 (H)    transposed, its bias (O)
-//   Keras  kernel (D, H)        recurrent_kernel (H, H)  bias (H)
+//            W_x                  W_h                      b                 W_y, b_y
+//   ours     W_x (D, H)           W_h (H, H)               b (H) or (1, H)   W_y (H, O), b_y (O)
+//   torch    weight_ih_l0 (H, D)  weight_hh_l0 (H, H)      bias_ih_l0 (H) +  a Linear's weight (O, H)
+//            transposed           transposed               bias_hh_l0 (H)    transposed, its bias (O)
+//   RNNCell  weight_ih            weight_hh                bias_ih + bias_hh     as in torch
+//   Keras    kernel (D, H)        recurrent_kernel (H, H)  bias (H)          a Dense's kernel (H, O),
+//   Keras 3  cell/vars/0          cell/vars/1              cell/vars/2       its bias (O)
 //
 // The names alone tell the layout, never the shapes: W_h is square, and so is W_x where D = H, so a
-// matrix that should have been transposed would go unnoticed.
-import { type SafeTensor, quote, readSafetensors } from '../codec/safetensors.ts';
+// matrix that should have been transposed would go unnoticed. Nothing is guessed: a tensor whose part
+// is not certain is refused with its name.
+import { type SafeTensor, quote } from '../codec/safetensors.ts';
 import type { CarryoverError } from '../errors.ts';
-import {
-  type ImportedModel,
-  type Layer,
-  type Part,
-  list,
-  refusal,
-  toOurLayout,
-} from './import-layer.ts';
+import { expectTanh } from './import-activation.ts';
+import { hintAbout } from './import-hints.ts';
+import { type ImportedModel, type Layer, originsOf, expectFits, toOurLayout } from './import-layer.ts';
+import { READOUT_NAMES, adviceOn, takeDense, takeLinear } from './import-readout.ts';
+import { list, refusal } from './import-refusal.ts';
+import { TensorsLeft } from './import-tensors.ts';
 
-/** @throws malformed_safetensors · unknown_tensors · shape_mismatch · out_of_range */
-export function readModelFile(bytes: Uint8Array): ImportedModel {
-  return importTensors(readSafetensors(bytes));
+/** What the names of a file cannot tell. */
+export interface ImportOptions {
+  readonly activation?: string | undefined;
+  /** The name of the Linear or Dense layer that computes y from h, e.g. `head` for `head.weight`. */
+  readonly readout?: string | undefined;
+}
+
+export interface Import {
+  readonly model: ImportedModel;
+  /** What each tensor of ours was made of, e.g. `rnn.weight_ih_l0 (transposed)`. */
+  readonly tensors: Readonly<Record<string, string>>;
 }
 
 /**
  * The result may share memory with `tensors`: what needs no change is not copied.
  *
- * @throws unknown_tensors · shape_mismatch · out_of_range
+ * @throws unknown_tensors · activation_unconfirmed · activation_unsupported · shape_mismatch · out_of_range
  */
-export function importTensors(tensors: ReadonlyMap<string, SafeTensor>): ImportedModel {
-  return toOurLayout(recognise(tensors).read(new Names(tensors)));
+export function importTensors(
+  tensors: ReadonlyMap<string, SafeTensor>,
+  { activation, readout }: ImportOptions = {},
+): Import {
+  const { spell, read, untold } = recognise(tensors);
+  const layer = read(new TensorsLeft(tensors, spell), readout);
+  expectFits(layer);
+  expectTanh(activation, untold);
+  return { model: toOurLayout(layer), tensors: originsOf(layer) };
 }
 
 interface Convention {
   readonly title: string;
   /** Names that no other convention has; `bias` alone would fit two. */
   readonly pattern: RegExp;
-  readonly read: (names: Names) => Layer;
+  /** A name → its plain spelling, by which `read` takes it. */
+  readonly spell: (name: string) => string;
+  /** @throws unknown_tensors */
+  readonly read: (tensors: TensorsLeft, readout: string | undefined) => Layer;
+  /** The layer, if its names do not tell the activation. */
+  readonly untold?: string;
   /** What it accepts, as a list in a sentence. */
   readonly accepts: string;
 }
 
-const TORCH_NAME = /(?:weight|bias)_(?:ih|hh)_l\d+(?:_reverse)?$/;
-const KERAS_NAME = /(?<=^|[/.])(?:recurrent_)?kernel$/;
+const TORCH_NAME = /(?:weight|bias)_[ih]h(?:_l\d+(?:_reverse)?)?$/;
+const KERAS_NAME = /(?:^|[/.])(?:(?:recurrent_)?kernel(?::0)?|cell[/.]vars[/.][012])$/;
 
 const CONVENTIONS: readonly Convention[] = [
   {
     title: 'ours',
     pattern: /^(?:W_x|W_h|b|W_y|b_y)$/,
+    spell: (name) => name,
     read: readOurs,
     accepts: 'W_x, W_h, b, W_y, b_y',
   },
   {
     title: 'torch',
     pattern: TORCH_NAME,
+    spell: (name) => name,
     read: readTorch,
+    untold: 'a torch RNN',
     accepts:
-      'weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 behind one prefix, ' +
-      'and one Linear, <prefix>.weight and <prefix>.bias',
+      'weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 behind one prefix (of an RNNCell without ' +
+      '_l0), and one Linear, <prefix>.weight and <prefix>.bias',
   },
   {
     title: 'Keras',
     pattern: KERAS_NAME,
+    spell: spellKeras,
     read: readKeras,
-    accepts: 'kernel, recurrent_kernel, bias behind one path',
+    untold: 'a Keras SimpleRNN',
+    accepts:
+      'kernel, recurrent_kernel, bias (or cell/vars/0, 1, 2) behind one path, and one Dense',
   },
 ];
 
@@ -78,7 +105,7 @@ function recognise(tensors: ReadonlyMap<string, SafeTensor>): Convention {
   const accepted = CONVENTIONS.map(({ title, accepts }) => `${accepts} (${title})`).join('; or ');
   if (found.length === 0) {
     const message = `The file has the tensors ${list(names)}, expected ${accepted}.`;
-    throw refusal('unknown_tensors', names, message);
+    throw refusal('unknown_tensors', names, `${message}${hintAbout(names, quote)}`);
   }
   const mixed = found.map((convention) => `${quote(first(convention)!)} (${convention.title})`);
   throw refusal(
@@ -88,120 +115,85 @@ function recognise(tensors: ReadonlyMap<string, SafeTensor>): Convention {
   );
 }
 
-function readOurs(names: Names): Layer {
+function readOurs(tensors: TensorsLeft, readout: string | undefined): Layer {
   const why = 'a layer has both W_x and W_h';
-  const W_x = names.need('W_x', 'DH', why);
-  const W_h = names.need('W_h', 'HH', why);
-  const b = names.take('b', names.rankOf('b') === 2 ? '1H' : 'H');
-  const hasReadout = names.has('W_y') || names.has('b_y');
-  const W_y = hasReadout ? names.need('W_y', 'HO', 'b_y needs it') : undefined;
-  const b_y = names.take('b_y', 'O');
-  names.expectNoneLeft('nothing beside W_x, W_h, b, W_y and b_y');
+  const W_x = tensors.need('W_x', 'DH', why);
+  const W_h = tensors.need('W_h', 'HH', why);
+  const b = tensors.take('b', tensors.shapeOf('b')?.length === 2 ? '1H' : 'H');
+  const hasReadout = tensors.has('W_y') || tensors.has('b_y');
+  const W_y = hasReadout ? tensors.need('W_y', 'HO', 'b_y needs it') : undefined;
+  const b_y = tensors.take('b_y', 'O');
+  const expected = 'nothing beside W_x, W_h, b, W_y and b_y';
+  tensors.expectNone(expected);
+  if (readout !== undefined) {
+    const message =
+      `The readout is said to be ${quote(readout)}, but these names tell it: expected no readout ` +
+      'beside W_x, W_h and b but W_y and b_y.';
+    throw refusal('unknown_tensors', [readout], message);
+  }
   return { W_x, W_h, b: b ? [b] : [], W_y, b_y, transposed: false };
 }
 
 /** torch multiplies by the transposes, x W_ih^T + b_ih + h W_hh^T + b_hh, and has two biases. */
-function readTorch(names: Names): Layer {
-  const other = names.matching(TORCH_NAME).find((name) => !name.endsWith('_l0'));
+function readTorch(tensors: TensorsLeft, readout: string | undefined): Layer {
+  const names = tensors.matching(TORCH_NAME);
+  const other = names.find((name) => !/_(?:[ih]h|l0)$/.test(name));
   if (other !== undefined) throw anotherLayer(other, 'names that end in _l0');
-  const prefix = names.onePrefix(TORCH_NAME);
+  const prefix = onePrefix(names, TORCH_NAME);
+  const end = names[0]!.endsWith('_l0') ? '_l0' : '';
 
-  const why = 'a torch RNN has both weight_ih_l0 and weight_hh_l0';
-  const W_x = names.need(`${prefix}weight_ih_l0`, 'HD', why);
-  const W_h = names.need(`${prefix}weight_hh_l0`, 'HH', why);
-  const biases = [`${prefix}bias_ih_l0`, `${prefix}bias_hh_l0`];
-  const hasBias = biases.some((name) => names.has(name));
+  const why = `a torch RNN has both weight_ih${end} and weight_hh${end}`;
+  const W_x = tensors.need(`${prefix}weight_ih${end}`, 'HD', why);
+  const W_h = tensors.need(`${prefix}weight_hh${end}`, 'HH', why);
+  const biases = [`${prefix}bias_ih${end}`, `${prefix}bias_hh${end}`];
+  const hasBias = biases.some((name) => tensors.has(name));
   const whyBias = 'a torch RNN has both biases or none';
-  const b = hasBias ? biases.map((name) => names.need(name, 'H', whyBias)) : [];
-  return { W_x, W_h, b, ...readLinear(names), transposed: true };
-}
-
-function readLinear(names: Names): Pick<Layer, 'W_y' | 'b_y'> {
-  const linear = /\.(?:weight|bias)$/;
-  const prefix = names.matching(linear).length > 0 ? names.firstPrefix(linear) : undefined;
-  const W_y =
-    prefix === undefined
-      ? undefined
-      : names.need(`${prefix}.weight`, 'OH', 'the bias of a Linear needs it');
-  const b_y = prefix === undefined ? undefined : names.take(`${prefix}.bias`, 'O');
-  names.expectNoneLeft(
-    'nothing beside the weights and biases of one RNN layer and of at most one Linear',
+  const b = hasBias ? biases.map((name) => tensors.need(name, 'H', whyBias)) : [];
+  const { W_y, b_y } = takeLinear(tensors, prefix, readout);
+  tensors.expectNone(
+    'nothing beside the weights and biases of one RNN layer and of at most one Linear that is ' +
+      `certainly the readout: one named ${READOUT_NAMES.join(', ')}, or the one that \`readout\` names`,
+    adviceOn(tensors, /\.weight$/, 'Linear'),
   );
-  return { W_y, b_y };
+  return { W_x, W_h, b, W_y, b_y, transposed: true };
 }
 
-function readKeras(names: Names): Layer {
+function readKeras(tensors: TensorsLeft, readout: string | undefined): Layer {
   // A Dense layer has a kernel and a bias too: the recurrent kernel tells which ones are meant.
-  const recurrent = /(?<=^|[/.])recurrent_kernel$/;
-  const isThere = names.matching(recurrent).length > 0;
-  const prefix = isThere ? names.onePrefix(recurrent) : names.firstPrefix(KERAS_NAME);
+  const end = /(?<=^|[/.])recurrent_kernel$/;
+  const recurrent = tensors.matching(end);
+  const prefix =
+    recurrent.length > 0
+      ? onePrefix(recurrent, end)
+      : (tensors.matching(KERAS_NAME)[0]?.replace(/kernel$/, '') ?? '');
 
   const why = 'a Keras SimpleRNN has both kernel and recurrent_kernel';
-  const W_x = names.need(`${prefix}kernel`, 'DH', why);
-  const W_h = names.need(`${prefix}recurrent_kernel`, 'HH', why);
-  const b = names.take(`${prefix}bias`, 'H');
-  names.expectNoneLeft('nothing beside kernel, recurrent_kernel and bias of one SimpleRNN');
-  return { W_x, W_h, b: b ? [b] : [], transposed: false };
+  const W_x = tensors.need(`${prefix}kernel`, 'DH', why);
+  const W_h = tensors.need(`${prefix}recurrent_kernel`, 'HH', why);
+  const b = tensors.take(`${prefix}bias`, 'H');
+  const { W_y, b_y } = takeDense(tensors, readout);
+  tensors.expectNone(
+    'nothing beside kernel, recurrent_kernel and bias of one SimpleRNN and the Dense that `readout` names',
+    adviceOn(tensors, /[/.](?:kernel|vars[/.]0)$/, 'Dense'),
+  );
+  return { W_x, W_h, b: b ? [b] : [], W_y, b_y, transposed: false };
 }
 
-/** The tensors of a file that have no meaning yet: each is taken once, and none may be left. */
-class Names {
-  readonly #all: ReadonlyMap<string, SafeTensor>;
-  readonly #left: Map<string, SafeTensor>;
+const KERAS_3_VARIABLES = ['kernel', 'recurrent_kernel', 'bias'];
 
-  constructor(tensors: ReadonlyMap<string, SafeTensor>) {
-    this.#all = tensors;
-    this.#left = new Map(tensors);
-  }
+/** Keras 2 appends `:0`; Keras 3 numbers the variables of a cell in the order in which it makes them. */
+function spellKeras(name: string): string {
+  return name
+    .replace(/:0$/, '')
+    .replace(/(?<=(?:^|[/.])cell[/.])vars[/.]([012])$/, (_, k: string) => KERAS_3_VARIABLES[Number(k)]!);
+}
 
-  has(name: string): boolean {
-    return this.#left.has(name);
-  }
-
-  rankOf(name: string): number | undefined {
-    return this.#left.get(name)?.shape.length;
-  }
-
-  matching(pattern: RegExp): string[] {
-    return [...this.#left.keys()].filter((name) => pattern.test(name));
-  }
-
-  /** What stands before `pattern` in the first name that has it. */
-  firstPrefix(pattern: RegExp): string {
-    return this.matching(pattern)[0]!.replace(pattern, '');
-  }
-
-  /** As firstPrefix, and it must be the same wherever `pattern` is found. */
-  onePrefix(pattern: RegExp): string {
-    const prefix = this.firstPrefix(pattern);
-    const other = this.matching(pattern).find((name) => name.replace(pattern, '') !== prefix);
-    if (other === undefined) return prefix;
-    const first = this.matching(pattern)[0]!;
-    throw anotherLayer(other, `names that begin as ${quote(first)} does`);
-  }
-
-  take(name: string, axes: string): Part | undefined {
-    const tensor = this.#left.get(name);
-    this.#left.delete(name);
-    return tensor && { name, tensor, axes };
-  }
-
-  need(name: string, axes: string, why: string): Part {
-    const part = this.take(name, axes);
-    if (part) return part;
-    throw refusal(
-      'unknown_tensors',
-      [name],
-      `Tensor ${quote(name)} is missing: ${why}. The file has ${list([...this.#all.keys()])}.`,
-    );
-  }
-
-  expectNoneLeft(expected: string): void {
-    const left = [...this.#left.keys()];
-    if (left.length === 0) return;
-    const message = `The file also has ${list(left)}, expected ${expected}.`;
-    throw refusal('unknown_tensors', left, message);
-  }
+/** What stands before `end` in all of the names. @throws unknown_tensors if it is not the same */
+function onePrefix(names: readonly string[], end: RegExp): string {
+  const prefix = names[0]!.replace(end, '');
+  const other = names.find((name) => name.replace(end, '') !== prefix);
+  if (other === undefined) return prefix;
+  throw anotherLayer(other, `names that begin as ${quote(names[0]!)} does`);
 }
 
 function anotherLayer(name: string, expected: string): CarryoverError {

@@ -1,16 +1,44 @@
 // Model files: safetensors bytes → tensors in our layout, as a source for registration.
+import { SafetensorsError, type SafetensorsFile, quote, readSafetensorsFile } from '../codec/safetensors.ts';
 import type { TensorSource } from '../tensor.ts';
+import { agreed } from './import-activation.ts';
+import { hintAbout } from './import-hints.ts';
 import type { ImportedTensor } from './import-layer.ts';
-import { readModelFile } from './import-names.ts';
+import { type Import, type ImportOptions, importTensors } from './import-names.ts';
+import { refusal } from './import-refusal.ts';
 
 /**
- * The weights and the readout of a file.
+ * `activation` and `readout` may be said with the call, in the metadata of the file, or in both alike.
  *
- * @throws malformed_safetensors · unknown_tensors · shape_mismatch · out_of_range
+ * @throws malformed_safetensors · invalid_request · unknown_tensors · activation_unconfirmed ·
+ *   activation_unsupported · shape_mismatch · out_of_range
  */
-export function modelFileSource(bytes: Uint8Array) {
-  const { W_x, W_h, b, W_y, b_y } = readModelFile(bytes);
+export function readModelFile(bytes: Uint8Array, said: ImportOptions = {}): Import {
+  const { tensors, metadata } = readTensors(bytes);
+  return importTensors(tensors, {
+    activation: agreed('activation', said.activation, metadata['activation']),
+    readout: agreed('readout', said.readout, metadata['readout']),
+  });
+}
+
+/** A tensor of another dtype is most often one that is no weight: then its name says what it is. */
+function readTensors(bytes: Uint8Array): SafetensorsFile {
+  try {
+    return readSafetensorsFile(bytes);
+  } catch (error) {
+    if (!(error instanceof SafetensorsError) || error.tensor === undefined) throw error;
+    const hint = hintAbout([error.tensor], quote);
+    if (hint === '') throw error;
+    throw refusal('unknown_tensors', [error.tensor], `${error.message}${hint}`);
+  }
+}
+
+/** The weights and the readout of a file, and what they were made of. @throws as readModelFile() */
+export function modelFileSource(bytes: Uint8Array, said?: ImportOptions) {
+  const { model, tensors } = readModelFile(bytes, said);
+  const { W_x, W_h, b, W_y, b_y } = model;
   return {
+    tensors,
     weights: {
       W_x: fileTensor('W_x', 'DH', W_x),
       W_h: fileTensor('W_h', 'HH', W_h),

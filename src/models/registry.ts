@@ -4,6 +4,7 @@ import type { Readout, Weights } from '../tensor.ts';
 import type { PackedModel } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { weightsId } from './digest.ts';
+import { ACTIVATION } from './import-activation.ts';
 import { type ModelLease, PackedWeights } from './packed.ts';
 
 /** What a name may be: no colon, so a name is never taken for an id. */
@@ -21,6 +22,8 @@ export interface ModelInfo {
   readonly H: number;
   /** Outputs of the readout; absent if there is none. */
   readonly O?: number;
+  /** f in h_t = f(z). */
+  readonly activation: typeof ACTIVATION;
   /** Packed, in memory. */
   readonly bytes: number;
   readonly created_at: string;
@@ -83,6 +86,7 @@ export class ModelRegistry {
       D,
       H,
       ...(readout && { O: readout.O }),
+      activation: ACTIVATION,
       bytes: packed.bytes,
       created_at: createdAt.toISOString(),
     };

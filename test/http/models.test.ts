@@ -18,6 +18,8 @@ import {
 const app = await buildApp();
 const fixtures = join(import.meta.dirname, '../fixtures/demo');
 const file = readFileSync(join(fixtures, 'sunspots.safetensors'));
+/** The same, and its metadata confirms the activation. */
+const demo = join(import.meta.dirname, '../../src/models/demo/sunspots.safetensors');
 
 const W = { W_x: [[0.5, -0.25]], W_h: [[0.1, 0.2], [-0.3, 0.4]], b: [0.01, -0.02] };
 const request = (method: 'GET' | 'PUT' | 'DELETE', url: string, body?: object) =>
@@ -77,14 +79,37 @@ describe('registration', () => {
 });
 
 describe('safetensors files', () => {
-  const post = (payload: Buffer, type = 'application/octet-stream', url = '/v1/models') =>
+  const TANH = '/v1/models?activation=tanh';
+  const post = (payload: Buffer, type = 'application/octet-stream', url = TANH) =>
     app.http.inject({ method: 'POST', url, headers: { 'content-type': type }, payload });
 
   test('are registered under ?name=, with their readout', async () => {
-    const answer = await post(file, 'application/octet-stream', '/v1/models?name=copy');
+    const answer = await post(file, 'application/octet-stream', `${TANH}&name=copy`);
     expect(answer.statusCode).toBe(200);
     expect(answer.json()).toMatchObject({ D: 1, H: 32, O: 1, names: ['sunspots', 'copy'] });
+    expect(answer.json()).toMatchObject({
+      activation: 'tanh',
+      tensors: { W_x: 'rnn.weight_ih_l0 (transposed)', b: 'rnn.bias_ih_l0 + rnn.bias_hh_l0' },
+    });
     expect((await post(file, 'application/vnd.carryover.safetensors')).statusCode).toBe(200);
+  });
+
+  test('of torch are refused without a word on the activation, and for relu', async () => {
+    const unsaid = await post(file, undefined, '/v1/models');
+    expect(unsaid.json()).toMatchObject({ status: 422, code: 'activation_unconfirmed' });
+    const relu = await post(file, undefined, '/v1/models?activation=relu');
+    expect(relu.json()).toMatchObject({ status: 422, code: 'activation_unsupported' });
+  });
+
+  test('take their readout from ?readout=, which JSON does not need', async () => {
+    const named = await post(file, undefined, `${TANH}&readout=head`);
+    expect(named.json()).toMatchObject({ O: 1, tensors: { W_y: 'head.weight (transposed)' } });
+    const other = await post(file, undefined, `${TANH}&readout=tail`);
+    expect(other.json()).toMatchObject({ status: 422, code: 'unknown_tensors' });
+    const json = await app.post('/v1/models?readout=head', { weights: W });
+    expect(json.body).toMatchObject({ status: 400, code: 'invalid_request' });
+    const relu = await app.post('/v1/models?activation=relu', { weights: W });
+    expect(relu.body).toMatchObject({ status: 422, code: 'activation_unsupported' });
   });
 
   test('that are broken are refused, at every length', async () => {
@@ -204,7 +229,8 @@ describe('a registered model', () => {
 describe('MODELS_DIR', () => {
   test('is loaded under the file names; a bad file is named in the log and skipped', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'models-'));
-    copyFileSync(join(fixtures, 'sunspots.safetensors'), join(folder, 'mine.safetensors'));
+    copyFileSync(demo, join(folder, 'mine.safetensors'));
+    copyFileSync(join(fixtures, 'sunspots.safetensors'), join(folder, 'unsaid.safetensors'));
     writeFileSync(join(folder, 'broken.safetensors'), 'not a model');
     writeFileSync(join(folder, 'bad name.safetensors'), file);
     writeFileSync(join(folder, 'notes.txt'), 'not looked at');
@@ -217,7 +243,9 @@ describe('MODELS_DIR', () => {
     expect(skipped.map(({ path }) => path)).toEqual([
       join(folder, 'bad name.safetensors'),
       join(folder, 'broken.safetensors'),
+      join(folder, 'unsaid.safetensors'),
     ]);
+    expect(skipped[2].reason).toMatch(/"activation": "tanh" to the __metadata__ of the file/);
   });
 
   test('that does not exist is an error at the start', async () => {

@@ -6,7 +6,8 @@ import { readModel } from '../../load/demo/model.ts';
 import { type SafeTensor, readSafetensors } from '../../src/codec/safetensors.ts';
 import { CarryoverError, type ErrorCode } from '../../src/errors.ts';
 import type { ImportedModel, ImportedTensor } from '../../src/models/import-layer.ts';
-import { importTensors, readModelFile } from '../../src/models/import-names.ts';
+import { type ImportOptions, importTensors } from '../../src/models/import-names.ts';
+import { readModelFile } from '../../src/models/model-file.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
 
 const sunspots = readFileSync(join(import.meta.dirname, '../fixtures/demo/sunspots.safetensors'));
@@ -32,7 +33,11 @@ const f64 = (shape: number[], ...data: number[]): SafeTensor => ({
 });
 
 type Tensors = Record<string, SafeTensor>;
-const imported = (tensors: Tensors) => importTensors(new Map(Object.entries(tensors)));
+const TANH = { activation: 'tanh' };
+const importOf = (tensors: Tensors, said: ImportOptions = TANH) =>
+  importTensors(new Map(Object.entries(tensors)), said);
+const imported = (tensors: Tensors, readout?: string) =>
+  importOf(tensors, { ...TANH, readout }).model;
 const numbers = (tensor: ImportedTensor | undefined) => tensor && [...tensor.data];
 
 /** D = 2, H = 3, O = 1 in each of the conventions. */
@@ -109,9 +114,9 @@ describe('names of torch', () => {
     );
   });
 
-  test('may have no bias, a Linear without one, and a Linear of any name', () => {
+  test('may have no bias, a Linear without one, and a Linear of any name that is said', () => {
     const withoutBias = without(torch, 'rnn.bias_ih_l0', 'rnn.bias_hh_l0');
-    const model = imported({ ...withoutBias, 'out.fc.2.weight': tensor(4, 3) });
+    const model = imported({ ...withoutBias, 'out.fc.2.weight': tensor(4, 3) }, 'out.fc.2');
     expect(Object.keys(model)).toEqual(['W_x', 'W_h', 'W_y']);
     expect(model.W_y!.shape).toEqual([3, 4]);
   });
@@ -131,6 +136,14 @@ describe('names of torch', () => {
   });
 });
 
+describe('names of an RNNCell of torch', () => {
+  test.each(['cell.', ''])('mean what those of layer 0 mean, behind %j', (prefix) => {
+    const cell = renamed(renamed(torch, '_l0', ''), 'rnn.', prefix);
+    expect(Object.keys(cell)[0]).toBe(`${prefix}weight_ih`);
+    expect(imported({ ...cell, ...linear })).toEqual(imported({ ...torch, ...linear }));
+  });
+});
+
 describe('names of Keras', () => {
   test('are taken as they are', () => {
     expect(imported(keras)).toEqual(imported(ours));
@@ -139,6 +152,27 @@ describe('names of Keras', () => {
   const paths = ['', 'simple_rnn/simple_rnn_cell/', 'layers.0.cell.'];
   test.each(paths)('may stand behind %j', (path) => {
     expect(imported(renamed(keras, 'rnn/cell/', path))).toEqual(imported(ours));
+  });
+
+  test('may end in :0, as Keras 2 has them', () => {
+    expect(imported(renamed(keras, /$/, ':0'))).toEqual(imported(ours));
+  });
+
+  test('may be numbers, as Keras 3 has them, with the Dense that is said', () => {
+    const numbered: Tensors = {
+      'layers/simple_rnn/cell/vars/0': tensor(2, 3),
+      'layers/simple_rnn/cell/vars/1': tensor(3, 3),
+      'layers/simple_rnn/cell/vars/2': tensor(3),
+    };
+    expect(imported(numbered)).toEqual(imported(ours));
+    const dense = { 'layers/dense/vars/0': tensor(3, 1), 'layers/dense/vars/1': tensor(1) };
+    const expected = imported({ ...ours, ...readout });
+    expect(imported({ ...numbered, ...dense }, 'layers/dense')).toEqual(expected);
+  });
+
+  test.each(['dense/kernel', 'dense/kernel:0', 'dense.kernel'])('may have a readout %s', (name) => {
+    const dense = { [name]: tensor(3, 1), [name.replace('kernel', 'bias')]: tensor(1) };
+    expect(imported({ ...keras, ...dense }, 'dense')).toEqual(imported({ ...ours, ...readout }));
   });
 
   test('may have no bias', () => {
@@ -177,10 +211,10 @@ const REFUSALS: readonly Refusal[] = [
   ],
   [
     'names that only resemble',
-    { w_x: tensor(2, 3), W_hh: tensor(3, 3), weight_ih: tensor(1), my_kernel: tensor(1) },
+    { w_x: tensor(2, 3), W_hh: tensor(3, 3), weight_i: tensor(1), my_kernel: tensor(1) },
     'unknown_tensors',
     '/w_x',
-    /^The file has the tensors "w_x", "W_hh", "weight_ih", "my_kernel", expected/,
+    /^The file has the tensors "w_x", "W_hh", "weight_i", "my_kernel", expected/,
   ],
   [
     'two conventions',
@@ -329,7 +363,7 @@ const REFUSALS: readonly Refusal[] = [
     { 'd/kernel': tensor(3, 1), 'd/bias': tensor(1), ...keras },
     'unknown_tensors',
     '/d~1kernel',
-    /also has "d\/kernel", "d\/bias", expected nothing beside kernel, recurrent_kernel and bias/,
+    /also has "d\/kernel", "d\/bias", expected nothing beside kernel, .* add \?readout=d to/,
   ],
   [
     'the bias of another layer of Keras',
@@ -439,9 +473,90 @@ const REFUSALS: readonly Refusal[] = [
   [
     'a norm in place of a Linear',
     { ...torch, 'norm.weight': tensor(3), 'norm.bias': tensor(3) },
-    'shape_mismatch',
+    'unknown_tensors',
     '/norm.weight',
-    /"norm\.weight" has shape \(3,\), expected a matrix, \(O, H\)/,
+    /"norm\.weight" is of a normalisation, which is not computed/,
+  ],
+  [
+    'a projection in front that has the shape of a readout',
+    { ...torch, 'proj.weight': tensor(2, 3), 'proj.bias': tensor(2) },
+    'unknown_tensors',
+    '/proj.weight',
+    /also has "proj\.weight", "proj\.bias", expected .* certainly the readout.* add \?readout=proj to/,
+  ],
+  [
+    'a Linear with a name that tells nothing',
+    { ...torch, 'fc.weight': tensor(1, 3), 'fc.bias': tensor(1) },
+    'unknown_tensors',
+    '/fc.weight',
+    /If "fc\.weight" is of the Linear that computes y from h, say so: add \?readout=fc to/,
+  ],
+  [
+    'an embedding that has the shape of a readout',
+    { ...torch, 'embedding.weight': tensor(7, 3) },
+    'unknown_tensors',
+    '/embedding.weight',
+    /"embedding\.weight" is of an embedding, .* look up its rows before the call/,
+  ],
+  [
+    'an attention layer',
+    { ...torch, 'attention.out.weight': tensor(3, 3), 'attention.out.bias': tensor(3) },
+    'unknown_tensors',
+    '/attention.out.weight',
+    /"attention\.out\.weight" is of an attention layer/,
+  ],
+  [
+    'a readout of another module',
+    { ...torch, 'critic.head.weight': tensor(1, 3) },
+    'unknown_tensors',
+    '/critic.head.weight',
+    /add \?readout=critic\.head to/,
+  ],
+  [
+    'two readouts',
+    { ...torch, ...linear, 'out.weight': tensor(1, 3), 'out.bias': tensor(1) },
+    'unknown_tensors',
+    '/head.weight',
+    /also has "head\.weight", "head\.bias", "out\.weight", "out\.bias"/,
+  ],
+  [
+    'a batch normalisation',
+    { ...torch, 'bn.weight': tensor(3), 'bn.bias': tensor(3), 'bn.running_mean': tensor(3) },
+    'unknown_tensors',
+    '/bn.weight',
+    /"bn\.running_mean" is of a batch normalisation, .* fold it/,
+  ],
+  [
+    'weight_norm, as torch had it',
+    {
+      ...without(torch, 'rnn.weight_hh_l0'),
+      'rnn.weight_hh_l0_g': tensor(3, 1),
+      'rnn.weight_hh_l0_v': tensor(3, 3),
+    },
+    'unknown_tensors',
+    '/rnn.weight_hh_l0',
+    /"rnn\.weight_hh_l0_g" is a part .* torch\.nn\.utils\.remove_weight_norm\(module, "weight_hh_l0"\)/,
+  ],
+  [
+    'weight_norm, as torch has it',
+    { 'rnn.parametrizations.weight_hh_l0.original0': tensor(3, 1) },
+    'unknown_tensors',
+    '/rnn.parametrizations.weight_hh_l0.original0',
+    /torch\.nn\.utils\.parametrize\.remove_parametrizations/,
+  ],
+  [
+    'two spellings of one tensor',
+    { ...keras, 'rnn/cell/kernel:0': tensor(2, 3) },
+    'unknown_tensors',
+    '/rnn~1cell~1kernel',
+    /"rnn\/cell\/kernel", "rnn\/cell\/kernel:0" have the same meaning, expected one/,
+  ],
+  [
+    'a biased Keras file without kernels',
+    { 'rnn/cell/vars/2': tensor(3) },
+    'unknown_tensors',
+    '/kernel',
+    /"kernel" is missing: a Keras SimpleRNN has both/,
   ],
   [
     'the bias of a Linear that does not agree',
@@ -536,6 +651,68 @@ const REFUSALS: readonly Refusal[] = [
   ],
 ];
 
+describe('what names cannot tell', () => {
+  const refused = (tensors: Tensors, said: ImportOptions) =>
+    errorOf(() => importOf(tensors, said)) as CarryoverError;
+
+  test.each([
+    ['torch', torch],
+    ['an RNNCell', renamed(torch, '_l0', '')],
+    ['Keras', keras],
+  ])('is the activation of %s: it must be confirmed', (_, tensors) => {
+    const error = refused(tensors, {});
+    expect(error).toMatchObject({ code: 'activation_unconfirmed' });
+    expect(error.message).toMatch(/with tanh and with relu.*\?activation=tanh .*"activation": "tanh"/);
+    expect(importOf(tensors, TANH).model).toEqual(imported(tensors));
+  });
+
+  test('is told by our names: tanh, confirmed or not', () => {
+    expect(importOf(ours, {})).toEqual(importOf(ours, TANH));
+  });
+
+  test.each([['ours', ours], ['torch', torch], ['Keras', keras]])(
+    'may be said to be relu, which is refused: %s',
+    (_, tensors) => {
+      const error = refused(tensors, { activation: 'relu' });
+      expect(error).toMatchObject({ code: 'activation_unsupported' });
+      expect(error.message).toMatch(/said to be "relu", expected "tanh"/);
+    },
+  );
+
+  test('is not asked for where the layer is no RNN', () => {
+    const lstm = { weight_ih_l0: tensor(12, 2), weight_hh_l0: tensor(12, 3) };
+    expect(refused(lstm, {}).message).toMatch(/looks like an LSTM/);
+  });
+
+  test('is the readout, which is taken as it is said, and nothing else for it', () => {
+    const two = { ...torch, ...linear, 'fc.weight': tensor(1, 3) };
+    expect(refused(two, { ...TANH, readout: 'fc' }).message).toMatch(/also has "head\.weight"/);
+    expect(refused(torch, { ...TANH, readout: 'fc' }).message).toMatch(
+      /^Tensor "fc\.weight" is missing: the readout is said to be "fc"/,
+    );
+    expect(refused(keras, { ...TANH, readout: 'dense' }).message).toMatch(
+      /^Tensor "dense\/kernel" is missing: the readout is said to be "dense"/,
+    );
+    expect(refused(ours, { readout: 'fc' }).message).toMatch(/these names tell it/);
+  });
+
+  test('is told with what was taken for what', () => {
+    expect(importOf({ ...torch, ...linear }).tensors).toEqual({
+      W_x: 'rnn.weight_ih_l0 (transposed)',
+      W_h: 'rnn.weight_hh_l0 (transposed)',
+      b: 'rnn.bias_ih_l0 + rnn.bias_hh_l0',
+      W_y: 'head.weight (transposed)',
+      b_y: 'head.bias',
+    });
+    expect(importOf(renamed(keras, /$/, ':0')).tensors).toEqual({
+      W_x: 'rnn/cell/kernel:0',
+      W_h: 'rnn/cell/recurrent_kernel:0',
+      b: 'rnn/cell/bias:0',
+    });
+    expect(importOf(without(ours, 'b')).tensors).toEqual({ W_x: 'W_x', W_h: 'W_h' });
+  });
+});
+
 describe('a model is refused for', () => {
   test.each(REFUSALS)('%s', (_, tensors, code, pointer, detail) => {
     const error = refusalOf(tensors);
@@ -584,7 +761,7 @@ describe('a model is refused for', () => {
 describe('a model file', () => {
   test('as torch saved it is what the demo computes from it', () => {
     const { weights, readout } = readModel(sunspots);
-    const model = readModelFile(sunspots);
+    const { model } = readModelFile(sunspots, TANH);
     expect(model.W_x).toEqual({ shape: [weights.D, weights.H], data: weights.W_x });
     expect(model.W_h).toEqual({ shape: [weights.H, weights.H], data: weights.W_h });
     expect(model.b).toEqual({ shape: [weights.H], data: weights.b });
@@ -599,6 +776,33 @@ describe('a model file', () => {
     expect(error).toBeInstanceOf(CarryoverError);
     expect((error as CarryoverError).code).toBe('malformed_safetensors');
     expect((error as CarryoverError).message).toMatch(/^Tensor "head\.bias" ends at 4612, beyond/);
+  });
+
+  test('may say its activation and its readout itself, but nothing that the call does not', () => {
+    const file = (metadata: Record<string, string>) =>
+      writeSafetensors({ ...torch, 'fc.weight': tensor(1, 3) }, metadata);
+    const said = { activation: 'tanh', readout: 'fc' };
+    const expected = imported({ ...torch, 'head.weight': tensor(1, 3) });
+    expect(readModelFile(file(said)).model).toEqual(expected);
+    expect(readModelFile(file(said), said).model).toEqual(expected);
+    expect(readModelFile(file({ readout: 'fc' }), TANH).model).toEqual(expected);
+    expect(errorOf(() => readModelFile(file(said), { readout: 'head' }))).toMatchObject({
+      code: 'invalid_request',
+      message:
+        'The address says readout "head", the __metadata__ of the file "fc"; expected the same, or ' +
+        'one of them.',
+    });
+    expect(errorOf(() => readModelFile(file({ ...said, activation: 'relu' })))).toMatchObject({
+      code: 'activation_unsupported',
+    });
+  });
+
+  test('with the counter of a batch normalisation is told what that is', () => {
+    const text = '{"bn.num_batches_tracked":{"dtype":"I64","shape":[],"data_offsets":[0,8]}}';
+    const size = new Uint8Array(new BigUint64Array([BigInt(text.length)]).buffer);
+    const error = errorOf(() => readModelFile(Buffer.concat([size, Buffer.from(text), Buffer.alloc(8)])));
+    expect(error).toMatchObject({ code: 'unknown_tensors' });
+    expect((error as CarryoverError).message).toMatch(/has dtype "I64".* is of a batch normalisation/);
   });
 
   test('of integers is refused by the reader', () => {
@@ -617,7 +821,8 @@ describe('a model file', () => {
       '"W_h":{"dtype":"BF16","shape":[1,1],"data_offsets":[2,4]}}';
     const size = new Uint8Array(new BigUint64Array([BigInt(text.length)]).buffer);
     const halves = new Uint8Array(new Uint16Array([0x3e00, 0xbf40]).buffer);
-    const { W_x, W_h } = readModelFile(Buffer.concat([size, Buffer.from(text), halves]));
+    const { model } = readModelFile(Buffer.concat([size, Buffer.from(text), halves]));
+    const { W_x, W_h } = model;
     expect([W_x, W_h].map(numbers)).toEqual([[1.5], [-0.75]]);
   });
 });
@@ -692,8 +897,8 @@ describe('a random model', () => {
         ];
         for (const file of files) {
           const bytes = writeSafetensors(file);
-          expect(readModelFile(bytes)).toEqual(expected);
-          expect(importTensors(readSafetensors(bytes))).toEqual(expected);
+          expect(readModelFile(bytes, TANH).model).toEqual(expected);
+          expect(importTensors(readSafetensors(bytes), TANH).model).toEqual(expected);
         }
       }),
       { numRuns: 300 },
@@ -707,7 +912,7 @@ describe('a random model', () => {
     const made = shapes.map((shape) => tensor(...shape));
     fc.assert(
       fc.property(fc.array(fc.tuple(names, made), { maxLength: 7 }), (entries) => {
-        const error = errorOf(() => importTensors(new Map(entries)));
+        const error = errorOf(() => importTensors(new Map(entries), TANH));
         expect(error === undefined || error instanceof CarryoverError).toBe(true);
       }),
       { numRuns: 2_000 },

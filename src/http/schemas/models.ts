@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { ACTIVATION } from '../../models/import-activation.ts';
 import { NAME_PATTERN } from '../../models/registry.ts';
 import { ref } from './ref.ts';
 import { Weights, matrix, vector } from './tensor.ts';
@@ -59,6 +60,14 @@ export const ModelInfo = Type.Object(
     D: Type.Integer({ description: 'Input size.' }),
     H: Type.Integer({ description: 'Hidden size.' }),
     O: Type.Optional(Type.Integer({ description: 'Outputs of the readout, if there is one.' })),
+    activation: Type.Enum([ACTIVATION], { description: 'f in h_t = f(z).' }),
+    tensors: Type.Optional(
+      Type.Record(Type.String(), Type.String(), {
+        description:
+          'In the answer to a file: what each of W_x, W_h, b, W_y, b_y was made of, e.g. ' +
+          '`rnn.weight_ih_l0 (transposed)`.',
+      }),
+    ),
     bytes: Type.Integer({ description: 'Packed, in memory.' }),
     created_at: Type.String({ format: 'date-time' }),
   },
@@ -81,7 +90,24 @@ export const PointBody = Type.Object(
 );
 
 export const ModelQuery = Type.Object(
-  { name: Type.Optional(Name) },
+  {
+    name: Type.Optional(Name),
+    activation: Type.Optional(
+      Type.String({
+        description:
+          'Of a file: confirms that the layer was made with `tanh`, where the names do not tell it ' +
+          '(torch, Keras). May also be said in `__metadata__`.',
+      }),
+    ),
+    readout: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description:
+          'Of a file: the name of the layer that computes y from h, e.g. `head` for `head.weight` and ' +
+          '`head.bias`. May also be said in `__metadata__`.',
+      }),
+    ),
+  },
   { additionalProperties: false },
 );
 

@@ -5,9 +5,12 @@ import { nestedTensor } from '../../../codec/nested.ts';
 import type { Engine } from '../../../engine/engine.ts';
 import { type ModelSource, registerModel } from '../../../engine/register.ts';
 import type { Limits } from '../../../engine/shapes.ts';
-import type { ErrorCode } from '../../../errors.ts';
+import { type ErrorCode, invalidRequest } from '../../../errors.ts';
 import type { ModelLibrary } from '../../../models/library.ts';
+import { expectTanh } from '../../../models/import-activation.ts';
+import type { ImportOptions } from '../../../models/import-names.ts';
 import { modelFileSource } from '../../../models/model-file.ts';
+import { READOUT_NAMES } from '../../../models/import-readout.ts';
 import type { ModelInfo as Info } from '../../../models/registry.ts';
 import { jsonOrFile, takeFiles } from '../../media.ts';
 import {
@@ -30,6 +33,8 @@ const REGISTER_ERRORS: ErrorCode[] = [
   'shape_mismatch',
   'out_of_range',
   'unknown_tensors',
+  'activation_unconfirmed',
+  'activation_unsupported',
   'limit_exceeded',
   'internal',
   'memory_full',
@@ -38,6 +43,8 @@ const REGISTER_ERRORS: ErrorCode[] = [
   'models_full',
   'store_full',
 ];
+
+type FileSource = ReturnType<typeof modelFileSource>;
 
 export interface ModelRoutesOptions {
   readonly engine: Pick<Engine, 'texts'>;
@@ -66,7 +73,10 @@ function registerRoute(app: FastifyInstance, library: ModelLibrary, limits: Limi
         description:
           'The same weights (and readout) have the same id: registering them again is 200. A ' +
           'safetensors file may have the tensor names of this API (W_x, W_h, b, W_y, b_y), of ' +
-          'torch (`*weight_ih_l0` …, with an optional linear head) or of Keras (`*kernel` …).',
+          'torch (`*weight_ih_l0` …, of an RNNCell `*weight_ih` …) or of Keras (`*kernel` …). Nothing ' +
+          'is guessed: names of torch and Keras do not tell the activation, so it must be confirmed, ' +
+          'and a Linear or Dense layer is the readout only if `readout` names it or, for torch, it is ' +
+          `called ${READOUT_NAMES.join(', ')}. The answer lists in \`tensors\` what was taken for what.`,
         querystring: ModelQuery,
         body: jsonOrFile(ref(ModelBody)),
         response: {
@@ -77,11 +87,14 @@ function registerRoute(app: FastifyInstance, library: ModelLibrary, limits: Limi
       },
     },
     async ({ body, query }, reply) => {
-      const source = Buffer.isBuffer(body)
-        ? { ...modelFileSource(body), name: query.name }
-        : modelSource(body, query.name);
+      if (!Buffer.isBuffer(body)) expectNothingUntold(query);
+      const file = Buffer.isBuffer(body) ? modelFileSource(body, query) : undefined;
+      const source = file
+        ? { ...file, name: query.name }
+        : modelSource(body as Static<typeof ModelBody>, query.name);
       const { info, created } = await registerModel(library, source, limits);
-      return sendInfo(reply.code(created ? 201 : 200), info);
+      const tensors = file && { tensors: file.tensors };
+      return sendInfo(reply.code(created ? 201 : 200), { ...info, ...tensors });
     },
   );
 }
@@ -172,6 +185,16 @@ function changeRoutes(app: FastifyInstance, library: ModelLibrary): void {
   );
 }
 
+/** In JSON everything has its name. */
+function expectNothingUntold({ activation, readout }: ImportOptions): void {
+  expectTanh(activation, undefined);
+  if (readout === undefined) return;
+  throw invalidRequest(
+    'The query parameter `readout` names a layer in a safetensors file; in JSON, expected the ' +
+      'readout as {"readout": {"W_y": …, "b_y": …}} in the body.',
+  );
+}
+
 function modelSource(
   { weights, readout, name }: Static<typeof ModelBody>,
   queryName: string | undefined,
@@ -186,6 +209,6 @@ function modelSource(
   };
 }
 
-function sendInfo(reply: FastifyReply, info: Info) {
+function sendInfo(reply: FastifyReply, info: Info & Partial<Pick<FileSource, 'tensors'>>) {
   return reply.header('location', `/v1/models/${info.id}`).send(info);
 }

@@ -1,0 +1,75 @@
+// Tensors that are not part of one recurrent layer and its readout, known by their names: what they
+// are, and what to do with a file that has them. Each pattern takes time linear in the name.
+
+interface Hint {
+  readonly pattern: RegExp;
+  readonly sentence: string;
+}
+
+const HINTS: readonly Hint[] = [
+  {
+    pattern: /(?:^|[./])parametrizations[./]/,
+    sentence:
+      'is a part of a parametrized weight, e.g. of weight_norm: before saving, call ' +
+      'torch.nn.utils.parametrize.remove_parametrizations(module, "weight_hh_l0") for each of them',
+  },
+  {
+    pattern: /weight(?:_[ih]h(?:_l\d+(?:_reverse)?)?)?_[gv]$/,
+    sentence:
+      'is a part of a weight under weight_norm: before saving, call ' +
+      'torch.nn.utils.remove_weight_norm(module, "weight_hh_l0") for each of them',
+  },
+  {
+    pattern: /weight(?:_[ih]h(?:_l\d+(?:_reverse)?)?)?_(?:orig|mask|u)$/,
+    sentence:
+      'is a part of a pruned or spectrally normed weight: before saving, call ' +
+      'torch.nn.utils.prune.remove(module, name) or torch.nn.utils.remove_spectral_norm(module, name)',
+  },
+  {
+    pattern: /(?:num_batches_tracked|(?:running|moving)_(?:mean|var|variance))$/,
+    sentence:
+      'is of a batch normalisation, which is not computed: fold it into W_x and b if it stands in ' +
+      'front of the layer, into the readout if behind it, and save the file without it',
+  },
+  {
+    pattern: /norm(?:alization)?\d*(?:_\d+)?[./](?:weight|bias|gamma|beta|scale)(?::0)?$/i,
+    sentence: 'is of a normalisation, which is not computed: apply it to x before the call',
+  },
+  {
+    pattern: /(?:^|[./_])(?:emb|embed|embeddings?|embed_tokens|wte|word_embeddings)[./_]/i,
+    sentence:
+      'is of an embedding, which is not computed: look up its rows before the call, send them as x, ' +
+      'and save the file without it',
+  },
+  {
+    pattern: /(?:^|[./])(?:embeddings?)(?::0)?$/i,
+    sentence:
+      'is of an embedding, which is not computed: look up its rows before the call, send them as x, ' +
+      'and save the file without it',
+  },
+  {
+    pattern: /(?:^|[./_])(?:in_proj|out_proj|[qkv]_proj|attn|attention|self_attn)(?:[./_]|$)/i,
+    sentence: 'is of an attention layer, which is not computed',
+  },
+  {
+    pattern: /weight_hr_l\d+(?:_reverse)?$/,
+    sentence: 'is the projection of an LSTM (proj_size), which is not computed',
+  },
+  {
+    pattern: /(?:^|[./])optimizer[./]/i,
+    sentence: 'is the state of an optimizer: save the weights of the model alone',
+  },
+  {
+    pattern: /(?:^|[./])seed_generator/,
+    sentence: 'is the state of random numbers for training: save the file without it',
+  },
+];
+
+/** A sentence about the first of the tensors that is known, or nothing. It begins with a space. */
+export function hintAbout(names: readonly string[], quote: (name: string) => string): string {
+  for (const name of names) {
+    const hint = HINTS.find(({ pattern }) => pattern.test(name));
+    if (hint) return ` ${quote(name)} ${hint.sentence}.`;
+  }
+  return '';
+}
