@@ -79,7 +79,6 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   });
   const scheduler = new Scheduler(pool, {
     queueJobsMax: config.QUEUE_JOBS_MAX,
-    deadlineMs: config.JOB_DEADLINE_MS,
     runHere: kernels.run,
   });
   const weightsCache = new WeightsCache(memory, config.WEIGHTS_CACHE_BYTES_MAX);
@@ -105,7 +104,6 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     countMax: config.SESSIONS_MAX,
     hotBytesMax: config.HOT_SESSIONS_BYTES_MAX,
     waitingMax: config.SESSION_QUEUE_MAX,
-    waitMsMax: config.JOB_DEADLINE_MS,
     tombstoneMs: config.TOMBSTONE_S * 1_000,
     now: overrides.now ?? Date.now,
   });
@@ -141,7 +139,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     // Half of what is left of the shutdown: the rest is for readers that take what was said last.
     streamGraceMs: Math.max(0, config.SHUTDOWN_TIMEOUT_MS - config.DRAIN_DELAY_MS) / 2,
     connectionsMax: config.CONNECTIONS_MAX,
-    requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
+    requestTimeoutMs: Math.min(config.REQUEST_TIMEOUT_MS, config.JOB_DEADLINE_MS),
+    deadlineMs: config.JOB_DEADLINE_MS,
     keepAliveTimeoutMs: config.KEEP_ALIVE_TIMEOUT_MS,
   });
   const skipModel = (id: string, error: unknown) => {

@@ -72,7 +72,7 @@ export const ConfigSchema = Type.Object({
   HOT_SESSIONS_BYTES_MAX: integer(256 * MiB, 0, 65_536 * MiB, 'Sessions kept in memory as well.'),
 
   QUEUE_JOBS_MAX: integer(256, 0, 65_536, 'Requests that may wait for a worker.'),
-  JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'Waiting and computing of one request; of a stream, between two writes.'),
+  JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'From a request to its answer, receiving included; of a stream, between two writes.'),
 
   STREAMS_MAX: integer(64, 0, 65_536, 'Streams in progress.'),
   STREAM_STALL_MS: integer(30_000, 1, 3_600_000, 'A reader that takes nothing of an answer so long is cut off.'),
@@ -83,7 +83,7 @@ export const ConfigSchema = Type.Object({
     'Answers from this size on are compressed if the client asks.',
   ),
   CONNECTIONS_MAX: integer(1_024, 1, 65_536, 'Connections open at a time.'),
-  REQUEST_TIMEOUT_MS: integer(15_000, 100, 3_600_000, 'Time to receive a whole request.'),
+  REQUEST_TIMEOUT_MS: integer(10_000, 100, 3_600_000, 'To receive a whole request; at most JOB_DEADLINE_MS.'),
   KEEP_ALIVE_TIMEOUT_MS: integer(75_000, 100, 3_600_000, "Idle connections; above the gateway's."),
   DRAIN_DELAY_MS: integer(0, 0, 600_000, 'From SIGTERM (not ready) until no request is taken.'),
   SHUTDOWN_TIMEOUT_MS: integer(30_000, 1, 3_600_000, 'From SIGTERM until a forced exit.'),

@@ -292,8 +292,9 @@ export function invalidRequest(message: string, pointer = ''): CarryoverError {
 }
 
 /** Nobody is there any more to be answered. */
-export function clientClosed(): CarryoverError {
+export function clientClosed(applied: Applied = 'no'): CarryoverError {
   return new CarryoverError('client_closed', {
-    detail: 'The client closed the connection before the request was computed.',
+    detail: 'The client closed the connection before the request was answered.',
+    applied,
   });
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { Pool } from '../../src/pool/pool.ts';
+import { Lifetime } from '../../src/lifetime.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import type { Job } from '../../src/wasm/job.ts';
 import { type CompiledKernels, instantiateKernels } from '../../src/wasm/load.ts';
@@ -43,14 +44,13 @@ export async function startPool(
   });
   const scheduler = new Scheduler(pool, {
     queueJobsMax: 1_000,
-    deadlineMs: DEADLINE_MS,
     runHere: instantiateKernels(parts.kernels, parts.memory).run,
   });
   scheduler.hereFlopsMax = hereFlopsMax;
   await pool.start();
   return {
     name: 'pool (waitAsync)',
-    run: async (job) => scheduler.run(job),
+    run: async (job) => scheduler.run(job, new Lifetime(pool, DEADLINE_MS)),
     close: () => pool.close(),
   };
 }

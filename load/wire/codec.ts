@@ -7,6 +7,7 @@
 import { objectToJson, tensorToJson } from '../../src/codec/json-write.ts';
 import { type MovedTensor, movedTensor, numbersOf } from '../../src/codec/moved.ts';
 import { Texts, takeText } from '../../src/engine/texts.ts';
+import { Lifetime } from '../../src/lifetime.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
@@ -15,6 +16,8 @@ import { type Spread, ratiosOf, spreadOf } from '../statistics.ts';
 import { formatNumber, formatTable } from '../table.ts';
 import { type Target, atLeast } from './targets.ts';
 
+/** Longer than anything here takes. */
+const LIFETIME = new Lifetime({}, 3_600_000);
 const ROWS = 256;
 const COLUMNS = 128;
 const COUNT = ROWS * COLUMNS;
@@ -127,7 +130,7 @@ async function readingOf(
   const ours = async () => {
     const block = texts.open(bytes.length);
     block.append(bytes);
-    const body = await texts.read(block);
+    const body = await texts.read(block, LIFETIME);
     const { x } = body.value as { x: object };
     target.set(numbersOf(movedTensor(x) as MovedTensor));
     body.release();
@@ -151,11 +154,11 @@ async function writingOf(texts: Texts, name: string, values: Float32Array): Prom
     ...values.subarray(row * COLUMNS, (row + 1) * COLUMNS),
   ]);
   const ours = async () => {
-    const printed = await texts.print({ tensors: { h: tensor } });
+    const printed = await texts.print({ tensors: { h: tensor } }, LIFETIME);
     printed.release();
   };
   const peer = () => JSON.stringify({ h: nested });
-  const printed = await takeText(await texts.print({ tensors: { h: tensor } }));
+  const printed = await takeText(await texts.print({ tensors: { h: tensor } }, LIFETIME));
   if (printed.toString() !== objectToJson({ h: tensorToJson(tensor) })) {
     throw new Error(`${name}: the text is not that of the plain writer.`);
   }

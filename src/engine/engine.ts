@@ -3,6 +3,7 @@
 //   h_t = tanh(h_{t-1} W_h + x_t W_x + b)
 //
 // A step is a sequence of one step: there is one path, so there is one behaviour.
+import type { Lifetime } from '../lifetime.ts';
 import type { ModelLease } from '../models/packed.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import type { WeightsCache } from '../models/weights-cache.ts';
@@ -52,11 +53,12 @@ export class Engine {
    * or where the sequence was cut into calls.
    *
    * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded before anything is
-   *   computed; memory_full · queue_full · deadline_exceeded · worker_failed; not_finite for a result that
+   *   computed; memory_full · queue_full · deadline_exceeded · client_closed · worker_failed; not_finite for a result that
    *   overflowed.
    */
   async run<Result>(
     input: RecurrenceInput,
+    lifetime: Lifetime,
     use: (result: RecurrenceResult) => Result | Promise<Result>,
   ): Promise<Result> {
     const { memory, scheduler, limits, isFinite } = this.#parts;
@@ -74,7 +76,7 @@ export class Engine {
         // Of numbers in place that are not all finite, copyTo() says which.
         if (xPtr === undefined || !isFinite(job.x)) input.x.copyTo(job.x, isFinite);
         if (hPtr === undefined || !isFinite(job.h)) input.h?.copyTo(job.h, isFinite);
-        const computed = scheduler.run(job);
+        const computed = scheduler.run(job, lifetime);
         if (computed) await computed;
         const { hs, y, ys, trace: products } = job;
         const result = { h: job.finalState(), hs, y, ys, trace: products };
@@ -105,9 +107,9 @@ export class Engine {
    *
    * @throws what run() throws before anything is computed (fetchModel() comes first), and memory_full
    */
-  stream(input: RecurrenceInput): RecurrenceStream {
+  stream(input: RecurrenceInput, lifetime: Lifetime): RecurrenceStream {
     const plan = planStream(input, this.#sizesOf(input.weights), this.#parts.limits);
-    return new RecurrenceStream(this.#parts, this.#lease(input.weights), input, plan);
+    return new RecurrenceStream(this.#parts, this.#lease(input.weights), input, plan, lifetime);
   }
 
   /**

@@ -82,7 +82,7 @@ export class SessionCalls {
     const { engine, sessions } = this.#parts;
     const T = input.x.axes.includes('T') ? sizeOf(input.x, 'T') : 1;
     return sessions.advance(id, call, (session, expiresAtMs, isReplay) =>
-      engine.run({ ...input, ...sessionInput(session) }, async (result) => {
+      engine.run({ ...input, ...sessionInput(session) }, call.lifetime, async (result) => {
         const h = new Float32Array(session.N * session.H);
         copyRows(result.h, h);
         const next = { h, t: session.t + T };

@@ -5,6 +5,7 @@
 //   chunk k: steps t+1 … t+S of T      h ← the state after them      t ← t + S
 //
 // A row's bits do not depend on where its sequence is cut, so they are those of one long job.
+import type { Lifetime } from '../lifetime.ts';
 import type { ModelLease } from '../models/packed.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import { Job } from '../wasm/job.ts';
@@ -79,6 +80,7 @@ export class RecurrenceStream {
   readonly #parts: StreamParts;
   readonly #lease: ModelLease;
   readonly #plan: StreamPlan;
+  readonly #lifetime: Lifetime;
   readonly #lengths: readonly number[] | undefined;
   readonly #keepsStates: boolean;
   readonly #trace: boolean;
@@ -95,12 +97,19 @@ export class RecurrenceStream {
    *
    * @throws memory_full · out_of_range
    */
-  constructor(parts: StreamParts, lease: ModelLease, input: RecurrenceInput, plan: StreamPlan) {
+  constructor(
+    parts: StreamParts,
+    lease: ModelLease,
+    input: RecurrenceInput,
+    plan: StreamPlan,
+    lifetime: Lifetime,
+  ) {
     const { T, N, D, H } = plan;
     this.T = T;
     this.#parts = parts;
     this.#lease = lease;
     this.#plan = plan;
+    this.#lifetime = lifetime;
     this.#lengths = input.lengths;
     this.#keepsStates = input.keepsStates;
     this.#trace = input.trace;
@@ -152,7 +161,7 @@ export class RecurrenceStream {
     try {
       job.x.set(this.#x.subarray(stepsBefore * N * D, (stepsBefore + steps) * N * D));
       job.h.set(this.#h);
-      await this.#parts.scheduler.run(job);
+      await this.#parts.scheduler.run(job, this.#lifetime);
       const h = job.finalState();
       // The readout of a state between is not part of the answer unless all of them are.
       const result = { h, hs: job.hs, y: isLast ? job.y : undefined, ys: job.ys, trace: job.trace };

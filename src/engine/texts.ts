@@ -6,6 +6,7 @@ import { type Answer, piecesOf } from '../codec/answer.ts';
 import type { Piece } from '../codec/pieces.ts';
 import { readJson } from '../codec/json-read.ts';
 import { type MovedTensor, TENSOR_NAMES, placeTensors } from '../codec/moved.ts';
+import type { Lifetime } from '../lifetime.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import { ByteBlock } from '../wasm/byte-block.ts';
 import type { Kernels } from '../wasm/load.ts';
@@ -72,9 +73,9 @@ export class Texts {
    * @throws malformed_json · duplicate_key · memory_full · queue_full · deadline_exceeded ·
    *   worker_failed
    */
-  read(text: ByteBlock): JsonBody | Promise<JsonBody> {
+  read(text: ByteBlock, lifetime: Lifetime): JsonBody | Promise<JsonBody> {
     const { memory, kernels, plainBytesMax = PLAIN_BYTES_MAX } = this.#parts;
-    if (text.bytes > HERE_BYTES_MIN) return this.#readLong(text);
+    if (text.bytes > HERE_BYTES_MIN) return this.#readLong(text, lifetime);
     try {
       if (text.bytes <= plainBytesMax) return plainBody(text);
       const job = new ReadJob(memory, this.#names, text, numbersMax(kernels, text));
@@ -85,11 +86,11 @@ export class Texts {
     }
   }
 
-  async #readLong(text: ByteBlock): Promise<JsonBody> {
+  async #readLong(text: ByteBlock, lifetime: Lifetime): Promise<JsonBody> {
     const { memory, kernels } = this.#parts;
     try {
       const job = new ReadJob(memory, this.#names, text, numbersMax(kernels, text));
-      await this.#run(job, text.bytes * this.#flopsPerByte, false);
+      await this.#run(job, text.bytes * this.#flopsPerByte, false, lifetime);
       return bodyOf(job) ?? plainBody(text);
     } finally {
       text.release();
@@ -101,20 +102,23 @@ export class Texts {
    *
    * @throws memory_full · deadline_exceeded · worker_failed
    */
-  print(answer: Answer): PrintedText | Promise<PrintedText> {
-    return this.printPieces(piecesOf(answer));
+  print(answer: Answer, lifetime: Lifetime): PrintedText | Promise<PrintedText> {
+    return this.printPieces(piecesOf(answer), lifetime);
   }
 
   /** @throws as print */
-  printPieces(pieces: readonly Piece[]): PrintedText | Promise<PrintedText> {
+  printPieces(
+    pieces: readonly Piece[],
+    lifetime: Lifetime,
+  ): PrintedText | Promise<PrintedText> {
     const job = new PrintJob(this.#parts.memory, pieces);
-    if (job.numbers > HERE_NUMBERS_MIN) return this.#printLong(job);
+    if (job.numbers > HERE_NUMBERS_MIN) return this.#printLong(job, lifetime);
     this.#runHere(job);
     return job;
   }
 
-  async #printLong(job: PrintJob): Promise<PrintedText> {
-    await this.#run(job, job.numbers * this.#flopsPerNumber, true);
+  async #printLong(job: PrintJob, lifetime: Lifetime): Promise<PrintedText> {
+    await this.#run(job, job.numbers * this.#flopsPerNumber, true, lifetime);
     return job;
   }
 
@@ -149,9 +153,15 @@ export class Texts {
   }
 
   /** Likewise. */
-  async #run(job: ReadJob | PrintJob, flops: number, isLast: boolean): Promise<void> {
+  async #run(
+    job: ReadJob | PrintJob,
+    flops: number,
+    isLast: boolean,
+    lifetime: Lifetime,
+  ): Promise<void> {
     try {
-      await this.#parts.scheduler.run({ flops, partsMax: 1, isLast, split: () => [job.ptr] });
+      const work = { flops, partsMax: 1, isLast, split: () => [job.ptr] };
+      await this.#parts.scheduler.run(work, lifetime);
     } catch (error) {
       job.release();
       throw error;

@@ -1,15 +1,20 @@
 // What is decided before a body is read: whether this request may be served at all.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { CarryoverError } from '../errors.ts';
+import { Lifetime } from '../lifetime.ts';
 import type { BodyBudget } from './body-budget.ts';
 
 export interface AdmissionOptions {
   readonly bodyBytesMax: number;
   readonly isClosing: () => boolean;
+  /** From the head of a request until its answer. */
+  readonly deadlineMs: number;
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
+    /** Until when the request is worth working on: its deadline, or the end of its connection. */
+    lifetime: Lifetime;
     /** What gives back the memory of its body and of its answer; undefined when it was given back. */
     releases: (() => void)[] | undefined;
   }
@@ -46,6 +51,7 @@ export function admission(
   options: AdmissionOptions,
 ): void {
   const admit = (request: FastifyRequest, reply: FastifyReply) => {
+    request.lifetime = new Lifetime(request.raw.socket, options.deadlineMs);
     if (options.isClosing()) {
       void reply.header('connection', 'close');
       throw new CarryoverError('shutting_down', { detail: 'This instance takes no new requests.' });
@@ -59,8 +65,12 @@ export function admission(
     const bytes = declaredBytes(request.headers, options.bodyBytesMax);
     budget.claim(bytes);
     request.releases = [() => budget.release(bytes)];
-    reply.raw.once('close', () => dropBody(request));
+    reply.raw.once('close', () => {
+      request.lifetime.close();
+      dropBody(request);
+    });
   };
+  app.decorateRequest('lifetime');
   app.decorateRequest('releases', undefined);
   // Not async: a promise for every request would be made, and awaited, for nothing.
   app.addHook('onRequest', (request, reply, done) => {

@@ -41,7 +41,7 @@ export class Answers {
   }
 
   async #toJson(request: FastifyRequest, answer: Answer): Promise<Buffer> {
-    const printed = await this.#texts.print(answer);
+    const printed = await this.#texts.print(answer, request.lifetime);
     holdFor(request, () => printed.release());
     return printed.text();
   }

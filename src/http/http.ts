@@ -66,6 +66,8 @@ export interface HttpOptions
   readonly streamGraceMs: number;
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
+  /** From the head of a request until its answer; of a stream, between two writes. */
+  readonly deadlineMs: number;
   readonly keepAliveTimeoutMs: number;
 }
 

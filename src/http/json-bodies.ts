@@ -22,7 +22,7 @@ export function jsonBodies(app: FastifyInstance, texts: Texts): void {
 function readBody(request: FastifyRequest, texts: Texts, text: ByteBlock, done: Done): void {
   let body: JsonBody | Promise<JsonBody>;
   try {
-    body = texts.read(text);
+    body = texts.read(text, request.lifetime);
   } catch (error) {
     return done(error as Error);
   }

@@ -4,7 +4,6 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, invalidRequest } from '../errors.ts';
 import { type CallKey, type Session, etagOf, stateDigest } from '../sessions/session.ts';
 import type { Call } from '../sessions/call.ts';
-import { isHeld } from './admission.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -50,12 +49,10 @@ export function digestBody(request: FastifyRequest): BodyDigest | undefined {
 
 /** @throws invalid_request */
 export function callOf(request: FastifyRequest): Call {
-  const { socket } = request.raw;
   return {
     ifMatch: entityTag(request.headers['if-match'], 'If-Match', ''),
     key: callKey(request),
-    // Once its memory is given back, what was computed from it counts for nothing.
-    isAborted: () => socket.destroyed || !isHeld(request),
+    lifetime: request.lifetime,
   };
 }
 

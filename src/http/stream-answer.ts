@@ -84,8 +84,9 @@ export class Streams {
       });
     }
     const framing = FRAMINGS[type]!;
+    const { lifetime } = request;
     const print = async (steps: StreamedSteps) =>
-      takeText(await this.#texts.printPieces(piecesOf(steps, framing)));
+      takeText(await this.#texts.printPieces(piecesOf(steps, framing), lifetime));
     const answer = new StreamAnswer(request, reply, type, print, open(), streamStallMs);
     dropBody(request);
     this.#running.add(answer);
@@ -143,18 +144,15 @@ class StreamAnswer {
     }
   }
 
-  /**
-   * A stream that has begun is not given up for a crowd that passes: it waits for as long as its reader
-   * may make it wait.
-   */
+  /** A stream that has begun is not given up for a crowd that passes before its deadline. */
   async #nextTextWhenRoom(): Promise<Buffer> {
-    const endMs = performance.now() + this.#stallMs;
+    const { lifetime } = this.#request;
+    lifetime.renew();
     for (;;) {
       try {
         return await this.#nextText();
       } catch (error) {
-        const isOver = this.#isStopping || this.#reply.raw.destroyed || performance.now() > endMs;
-        if (isOver || !isCrowd(error)) throw error;
+        if (this.#isStopping || lifetime.isOver || !isCrowd(error)) throw error;
         await sleep(RETRY_MS);
       }
     }

@@ -8,14 +8,13 @@
 //
 // None of this changes a bit: a row's result does not depend on what runs beside it.
 import { CarryoverError } from '../errors.ts';
+import type { Lifetime } from '../lifetime.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { Outcome } from '../pool/pool-worker.ts';
 
 export interface SchedulerOptions {
   /** Jobs that may wait; one more is refused with queue_full. */
   readonly queueJobsMax: number;
-  /** From submission to result, waiting included. */
-  readonly deadlineMs: number;
   /** Runs the job at an address on this thread. */
   readonly runHere: (job: number) => void;
 }
@@ -35,7 +34,7 @@ export interface Work {
 interface Part {
   readonly job: number;
   readonly flops: number;
-  readonly submittedMs: number;
+  readonly lifetime: Lifetime;
 }
 
 interface Waiting extends Part {
@@ -73,23 +72,22 @@ export class Scheduler {
   /**
    * Resolves when the work is done; undefined if it is done already.
    *
-   * @throws queue_full at once · deadline_exceeded · worker_failed. In each case no thread touches
+   * @throws queue_full at once · deadline_exceeded · client_closed · worker_failed. In each case no thread touches
    *   the work's memory any more.
    */
-  run(work: Work): Promise<void> | undefined {
-    if (work.flops > this.#hereFlopsMax) return this.#runElsewhere(work);
+  run(work: Work, lifetime: Lifetime): Promise<void> | undefined {
+    if (work.flops > this.#hereFlopsMax) return this.#runElsewhere(work, lifetime);
     for (const job of work.split(1)) this.#options.runHere(job);
     return undefined;
   }
 
-  async #runElsewhere(work: Work): Promise<void> {
+  async #runElsewhere(work: Work, lifetime: Lifetime): Promise<void> {
     const jobs = work.split(this.#partCount(work));
     // Every part is waited for, also when one has failed: until then its rows are being written.
-    const submittedMs = performance.now();
     const flops = work.flops / jobs.length;
     const isLast = work.isLast ?? false;
     const results = await Promise.allSettled(
-      jobs.map((job) => this.#submit({ job, flops, submittedMs }, isLast)),
+      jobs.map((job) => this.#submit({ job, flops, lifetime }, isLast)),
     );
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
@@ -128,7 +126,7 @@ export class Scheduler {
 
   #tryRun(part: Part): Promise<Outcome> | undefined {
     const aheadFlopsMax = AHEAD_HAND_OVERS * this.#hereFlopsMax;
-    return this.#pool.tryRun(part.job, this.#remainingMs(part), part.flops, aheadFlopsMax);
+    return this.#pool.tryRun(part.job, part.lifetime.remainingMs(), part.flops, aheadFlopsMax);
   }
 
   #wait(part: Part, place: 'first' | 'last'): Promise<Outcome> {
@@ -140,23 +138,16 @@ export class Scheduler {
     });
   }
 
-  #remainingMs({ submittedMs }: Part): number {
-    return Math.max(0, this.#options.deadlineMs - (performance.now() - submittedMs));
-  }
-
   #watchHead(): void {
     clearTimeout(this.#headTimer);
     const head = this.#queue[0];
-    if (head) this.#headTimer = setTimeout(() => this.dispatch(), this.#remainingMs(head));
+    if (head) this.#headTimer = setTimeout(() => this.dispatch(), head.lifetime.remainingMs());
   }
 
   #refuseOverdue(): void {
-    while (this.#queue[0] && this.#remainingMs(this.#queue[0]) === 0) {
-      this.#queue.shift()!.reject(
-        new CarryoverError('deadline_exceeded', {
-          detail: `No worker was free within ${this.#options.deadlineMs} ms; this was not started.`,
-        }),
-      );
+    while (this.#queue[0]?.lifetime.isOver) {
+      const { reject, lifetime } = this.#queue.shift()!;
+      reject(lifetime.error());
     }
   }
 }

@@ -1,13 +1,14 @@
 // What a call on a session says besides what it wants, and the refusals that follow from it.
 import { CarryoverError, type ErrorCode } from '../errors.ts';
+import type { Lifetime } from '../lifetime.ts';
 import { type CallKey, type KeptAnswer, type Session, type Tombstone, etagOf } from './session.ts';
 
 export interface Call {
   /** The ETag that the session must have. */
   readonly ifMatch?: string | undefined;
   readonly key?: CallKey | undefined;
-  /** Whether nobody waits for the answer any more: nothing is committed then. */
-  readonly isAborted: () => boolean;
+  /** Once it is over nobody waits for the answer any more: nothing is committed then. */
+  readonly lifetime: Lifetime;
 }
 
 /**
@@ -37,12 +38,6 @@ export function isDeletionOf(tombstone: Tombstone, { key }: Call): true {
   if (key === undefined || deletion?.key !== key.key) throw gone(tombstone);
   if (deletion.digest !== key.digest) throw reused(key);
   return true;
-}
-
-/** @throws client_closed */
-export function expectPresent({ isAborted }: Call): void {
-  if (!isAborted()) return;
-  throw new CarryoverError('client_closed', { detail: 'The client left before the call was applied.' });
 }
 
 /** Of an error after a fork was made: what failed is only that its key is remembered. */

@@ -7,12 +7,12 @@
 // Where other processes share the store, the commit compares revisions: of two replicas one wins, and
 // the other goes back to the start with what it finds.
 import { CarryoverError } from '../errors.ts';
+import { Lifetime } from '../lifetime.ts';
 import type { SessionStore } from '../store/store.ts';
 import {
   type Call,
   answeredBefore,
   dependsOnState,
-  expectPresent,
   expectVersion,
   gone,
   inDoubt,
@@ -49,7 +49,6 @@ export interface SessionsOptions {
   readonly countMax: number;
   readonly hotBytesMax: number;
   readonly waitingMax: number;
-  readonly waitMsMax: number;
   readonly tombstoneMs: number;
   readonly now: () => number;
 }
@@ -73,6 +72,8 @@ const LIST_FIRST = 16;
 
 /** With several processes a change may lose against others; it gives up after as many times. */
 const ATTEMPTS_MAX = 100;
+/** The sweeper leaves a session alone whose calls take longer. */
+const SWEEP_WAIT_MS_MAX = 10_000;
 
 export class Sessions {
   readonly #store: SessionStore;
@@ -136,7 +137,7 @@ export class Sessions {
    *
    * @throws what `compute` throws, with nothing changed; session_not_found · session_gone ·
    *   step_conflict · idempotency_key_reused · idempotency_key_in_use · session_busy ·
-   *   client_closed · store_full · store_unavailable
+   *   client_closed · deadline_exceeded · store_full · store_unavailable
    */
   async advance<Value>(
     id: string,
@@ -213,7 +214,7 @@ export class Sessions {
       async (hot, earlier) => {
         if (earlier) return replayOf(earlier);
         const { session } = hot;
-        expectPresent(call);
+        call.lifetime.throwIfOver();
         const fork = await this.#addFork(session, forkIdOf(session) ?? randomId());
         const value = reply(fork);
         if (call.key) {
@@ -240,7 +241,7 @@ export class Sessions {
       const earlier = answeredBefore(record, call);
       if (earlier) throw reused(earlier);
       expectVersion(record, call);
-      expectPresent(call);
+      call.lifetime.throwIfOver();
       const atMs = this.#options.now();
       const tombstone: Tombstone = { id, reason: 'deleted', atMs, t: record.t, deletion: call.key };
       if (!(await this.#bury(tombstone, revision))) throw OVERTAKEN;
@@ -255,10 +256,11 @@ export class Sessions {
    */
   async sweep(limit: number): Promise<number> {
     const due = await this.#store.due(this.#options.now(), limit);
+    const lifetime = new Lifetime(this, SWEEP_WAIT_MS_MAX);
     await Promise.all(
       due.map((id) =>
         this.#turns
-          .take(id, undefined, () => this.#sweepOne(id))
+          .take(id, undefined, lifetime, () => this.#sweepOne(id))
           .catch((error: unknown) => this.#skip(id, error)),
       ),
     );
@@ -335,7 +337,7 @@ export class Sessions {
 
   /** Runs `attempt` in turn, and again where another process was faster. */
   async #inTurn<Result>(id: string, call: Call, attempt: () => Promise<Result>): Promise<Result> {
-    return this.#turns.take(id, call.key?.key, async () => {
+    return this.#turns.take(id, call.key?.key, call.lifetime, async () => {
       for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
         try {
           return await attempt();
@@ -349,13 +351,15 @@ export class Sessions {
     });
   }
 
-  /** @throws OVERTAKEN if the record has another revision by now · client_closed · the store's */
+  /** @throws OVERTAKEN if the record has another revision by now · client_closed · deadline_exceeded · the store's */
   async #commit({ session, revision }: HotSession, after: Session, call: Call): Promise<void> {
-    expectPresent(call);
+    call.lifetime.throwIfOver();
     const { id } = session;
     // Until the store has answered it is not known what it holds.
     this.#hot.delete(id);
-    if (!(await this.#store.change(id, revision, encodeChange(session, after)))) throw OVERTAKEN;
+    const change = this.#store.change(id, revision, encodeChange(session, after));
+    // What was handed over may be committed at any time after nobody waits for it any more.
+    if (!(await call.lifetime.race(change, 'unknown'))) throw OVERTAKEN;
     this.#hot.set({ session: after, revision: revision + 1 });
   }
 

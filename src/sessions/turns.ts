@@ -1,11 +1,10 @@
 // One call at a time for each session, in the order of their arrival.
 import { CarryoverError } from '../errors.ts';
+import type { Lifetime } from '../lifetime.ts';
 
 export interface TurnsOptions {
   /** Calls that may wait for one session. */
   readonly waitingMax: number;
-  /** From arrival until the turn must have come. */
-  readonly waitMsMax: number;
 }
 
 interface Line {
@@ -32,11 +31,13 @@ export class Turns {
   /**
    * Runs `call` when the calls before it are over.
    *
-   * @throws idempotency_key_in_use · session_busy, without running it
+   * @param lifetime the turn must come before it is over
+   * @throws idempotency_key_in_use · session_busy · client_closed, without running it
    */
   async take<Result>(
     id: string,
     key: string | undefined,
+    lifetime: Lifetime,
     call: () => Promise<Result>,
   ): Promise<Result> {
     const line = this.#lines.get(id) ?? { tail: Promise.resolve(), length: 0, keys: new Set() };
@@ -45,7 +46,7 @@ export class Turns {
         detail: `A call with the Idempotency-Key ${JSON.stringify(key)} is running; retry it later.`,
       });
     }
-    const { waitingMax, waitMsMax } = this.#options;
+    const { waitingMax } = this.#options;
     if (line.length > waitingMax) {
       throw busy(`${waitingMax} calls are waiting for session ${id} already (SESSION_QUEUE_MAX).`);
     }
@@ -57,9 +58,7 @@ export class Turns {
     line.length++;
     if (key !== undefined) line.keys.add(key);
     try {
-      if (!isFirst && !(await settlesWithin(before, waitMsMax))) {
-        throw busy(`The calls before it take longer than ${waitMsMax} ms (JOB_DEADLINE_MS).`);
-      }
+      if (!isFirst) await waitFor(before, lifetime);
       return await call();
     } finally {
       // A call that gave up waiting leaves its place to the next, behind those before it.
@@ -71,14 +70,14 @@ export class Turns {
   }
 }
 
-async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
-  });
-  const inTime = await Promise.race([promise.then(() => true), late]);
-  clearTimeout(timer);
-  return inTime;
+/** @throws session_busy if the calls before last until the deadline · client_closed */
+async function waitFor(before: Promise<void>, lifetime: Lifetime): Promise<void> {
+  try {
+    await lifetime.race(before);
+  } catch (error) {
+    if ((error as CarryoverError).code !== 'deadline_exceeded') throw error;
+    throw busy(`The calls before it take longer than ${lifetime.msMax} ms (JOB_DEADLINE_MS).`);
+  }
 }
 
 function busy(detail: string): CarryoverError {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { nestedTensor } from '../../src/codec/nested.ts';
+import { lifetimeOf } from '../helpers/lifetime.ts';
 import { fuzz, texts } from './fuzz.ts';
 
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
@@ -8,7 +9,7 @@ async function read(body: string) {
   const bytes = Buffer.from(body);
   const text = texts.open(bytes.length);
   text.append(bytes);
-  return texts.read(text);
+  return texts.read(text, lifetimeOf());
 }
 
 test(`20,000 made-up bodies are read and printed as the plain codec does, seed ${SEED}`, async () => {

@@ -8,6 +8,7 @@ import { type JsonBody, Texts, takeText } from '../../src/engine/texts.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import type { ByteBlock } from '../../src/wasm/byte-block.ts';
 import { GuardedMemory } from '../helpers/guarded-memory.ts';
+import { lifetimeOf } from '../helpers/lifetime.ts';
 import { MadeUpJson } from './made-up-json.ts';
 
 export interface FuzzFindings {
@@ -68,7 +69,7 @@ async function fuzzReading(bytes: Buffer, findings: FuzzFindings): Promise<void>
 
 /** Some errors are thrown, others reject. */
 async function readBody(text: ByteBlock): Promise<JsonBody> {
-  return texts.read(text);
+  return texts.read(text, lifetimeOf());
 }
 
 /** JSON.parse decides what is JSON; whoever locates an error must agree. */
@@ -145,7 +146,7 @@ async function fuzzPrinting(json: MadeUpJson, findings: FuzzFindings): Promise<v
   const tensor = { shape, strides, data };
   const trace = json.chance(2) ? { z: tensor } : undefined;
   const printed = (
-    await takeText(await texts.print({ tensors: { h: tensor, y: undefined }, trace }))
+    await takeText(await texts.print({ tensors: { h: tensor, y: undefined }, trace }, lifetimeOf()))
   ).toString();
   findings.printed += shape.reduce((product, size) => product * size, 1);
   const plain = tensorToJson(tensor);

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Texts } from '../../src/engine/texts.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
 import { kernels } from '../helpers/kernels.ts';
+import { lifetimeOf } from '../helpers/lifetime.ts';
 
 /** Long enough for the kernels; the second for a worker. */
 const COUNTS = [400, 4_000];
@@ -27,14 +28,14 @@ describe.each(COUNTS)('a kernel that fails, at %i numbers', (count) => {
     const body = Buffer.from(JSON.stringify({ x: numbers }));
     const text = texts.open(body.length);
     text.append(body);
-    await expect(async () => texts.read(text)).rejects.toThrow('trapped');
+    await expect(async () => texts.read(text, lifetimeOf())).rejects.toThrow('trapped');
     expect(memory.bytesUsed).toBe(bytesIdle);
   });
 
   test('costs no memory when it prints', async () => {
     const { memory, texts, bytesIdle } = textsThatFail();
     const h = { shape: [count], strides: [1], data: Float32Array.from(numbers) };
-    await expect(async () => texts.print({ tensors: { h } })).rejects.toThrow('trapped');
+    await expect(async () => texts.print({ tensors: { h } }, lifetimeOf())).rejects.toThrow('trapped');
     expect(memory.bytesUsed).toBe(bytesIdle);
   });
 });

@@ -10,6 +10,7 @@ import { movedTensor } from '../../src/codec/moved.ts';
 import { texts } from '../codec/fuzz.ts';
 import { buildApp } from '../helpers/app.ts';
 import { HOSTILE_CORPUS, hostileRequests } from '../helpers/hostile.ts';
+import { lifetimeOf } from '../helpers/lifetime.ts';
 
 const SEED = Number(process.env.HOSTILE_SEED ?? Date.now() % 2 ** 31);
 /** Texts above 4 KB are handed to the worker, here every one of them. */
@@ -59,7 +60,7 @@ describe('the plain way gives the same answer for', () => {
       twins('{"x":[[1]]}').map(async (body) => {
         const text = texts.open(body.length);
         text.append(Buffer.from(body));
-        const moved = await texts.read(text);
+        const moved = await texts.read(text, lifetimeOf());
         moved.release();
         return movedTensor((moved.value as { x: object }).x) !== undefined;
       }),

@@ -9,6 +9,7 @@ import { Job } from '../../src/wasm/job.ts';
 import { packPanels, panelsBytes } from '../../src/wasm/panels.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { compiledKernels, kernels, memory } from '../helpers/kernels.ts';
+import { lifetimeOf } from '../helpers/lifetime.ts';
 import { type Recurrence, randomRecurrence, referenceStates } from '../helpers/recurrence.ts';
 
 const IN_FLIGHT = 3;
@@ -41,7 +42,6 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
   });
   const scheduler = new Scheduler(pool, {
     queueJobsMax: IN_FLIGHT * 3,
-    deadlineMs: 60_000,
     runHere: (job) => {
       runsHere++;
       kernels.run(job);
@@ -69,7 +69,7 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
       if (records.length > 1) result.split++;
       return records;
     };
-    await scheduler.run(job);
+    await scheduler.run(job, lifetimeOf());
     if (runsHere > before) result.here++;
     result.jobs++;
     const wrong = wrongRows(job, { ...input, weights: model }, clean, lengths);

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { Pool } from '../../src/pool/pool.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import { buildApp } from '../helpers/app.ts';
+import { lifetimeOf } from '../helpers/lifetime.ts';
 
 const workerEntry = new URL('../fixtures/workers/faulty.ts', import.meta.url);
 const HANG = { weights: { W_x: [[1]], W_h: [[1]] }, x: [[1005]] };
@@ -26,17 +27,17 @@ test('one more than the queue holds is refused at once with queue_full', async (
   expect((await running).body.code).toBe('deadline_exceeded');
   for (const answer of await Promise.all(waiting)) {
     expect(answer.body.code).toBe('deadline_exceeded');
-    expect(answer.body.detail).toMatch(/not started/);
+    expect(answer.body.detail).toMatch(/within 600 ms/);
   }
   expect(app.memory.bytesUsed).toBe(bytesIdle);
 });
 
 test('the last work of a request waits where other work is refused', async () => {
   const busy = { tryRun: () => undefined, idleCount: 0 } as unknown as Pool;
-  const scheduler = new Scheduler(busy, { queueJobsMax: 0, deadlineMs: 50, runHere: () => {} });
+  const scheduler = new Scheduler(busy, { queueJobsMax: 0, runHere: () => {} });
   const work = { flops: 1e9, partsMax: 1, split: () => [64] };
-  await expect(scheduler.run(work)).rejects.toMatchObject({ code: 'queue_full' });
-  const last = scheduler.run({ ...work, isLast: true });
+  await expect(scheduler.run(work, lifetimeOf(50))).rejects.toMatchObject({ code: 'queue_full' });
+  const last = scheduler.run({ ...work, isLast: true }, lifetimeOf(50));
   await expect(last).rejects.toMatchObject({ code: 'deadline_exceeded' });
 });
 
@@ -50,8 +51,8 @@ test('a job that is handed back behind its deadline is refused, and kills no oth
       return timeoutsMs.length < 3 ? 'not started' : 'done';
     },
   } as unknown as Pool;
-  const scheduler = new Scheduler(lost, { queueJobsMax: 4, deadlineMs: 50, runHere: () => {} });
-  const late = scheduler.run({ flops: 1e9, partsMax: 1, split: () => [64] });
+  const scheduler = new Scheduler(lost, { queueJobsMax: 4, runHere: () => {} });
+  const late = scheduler.run({ flops: 1e9, partsMax: 1, split: () => [64] }, lifetimeOf(50));
   await expect(late).rejects.toMatchObject({ code: 'deadline_exceeded' });
   // With a timeout of 0 the worker that took it would be terminated.
   expect(timeoutsMs).toHaveLength(1);

@@ -7,13 +7,13 @@ import type { Call } from '../../src/sessions/call.ts';
 import { Sessions } from '../../src/sessions/sessions.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { CarryoverError } from '../../src/errors.ts';
+import { lifetimeOf } from '../helpers/lifetime.ts';
 
 const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0 };
 const OPTIONS = {
   countMax: 100,
   hotBytesMax: 1e6,
   waitingMax: 64,
-  waitMsMax: 1_000,
   tombstoneMs: 1_000,
 };
 
@@ -36,7 +36,7 @@ beforeEach(async () => {
   ({ id } = await replicas[0].create(spec));
 });
 
-const call = (more: Partial<Call> = {}): Call => ({ isAborted: () => false, ...more });
+const call = (more: Partial<Call> = {}): Call => ({ lifetime: lifetimeOf(), ...more });
 const keyed = (key: string) => call({ key: { key, digest: key } });
 
 /** h ← h + 1: how often it was applied can be read off the state. */
@@ -126,10 +126,13 @@ describe('two replicas', () => {
 
   test('a fork that was cut off before its key was kept is found again', async () => {
     const reply = (session: Session) => ({ status: 201, headers: {}, body: session.id });
-    let asked = 0;
+    const cutOff = keyed('f');
     // There when the fork is made, gone when it should be committed.
-    const cutOff = { ...keyed('f'), isAborted: () => asked++ > 0 };
-    expect(await codeOf(replicas[0].fork(id, cutOff, reply))).toBe('client_closed');
+    const leave = (session: Session) => {
+      cutOff.lifetime.close();
+      return reply(session);
+    };
+    expect(await codeOf(replicas[0].fork(id, cutOff, leave))).toBe('client_closed');
     await step(replicas[1]);
     const first = await replicas[1].fork(id, keyed('f'), reply);
     const second = await replicas[0].fork(id, keyed('f'), reply);

@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { CarryoverError } from '../../src/errors.ts';
 import { Turns } from '../../src/sessions/turns.ts';
+import { lifetimeOf } from '../helpers/lifetime.ts';
 
-const turnsOf = (limits: Partial<{ waitingMax: number; waitMsMax: number }> = {}) =>
-  new Turns({ waitingMax: 64, waitMsMax: 1_000, ...limits });
+const turnsOf = ({ waitingMax = 64 } = {}) => new Turns({ waitingMax });
 
 const codeOf = (promise: Promise<unknown>) =>
   promise.then(
@@ -17,7 +17,7 @@ describe('turns', () => {
     const turns = turnsOf();
     const events: string[] = [];
     const call = (name: string, ms: number) =>
-      turns.take('session', undefined, async () => {
+      turns.take('session', undefined, lifetimeOf(), async () => {
         events.push(`${name} begins`);
         await sleep(ms);
         events.push(`${name} ends`);
@@ -32,33 +32,33 @@ describe('turns', () => {
   test('calls on different sessions do not wait for each other', async () => {
     const turns = turnsOf();
     const { promise: release, resolve } = Promise.withResolvers<void>();
-    const held = turns.take('held', undefined, () => release);
-    expect(await turns.take('free', undefined, async () => 'ran')).toBe('ran');
+    const held = turns.take('held', undefined, lifetimeOf(), () => release);
+    expect(await turns.take('free', undefined, lifetimeOf(), async () => 'ran')).toBe('ran');
     resolve();
     await held;
   });
 
   test('a call that fails gives the turn on, with its error to its own caller only', async () => {
     const turns = turnsOf();
-    const failing = turns.take('session', 'key', async () => {
+    const failing = turns.take('session', 'key', lifetimeOf(), async () => {
       throw new Error('mine');
     });
-    const next = turns.take('session', 'other', async () => 'fine');
+    const next = turns.take('session', 'other', lifetimeOf(), async () => 'fine');
     await expect(failing).rejects.toThrow('mine');
     expect(await next).toBe('fine');
-    expect(await turns.take('session', 'key', async () => 'free again')).toBe('free again');
+    expect(await turns.take('session', 'key', lifetimeOf(), async () => 'free again')).toBe('free again');
   });
 
   test('one that waits too long gives up, and those behind it still come after those before', async () => {
-    const turns = turnsOf({ waitMsMax: 30 });
+    const turns = turnsOf();
     let isHeld = true;
-    const held = turns.take('session', undefined, async () => {
+    const held = turns.take('session', undefined, lifetimeOf(), async () => {
       await sleep(60);
       isHeld = false;
     });
-    const late = codeOf(turns.take('session', undefined, async () => {}));
+    const late = codeOf(turns.take('session', undefined, lifetimeOf(30), async () => {}));
     await sleep(40);
-    const behind = turns.take('session', undefined, async () => isHeld);
+    const behind = turns.take('session', undefined, lifetimeOf(), async () => isHeld);
     expect(await late).toBe('session_busy');
     await held;
     expect(await behind).toBe(false);
@@ -67,10 +67,10 @@ describe('turns', () => {
 
   test('more than may wait are refused at once, and so is a key that is in the line', async () => {
     const turns = turnsOf({ waitingMax: 1 });
-    const held = turns.take('session', 'key', () => sleep(20));
-    const same = codeOf(turns.take('session', 'key', async () => {}));
-    const waiting = codeOf(turns.take('session', undefined, async () => {}));
-    const tooMany = codeOf(turns.take('session', undefined, async () => {}));
+    const held = turns.take('session', 'key', lifetimeOf(), () => sleep(20));
+    const same = codeOf(turns.take('session', 'key', lifetimeOf(), async () => {}));
+    const waiting = codeOf(turns.take('session', undefined, lifetimeOf(), async () => {}));
+    const tooMany = codeOf(turns.take('session', undefined, lifetimeOf(), async () => {}));
     expect(await same).toBe('idempotency_key_in_use');
     expect(await tooMany).toBe('session_busy');
     await held;

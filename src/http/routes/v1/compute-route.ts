@@ -133,10 +133,12 @@ export function computeRoute<JsonBody, Request extends Computation>(
         if (stream && isStreamType(type)) {
           const piecesOf = stream.piecesOf(computation);
           await engine.fetchModel(input.weights);
-          return stream.streams.send(request, reply, type, piecesOf, () => engine.stream(input));
+          return stream.streams.send(request, reply, type, piecesOf, () =>
+            engine.stream(input, request.lifetime),
+          );
         }
         return answers.send(request, reply, type, (write) =>
-          engine.run(input, (result) => write(answerOf(result, computation))),
+          engine.run(input, request.lifetime, (result) => write(answerOf(result, computation))),
         );
       },
     );

@@ -3,6 +3,7 @@ import type { Answer } from '../../../codec/answer.ts';
 import { type SafetensorsFile, readSafetensorsFile } from '../../../codec/safetensors.ts';
 import type { RecurrenceResult } from '../../../engine/engine.ts';
 import type { Texts } from '../../../engine/texts.ts';
+import type { Lifetime } from '../../../lifetime.ts';
 import { ref } from '../../schemas/ref.ts';
 import { FrameCall } from '../../schemas/stream.ts';
 import type { Computation, ComputeRoute } from './compute-route.ts';
@@ -34,7 +35,12 @@ const STEP_SCHEMA = ref(STEP.bodySchema);
 const SEQUENCE_SCHEMA = ref(SEQUENCE.bodySchema);
 
 /** @throws malformed_json · duplicate_key · malformed_safetensors, and what Texts.read throws */
-export async function openFrame(texts: Texts, message: Buffer, isFile: boolean): Promise<Frame> {
+export async function openFrame(
+  texts: Texts,
+  message: Buffer,
+  isFile: boolean,
+  lifetime: Lifetime,
+): Promise<Frame> {
   if (isFile) {
     const { tensors, metadata } = readSafetensorsFile(message);
     const { id, key, if_match, ...rest } = metadata;
@@ -44,7 +50,7 @@ export async function openFrame(texts: Texts, message: Buffer, isFile: boolean):
   }
   const text = texts.open(message.length);
   text.append(message);
-  const read = await texts.read(text);
+  const read = await texts.read(text, lifetime);
   const { value } = read;
   const release = () => read.release();
   if (!isObject(value)) {

@@ -5,6 +5,7 @@ import { type Answer, answerToFile } from '../../../codec/answer.ts';
 import type { SessionCalls } from '../../../engine/session-calls.ts';
 import { takeText } from '../../../engine/texts.ts';
 import { CarryoverError, type ErrorCode } from '../../../errors.ts';
+import { Lifetime } from '../../../lifetime.ts';
 import { type Session, etagOf } from '../../../sessions/session.ts';
 import type { Call } from '../../../sessions/call.ts';
 import type { Sessions } from '../../../sessions/sessions.ts';
@@ -26,6 +27,8 @@ export interface SessionStreamOptions {
   readonly isClosing: () => boolean;
   readonly bodyBytesMax: number;
   readonly requestTimeoutMs: number;
+  /** From when a frame has its turn until it must be answered. */
+  readonly deadlineMs: number;
   /** Frames of one connection that may wait. */
   readonly sessionQueueMax: number;
 }
@@ -85,7 +88,7 @@ export function sessionStreamRoute(
     },
     wsHandler: (socket, request) => {
       const startMs = performance.now();
-      const stream = new SessionStream(request, options, () => socket.readyState !== socket.OPEN);
+      const stream = new SessionStream(request, options);
       sockets.add(socket, request.raw, {
         waitingMax: options.sessionQueueMax,
         messageBytesMax: options.bodyBytesMax,
@@ -96,6 +99,7 @@ export function sessionStreamRoute(
         problem: (error) => stream.problem(error, request.id).data,
       });
       socket.once('close', (closeCode) => {
+        stream.close();
         const durationMs = performance.now() - startMs;
         const { url, log } = request;
         log.info({ url, closeCode, frames: stream.count, durationMs }, 'stream');
@@ -108,18 +112,21 @@ export function sessionStreamRoute(
 class SessionStream {
   readonly #request: FastifyRequest<ById>;
   readonly #options: SessionStreamOptions;
-  readonly #isAborted: () => boolean;
+  /** Of the frame that is being answered: frames wait for each other. */
+  #lifetime: Lifetime | undefined;
+  #isClosed = false;
   /** Frames so far. */
   count = 0;
 
-  constructor(
-    request: FastifyRequest<ById>,
-    options: SessionStreamOptions,
-    isAborted: () => boolean,
-  ) {
+  constructor(request: FastifyRequest<ById>, options: SessionStreamOptions) {
     this.#request = request;
     this.#options = options;
-    this.#isAborted = isAborted;
+  }
+
+  /** To be called when the connection is closed. */
+  close(): void {
+    this.#isClosed = true;
+    this.#lifetime?.close();
   }
 
   async greet(): Promise<FrameAnswer> {
@@ -136,8 +143,9 @@ class SessionStream {
     const { texts } = this.#options.sessionCalls;
     let id: unknown;
     let frame: Frame | undefined;
+    const lifetime = this.#beginLifetime();
     try {
-      frame = await openFrame(texts, message, isBinary);
+      frame = await openFrame(texts, message, isBinary, lifetime);
       id = isTag(frame.id) ? frame.id : undefined;
       const { key, if_match } = readCall(frame, this.#validate);
       const { computation, answerOf } = readFrame(frame, this.#validate);
@@ -146,9 +154,9 @@ class SessionStream {
       const call: Call = {
         ifMatch: entityTag(if_match, 'if_match', '/if_match'),
         key: key === undefined ? undefined : callKey(key, message, isBinary),
-        isAborted: this.#isAborted,
+        lifetime,
       };
-      const toJson = async (answer: Answer) => takeText(await texts.print(answer));
+      const toJson = async (answer: Answer) => takeText(await texts.print(answer, lifetime));
       const write = isBinary ? (answer: Answer) => answerToFile(answer) : toJson;
       const { value } = await this.#options.sessionCalls.advance<Buffer>(
         this.#request.params.id,
@@ -164,6 +172,7 @@ class SessionStream {
     } catch (error) {
       return this.problem(error, `${this.#request.id}/${this.count}`, id);
     } finally {
+      lifetime.close();
       frame?.release();
     }
   }
@@ -178,6 +187,13 @@ class SessionStream {
     const isValid = this.#request.compileValidationSchema(schema, 'body');
     if (!isValid(value)) throw validationError(isValid.errors as never);
   };
+
+  #beginLifetime(): Lifetime {
+    const lifetime = new Lifetime(this.#request.raw.socket, this.#options.deadlineMs);
+    this.#lifetime = lifetime;
+    if (this.#isClosed) lifetime.close();
+    return lifetime;
+  }
 
   #expectServing(): void {
     if (!this.#options.isClosing()) return;
