@@ -1,5 +1,5 @@
-// All configuration, from the environment only: one schema, the type derived from it, every problem
-// reported at once. This is the only file that reads process.env.
+// All configuration, from the environment only: one schema, the type derived from it, settings checked
+// against each other, every problem reported at once. This is the only file that reads process.env.
 import { availableParallelism } from 'node:os';
 import { envSchema } from 'env-schema';
 import { type Static, Type } from 'typebox';
@@ -45,16 +45,16 @@ export const ConfigSchema = Type.Object({
   MEMORY_BYTES_MAX: integer(
     1_024 * MiB,
     MiB,
-    4_096 * MiB,
-    'Tensor memory: weights, jobs, JSON bodies in flight.',
+    4_095 * MiB,
+    'Tensor memory: weights, jobs, bodies in flight.',
   ),
   MODELS_MAX: integer(1_000, 1, 1_000_000, 'Registered models; and names that point to them.'),
-  MODELS_BYTES_MAX: integer(512 * MiB, 0, 4_096 * MiB, 'Packed weights of registered models.'),
+  MODELS_BYTES_MAX: integer(512 * MiB, 0, 4_095 * MiB, 'Packed weights of registered models.'),
   MODELS_DIR: Type.String({
     default: '',
     description: 'Folder whose `*.safetensors` files are registered at the start; empty: none.',
   }),
-  WEIGHTS_CACHE_BYTES_MAX: integer(256 * MiB, 0, 4_096 * MiB, 'Packed inline weights kept.'),
+  WEIGHTS_CACHE_BYTES_MAX: integer(128 * MiB, 0, 4_095 * MiB, 'Packed inline weights kept while nobody needs the memory.'),
   STORE_URL: Type.String({
     default: 'sqlite:data/carryover.sqlite',
     pattern: '^(memory:|sqlite:.+|rediss?://.+)$',
@@ -95,14 +95,17 @@ export class ConfigError extends Error {}
 
 /** @throws ConfigError listing every problem, one a line */
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
-  try {
-    return envSchema<Config>({ schema: ConfigSchema, data: environment, env: false });
-  } catch (error) {
-    const problems = (error as { errors?: SchemaError[] }).errors;
-    if (!problems) throw error;
-    const lines = problems.map((problem) => `  ${describe(problem, environment)}`);
-    throw new ConfigError(`Invalid configuration:\n${lines.join('\n')}`);
-  }
+  const { config, problems } = validate(environment);
+  if (config) return expectNone(config, conflictsIn(config));
+  // What is wrong by itself is left out, so that what the rest has against each other is told as well.
+  const wrong = new Set(problems.map(settingOf));
+  const rest = Object.fromEntries(Object.entries(environment).filter(([name]) => !wrong.has(name)));
+  const { config: others } = validate(rest);
+  const conflicts = others
+    ? conflictsIn(others).filter(({ settings }) => !settings.some((name) => wrong.has(name)))
+    : [];
+  const lines = problems.map((problem) => describe(problem, environment));
+  throw configError([...lines, ...conflicts.map(({ message }) => message)]);
 }
 
 interface SchemaError {
@@ -111,8 +114,64 @@ interface SchemaError {
   readonly params: { readonly allowedValues?: readonly string[] };
 }
 
-function describe({ instancePath, message, params }: SchemaError, environment: NodeJS.ProcessEnv) {
-  const name = instancePath.slice(1);
+function validate(data: NodeJS.ProcessEnv): { config?: Config; problems: readonly SchemaError[] } {
+  try {
+    return { config: envSchema<Config>({ schema: ConfigSchema, data, env: false }), problems: [] };
+  } catch (error) {
+    const { errors } = error as { errors?: SchemaError[] };
+    if (!errors) throw error;
+    return { problems: errors };
+  }
+}
+
+/** Settings of which each is allowed, but not all together. */
+interface Conflict {
+  readonly settings: readonly (keyof Config)[];
+  readonly message: string;
+}
+
+/** Of MEMORY_BYTES_MAX, what models and bodies must leave for jobs and answers. */
+const WORKING_SHARE = 1 / 8;
+
+function conflictsIn(config: Config): Conflict[] {
+  const conflicts: Conflict[] = [];
+  const atMost = (lower: keyof Config, upper: keyof Config, why: string) => {
+    if (config[lower] <= config[upper]) return;
+    const message =
+      `${lower} must be <= ${upper}, got ${config[lower]} > ${config[upper]}: ${why}`;
+    conflicts.push({ settings: [lower, upper], message });
+  };
+  atMost('BODY_BYTES_MAX', 'BODIES_BYTES_MAX', 'the largest body could never be received');
+  atMost('SESSION_TTL_S', 'SESSION_TTL_S_MAX', 'the default lifetime would be longer than any');
+  atMost('DRAIN_DELAY_MS', 'SHUTDOWN_TIMEOUT_MS', 'every exit would be forced before requests are done');
+  const { MODELS_BYTES_MAX: models, BODIES_BYTES_MAX: bodies, MEMORY_BYTES_MAX: memory } = config;
+  if (models + bodies > memory * (1 - WORKING_SHARE)) {
+    conflicts.push({
+      settings: ['MODELS_BYTES_MAX', 'BODIES_BYTES_MAX', 'MEMORY_BYTES_MAX'],
+      message:
+        `MODELS_BYTES_MAX + BODIES_BYTES_MAX must be <= 7/8 of MEMORY_BYTES_MAX, got ${models} + ` +
+        `${bodies} > 7/8 of ${memory}: full of models and bodies, it has no room to compute`,
+    });
+  }
+  return conflicts;
+}
+
+function expectNone(config: Config, conflicts: readonly Conflict[]): Config {
+  if (conflicts.length === 0) return config;
+  throw configError(conflicts.map(({ message }) => message));
+}
+
+function configError(lines: readonly string[]): ConfigError {
+  return new ConfigError(`Invalid configuration:\n${lines.map((line) => `  ${line}`).join('\n')}`);
+}
+
+function settingOf({ instancePath }: SchemaError): string {
+  return instancePath.slice(1);
+}
+
+function describe(problem: SchemaError, environment: NodeJS.ProcessEnv): string {
+  const { message, params } = problem;
+  const name = settingOf(problem);
   const allowed = params.allowedValues ? ` (${params.allowedValues.join(', ')})` : '';
   return `${name} ${message}${allowed}, got ${JSON.stringify(withoutSecrets(environment[name]))}`;
 }

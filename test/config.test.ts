@@ -21,6 +21,25 @@ describe('the configuration', () => {
     }
   });
 
+  test.each([
+    [{ BODIES_BYTES_MAX: '1048576' }, /BODY_BYTES_MAX must be <= BODIES_BYTES_MAX/],
+    [{ SESSION_TTL_S: '100', SESSION_TTL_S_MAX: '10' }, /SESSION_TTL_S must be <= SESSION_TTL_S_MAX/],
+    [{ DRAIN_DELAY_MS: '8000', SHUTDOWN_TIMEOUT_MS: '3000' }, /DRAIN_DELAY_MS must be <= SHUTDOWN/],
+    [
+      { MEMORY_BYTES_MAX: String(512 * 2 ** 20) },
+      /MODELS_BYTES_MAX \+ BODIES_BYTES_MAX must be <= 7\/8 of MEMORY_BYTES_MAX/,
+    ],
+  ])('refuses settings that contradict each other: %o', (environment, message) => {
+    expect(() => readConfig(environment)).toThrow(message);
+  });
+
+  test('lists contradictions beside other problems, unless they follow from them', () => {
+    const broken = { SESSION_TTL_S_MAX: '10', BODIES_BYTES_MAX: '-1', MEMORY_BYTES_MAX: '2097152' };
+    expect(() => readConfig(broken)).toThrow(
+      /^Invalid configuration:\n {2}BODIES_BYTES_MAX must be >= 1.*\n {2}SESSION_TTL_S must be <= SESSION_TTL_S_MAX.*$/,
+    );
+  });
+
   test('does not repeat the password of a URL', () => {
     expect(() => readConfig({ STORE_URL: 'redis+x://user:secret@host' })).toThrow(
       /STORE_URL .*got "redis\+x:\/\/…@host"/,

@@ -11,6 +11,7 @@ import Fastify, {
 import type { Limits } from '../engine/shapes.ts';
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
+import { NAME_LENGTH_MAX } from '../models/registry.ts';
 import { admission } from './admission.ts';
 import { Answers } from './answers.ts';
 import { BodyBudget } from './body-budget.ts';
@@ -85,6 +86,8 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
       connectionsCheckingInterval: Math.min(1_000, options.requestTimeoutMs),
       shouldUpgradeCallback: isWebSocketRequest,
     },
+    // As long as a model's name may be; Fastify answers 404 beyond 100 unless told otherwise.
+    routerOptions: { maxParamLength: NAME_LENGTH_MAX },
     // One line a request, in requestLog(), instead of Fastify's two.
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: ({ headers }) => requestId(headers['x-request-id']),

@@ -3,14 +3,15 @@ const EXPONENT: u32 = 0x7f80_0000;
 
 /** Whether `count` float32 at `numbers` are neither infinite nor NaN. */
 export function areFinite(numbers: usize, count: u32): bool {
-  const end = numbers + (<usize>count << 2);
+  // Counted down: the end of numbers at the end of 4 GiB is no address.
+  let left = count;
   const exponent = i32x4.splat(EXPONENT);
   let found = i32x4.splat(0);
-  for (; numbers + 16 <= end; numbers += 16) {
+  for (; left >= 4; left -= 4, numbers += 16) {
     found = v128.or(found, i32x4.eq(v128.and(v128.load(numbers), exponent), exponent));
   }
   if (v128.any_true(found)) return false;
-  for (; numbers < end; numbers += 4) {
+  for (; left > 0; left--, numbers += 4) {
     if ((load<u32>(numbers) & EXPONENT) == EXPONENT) return false;
   }
   return true;

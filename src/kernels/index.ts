@@ -216,15 +216,18 @@ function multiply(job: usize, W: usize, K: usize, count: u32): void {
 /** Readouts of every row's last state, and of all states where that is wanted. */
 function readStates(job: usize, rows: usize): void {
   const end = rows + load<u32>(job, JOB_N) * ROW_BYTES;
+  let waiting: u32 = 0;
   for (let row = rows; row < end; row += ROW_BYTES) {
     const steps = load<u32>(row, ROW_STEPS);
-    readState(job, stateBefore(row, steps), load<u32>(row, ROW_Y));
+    waiting = readState(job, waiting, stateBefore(row, steps), load<u32>(row, ROW_Y));
     const ys = load<u32>(row, ROW_YS);
     if (ys == 0) continue;
     const step = load<u32>(row, ROW_YS_STEP);
-    for (let t: u32 = 0; t < steps; t++) readState(job, stateAt(row, t), ys + t * step);
+    for (let t: u32 = 0; t < steps; t++) {
+      waiting = readState(job, waiting, stateAt(row, t), ys + t * step);
+    }
   }
-  flushReadouts(job);
+  flushReadouts(job, waiting);
 }
 
 function traceRows(job: usize, rows: usize, active: u32, t: u32): void {

@@ -16,21 +16,26 @@ import {
 } from './layout';
 import { product } from './product';
 
-/** Pairs that wait for the product: (state, readout). */
-let waiting: u32 = 0;
-
-/** Adds a state whose readout is wanted; the product is done when there are enough of them. */
-export function readState(job: usize, state: usize, y: usize): void {
-  if (waiting == load<u32>(job, JOB_PAIRS_MAX)) flushReadouts(job);
+/**
+ * Adds a state whose readout is wanted; the product is done when there are enough of them.
+ *
+ * @param waiting pairs (state, readout) that wait for the product
+ * @returns how many wait now: kept by the caller, as a global would outlive a job that traps
+ */
+export function readState(job: usize, waiting: u32, state: usize, y: usize): u32 {
+  if (waiting == load<u32>(job, JOB_PAIRS_MAX)) {
+    flushReadouts(job, waiting);
+    waiting = 0;
+  }
   const pair = <usize>load<u32>(job, JOB_PAIRS) + waiting * PAIR_BYTES;
   store<u32>(pair, state, PAIR_SOURCE);
   store<u32>(pair, y, PAIR_TARGET);
   memory.fill(y, 0, readoutSize(job));
-  waiting++;
+  return waiting + 1;
 }
 
-/** Computes the readouts that were added. */
-export function flushReadouts(job: usize): void {
+/** Computes the readouts that wait. */
+export function flushReadouts(job: usize, waiting: u32): void {
   const pairs = <usize>load<u32>(job, JOB_PAIRS);
   const O = load<u32>(job, JOB_O);
   product(pairs, waiting, load<u32>(job, JOB_W_Y), load<u32>(job, JOB_H), O);
@@ -42,7 +47,6 @@ export function flushReadouts(job: usize): void {
       v128.store(y + at, f32x4.add(v128.load(y + at), v128.load(b_y + at)));
     }
   }
-  waiting = 0;
 }
 
 function readoutSize(job: usize): usize {

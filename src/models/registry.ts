@@ -7,8 +7,9 @@ import { weightsId } from './digest.ts';
 import { ACTIVATION } from './import-activation.ts';
 import { type ModelLease, PackedWeights } from './packed.ts';
 
+export const NAME_LENGTH_MAX = 128;
 /** What a name may be: no colon, so a name is never taken for an id. */
-export const NAME_PATTERN = '^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$';
+export const NAME_PATTERN = `^[A-Za-z0-9][A-Za-z0-9._-]{0,${NAME_LENGTH_MAX - 1}}$`;
 
 export function isModelId(ref: string): boolean {
   return ref.startsWith('sha256:');

@@ -1,4 +1,4 @@
-// Inline weights are packed once and kept while there is room: a client that sends the same weights
+// Inline weights are packed once and kept while there is room, which they give up to whoever needs it: a client that sends the same weights
 // with every request pays for reading them, not for packing them again.
 import type { Weights } from '../tensor.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
@@ -18,6 +18,7 @@ export class WeightsCache {
   constructor(memory: LinearMemory, bytesMax: number) {
     this.#memory = memory;
     this.#bytesMax = bytesMax;
+    memory.addEvictor(() => this.#evictOne());
   }
 
   get bytes(): number {
@@ -47,12 +48,18 @@ export class WeightsCache {
   }
 
   #evictTo(bytesMax: number): void {
+    while (this.#bytes > bytesMax && this.#evictOne());
+  }
+
+  /** The least recently used one that no job reads; false if there is none. */
+  #evictOne(): boolean {
     for (const packed of this.#entries.values()) {
-      if (this.#bytes <= bytesMax) return;
       if (packed.isLeased) continue;
       this.#entries.delete(packed.id);
       this.#bytes -= packed.bytes;
       packed.drop();
+      return true;
     }
+    return false;
   }
 }

@@ -6,6 +6,8 @@
 import { CarryoverError } from '../errors.ts';
 
 const PAGE_BYTES = 65_536;
+/** One less than 4 GiB: the end of a block is an address of 32 bits too, in every kernel. */
+const PAGES_MAX = 65_535;
 /** A cache line: no two jobs share one, and every vector load is aligned. */
 const ALIGN_BYTES = 64;
 const GROW_BYTES_MIN = 4 * 1024 * 1024;
@@ -29,10 +31,11 @@ export class LinearMemory {
   #buffer!: SharedArrayBuffer;
   #words!: Uint32Array;
   #bytes!: Buffer;
+  readonly #evictors: (() => boolean)[] = [];
 
-  /** @param bytesMax the limit of the whole memory, in bytes; at most 4 GiB */
+  /** @param bytesMax the limit of the whole memory, in bytes; at most 4 GiB less 64 KiB */
   constructor(bytesMax: number) {
-    const maximum = Math.min(65_536, Math.ceil(bytesMax / PAGE_BYTES));
+    const maximum = Math.min(PAGES_MAX, Math.ceil(bytesMax / PAGE_BYTES));
     this.bytesMax = maximum * PAGE_BYTES;
     this.memory = new WebAssembly.Memory({
       initial: RESERVED_BYTES / PAGE_BYTES,
@@ -52,15 +55,24 @@ export class LinearMemory {
   }
 
   /**
+   * Before memory_full is thrown, `evict` is called until it answers false.
+   *
+   * @param evict frees a block that can be made again, and allocates nothing; false if it has none
+   */
+  addEvictor(evict: () => boolean): void {
+    this.#evictors.push(evict);
+  }
+
+  /**
    * A block of at least `bytes` bytes, 64-byte aligned, its contents undefined.
    *
-   * @throws memory_full when neither a free block nor growth can provide it
+   * @throws memory_full when neither a free block, nor growth, nor eviction can provide it
    */
   allocate(bytes: number): number {
     const wanted = Math.max(ALIGN_BYTES, Math.ceil(bytes / ALIGN_BYTES) * ALIGN_BYTES);
     let index = this.#free.findIndex((block) => block.bytes >= wanted);
-    if (index < 0) {
-      this.#grow(wanted);
+    while (index < 0) {
+      if (!this.#grow(wanted) && !this.#evict()) throw this.#full(wanted);
       index = this.#free.findIndex((block) => block.bytes >= wanted);
     }
     const block = this.#free[index]!;
@@ -121,23 +133,31 @@ export class LinearMemory {
     this.#bytes = Buffer.from(this.#buffer);
   }
 
-  #grow(wanted: number): void {
+  /** False if there is no room for it. */
+  #grow(wanted: number): boolean {
     const end = this.bytesGrown;
     const last = this.#free.at(-1);
     const freeAtEnd = last !== undefined && last.ptr + last.bytes === end ? last.bytes : 0;
     const missing = wanted - freeAtEnd;
     const room = this.bytesMax - end;
-    if (missing > room) {
-      throw new CarryoverError('memory_full', {
-        detail:
-          `This needs ${wanted} bytes of tensor memory; ${this.#bytesUsed} of ` +
-          `${this.bytesMax} are in use. Send a smaller request, or retry when others are done.`,
-      });
-    }
+    if (missing > room) return false;
     const pages = Math.ceil(Math.min(room, Math.max(missing, GROW_BYTES_MIN)) / PAGE_BYTES);
     this.memory.grow(pages);
     this.#lookAgain();
     this.#giveBack({ ptr: end, bytes: pages * PAGE_BYTES });
+    return true;
+  }
+
+  #evict(): boolean {
+    return this.#evictors.some((evict) => evict());
+  }
+
+  #full(wanted: number): CarryoverError {
+    return new CarryoverError('memory_full', {
+      detail:
+        `This needs ${wanted} bytes of tensor memory; ${this.#bytesUsed} of ` +
+        `${this.bytesMax} are in use. Send a smaller request, or retry when others are done.`,
+    });
   }
 
   #giveBack(block: Block): void {

@@ -55,6 +55,14 @@ describe('registration', () => {
     expect((await request('DELETE', '/v1/models/live')).statusCode).toBe(404);
   });
 
+  test('a name may be as long as it is allowed to be', async () => {
+    const name = 'n'.repeat(128);
+    expect((await app.post('/v1/models', { weights: { ...W, b: [3, 4] }, name })).status).toBe(201);
+    expect((await request('GET', `/v1/models/${name}`)).json().names).toEqual([name]);
+    expect((await request('PUT', `/v1/models/${name}`, { model: name })).statusCode).toBe(200);
+    expect((await request('DELETE', `/v1/models/${name}`)).statusCode).toBe(204);
+  });
+
   test.each([
     [{ weights: W, name: 'a b' }, 400, 'invalid_request'],
     [{ weights: W, name: 'sha256:x' }, 400, 'invalid_request'],

@@ -446,7 +446,8 @@ describe('a reader', () => {
 
   test('of a long stream does not take room for bodies from others', async () => {
     const bytes = Buffer.byteLength(JSON.stringify(body));
-    const app = await buildApp({ BODIES_BYTES_MAX: String(Math.floor(bytes * 1.5)) });
+    const [BODY_BYTES_MAX, BODIES_BYTES_MAX] = [String(bytes), String(Math.floor(bytes * 1.5))];
+    const app = await buildApp({ BODY_BYTES_MAX, BODIES_BYTES_MAX });
     const url = await urlOf(app);
     const first = await openStream(url, body);
     const second = await openStream(url, body);

@@ -47,3 +47,14 @@ test('also where the kernels cannot look', () => {
   expect(isFinite(Float32Array.of(1, 2, 3))).toBe(true);
   expect(isFinite(Float32Array.of(1, NaN, 3))).toBe(false);
 });
+
+test('up to the last byte of 4 GiB', () => {
+  const whole = new WebAssembly.Memory({ initial: 65_536, maximum: 65_536, shared: true });
+  const high = instantiateKernels(compileKernels(), whole);
+  const last = 2 ** 32 - 64;
+  expect(high.areFinite(last, 16)).not.toBe(0);
+  for (const i of [0, 3, 15]) {
+    new Float32Array(whole.buffer, last, 16).fill(0).fill(NaN, i, i + 1);
+    expect(high.areFinite(last, 16), `NaN at ${i} of the last 16`).toBe(0);
+  }
+});

@@ -25,6 +25,25 @@ describe('the cache of inline weights', () => {
     expect(memory.bytesUsed).toBe(cache.bytes);
   });
 
+  test('gives its memory up to whoever needs it, but not what a job reads', () => {
+    const memory = new LinearMemory(2 * 1024 * 1024);
+    const cache = new WeightsCache(memory, memory.bytesMax);
+    const held = cache.acquire(weights(0));
+    for (let seed = 1; cache.bytes + bytes < memory.bytesMax - 65_536; seed++) {
+      cache.acquire(weights(seed)).release();
+    }
+    const job = memory.allocate(1024 * 1024);
+    expect(cache.bytes).toBeGreaterThan(0);
+    expect(cache.bytes).toBeLessThan(1024 * 1024);
+    const { packedCount } = cache;
+    expect(cache.acquire(weights(0)).model).toBe(held.model);
+    expect(cache.packedCount).toBe(packedCount);
+    expect(() => memory.allocate(1024 * 1024)).toThrow(
+      expect.objectContaining({ code: 'memory_full' }),
+    );
+    memory.free(job);
+  });
+
   test('evicts the least recently used, and never what a job still reads', () => {
     const cache = new WeightsCache(new LinearMemory(16 * 1024 * 1024), 2 * bytes);
     const held = cache.acquire(weights(0));

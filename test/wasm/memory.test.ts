@@ -46,6 +46,13 @@ describe('the linear memory', () => {
     expect(memory.allocate(1.5 * MiB)).toBe(block);
   });
 
+  test('keeps the end of every block an address of 32 bits', () => {
+    const memory = new LinearMemory(4096 * MiB);
+    const block = memory.allocate(memory.bytesMax - 65_536);
+    expect(block + memory.bytesMax - 65_536).toBeLessThan(2 ** 32);
+    expect(() => memory.allocate(1)).toThrow(expect.objectContaining({ code: 'memory_full' }));
+  });
+
   test('refuses to free what it did not hand out, or twice', () => {
     const memory = new LinearMemory(2 * MiB);
     const block = memory.allocate(64);

@@ -1,13 +1,13 @@
 import { Type } from 'typebox';
 import { ACTIVATION } from '../../models/import-activation.ts';
-import { NAME_PATTERN } from '../../models/registry.ts';
+import { NAME_LENGTH_MAX, NAME_PATTERN } from '../../models/registry.ts';
 import { ref } from './ref.ts';
 import { Weights, matrix, vector } from './tensor.ts';
 
 /** A name, or an id. */
 export const ModelRef = Type.String({
   minLength: 1,
-  maxLength: 128,
+  maxLength: NAME_LENGTH_MAX,
   description: 'A registered model: its name, or its id `sha256:…`.',
 });
 
