@@ -179,7 +179,7 @@ describe('the memory is given back after', () => {
       BODY_BYTES_MAX: '1800000',
     });
     const idle = small.memory.bytesUsed;
-    const full = await small.post('/v1/step', stepBody(150_000));
+    const full = await small.post('/v1/step', stepBody(80_000));
     expect(full.body.code).toBe('memory_full');
     expect(small.memory.bytesUsed).toBe(idle);
     expect((await small.post('/v1/step', stepBody(3))).status).toBe(200);
