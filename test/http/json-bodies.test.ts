@@ -172,14 +172,10 @@ describe('the memory is given back after', () => {
   });
 
   test('a body for which there is no room: memory_full, and a smaller one is served', async () => {
-    const small = await buildApp({
-      MEMORY_BYTES_MAX: '2200000',
-      MODELS_BYTES_MAX: '100000',
-      BODIES_BYTES_MAX: '1800000',
-      BODY_BYTES_MAX: '1800000',
-    });
+    const small = await buildApp();
+    small.memory.allocate(small.memory.bytesMax - small.memory.bytesGrown - 2 * 1024 * 1024);
     const idle = small.memory.bytesUsed;
-    const full = await small.post('/v1/step', stepBody(80_000));
+    const full = await small.post('/v1/step', stepBody(150_000));
     expect(full.body.code).toBe('memory_full');
     expect(small.memory.bytesUsed).toBe(idle);
     expect((await small.post('/v1/step', stepBody(3))).status).toBe(200);
