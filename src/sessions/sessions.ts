@@ -93,6 +93,8 @@ export class Sessions {
     await this.#expectRoom();
     const session = newSession(randomId(), randomIncarnation(), spec, this.#options.now());
     await this.#add(session);
+    // Nobody else knows this id yet, so no call on it can have changed it.
+    this.#hot.set({ session, revision: 0 });
     return session;
   }
 
@@ -365,14 +367,13 @@ export class Sessions {
 
   async #add(session: Session): Promise<boolean> {
     const { id, expiresAtMs, modelId } = session;
-    if (!(await this.#store.create(id, encodeSession(session), expiresAtMs, modelId))) return false;
-    this.#hot.set({ session, revision: 0 });
-    return true;
+    return this.#store.create(id, encodeSession(session), expiresAtMs, modelId);
   }
 
+  /** Not kept in memory: calls on the fork may be running by now, and this is not its turn. */
   async #addFork(session: Session, id: string): Promise<Session> {
     const fork = forked(session, id, randomIncarnation(), this.#options.now());
-    return (await this.#add(fork)) ? fork : (await this.#load(id)).session;
+    return (await this.#add(fork)) ? fork : (await this.#readStore(id)).session;
   }
 
   async #isThere(id: string | undefined): Promise<boolean> {

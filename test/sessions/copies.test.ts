@@ -1,0 +1,82 @@
+// What a process keeps of a session in memory must be what the store holds, whatever happens in which
+// order: gates hold calls of the store back until the test lets them go on.
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { Call } from '../../src/sessions/call.ts';
+import { type Session, moved } from '../../src/sessions/session.ts';
+import { Sessions } from '../../src/sessions/sessions.ts';
+import { MemoryStore } from '../../src/store/memory.ts';
+import type { StoredRecord } from '../../src/store/store.ts';
+import { lifetimeOf } from '../helpers/lifetime.ts';
+
+const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0 };
+const SPEC = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 0, ttlMs: 1e6, h: new Float32Array(1) };
+const OPTIONS = {
+  countMax: 100,
+  hotBytesMax: 1e6,
+  waitingMax: 64,
+  waitMsMax: 1_000,
+  tombstoneMs: 1_000,
+  now: () => 0,
+};
+
+/** Reads see the store as it is when they are asked; one of them answers when it is let. */
+class LateStore extends MemoryStore {
+  #readsBefore = Infinity;
+  #gate: Promise<void> | undefined;
+
+  /** The read after so many others waits until what this returns is called. */
+  holdRead(readsBefore: number): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#readsBefore = readsBefore;
+    this.#gate = promise;
+    return resolve;
+  }
+
+  override async read(id: string): Promise<StoredRecord | undefined> {
+    const record = await super.read(id);
+    if (this.#readsBefore-- === 0) await this.#gate;
+    return record;
+  }
+}
+
+const keyed = (key: string): Call => ({ lifetime: lifetimeOf(), key: { key, digest: key } });
+const replyOf = ({ id }: Session) => ({ status: 201, headers: {}, body: id });
+
+describe('a fork that is asked for again', () => {
+  let store: LateStore;
+  let sessions: Sessions;
+  beforeEach(async () => {
+    store = new LateStore(1e9);
+    await store.models.put(MODEL);
+    sessions = new Sessions(store, OPTIONS);
+  });
+
+  const step = (id: string) =>
+    sessions.advance(id, { lifetime: lifetimeOf() }, async (session, expiresAtMs) => ({
+      after: moved(session, { h: session.h, t: session.t + 1 }, expiresAtMs),
+      value: session.t + 1,
+    }));
+
+  test('while it is stepped, is not taken back to what it was before', async () => {
+    const { id } = await sessions.create(SPEC);
+    // The fork is made, and the client gone when its key should be remembered.
+    const cutOff = keyed('f');
+    const leave = (session: Session) => {
+      cutOff.lifetime.close();
+      return replyOf(session);
+    };
+    await expect(sessions.fork(id, cutOff, leave)).rejects.toThrow();
+    const fork = (await sessions.list(undefined, 10)).sessions.find((one) => one.id !== id)!.id;
+    await step(fork);
+
+    // It looks whether the fork is there, finds that it cannot make it, and reads it.
+    const letGo = store.holdRead(1);
+    const again = sessions.fork(id, keyed('f'), replyOf);
+    await new Promise(setImmediate);
+    await step(fork);
+    letGo();
+    expect((await again).value.body).toBe(fork);
+    expect((await sessions.read(fork)).t).toBe(2);
+    expect((await step(fork)).value).toBe(3);
+  });
+});
