@@ -10,6 +10,7 @@ export default defineConfig({
     maxWorkers: 3,
     // Some tests start the service dozens of times: with its compiled code kept in 0.8 s instead of 1.1.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compiled') },
+    reporters: ['default', './test/helpers/report-skips.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

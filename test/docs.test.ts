@@ -4,10 +4,11 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ConfigSchema, readConfig } from '../src/config.ts';
 import { ERRORS } from '../src/errors.ts';
-import { startServer } from './helpers/process.ts';
+import { describeWith } from './helpers/needs.ts';
+import { type RunningServer, startServer } from './helpers/process.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -22,11 +23,14 @@ const pages = ['README.md', 'CHANGELOG.md']
   )
   .map((path) => ({ path, text: read(path) }));
 
-const server = await startServer();
+let server: RunningServer;
 /** Where examples write their files. */
 const folder = mkdtempSync(join(tmpdir(), 'carryover-docs-'));
+beforeAll(async () => {
+  server = await startServer();
+});
 afterAll(async () => {
-  await server.stop();
+  await server?.stop();
   rmSync(folder, { recursive: true });
 });
 
@@ -53,25 +57,25 @@ const examples: Example[] = [
   ),
 ].map(([, command, json, sentence]) => ({ command: command!, answer: json ?? sentence! }));
 
-const END = '--- end of an example ---';
-/** What each prints: all in one shell, so a variable of one is there in the next. */
-const outputs = run(
-  'bash',
-  ['-c'],
-  examples.map(({ command }) => `${command}echo; echo '${END}'\n`).join(''),
-).split(END);
+describeWith('curl', 'the examples of the README', () => {
+  const END = '--- end of an example ---';
+  let outputs: string[];
+  beforeAll(() => {
+    // All in one shell, so a variable of one is there in the next.
+    const script = examples.map(({ command }) => `${command}echo; echo '${END}'\n`).join('');
+    outputs = run('bash', ['-c'], script).split(END);
+  });
 
-describe('the README', () => {
   test.each(examples.map((example, k) => ({ ...example, k })))('$command', ({ answer, k }) => {
     const output = outputs[k]!.trim();
     if (/^[{"]/.test(answer)) expect(`${withoutChance(output)}\n`).toBe(answer);
     else expect(withoutChance(JSON.parse(output).detail)).toBe(answer);
   });
+});
 
-  const python = /```python\n([^`]+)```/.exec(readme)![1]!;
-  const hasPython = spawnSync('python3', ['--version']).status === 0;
-  if (!hasPython) console.warn('!!! SKIPPED: the Python example. To run it: apt-get install python3');
-  test.skipIf(!hasPython && !process.env.CI)('has a Python example that prints y', async () => {
+describeWith('python3', 'the program for Python in the README', () => {
+  test('prints y', async () => {
+    const python = /```python\n([^`]+)```/.exec(readme)![1]!;
     const stdout = run('python3', ['-c'], python);
     const answer = await fetch(`${server.url}/v1/step`, {
       method: 'POST',
@@ -81,7 +85,9 @@ describe('the README', () => {
     const { y } = (await answer.json()) as { y: number[][] };
     expect(Math.fround(Number(stdout))).toBe(Math.fround(y[0]![0]!));
   });
+});
 
+describe('the README', () => {
   const scripts = [...readme.matchAll(/```js\n([^`]+)```\n\n```text\n([^`]+)```/g)];
   test.each(scripts.map(([, script, output]) => ({ script: script!, output: output! })))(
     'has a program for Node.js that prints what it says',

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { describeWith } from './helpers/needs.ts';
 import { startServer } from './helpers/process.ts';
 import { nested, randomRecurrence, weightsBody } from './helpers/recurrence.ts';
 
@@ -29,8 +30,8 @@ function longSequence() {
   return { weights: weightsBody(weights), x: nested(x, [T, N, 1]), outputs: ['h'] };
 }
 
-describe('the process', () => {
-  test('greets with the addresses and a curl that works as printed', async () => {
+describeWith('curl', 'the greeting', () => {
+  test('has the addresses and a curl that works as printed', async () => {
     const server = await startServer();
     const greeting = server.output();
     expect(greeting).toContain(`${server.url}/docs`);
@@ -40,7 +41,9 @@ describe('the process', () => {
     expect(Object.keys(JSON.parse(stdout))).toEqual(['h']);
     expect(await server.stop()).toBe(0);
   });
+});
 
+describe('the process', () => {
   test('runs without 256-bit vectors on request, and says what it runs with', async () => {
     const kernelOf = async (env: Record<string, string>) => {
       const server = await startServer({ ...env, LOG_LEVEL: 'info' });

@@ -1,13 +1,14 @@
 // A real nginx with our template in front of a real server: what the gateway adds must not change
 // an answer, repeat a request or speak another language when it answers by itself.
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type Server, createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
+import { describeWith } from '../helpers/needs.ts';
 import {
   type RunningServer,
   freePort,
@@ -21,7 +22,6 @@ const MiB = 1024 * 1024;
 const docker = join(import.meta.dirname, '../../docker');
 const template = readFileSync(join(docker, 'nginx/default.conf.template'), 'utf8');
 const compose = readFileSync(join(docker, 'compose.yaml'), 'utf8');
-const nginx = findNginx();
 
 const step = {
   method: 'POST',
@@ -51,9 +51,7 @@ describe("the gateway's settings", () => {
   });
 });
 
-if (nginx === undefined) missingNginx();
-
-describe.skipIf(nginx === undefined)('through the gateway', () => {
+describeWith('nginx', 'through the gateway', () => {
   let server: RunningServer;
   let gateway: Gateway;
 
@@ -147,7 +145,7 @@ describe.skipIf(nginx === undefined)('through the gateway', () => {
   });
 });
 
-describe.skipIf(nginx === undefined)('towards the service the gateway', () => {
+describeWith('nginx', 'towards the service the gateway', () => {
   let upstream: Server;
   let gateway: Gateway;
   let connectionCount = 0;
@@ -217,7 +215,7 @@ async function startGateway(upstreamPort: number): Promise<Gateway> {
   await writeFile(join(prefix, 'default.conf'), rendered);
 
   const args = ['-p', `${prefix}/`, '-c', 'nginx.conf', '-e', 'stderr'];
-  const running = startProcess(nginx!, args, {});
+  const running = startProcess('nginx', args, {});
   const url = `http://127.0.0.1:${port}`;
   await untilReady(running, url);
   return {
@@ -254,23 +252,4 @@ function render(text: string, variables: Record<string, string>): string {
     if (value === undefined) throw new Error(`the template needs ${name}`);
     return value;
   });
-}
-
-function findNginx(): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
-  return folders.map((folder) => join(folder, 'nginx')).find((file) => existsSync(file));
-}
-
-/** A skip that nobody can overlook, and none at all where nobody looks. */
-function missingNginx(): void {
-  if (process.env.CI) {
-    test('nginx is installed', () => {
-      throw new Error('nginx is missing: the gateway was not tested. apt-get install nginx-light');
-    });
-    return;
-  }
-  console.warn(
-    '\n!!! SKIPPED: nginx was not found, so the gateway (docker/nginx) was NOT tested.\n' +
-      '!!! Install it and run again: apt-get install nginx-light · brew install nginx\n',
-  );
 }

@@ -1,11 +1,10 @@
 // Redis servers for tests: Debian's redis-server on a free port, its files in a folder of its own.
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { afterAll, describe, test } from 'vitest';
+import { afterAll } from 'vitest';
 import { type RunningProcess, freePort, startProcess, until } from './process.ts';
 
 export interface RedisServer {
@@ -30,22 +29,6 @@ const servers = new Set<RedisServer>();
 afterAll(async () => {
   await Promise.all([...servers].map((server) => server.stop()));
 });
-
-const isInstalled = spawnSync('redis-server', ['--version']).status === 0;
-
-/** A group of tests that need redis-server. Where it is missing they fail under CI, else they say so. */
-export function describeWithRedis(name: string, body: () => void | Promise<void>): void {
-  if (isInstalled) {
-    describe(name, body);
-  } else if (process.env.CI === 'true') {
-    test(name, () => {
-      throw new Error('redis-server is missing: apt-get install redis-server');
-    });
-  } else {
-    console.warn(`SKIPPED, redis-server is missing (apt-get install redis-server): ${name}`);
-    describe.skip(name, body);
-  }
-}
 
 /** @param options of redis.conf, e.g. { appendfsync: 'always' }, which turns the AOF on */
 export async function startRedis(options: Record<string, string> = {}): Promise<RedisServer> {

@@ -4,7 +4,6 @@
 // A change carries a mark, a text of its own. The mark must be in a write to a file of the store,
 // that write must have ended before an fsync of the same file began, and that fsync must have
 // succeeded before the write of the acknowledgement begins.
-import { spawnSync } from 'node:child_process';
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 
@@ -12,8 +11,6 @@ const CALLS = 'write,writev,pwrite64,pwritev,sendto,sendmsg,fsync,fdatasync';
 
 /** A page of a database, and an answer, must be in the trace as a whole. */
 const DATA_BYTES_MAX = 16_384;
-
-export const canTrace = spawnSync('strace', ['-f', '-o', '/dev/null', 'true']).status === 0;
 
 /** Arguments of strace before the command to be traced; more may be put between. */
 export function straceArgs(traceFile: string): string[] {

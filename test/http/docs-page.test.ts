@@ -1,25 +1,24 @@
 // Swagger UI in a real browser: "Try it out" with the prefilled example answers 200 on both routes.
-import { existsSync } from 'node:fs';
-import { chromium } from 'playwright-core';
-import { afterAll, describe, expect, test } from 'vitest';
-import { startServer } from '../helpers/process.ts';
+import { type Browser, chromium } from 'playwright-core';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describeWith, programPath } from '../helpers/needs.ts';
+import { type RunningServer, startServer } from '../helpers/process.ts';
 
-const executablePath = '/usr/bin/chromium';
-const canRun = existsSync(executablePath);
-if (!canRun && !process.env.CI) {
-  console.warn('!!! SKIPPED: the test of /docs in a browser. To run it: apt-get install chromium');
-}
+describeWith('chromium', '/docs in a browser', () => {
+  let server: RunningServer;
+  let browser: Browser;
 
-describe.skipIf(!canRun && !process.env.CI)('/docs in a browser', async () => {
-  if (!canRun && !process.env.CI) return;
-  const server = await startServer();
-  const browser = await chromium.launch({
-    executablePath,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
+  beforeAll(async () => {
+    server = await startServer();
+    browser = await chromium.launch({
+      executablePath: programPath('chromium')!,
+      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
+    });
   });
+
   afterAll(async () => {
-    await browser.close();
-    await server.stop();
+    await browser?.close();
+    await server?.stop();
   });
 
   test.each(['step', 'sequence'])('"Try it out" on %s returns 200', async (operation) => {

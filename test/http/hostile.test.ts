@@ -12,6 +12,7 @@ import {
   VALID_REQUEST,
   hostileRequests,
 } from '../helpers/hostile.ts';
+import { describeWith } from '../helpers/needs.ts';
 import { startServer } from '../helpers/process.ts';
 
 const REQUESTS = Number(process.env.HOSTILE_REQUESTS ?? 10_000);
@@ -79,7 +80,9 @@ describe('malformed and hostile requests', () => {
       expect(await send(VALID_REQUEST)).toEqual(good);
     }
   });
+});
 
+describeWith('linux', 'the memory of hostile requests', () => {
   test(`${REQUESTS} random ones, seed ${SEED}`, { timeout: 600_000 }, async () => {
     const good = await send(VALID_REQUEST);
     const requests = fc.sample(hostileRequests, { numRuns: REQUESTS, seed: SEED });

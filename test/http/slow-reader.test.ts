@@ -1,5 +1,6 @@
 // A slow reader does not grow the server's memory. The complete stream: `npm run verify:streams`.
 import { expect, test } from 'vitest';
+import { describeWith } from '../helpers/needs.ts';
 import { startServer } from '../helpers/process.ts';
 import { readSlowly } from './slow-reader.ts';
 
@@ -8,22 +9,21 @@ const MiB = 1024 * 1024;
 const SLOW = { bytesPerMs: 3_000, durationMs: 4_000 };
 const inMiB = (bytes: number) => (bytes / MiB).toFixed(1);
 
-const isLinux = process.platform === 'linux';
-if (!isLinux) console.warn('!!! SKIPPED: memory of streams. To run it: Linux, for /proc');
+describeWith('linux', 'a slow reader', () => {
+  test('a stream of 65,536 steps keeps within 64 MiB of idle', async () => {
+    const server = await startServer();
+    const { grownBytes, receivedBytes } = await readSlowly(server, SLOW);
+    console.info(`slow reader: idle + ${inMiB(grownBytes)} MiB, ${inMiB(receivedBytes)} MiB read`);
+    expect(receivedBytes).toBeGreaterThan(5 * MiB);
+    expect(grownBytes).toBeLessThan(64 * MiB);
+    expect(await server.stop()).toBe(0);
+  });
 
-test.skipIf(!isLinux)('a stream of 65,536 steps keeps within 64 MiB of idle', async () => {
-  const server = await startServer();
-  const { grownBytes, receivedBytes } = await readSlowly(server, SLOW);
-  console.info(`slow reader: idle + ${inMiB(grownBytes)} MiB, ${inMiB(receivedBytes)} MiB read`);
-  expect(receivedBytes).toBeGreaterThan(5 * MiB);
-  expect(grownBytes).toBeLessThan(64 * MiB);
-  expect(await server.stop()).toBe(0);
-});
-
-test.skipIf(!isLinux)('control: without back-pressure it does not', async () => {
-  const server = await startServer({}, 'test/fixtures/servers/no-back-pressure.ts');
-  const { grownBytes } = await readSlowly(server, SLOW);
-  console.info(`without back-pressure: idle + ${inMiB(grownBytes)} MiB`);
-  expect(grownBytes).toBeGreaterThan(64 * MiB);
-  await server.stop();
+  test('control: without back-pressure it does not', async () => {
+    const server = await startServer({}, 'test/fixtures/servers/no-back-pressure.ts');
+    const { grownBytes } = await readSlowly(server, SLOW);
+    console.info(`without back-pressure: idle + ${inMiB(grownBytes)} MiB`);
+    expect(grownBytes).toBeGreaterThan(64 * MiB);
+    await server.stop();
+  });
 });

@@ -9,7 +9,8 @@ import { readConfig } from '../../src/config.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { RecordParts, SessionStore, StoredRecord } from '../../src/store/store.ts';
 import { weightsBody } from '../helpers/recurrence.ts';
-import { describeWithRedis, startRedis } from '../helpers/redis.ts';
+import { describeWith } from '../helpers/needs.ts';
+import { startRedis } from '../helpers/redis.ts';
 import {
   type Call,
   Command,
@@ -169,7 +170,7 @@ describe('sqlite', () => {
   suite(() => ({ url: `sqlite:${join(folder, 'model.sqlite')}` }), 'sqlite');
 });
 
-describeWithRedis('redis', () => {
+describeWith('redis-server', 'redis', () => {
   let url: string;
   beforeAll(async () => {
     ({ url } = await startRedis());

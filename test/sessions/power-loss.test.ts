@@ -6,10 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
+import { describeWith } from '../helpers/needs.ts';
 import { type RunningServer, startServer } from '../helpers/process.ts';
-import { type TraceRules, canTrace, checkTrace, straceArgs } from '../helpers/trace.ts';
-
-if (!canTrace) console.warn('SKIPPED: the order of system calls, for want of strace or ptrace');
+import { type TraceRules, checkTrace, straceArgs } from '../helpers/trace.ts';
 
 const SESSIONS = 16;
 // npm run verify:power-loss takes twenty times as many.
@@ -27,18 +26,20 @@ const rules: TraceRules = {
 const folder = mkdtempSync(join(tmpdir(), 'carryover-power-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test.runIf(canTrace)('no step is answered before the fsync that covers it', async () => {
-  const { acknowledgedCount, syncsCount, violations } = await trace('full');
-  expect(acknowledgedCount).toBe(SESSIONS * STEPS);
-  expect(violations).toEqual([]);
-  // Steps of several sessions share one.
-  expect(syncsCount).toBeLessThan(SESSIONS * STEPS);
-});
+describeWith('strace', 'the service', () => {
+  test('no step is answered before the fsync that covers it', async () => {
+    const { acknowledgedCount, syncsCount, violations } = await trace('full');
+    expect(acknowledgedCount).toBe(SESSIONS * STEPS);
+    expect(violations).toEqual([]);
+    // Steps of several sessions share one.
+    expect(syncsCount).toBeLessThan(SESSIONS * STEPS);
+  });
 
-test.runIf(canTrace)('control: without syncs every answer comes too early', async () => {
-  const { acknowledgedCount, violations } = await trace('off', 'test/fixtures/servers/without-sync.ts');
-  expect(acknowledgedCount).toBe(SESSIONS * STEPS);
-  expect(violations).toHaveLength(SESSIONS * STEPS);
+  test('control: without syncs every answer comes too early', async () => {
+    const { acknowledgedCount, violations } = await trace('off', 'test/fixtures/servers/without-sync.ts');
+    expect(acknowledgedCount).toBe(SESSIONS * STEPS);
+    expect(violations).toHaveLength(SESSIONS * STEPS);
+  });
 });
 
 async function trace(name: string, entry?: string) {

@@ -3,11 +3,12 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, expect, test } from 'vitest';
 import { openRedisStore } from '../../src/store/redis/redis.ts';
 import type { SessionStore } from '../../src/store/store.ts';
 import { randomFaults, startFaultProxy } from '../helpers/fault-proxy.ts';
-import { describeWithRedis, startRedis, startRedisCluster } from '../helpers/redis.ts';
+import { describeWith } from '../helpers/needs.ts';
+import { type RedisServer, startRedis, startRedisCluster } from '../helpers/redis.ts';
 import { MODEL, createSessions, hammer } from './hammer.ts';
 
 const IS_LONG = process.env.REDIS_LONG === 'true';
@@ -32,7 +33,7 @@ const overAfter = (ms: number) => {
   return () => performance.now() >= endMs;
 };
 
-describeWithRedis('a server that stops', () => {
+describeWith('redis-server', 'a server that stops', () => {
   test.each(IS_LONG ? [1, 10, 60] : [1, 10])('paused for %d s', async (seconds) => {
     const server = await startRedis({ appendfsync: 'everysec' });
     const store = await open(server.url);
@@ -183,8 +184,11 @@ describeWithRedis('a server that stops', () => {
   });
 });
 
-describeWithRedis('a connection that breaks', async () => {
-  const server = await startRedis({ appendfsync: 'everysec' });
+describeWith('redis-server', 'a connection that breaks', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await startRedis({ appendfsync: 'everysec' });
+  });
 
   async function through(timeoutMs = TIMEOUT_MS) {
     await server.admin.flushall();
@@ -341,7 +345,7 @@ describeWithRedis('a connection that breaks', async () => {
   }, 90_000);
 });
 
-describeWithRedis('a cluster that breaks', () => {
+describeWith('redis-server', 'a cluster that breaks', () => {
   test('one node paused, then killed: the sessions of the others go on, all answers are true', async () => {
     const nodes = await startRedisCluster({ appendfsync: 'always', 'cluster-require-full-coverage': 'no' });
     const store = await open(`${nodes[0]!.url}?cluster=true`);

@@ -10,7 +10,8 @@ import { parseRedisUrl } from '../../src/store/redis/address.ts';
 import { openRedisStore } from '../../src/store/redis/redis.ts';
 import { startFaultProxy } from '../helpers/fault-proxy.ts';
 import { freePort } from '../helpers/process.ts';
-import { describeWithRedis, startRedis, startRedisCluster } from '../helpers/redis.ts';
+import { describeWith } from '../helpers/needs.ts';
+import { startRedis, startRedisCluster } from '../helpers/redis.ts';
 import { MODEL, createSessions } from './hammer.ts';
 
 const TIMEOUT_MS = 1_000;
@@ -141,7 +142,7 @@ async function fakeServer(info: string | undefined, toAuth = '+OK\r\n'): Promise
   return (server.address() as AddressInfo).port;
 }
 
-describeWithRedis('servers', () => {
+describeWith('redis-server', 'servers', () => {
   test('with a password', async () => {
     const server = await startRedis({ requirepass: SECRET });
     const at = `127.0.0.1:${server.port}`;

@@ -1,12 +1,13 @@
 // Replicas on one Redis: of two changes of one revision exactly one happens, what one replica registers
 // the others see, and what a crashed one has left behind goes away. REDIS_LONG=true runs more rounds.
 import { Redis } from 'ioredis';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, expect, test } from 'vitest';
 import { openRedisStore } from '../../src/store/redis/redis.ts';
 import { CHANGE, DONE, PASSED, REFUSED } from '../../src/store/redis/scripts.ts';
 import type { SessionStore } from '../../src/store/store.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { describeWithRedis, startRedis } from '../helpers/redis.ts';
+import { describeWith } from '../helpers/needs.ts';
+import { type RedisServer, startRedis } from '../helpers/redis.ts';
 import { MODEL, createSessions } from './hammer.ts';
 
 const ROUNDS = process.env.REDIS_LONG === 'true' ? 10_000 : 1_000;
@@ -14,8 +15,11 @@ const CLIENTS = 8;
 
 const parts = (text: string) => ({ head: Buffer.from(text), slots: new Map([[0, Buffer.from(text)]]) });
 
-describeWithRedis('two replicas', async () => {
-  const server = await startRedis({ appendfsync: 'everysec' });
+describeWith('redis-server', 'two replicas', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await startRedis({ appendfsync: 'everysec' });
+  });
   const stores: SessionStore[] = [];
   afterEach(() => Promise.all(stores.splice(0).map((store) => store.close())));
 

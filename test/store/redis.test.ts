@@ -1,13 +1,17 @@
 // The Redis store: the contract of all stores, on one server and on a cluster.
-import { expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { openRedisStore } from '../../src/store/redis/redis.ts';
-import { describeWithRedis, startRedis, startRedisCluster } from '../helpers/redis.ts';
+import { describeWith } from '../helpers/needs.ts';
+import { type RedisServer, startRedis, startRedisCluster } from '../helpers/redis.ts';
 import { storeContract } from './contract.ts';
 
 const TIMEOUT_MS = 2_000;
 
-describeWithRedis('on one server', async () => {
-  const server = await startRedis({ appendfsync: 'everysec' });
+describeWith('redis-server', 'on one server', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await startRedis({ appendfsync: 'everysec' });
+  });
   const reopen = () => openRedisStore(server.url, { timeoutMs: TIMEOUT_MS });
   storeContract('redis', {
     open: async () => {
@@ -18,8 +22,11 @@ describeWithRedis('on one server', async () => {
   });
 });
 
-describeWithRedis('on a cluster', async () => {
-  const nodes = await startRedisCluster({ appendfsync: 'everysec' });
+describeWith('redis-server', 'on a cluster', () => {
+  let nodes: RedisServer[];
+  beforeAll(async () => {
+    nodes = await startRedisCluster({ appendfsync: 'everysec' });
+  });
   const reopen = () => openRedisStore(`${nodes[1]!.url}?cluster=true`, { timeoutMs: TIMEOUT_MS });
   storeContract('redis cluster', {
     open: async () => {

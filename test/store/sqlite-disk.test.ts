@@ -1,35 +1,28 @@
 // Trouble with the disk is an answer, and what it says of `applied` is true.
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, expect, test } from 'vitest';
 import type { CarryoverError } from '../../src/errors.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite.ts';
 import type { SessionStore } from '../../src/store/store.ts';
+import { describeWith } from '../helpers/needs.ts';
 import { startProcess, until } from '../helpers/process.ts';
-import { canTrace } from '../helpers/trace.ts';
+import { useSmallDisk } from '../helpers/small-disk.ts';
 import { kill, marksThat, startLoad } from './load-process.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'carryover-disk-'));
-const smallDisk = mkdtempSync(join(tmpdir(), 'carryover-small-'));
-const canMount =
-  spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', smallDisk]).status === 0;
-if (!canMount) console.warn('SKIPPED: a full disk, for want of the right to mount one');
-if (!canTrace) console.warn('SKIPPED: I/O errors, for want of strace or ptrace');
-afterAll(() => {
-  if (canMount) spawnSync('umount', ['-l', smallDisk]);
-  rmSync(smallDisk, { recursive: true });
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => rmSync(folder, { recursive: true }));
 
 const options = { timeoutMs: 5_000, queueMax: 4_000 };
 const SESSIONS = 4;
 const CHANGES = 60;
 const MODEL_ID = 'sha256:model';
 
-describe.runIf(canMount)('a full disk', () => {
+describeWith('mount', 'a full disk', () => {
+  const smallDisk = useSmallDisk();
+
   test('is 507 and nothing applied; reads go on, and writes when there is space', async () => {
     const filler = join(smallDisk, 'filler');
     writeFileSync(filler, Buffer.alloc(6 * 2 ** 20));
@@ -63,7 +56,7 @@ describe.runIf(canMount)('a full disk', () => {
   });
 });
 
-describe.runIf(canTrace)('errors of system calls', () => {
+describeWith('strace', 'errors of system calls', () => {
   // Counted from the moment when the store is open.
   test.each([
     'fsync:error=EIO:when=3',

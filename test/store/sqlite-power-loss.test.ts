@@ -3,10 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { canTrace, checkTraceLines } from '../helpers/trace.ts';
+import { describeWith } from '../helpers/needs.ts';
+import { checkTraceLines } from '../helpers/trace.ts';
 import { loadRules, traceLoad } from './trace-load.ts';
-
-if (!canTrace) console.warn('SKIPPED: the order of system calls, for want of strace or ptrace');
 
 const folder = mkdtempSync(join(tmpdir(), 'carryover-power-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -15,19 +14,21 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const changes = Number(process.env.TRACED_CHANGES ?? 1_024);
 const load = { sessions: 32, changes: changes / 32 };
 
-test.runIf(canTrace)('no change is acknowledged before the fsync that covers it', async () => {
-  const { acknowledgedCount, syncsCount, violations } = await traceLoad(join(folder, 'full'), load);
-  expect(acknowledgedCount).toBe(changes);
-  expect(violations).toEqual([]);
-  // Groups: fewer syncs than changes.
-  expect(syncsCount).toBeLessThan(0.7 * changes);
-});
+describeWith('strace', 'the store', () => {
+  test('no change is acknowledged before the fsync that covers it', async () => {
+    const { acknowledgedCount, syncsCount, violations } = await traceLoad(join(folder, 'full'), load);
+    expect(acknowledgedCount).toBe(changes);
+    expect(violations).toEqual([]);
+    // Groups: fewer syncs than changes.
+    expect(syncsCount).toBeLessThan(0.7 * changes);
+  });
 
-test.runIf(canTrace)('control: without syncs every acknowledgement comes too early', async () => {
-  const options = { ...load, withoutSync: true };
-  const { acknowledgedCount, violations } = await traceLoad(join(folder, 'off'), options);
-  expect(acknowledgedCount).toBe(changes);
-  expect(violations).toHaveLength(changes);
+  test('control: without syncs every acknowledgement comes too early', async () => {
+    const options = { ...load, withoutSync: true };
+    const { acknowledgedCount, violations } = await traceLoad(join(folder, 'off'), options);
+    expect(acknowledgedCount).toBe(changes);
+    expect(violations).toHaveLength(changes);
+  });
 });
 
 describe('the check of a trace', () => {
