@@ -1,15 +1,15 @@
 // Before a process serves, it proves on a few small jobs that its kernels compute the promised bits:
-// every tile, every tail, narrow and wide models, compared with the plain reference; and that they read
-// and print decimals. A process that fails does not start. It also makes V8 optimize the kernels before
-// the first request.
+// every tile, every tail, narrow and wide models, rows of unequal length, readout, trace and the ring of
+// last states, compared with the plain reference; and that they read and print decimals. A process that
+// fails does not start. It also makes V8 optimize the kernels before the first request.
 import { NARROW_MAX, NR } from '../kernels/layout.ts';
-import type { TensorView, Weights } from '../tensor.ts';
-import { Job } from './job.ts';
+import type { Readout, TensorView, Weights } from '../tensor.ts';
+import { Job, type JobShape, type PackedModel } from './job.ts';
 import type { Kernels } from './load.ts';
 import type { LinearMemory } from './memory.ts';
-import { packPanels, panelsBytes } from './panels.ts';
+import { packPanels, packReadout, panelsBytes, readoutOffsets } from './panels.ts';
 import { pseudoRandom } from './pseudo-random.ts';
-import { referenceStep } from './reference.ts';
+import { type ReferenceStep, referenceReadout, referenceStep } from './reference.ts';
 import { selfTestTexts } from './self-test-texts.ts';
 
 interface Shape {
@@ -17,24 +17,37 @@ interface Shape {
   readonly N: number;
   readonly D: number;
   readonly H: number;
+  /** Outputs of the readout. */
+  readonly O: number;
 }
 
 /** Two bands, then 32, 16 and 8 columns, the last with some beyond H. */
 const H_ALL_WIDTHS = 22 * NR + 3;
 /** The same of a narrow model: 32, 16 and 8 columns. */
 const H_NARROW_WIDTHS = 6 * NR + 3;
+/** More steps than the ring of last states ever has slots, and than readouts are gathered. */
+const T_BEYOND_RING = 130;
 
 /** Batch tiles and the rows they leave over, all widths, both precisions, single steps and sequences. */
 const SHAPES: readonly Shape[] = [
-  { T: 3, N: 1, D: 1, H: 1 },
-  { T: 3, N: 5, D: 5, H: H_NARROW_WIDTHS },
-  { T: 3, N: 1, D: NARROW_MAX, H: 4 * NR },
-  { T: 3, N: 6, D: NARROW_MAX - 1, H: 5 * NR + 3 },
-  { T: 3, N: 9, D: NARROW_MAX + 7, H: 6 * NR + 1 },
-  { T: 3, N: 1, D: 3, H: H_ALL_WIDTHS },
-  { T: 1, N: 1, D: 3, H: H_ALL_WIDTHS },
-  { T: 1, N: 2, D: 3, H: H_ALL_WIDTHS },
-  { T: 1, N: 7, D: 3, H: H_ALL_WIDTHS },
+  { T: 3, N: 1, D: 1, H: 1, O: 1 },
+  { T: 3, N: 5, D: 5, H: H_NARROW_WIDTHS, O: 3 },
+  { T: 3, N: 1, D: NARROW_MAX, H: 4 * NR, O: 2 * NR },
+  { T: 3, N: 6, D: NARROW_MAX - 1, H: 5 * NR + 3, O: 1 },
+  { T: 3, N: 9, D: NARROW_MAX + 7, H: 6 * NR + 1, O: 5 * NR + 3 },
+  { T: 3, N: 1, D: 3, H: H_ALL_WIDTHS, O: NR },
+  { T: 1, N: 1, D: 3, H: H_ALL_WIDTHS, O: 1 },
+  { T: 1, N: 2, D: 3, H: H_ALL_WIDTHS, O: 1 },
+  { T: 1, N: 7, D: 3, H: H_ALL_WIDTHS, O: 1 },
+  { T: T_BEYOND_RING, N: 1, D: 1, H: 2, O: 1 },
+  { T: T_BEYOND_RING, N: 2, D: NARROW_MAX, H: 1, O: 1 },
+];
+
+/** What a job of a shape is asked for; the first twice, as columns are gone through forwards and backwards in turn. */
+const WAYS: readonly Pick<JobShape, 'keepsStates' | 'trace'>[] = [
+  { keepsStates: true, trace: true },
+  { keepsStates: true, trace: false },
+  { keepsStates: false, trace: false },
 ];
 
 /** @throws Error naming the first element whose bits differ */
@@ -44,49 +57,117 @@ export function selfTest(kernels: Kernels, memory: LinearMemory): void {
   selfTestTexts(kernels, memory);
 }
 
-function checkShape(
-  kernels: Kernels,
-  memory: LinearMemory,
-  shape: Shape,
-  random: () => number,
-): void {
-  const { T, N, D, H } = shape;
+function checkShape(kernels: Kernels, memory: LinearMemory, shape: Shape, random: () => number): void {
+  const { T, N, D, H, O } = shape;
   const fill = (count: number) => Float32Array.from({ length: count }, random);
   const weights: Weights = { D, H, W_x: fill(D * H), W_h: fill(H * H), b: fill(H) };
-  const bytes = panelsBytes(D, H);
-  const panelsPtr = memory.allocate(bytes);
-  packPanels(weights, memory.f32(panelsPtr, bytes / Float32Array.BYTES_PER_ELEMENT));
-  const job = new Job(memory, { D, H, panelsPtr }, { T, N, keepsStates: true, trace: false });
-  job.x.set(fill(T * N * D));
-  const expected = referenceStates(weights, job.x, shape);
-  // Twice, as columns are gone through forwards and backwards in turn.
-  for (let pass = 0; pass < 2; pass++) {
-    kernels.run(job.ptr);
-    expectStates(job.hs!, expected, shape);
+  const readout: Readout = { O, W_y: fill(H * O), b_y: fill(O) };
+  const model = packedModel(memory, weights, readout);
+  const [x, h] = [fill(T * N * D), fill(N * H)];
+  const expected = expectedValues(weights, readout, shape, x, h);
+  const lengths = Array.from({ length: N }, (_, n) => (T + n) % (T + 1));
+  for (const way of WAYS) {
+    for (const jobLengths of [undefined, lengths]) {
+      const job = new Job(memory, model, { T, N, lengths: jobLengths, ...way });
+      job.x.set(x);
+      job.h.set(h);
+      kernels.run(job.ptr);
+      expectValues(job, expected, shape, jobLengths);
+      job.release();
+    }
   }
-  job.release();
-  memory.free(panelsPtr);
+  memory.free(model.panelsPtr);
+  memory.free(model.readout.panelsPtr);
 }
 
-/** (T, N, H), from states of zeros on. */
-function referenceStates(weights: Weights, x: Float32Array, { T, N, D, H }: Shape): Float32Array {
-  const states = new Float32Array(T * N * H);
+type PackedWithReadout = PackedModel & { readonly readout: { readonly O: number; readonly panelsPtr: number } };
+
+function packedModel(memory: LinearMemory, weights: Weights, readout: Readout): PackedWithReadout {
+  const { D, H } = weights;
+  const place = (bytes: number, pack: (target: Float32Array) => void) => {
+    const ptr = memory.allocate(bytes);
+    pack(memory.f32(ptr, bytes / Float32Array.BYTES_PER_ELEMENT));
+    return ptr;
+  };
+  const panelsPtr = place(panelsBytes(D, H), (target) => packPanels(weights, target));
+  const readoutBytes = readoutOffsets(H, readout.O).bytes;
+  const readoutPtr = place(readoutBytes, (target) => packReadout(H, readout, target));
+  return { D, H, panelsPtr, readout: { O: readout.O, panelsPtr: readoutPtr } };
+}
+
+/** By the reference, for T steps of all N rows; a row that stops earlier has the same ones until then. */
+interface Expected {
+  /** [t N + n] */
+  readonly steps: readonly ReferenceStep[];
+  /** [t N + n], O elements each. */
+  readonly ys: readonly Float32Array[];
+  /** [n]: h before the first step and its readout, the result of a row of length 0. */
+  readonly before: readonly { readonly state: Float32Array; readonly y: Float32Array }[];
+}
+
+function expectedValues(
+  weights: Weights,
+  readout: Readout,
+  { T, N, D, H }: Shape,
+  x: Float32Array,
+  h: Float32Array,
+): Expected {
+  const before = Array.from({ length: N }, (_, n) => {
+    const state = h.subarray(n * H, (n + 1) * H);
+    return { state, y: referenceReadout(readout, state) };
+  });
+  const steps: ReferenceStep[] = [];
   for (let row = 0; row < T * N; row++) {
-    const before = row < N ? new Float32Array(H) : states.subarray((row - N) * H, (row - N + 1) * H);
-    const step = referenceStep(weights, x.subarray(row * D, (row + 1) * D), before);
-    states.set(step.state, row * H);
+    const { state } = steps[row - N] ?? before[row]!;
+    steps.push(referenceStep(weights, x.subarray(row * D, (row + 1) * D), state));
   }
-  return states;
+  return { steps, ys: steps.map(({ state }) => referenceReadout(readout, state)), before };
 }
 
-function expectStates({ data, strides }: TensorView, expected: Float32Array, { T, N, D, H }: Shape): void {
-  for (let index = 0; index < expected.length; index++) {
-    const [t, n, j] = [Math.floor(index / (N * H)), Math.floor(index / H) % N, index % H];
-    const computed = data[t * strides[0]! + n * strides[1]! + j];
-    if (Object.is(computed, expected[index])) continue;
+/** Compares all that a job has with what the reference computes. */
+function expectValues(
+  job: Job,
+  { steps, ys, before }: Expected,
+  shape: Shape,
+  lengths: readonly number[] | undefined,
+): void {
+  const { T, N } = shape;
+  const h = job.finalState();
+  for (let n = 0; n < N; n++) {
+    const length = lengths?.[n] ?? T;
+    const last = (length - 1) * N + n;
+    expectRow('h', h, [n], (steps[last] ?? before[n]!).state, shape);
+    expectRow('y', job.y, [n], ys[last] ?? before[n]!.y, shape);
+    for (let t = 0; t < T; t++) {
+      const at = t * N + n;
+      const isBeyond = t >= length;
+      expectRow('hs', job.hs, [t, n], isBeyond ? undefined : steps[at]!.state, shape);
+      expectRow('ys', job.ys, [t, n], isBeyond ? undefined : ys[at]!, shape);
+      if (!job.trace) continue;
+      for (const name of ['h_W_h', 'x_W_x', 'z'] as const) {
+        expectRow(name, job.trace[name], [t, n], isBeyond ? undefined : steps[at]![name], shape);
+      }
+    }
+  }
+}
+
+/** @param expected zeros if absent · @throws Error naming the first element of the row whose bits differ */
+function expectRow(
+  name: string,
+  view: TensorView | undefined,
+  row: readonly number[],
+  expected: Float32Array | undefined,
+  { T, N, D, H, O }: Shape,
+): void {
+  if (!view) return;
+  const { data, shape, strides } = view;
+  const from = row.reduce((sum, index, axis) => sum + index * strides[axis]!, 0);
+  for (let j = 0; j < shape.at(-1)!; j++) {
+    const [computed, promised] = [data[from + j], expected?.[j] ?? 0];
+    if (Object.is(computed, promised)) continue;
     throw new Error(
-      `Self-test failed: for T=${T}, N=${N}, D=${D}, H=${H} the kernels computed ` +
-        `h[${t}][${n}][${j}] = ${computed}, the reference ${expected[index]}. This build of ` +
+      `Self-test failed: for T=${T}, N=${N}, D=${D}, H=${H}, O=${O} the kernels computed ` +
+        `${name}[${[...row, j].join('][')}] = ${computed}, the reference ${promised}. This build of ` +
         'the kernels, or this JavaScript engine, does not keep the numeric promise.',
     );
   }
