@@ -227,7 +227,7 @@ export const ERRORS = {
   store_full: {
     status: 507,
     title: 'The session store is full',
-    advice: 'Make room where the store keeps its data. Nothing was applied.',
+    advice: 'Make room where the store keeps its data, then repeat the call; this attempt changed nothing.',
   },
   shutting_down: {
     status: 503,
@@ -250,14 +250,17 @@ export interface ErrorPlace {
   readonly message: string;
 }
 
-/** Whether a call that failed has changed its session: surely not, or perhaps. */
-export type Applied = 'no' | 'unknown';
+/**
+ * Whether a call that failed has changed its session: surely not; perhaps; or it did so when it came
+ * before with the same Idempotency-Key, and only its answer cannot be given now.
+ */
+export type Applied = 'no' | 'unknown' | 'yes';
 
 export interface ErrorDetails {
   readonly detail: string;
   readonly errors?: readonly ErrorPlace[];
-  /** 'no' unless said otherwise. */
-  readonly applied?: Applied;
+  /** Undefined where it is not known whether an earlier attempt with the same key was applied. */
+  readonly applied?: Applied | undefined;
   /** Further members of the problem, e.g. the version at which a session is. */
   readonly members?: Readonly<Record<string, unknown>>;
   readonly cause?: unknown;
@@ -266,12 +269,12 @@ export interface ErrorDetails {
 export class CarryoverError extends Error {
   readonly code: ErrorCode;
   readonly errors: readonly ErrorPlace[];
-  readonly applied: Applied;
+  readonly applied: Applied | undefined;
   readonly members: Readonly<Record<string, unknown>>;
 
   constructor(
     code: ErrorCode,
-    { detail, errors = [], applied = 'no', members = {}, cause }: ErrorDetails,
+    { detail, errors = [], applied, members = {}, cause }: ErrorDetails,
   ) {
     super(detail, { cause });
     this.name = 'CarryoverError';
@@ -284,15 +287,23 @@ export class CarryoverError extends Error {
   get kind(): ErrorKind {
     return ERRORS[this.code];
   }
+
+  /** The same error, by one who knows what became of the call. */
+  withApplied(applied: Applied): CarryoverError {
+    if (applied === this.applied) return this;
+    const { code, message, errors, members, cause = this } = this;
+    return new CarryoverError(code, { detail: message, errors, members, cause, applied });
+  }
 }
 
 /** @param pointer where in the body; empty if it is not there */
-export function invalidRequest(message: string, pointer = ''): CarryoverError {
-  return new CarryoverError('invalid_request', { detail: message, errors: [{ pointer, message }] });
+export function invalidRequest(message: string, pointer = '', applied?: Applied): CarryoverError {
+  const errors = [{ pointer, message }];
+  return new CarryoverError('invalid_request', { detail: message, errors, applied });
 }
 
 /** Nobody is there any more to be answered. */
-export function clientClosed(applied: Applied = 'no'): CarryoverError {
+export function clientClosed(applied?: Applied): CarryoverError {
   return new CarryoverError('client_closed', {
     detail: 'The client closed the connection before the request was answered.',
     applied,

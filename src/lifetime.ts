@@ -49,7 +49,7 @@ export class Lifetime {
   }
 
   /** What somebody is told who waited longer than this: client_closed or deadline_exceeded. */
-  error(applied: Applied = 'no'): CarryoverError {
+  error(applied?: Applied): CarryoverError {
     if (this.#isClosed) return clientClosed(applied);
     return new CarryoverError('deadline_exceeded', {
       detail: `The request was not answered within ${this.#msMax} ms (JOB_DEADLINE_MS).`,
@@ -104,7 +104,7 @@ export class Lifetime {
    * @param applied what a late answer means for a session
    * @throws client_closed · deadline_exceeded
    */
-  async race<Value>(promise: Promise<Value>, applied: Applied = 'no'): Promise<Value> {
+  async race<Value>(promise: Promise<Value>, applied?: Applied): Promise<Value> {
     const { promise: end, reject } = Promise.withResolvers<never>();
     const forget = this.onEnd(() => reject(this.error(applied)));
     try {

@@ -4,9 +4,9 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { CarryoverError, type ErrorCode } from '../errors.ts';
+import { type Applied, CarryoverError, type ErrorCode } from '../errors.ts';
 import { PROBLEM_TYPE } from './schemas/problem.ts';
-import { isAboutSession } from './session-call.ts';
+import { hasKey, isAboutSession } from './session-call.ts';
 
 function problemBody(error: CarryoverError, instance: string) {
   const { code, kind, message, errors, members } = error;
@@ -41,18 +41,27 @@ export function sendProblem(
     .send(
       JSON.stringify({
         ...problemBody(error, request.id),
-        ...(isAboutSession(request) && { applied: fateOf(error) }),
+        ...(isAboutSession(request) && { applied: appliedOf(error, hasKey(request)) }),
       }),
     );
 }
 
-/** An error of a frame on a WebSocket: the same problem, with what headers would have said. */
-export function frameProblem(cause: unknown, instance: string, log: FastifyBaseLogger) {
+/**
+ * An error of a frame on a WebSocket: the same problem, with what headers would have said.
+ *
+ * @param mayHaveKey whether the frame has a key, or it is not known what it has
+ */
+export function frameProblem(
+  cause: unknown,
+  instance: string,
+  log: FastifyBaseLogger,
+  mayHaveKey: boolean,
+) {
   const error = toCarryoverError(cause as Error);
   logProblem(error, cause, log);
   return {
     ...problemBody(error, instance),
-    applied: fateOf(error),
+    applied: appliedOf(error, mayHaveKey),
     retry_after_s: error.kind.retryAfter_s,
   };
 }
@@ -68,9 +77,12 @@ function logProblem(error: CarryoverError, cause: unknown, log: FastifyBaseLogge
   else log.info({ code }, 'request refused');
 }
 
-/** Of an error inside nobody knows whether the session was changed before it. */
-function fateOf({ code, applied }: CarryoverError) {
-  return code === 'internal' ? 'unknown' : applied;
+/**
+ * Of an error inside nobody knows whether the session was changed before it. Of a call with a key that
+ * was refused before the key was looked up, an earlier attempt may have been applied.
+ */
+function appliedOf({ code, applied }: CarryoverError, mayHaveKey: boolean): Applied {
+  return applied ?? (mayHaveKey || code === 'internal' ? 'unknown' : 'no');
 }
 
 /** The problem as text, for an answer that has begun; it is logged like every other. */

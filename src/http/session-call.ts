@@ -37,7 +37,7 @@ export interface BodyDigest {
 
 /** A repeated call is known by the digest of its body, which is gone when it has been read. */
 export function digestBody(request: FastifyRequest): BodyDigest | undefined {
-  if (request.headers['idempotency-key'] === undefined) return undefined;
+  if (!hasKey(request)) return undefined;
   const hash = createHash('sha256');
   return {
     update: (chunk) => void hash.update(chunk),
@@ -71,11 +71,20 @@ export function sessionIdOf(request: FastifyRequest, named: string | undefined):
 }
 
 /** Whether an error of this request must say what became of a session. */
-export function isAboutSession({ url, headers, body, sessionInFile }: FastifyRequest): boolean {
+export function isAboutSession(request: FastifyRequest): boolean {
+  const { url, headers, body, sessionInFile } = request;
   const named = sessionInFile ?? (body as { session?: unknown } | null | undefined)?.session;
-  return (
-    url.startsWith('/v1/sessions') || headers[SESSION_HEADER] !== undefined || named !== undefined
-  );
+  if (url.startsWith('/v1/sessions') || named !== undefined) return true;
+  if (headers[SESSION_HEADER] !== undefined) return true;
+  // The body, which names the session, was not read.
+  return COMPUTES.test(url) && (hasKey(request) || headers['if-match'] !== undefined);
+}
+
+/** Addresses whose body may name a session. */
+const COMPUTES = /^\/v1\/(step|sequence)\b/;
+
+export function hasKey({ headers }: FastifyRequest): boolean {
+  return headers['idempotency-key'] !== undefined;
 }
 
 export function markOf(session: Session) {
@@ -128,7 +137,8 @@ export function keyText(text: string, name: string, pointer: string): string {
   const [, quoted, bare] = /^(?:"([ !#-[\]-~]{1,255})"|([!#-~]{1,255}))$/.exec(text) ?? [];
   const key = quoted ?? bare;
   if (key !== undefined) return key;
-  throw invalidRequest(`Expected ${name} to be 1 … 255 visible ASCII characters.`, pointer);
+  // Nothing can have been applied under what is not a key.
+  throw invalidRequest(`Expected ${name} to be 1 … 255 visible ASCII characters.`, pointer, 'no');
 }
 
 /** One strong entity tag, or `*`. */

@@ -1,7 +1,14 @@
 // What a call on a session says besides what it wants, and the refusals that follow from it.
-import { CarryoverError, type ErrorCode } from '../errors.ts';
+import { type Applied, CarryoverError, type ErrorCode } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
-import { type CallKey, type KeptAnswer, type Session, type Tombstone, etagOf } from './session.ts';
+import {
+  ANSWERS_MAX,
+  type CallKey,
+  type KeptAnswer,
+  type Session,
+  type Tombstone,
+  etagOf,
+} from './session.ts';
 
 export interface Call {
   /** The ETag that the session must have. */
@@ -42,9 +49,56 @@ export function isDeletionOf(tombstone: Tombstone, { key }: Call): true {
 
 /** Of an error after a fork was made: what failed is only that its key is remembered. */
 export function inDoubt(error: unknown): never {
-  if (!(error instanceof CarryoverError) || error.applied === 'unknown') throw error;
-  const { code, message, errors, members, cause } = error;
-  throw new CarryoverError(code, { detail: message, errors, members, cause, applied: 'unknown' });
+  throw error instanceof CarryoverError ? error.withApplied('unknown') : error;
+}
+
+/** The session in which the key of a call was looked up, and what was found. */
+export interface LookedUp {
+  readonly session: Session;
+  readonly earlier: KeptAnswer | undefined;
+  /** Whether the same call may be running in another process, or its answer be kept there. */
+  readonly isShared: boolean;
+}
+
+/** The error of a call that has not been applied this time, with what is certain of it by its key. */
+export function told(error: unknown, call: Call, lookedUp: LookedUp | undefined): unknown {
+  if (!(error instanceof CarryoverError) || !isAboutThisAttempt(error)) return error;
+  return error.withApplied(appliedBefore(error, call, lookedUp));
+}
+
+/** Of a key that is another request's it is known that this one was not applied. */
+function isAboutThisAttempt({ code, applied }: CarryoverError): boolean {
+  return code !== 'idempotency_key_reused' && (applied === undefined || applied === 'no');
+}
+
+function appliedBefore(
+  { code, kind }: CarryoverError,
+  call: Call,
+  lookedUp: LookedUp | undefined,
+): Applied {
+  if (!call.key) return 'no';
+  if (!lookedUp) return 'unknown';
+  const { session, earlier, isShared } = lookedUp;
+  if (earlier) return 'yes';
+  // An attempt that runs elsewhere has the same If-Match, so it is refused there too.
+  if (code === 'step_conflict') return mayBeForgotten(session, call) ? 'unknown' : 'no';
+  // What is wrong with the call itself was wrong whenever it came.
+  if (kind.status < 500) return 'no';
+  return isShared || mayBeForgotten(session, call) ? 'unknown' : 'no';
+}
+
+/**
+ * Whether the call may have been applied so long ago that its key is not remembered any more. If it was,
+ * it had a version that If-Match names, so its answer would be younger than one given at an earlier version.
+ */
+function mayBeForgotten({ answersCount, answers, incarnation, version }: Session, call: Call): boolean {
+  if (answersCount <= ANSWERS_MAX) return false;
+  if (call.ifMatch === undefined || call.ifMatch === '*') return true;
+  const [, of, at] = /^"([^.]+)\.(\d+)/.exec(call.ifMatch) ?? [];
+  if (of !== incarnation || Number(at) >= version) return false;
+  return !answers.some(
+    (answer) => answer.kind === 'advance' && answer.before.version <= Number(at),
+  );
 }
 
 /** Refusals that a stale copy of a session can be the cause of. */
@@ -68,5 +122,6 @@ export function reused({ key }: CallKey): CarryoverError {
     detail:
       `The Idempotency-Key ${JSON.stringify(key)} was used for another request to this session; ` +
       'only the same method, address and body repeat it.',
+    applied: 'no',
   });
 }

@@ -17,7 +17,9 @@ import {
   gone,
   inDoubt,
   isDeletionOf,
+  type LookedUp,
   reused,
+  told,
 } from './call.ts';
 import { type HotSession, HotSessions } from './hot-sessions.ts';
 import { derivedId, randomId, randomIncarnation } from './ids.ts';
@@ -237,17 +239,23 @@ export class Sessions {
   /** @throws session_not_found · session_gone · step_conflict · store_unavailable */
   async delete(id: string, call: Call): Promise<{ readonly replayed: boolean }> {
     return this.#inTurn(id, call, async () => {
-      const { record, revision } = await this.#readRecord(id);
-      if (isTombstone(record)) return { replayed: isDeletionOf(record, call) };
-      await this.#expectLive({ session: record, revision });
-      const earlier = answeredBefore(record, call);
-      if (earlier) throw reused(earlier);
-      expectVersion(record, call);
-      call.lifetime.throwIfOver();
-      const atMs = this.#options.now();
-      const tombstone: Tombstone = { id, reason: 'deleted', atMs, t: record.t, deletion: call.key };
-      if (!(await this.#bury(tombstone, revision))) throw OVERTAKEN;
-      return { replayed: false };
+      let lookedUp: LookedUp | undefined;
+      try {
+        const { record, revision } = await this.#readRecord(id);
+        if (isTombstone(record)) return { replayed: isDeletionOf(record, call) };
+        await this.#expectLive({ session: record, revision });
+        const earlier = answeredBefore(record, call);
+        lookedUp = { session: record, earlier, isShared: this.#store.isShared };
+        if (earlier) throw reused(earlier);
+        expectVersion(record, call);
+        call.lifetime.throwIfOver();
+        const atMs = this.#options.now();
+        const tombstone: Tombstone = { id, reason: 'deleted', atMs, t: record.t, deletion: call.key };
+        if (!(await this.#bury(tombstone, revision))) throw OVERTAKEN;
+        return { replayed: false };
+      } catch (error) {
+        throw told(error, call, lookedUp);
+      }
     });
   }
 
@@ -321,16 +329,18 @@ export class Sessions {
   ): Promise<Outcome<Value>> {
     return this.#inTurn(id, call, async () => {
       const known = this.#hot.get(id);
-      const hot = known ?? (await this.#load(id));
+      let lookedUp: LookedUp | undefined;
       try {
+        const hot = known ?? (await this.#load(id));
         // First: whether an expired session was swept already must make no difference.
         await this.#expectLive(hot);
         const earlier = answeredBefore(hot.session, call);
+        lookedUp = { session: hot.session, earlier, isShared: this.#store.isShared };
         if (!earlier) await admit(hot.session);
         return await attempt(hot, earlier);
       } catch (error) {
         const isDoubtful = known !== undefined && this.#store.isShared && dependsOnState(error);
-        if (!isDoubtful) throw error;
+        if (!isDoubtful) throw told(error, call, lookedUp);
         this.#hot.delete(id);
         throw OVERTAKEN;
       }

@@ -118,6 +118,7 @@ export class MemoryStore implements SessionStore {
         detail:
           `${this.#bytes} of ${this.#bytesMax} bytes are taken by sessions ` +
           '(MEMORY_STORE_BYTES_MAX).',
+        applied: 'no',
       });
     }
     this.#bytes += growth;

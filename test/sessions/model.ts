@@ -427,10 +427,11 @@ async function expectCall(
   effect = effectOf(session, wanted),
 ): Promise<void> {
   const answer = await service.send(made);
-  if (isGone(model, session)) return expectGone(model, session, answer);
+  if (isGone(model, session)) return expectGone(model, session, made, answer);
   if (made.ifMatch !== undefined && made.ifMatch !== '*' && made.ifMatch !== etagOf(session)) {
     const { t } = session.state;
-    return expectProblem(answer, 412, { code: 'step_conflict', t, version: session.version });
+    const members = { code: 'step_conflict', t, version: session.version };
+    return expectProblem(session, made, answer, 412, members);
   }
   expectNoReplay(answer);
   if (wanted.kind === 'fork') {
@@ -439,7 +440,7 @@ async function expectCall(
   } else if (wanted.kind === 'delete') {
     expect([answer.status, answer.body]).toEqual([204, '']);
     session.deleted = { atMs: model.nowMs, call: made };
-  } else if (!change(model, service, session, effect!, answer)) return;
+  } else if (!change(model, service, session, made, effect!, answer)) return;
   if (made.key !== undefined) session.answered.push({ call: made, wanted, effect, answer });
 }
 
@@ -448,13 +449,14 @@ function change(
   model: Model,
   { modelId }: Service,
   session: Session,
+  made: Call,
   effect: Effect,
   answer: CallAnswer,
 ): boolean {
   const after = apply(WEIGHTS, session.state, effect);
   if (!after) {
     const kept = session.state.past.map(({ t }) => t);
-    expectProblem(answer, 422, { code: 'state_not_kept', kept });
+    expectProblem(session, made, answer, 422, { code: 'state_not_kept', kept });
     return false;
   }
   session.state = after;
@@ -497,8 +499,8 @@ async function retry(
   if (isDeletion && !mayBeForgotten(model, session)) {
     expect([answer.status, answer.headers['idempotency-replayed']]).toEqual([204, 'true']);
   } else if (isDeletion && answer.status === 204) expect(session.isForgotten).toBe(false);
-  else if (isGone(model, session)) expectGone(model, session, answer);
-  else if (!isSame) expectProblem(answer, 422, { code: 'idempotency_key_reused' });
+  else if (isGone(model, session)) expectGone(model, session, made, answer);
+  else if (!isSame) expectProblem(session, made, answer, 422, { code: 'idempotency_key_reused' });
   else {
     expect([answer.status, answer.body]).toEqual([earlier.answer.status, earlier.answer.body]);
     expect(answer.headers['idempotency-replayed']).toBe('true');
@@ -516,22 +518,24 @@ async function atOnce(
   const made = callOf(model, session, { wanted, isKeyed: true, precondition: 'none' });
   const answers = await Promise.all(Array.from({ length: count }, () => service.send(made)));
   if (isGone(model, session)) {
-    for (const answer of answers) if (answer.status !== 409) expectGone(model, session, answer);
+    for (const answer of answers) if (answer.status !== 409) expectGone(model, session, made, answer);
     return;
   }
   const [first, ...others] = answers.filter(({ status }) => status !== 409);
   const effect = effectOf(session, wanted);
-  change(model, service, session, effect!, first!);
+  change(model, service, session, made, effect!, first!);
   for (const { body } of others) expect(body).toBe(first!.body);
-  for (const answer of answers) {
-    if (answer.status === 409) expectProblem(answer, 409, { code: 'idempotency_key_in_use' });
-  }
   session.answered.push({ call: made, wanted, effect, answer: first! });
+  for (const answer of answers) {
+    if (answer.status !== 409) continue;
+    expectProblem(session, made, answer, 409, { code: 'idempotency_key_in_use' });
+  }
 }
 
 async function read(model: Model, service: Service, session: Session): Promise<void> {
-  const answer = await service.send({ method: 'GET', path: `/v1/sessions/${session.id}` });
-  if (isGone(model, session)) return expectGone(model, session, answer);
+  const made = { method: 'GET', path: `/v1/sessions/${session.id}` } as const;
+  const answer = await service.send(made);
+  if (isGone(model, session)) return expectGone(model, session, made, answer);
   expect(answer.status, answer.body).toBe(200);
   const { h, kept, ...info } = JSON.parse(answer.body);
   expect(info).toEqual(infoOf(session, service.modelId));
@@ -578,13 +582,13 @@ function mayBeForgotten({ nowMs }: Model, { deleted, expiresAtMs }: Session): bo
   return nowMs >= (deleted?.atMs ?? expiresAtMs) + TOMBSTONE_MS;
 }
 
-function expectGone(model: Model, session: Session, answer: CallAnswer): void {
+function expectGone(model: Model, session: Session, made: Call, answer: CallAnswer): void {
   if (session.isForgotten || (mayBeForgotten(model, session) && answer.status === 404)) {
     session.isForgotten = true;
-    return expectProblem(answer, 404, { code: 'session_not_found' });
+    return expectProblem(session, made, answer, 404, { code: 'session_not_found' });
   }
   const { deleted, expiresAtMs, state } = session;
-  return expectProblem(answer, 410, {
+  return expectProblem(session, made, answer, 410, {
     code: 'session_gone',
     reason: deleted ? 'deleted' : 'expired',
     at: timeOf(deleted?.atMs ?? expiresAtMs),
@@ -592,10 +596,20 @@ function expectGone(model: Model, session: Session, answer: CallAnswer): void {
   });
 }
 
-function expectProblem(answer: CallAnswer, status: number, members: object): void {
-  expect(JSON.parse(answer.body)).toMatchObject({ status, applied: 'no', ...members });
+function expectProblem(
+  session: Session,
+  made: Call,
+  answer: CallAnswer,
+  status: number,
+  members: object,
+): void {
+  const problem = JSON.parse(answer.body);
+  expect(problem).toMatchObject({ status, ...members });
   expect(answer.status).toBe(status);
   expectNoReplay(answer);
+  const wasApplied = session.answered.some(({ call }) => call === made);
+  if (made.key === undefined) expect(problem.applied).toBe('no');
+  else expect(wasApplied ? ['unknown', 'yes'] : ['no', 'unknown']).toContain(problem.applied);
 }
 
 function expectNoReplay({ headers }: CallAnswer): void {

@@ -223,9 +223,12 @@ export class Traffic {
 
   #takeRefusal(subject: Subject, wanted: Wanted, since: number, { status, body }: Answer): void {
     const { code, applied } = JSON.parse(body) as { code: string; applied: string };
+    if (status === 404 || status === 410) {
+      subject.isGone = true;
+      return;
+    }
     if (applied !== 'no') throw new Error(`an answer that is not repeated says: ${body}`);
-    if (status === 404 || status === 410) subject.isGone = true;
-    else if (code !== 'step_conflict' && code !== 'state_not_kept') throw new Error(body);
+    if (code !== 'step_conflict' && code !== 'state_not_kept') throw new Error(body);
     else {
       this.#refused++;
       if (wanted.kind !== 'fork') {
@@ -236,16 +239,28 @@ export class Traffic {
 
   /** Sends it until there is an answer other than "later". */
   async #untilAnswered(client: Client, sent: Sent): Promise<Answer> {
-    const { pauseMs } = this.#options;
+    const { pauseMs, withKeys } = this.#options;
+    const told: string[] = [];
     for (;;) {
       const answer = await client.send(sent).catch((error: Error) => {
         if (error.message.startsWith('no answer')) throw error;
       });
       const isLater = answer && (answer.status === 409 || answer.status === 503);
-      if (answer && !isLater) return answer;
+      if (answer && !isLater) {
+        if (withKeys && answer.status < 300) this.#expectTrue(told, answer);
+        return answer;
+      }
+      if (answer) told.push(JSON.parse(answer.body).applied);
       this.#repeated++;
       await sleep(isLater ? 2 : pauseMs);
     }
+  }
+
+  /** What earlier attempts were told of `applied`, against whether one of them was. */
+  #expectTrue(told: readonly string[], { headers, body }: Answer): void {
+    const wasApplied = headers['idempotency-replayed'] === 'true';
+    const isFalse = wasApplied ? told.at(-1) === 'no' : told.includes('yes');
+    if (isFalse) throw new Error(`attempts said ${told.join(', ')}, and then came ${body}`);
   }
 }
 

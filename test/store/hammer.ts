@@ -47,7 +47,7 @@ async function write(store: SessionStore, id: string, isOver: () => boolean, out
     if (result === false) {
       outcome.violations.push(`${id}: false at revision ${revision}, of which it is the only writer`);
     } else if (result instanceof CarryoverError) {
-      outcome[result.applied]++;
+      outcome[result.applied as 'no' | 'unknown']++;
     } else {
       outcome.violations.push(`${id}: ${String(result)}`);
     }

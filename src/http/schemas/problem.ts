@@ -25,8 +25,11 @@ export const Problem = Type.Object(
       { description: 'The places in the body that are wrong, as far as they are known.' },
     ),
     applied: Type.Optional(
-      Type.Enum(['no', 'unknown'], {
-        description: 'Of calls on a session: whether it surely was not changed, or may have been.',
+      Type.Enum(['no', 'unknown', 'yes'], {
+        description:
+          'Of calls on a session: `no`: surely not applied, neither now nor earlier with the same ' +
+          'Idempotency-Key; `unknown`: perhaps; `yes`: applied when it came before with the same key, ' +
+          'and only its answer cannot be given now. Repeating it with its key is safe in all three.',
       }),
     ),
     t: Type.Optional(Type.Integer({ description: 'Steps that the session has taken.' })),

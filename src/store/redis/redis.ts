@@ -274,7 +274,7 @@ function isDone(outcome: unknown, { isRepeat }: Answer): boolean {
 /** Before there is a record nothing that may have been done counts. */
 function nothingApplied(error: CarryoverError): never {
   const { code, message: detail, cause } = error;
-  throw error.applied === 'no' ? error : new CarryoverError(code, { detail, cause });
+  throw error.applied === 'no' ? error : new CarryoverError(code, { detail, cause, applied: 'no' });
 }
 
 /** [member, score, member, score, …] */

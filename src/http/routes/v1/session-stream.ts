@@ -96,7 +96,7 @@ export function sessionStreamRoute(
         budget,
         greet: () => stream.greet(),
         answer: (message, isBinary) => stream.answer(message, isBinary),
-        problem: (error) => stream.problem(error, request.id).data,
+        problem: (error) => stream.problem(error, request.id, true).data,
       });
       socket.once('close', (closeCode) => {
         stream.close();
@@ -134,7 +134,7 @@ class SessionStream {
       const session = await this.#options.sessions.read(this.#request.params.id);
       return { data: JSON.stringify({ session: streamMarkOf(session) }), isBinary: false };
     } catch (error) {
-      return this.problem(error, this.#request.id);
+      return this.problem(error, this.#request.id, false);
     }
   }
 
@@ -170,15 +170,16 @@ class SessionStream {
       );
       return { data: value.answer, isBinary };
     } catch (error) {
-      return this.problem(error, `${this.#request.id}/${this.count}`, id);
+      const mayHaveKey = frame ? typeof frame.call.key === 'string' : !isUnreadable(error);
+      return this.problem(error, `${this.#request.id}/${this.count}`, mayHaveKey, id);
     } finally {
       lifetime.close();
       frame?.release();
     }
   }
 
-  problem(cause: unknown, instance: string, id?: unknown) {
-    const error = frameProblem(cause, instance, this.#request.log);
+  problem(cause: unknown, instance: string, mayHaveKey: boolean, id?: unknown) {
+    const error = frameProblem(cause, instance, this.#request.log, mayHaveKey);
     const data = JSON.stringify({ error, id });
     return { data, isBinary: false, closeCode: CLOSING_ERRORS[error.code] };
   }
@@ -209,6 +210,12 @@ function expectThisSession(computation: Computation, id: string): void {
     detail: message,
     errors: [{ pointer: '/session', message }],
   });
+}
+
+/** A frame of these bytes can never have been applied. */
+function isUnreadable(error: unknown): boolean {
+  const codes: readonly ErrorCode[] = ['malformed_json', 'duplicate_key', 'malformed_safetensors'];
+  return error instanceof CarryoverError && codes.includes(error.code);
 }
 
 /** A repeated frame has the same bytes. */

@@ -1,0 +1,136 @@
+// What an error says of `applied` is true: "no" only when the call's key was looked up and not found.
+import { describe, expect, test } from 'vitest';
+import { CarryoverError } from '../../src/errors.ts';
+import type { Call } from '../../src/sessions/call.ts';
+import { Sessions } from '../../src/sessions/sessions.ts';
+import { type Session, moved } from '../../src/sessions/session.ts';
+import { MemoryStore } from '../../src/store/memory.ts';
+import { buildApp } from '../helpers/app.ts';
+import { lifetimeOf } from '../helpers/lifetime.ts';
+
+const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0 };
+
+class SharedStore extends MemoryStore {
+  override readonly isShared = true;
+}
+
+async function place(store = new MemoryStore(1e9)) {
+  await store.models.put(MODEL);
+  const sessions = new Sessions(store, {
+    countMax: 100,
+    hotBytesMax: 1e6,
+    waitingMax: 0,
+    tombstoneMs: 1_000,
+    now: () => 0,
+  });
+  const spec = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 0, ttlMs: 1e6 };
+  const { id } = await sessions.create({ ...spec, h: new Float32Array(1) });
+  /** A step that comes to `fails`, if it is given, in place of its result. */
+  const step = (call: Partial<Call>, fails?: () => Promise<never>) =>
+    sessions.advance(id, callOf(call), async (session, expiresAtMs) => {
+      await fails?.();
+      return { after: next(session, expiresAtMs), value: undefined };
+    });
+  return { id, sessions, step };
+}
+
+const next = (session: Session, expiresAtMs: number) =>
+  moved(session, { h: Float32Array.of(session.t + 1), t: session.t + 1 }, expiresAtMs);
+
+const key = (key: string, digest = 'a') => ({ key: { key, digest } });
+
+function callOf(call: Partial<Call>): Call {
+  return { lifetime: lifetimeOf(), ...call };
+}
+
+const appliedOf = (call: Promise<unknown>) =>
+  call.then(
+    () => 'answered',
+    (error: CarryoverError) => error.applied,
+  );
+
+const refused = async () => {
+  throw new CarryoverError('queue_full', { detail: 'full' });
+};
+
+describe('a call that is refused while it is computed', () => {
+  test('was not applied when it had no key, or a new one', async () => {
+    const { step } = await place();
+    expect(await appliedOf(step({}, refused))).toBe('no');
+    expect(await appliedOf(step(key('a'), refused))).toBe('no');
+  });
+
+  test('was applied when its key was answered before', async () => {
+    const { step } = await place();
+    await step(key('a'));
+    expect(await appliedOf(step(key('a'), refused))).toBe('yes');
+    expect(await appliedOf(step(key('a', 'other body'), refused))).toBe('no');
+    expect(await appliedOf(step(key('a')))).toBe('answered');
+  });
+
+  test('may have been applied when another process shares the store', async () => {
+    const { step } = await place(new SharedStore(1e9));
+    expect(await appliedOf(step({}, refused))).toBe('no');
+    expect(await appliedOf(step(key('a'), refused))).toBe('unknown');
+    expect(await appliedOf(step({ ...key('a'), ifMatch: '"other.0"' }))).toBe('no');
+  });
+
+  test('may have been applied when so many keys came since that it is forgotten', async () => {
+    const { id, sessions, step } = await place();
+    const tag = async () => {
+      const { incarnation, version } = await sessions.read(id);
+      return `"${incarnation}.${version}"`;
+    };
+    const first = await tag();
+    await step({ ...key('first'), ifMatch: first });
+    for (let k = 0; k < 10; k++) await step(key(`a${k}`));
+    const later = await tag();
+    for (let k = 0; k < 60; k++) await step(key(`b${k}`));
+    expect(await appliedOf(step(key('first'), refused))).toBe('unknown');
+    expect(await appliedOf(step({ ...key('first'), ifMatch: first }))).toBe('unknown');
+    expect(await appliedOf(step({ ...key('new'), ifMatch: later }))).toBe('no');
+    expect(await appliedOf(step({ ifMatch: later }))).toBe('no');
+  });
+});
+
+describe('a call that is refused before its key is looked up', () => {
+  test('may have been applied: its first attempt is running, or others are', async () => {
+    const { step } = await place();
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    const first = step(key('a'), () => gate as Promise<never>);
+    expect(await appliedOf(step(key('a')))).toBe(undefined);
+    open();
+    await first;
+    expect(await appliedOf(step(key('a')))).toBe('answered');
+  });
+
+  test('may have been applied: the session is gone', async () => {
+    const { id, sessions, step } = await place();
+    await step(key('a'));
+    await sessions.delete(id, callOf({}));
+    expect(await appliedOf(step(key('a')))).toBe('unknown');
+    expect(await appliedOf(step({}))).toBe('no');
+  });
+
+  test.each([
+    ['too large', 413, { payload: JSON.stringify({ x: Array.from({ length: 500 }, () => [1]) }) }],
+    ['not JSON', 400, { payload: '{' }],
+    ['compressed', 415, { payload: '{}', headers: { 'content-encoding': 'gzip' } }],
+    ['of another type', 415, { payload: 'x', headers: { 'content-type': 'text/plain' } }],
+    ['not what the schema says', 400, { payload: '{"session":"abc","y":1}' }],
+    ['of no session that is there', 404, { payload: '{"session":"abc","x":[[1]]}' }],
+  ])('over HTTP: its body is %s', async (_, status, { payload, ...more }) => {
+    const { http } = await buildApp({ BODY_BYTES_MAX: '1000' });
+    const send = (url: string, headers: object) =>
+      http.inject({
+        method: 'POST',
+        url,
+        payload,
+        headers: { 'content-type': 'application/json', ...('headers' in more && more.headers), ...headers },
+      });
+    const keyed = await send('/v1/step', { 'idempotency-key': 'a' });
+    expect([keyed.statusCode, keyed.json().applied]).toEqual([status, 'unknown']);
+    const unkeyed = await send('/v1/step', { 'x-session-id': 'abc' });
+    expect([unkeyed.statusCode, unkeyed.json().applied]).toEqual([status, 'no']);
+  });
+});
