@@ -8,11 +8,14 @@
 // their order in the header means nothing. https://github.com/huggingface/safetensors#format
 import { isUtf8 } from 'node:buffer';
 import { CarryoverError, clientClosed } from '../errors.ts';
+import { foreignFormat } from './foreign-formats.ts';
 import { readJson } from './json-read.ts';
 
 const HEADER_AT = 8;
 const HEADER_BYTES_MAX = 100_000_000;
 const OPENING_BRACE = 0x7b;
+/** Of JSON: space, tab, line feed, carriage return. */
+const WHITE_SPACE: readonly number[] = [0x20, 0x09, 0x0a, 0x0d];
 /** Names and values quoted in an error are cut here: they come from whoever made the file. */
 const QUOTED_CHARACTERS_MAX = 80;
 
@@ -64,7 +67,11 @@ export interface SafetensorsFile {
  */
 export function readSafetensorsFile(bytes: Uint8Array, isHeld?: () => boolean): SafetensorsFile {
   const headerBytes = readHeaderSize(bytes);
-  const header = readHeader(bytes.subarray(HEADER_AT, HEADER_AT + headerBytes));
+  const headerText = bytes.subarray(HEADER_AT, HEADER_AT + headerBytes);
+  if (!isObjectText(headerText)) {
+    throw notSafetensors(bytes, "The header must begin with '{'.");
+  }
+  const header = readHeader(headerText);
   const data = bytes.subarray(HEADER_AT + headerBytes);
   const entries: Entry[] = [];
   for (const name of Object.keys(header)) {
@@ -88,7 +95,8 @@ function readHeaderSize(bytes: Uint8Array): number {
   const headerBytes = view.getBigUint64(0, true);
   const rest = bytes.length - HEADER_AT;
   if (headerBytes > HEADER_BYTES_MAX || headerBytes > rest) {
-    throw new SafetensorsError(
+    throw notSafetensors(
+      bytes,
       `The header's size is ${headerBytes} bytes, expected at most ` +
         `${Math.min(rest, HEADER_BYTES_MAX)}: ${rest} bytes follow, and the format allows ` +
         `${HEADER_BYTES_MAX}.`,
@@ -97,11 +105,26 @@ function readHeaderSize(bytes: Uint8Array): number {
   return Number(headerBytes);
 }
 
+/** The file may be of another format: then that is what is wrong with it. */
+function notSafetensors(file: Uint8Array, problem: string): SafetensorsError {
+  const format = foreignFormat(file);
+  return new SafetensorsError(
+    format === undefined ? problem : `Expected a safetensors file. ${format}`,
+  );
+}
+
+/** The format allows spaces behind the object only; some writers put them before it as well. */
+function isObjectText(bytes: Uint8Array): boolean {
+  let at = 0;
+  while (WHITE_SPACE.includes(bytes[at]!)) at++;
+  return bytes[at] === OPENING_BRACE;
+}
+
 function readHeader(bytes: Uint8Array): Readonly<Record<string, unknown>> {
-  // The format allows spaces behind the object, but nothing before it.
-  if (bytes[0] !== OPENING_BRACE) throw new SafetensorsError("The header must begin with '{'.");
   if (!isUtf8(bytes)) throw new SafetensorsError('The header is not valid UTF-8.');
   const header = readHeaderJson(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
+  // mlx writes null where there is none.
+  if (header['__metadata__'] === null) delete header['__metadata__'];
   if (header['__metadata__'] !== undefined) expectMetadata(header['__metadata__']);
   return header;
 }

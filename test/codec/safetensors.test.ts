@@ -79,6 +79,16 @@ describe('a file that keeps the format', () => {
     expect(tensors.get('none')!.data).toHaveLength(0);
   });
 
+  test('may have white space before the header, and metadata that is null', () => {
+    const entry = '"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}';
+    const seven = bytesOf(new Float32Array([7]));
+    for (const text of [` {${entry}}`, `\t\r\n {${entry}}`, `{"__metadata__":null,${entry}}`]) {
+      const { tensors, metadata } = readSafetensorsFile(fileOfText(text, seven));
+      expect([...tensors.get('a')!.data]).toEqual([7]);
+      expect(metadata).toEqual({});
+    }
+  });
+
   test('may use any name, __proto__ included', () => {
     const tensors = readSafetensors(
       fileOfText('{"__proto__":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"":' +
@@ -165,7 +175,7 @@ const REFUSALS: [reason: string, bytes: Uint8Array, message: RegExp][] = [
   ['a header of no bytes', data(8), /must begin with '\{'/],
   ['a header beyond the file', size(1n), /size is 1 bytes, expected at most 0/],
   ['a header size of 2^64 - 1', size(2n ** 64n - 1n), /size is 18446744073709551615 bytes/],
-  ['spaces before the header', fileOfText(' {}'), /must begin with '\{'/],
+  ['spaces in place of a header', fileOfText('  '), /must begin with '\{'/],
   ['a header that is an array', file([]), /must begin with '\{'/],
   ['a header that is null', file(null), /must begin with '\{'/],
   ['a header that is not JSON', fileOfText('{"a":}'), /not the JSON expected: .*JSON/],

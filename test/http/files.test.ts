@@ -109,6 +109,14 @@ describe('a computation as a file', () => {
     expect(any.headers['content-type']).toBe(FILE);
   });
 
+  test('may have the format of the library that wrote it in its metadata', async () => {
+    const plain = writeSafetensors({ x: f32([1, 1], 0.58) }, { model: 'sunspots' });
+    const body = writeSafetensors({ x: f32([1, 1], 0.58) }, { model: 'sunspots', format: 'pt' });
+    const answer = await post('/v1/step', body);
+    expect(answer.statusCode).toBe(200);
+    expect(answer.rawPayload).toEqual((await post('/v1/step', plain)).rawPayload);
+  });
+
   test('is 406 when nothing that is made is accepted', async () => {
     const answer = await post('/v1/step', { model: 'sunspots', x: [[1]] }, { accept: 'text/html' });
     expect(answer.statusCode).toBe(406);

@@ -29,7 +29,7 @@ export function readFileBody(
   fields: readonly string[],
 ): FileBody {
   expectKnown('tensor', [...tensors.keys()], TENSORS);
-  expectKnown('metadata field', Object.keys(metadata), fields);
+  expectKnown('metadata field', Object.keys(metadata).filter(isOurs), fields);
   const { model, session, trace, layout, outputs, lengths } = metadata;
   return {
     tensors,
@@ -63,6 +63,11 @@ export function fileWeights(body: FileBody) {
     W_h: requiredTensor(body, 'W_h', 'HH', 'weights/W_h'),
     b: optionalTensor(body, 'b', bAxes, 'weights/b'),
   };
+}
+
+/** Libraries write `format`, the framework that the tensors are of. */
+function isOurs(field: string): boolean {
+  return field !== 'format';
 }
 
 function expectKnown(what: string, names: readonly string[], known: readonly string[]): void {

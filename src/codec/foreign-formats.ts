@@ -1,0 +1,95 @@
+// Files of other formats that are sent as safetensors by mistake, known by their first bytes: what they
+// are, and how a safetensors file is made of them. Asked only where reading as safetensors has failed,
+// as a header's size may begin with any bytes.
+
+/** Where a local file header of a zip archive has the length of the name, and where the name begins. */
+const ZIP_NAME_LENGTH_AT = 26;
+const ZIP_NAME_AT = 30;
+const ZIP = '504b0304';
+/** Which files come first in an archive of torch, in whatever folder, and of Keras. */
+const TORCH_ENTRIES = ['data.pkl', '.format_version', '.storage_alignment', 'byteorder', 'version'];
+const KERAS_ENTRIES = ['metadata.json', 'config.json', 'model.weights.h5'];
+/** A zip's first name, a line of text: more is not looked at. */
+const LOOKED_AT_BYTES = 300;
+
+const SAVE = '"model.safetensors", metadata={"activation": "tanh"})';
+
+const TORCH =
+  'of torch.save (.pt, .pth, .bin). In Python: `import torch; from safetensors.torch import save_file; ' +
+  `save_file(torch.load("model.pt", weights_only=True), ${SAVE}\`, if it holds a state_dict; of a whole ` +
+  'module, save model.state_dict()';
+
+const keras = (file: string, also = '') =>
+  `of Keras (${file}${also}). In Python: \`import keras; from safetensors.numpy import save_file; ` +
+  `m = keras.models.load_model("model${file}"); save_file({v.path: v.numpy() for v in m.weights}, ${SAVE}\``;
+
+const ONNX =
+  'of ONNX. In Python, with the initializers W (1, H, D), R (1, H, H), B (1, 2H) of its RNN node, read by ' +
+  '`onnx.numpy_helper.to_array`: `from safetensors.numpy import save_file; save_file({"W_x": ' +
+  'W[0].T.copy(), "W_h": R[0].T.copy(), "b": B[0].reshape(2, -1).sum(0)}, "model.safetensors")`';
+
+const NUMPY =
+  'of NumPy (.npz). In Python: `import numpy as np; from safetensors.numpy import save_file; ' +
+  'save_file(dict(np.load("model.npz")), "model.safetensors")`, with arrays named W_x, W_h, b';
+
+const ONE_ARRAY =
+  'one array of NumPy (.npy). In Python: `import numpy as np; from safetensors.numpy import save_file; ' +
+  'save_file({"W_x": np.load("W_x.npy"), "W_h": np.load("W_h.npy"), "b": np.load("b.npy")}, ' +
+  '"model.safetensors")`';
+
+interface Format {
+  /** Of the first bytes, in hexadecimal. */
+  readonly bytes?: RegExp;
+  /** Of the same as text. */
+  readonly text?: RegExp;
+  /** Goes on behind `The file is `. */
+  readonly sentence: string;
+}
+
+const FORMATS: readonly Format[] = [
+  // A pickle: the number of its protocol, then one of the opcodes with which pickles begin.
+  { bytes: /^800[2-5](?:28|5d|63|7d|8a|95)/, sentence: TORCH },
+  { text: /^.HDF\r\n/, sentence: keras('.h5', ', HDF5') },
+  // Protocol buffers: the version of the format, then a text or the graph with its length. A SavedModel
+  // of TensorFlow begins alike, with version 1.
+  { bytes: /^08(?!0[012])[0-7].(?:[1-3][2a]|42)(?!00)/, sentence: ONNX },
+  { text: /^.NUMPY/, sentence: ONE_ARRAY },
+  {
+    text: /^GGUF/,
+    sentence: 'of GGUF. Write the tensors of the RNN with a safetensors library, under the names W_x, W_h, b',
+  },
+  // gzip, Zstandard, bzip2, xz
+  {
+    bytes: /^(?:1f8b08|28b52ffd|425a68|fd377a58)/,
+    sentence: 'compressed. Send it uncompressed',
+  },
+  {
+    text: /^version https:\/\/git-lfs/,
+    sentence: 'a pointer of Git LFS, not the file itself. Fetch that with `git lfs pull`',
+  },
+  { text: /^\s*<(?:!doctype|html)/i, sentence: 'an HTML page, perhaps of a download that failed' },
+  {
+    text: /^(?:\xef\xbb\xbf)?\s*[[{][\s!-~]{3}/,
+    sentence: 'JSON text. Send it with `Content-Type: application/json`',
+  },
+];
+
+/** A sentence about what the file is, if it is known. */
+export function foreignFormat(bytes: Uint8Array): string | undefined {
+  const start = Buffer.from(bytes.subarray(0, LOOKED_AT_BYTES));
+  const [hex, text] = [start.toString('hex'), start.toString('latin1')];
+  const sentence = hex.startsWith(ZIP)
+    ? ofZip(start)
+    : FORMATS.find((format) => format.bytes?.test(hex) || format.text?.test(text))?.sentence;
+  return sentence && `The file is ${sentence}.`;
+}
+
+/** torch, Keras and NumPy all write zip archives; the first name in them tells which it was. */
+function ofZip(start: Buffer): string {
+  const nameLength = start.length > ZIP_NAME_AT ? start.readUInt16LE(ZIP_NAME_LENGTH_AT) : 0;
+  const name = start.toString('latin1', ZIP_NAME_AT, ZIP_NAME_AT + nameLength);
+  if (TORCH_ENTRIES.includes(name.slice(name.lastIndexOf('/') + 1))) return TORCH;
+  if (name.endsWith('.npy')) return NUMPY;
+  if (KERAS_ENTRIES.includes(name)) return keras('.keras');
+  return 'a zip archive. Send the safetensors file alone, uncompressed; of torch, Keras or NumPy make one first';
+}
