@@ -1,10 +1,37 @@
-import { expect, test } from 'vitest';
-import { soak } from './soak.ts';
+import { describe, expect, test } from 'vitest';
+import type { Job } from '../../src/wasm/job.ts';
+import { LEAK_BYTES_MAX, soak } from './soak.ts';
 
-test('twenty thousand jobs over a hundred models leave the memory as it was', () => {
-  const { rssMiB, grownMiB, bytesLeft } = soak(20_000, 100);
-  expect(rssMiB[1] - rssMiB[0]).toBeLessThan(64);
-  expect(grownMiB[1]).toBe(grownMiB[0]);
-  // The cache counts what it packed; the allocator rounds each block up to 64 bytes.
-  expect(bytesLeft).toBeLessThan(100 * 64);
+const JOBS = 400_000;
+const MODELS = 100;
+
+test(`${JOBS} jobs over ${MODELS} models leave nothing behind`, () => {
+  const { heapBytesPerJob, linearBytesPerJob, grownBytes } = soak(JOBS, MODELS);
+  expect(heapBytesPerJob).toBeLessThan(LEAK_BYTES_MAX);
+  expect(linearBytesPerJob).toBeLessThan(LEAK_BYTES_MAX);
+  expect(grownBytes).toBe(0);
+});
+
+describe('control: it would be found that', () => {
+  const jobs = JOBS / 4;
+
+  test.each([
+    ['an object', (job: Job) => ({ job: job.ptr })],
+    ['a view', (job: Job) => job.x.slice()],
+  ])('every 16th job leaves %s behind', (_, keep) => {
+    const kept: object[] = [];
+    let count = 0;
+    const onRun = (job: Job) => {
+      if (count++ % 16 === 0) kept.push(keep(job));
+    };
+    expect(soak(jobs, MODELS, { onRun }).heapBytesPerJob).toBeGreaterThan(LEAK_BYTES_MAX);
+    expect(kept).toHaveLength(jobs / 16);
+  });
+
+  test('every 1,000th job leaves its block behind', () => {
+    const release = (job: Job, index: number) => {
+      if (index % 1_000 !== 0) job.release();
+    };
+    expect(soak(jobs, MODELS, { release }).linearBytesPerJob).toBeGreaterThan(LEAK_BYTES_MAX);
+  });
 });

@@ -1,54 +1,79 @@
-// What a long life must not change: after many small jobs and many packings the linear memory is
-// back on its free list and the process is as large as before.
+// What a long life must not change: after many small jobs and many packings the linear memory is back on
+// its free list, and the heap is as large as before.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { WeightsCache } from '../../src/models/weights-cache.ts';
 import { Job } from '../../src/wasm/job.ts';
+import { instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { randomRecurrence } from '../helpers/recurrence.ts';
 import { compiledKernels } from '../helpers/kernels.ts';
-import { instantiateKernels } from '../../src/wasm/load.ts';
+import { randomRecurrence } from '../helpers/recurrence.ts';
+
+/** The most that may stay behind, in bytes a job: nothing that is kept for a job is as small. */
+export const LEAK_BYTES_MAX = 1;
 
 export interface SoakResult {
-  /** Resident size of the process half-way and at the end, MiB. */
-  readonly rssMiB: readonly [number, number];
-  /** What the linear memory has grown to, at the same two moments, MiB. */
-  readonly grownMiB: readonly [number, number];
-  /** Bytes in use beyond the cache, at the end. */
-  readonly bytesLeft: number;
+  /** What each job of the second half has left on the heap and in buffers beside it, bytes. */
+  readonly heapBytesPerJob: number;
+  /** What each job has left in linear memory, beyond the weights that are kept, bytes. */
+  readonly linearBytesPerJob: number;
+  /** By how much the linear memory has grown in the second half, bytes. */
+  readonly grownBytes: number;
+  /** Resident size of the process half-way and at the end, bytes. */
+  readonly rssBytes: readonly [number, number];
+}
+
+/** Each is called with every job: for leaks that are planted to see that they are found. */
+export interface Leaks {
+  readonly onRun?: (job: Job) => void;
+  /** In place of job.release(). */
+  readonly release?: (job: Job, index: number) => void;
 }
 
 /** Runs `jobs` small jobs of random shapes over `packings` different models. */
-export function soak(jobs: number, packings: number): SoakResult {
+export function soak(jobs: number, packings: number, leaks: Leaks = {}): SoakResult {
   const memory = new LinearMemory(128 * 1024 * 1024);
   const { run } = instantiateKernels(compiledKernels, memory.memory);
   const cache = new WeightsCache(memory, 4 * 1024 * 1024);
   const random = pseudoRandom(3);
   const pick = (max: number) => 1 + Math.floor(((random() + 1) / 2) * max);
+  const release = leaks.release ?? ((job: Job) => job.release());
 
-  const rss: number[] = [];
-  const grown: number[] = [];
-  const note = () => {
-    rss.push(process.memoryUsage.rss() / 2 ** 20);
-    grown.push(memory.bytesGrown / 2 ** 20);
-  };
-  for (let packing = 0; packing < packings; packing++) {
-    const shape = { T: 1, N: 1, D: pick(90), H: pick(90) };
-    const lease = cache.acquire(randomRecurrence(shape, packing).weights);
-    for (let i = 0; i < jobs / packings; i++) {
-      const T = pick(3);
-      const job = new Job(memory, lease.model, { T, N: pick(4), keepsStates: true, trace: false });
-      job.x.fill(0.5);
-      run(job.ptr);
-      job.release();
+  const half = Math.ceil(packings / 2);
+  const jobsPerPacking = Math.ceil(jobs / packings);
+  const runPackings = (from: number, to: number) => {
+    for (let packing = from; packing < to; packing++) {
+      const lease = cache.acquire(randomRecurrence({ T: 1, N: 1, D: pick(90), H: pick(90) }, packing).weights);
+      for (let i = 0; i < jobsPerPacking; i++) {
+        const shape = { T: pick(3), N: pick(4), keepsStates: true, trace: false };
+        const job = new Job(memory, lease.model, shape);
+        job.x.fill(0.5);
+        run(job.ptr);
+        leaks.onRun?.(job);
+        release(job, packing * jobsPerPacking + i);
+      }
+      lease.release();
     }
-    lease.release();
-    if (packing + 1 === Math.ceil(packings / 2)) note();
-  }
-  note();
-  const bytesLeft = memory.bytesUsed - cache.bytes;
-  return {
-    rssMiB: rss as [number, number],
-    grownMiB: grown as [number, number],
-    bytesLeft,
+    return { heapBytes: heapBytes(), grownBytes: memory.bytesGrown, rssBytes: process.memoryUsage.rss() };
   };
+  const before = runPackings(0, half);
+  const after = runPackings(half, packings);
+  return {
+    heapBytesPerJob: (after.heapBytes - before.heapBytes) / ((packings - half) * jobsPerPacking),
+    linearBytesPerJob: (memory.bytesUsed - cache.bytes) / (packings * jobsPerPacking),
+    grownBytes: after.grownBytes - before.grownBytes,
+    rssBytes: [before.rssBytes, after.rssBytes],
+  };
+}
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+/** In use, after what is garbage was collected. */
+function heapBytes(): number {
+  // What has a finalizer goes with the second.
+  for (let pass = 0; pass < 2; pass++) collectGarbage();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }
