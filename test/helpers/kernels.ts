@@ -1,11 +1,11 @@
 // The kernels on this thread, without pool or HTTP: a job in, its numbers out.
 import { copyRows } from '../../src/engine/result.ts';
 import { readConfig } from '../../src/config.ts';
-import type { TensorView } from '../../src/tensor.ts';
+import type { Readout, TensorView } from '../../src/tensor.ts';
 import { Job, type JobShape } from '../../src/wasm/job.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
-import { packPanels, panelsBytes } from '../../src/wasm/panels.ts';
+import { packPanels, packReadout, panelsBytes, readoutOffsets } from '../../src/wasm/panels.ts';
 import type { Recurrence } from './recurrence.ts';
 
 export const memory = new LinearMemory(256 * 1024 * 1024);
@@ -17,35 +17,57 @@ export interface KernelResult {
   readonly h: Float32Array;
   readonly hs: Float32Array | undefined;
   readonly trace: Record<'h_W_h' | 'x_W_x' | 'z', Float32Array> | undefined;
+  /** (N, O) */
+  readonly y: Float32Array | undefined;
+  /** (T, N, O) */
+  readonly ys: Float32Array | undefined;
 }
 
 export function runKernels(
   { T, N, weights, x, h }: Recurrence,
-  options: Partial<Pick<JobShape, 'lengths' | 'keepsStates' | 'trace'>> = {},
+  options: Partial<Pick<JobShape, 'lengths' | 'keepsStates' | 'trace'>> & { readout?: Readout } = {},
 ): KernelResult {
   const { D, H } = weights;
-  const bytes = panelsBytes(D, H);
-  const panelsPtr = memory.allocate(bytes);
-  packPanels(weights, memory.f32(panelsPtr, bytes / Float32Array.BYTES_PER_ELEMENT));
-  const shape = { T, N, keepsStates: true, trace: false, ...options };
-  const job = new Job(memory, { D, H, panelsPtr }, shape);
+  const { readout, ...more } = options;
+  const panelsPtr = place(panelsBytes(D, H), (target) => packPanels(weights, target));
+  const packed = readout && {
+    O: readout.O,
+    panelsPtr: place(readoutOffsets(H, readout.O).bytes, (target) => packReadout(H, readout, target)),
+  };
+  const shape = { T, N, keepsStates: true, trace: false, ...more };
+  const job = new Job(memory, { D, H, panelsPtr, readout: packed }, shape);
   job.x.set(x);
   job.h.set(h);
   kernels.run(job.ptr);
-  const lastState = new Float32Array(N * H);
-  copyRows(job.finalState(), lastState);
   const result = {
-    h: lastState,
+    h: denseRows(job.finalState()),
     hs: job.hs && dense(job.hs),
     trace: job.trace && {
       h_W_h: dense(job.trace.h_W_h),
       x_W_x: dense(job.trace.x_W_x),
       z: dense(job.trace.z),
     },
+    y: job.y && denseRows(job.y),
+    ys: job.ys && dense(job.ys),
   };
   job.release();
   memory.free(panelsPtr);
+  if (packed) memory.free(packed.panelsPtr);
   return result;
+}
+
+function place(bytes: number, pack: (target: Float32Array) => void): number {
+  const ptr = memory.allocate(bytes);
+  pack(memory.f32(ptr, bytes / Float32Array.BYTES_PER_ELEMENT));
+  return ptr;
+}
+
+/** A (N, H) view without the padding behind its rows. */
+function denseRows(view: TensorView): Float32Array {
+  const [N, H] = view.shape as [number, number];
+  const copy = new Float32Array(N * H);
+  copyRows(view, copy);
+  return copy;
 }
 
 /** A (T, N, H) view without the padding behind its rows. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { committedHash, goldenHash } from './golden.ts';
+import { committedHashes, goldenHashes } from './golden.ts';
 
-test('a thousand recurrences have the committed bits', () => {
-  expect(goldenHash()).toBe(committedHash());
+test('a thousand recurrences, their readouts and their traces have the committed bits', () => {
+  expect(goldenHashes()).toBe(committedHashes());
 });
