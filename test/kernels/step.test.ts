@@ -5,7 +5,8 @@ import { Job } from '../../src/wasm/job.ts';
 import { instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
 import { packPanels, panelsBytes } from '../../src/wasm/panels.ts';
-import { referenceStep } from '../../src/wasm/reference.ts';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { referenceReadout, referenceStep } from '../../src/wasm/reference.ts';
 import { compiledKernels, memory, runKernels } from '../helpers/kernels.ts';
 import { bitsOf, randomRecurrence, recurrences, referenceStates } from '../helpers/recurrence.ts';
 
@@ -101,6 +102,51 @@ describe('the kernels compute the bits of the plain reference', () => {
       }),
       { numRuns: 100 },
     );
+  });
+
+  test('for more steps than the ring of last states has slots', () => {
+    for (const T of [1, 2, 3, 31, 63, 64, 65, 127, 130, 200]) {
+      // Narrow; wide with steps ahead; wide with so many rows that there is one slot beside the last.
+      const shapes = [{ N: 2, D: 1, H: 3 }, { N: 1, D: 96, H: 9 }];
+      if (T === 3) shapes.push({ N: 2_050, D: 90, H: 8 });
+      for (const shape of shapes) {
+        const input = randomRecurrence({ T, ...shape }, T);
+        const { h } = runKernels(input, { keepsStates: false });
+        const last = referenceStates(input).subarray((T - 1) * shape.N * shape.H);
+        expect(bitsOf([...h]), `T=${T} ${JSON.stringify(shape)}`).toEqual(bitsOf([...last]));
+      }
+    }
+  });
+
+  test('for readouts of all states and of the last, rows of any length', () => {
+    const cases = recurrences(40, 4).chain((input) =>
+      fc.record({
+        input: fc.constant(input),
+        lengths: fc.array(fc.integer({ min: 0, max: input.T }), { minLength: input.N, maxLength: input.N }),
+        O: fc.integer({ min: 1, max: 40 }),
+      }),
+    );
+    const check = fc.property(cases, ({ input, lengths, O }) => {
+      const { T, N, weights, h } = input;
+      const { H } = weights;
+      const random = pseudoRandom(O);
+      const fill = (count: number) => Float32Array.from({ length: count }, random);
+      const readout = { O, W_y: fill(H * O), b_y: fill(O) };
+      const states = referenceStates(input, lengths);
+      const expectedOf = (state: Float32Array) => bitsOf([...referenceReadout(readout, state)]);
+      const { y, ys } = runKernels(input, { readout, lengths });
+      for (let n = 0; n < N; n++) {
+        const stateAfter = (steps: number) =>
+          steps === 0 ? h.subarray(n * H).subarray(0, H) : states.subarray(((steps - 1) * N + n) * H).subarray(0, H);
+        expect(bitsOf([...y!.subarray(n * O, (n + 1) * O)])).toEqual(expectedOf(stateAfter(lengths[n]!)));
+        for (let t = 0; t < T; t++) {
+          const row = ys!.subarray((t * N + n) * O).subarray(0, O);
+          const expected = t < lengths[n]! ? expectedOf(stateAfter(t + 1)) : bitsOf(Array<number>(O).fill(0));
+          expect(bitsOf([...row])).toEqual(expected);
+        }
+      }
+    });
+    fc.assert(check, { numRuns: 60 });
   });
 
   test('for the trace: both products and z, of every step', () => {
