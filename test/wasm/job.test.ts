@@ -5,79 +5,137 @@ import {
   JOB_PAIRS,
   JOB_PAIRS_MAX,
   JOB_ROWS,
-  PAIR_BYTES,
   ROW_BYTES,
   ROW_STEPS,
+  SUMS_PAIRS,
 } from '../../src/kernels/layout.ts';
-import { Job } from '../../src/wasm/job.ts';
-import { LinearMemory } from '../../src/wasm/memory.ts';
+import { Job, type JobShape } from '../../src/wasm/job.ts';
+import { panelsBytes, readoutOffsets } from '../../src/wasm/panels.ts';
+import { kernels, memory } from '../helpers/kernels.ts';
 
-const MiB = 1024 * 1024;
-const memory = new LinearMemory(512 * MiB);
-const model = (D: number, H: number) => ({ D, H, panelsPtr: memory.allocate(64) });
+/** Its weights are zeros. */
+function model(D: number, H: number, O = 0) {
+  const zeros = (bytes: number) => {
+    const ptr = memory.allocate(bytes);
+    memory.f32(ptr, bytes / Float32Array.BYTES_PER_ELEMENT).fill(0);
+    return ptr;
+  };
+  const readout = O > 0 ? { O, panelsPtr: zeros(readoutOffsets(H, O).bytes) } : undefined;
+  return { D, H, panelsPtr: zeros(panelsBytes(D, H)), readout };
+}
 
-const shapes = fc.record({
-  T: fc.integer({ min: 1, max: 200 }),
-  N: fc.integer({ min: 1, max: 200 }),
-  D: fc.integer({ min: 1, max: 60 }),
-  H: fc.integer({ min: 1, max: 60 }),
-});
+function freeModel({ panelsPtr, readout }: ReturnType<typeof model>): void {
+  memory.free(panelsPtr);
+  if (readout) memory.free(readout.panelsPtr);
+}
+
+const shapesUpTo = (stepsMax: number, rowsMax: number) =>
+  fc
+    .record({
+      T: fc.integer({ min: 1, max: stepsMax }),
+      N: fc.integer({ min: 1, max: rowsMax }),
+      D: fc.integer({ min: 1, max: 60 }),
+      H: fc.integer({ min: 1, max: 60 }),
+    })
+    .chain((shape) => {
+      const length = fc.integer({ min: 0, max: shape.T });
+      const lengths = fc.array(length, { minLength: shape.N, maxLength: shape.N });
+      return fc.record({
+        shape: fc.constant(shape),
+        lengths: fc.option(lengths, { nil: undefined }),
+        wanted: fc.integer({ min: 1, max: 16 }),
+      });
+    });
+
+/** A NaN with a payload of its own. */
+const UNWRITTEN = 0xffc0_dead;
 
 describe('the parts of a job', () => {
-  test('share the rows out and write to no memory in common', () => {
-    const cases = shapes.chain((shape) =>
-      fc.tuple(
-        fc.constant(shape),
-        fc.option(
-          fc.array(fc.integer({ min: 0, max: shape.T }), {
-            minLength: shape.N,
-            maxLength: shape.N,
-          }),
-          { nil: undefined },
-        ),
-        fc.integer({ min: 1, max: 16 }),
-      ),
-    );
-    fc.assert(
-      fc.property(cases, ([{ T, N, D, H }, lengths, wanted]) => {
-        const shape = { T, N, lengths, keepsStates: false, trace: false };
-        const job = new Job(memory, model(D, H), shape);
-        const parts = job.split(Math.min(wanted, job.partsMax)).map((ptr) => {
-          const record = memory.u32(ptr, 16);
-          const pairs = record[JOB_PAIRS / 4]!;
-          return {
-            rows: record[JOB_ROWS / 4]!,
-            count: record[JOB_N / 4]!,
-            pairs,
-            pairsEnd: pairs + record[JOB_PAIRS_MAX / 4]! * PAIR_BYTES,
-          };
-        });
-        expect(parts.reduce((sum, { count }) => sum + count, 0)).toBe(N);
-        for (const [i, part] of parts.entries()) {
-          expect(part.pairsEnd - part.pairs).toBeGreaterThanOrEqual(2 * part.count * PAIR_BYTES);
-          // The inputs come next in the block.
-          expect(part.pairsEnd).toBeLessThanOrEqual(job.x.byteOffset);
-          const next = parts[i + 1];
-          if (!next) continue;
-          expect(next.rows).toBe(part.rows + part.count * ROW_BYTES);
-          expect(next.pairs).toBeGreaterThanOrEqual(part.pairsEnd);
-        }
-        const steps = memory.u32(parts[0]!.rows, (N * ROW_BYTES) / 4);
-        for (let n = 1; n < N; n++) {
-          const at = (n * ROW_BYTES + ROW_STEPS) / 4;
-          expect(steps[at]).toBeLessThanOrEqual(steps[at - ROW_BYTES / 4]!);
-        }
-        job.release();
-      }),
-      { numRuns: 500 },
-    );
+  test('share out its rows, longest first', () => {
+    const check = fc.property(shapesUpTo(200, 200), ({ shape: { T, N, D, H }, lengths, wanted }) => {
+      const weights = model(D, H);
+      const job = new Job(memory, weights, { T, N, lengths, keepsStates: false, trace: false });
+      const parts = job.split(Math.min(wanted, job.partsMax)).map((ptr) => {
+        const record = memory.u32(ptr, 16);
+        return { rows: record[JOB_ROWS / 4]!, count: record[JOB_N / 4]!, pairsMax: record[JOB_PAIRS_MAX / 4]! };
+      });
+      expect(parts.reduce((sum, { count }) => sum + count, 0)).toBe(N);
+      for (const [i, { rows, count, pairsMax }] of parts.entries()) {
+        expect(pairsMax).toBeGreaterThanOrEqual(2 * count + SUMS_PAIRS);
+        if (i > 0) expect(rows).toBe(parts[i - 1]!.rows + parts[i - 1]!.count * ROW_BYTES);
+      }
+      const steps = memory.u32(parts[0]!.rows, (N * ROW_BYTES) / 4);
+      for (let n = 1; n < N; n++) {
+        const at = (n * ROW_BYTES + ROW_STEPS) / 4;
+        expect(steps[at]).toBeLessThanOrEqual(steps[at - ROW_BYTES / 4]!);
+      }
+      job.release();
+      freeModel(weights);
+    });
+    fc.assert(check, { numRuns: 300 });
+  });
+
+  /** From each part, run alone, to the words of the job's block that it has written. */
+  function wordsWritten(shape: Omit<JobShape, 'xPtr' | 'hPtr'>, weights: ReturnType<typeof model>, wanted: number) {
+    const bytesBefore = memory.bytesUsed;
+    const job = new Job(memory, weights, shape);
+    const block = memory.u32(job.ptr, (memory.bytesUsed - bytesBefore) / 4);
+    const parts = job.split(Math.min(wanted, job.partsMax));
+    // Whatever is not a record: a number that no kernel writes.
+    block.fill(UNWRITTEN, (memory.u32(parts[0]!, 16)[JOB_PAIRS / 4]! - job.ptr) / 4);
+    job.x.fill(0.5);
+    job.h.fill(0.25);
+    const before = block.slice();
+    const written = parts.map((ptr) => {
+      block.set(before);
+      kernels.run(ptr);
+      return [...block.keys()].filter((word) => block[word] !== before[word]);
+    });
+    job.release();
+    return written;
+  }
+
+  const repeated = (written: readonly number[][]) => {
+    const all = written.flat();
+    return all.length - new Set(all).size;
+  };
+
+  const jobs = fc.record({
+    cut: shapesUpTo(5, 40),
+    keepsStates: fc.boolean(),
+    trace: fc.boolean(),
+    O: fc.integer({ min: 0, max: 20 }),
+  });
+
+  test('write to no memory in common: states, traces, readouts and what they need on the way', () => {
+    let partsSeen = 0;
+    const check = fc.property(jobs, ({ cut: { shape, lengths, wanted }, keepsStates, trace, O }) => {
+      const { T, N, D, H } = shape;
+      const weights = model(D, H, O);
+      const written = wordsWritten({ T, N, lengths, keepsStates, trace }, weights, wanted);
+      freeModel(weights);
+      partsSeen += written.length;
+      expect(repeated(written)).toBe(0);
+      const statesMin = lengths ? lengths.filter((length) => length > 0).length : N;
+      expect(written.flat().length).toBeGreaterThanOrEqual(statesMin * H + N * O);
+    });
+    fc.assert(check, { numRuns: 200 });
+    expect(partsSeen).toBeGreaterThan(400);
+  });
+
+  test('control: the same rows in two parts would be found', () => {
+    const weights = model(3, 5);
+    const [written] = wordsWritten({ T: 2, N: 8, keepsStates: true, trace: false }, weights, 1);
+    freeModel(weights);
+    expect(repeated([written!, written!])).toBeGreaterThanOrEqual(2 * 8 * 5);
   });
 });
 
 test('65,536 steps need little more memory than their inputs, unless all states are kept', () => {
-  const shape = { T: 65_536, N: 1, keepsStates: false, trace: false };
+  const weights = model(1, 64);
   const before = memory.bytesUsed;
-  const job = new Job(memory, model(1, 64), shape);
+  const job = new Job(memory, weights, { T: 65_536, N: 1, keepsStates: false, trace: false });
   expect(memory.bytesUsed - before - 65_536 * 4).toBeLessThan(64 * 1024);
   job.release();
+  freeModel(weights);
 });
