@@ -136,6 +136,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     compressBytesMin: config.COMPRESS_BYTES_MIN,
     streamsMax: config.STREAMS_MAX,
     streamStallMs: config.STREAM_STALL_MS,
+    readBytesPerSecondMin: config.READ_BYTES_PER_S_MIN,
     // Half of what is left of the shutdown: the rest is for readers that take what was said last.
     streamGraceMs: Math.max(0, config.SHUTDOWN_TIMEOUT_MS - config.DRAIN_DELAY_MS) / 2,
     connectionsMax: config.CONNECTIONS_MAX,
@@ -177,10 +178,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     },
     close: async () => {
       state = 'closing';
-      // A connection whose request was running when closing began stays open behind its answer.
-      const sweep = setInterval(() => http.server.closeIdleConnections(), 50);
       await http.close();
-      clearInterval(sweep);
       await Promise.all([sweeper.stop(), refresher?.stop()]);
       await store.close();
       await pool.close();

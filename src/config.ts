@@ -75,7 +75,8 @@ export const ConfigSchema = Type.Object({
   JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'From a request to its answer, receiving included; of a stream, between two writes.'),
 
   STREAMS_MAX: integer(64, 0, 65_536, 'Streams in progress.'),
-  STREAM_STALL_MS: integer(30_000, 1, 3_600_000, 'A reader that takes nothing of an answer so long is cut off.'),
+  STREAM_STALL_MS: integer(30_000, 1, 3_600_000, 'A reader so far behind the least rate is cut off.'),
+  READ_BYTES_PER_S_MIN: integer(65_536, 1, 1_024 * MiB, 'Least rate at which an answer is to be read.'),
   COMPRESS_BYTES_MIN: integer(
     16 * 1024,
     0,

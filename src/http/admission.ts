@@ -1,11 +1,11 @@
 // What is decided before a body is read: whether this request may be served at all.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { CarryoverError } from '../errors.ts';
+import { CarryoverError, clientClosed } from '../errors.ts';
 import { Lifetime } from '../lifetime.ts';
-import type { BodyBudget } from './body-budget.ts';
+import type { Connection } from './connection.ts';
+import type { Connections } from './connections.ts';
 
 export interface AdmissionOptions {
-  readonly bodyBytesMax: number;
   readonly isClosing: () => boolean;
   /** From the head of a request until its answer. */
   readonly deadlineMs: number;
@@ -13,6 +13,8 @@ export interface AdmissionOptions {
 
 declare module 'fastify' {
   interface FastifyRequest {
+    /** Whose request it is; undefined if it came over no connection, as tests make them. */
+    client: Connection | undefined;
     /** Until when the request is worth working on: its deadline, or the end of its connection. */
     lifetime: Lifetime;
     /** What gives back the memory of its body and of its answer; undefined when it was given back. */
@@ -47,29 +49,32 @@ export function isHeld({ releases }: FastifyRequest): boolean {
 
 export function admission(
   app: FastifyInstance,
-  budget: BodyBudget,
+  connections: Connections,
   options: AdmissionOptions,
 ): void {
   const admit = (request: FastifyRequest, reply: FastifyReply) => {
-    request.lifetime = new Lifetime(request.raw.socket, options.deadlineMs);
+    const { raw, headers } = request;
+    const client = connections.of(raw.socket);
+    request.client = client;
+    request.lifetime = new Lifetime(raw.socket, options.deadlineMs);
+    // Behind the last answer of its connection there is nobody to be answered.
+    if (client?.isEnding) throw clientClosed();
+    if (client && connections.isBeyondMax(client) && !isAboutHealth(request)) throw connectionsFull();
+    // Under Node an offer to upgrade that is declined takes what is sent behind it for another protocol.
+    if (headers.upgrade !== undefined) void reply.header('connection', 'close');
     if (options.isClosing()) {
       void reply.header('connection', 'close');
       throw new CarryoverError('shutting_down', { detail: 'This instance takes no new requests.' });
     }
-    const encoding = request.headers['content-encoding'];
-    if (encoding !== undefined && encoding !== 'identity') {
-      throw new CarryoverError('unsupported_media_type', {
-        detail: `Expected an uncompressed body, got Content-Encoding: ${encoding.slice(0, 40)}.`,
-      });
-    }
-    const bytes = declaredBytes(request.headers, options.bodyBytesMax);
-    budget.claim(bytes);
-    request.releases = [() => budget.release(bytes)];
+    expectAsHttp(request);
+    expectUncompressed(headers['content-encoding']);
+    request.releases = [];
     reply.raw.once('close', () => {
       request.lifetime.close();
       dropBody(request);
     });
   };
+  app.decorateRequest('client', undefined);
   app.decorateRequest('lifetime');
   app.decorateRequest('releases', undefined);
   // Not async: a promise for every request would be made, and awaited, for nothing.
@@ -83,8 +88,32 @@ export function admission(
   });
 }
 
-/** A body without a declared length (chunked) may be as long as a body can be. */
-function declaredBytes(headers: NodeJS.Dict<string | string[]>, bodyBytesMax: number): number {
-  if (headers['transfer-encoding'] !== undefined) return bodyBytesMax;
-  return Math.min(Number(headers['content-length'] ?? 0) || 0, bodyBytesMax);
+function isAboutHealth({ url }: FastifyRequest): boolean {
+  return url.startsWith('/health/');
+}
+
+function connectionsFull(): CarryoverError {
+  return new CarryoverError('queue_full', {
+    detail: 'All connections are in use (CONNECTIONS_MAX); on this one only /health is answered.',
+  });
+}
+
+/** What Node would refuse without a body (RFC 9112, section 3.2; RFC 9110, section 10.1.1). */
+function expectAsHttp({ raw, headers }: FastifyRequest): void {
+  if (headers.host === undefined && raw.httpVersion === '1.1') {
+    throw new CarryoverError('invalid_request', { detail: 'Expected a Host header, got none.' });
+  }
+  const { expect } = headers;
+  if (expect !== undefined && expect.toLowerCase() !== '100-continue') {
+    throw new CarryoverError('expectation_failed', {
+      detail: `Expected \`Expect: 100-continue\` or none, got ${expect.slice(0, 40)}.`,
+    });
+  }
+}
+
+function expectUncompressed(encoding: string | undefined): void {
+  if (encoding === undefined || encoding === 'identity') return;
+  throw new CarryoverError('unsupported_media_type', {
+    detail: `Expected an uncompressed body, got Content-Encoding: ${encoding.slice(0, 40)}.`,
+  });
 }

@@ -6,17 +6,11 @@ import { holdFor } from './admission.ts';
 import { departure } from './departure.ts';
 import { JSON_TYPE } from './media.ts';
 
-/** Less is taken by the system at once, whatever its reader does. */
-const WAITING_BYTES_MIN = 64 * 1024;
-
 export class Answers {
   readonly #texts: Texts;
-  readonly #stallMs: number;
 
-  /** @param stallMs a reader that takes nothing for so long is cut off: memory waits for it */
-  constructor(texts: Texts, stallMs: number) {
+  constructor(texts: Texts) {
     this.#texts = texts;
-    this.#stallMs = stallMs;
   }
 
   /**
@@ -34,9 +28,6 @@ export class Answers {
       type === JSON_TYPE ? this.#toJson(request, answer) : this.#toFile(request, answer),
     );
     await departure();
-    if (body.length >= WAITING_BYTES_MIN) {
-      reply.raw.setTimeout(this.#stallMs, () => reply.raw.destroy());
-    }
     return reply.header('content-type', type).serializer(asItIs).send(body);
   }
 

@@ -1,13 +1,13 @@
 // One WebSocket: each message of the client is answered by one of ours, in their order. What it
-// may hold is bounded on both sides: messages are counted before they arrive; reading stops while
+// may hold is bounded on both sides: messages are counted as they arrive; reading stops while
 // enough of them wait, or while there is no room for the next; and the next one is not begun
 // before the answer of the last one is on its way.
 import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
 import { CarryoverError } from '../errors.ts';
-import type { BodyBudget } from './body-budget.ts';
+import type { BodyBudget, BodySender } from './body-budget.ts';
 import { departure } from './departure.ts';
-import { FrameMeter } from './frame-meter.ts';
+import { type FrameListener, FrameMeter } from './frame-meter.ts';
 
 /** RFC 6455, section 7.4.1, and its registry; from 4000 on they are ours. */
 export const CLOSE_CODES = {
@@ -29,9 +29,9 @@ export interface FrameSocketOptions {
   /** Messages that may wait before no more are read. */
   readonly waitingMax: number;
   readonly messageBytesMax: number;
-  /** From the first byte of a message to its last. */
-  readonly messageMsMax: number;
   readonly budget: BodyBudget;
+  /** The connection, which has a share of the budget. */
+  readonly sender: BodySender;
   /** What is sent before anything was received. */
   readonly greet: () => Promise<FrameAnswer>;
   /** Must not reject. */
@@ -56,14 +56,17 @@ export class FrameSocket {
   readonly #raw: Socket;
   readonly #options: FrameSocketOptions;
   readonly #meter = new FrameMeter();
+  readonly #sender: BodySender;
   readonly #waiting: Task[] = [];
-  /** Of each whole message that was announced and has not been received yet. */
-  readonly #announced: number[] = [];
-  /** Of the message whose last frame has not been announced. */
+  /** Of each message that has arrived and has not been handed on yet. */
+  readonly #arrived: number[] = [];
+  /** Announced, of the message that is coming in. */
+  #announcedBytes = 0;
+  /** Arrived of it. */
   #partBytes = 0;
   /** Claimed from the budget and not released. */
   #claimedBytes = 0;
-  /** Announced while the budget had no room: at most what one read of the connection brings. */
+  /** Arrived while the budget had no room: at most what one read of the connection brings. */
   #owedBytes = 0;
   #arrivingSinceMs: number | undefined;
   #isBusy = false;
@@ -78,6 +81,7 @@ export class FrameSocket {
     this.#socket = socket;
     this.#raw = raw;
     this.#options = options;
+    this.#sender = options.sender;
     // Before the listener of the WebSocket, so that a message is counted before it is there.
     raw.prependListener('data', (chunk: Buffer) => this.#measure(chunk));
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
@@ -92,20 +96,21 @@ export class FrameSocket {
 
   /**
    * To be called several times within `silenceMsMax`, in which a client that is there answers a ping
-   * or takes a part of an answer. One that did neither is cut off, and one that does not finish its
-   * message is.
+   * or takes a part of an answer. One that did neither is cut off.
    */
   beat(silenceMsMax: number): void {
     const isSilent = performance.now() - this.#lifeMs > silenceMsMax;
     if (isSilent && !this.#isComputing) return this.#socket.terminate();
-    const since = this.#arrivingSinceMs;
-    const { messageMsMax } = this.#options;
-    const isLate = since !== undefined && performance.now() - since > messageMsMax;
-    if (isLate && !this.#socket.isPaused) {
-      const detail = `A message was not complete within ${messageMsMax} ms (REQUEST_TIMEOUT_MS).`;
-      return this.#fail(new CarryoverError('request_timeout', { detail }), CLOSE_CODES.tooSlow);
-    }
     if (this.isOpen) this.#socket.ping();
+  }
+
+  /** To be called again and again: a client that does not finish a message in time is cut off. */
+  expectMessages(messageMsMax: number): void {
+    const since = this.#arrivingSinceMs;
+    const isLate = since !== undefined && performance.now() - since > messageMsMax;
+    if (!isLate || this.#socket.isPaused) return;
+    const detail = `A message was not complete within ${messageMsMax} ms (REQUEST_TIMEOUT_MS).`;
+    this.#fail(new CarryoverError('request_timeout', { detail }), CLOSE_CODES.tooSlow);
   }
 
   /** Reads no more, has what waits answered, and closes. */
@@ -117,28 +122,41 @@ export class FrameSocket {
 
   #measure(chunk: Buffer): void {
     this.#lifeMs = performance.now();
-    this.#meter.read(chunk, ({ bytes, isFinal }) => this.#announce(bytes, isFinal));
+    this.#meter.read(chunk, this.#listener);
   }
 
-  #announce(bytes: number, isFinal: boolean): void {
+  readonly #listener: FrameListener = {
+    announced: ({ bytes }) => this.#announce(bytes),
+    arrived: (bytes, isWhole) => this.#arrive(bytes, isWhole),
+  };
+
+  #announce(bytes: number): void {
     // What comes after the end was not asked for.
     if (this.#isEnding) return this.#discardInput();
+    this.#announcedBytes += bytes;
     const { messageBytesMax } = this.#options;
-    const claim = this.#partBytes === 0 ? bytes + MESSAGE_BYTES_MIN : bytes;
-    const message = this.#partBytes + claim - MESSAGE_BYTES_MIN;
-    if (message > messageBytesMax) {
+    if (this.#announcedBytes > messageBytesMax) {
       const expected = `expected at most ${messageBytesMax} (BODY_BYTES_MAX)`;
-      const detail = `A message of ${message} bytes; ${expected}.`;
+      const detail = `A message of ${this.#announcedBytes} bytes; ${expected}.`;
       return this.#fail(new CarryoverError('body_too_large', { detail }), CLOSE_CODES.tooLarge);
     }
-    this.#owedBytes += claim;
-    this.#partBytes += claim;
     this.#arrivingSinceMs ??= performance.now();
-    // Those announced before are there: their last byte came before this header.
-    this.#settle(this.#isBusy || this.#announced.length > 0);
-    if (!isFinal) return;
-    this.#announced.push(this.#partBytes);
+    if (this.#partBytes === 0) this.#owe(MESSAGE_BYTES_MIN);
+  }
+
+  #arrive(bytes: number, isWhole: boolean): void {
+    if (this.#isEnding) return;
+    this.#owe(bytes);
+    if (!isWhole) return;
+    this.#arrived.push(this.#partBytes);
     this.#partBytes = 0;
+    this.#announcedBytes = 0;
+  }
+
+  #owe(bytes: number): void {
+    this.#owedBytes += bytes;
+    this.#partBytes += bytes;
+    this.#settle(this.#isBusy || this.#arrived.length > 0);
   }
 
   /** Waits for room that its own messages will give back, if any will; not for that of others. */
@@ -146,7 +164,7 @@ export class FrameSocket {
     if (this.#owedBytes === 0) return;
     const { budget } = this.#options;
     try {
-      budget.claim(this.#owedBytes);
+      budget.take(this.#sender, this.#claimedBytes, this.#owedBytes);
       this.#claimedBytes += this.#owedBytes;
       this.#owedBytes = 0;
     } catch (error) {
@@ -156,8 +174,8 @@ export class FrameSocket {
   }
 
   #receive(message: Buffer, isBinary: boolean): void {
-    const bytes = this.#announced.shift() ?? 0;
-    const isBetween = this.#announced.length === 0 && this.#partBytes === 0;
+    const bytes = this.#arrived.shift() ?? 0;
+    const isBetween = this.#arrived.length === 0 && this.#partBytes === 0;
     this.#arrivingSinceMs = isBetween ? undefined : performance.now();
     if (this.#isEnding) return;
     this.#waiting.push({ run: () => this.#options.answer(message, isBinary), bytes });
@@ -246,6 +264,6 @@ export class FrameSocket {
     this.#claimedBytes -= claimed;
     // Nothing is left if the connection was closed meanwhile.
     this.#owedBytes -= Math.min(bytes - claimed, this.#owedBytes);
-    this.#options.budget.release(claimed);
+    this.#options.budget.giveBack(this.#sender, claimed);
   }
 }

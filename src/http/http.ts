@@ -16,12 +16,15 @@ import { admission } from './admission.ts';
 import { Answers } from './answers.ts';
 import { BodyBudget } from './body-budget.ts';
 import { compression } from './compression.ts';
+import { Connections, headMsMax } from './connections.ts';
+import { takeExpectations } from './continue.ts';
 import { jsonBodies } from './json-bodies.ts';
 import { methodNotAllowed } from './method-not-allowed.ts';
-import { constantHeaders } from './plugins/headers.ts';
+import { constantHeaders, setConstantHeaders } from './plugins/headers.ts';
 import { openapi } from './plugins/openapi.ts';
 import { isWebSocketRequest, webSockets } from './plugins/websocket.ts';
-import { answerParserError, sendProblem } from './problem.ts';
+import { answerParserError } from './parser-errors.ts';
+import { sendProblem } from './problem.ts';
 import { type Readiness, healthRoutes } from './routes/health.ts';
 import { problemsRoute } from './routes/problems.ts';
 import { type ComputeParts, computeRoute } from './routes/v1/compute-route.ts';
@@ -30,7 +33,7 @@ import { sequenceRoute } from './routes/v1/sequence.ts';
 import { type SessionStreamOptions, sessionStreamRoute } from './routes/v1/session-stream.ts';
 import { type SessionRoutesOptions, sessionRoutes } from './routes/v1/sessions.ts';
 import { STEP } from './routes/v1/step.ts';
-import { requestLog } from './request-log.ts';
+import { logAtEnd, requestLog } from './request-log.ts';
 import { ModelBody, ModelInfo, ModelList, PointBody } from './schemas/models.ts';
 import { Problem } from './schemas/problem.ts';
 import { SequenceLine } from './schemas/sequence-line.ts';
@@ -51,7 +54,7 @@ import { Streams } from './stream-answer.ts';
 import { STRICT_AJV, validationError } from './validation.ts';
 
 export interface HttpOptions
-  extends Omit<ComputeParts & SessionRoutesOptions & SessionStreamOptions, 'answers'> {
+  extends Omit<ComputeParts & SessionRoutesOptions & SessionStreamOptions, 'answers' | 'room'> {
   readonly library: ModelLibrary;
   readonly limits: Limits;
   readonly readiness: Readiness;
@@ -65,6 +68,7 @@ export interface HttpOptions
   readonly streamStallMs: number;
   /** How long streams may go on once the server is closing. */
   readonly streamGraceMs: number;
+  readonly readBytesPerSecondMin: number;
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
   /** From the head of a request until its answer; of a stream, between two writes. */
@@ -82,9 +86,11 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
     keepAliveTimeout: options.keepAliveTimeoutMs,
     // Node checks its timeouts every 30 s unless told otherwise.
     http: {
-      headersTimeout: Math.min(10_000, options.requestTimeoutMs),
+      headersTimeout: headMsMax(options.requestTimeoutMs),
       connectionsCheckingInterval: Math.min(1_000, options.requestTimeoutMs),
       shouldUpgradeCallback: isWebSocketRequest,
+      // Refused by admission(), with a problem.
+      requireHostHeader: false,
     },
     // As long as a model's name may be; Fastify answers 404 beyond 100 unless told otherwise.
     routerOptions: { maxParamLength: NAME_LENGTH_MAX },
@@ -93,10 +99,22 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
     genReqId: ({ headers }) => requestId(headers['x-request-id']),
     // Closing is answered by admission(), with a problem.
     return503OnClosing: false,
-    clientErrorHandler: answerParserError,
-    frameworkErrors: sendProblem,
+    clientErrorHandler: (error, socket) => answerParserError(error, socket, connections, app.log),
+    frameworkErrors: (error, request, reply) => {
+      // No hook has seen this request.
+      request.client = connections.of(request.raw.socket);
+      setConstantHeaders(request, reply);
+      logAtEnd(request, reply);
+      sendProblem(error, request, reply);
+    },
   });
-  app.server.maxConnections = options.connectionsMax;
+  const connections = new Connections(app.server, app.log, options);
+  takeExpectations(app.server);
+  app.addHook('preClose', (done) => {
+    connections.shutDown();
+    done();
+  });
+  app.addHook('onClose', async () => connections.stop());
 
   // What is sent through a serialiser is small; making one for every answer of every route takes a
   // fifth of the start.
@@ -107,15 +125,16 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   });
   requestLog(app);
   constantHeaders(app);
+  admission(app, connections, options);
   // Before the body is read: what it holds does not matter at an address that does not exist.
   app.addHook('onRequest', (request, _reply, done) => {
     done(request.is404 ? unknownAddress(request) : undefined);
   });
-  const budget = new BodyBudget(options.bodiesBytesMax);
-  admission(app, budget, options);
 
   app.removeAllContentTypeParsers();
-  jsonBodies(app, options.engine.texts);
+  const budget = new BodyBudget(options.bodiesBytesMax, options.bodyBytesMax);
+  const room = { texts: options.engine.texts, budget };
+  jsonBodies(app, room);
   app.decorateRequest('bodyDigest', undefined);
   app.decorateRequest('sessionInFile', undefined);
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema);
@@ -124,15 +143,16 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   await app.register(accepts);
   compression(app, options.compressBytesMin);
   await openapi(app, options.version);
-  const sockets = await webSockets(app, options);
+  const sockets = await webSockets(app, connections, options);
   healthRoutes(app, options.readiness);
   problemsRoute(app);
-  modelRoutes(app, options);
-  const answers = new Answers(options.engine.texts, options.streamStallMs);
+  modelRoutes(app, { ...options, room });
+  const answers = new Answers(options.engine.texts);
   sessionRoutes(app, { ...options, answers });
   sessionStreamRoute(app, sockets, budget, options);
-  computeRoute(app, { ...options, answers }, STEP);
-  sequenceRoute(app, { ...options, answers }, new Streams(app, options.engine.texts, options));
+  computeRoute(app, { ...options, answers, room }, STEP);
+  const streams = new Streams(app, options.engine.texts, options);
+  sequenceRoute(app, { ...options, answers, room }, streams);
   await app.after();
   refuseOtherMethods();
   return app;

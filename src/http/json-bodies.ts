@@ -2,11 +2,12 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { JsonBody, Texts } from '../engine/texts.ts';
 import type { ByteBlock } from '../wasm/byte-block.ts';
-import { type Done, handOn, receiveBody } from './receive-body.ts';
+import { type BodyRoom, type Done, handOn, receiveBody } from './receive-body.ts';
 
-export function jsonBodies(app: FastifyInstance, texts: Texts): void {
+export function jsonBodies(app: FastifyInstance, room: BodyRoom): void {
+  const { texts } = room;
   app.addContentTypeParser('application/json', (request, payload, done: Done) => {
-    receiveBody(request, payload, texts, (error, text) => {
+    receiveBody(request, payload, room, (error, text) => {
       if (!text) return done(error);
       // Some clients announce JSON also where there is no body.
       if (text.bytes === 0 && !takesBody(request)) {

@@ -1,9 +1,8 @@
 // The types of bodies: JSON everywhere, safetensors where an address takes or gives tensors.
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { FRAMINGS } from '../codec/stream-text.ts';
-import type { Texts } from '../engine/texts.ts';
 import { CarryoverError } from '../errors.ts';
-import { handOn, receiveBody } from './receive-body.ts';
+import { type BodyRoom, handOn, receiveBody } from './receive-body.ts';
 
 export const JSON_TYPE = 'application/json';
 const SAFETENSORS_TYPE = 'application/vnd.carryover.safetensors';
@@ -13,9 +12,9 @@ const STREAM_TYPES = Object.keys(FRAMINGS);
 const FILE_TYPES = [SAFETENSORS_TYPE, 'application/octet-stream'];
 
 /** Lets the routes of a scope take files: their body is then a Buffer that looks at linear memory. */
-export function takeFiles(scope: FastifyInstance, texts: Texts): void {
+export function takeFiles(scope: FastifyInstance, room: BodyRoom): void {
   scope.addContentTypeParser(FILE_TYPES, (request, payload, done) => {
-    receiveBody(request, payload, texts, (error, file) => {
+    receiveBody(request, payload, room, (error, file) => {
       if (!file) return done(error);
       handOn(request, file.view(), () => file.release(), done);
     });

@@ -1,14 +1,12 @@
 // Every error → application/problem+json (RFC 9457), in this one place. What a client did wrong is
 // said precisely; what went wrong inside is logged, not told.
-import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
 import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { type Applied, CarryoverError, type ErrorCode } from '../errors.ts';
+import { answerEarly } from './early-answer.ts';
 import { PROBLEM_TYPE } from './schemas/problem.ts';
 import { hasKey, isAboutSession } from './session-call.ts';
 
-function problemBody(error: CarryoverError, instance: string) {
+export function problemBody(error: CarryoverError, instance: string) {
   const { code, kind, message, errors, members } = error;
   return {
     type: `/problems#${code}`,
@@ -31,9 +29,7 @@ export function sendProblem(
   const error = toCarryoverError(cause);
   const { status, retryAfter_s } = error.kind;
   logProblem(error, cause, request.log);
-  // Fastify would close the connection under a client that is still sending, which then sees a
-  // reset instead of this answer. Kept open, the rest is read and dropped, for REQUEST_TIMEOUT_MS.
-  if (error.code === 'body_too_large') void reply.removeHeader('connection');
+  answerEarly(request, reply);
   if (retryAfter_s !== undefined) void reply.header('retry-after', retryAfter_s);
   void reply
     .code(status)
@@ -120,40 +116,4 @@ const FROM_FASTIFY: Record<string, { code: ErrorCode; detail?: string }> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: { code: 'invalid_request' },
   FST_ERR_BAD_URL: { code: 'invalid_request', detail: 'The address is not a valid URL path.' },
   FST_ERR_MAX_PARAM_LENGTH: { code: 'not_found' },
-};
-
-/** Errors of Node's HTTP parser: there is no request yet, so the answer is written by hand. */
-export function answerParserError(error: NodeJS.ErrnoException, socket: Socket): void {
-  // The peer went away or the answer has begun: there is nobody to tell.
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  const parsed = FROM_PARSER[error.code ?? ''] ?? {
-    code: 'invalid_request',
-    detail: 'The bytes received are not an HTTP/1.1 request.',
-  };
-  endWithProblem(socket, new CarryoverError(parsed.code, { detail: parsed.detail }));
-}
-
-/** @param headers further ones, each a line with its end */
-export function endWithProblem(socket: Duplex, problem: CarryoverError, headers = ''): void {
-  const { status } = problem.kind;
-  const body = JSON.stringify(problemBody(problem, ''));
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
-      `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
-      `${headers}connection: close\r\n\r\n${body}`,
-  );
-}
-
-const FROM_PARSER: Record<string, { code: ErrorCode; detail: string }> = {
-  HPE_HEADER_OVERFLOW: {
-    code: 'headers_too_large',
-    detail: 'The headers together exceed 16 KiB.',
-  },
-  ERR_HTTP_REQUEST_TIMEOUT: {
-    code: 'request_timeout',
-    detail: 'The request was not complete within the time limit (REQUEST_TIMEOUT_MS).',
-  },
 };

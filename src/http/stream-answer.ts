@@ -33,6 +33,12 @@ export type StepPieces = (steps: StreamedSteps, framing: Framing) => readonly Pi
  */
 const WRITE_BYTES = 16 * 1024;
 
+/** The part of STREAMS_MAX that one connection may use, by requests that it sends ahead. */
+const CONNECTION_PART = 1 / 16;
+
+/** When there are STREAMS_MAX, the slowest reader makes room if it is behind by this part of STREAM_STALL_MS. */
+const PATIENCE_PART = 1 / 5;
+
 /** From one look for room to the next. */
 const RETRY_MS = 20;
 
@@ -77,12 +83,8 @@ export class Streams {
     piecesOf: StepPieces,
     open: () => RecurrenceStream,
   ): Promise<void> {
-    const { streamsMax, streamStallMs } = this.#options;
-    if (this.#running.size >= streamsMax) {
-      throw new CarryoverError('queue_full', {
-        detail: `${streamsMax} streams are in progress (STREAMS_MAX); this one was not started.`,
-      });
-    }
+    const { streamStallMs } = this.#options;
+    this.#makeRoom(request);
     const framing = FRAMINGS[type]!;
     const { lifetime } = request;
     const print = async (steps: StreamedSteps) =>
@@ -90,7 +92,31 @@ export class Streams {
     const answer = new StreamAnswer(request, reply, type, print, open(), streamStallMs);
     dropBody(request);
     this.#running.add(answer);
-    return answer.run().finally(() => this.#running.delete(answer));
+    const { client } = request;
+    if (client) client.streams++;
+    return answer.run().finally(() => {
+      if (client) client.streams--;
+      this.#running.delete(answer);
+    });
+  }
+
+  /** @throws queue_full */
+  #makeRoom({ client }: FastifyRequest): void {
+    const { streamsMax, streamStallMs } = this.#options;
+    if (client && client.streams >= Math.ceil(streamsMax * CONNECTION_PART)) {
+      throw new CarryoverError('queue_full', {
+        detail: `${client.streams} streams of this connection are in progress, its share of STREAMS_MAX.`,
+      });
+    }
+    if (this.#running.size < streamsMax) return;
+    const [slowest] = Array.from(this.#running).toSorted((a, b) => b.readerLagMs - a.readerLagMs);
+    if (slowest && slowest.readerLagMs > PATIENCE_PART * streamStallMs) {
+      this.#running.delete(slowest);
+      return slowest.cut();
+    }
+    throw new CarryoverError('queue_full', {
+      detail: `${streamsMax} streams are in progress (STREAMS_MAX); this one was not started.`,
+    });
   }
 }
 
@@ -124,6 +150,11 @@ class StreamAnswer {
   /** Ends with an error after the steps that are being written. */
   stop(): void {
     this.#isStopping = true;
+  }
+
+  /** How far its reader is behind the least rate. */
+  get readerLagMs(): number {
+    return this.#request.client?.readerLagMs ?? 0;
   }
 
   cut(): void {

@@ -31,22 +31,36 @@ function encode({ opcode, isFinal, isMasked, bytes, isLong }: Frame): Buffer {
   return Buffer.concat([Buffer.from(short), key, payload]);
 }
 
-test('each data frame is announced once, with its length', () => {
+test('each data frame is announced once, with its length, and counted as it comes in', () => {
   const cuts = fc.array(fc.integer({ min: 1, max: 80_000 }), { minLength: 1, maxLength: 20 });
   fc.assert(
     fc.property(fc.array(frames, { maxLength: 12 }), cuts, (sent, sizes) => {
       const bytes = Buffer.concat(sent.map(encode));
       const found: FrameHeader[] = [];
+      const arrived: number[] = [0];
+      const listener = {
+        announced: (header: FrameHeader) => void found.push(header),
+        arrived: (length: number, isWhole: boolean) => {
+          arrived.push(arrived.pop()! + length);
+          if (isWhole) arrived.push(0);
+        },
+      };
       const meter = new FrameMeter();
       for (let at = 0, k = 0; at < bytes.length; k++) {
         const size = sizes[k % sizes.length]!;
-        meter.read(bytes.subarray(at, at + size), (header) => found.push(header));
+        meter.read(bytes.subarray(at, at + size), listener);
         at += size;
       }
       const expected = sent
         .filter(({ opcode }) => opcode < 8)
         .map(({ bytes: length, isFinal }) => ({ bytes: length, isFinal }));
       expect(found).toEqual(expected);
+      const messages = [0];
+      for (const { bytes: length, isFinal } of expected) {
+        messages.push(messages.pop()! + length);
+        if (isFinal) messages.push(0);
+      }
+      expect(arrived).toEqual(messages);
     }),
     { numRuns: 300 },
   );
@@ -54,10 +68,11 @@ test('each data frame is announced once, with its length', () => {
 
 test('a length is known before the payload comes', () => {
   const found: FrameHeader[] = [];
-  const header = Buffer.from([0x02, 0xff, 0, 0, 0, 1, 0, 0, 0, 0]);
-  for (const byte of header) new FrameMeter().read(Buffer.of(byte), (h) => found.push(h));
+  const listener = { announced: (header: FrameHeader) => void found.push(header), arrived: () => {} };
+  const header = Buffer.from([0x02, 0x7f, 0, 0, 0, 1, 0, 0, 0, 0]);
+  for (const byte of header) new FrameMeter().read(Buffer.of(byte), listener);
   expect(found).toEqual([]);
   const meter = new FrameMeter();
-  for (const byte of header) meter.read(Buffer.of(byte), (h) => found.push(h));
+  for (const byte of header) meter.read(Buffer.of(byte), listener);
   expect(found).toEqual([{ bytes: 2 ** 32, isFinal: false }]);
 });

@@ -632,16 +632,22 @@ describe('hostile connections', () => {
     expect(await client.closed).toEqual({ code: 1008 });
   });
 
-  test('what is announced counts at once, and is given back with the connection', async () => {
+  test('what is announced holds nothing; what has come counts, and is given back with the connection', async () => {
     const limits = { BODY_BYTES_MAX: '100000', BODIES_BYTES_MAX: '150000' };
     const small = await listen(limits);
     const body = JSON.stringify({ weights: TINY, x: [[1]] });
     const large = body + ' '.repeat(80_000);
-    const { client: holder } = await attack(small, frameBytes(BINARY, Buffer.alloc(1), 90_000));
+    const announced = frameBytes(BINARY, Buffer.alloc(1), 90_000);
+    const others = [await attack(small, announced), await attack(small, announced)];
+    await sleep(50);
+    expect((await small.app.post('/v1/step', large)).status).toBe(200);
+    for (const { client } of others) client.socket.terminate();
+    const sent = frameBytes(BINARY, Buffer.alloc(89_000), 90_000);
+    const { client: holder } = await attack(small, sent);
     await sleep(50);
     const post = await small.app.post('/v1/step', large);
     expect([post.status, post.body.code]).toEqual([503, 'queue_full']);
-    const { client } = await attack(small, frameBytes(BINARY, Buffer.alloc(1), 90_000));
+    const { client } = await attack(small, sent);
     const { error } = await client.nextJson();
     expect(error).toMatchObject({ code: 'queue_full', applied: 'unknown', retry_after_s: 1 });
     expect(await client.closed).toEqual({ code: 1013 });
@@ -683,7 +689,7 @@ describe('hostile connections', () => {
     await sleep(300);
     const large = JSON.stringify({ weights: TINY, x: [[1]] }) + ' '.repeat(180_000);
     expect((await small.app.post('/v1/step', large)).status).toBe(200);
-    await attack(small, frameBytes(BINARY, Buffer.alloc(1), 30_000));
+    await attack(small, frameBytes(BINARY, Buffer.alloc(29_000), 30_000));
     await sleep(50);
     expect((await small.app.post('/v1/step', large)).body.code).toBe('queue_full');
   });

@@ -4,16 +4,20 @@
 // request by itself, as cookies; here nothing is added that opens anything: the only key to a
 // session is its id, 128 random bits, which such a page cannot read from anywhere.
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import websocket, { type WebSocket } from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
 import { CarryoverError } from '../../errors.ts';
 import { FrameSocket, type FrameSocketOptions } from '../frame-socket.ts';
-import { endWithProblem } from '../problem.ts';
+import type { Connections } from '../connections.ts';
+import { endWithProblem } from '../parser-errors.ts';
 
 /** From our closing frame until the connection is cut: a slow round trip and a half. */
 const CLOSE_MS_MAX = 2_000;
 /** Gateways take a connection without traffic for dead; nginx and most others after 60 s. */
 const BEAT_MS_MAX = 25_000;
+/** How late it may be noticed that a message is not complete in time. */
+const LOOK_MS_MAX = 1_000;
 
 /**
  * An offer to upgrade elsewhere, or to HTTP/2 as some clients make it with every request, is
@@ -31,9 +35,14 @@ export function isWebSocketRequest({ method, headers, url = '' }: IncomingMessag
 
 export async function webSockets(
   app: FastifyInstance,
-  options: { readonly bodyBytesMax: number; readonly keepAliveTimeoutMs: number },
+  connections: Connections,
+  options: {
+    readonly bodyBytesMax: number;
+    readonly keepAliveTimeoutMs: number;
+    readonly requestTimeoutMs: number;
+  },
 ): Promise<FrameSockets> {
-  const sockets = new FrameSockets(options.keepAliveTimeoutMs);
+  const sockets = new FrameSockets(options.keepAliveTimeoutMs, options.requestTimeoutMs);
   const serverOptions = {
     maxPayload: options.bodyBytesMax,
     perMessageDeflate: false,
@@ -54,7 +63,7 @@ export async function webSockets(
   if (!('shouldUpgradeCallback' in app.server)) app.server.removeAllListeners('upgrade');
   app.websocketServer.on('wsClientError', ({ message }, socket) => {
     const problem = new CarryoverError('invalid_request', { detail: `${message}.` });
-    endWithProblem(socket, problem, 'sec-websocket-version: 13, 8\r\n');
+    endWithProblem(socket as Socket, problem, connections, app.log, 'sec-websocket-version: 13, 8\r\n');
   });
   return sockets;
 }
@@ -63,11 +72,16 @@ export async function webSockets(
 export class FrameSockets {
   readonly #open = new Set<FrameSocket>();
   readonly #beat: NodeJS.Timeout;
+  readonly #look: NodeJS.Timeout;
   #isShuttingDown = false;
   #whenEmpty: (() => void) | undefined;
 
-  constructor(silenceMsMax: number) {
+  /** @param messageMsMax from the first byte of a message to its last */
+  constructor(silenceMsMax: number, messageMsMax: number) {
     this.#beat = this.#beatEvery(Math.min(BEAT_MS_MAX, silenceMsMax / 3), silenceMsMax);
+    const lookMs = Math.min(LOOK_MS_MAX, messageMsMax / 4);
+    const look = () => this.#forEach((socket) => socket.expectMessages(messageMsMax));
+    this.#look = setInterval(look, lookMs).unref();
   }
 
   add(socket: WebSocket, request: IncomingMessage, options: FrameSocketOptions): FrameSocket {
@@ -85,6 +99,7 @@ export class FrameSockets {
   async shutDown(): Promise<void> {
     this.#isShuttingDown = true;
     clearInterval(this.#beat);
+    clearInterval(this.#look);
     this.#forEach((socket) => socket.shutDown());
     if (this.#open.size === 0) return;
     const beat = this.#beatEvery(CLOSE_MS_MAX / 2, CLOSE_MS_MAX);

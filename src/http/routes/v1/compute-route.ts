@@ -11,6 +11,7 @@ import { invalidRequest } from '../../../errors.ts';
 import { isHeld } from '../../admission.ts';
 import type { Answers } from '../../answers.ts';
 import { answerContent, answerType, jsonOrFile, takeFiles } from '../../media.ts';
+import type { BodyRoom } from '../../receive-body.ts';
 import { type StepPieces, type Streams, isStreamType } from '../../stream-answer.ts';
 import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses } from '../../schemas/problem.ts';
 import { ref } from '../../schemas/ref.ts';
@@ -54,13 +55,14 @@ export interface ComputeStream<Request> {
 
 export interface ComputeParts {
   readonly engine: Engine;
+  readonly room: BodyRoom;
   readonly sessionCalls: SessionCalls;
   readonly answers: Answers;
 }
 
 export function computeRoute<JsonBody, Request extends Computation>(
   app: FastifyInstance,
-  { engine, sessionCalls, answers }: ComputeParts,
+  { engine, room, sessionCalls, answers }: ComputeParts,
   route: ComputeRoute<JsonBody, Request>,
 ): void {
   const { url, operationId, summary, description, readJson, readFile, answerOf, stream } = route;
@@ -88,7 +90,7 @@ export function computeRoute<JsonBody, Request extends Computation>(
   };
 
   app.register(async (scope) => {
-    takeFiles(scope, engine.texts);
+    takeFiles(scope, room);
     scope.post<{ Body: JsonBody | Buffer }>(
       url,
       {

@@ -2,7 +2,6 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
 import { nestedTensor } from '../../../codec/nested.ts';
-import type { Engine } from '../../../engine/engine.ts';
 import { type ModelSource, registerModel } from '../../../engine/register.ts';
 import type { Limits } from '../../../engine/shapes.ts';
 import { type ErrorCode, invalidRequest } from '../../../errors.ts';
@@ -13,6 +12,7 @@ import { modelFileSource } from '../../../models/model-file.ts';
 import { READOUT_NAMES } from '../../../models/import-readout.ts';
 import type { ModelInfo as Info } from '../../../models/registry.ts';
 import { jsonOrFile, takeFiles } from '../../media.ts';
+import type { BodyRoom } from '../../receive-body.ts';
 import {
   ModelBody,
   ModelInfo,
@@ -47,15 +47,15 @@ const REGISTER_ERRORS: ErrorCode[] = [
 type FileSource = ReturnType<typeof modelFileSource>;
 
 export interface ModelRoutesOptions {
-  readonly engine: Pick<Engine, 'texts'>;
+  readonly room: BodyRoom;
   readonly library: ModelLibrary;
   readonly limits: Limits;
 }
 
 export function modelRoutes(app: FastifyInstance, options: ModelRoutesOptions): void {
-  const { engine, library, limits } = options;
+  const { room, library, limits } = options;
   app.register(async (scope) => {
-    takeFiles(scope, engine.texts);
+    takeFiles(scope, room);
     registerRoute(scope, library, limits);
   });
   readRoutes(app, library);

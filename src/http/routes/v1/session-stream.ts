@@ -26,7 +26,6 @@ export interface SessionStreamOptions {
   readonly sessionCalls: SessionCalls;
   readonly isClosing: () => boolean;
   readonly bodyBytesMax: number;
-  readonly requestTimeoutMs: number;
   /** From when a frame has its turn until it must be answered. */
   readonly deadlineMs: number;
   /** Frames of one connection that may wait. */
@@ -92,8 +91,8 @@ export function sessionStreamRoute(
       sockets.add(socket, request.raw, {
         waitingMax: options.sessionQueueMax,
         messageBytesMax: options.bodyBytesMax,
-        messageMsMax: options.requestTimeoutMs,
         budget,
+        sender: request.client ?? { bodyBytes: 0 },
         greet: () => stream.greet(),
         answer: (message, isBinary) => stream.answer(message, isBinary),
         problem: (error) => stream.problem(error, request.id, true).data,

@@ -1,0 +1,179 @@
+// All connections: how many there may be, which one has to go, and how they end with the process.
+//
+// A connection that makes no progress is closed: an idle one, one whose reader takes nothing, one that
+// was refused. One timer looks at all of them. (Node itself ends requests that do not arrive in time.)
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyBaseLogger } from 'fastify';
+import { CarryoverError } from '../errors.ts';
+import { Connection, type ConnectionLimits } from './connection.ts';
+
+export interface ConnectionsOptions {
+  readonly connectionsMax: number;
+  readonly requestTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  /** How far behind its least rate a reader may be. */
+  readonly streamStallMs: number;
+  readonly readBytesPerSecondMin: number;
+  /** How long streams may go on once the server is closing. */
+  readonly streamGraceMs: number;
+}
+
+/** Until all of a head has come. */
+const HEAD_MS_MAX = 10_000;
+/** Above CONNECTIONS_MAX: while all connections are busy, supervisors are still answered on these. */
+const EXTRA_CONNECTIONS = 16;
+/** All requests together that wait behind others of their connections; each takes a few kB. */
+const PIPELINED_ALL_MAX = 16_384;
+const LOOK_MS_MIN = 20;
+const LOOK_MS_MAX = 1_000;
+
+export function headMsMax(requestTimeoutMs: number): number {
+  return Math.min(HEAD_MS_MAX, requestTimeoutMs);
+}
+
+export class Connections {
+  readonly #options: ConnectionsOptions;
+  readonly #log: FastifyBaseLogger;
+  readonly #bySocket = new WeakMap<Socket, Connection>();
+  readonly #open = new Set<Connection>();
+  /** Those that wait for a request, the one that does so for longest first. */
+  readonly #idle = new Set<Connection>();
+  readonly #looking: NodeJS.Timeout;
+  #limits: ConnectionLimits;
+  #lookedMs = performance.now();
+  #requests = 0;
+  #isFullTold = false;
+  #isClosing = false;
+
+  constructor(server: Server, log: FastifyBaseLogger, options: ConnectionsOptions) {
+    this.#options = options;
+    this.#log = log;
+    this.#limits = {
+      idleMsMax: options.keepAliveTimeoutMs,
+      headMsMax: headMsMax(options.requestTimeoutMs),
+      readerLagMsMax: options.streamStallMs,
+      streamLagMsMax: options.streamStallMs,
+      readerBytesPerMsMin: options.readBytesPerSecondMin / 1_000,
+    };
+    server.maxConnections = options.connectionsMax + EXTRA_CONNECTIONS;
+    server.on('connection', (socket: Socket) => this.#accept(socket));
+    server.on('drop', () => this.#tellFull());
+    // Before the listener that has it answered.
+    server.prependListener('request', (request, response) => this.#begin(request, response));
+    server.prependListener('upgrade', (_, socket) => this.#upgrade(socket as Socket));
+    const { keepAliveTimeoutMs, requestTimeoutMs, streamStallMs } = options;
+    const shortestMs = Math.min(keepAliveTimeoutMs, requestTimeoutMs, streamStallMs);
+    const everyMs = Math.min(LOOK_MS_MAX, Math.max(LOOK_MS_MIN, shortestMs / 8));
+    this.#looking = setInterval(() => this.#look(2 * everyMs), everyMs).unref();
+  }
+
+  /** Undefined for a request that came over no connection, as tests make them. */
+  of(socket: Socket): Connection | undefined {
+    return this.#bySocket.get(socket);
+  }
+
+  /** Whether it can be given nothing but an answer about the process's health. */
+  isBeyondMax({ isExtra }: Connection): boolean {
+    return isExtra && this.#open.size > this.#options.connectionsMax;
+  }
+
+  /**
+   * Closes all that do nothing, refuses the requests that have not arrived as a whole, and closes the
+   * others with their last answer.
+   */
+  shutDown(): void {
+    this.#isClosing = true;
+    const readerLagMsMax = Math.min(this.#limits.readerLagMsMax, this.#options.streamGraceMs / 3);
+    this.#limits = { ...this.#limits, readerLagMsMax };
+    for (const connection of Array.from(this.#open)) {
+      const detail = 'This instance takes no new requests.';
+      connection.receiving?.abort(new CarryoverError('shutting_down', { detail }));
+      if (connection.isIdle && !connection.isEnding) this.#cut(connection, 'shutting down');
+    }
+  }
+
+  /** The timer stops. */
+  stop(): void {
+    clearInterval(this.#looking);
+  }
+
+  #accept(socket: Socket): void {
+    const connection = new Connection(socket, performance.now());
+    this.#bySocket.set(socket, connection);
+    this.#open.add(connection);
+    this.#idle.add(connection);
+    socket.once('close', () => this.#forget(connection));
+    if (this.#open.size > this.#options.connectionsMax) this.#makeRoomFor(connection);
+  }
+
+  #forget(connection: Connection): void {
+    this.#open.delete(connection);
+    this.#idle.delete(connection);
+  }
+
+  #cut(connection: Connection, reason: string): void {
+    connection.cut(reason);
+    this.#forget(connection);
+  }
+
+  #makeRoomFor(newest: Connection): void {
+    this.#tellFull();
+    const [oldest] = this.#idle;
+    if (oldest && oldest !== newest) this.#cut(oldest, 'idle, and others came');
+    else newest.isExtra = true;
+  }
+
+  /** Once, until there is room again. */
+  #tellFull(): void {
+    if (this.#isFullTold) return;
+    this.#isFullTold = true;
+    const { connectionsMax } = this.#options;
+    const connections = { open: this.#open.size, idle: this.#idle.size, connectionsMax };
+    this.#log.warn(
+      connections,
+      'CONNECTIONS_MAX is reached: idle connections are closed, the oldest first; while none is idle, ' +
+        'new ones are answered about health only',
+    );
+  }
+
+  #begin(request: IncomingMessage, response: ServerResponse): void {
+    const connection = this.#bySocket.get(request.socket);
+    if (!connection) return;
+    connection.beginRequest(request);
+    this.#requests++;
+    this.#idle.delete(connection);
+    response.on('close', () => this.#end(connection, request));
+    if (this.#requests - this.#open.size > PIPELINED_ALL_MAX && connection.requests > 1) {
+      this.#cut(connection, 'too many requests wait behind others');
+    }
+  }
+
+  #end(connection: Connection, request: IncomingMessage): void {
+    connection.endRequest(request, performance.now());
+    this.#requests--;
+    if (!connection.isIdle || !this.#open.has(connection)) return;
+    this.#idle.add(connection);
+    // It may have sent another request: unread, it would cost the peer the answer before it.
+    if (this.#isClosing) connection.linger(performance.now());
+  }
+
+  #upgrade(socket: Socket): void {
+    const connection = this.#bySocket.get(socket);
+    if (!connection) return;
+    connection.isWebSocket = true;
+    this.#idle.delete(connection);
+  }
+
+  #look(elapsedMsMax: number): void {
+    const nowMs = performance.now();
+    // After a pause of this thread its clients could not show what they do.
+    const elapsedMs = Math.min(nowMs - this.#lookedMs, elapsedMsMax);
+    this.#lookedMs = nowMs;
+    for (const connection of this.#open) {
+      const reason = connection.overdue(nowMs, elapsedMs, this.#limits);
+      if (reason !== undefined) this.#cut(connection, reason);
+    }
+    if (this.#open.size < 0.9 * this.#options.connectionsMax) this.#isFullTold = false;
+  }
+}
