@@ -2,7 +2,7 @@
 // becomes the session's state.
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
-import { type Session, moved } from '../sessions/session.ts';
+import { STEPS_MAX, type Session, moved } from '../sessions/session.ts';
 import type { Call } from '../sessions/call.ts';
 import type { Outcome, Sessions } from '../sessions/sessions.ts';
 import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
@@ -81,15 +81,16 @@ export class SessionCalls {
   ): Promise<Outcome<{ readonly answer: Answer; readonly after: Session }>> {
     const { engine, sessions } = this.#parts;
     const T = input.x.axes.includes('T') ? sizeOf(input.x, 'T') : 1;
-    return sessions.advance(id, call, (session, expiresAtMs, isReplay) =>
-      engine.run({ ...input, ...sessionInput(session) }, call.lifetime, async (result) => {
+    return sessions.advance(id, call, (session, expiresAtMs, isReplay) => {
+      expectCountable(session, T);
+      return engine.run({ ...input, ...sessionInput(session) }, call.lifetime, async (result) => {
         const h = new Float32Array(session.N * session.H);
         copyRows(result.h, h);
         const next = { h, t: session.t + T };
         const after = moved(session, next, expiresAtMs);
         return { after, value: { answer: await write(result, after, isReplay), after } };
-      }),
-    );
+      });
+    });
   }
 
   /** Reads a state that shall replace a session's. @throws shape_mismatch · out_of_range */
@@ -134,6 +135,18 @@ function sessionInput(session: Session) {
     copyTo: (target) => target.set(h),
   };
   return { weights: modelId, h: state, batch: { N, origin: `session ${id}` } };
+}
+
+/** @throws out_of_range */
+function expectCountable({ id, t }: Session, T: number): void {
+  if (t <= STEPS_MAX - T) return;
+  const message =
+    `Session ${id} is at t = ${t}; ${T} more steps would go beyond ${STEPS_MAX}, the largest t. ` +
+    'PUT /v1/sessions/{id}/state can give the state a smaller one.';
+  throw new CarryoverError('out_of_range', {
+    detail: message,
+    errors: [{ pointer: '/x', message }],
+  });
 }
 
 function expectState(h: TensorSource, N: number, H: number, why: string): void {

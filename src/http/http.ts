@@ -51,6 +51,7 @@ import { StepBody, StepReply, StepTrace } from './schemas/step.ts';
 import { FrameCall } from './schemas/stream.ts';
 import { Weights } from './schemas/tensor.ts';
 import { Streams } from './stream-answer.ts';
+import { refuseWhatIsNotUnderstood } from './understood.ts';
 import { STRICT_AJV, validationError } from './validation.ts';
 
 export interface HttpOptions
@@ -140,6 +141,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema);
 
   const refuseOtherMethods = methodNotAllowed(app);
+  refuseWhatIsNotUnderstood(app);
   await app.register(accepts);
   compression(app, options.compressBytesMin);
   await openapi(app, options.version);

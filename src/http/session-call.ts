@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, invalidRequest } from '../errors.ts';
 import { type CallKey, type Session, etagOf, stateDigest } from '../sessions/session.ts';
 import type { Call } from '../sessions/call.ts';
+import { readIfMatch } from './entity-tags.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -50,10 +51,22 @@ export function digestBody(request: FastifyRequest): BodyDigest | undefined {
 /** @throws invalid_request */
 export function callOf(request: FastifyRequest): Call {
   return {
-    ifMatch: entityTag(request.headers['if-match'], 'If-Match', ''),
+    ifMatch: readIfMatch(request.headers['if-match'], 'If-Match', ''),
     key: callKey(request),
     lifetime: request.lifetime,
   };
+}
+
+/** @throws invalid_request if a call without a session says what only one with a session can mean */
+export function expectNoPromises({ headers }: FastifyRequest): void {
+  const name = ['if-match', 'idempotency-key'].find((name) => headers[name] !== undefined);
+  if (name === undefined) return;
+  throw invalidRequest(
+    `The header ${name} has no meaning without a session: nothing is changed, and the same call has ` +
+      'the same answer whenever it is repeated. Leave it out, or name the session.',
+    '',
+    'no',
+  );
 }
 
 /**
@@ -139,17 +152,6 @@ export function keyText(text: string, name: string, pointer: string): string {
   if (key !== undefined) return key;
   // Nothing can have been applied under what is not a key.
   throw invalidRequest(`Expected ${name} to be 1 … 255 visible ASCII characters.`, pointer, 'no');
-}
-
-/** One strong entity tag, or `*`. */
-export function entityTag(
-  text: string | undefined,
-  name: string,
-  pointer: string,
-): string | undefined {
-  if (text === undefined || text === '*' || /^"[\w.-]{1,100}"$/.test(text)) return text;
-  const form = '`"<incarnation>.<version>"`';
-  throw invalidRequest(`Expected ${name} to be an ETag of this session, ${form}.`, pointer);
 }
 
 /** In base64url. */

@@ -10,9 +10,11 @@ import {
   etagOf,
 } from './session.ts';
 
+/** Any state will do, or one whose ETag is in the list. */
+export type IfMatch = '*' | readonly string[];
+
 export interface Call {
-  /** The ETag that the session must have. */
-  readonly ifMatch?: string | undefined;
+  readonly ifMatch?: IfMatch | undefined;
   readonly key?: CallKey | undefined;
   /** Once it is over nobody waits for the answer any more: nothing is committed then. */
   readonly lifetime: Lifetime;
@@ -31,13 +33,22 @@ export function answeredBefore({ answers }: Session, { key }: Call): KeptAnswer 
 
 /** @throws step_conflict */
 export function expectVersion(session: Session, { ifMatch }: Call): void {
-  if (ifMatch === undefined || ifMatch === '*' || ifMatch === etagOf(session)) return;
+  if (ifMatch === undefined || ifMatch === '*' || ifMatch.includes(etagOf(session))) return;
   const { id, t, version } = session;
+  const said = ifMatch.join(', ').slice(0, 200);
+  const isWeak = ifMatch.some((tag) => tag.startsWith('W/'));
   throw new CarryoverError('step_conflict', {
-    detail: `Session ${id} is at ${etagOf(session)} (t = ${t}), and If-Match says ${ifMatch}.`,
+    detail:
+      `Session ${id} is at ${etagOf(session)} (t = ${t}), and If-Match says ${said}.` +
+      (isWeak ? WEAK : ''),
     members: { t, version },
   });
 }
+
+const WEAK =
+  ' A weak tag, W/"…", never matches (RFC 9110). This server gives strong ones: a gateway that compresses ' +
+  'answers makes them weak. Switch that off for this address (nginx: `gzip off`; the server compresses ' +
+  'by itself), or send `Accept-Encoding: identity`.';
 
 /** Whether this very call deleted it. @throws session_gone · idempotency_key_reused */
 export function isDeletionOf(tombstone: Tombstone, { key }: Call): true {
@@ -94,11 +105,13 @@ function appliedBefore(
 function mayBeForgotten({ answersCount, answers, incarnation, version }: Session, call: Call): boolean {
   if (answersCount <= ANSWERS_MAX) return false;
   if (call.ifMatch === undefined || call.ifMatch === '*') return true;
-  const [, of, at] = /^"([^.]+)\.(\d+)/.exec(call.ifMatch) ?? [];
-  if (of !== incarnation || Number(at) >= version) return false;
-  return !answers.some(
-    (answer) => answer.kind === 'advance' && answer.before.version <= Number(at),
-  );
+  return call.ifMatch.some((tag) => {
+    const [, of, at] = /^"([^.]+)\.(\d+)/.exec(tag) ?? [];
+    if (of !== incarnation || Number(at) >= version) return false;
+    return !answers.some(
+      (answer) => answer.kind === 'advance' && answer.before.version <= Number(at),
+    );
+  });
 }
 
 /** Refusals that a stale copy of a session can be the cause of. */

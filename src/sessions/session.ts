@@ -7,6 +7,9 @@ export const ANSWERS_MAX = 64;
 /** Most past states that a session can be asked to keep. */
 export const KEEP_MAX = 64;
 
+/** Most steps that a session can have taken: up to here every integer is one of float64's. */
+export const STEPS_MAX = Number.MAX_SAFE_INTEGER;
+
 export interface Session {
   readonly id: string;
   /** Random, from creation: with the version it makes an ETag that no other session ever has. */

@@ -447,6 +447,7 @@ describe('errors', () => {
     ['{"x":[[1]],"key":""}', 'invalid_request'],
     ['{"x":[[1]],"key":1}', 'invalid_request'],
     ['{"x":[[1]],"if_match":"W/x"}', 'invalid_request'],
+    ['{"x":[[1]],"id":1e999}', 'invalid_request'],
     ['{"x":[[1]],"outputs":["h"]}', 'invalid_request'],
     ['{"x":[[[1]]],"lengths":[2]}', 'out_of_range'],
     ['{"__proto__":{"x":[[1]]}}', 'invalid_request'],

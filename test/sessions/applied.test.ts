@@ -72,7 +72,7 @@ describe('a call that is refused while it is computed', () => {
     const { step } = await place(new SharedStore(1e9));
     expect(await appliedOf(step({}, refused))).toBe('no');
     expect(await appliedOf(step(key('a'), refused))).toBe('unknown');
-    expect(await appliedOf(step({ ...key('a'), ifMatch: '"other.0"' }))).toBe('no');
+    expect(await appliedOf(step({ ...key('a'), ifMatch: ['"other.0"'] }))).toBe('no');
   });
 
   test('may have been applied when so many keys came since that it is forgotten', async () => {
@@ -82,14 +82,14 @@ describe('a call that is refused while it is computed', () => {
       return `"${incarnation}.${version}"`;
     };
     const first = await tag();
-    await step({ ...key('first'), ifMatch: first });
+    await step({ ...key('first'), ifMatch: [first] });
     for (let k = 0; k < 10; k++) await step(key(`a${k}`));
     const later = await tag();
     for (let k = 0; k < 60; k++) await step(key(`b${k}`));
     expect(await appliedOf(step(key('first'), refused))).toBe('unknown');
-    expect(await appliedOf(step({ ...key('first'), ifMatch: first }))).toBe('unknown');
-    expect(await appliedOf(step({ ...key('new'), ifMatch: later }))).toBe('no');
-    expect(await appliedOf(step({ ifMatch: later }))).toBe('no');
+    expect(await appliedOf(step({ ...key('first'), ifMatch: [first] }))).toBe('unknown');
+    expect(await appliedOf(step({ ...key('new'), ifMatch: [later] }))).toBe('no');
+    expect(await appliedOf(step({ ifMatch: [later] }))).toBe('no');
   });
 });
 

@@ -77,8 +77,8 @@ describe('two replicas', () => {
     await step(replicas[1]);
     const etag = `"${(await replicas[0].read(id)).incarnation}.2"`;
     await step(replicas[0]);
-    expect((await step(replicas[1], call({ ifMatch: etag }))).value).toBe(3);
-    expect(await codeOf(step(replicas[0], call({ ifMatch: etag })))).toBe('step_conflict');
+    expect((await step(replicas[1], call({ ifMatch: [etag] }))).value).toBe(3);
+    expect(await codeOf(step(replicas[0], call({ ifMatch: [etag] })))).toBe('step_conflict');
   });
 
   test('read what was committed last, not what they remember', async () => {

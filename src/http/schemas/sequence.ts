@@ -13,7 +13,7 @@ export const SequenceBody = Type.Object(
     x: cube('Inputs, (T, N, D), or (N, T, D) with layout NTD.'),
     h: Type.Optional(matrix('Hidden state before the first step, (N, H); zeros if absent.')),
     lengths: Type.Optional(
-      Type.Array(Type.Integer({ minimum: 0 }), {
+      Type.Array(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 }), {
         minItems: 1,
         description:
           'Steps of each row, N integers 0 … T. Beyond them hs is 0; h is the state after the ' +

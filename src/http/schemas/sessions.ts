@@ -1,8 +1,11 @@
 import { Type } from 'typebox';
-import { KEEP_MAX } from '../../sessions/session.ts';
+import { KEEP_MAX, STEPS_MAX } from '../../sessions/session.ts';
 import { ModelRef } from './models.ts';
 import { ref } from './ref.ts';
 import { Weights, matrix } from './tensor.ts';
+
+/** Far beyond every limit; a number beyond it is none that can be counted with. */
+const INTEGER_MAX = 2 ** 31 - 1;
 
 const Id = Type.String({
   pattern: '^[A-Za-z0-9_-]{1,64}$',
@@ -22,11 +25,19 @@ export const CreateSessionBody = Type.Object(
     model: Type.Optional(ModelRef),
     weights: Type.Optional(ref(Weights)),
     N: Type.Optional(
-      Type.Integer({ minimum: 1, description: 'Mini-batch of every call; that of h, or 1.' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: INTEGER_MAX,
+        description: 'Mini-batch of every call; that of h, or 1.',
+      }),
     ),
     h: Type.Optional(matrix('First hidden state, (N, H); zeros if absent.')),
     ttl_s: Type.Optional(
-      Type.Number({ minimum: 0.001, description: 'Idle lifetime in seconds, from each change on.' }),
+      Type.Number({
+        minimum: 0.001,
+        maximum: INTEGER_MAX,
+        description: 'Idle lifetime in seconds, from each change on.',
+      }),
     ),
     keep: Type.Optional(
       Type.Integer({
@@ -46,7 +57,7 @@ export const CreateSessionBody = Type.Object(
 
 const mark = {
   id: Id,
-  t: Type.Integer({ description: 'Steps taken.' }),
+  t: Type.Integer({ description: 'Steps taken, at most 2^53 - 1.' }),
   version: Type.Integer({ description: 'Changes of the state.' }),
   digest: Type.String({
     description: "First 16 hex digits of SHA-256 over the state's float32 values, little-endian.",
@@ -97,7 +108,11 @@ export const StateBody = Type.Object(
   {
     h: matrix('The new hidden state, (N, H).'),
     t: Type.Optional(
-      Type.Integer({ minimum: 0, description: 'Steps that it shall stand for; unchanged if absent.' }),
+      Type.Integer({
+        minimum: 0,
+        maximum: STEPS_MAX,
+        description: 'Steps that it shall stand for; unchanged if absent.',
+      }),
     ),
   },
   {
@@ -108,7 +123,7 @@ export const StateBody = Type.Object(
 );
 
 export const RewindBody = Type.Object(
-  { t: Type.Integer({ minimum: 0, description: 'A step whose state is kept.' }) },
+  { t: Type.Integer({ minimum: 0, maximum: STEPS_MAX, description: 'A step whose state is kept.' }) },
   { $id: 'RewindBody', additionalProperties: false, examples: [{ t: 0 }] },
 );
 
@@ -136,7 +151,11 @@ const callHeaders = {
     }),
   ),
   'if-match': Type.Optional(
-    Type.String({ description: 'The ETag that the session must have; else 412 and nothing happens.' }),
+    Type.String({
+      description:
+        'The ETag that the session must have, several of which one will do, or `*`; else 412 and ' +
+        'nothing happens. Weak ETags, `W/"…"`, never match.',
+    }),
   ),
 };
 export const CallHeaders = Type.Object(callHeaders);

@@ -7,6 +7,8 @@ export const FrameCall = Type.Object(
       Type.Unsafe<string | number>({
         type: ['string', 'number'],
         maxLength: 128,
+        minimum: Number.MIN_SAFE_INTEGER,
+        maximum: Number.MAX_SAFE_INTEGER,
         description: 'Comes back in the answer.',
       }),
     ),

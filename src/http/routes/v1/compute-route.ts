@@ -19,6 +19,7 @@ import { ComputeHeaders } from '../../schemas/sessions.ts';
 import {
   SESSION_ERRORS,
   callOf,
+  expectNoPromises,
   markOf,
   markReplayed,
   sessionHeaders,
@@ -131,6 +132,7 @@ export function computeRoute<JsonBody, Request extends Computation>(
           expectSessionOnly(computation);
           return answerSession(request, reply, type, session, computation);
         }
+        expectNoPromises(request);
         const input = { ...computation.input, weights: expectWeights(computation) };
         if (stream && isStreamType(type)) {
           const piecesOf = stream.piecesOf(computation);

@@ -10,13 +10,14 @@ import { type Session, etagOf } from '../../../sessions/session.ts';
 import type { Call } from '../../../sessions/call.ts';
 import type { Sessions } from '../../../sessions/sessions.ts';
 import type { BodyBudget } from '../../body-budget.ts';
+import { readIfMatch } from '../../entity-tags.ts';
 import type { FrameAnswer } from '../../frame-socket.ts';
 import type { FrameSockets } from '../../plugins/websocket.ts';
 import { frameProblem } from '../../problem.ts';
 import { problemResponses } from '../../schemas/problem.ts';
 import { IdParams } from '../../schemas/sessions.ts';
 import { STREAM_DESCRIPTION } from '../../schemas/stream.ts';
-import { entityTag, keyText, markOf, sha256 } from '../../session-call.ts';
+import { keyText, markOf, sha256 } from '../../session-call.ts';
 import { validationError } from '../../validation.ts';
 import { type Computation, expectSessionOnly } from './compute-route.ts';
 import { type Frame, type Validate, openFrame, readCall, readFrame } from './frames.ts';
@@ -151,7 +152,7 @@ class SessionStream {
       expectThisSession(computation, this.#request.params.id);
       this.#expectServing();
       const call: Call = {
-        ifMatch: entityTag(if_match, 'if_match', '/if_match'),
+        ifMatch: readIfMatch(if_match, 'if_match', '/if_match'),
         key: key === undefined ? undefined : callKey(key, message, isBinary),
         lifetime,
       };
@@ -228,5 +229,6 @@ function streamMarkOf(session: Session) {
 }
 
 function isTag(id: unknown): id is string | number {
-  return typeof id === 'number' || (typeof id === 'string' && id.length <= 128);
+  if (typeof id === 'number') return Math.abs(id) <= Number.MAX_SAFE_INTEGER;
+  return typeof id === 'string' && id.length <= 128;
 }

@@ -1,0 +1,139 @@
+// What an address does not understand is refused, and what it counts with can be counted.
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type TestApp, buildApp } from '../helpers/app.ts';
+
+const WEIGHTS = { W_x: [[1]], W_h: [[0]] };
+const STEP = { weights: WEIGHTS, x: [[1]] };
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await buildApp();
+});
+
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
+const send = (method: Method, url: string, body?: unknown, headers: object = {}) =>
+  app.http.inject({
+    method,
+    url,
+    headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+    ...(body !== undefined && { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
+
+async function newSession() {
+  const { statusCode, headers, ...answer } = await send('POST', '/v1/sessions', { weights: WEIGHTS });
+  expect(statusCode).toBe(201);
+  return { id: answer.json().id as string, etag: headers.etag as string };
+}
+
+describe('a promise that an address cannot keep', () => {
+  const SEQUENCE = { weights: WEIGHTS, x: [[[1]]] };
+  test.each<[Method, string, unknown, object]>([
+    ['POST', '/v1/step', STEP, { 'if-match': '*' }],
+    ['POST', '/v1/step', STEP, { 'idempotency-key': 'k' }],
+    ['POST', '/v1/sequence', SEQUENCE, { 'if-match': '"a.0"' }],
+    ['POST', '/v1/sequence', SEQUENCE, { 'idempotency-key': 'k', accept: 'text/event-stream' }],
+    ['POST', '/v1/models', { weights: WEIGHTS }, { 'if-match': '*' }],
+    ['DELETE', '/v1/models/none', undefined, { 'idempotency-key': 'k' }],
+    ['GET', '/v1/sessions', undefined, { 'idempotency-key': 'k' }],
+  ])('%s %s %j with %j', async (method, url, body, headers) => {
+    const answer = await send(method, url, body, headers);
+    const { code, detail } = answer.json();
+    expect([answer.statusCode, code]).toEqual([400, 'invalid_request']);
+    expect(detail).toContain('has no meaning');
+  });
+});
+
+describe('a query parameter that is not one', () => {
+  test.each<[Method, string, unknown, string]>([
+    ['POST', '/v1/step?trace=true', STEP, 'trace'],
+    ['POST', '/v1/sequence?outputs=h', { weights: WEIGHTS, x: [[[1]]] }, 'outputs'],
+    ['POST', '/v1/models?nam=a', { weights: WEIGHTS }, 'nam'],
+    ['PUT', '/v1/models/a?force=1', { model: 'b' }, 'force'],
+    ['GET', '/v1/models?limits=1', undefined, 'limits'],
+    ['GET', '/v1/sessions?limit=1&after=b', undefined, 'after'],
+    ['POST', '/v1/sessions?keep=2', { weights: WEIGHTS }, 'keep'],
+    ['DELETE', '/v1/sessions/abc?at=1', undefined, 'at'],
+    ['GET', '/health/ready?verbose', undefined, 'verbose'],
+  ])('%s %s', async (method, url, body, name) => {
+    const answer = await send(method, url, body);
+    expect([answer.statusCode, answer.json().code]).toEqual([400, 'invalid_request']);
+    expect(answer.json().detail).toContain(`"${name}" is not a query parameter`);
+  });
+
+  test('control: those that are known are taken, and the pages of the docs have their own', async () => {
+    expect((await send('GET', '/v1/sessions?limit=1')).statusCode).toBe(200);
+    expect((await send('POST', '/v1/models?name=a', { weights: WEIGHTS })).statusCode).not.toBe(500);
+    expect((await send('GET', '/docs/static/swagger-ui.css?v=1')).statusCode).toBe(200);
+    expect((await send('POST', '/v1/step', STEP)).statusCode).toBe(200);
+  });
+});
+
+describe('If-Match', () => {
+  const step = (id: string, ifMatch: string) =>
+    send('POST', '/v1/step', { session: id, x: [[1]] }, { 'if-match': ifMatch });
+
+  test('of several ETags one must be that of the session', async () => {
+    const { id, etag } = await newSession();
+    expect((await step(id, '"a", "b"')).statusCode).toBe(412);
+    expect((await step(id, `"a" ,, W/"b",${etag}`)).statusCode).toBe(200);
+    expect((await step(id, ' * ')).statusCode).toBe(200);
+  });
+
+  test('a weak ETag never matches, and the answer says who makes them', async () => {
+    const { id, etag } = await newSession();
+    const answer = await step(id, `W/${etag}`);
+    expect([answer.statusCode, answer.json().applied]).toEqual([412, 'no']);
+    expect(answer.json().detail).toContain('gateway that compresses');
+  });
+
+  test.each(['', 'a', '"a', '"a" "b"', '"a";"b"', 'w/"a"', '"a", *', '"a\tb"', ',', '"a"b'])(
+    '%j is not understood',
+    async (ifMatch) => {
+      const { id } = await newSession();
+      const answer = await step(id, ifMatch);
+      expect([answer.statusCode, answer.json().applied]).toEqual([400, 'no']);
+      expect((await send('GET', `/v1/sessions/${id}`)).json().version).toBe(0);
+    },
+  );
+});
+
+describe('integers', () => {
+  const MAX = 2 ** 53 - 1;
+  const putT = async (id: string, t: string) =>
+    (await send('PUT', `/v1/sessions/${id}/state`, `{"h":[[0]],"t":${t}}`)).statusCode;
+
+  test.each(['9007199254740992', '1e300', '1e999', '-1', '0.5'])('t = %s is refused', async (t) => {
+    const { id } = await newSession();
+    expect(await putT(id, t)).toBe(400);
+    expect((await send('POST', `/v1/sessions/${id}/rewind`, `{"t":${t}}`)).statusCode).toBe(400);
+    const { t: now, version } = (await send('GET', `/v1/sessions/${id}`)).json();
+    expect([now, version]).toEqual([0, 0]);
+  });
+
+  test('every step is counted up to the largest t, and none beyond it', async () => {
+    const { id } = await newSession();
+    expect(await putT(id, String(MAX - 3))).toBe(200);
+    const steps = (T: number) =>
+      send('POST', '/v1/sequence', { session: id, x: Array.from({ length: T }, () => [[1]]) });
+    expect((await steps(1)).json().session.t).toBe(MAX - 2);
+    const beyond = await steps(3);
+    expect([beyond.statusCode, beyond.json()]).toMatchObject([
+      422,
+      { code: 'out_of_range', applied: 'no' },
+    ]);
+    expect((await steps(2)).json().session.t).toBe(MAX);
+    const last = await send('POST', '/v1/step', { session: id, x: [[1]] });
+    expect([last.statusCode, last.json().code]).toEqual([422, 'out_of_range']);
+    expect((await send('GET', `/v1/sessions/${id}`)).json().t).toBe(MAX);
+  });
+
+  test.each([
+    ['/v1/sessions', '{"model":"sunspots","N":1e999}'],
+    ['/v1/sessions', '{"model":"sunspots","keep":1e999}'],
+    ['/v1/sessions', '{"model":"sunspots","ttl_s":1e999}'],
+    ['/v1/sequence', '{"model":"sunspots","x":[[[1]]],"lengths":[1e999]}'],
+  ])('%s %s is refused', async (url, body) => {
+    expect((await send('POST', url, body)).statusCode).toBe(400);
+  });
+});
