@@ -29,7 +29,11 @@ test('the thread that runs the record calls the function', () => {
 });
 
 test('a worker does, also in memory that has grown since it started', async () => {
-  const app = await buildApp({ MEMORY_BYTES_MAX: String(64 * BYTES) });
+  const app = await buildApp({
+    MEMORY_BYTES_MAX: String(64 * BYTES),
+    MODELS_BYTES_MAX: String(8 * BYTES),
+    BODIES_BYTES_MAX: String(16 * BYTES),
+  });
   const bytesIdle = app.memory.bytesUsed;
   const inputs = [];
   for (let round = 0; round < 10; round++) {
