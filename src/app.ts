@@ -30,6 +30,7 @@ import { finiteCheck } from './wasm/finite.ts';
 import { Job } from './wasm/job.ts';
 import { compileKernels, instantiateKernels } from './wasm/load.ts';
 import { LinearMemory } from './wasm/memory.ts';
+import { NUMERICS } from './wasm/numerics.ts';
 import { panelsBytes } from './wasm/panels.ts';
 import { selfTest } from './wasm/self-test.ts';
 
@@ -55,6 +56,8 @@ export interface AppOverrides {
   readonly hereFlopsMax?: number;
   /** What the clock of the sessions says, ms since 1970. */
   readonly now?: () => number;
+  /** In place of the kernels' own: as if an earlier or a later server had them. */
+  readonly numerics?: number;
   /** In place of the one that STORE_URL names. */
   readonly store?: SessionStore;
 }
@@ -105,6 +108,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     hotBytesMax: config.HOT_SESSIONS_BYTES_MAX,
     waitingMax: config.SESSION_QUEUE_MAX,
     tombstoneMs: config.TOMBSTONE_S * 1_000,
+    numerics: overrides.numerics ?? NUMERICS,
     now: overrides.now ?? Date.now,
   });
   const stateNumbersMax = config.SESSION_STATE_NUMBERS_MAX;
@@ -121,6 +125,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     limits,
     readiness: {
       kernel: compiled.path,
+      numerics: NUMERICS,
       reasons: () => [
         ...(state === 'serving' ? [] : ['shutting down']),
         ...store.problems(),

@@ -154,6 +154,11 @@ export const ERRORS = {
     title: 'No state of this step is kept',
     advice: 'Rewind to one of the steps in `kept`; `keep` at creation says how many are kept.',
   },
+  answer_not_kept: {
+    status: 422,
+    title: 'The call was applied, and its answer cannot be given again',
+    advice: 'Do not send it again: it counted, as `applied` says. Read the session to go on from its state.',
+  },
   upgrade_required: {
     status: 426,
     title: 'This address speaks WebSocket',

@@ -24,6 +24,7 @@ export const SESSION_ERRORS = [
   'session_gone',
   'step_conflict',
   'idempotency_key_reused',
+  'answer_not_kept',
   'session_corrupt',
   'session_busy',
   'store_unavailable',

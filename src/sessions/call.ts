@@ -3,11 +3,13 @@ import { type Applied, CarryoverError, type ErrorCode } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import {
   ANSWERS_MAX,
+  type AdvanceAnswer,
   type CallKey,
   type KeptAnswer,
   type Session,
   type Tombstone,
   etagOf,
+  stateDigest,
 } from './session.ts';
 
 /** Any state will do, or one whose ETag is in the list. */
@@ -49,6 +51,40 @@ const WEAK =
   ' A weak tag, W/"…", never matches (RFC 9110). This server gives strong ones: a gateway that compresses ' +
   'answers makes them weak. Switch that off for this address (nginx: `gzip off`; the server compresses ' +
   'by itself), or send `Accept-Encoding: identity`.';
+
+/** What numerics computed the answers whose records do not say it: there was no other yet. */
+const FIRST_NUMERICS = 1;
+
+/** @throws answer_not_kept if other numerics would compute the answer again */
+export function expectNumerics({ made }: AdvanceAnswer, session: Session, numerics: number): void {
+  const { numerics: then = FIRST_NUMERICS } = made ?? {};
+  if (then === numerics) return;
+  throw answerNotKept(
+    session,
+    `it was computed by numerics ${then}, and this server has numerics ${numerics}, whose bits differ`,
+  );
+}
+
+/** @throws answer_not_kept if what was computed again is not what was committed */
+export function expectBits({ made }: AdvanceAnswer, session: Session, after: Session): void {
+  if (made === undefined) return;
+  const digest = stateDigest(after);
+  if (made.digest === digest) return;
+  throw answerNotKept(
+    session,
+    `computed again it comes to a state of digest ${digest}, and ${made.digest} was committed`,
+  );
+}
+
+function answerNotKept({ id, t, version }: Session, why: string): CarryoverError {
+  return new CarryoverError('answer_not_kept', {
+    detail:
+      `This call was applied to session ${id}. Its answer cannot be given again: ${why}. ` +
+      `GET /v1/sessions/${id} has the state that the session is in.`,
+    members: { t, version },
+    applied: 'yes',
+  });
+}
 
 /** Whether this very call deleted it. @throws session_gone · idempotency_key_reused */
 export function isDeletionOf(tombstone: Tombstone, { key }: Call): true {

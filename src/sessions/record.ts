@@ -15,6 +15,7 @@ import {
   ANSWERS_MAX,
   type CallKey,
   type KeptAnswer,
+  type Made,
   type PastState,
   type Reply,
   type Session,
@@ -37,6 +38,7 @@ type AnswerFields = CallKey & {
   readonly reply?: Reply;
   readonly before?: { readonly version: number; readonly t: number };
   readonly expiresAtMs?: number;
+  readonly made?: Made | undefined;
 };
 interface PastFields {
   readonly i: number;
@@ -119,9 +121,9 @@ function putAnswer(
     slots.set(slot, encodeFrame(id, slot, fields));
     return;
   }
-  const { before, expiresAtMs } = answer;
+  const { before, expiresAtMs, made } = answer;
   const { version, t, h } = before;
-  const fields: AnswerFields = { n, key, digest, before: { version, t }, expiresAtMs };
+  const fields: AnswerFields = { n, key, digest, before: { version, t }, expiresAtMs, made };
   slots.set(slot, encodeFrame(id, slot, fields, h));
 }
 
@@ -141,11 +143,11 @@ function decodeAnswer(id: string, n: number, slots: RecordParts['slots']): KeptA
   const frame = slots.get(slot);
   if (!frame) throw corrupt(id, `lacks its answer ${n}`);
   const { fields, floats } = decodeFrame(id, slot, frame);
-  const { n: found, key, digest, reply, before, expiresAtMs = 0 } = fields as AnswerFields;
+  const { n: found, key, digest, reply, before, expiresAtMs = 0, made } = fields as AnswerFields;
   if (found !== n) throw corrupt(id, `has answer ${found} in place of ${n}`);
   if (reply) return { kind: 'reply', key, digest, reply };
   if (!before) throw corrupt(id, `has an empty answer ${n}`);
-  return { kind: 'advance', key, digest, before: { ...before, h: floats }, expiresAtMs };
+  return { kind: 'advance', key, digest, before: { ...before, h: floats }, expiresAtMs, made };
 }
 
 /** Undefined if it was overtaken before the stack shrank to this height. */

@@ -64,6 +64,16 @@ export interface AdvanceAnswer {
   readonly kind: 'advance';
   readonly before: { readonly version: number; readonly t: number; readonly h: Float32Array };
   readonly expiresAtMs: number;
+  /** What computing it again must come to; absent in records of servers that knew one numerics. */
+  readonly made?: Made | undefined;
+}
+
+/** Which bits an answer had. */
+export interface Made {
+  /** Number of the numerics that computed it; see wasm/numerics.ts. */
+  readonly numerics: number;
+  /** stateDigest() of the state after it. */
+  readonly digest: string;
 }
 
 /** A short answer, kept as it was sent. */

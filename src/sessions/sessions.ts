@@ -13,6 +13,8 @@ import {
   type Call,
   answeredBefore,
   dependsOnState,
+  expectBits,
+  expectNumerics,
   expectVersion,
   gone,
   inDoubt,
@@ -32,6 +34,7 @@ import {
   isTombstone,
 } from './record.ts';
 import {
+  type CallKey,
   type KeptAnswer,
   type Reply,
   type Session,
@@ -44,6 +47,7 @@ import {
   newSession,
   remembering,
   rewound,
+  stateDigest,
 } from './session.ts';
 import { Turns } from './turns.ts';
 
@@ -52,6 +56,8 @@ export interface SessionsOptions {
   readonly hotBytesMax: number;
   readonly waitingMax: number;
   readonly tombstoneMs: number;
+  /** Number of the numerics that `compute` has; see wasm/numerics.ts. */
+  readonly numerics: number;
   readonly now: () => number;
 }
 
@@ -139,7 +145,7 @@ export class Sessions {
    * Computes the next state and commits it. A call with a key that was answered before is computed
    * again from the state of then, and changes nothing; `compute` is told so.
    *
-   * @throws what `compute` throws, with nothing changed; session_not_found · session_gone ·
+   * @throws what `compute` throws, with nothing changed; answer_not_kept · session_not_found · session_gone ·
    *   step_conflict · idempotency_key_reused · idempotency_key_in_use · session_busy ·
    *   client_closed · deadline_exceeded · store_full · store_unavailable
    */
@@ -156,14 +162,25 @@ export class Sessions {
       const { session } = hot;
       if (earlier) {
         if (earlier.kind !== 'advance') throw reused(earlier);
-        const { value } = await compute(asBefore(session, earlier), earlier.expiresAtMs, true);
+        const { numerics } = this.#options;
+        expectNumerics(earlier, session, numerics);
+        const before = asBefore(session, earlier);
+        const { after, value } = await compute(before, earlier.expiresAtMs, true);
+        expectBits(earlier, session, after);
         return { value, replayed: true };
       }
       const expiresAtMs = this.#expiryOf(session);
       const { after, value } = await compute(session, expiresAtMs, false);
       const { version, t, h } = session;
-      const answer = { kind: 'advance', before: { version, t, h }, expiresAtMs } as const;
-      await this.#commit(hot, call.key ? remembering(after, { ...call.key, ...answer }) : after, call);
+      const { numerics } = this.#options;
+      const answer = (key: CallKey): KeptAnswer => ({
+        ...key,
+        kind: 'advance',
+        before: { version, t, h },
+        expiresAtMs,
+        made: { numerics, digest: stateDigest(after) },
+      });
+      await this.#commit(hot, call.key ? remembering(after, answer(call.key)) : after, call);
       return { value, replayed: false };
     });
   }

@@ -21,6 +21,7 @@ async function place(store = new MemoryStore(1e9)) {
     hotBytesMax: 1e6,
     waitingMax: 0,
     tombstoneMs: 1_000,
+    numerics: 1,
     now: () => 0,
   });
   const spec = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 0, ttlMs: 1e6 };

@@ -16,6 +16,7 @@ const OPTIONS = {
   waitingMax: 64,
   waitMsMax: 1_000,
   tombstoneMs: 1_000,
+  numerics: 1,
   now: () => 0,
 };
 

@@ -40,7 +40,10 @@ function apply(session: Session, step: Action, n: number): Session {
   const { h, keyed } = step as { h: Float32Array; keyed: boolean };
   const after = moved(session, { h, t: session.t + 1 }, n);
   const before = { version: session.version, t: session.t, h: session.h };
-  const answer = { kind: 'advance', key: `k${n}`, digest: `d${n}`, before, expiresAtMs: n } as const;
+  // Records of servers that knew one numerics do not say what made an answer.
+  const made = n % 3 === 0 ? undefined : { numerics: n, digest: `s${n}` };
+  const call = { key: `k${n}`, digest: `d${n}` };
+  const answer = { kind: 'advance', ...call, before, expiresAtMs: n, made } as const;
   return keyed ? remembering(after, answer) : after;
 }
 

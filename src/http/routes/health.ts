@@ -6,6 +6,8 @@ import { Type } from 'typebox';
 export interface Readiness {
   /** Which vectors the kernels run with. */
   readonly kernel: string;
+  /** Which bits they compute; see wasm/numerics.ts. */
+  readonly numerics: number;
   /** Why this process should not get requests now; empty when it should. */
   readonly reasons: () => readonly string[];
 }
@@ -16,6 +18,9 @@ const Health = Type.Object(
     reasons: Type.Optional(Type.Array(Type.String())),
     kernel: Type.Optional(
       Type.String({ description: 'Which vectors the kernels run with: simd128 or simd256.' }),
+    ),
+    numerics: Type.Optional(
+      Type.Integer({ description: 'Which bits they compute; another number means other bits.' }),
     ),
   },
   { additionalProperties: false },
@@ -51,9 +56,9 @@ export function healthRoutes(app: FastifyInstance, readiness: Readiness): void {
     },
     async (_, reply) => {
       const reasons = readiness.reasons();
-      const { kernel } = readiness;
-      if (reasons.length === 0) return { status: 'ok', kernel };
-      return reply.code(503).send({ status: 'unavailable', reasons, kernel });
+      const { kernel, numerics } = readiness;
+      if (reasons.length === 0) return { status: 'ok', kernel, numerics };
+      return reply.code(503).send({ status: 'unavailable', reasons, kernel, numerics });
     },
   );
 }
