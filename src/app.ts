@@ -11,7 +11,7 @@ import { Engine } from './engine/engine.ts';
 import { registerModel } from './engine/register.ts';
 import { SessionCalls } from './engine/session-calls.ts';
 import type { Limits } from './engine/shapes.ts';
-import { Texts } from './engine/texts.ts';
+import { Texts, type TextsParts } from './engine/texts.ts';
 import { createHttp } from './http/http.ts';
 import { DEMO_MODEL, type ModelFile, modelFilesOf } from './models/folder.ts';
 import { ModelLibrary } from './models/library.ts';
@@ -54,6 +54,8 @@ export interface AppOverrides {
   readonly workerEntry?: URL;
   /** Work up to this runs on the main thread; measured at the start unless given. */
   readonly hereFlopsMax?: number;
+  /** In which of the three ways bodies of which lengths are read; the results are the same. */
+  readonly reading?: Pick<TextsParts, 'plainBytesMax' | 'hereBytesMax'>;
   /** What the clock of the sessions says, ms since 1970. */
   readonly now?: () => number;
   /** In place of the kernels' own: as if an earlier or a later server had them. */
@@ -100,7 +102,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       onLost: (reason) => http.log.error({ err: reason }, 'the store is started again'),
     }));
   const library = new ModelLibrary(registry, store.models);
-  const texts = new Texts({ memory, scheduler, kernels });
+  const texts = new Texts({ memory, scheduler, kernels, lengthsMax: limits.N, ...overrides.reading });
   const isFinite = finiteCheck(memory, kernels);
   const engine = new Engine({ memory, weightsCache, library, scheduler, limits, texts, isFinite });
   const sessions = new Sessions(store, {

@@ -1,35 +1,36 @@
 // JSON in and out of linear memory. What costs more than handing it over is read and printed by a
 // worker, like any other work; the calling thread then only moves bytes.
-import { isUtf8 } from 'node:buffer';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Answer, piecesOf } from '../codec/answer.ts';
 import type { Piece } from '../codec/pieces.ts';
-import { readJson } from '../codec/json-read.ts';
-import { type MovedTensor, TENSOR_NAMES, placeTensors } from '../codec/moved.ts';
+import { TENSOR_NAMES } from '../codec/moved.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import { ByteBlock } from '../wasm/byte-block.ts';
+import { HostJob } from '../wasm/host-job.ts';
 import type { Kernels } from '../wasm/load.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { PrintJob } from '../wasm/print-job.ts';
-import { ReadJob, type ReadTensor, TensorNames } from '../wasm/read-job.ts';
+import { ReadJob, TensorNames } from '../wasm/read-job.ts';
+import { type JsonBody, bodyOf, plainBody } from './json-body.ts';
 
 /** Up to here JSON.parse is done before a record is set up: 3.0 µs beside 4.0 µs for 233 bytes. */
 const PLAIN_BYTES_MAX = 512;
-/** These take the kernels about 5 µs: no hand-over to another thread is shorter. */
-const HERE_BYTES_MIN = 12 * 1024;
+/** Up to here the kernels take about 5 µs: no hand-over to another thread is shorter. */
+const HERE_BYTES_MAX = 12 * 1024;
+/**
+ * What a body may have outside its tensors: names, and a number for each row in `lengths`, which has up to
+ * eight digits, a comma and, in a text for people, a line with its indentation.
+ */
+const OUTSIDE_BYTES_MIN = 64 * 1024;
+const LENGTH_BYTES = 16;
+/** To look byte by byte for what is wrong, beside reading by the kernel. */
+const CHECK_COST = 10;
 const HERE_NUMBERS_MIN = 1_024;
 const CALIBRATION_ROUNDS = 15;
 const CALIBRATION_NUMBERS = 2_048;
 /** So much is copied at once; then others have their turn. */
 const COPIED_BYTES_MAX = 1024 * 1024;
-
-export interface JsonBody {
-  /** What JSON.parse would give, with arrays that stand for tensors (codec/moved.ts). */
-  readonly value: unknown;
-  /** Gives the tensors' memory back: they cannot be copied afterwards. May be called twice. */
-  release(): void;
-}
 
 /** A text in linear memory. */
 export interface PrintedText {
@@ -42,13 +43,18 @@ export interface TextsParts {
   readonly memory: LinearMemory;
   readonly scheduler: Pick<Scheduler, 'run'>;
   readonly kernels: Kernels;
+  /** Numbers of the longest `lengths`. */
+  readonly lengthsMax?: number;
   /** Bodies up to this are read in the plain way; the results are the same. */
   readonly plainBytesMax?: number;
+  /** Bodies up to this are read on the calling thread; the results are the same. */
+  readonly hereBytesMax?: number;
 }
 
 export class Texts {
   readonly #parts: TextsParts;
   readonly #names: TensorNames;
+  readonly #outsideMax: number;
   /** What a byte read, and a number printed, cost in the scheduler's unit; see calibrate(). */
   #flopsPerByte = 10;
   #flopsPerNumber = 150;
@@ -56,6 +62,7 @@ export class Texts {
   constructor(parts: TextsParts) {
     this.#parts = parts;
     this.#names = new TensorNames(parts.memory, TENSOR_NAMES);
+    this.#outsideMax = Math.max(OUTSIDE_BYTES_MIN, LENGTH_BYTES * (parts.lengthsMax ?? 0));
   }
 
   /**
@@ -68,17 +75,19 @@ export class Texts {
   }
 
   /**
-   * Reads a body and releases its text, whatever happens; a short one at once.
+   * Reads a body and releases its text, whatever happens; a short one at once. Of a long one nothing but its
+   * skeleton, which is bounded, is read on the calling thread.
    *
-   * @throws malformed_json · duplicate_key · memory_full · queue_full · deadline_exceeded ·
-   *   worker_failed
+   * @throws malformed_json · duplicate_key · memory_full · queue_full · deadline_exceeded · client_closed ·
+   *   worker_failed; for a long body also ragged_array, out_of_range and invalid_request, which are told of a
+   *   short one by whoever looks at its value
    */
   read(text: ByteBlock, lifetime: Lifetime): JsonBody | Promise<JsonBody> {
-    const { memory, kernels, plainBytesMax = PLAIN_BYTES_MAX } = this.#parts;
-    if (text.bytes > HERE_BYTES_MIN) return this.#readLong(text, lifetime);
+    const { plainBytesMax = PLAIN_BYTES_MAX, hereBytesMax = HERE_BYTES_MAX } = this.#parts;
+    if (text.bytes > hereBytesMax) return this.#readLong(text, lifetime);
     try {
       if (text.bytes <= plainBytesMax) return plainBody(text);
-      const job = new ReadJob(memory, this.#names, text, numbersMax(kernels, text));
+      const job = this.#readJob(text);
       this.#runHere(job);
       return bodyOf(job) ?? plainBody(text);
     } finally {
@@ -87,14 +96,27 @@ export class Texts {
   }
 
   async #readLong(text: ByteBlock, lifetime: Lifetime): Promise<JsonBody> {
-    const { memory, kernels } = this.#parts;
     try {
-      const job = new ReadJob(memory, this.#names, text, numbersMax(kernels, text));
-      await this.#run(job, text.bytes * this.#flopsPerByte, false, lifetime);
-      return bodyOf(job) ?? plainBody(text);
+      const job = this.#readJob(text);
+      const flops = text.bytes * this.#flopsPerByte;
+      await this.#run(job, flops, false, lifetime);
+      const body = bodyOf(job);
+      if (body) return body;
+      const check = new HostJob(this.#parts.memory, 'checkBody', {
+        ptr: text.ptr,
+        bytes: text.bytes,
+        args: [this.#outsideMax],
+      });
+      await this.#run(check, CHECK_COST * flops, true, lifetime);
+      throw faultFoundBy(check);
     } finally {
       text.release();
     }
+  }
+
+  #readJob(text: ByteBlock): ReadJob {
+    const { memory, kernels } = this.#parts;
+    return new ReadJob(memory, this.#names, text, numbersMax(kernels, text), this.#outsideMax);
   }
 
   /**
@@ -135,7 +157,7 @@ export class Texts {
     const printMs = medianMs(() => kernels.run(printing.ptr));
     const text = this.open(printing.text().length);
     text.append(printing.text());
-    const reading = new ReadJob(memory, this.#names, text, data.length);
+    const reading = this.#readJob(text);
     const readMs = medianMs(() => kernels.run(reading.ptr));
     this.#flopsPerNumber = (printMs * flopsPerMs) / data.length;
     this.#flopsPerByte = (readMs * flopsPerMs) / text.bytes;
@@ -143,7 +165,7 @@ export class Texts {
   }
 
   /** A job that fails is released. */
-  #runHere(job: ReadJob | PrintJob): void {
+  #runHere(job: TextJob): void {
     try {
       this.#parts.kernels.run(job.ptr);
     } catch (error) {
@@ -154,7 +176,7 @@ export class Texts {
 
   /** Likewise. */
   async #run(
-    job: ReadJob | PrintJob,
+    job: TextJob,
     flops: number,
     isLast: boolean,
     lifetime: Lifetime,
@@ -169,68 +191,23 @@ export class Texts {
   }
 }
 
+type TextJob = ReadJob | PrintJob | HostJob;
+
+/** Releases the job. */
+function faultFoundBy(check: HostJob): unknown {
+  try {
+    check.result();
+  } catch (fault) {
+    return fault;
+  } finally {
+    check.release();
+  }
+  return new Error('The kernel has declined a body in which nothing is wrong.');
+}
+
 /** A text has at most one number more than it has commas. */
 function numbersMax(kernels: Kernels, text: ByteBlock): number {
   return kernels.countCommas(text.ptr, text.bytes) + 1;
-}
-
-function plainBody(text: ByteBlock): JsonBody {
-  return { value: readJson(text.view()), release: () => {} };
-}
-
-/**
- * Undefined if the text has to be read in the plain way, which also finds what may be wrong: a key that
- * appears twice is in the text once more than in the value. Then the job is released.
- */
-function bodyOf(job: ReadJob): JsonBody | undefined {
-  const skeleton = job.skeleton();
-  const tensors = skeleton && job.tensors();
-  if (tensors && isUtf8(skeleton)) {
-    const body = new MovedBody(job);
-    try {
-      body.value = JSON.parse(skeleton.toString());
-      const placed = tensors.map((tensor) => new HeldTensor(body, job, tensor));
-      if (placeTensors(body.value, placed) === job.keys) return body;
-    } catch {
-      // Not JSON.
-    }
-  }
-  job.release();
-  return undefined;
-}
-
-/** A body whose tensors are in the memory of the job that has read it. */
-class MovedBody implements JsonBody {
-  value: unknown;
-  isReleased = false;
-  readonly #job: ReadJob;
-
-  constructor(job: ReadJob) {
-    this.#job = job;
-  }
-
-  release(): void {
-    if (!this.isReleased) this.#job.release();
-    this.isReleased = true;
-  }
-}
-
-class HeldTensor implements MovedTensor {
-  readonly shape: readonly number[];
-  readonly #body: MovedBody;
-  readonly #job: ReadJob;
-  readonly #tensor: ReadTensor;
-
-  constructor(body: MovedBody, job: ReadJob, tensor: ReadTensor) {
-    this.shape = tensor.shape;
-    this.#body = body;
-    this.#job = job;
-    this.#tensor = tensor;
-  }
-
-  numbers(): Float32Array | undefined {
-    return this.#body.isReleased ? undefined : this.#job.numbers(this.#tensor);
-  }
 }
 
 function medianMs(run: () => void): number {

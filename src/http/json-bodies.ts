@@ -1,6 +1,7 @@
 // JSON bodies: received straight into linear memory, read there (engine/texts.ts).
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { JsonBody, Texts } from '../engine/texts.ts';
+import type { JsonBody } from '../engine/json-body.ts';
+import type { Texts } from '../engine/texts.ts';
 import type { ByteBlock } from '../wasm/byte-block.ts';
 import { type BodyRoom, type Done, handOn, receiveBody } from './receive-body.ts';
 

@@ -10,7 +10,11 @@ export const COLON: u8 = 0x3a;
 export const OPEN: u8 = 0x5b;
 export const BACKSLASH: u8 = 0x5c;
 export const CLOSE: u8 = 0x5d;
+export const SMALL_A: u8 = 0x61;
 export const SMALL_E: u8 = 0x65;
+export const SMALL_U: u8 = 0x75;
+export const OPEN_OBJECT: u8 = 0x7b;
+export const CLOSE_OBJECT: u8 = 0x7d;
 
 /** A bit for each of JSON's white space: tab, line feed, carriage return, blank. */
 const SPACES: u64 = 0x100002600;

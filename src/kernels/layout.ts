@@ -89,15 +89,14 @@ export const READ_NAMES = 8; //          the names of tensors: see READ_NAME_BYT
 export const READ_NAMES_END = 12;
 export const READ_SKELETON = 16; //      room for the text without the tensors' numbers
 export const READ_SKELETON_END = 20; //  written by the kernel: where the skeleton ended; 0 if the text
-//                                       has to be read in the plain way, whatever the reason
-export const READ_SKELETON_MAX = 24; //  end of the room
+//                                       has something in it that is not read here, whatever it is
+export const READ_OUTSIDE_MAX = 24; //   bytes that the text may have outside its tensors; of a tensor its
+//                                       first number counts, which the skeleton has, too
 export const READ_TENSORS = 28; //       room for TENSORS_MAX tensor records
 export const READ_TENSORS_END = 32; //   written by the kernel
 export const READ_NUMBERS = 36; //       room for all numbers, float32
 export const READ_NUMBERS_MAX = 40; //   end of the room
-export const READ_DOUBTS = 44; //        room for doubt records
-export const READ_DOUBTS_END = 48; //    written by the kernel
-export const READ_DOUBTS_MAX = 52; //    end of the room
+export const READ_DOUBTS = 44; //        room for DOUBTS_MAX doubt records
 export const READ_KEYS = 56; //          written by the kernel: how many keys its objects have
 export const READ_BYTES = 64;
 
@@ -107,16 +106,25 @@ export const TEXT_PADDING = 64;
 /** A name: its length in the first byte, then its characters. */
 export const READ_NAME_BYTES = 8;
 
-/** Tensors of one text; one with more is read in the plain way. */
-export const TENSORS_MAX = 16;
+/** Tensors of one text: ten times what one layer with its readout, its inputs and state has. */
+export const TENSORS_MAX = 64;
+/**
+ * What a text may have outside its tensors, so that whoever makes values of its skeleton knows what they
+ * cost: a request has a few dozen keys, and is three deep.
+ */
+export const DEPTH_MAX = 32;
+export const CONTAINERS_MAX = 2048;
+export const KEYS_MAX = 2048;
 export const TENSOR_NUMBERS = 0; // float32, row-major
 export const TENSOR_RANK = 4; //    1 … RANK_MAX
 export const TENSOR_SHAPE = 8; //   RANK_MAX sizes, the outermost first
 export const TENSOR_BYTES = 32;
 export const RANK_MAX = 3;
 
-// A number whose float32 the kernel leaves open. A text with more than there is room for is read in the
-// plain way.
+// A number whose float32 the kernel leaves open: wasm/doubts.ts decides, for up to DOUBTS_MAX at once. Of
+// multiples of 2^-32, printed with 17 digits, one in 256 is the middle of two float32; of other float64s,
+// hardly any is as near to one as to be in doubt.
+export const DOUBTS_MAX = 64;
 export const DOUBT_TEXT = 0; //     the decimal, its address and end
 export const DOUBT_TEXT_END = 4;
 export const DOUBT_NUMBER = 8; //   where its float32 goes

@@ -3,14 +3,14 @@
 //
 // The digits make an integer w and a power of ten e; w 10^e is computed in float64, off by at most a
 // known part of it. If all of that margin rounds to one float32, it is the right one. If not (the number
-// is, or nearly is, the middle of two float32), it is noted as a doubt, which the host resolves.
+// is, or nearly is, the middle of two float32), it is noted as a doubt, which the host settles.
 import {
   DOUBT_BYTES,
   DOUBT_NUMBER,
   DOUBT_TEXT,
   DOUBT_TEXT_END,
+  DOUBTS_MAX,
   READ_DOUBTS,
-  READ_DOUBTS_MAX,
   READ_NUMBERS,
   READ_NUMBERS_MAX,
 } from './layout';
@@ -61,17 +61,29 @@ const LAST_BYTES: usize = memory.data<u64>([0, 0, -1, -1, -1, -1]);
 /** Where the next number goes. */
 export let numbers: usize;
 let numbersMax: usize;
+let firstDoubt: usize;
 /** Where the next doubt goes. */
-export let doubts: usize;
-let doubtsMax: usize;
+let doubts: usize;
 
 /** Begins with the numbers of the record at `job`. */
 export function startNumbers(job: usize): void {
   numbers = load<u32>(job, READ_NUMBERS);
   numbersMax = load<u32>(job, READ_NUMBERS_MAX);
-  doubts = load<u32>(job, READ_DOUBTS);
-  doubtsMax = load<u32>(job, READ_DOUBTS_MAX);
+  firstDoubt = load<u32>(job, READ_DOUBTS);
+  doubts = firstDoubt;
 }
+
+/** Decides the doubts that are left. False if one is beyond float32. */
+export function endNumbers(): bool {
+  const end = doubts;
+  doubts = firstDoubt;
+  return end == firstDoubt || settleDoubts(firstDoubt, end) != 0;
+}
+
+/** Writes the numbers of the doubts from `start` to `end`: wasm/doubts.ts. 0 if one is beyond float32. */
+// @ts-ignore: decorator
+@external("env", "settleDoubts")
+declare function settleDoubts(start: usize, end: usize): u32;
 
 /**
  * Reads the numbers from `at` to the bracket that closes their array; returns where it ends, 0 if
@@ -310,7 +322,7 @@ function firstDigits(at: usize, end: usize): u64 {
 }
 
 function noteDoubt(text: usize, textEnd: usize, number: usize): bool {
-  if (doubts == doubtsMax) return false;
+  if (doubts == firstDoubt + DOUBTS_MAX * DOUBT_BYTES && !endNumbers()) return false;
   store<u32>(doubts, <u32>text, DOUBT_TEXT);
   store<u32>(doubts, <u32>textEnd, DOUBT_TEXT_END);
   store<u32>(doubts, <u32>number, DOUBT_NUMBER);

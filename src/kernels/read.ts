@@ -7,19 +7,20 @@
 // only. In the skeleton stands an array of as many axes that holds the tensor's first number, for
 // errors that quote it, and its index. All else is copied as it is, so the text is JSON if and only if
 // its skeleton is: strings are recognized by their quotes as in any JSON, and one array has taken the
-// place of another. Whatever is unusual (a ragged array, a number beyond float32, a name with an escape
-// in it, …) ends the reading: such a text is read in the plain way, which also says what is wrong
-// with it.
+// place of another. Whatever no request has (a ragged array, a number beyond float32, a million keys, …)
+// ends the reading: codec/json-check.ts, which has the same bounds, says what is wrong with such a text.
 import {
+  CONTAINERS_MAX,
+  DEPTH_MAX,
+  KEYS_MAX,
   RANK_MAX,
-  READ_DOUBTS_END,
   READ_KEYS,
   READ_NAMES,
   READ_NAMES_END,
   READ_NAME_BYTES,
+  READ_OUTSIDE_MAX,
   READ_SKELETON,
   READ_SKELETON_END,
-  READ_SKELETON_MAX,
   READ_TENSORS,
   READ_TENSORS_END,
   READ_TEXT,
@@ -30,25 +31,51 @@ import {
   TENSOR_RANK,
   TENSOR_SHAPE,
 } from './layout';
-import { BACKSLASH, CLOSE, COLON, COMMA, MINUS, OPEN, PLUS, POINT, QUOTE, SMALL_E, ZERO, skipSpace } from './ascii';
-import { doubts, numbers, readRow, startNumbers } from './read-numbers';
+import {
+  BACKSLASH,
+  CLOSE,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  MINUS,
+  OPEN,
+  OPEN_OBJECT,
+  PLUS,
+  POINT,
+  QUOTE,
+  SMALL_A,
+  SMALL_E,
+  SMALL_U,
+  ZERO,
+  skipSpace,
+} from './ascii';
+import { endNumbers, numbers, readRow, startNumbers } from './read-numbers';
 
 /** Reads the text of the record at `job`. */
 export function read(job: usize): void {
   const end = <usize>load<u32>(job, READ_TEXT_END);
-  const skeletonMax = <usize>load<u32>(job, READ_SKELETON_MAX);
   const tensorsMax = <usize>load<u32>(job, READ_TENSORS) + TENSORS_MAX * TENSOR_BYTES;
   let at = <usize>load<u32>(job, READ_TEXT);
   let skeleton = <usize>load<u32>(job, READ_SKELETON);
   let tensor = <usize>load<u32>(job, READ_TENSORS);
-  let keys: u32 = 0;
+  /** Bytes that may still come outside tensors. */
+  let room = <usize>load<u32>(job, READ_OUTSIDE_MAX);
+  let keys: i32 = 0;
+  let containers: i32 = 0;
+  /** Below 0 only in a text that is not JSON. */
+  let depth: i32 = 0;
   startNumbers(job);
   store<u32>(job, 0, READ_SKELETON_END);
 
   while (at < end) {
     const character = load<u8>(at);
     if (character != QUOTE) {
-      if (skeleton == skeletonMax) return;
+      if (room-- == 0) return;
+      if (character == OPEN || character == OPEN_OBJECT) {
+        if (++containers > CONTAINERS_MAX || ++depth > DEPTH_MAX) return;
+      } else if (character == CLOSE || character == CLOSE_OBJECT) {
+        depth--;
+      }
       store<u8>(skeleton++, character);
       at++;
       continue;
@@ -57,14 +84,14 @@ export function read(job: usize): void {
     const value = valueBehind(next, end);
     let array: usize = 0;
     if (value) {
-      keys++;
-      if (hasBackslash(at, next)) return;
+      if (++keys > KEYS_MAX) return;
       if (isName(job, at + 1, next - 1) && load<u8>(value) == OPEN) array = value;
     }
     const size = (array ? array : next) - at;
-    if (skeleton + size > skeletonMax) return;
+    if (size > room) return;
     memory.copy(skeleton, at, size);
     skeleton += size;
+    room -= size;
     at += size;
     if (!array) continue;
 
@@ -72,15 +99,14 @@ export function read(job: usize): void {
     const first = firstNumber(at);
     const firstSize = endOfNumber(first) - first;
     at = readTensor(at, tensor);
-    if (!at) return;
-    // The brackets, a comma and an index of two digits.
-    if (skeleton + firstSize + 2 * RANK_MAX + 3 > skeletonMax) return;
+    if (!at || firstSize > room) return;
+    room -= firstSize;
     const index = <u32>((tensor - load<u32>(job, READ_TENSORS)) / TENSOR_BYTES);
     skeleton = placeholder(skeleton, load<u32>(tensor, TENSOR_RANK), first, firstSize, index);
     tensor += TENSOR_BYTES;
   }
+  if (!endNumbers()) return;
   store<u32>(job, <u32>tensor, READ_TENSORS_END);
-  store<u32>(job, <u32>doubts, READ_DOUBTS_END);
   store<u32>(job, keys, READ_KEYS);
   store<u32>(job, <u32>skeleton, READ_SKELETON_END);
 }
@@ -113,18 +139,39 @@ function valueBehind(at: usize, end: usize): usize {
   return skipSpace(at + 1);
 }
 
-function hasBackslash(at: usize, end: usize): bool {
-  for (; at < end; at++) if (load<u8>(at) == BACKSLASH) return true;
+/** Whether the key between two quotes is a name. */
+function isName(job: usize, at: usize, end: usize): bool {
+  const namesEnd = <usize>load<u32>(job, READ_NAMES_END);
+  for (let name = <usize>load<u32>(job, READ_NAMES); name < namesEnd; name += READ_NAME_BYTES) {
+    if (isSame(name + 1, name + 1 + load<u8>(name), at, end)) return true;
+  }
   return false;
 }
 
-function isName(job: usize, at: usize, end: usize): bool {
-  const size = end - at;
-  const namesEnd = <usize>load<u32>(job, READ_NAMES_END);
-  for (let name = <usize>load<u32>(job, READ_NAMES); name < namesEnd; name += READ_NAME_BYTES) {
-    if (load<u8>(name) == size && memory.compare(name + 1, at, size) == 0) return true;
+/** A name's characters, which are letters or `_`, can be escaped in one way: `\u0078`. */
+function isSame(name: usize, nameEnd: usize, at: usize, end: usize): bool {
+  for (; name < nameEnd && at < end; name++) {
+    if (load<u8>(at) == load<u8>(name)) at++;
+    else if (load<u8>(at) == BACKSLASH && codeOf(at) == load<u8>(name)) at += ESCAPE_BYTES;
+    else return false;
   }
-  return false;
+  return name == nameEnd && at == end;
+}
+
+const ESCAPE_BYTES: usize = 6;
+
+/** What the escape at `at` stands for; 0 for those that are not of four digits. */
+function codeOf(at: usize): u32 {
+  if (load<u8>(at, 1) != SMALL_U) return 0;
+  let code: u32 = 0;
+  for (let i: usize = 2; i < ESCAPE_BYTES; i++) {
+    const character = load<u8>(at + i);
+    const digit = <u8>(character - ZERO);
+    const letter = <u8>((character | 0x20) - SMALL_A);
+    if (digit > 9 && letter > 5) return 0;
+    code = (code << 4) | (digit <= 9 ? digit : letter + 10);
+  }
+  return code;
 }
 
 /** Behind the brackets that are opened at `at`. */

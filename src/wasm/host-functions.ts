@@ -13,6 +13,15 @@
 //     job.release();
 //   }
 import { createHash } from 'node:crypto';
+import { checkJson } from '../codec/json-check.ts';
+import { TENSOR_NAMES } from '../codec/moved.ts';
+import {
+  CONTAINERS_MAX,
+  DEPTH_MAX,
+  KEYS_MAX,
+  RANK_MAX,
+  TENSORS_MAX,
+} from '../kernels/layout.ts';
 
 export interface HostCall {
   /** In place. */
@@ -32,6 +41,25 @@ export type HostFunction = (call: HostCall) => Uint8Array | string | undefined;
 export const HOST_FUNCTIONS = {
   /** The 32 bytes of the input's SHA-256. */
   sha256: ({ input }) => createHash('sha256').update(input).digest(),
+
+  /**
+   * Throws what is wrong with a JSON body that the reading kernel has declined.
+   *
+   * args: bytes that it may have outside its tensors
+   */
+  checkBody: ({ input, args: [bytesMax] }) => {
+    checkJson(input, {
+      tensors: { names: TENSOR_NAMES, rankMax: RANK_MAX },
+      bounds: {
+        depthMax: DEPTH_MAX,
+        containersMax: CONTAINERS_MAX,
+        keysMax: KEYS_MAX,
+        tensorsMax: TENSORS_MAX,
+        bytesMax: bytesMax!,
+      },
+    });
+    return undefined;
+  },
 } as const satisfies Record<string, HostFunction>;
 
 export type HostFunctionName = keyof typeof HOST_FUNCTIONS;

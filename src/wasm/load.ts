@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
+import { settleDoubts } from './doubts.ts';
 import { runHostJob } from './host-job.ts';
 
 /** The functions of src/kernels/index.ts. Pointers are byte addresses in the shared memory. */
@@ -50,8 +51,11 @@ export function instantiateKernels(
   { module, path }: CompiledKernels,
   memory: WebAssembly.Memory,
 ): Kernels {
-  const runHost = (record: number) => runHostJob(memory, record >>> 0);
-  const instance = new WebAssembly.Instance(module, { env: { memory, runHost } });
+  const host = {
+    runHost: (record: number) => runHostJob(memory, record >>> 0),
+    settleDoubts: (start: number, end: number) => settleDoubts(memory, start >>> 0, end >>> 0),
+  };
+  const instance = new WebAssembly.Instance(module, { env: { memory, ...host } });
   const kernels = instance.exports as unknown as Kernels;
   kernels.useVectors(path === 'simd256' ? 256 : 128);
   return kernels;

@@ -3,30 +3,27 @@
 //   text block   | body | TEXT_PADDING zeros |
 //   job block    | record | tensors | doubts | skeleton | numbers |
 import {
+  DOUBTS_MAX,
   DOUBT_BYTES,
-  DOUBT_NUMBER,
-  DOUBT_TEXT,
-  DOUBT_TEXT_END,
   KIND_READ,
   READ_BYTES,
   READ_DOUBTS,
-  READ_DOUBTS_END,
-  READ_DOUBTS_MAX,
   READ_KEYS,
   READ_NAMES,
   READ_NAMES_END,
   READ_NAME_BYTES,
   READ_NUMBERS,
   READ_NUMBERS_MAX,
+  READ_OUTSIDE_MAX,
   READ_SKELETON,
   READ_SKELETON_END,
-  READ_SKELETON_MAX,
   READ_TENSORS,
   READ_TENSORS_END,
   READ_TEXT,
   READ_TEXT_END,
   RECORD_KIND,
   TENSORS_MAX,
+  RANK_MAX,
   TENSOR_BYTES,
   TENSOR_NUMBERS,
   TENSOR_RANK,
@@ -38,16 +35,8 @@ import type { LinearMemory } from './memory.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
 const U32 = Uint32Array.BYTES_PER_ELEMENT;
-/** Without its tensors a body is short; one that is not is read in the plain way. */
-const SKELETON_BYTES_MAX = 64 * 1024;
-/**
- * Room for doubts. Of multiples of 2^-32, printed with 17 digits, one in 256 is the middle of two
- * float32; of other float64s, hardly any is as near to one as to be in doubt.
- */
-const DOUBTS_MIN = 8;
-const NUMBERS_PER_DOUBT = 64;
-/** `,15`: what a tensor's index adds to a text. */
-const INDEX_BYTES = 4;
+/** What stands for a tensor, apart from its first number: brackets, a comma and an index of two digits. */
+const PLACEHOLDER_BYTES = 2 * RANK_MAX + 3;
 
 /** Names of tensors in linear memory. */
 export class TensorNames {
@@ -85,14 +74,20 @@ export class ReadJob {
 
   /**
    * @param numbersMax at least as many as the text has
+   * @param outsideMax bytes that it may have outside its tensors
    * @throws memory_full
    */
-  constructor(memory: LinearMemory, names: TensorNames, text: ByteBlock, numbersMax: number) {
+  constructor(
+    memory: LinearMemory,
+    names: TensorNames,
+    text: ByteBlock,
+    numbersMax: number,
+    outsideMax: number,
+  ) {
     const tensorsAt = READ_BYTES;
     const doubtsAt = tensorsAt + TENSORS_MAX * TENSOR_BYTES;
-    const doubtsMax = DOUBTS_MIN + Math.ceil(numbersMax / NUMBERS_PER_DOUBT);
-    const skeletonAt = doubtsAt + doubtsMax * DOUBT_BYTES;
-    const skeletonBytes = Math.min(text.bytes, SKELETON_BYTES_MAX) + TENSORS_MAX * INDEX_BYTES;
+    const skeletonAt = doubtsAt + DOUBTS_MAX * DOUBT_BYTES;
+    const skeletonBytes = Math.min(text.bytes, outsideMax) + TENSORS_MAX * PLACEHOLDER_BYTES;
     const numbersAt = skeletonAt + Math.ceil(skeletonBytes / 64) * 64;
     const bytes = numbersAt + numbersMax * F32;
 
@@ -109,16 +104,15 @@ export class ReadJob {
     words[record + READ_NAMES_END / U32] = names.end;
     words[record + READ_SKELETON / U32] = ptr + skeletonAt;
     words[record + READ_SKELETON_END / U32] = 0;
-    words[record + READ_SKELETON_MAX / U32] = ptr + skeletonAt + skeletonBytes;
+    words[record + READ_OUTSIDE_MAX / U32] = outsideMax;
     words[record + READ_TENSORS / U32] = ptr + tensorsAt;
     words[record + READ_NUMBERS / U32] = ptr + numbersAt;
     words[record + READ_NUMBERS_MAX / U32] = ptr + bytes;
     words[record + READ_DOUBTS / U32] = ptr + doubtsAt;
-    words[record + READ_DOUBTS_MAX / U32] = ptr + skeletonAt;
     words[record + RECORD_KIND / U32] = KIND_READ;
   }
 
-  /** The text without its tensors, in place; undefined if it has to be read in the plain way. */
+  /** The text without its tensors, in place; undefined if something in it cannot be read by the kernel. */
   skeleton(): Buffer | undefined {
     const end = this.#word(READ_SKELETON_END);
     if (end === 0) return undefined;
@@ -130,12 +124,8 @@ export class ReadJob {
     return this.#word(READ_KEYS);
   }
 
-  /**
-   * By the index that stands for them in the skeleton; undefined if a number is beyond float32. To be
-   * called before the text is released.
-   */
-  tensors(): readonly ReadTensor[] | undefined {
-    if (!this.#resolveDoubts()) return undefined;
+  /** By the index that stands for them in the skeleton. */
+  tensors(): readonly ReadTensor[] {
     const { words } = this.#memory;
     const end = this.#word(READ_TENSORS_END);
     const tensors: ReadTensor[] = [];
@@ -161,21 +151,6 @@ export class ReadJob {
 
   release(): void {
     this.#memory.free(this.ptr);
-  }
-
-  /** By the definition of reading: rounded to float64, then to float32. False if one is beyond that. */
-  #resolveDoubts(): boolean {
-    const { words, bytes } = this.#memory;
-    let allFinite = true;
-    const end = this.#word(READ_DOUBTS_END);
-    for (let ptr = this.#word(READ_DOUBTS); ptr < end; ptr += DOUBT_BYTES) {
-      const doubt = ptr >>> 2;
-      const [text, textEnd] = [words[doubt + DOUBT_TEXT / U32]!, words[doubt + DOUBT_TEXT_END / U32]!];
-      const number = this.#memory.f32(words[doubt + DOUBT_NUMBER / U32]!, 1);
-      number[0] = Number(bytes.toString('latin1', text, textEnd));
-      allFinite &&= Number.isFinite(number[0]);
-    }
-    return allFinite;
   }
 
   #word(field: number): number {

@@ -51,9 +51,9 @@ function checkReading(kernels: Kernels, memory: LinearMemory, decimals: readonly
   const body = Buffer.from(`{"x": [${decimals.join(', ')}]}`);
   const text = new ByteBlock(memory, body.length);
   text.append(body);
-  const job = new ReadJob(memory, names, text, kernels.countCommas(text.ptr, text.bytes) + 1);
+  const job = new ReadJob(memory, names, text, kernels.countCommas(text.ptr, text.bytes) + 1, text.bytes);
   kernels.run(job.ptr);
-  const tensor = job.skeleton() && job.tensors()?.[0];
+  const tensor = job.skeleton() && job.tensors()[0];
   const numbers = tensor && job.numbers(tensor);
   const wrong = decimals.findIndex((one, i) => !Object.is(Math.fround(Number(one)), numbers?.[i]));
   const found = numbers?.[wrong];

@@ -185,9 +185,9 @@ function readsBack(digits: number, exponent: number, value: number): boolean {
 function checkReading(text: Buffer, patterns: Uint32Array, findings: DecimalFindings): void {
   const block = new ByteBlock(memory, text.length);
   block.append(text);
-  const job = new ReadJob(memory, names, block, patterns.length);
+  const job = new ReadJob(memory, names, block, patterns.length, text.length);
   kernels.run(job.ptr);
-  const tensor = job.skeleton() && job.tensors()?.[0];
+  const tensor = job.skeleton() && job.tensors()[0];
   const numbers = tensor && job.numbers(tensor);
   const read = numbers && new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length);
   patterns.forEach((pattern, i) => {

@@ -13,12 +13,13 @@ async function read(body: string) {
 }
 
 test(`20,000 made-up bodies are read and printed as the plain codec does, seed ${SEED}`, async () => {
-  const { wrong, bodies, accepted, tensors, numbers, printed, bytesLeft } = await fuzz(20_000, SEED);
+  const { wrong, bodies, accepted, declined, tensors, numbers, printed, bytesLeft } = await fuzz(20_000, SEED);
   expect(wrong).toEqual([]);
   expect(bodies).toBe(20_000);
   // The comparison means something: bodies were refused and accepted, and took the fast way.
   expect(accepted).toBeGreaterThan(8_000);
   expect(accepted).toBeLessThan(19_000);
+  expect(declined).toBeGreaterThan(500);
   expect(tensors).toBeGreaterThan(8_000);
   expect(numbers).toBeGreaterThan(50_000);
   expect(printed).toBeGreaterThan(50_000);

@@ -1,12 +1,15 @@
 // The codec against JSON.parse, Math.fround and the plain writer: the same bodies are accepted, with
 // the same bits and the same errors; the same text is printed.
-import { tensorToJson } from '../../src/codec/json-write.ts';
-import { locateMalformed } from '../../src/codec/json-locate.ts';
+import { hasFloat32 } from '../../src/codec/float32.ts';
+import { checkJson } from '../../src/codec/json-check.ts';
 import { readJson } from '../../src/codec/json-read.ts';
-import { movedTensor, numbersOf } from '../../src/codec/moved.ts';
-import { type JsonBody, Texts, takeText } from '../../src/engine/texts.ts';
+import { tensorToJson } from '../../src/codec/json-write.ts';
+import { eachMember } from '../../src/codec/members.ts';
+import { TENSOR_NAMES, movedTensor, numbersOf } from '../../src/codec/moved.ts';
+import type { JsonBody } from '../../src/engine/json-body.ts';
+import { Texts, takeText } from '../../src/engine/texts.ts';
+import type { CarryoverError } from '../../src/errors.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
-import type { ByteBlock } from '../../src/wasm/byte-block.ts';
 import { GuardedMemory } from '../helpers/guarded-memory.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 import { MadeUpJson } from './made-up-json.ts';
@@ -14,6 +17,8 @@ import { MadeUpJson } from './made-up-json.ts';
 export interface FuzzFindings {
   bodies: number;
   accepted: number;
+  /** Of those: as long bodies they are refused, for their tensors. */
+  declined: number;
   /** Tensors and numbers that took the fast way. */
   tensors: number;
   numbers: number;
@@ -29,6 +34,8 @@ const scheduler = {
   run: async (work: { split(count: number): readonly number[] }) => work.split(1).forEach(kernels.run),
 };
 export const texts = new Texts({ memory, kernels, scheduler, plainBytesMax: 0 });
+/** Treats every body as a long one. */
+export const longTexts = new Texts({ memory, kernels, scheduler, plainBytesMax: 0, hereBytesMax: 0 });
 
 export async function fuzz(
   count: number,
@@ -37,7 +44,7 @@ export async function fuzz(
 ): Promise<FuzzFindings> {
   const json = new MadeUpJson(seed);
   const findings: FuzzFindings = {
-    bodies: 0, accepted: 0, tensors: 0, numbers: 0, printed: 0, wrong: [], bytesLeft: 0,
+    bodies: 0, accepted: 0, declined: 0, tensors: 0, numbers: 0, printed: 0, wrong: [], bytesLeft: 0,
   };
   const bytesIdle = memory.bytesUsed;
   for (let i = 0; i < count && findings.wrong.length < 10; i++) {
@@ -52,10 +59,9 @@ export async function fuzz(
 async function fuzzReading(bytes: Buffer, findings: FuzzFindings): Promise<void> {
   findings.bodies++;
   const expected = outcomeOf(() => readJson(bytes));
-  const text = texts.open(bytes.length);
-  text.append(bytes);
-  const body = await readBody(text).catch((error: Error) => ({ error }));
+  const body = await readBody(texts, bytes).catch((error: Error) => ({ error }));
   checkGrammar(bytes, findings);
+  await fuzzLong(bytes, expected, findings);
   if ('error' in expected || 'error' in body) {
     const same = 'error' in expected && 'error' in body && expected.error.message === body.error.message;
     if (!same) findings.wrong.push(`refused differently: ${bytes.toString('latin1')}`);
@@ -68,19 +74,70 @@ async function fuzzReading(bytes: Buffer, findings: FuzzFindings): Promise<void>
 }
 
 /** Some errors are thrown, others reject. */
-async function readBody(text: ByteBlock): Promise<JsonBody> {
-  return texts.read(text, lifetimeOf());
+async function readBody(reader: Texts, bytes: Buffer): Promise<JsonBody> {
+  const text = reader.open(bytes.length);
+  text.append(bytes);
+  return reader.read(text, lifetimeOf());
+}
+
+/** A long body is read, or refused, without making values of it: the same ones, for the same reasons. */
+async function fuzzLong(bytes: Buffer, expected: Outcome, findings: FuzzFindings): Promise<void> {
+  const body = await readBody(longTexts, bytes).catch((error: Error) => ({ error }));
+  const isFine = 'value' in expected && areTensorsFine(expected.value);
+  if ('value' in body) {
+    body.release();
+    if (!isFine) findings.wrong.push(`read as a long body: ${bytes.toString('latin1')}`);
+    return;
+  }
+  const { error } = body;
+  if ('value' in expected) findings.declined++;
+  const isSame = 'error' in expected ? error.message === expected.error.message : hasPlace(error, expected.value);
+  if (isFine || !isSame) {
+    findings.wrong.push(`refused differently as a long body: ${bytes.toString('latin1')}: ${error.message}`);
+  }
+}
+
+/** Whether all of them are rectangular, of one to three axes, of numbers within float32. */
+function areTensorsFine(body: unknown): boolean {
+  let areFine = true;
+  eachMember(body, (key, member) => {
+    if (!TENSOR_NAMES.includes(key) || !Array.isArray(member)) return true;
+    const shape: number[] = [];
+    for (let inner: unknown = member; Array.isArray(inner); inner = inner[0]) shape.push(inner.length);
+    const isFine = (value: unknown, axis: number): boolean => {
+      if (axis === shape.length) return typeof value === 'number' && hasFloat32(value);
+      return Array.isArray(value) && value.length === shape[axis] && value.every((one) => isFine(one, axis + 1));
+    };
+    areFine &&= shape.length <= 3 && !shape.includes(0) && isFine(member, 0);
+    return false;
+  });
+  return areFine;
+}
+
+/** Whether an error is about a tensor, and names an element that there is. */
+function hasPlace(error: Error, body: unknown): boolean {
+  const { code, errors } = error as CarryoverError;
+  let value = body;
+  for (const step of errors[0]!.pointer.split('/').slice(1)) {
+    const key = step.replaceAll('~1', '/').replaceAll('~0', '~');
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return false;
+    value = Reflect.get(value, key);
+  }
+  return ['invalid_request', 'ragged_array', 'out_of_range'].includes(code);
 }
 
 /** JSON.parse decides what is JSON; whoever locates an error must agree. */
 function checkGrammar(bytes: Buffer, { wrong }: FuzzFindings): void {
   const text = bytes.toString();
   const parsed = outcomeOf(() => JSON.parse(text));
-  const located = locateMalformed(text);
-  if ('error' in parsed !== (located !== undefined)) wrong.push(`grammar differs: ${text}`);
+  const checked = outcomeOf(() => checkJson(Buffer.from(text)));
+  const isRefused = 'error' in checked && (checked.error as CarryoverError).code === 'malformed_json';
+  if ('error' in parsed !== isRefused) wrong.push(`grammar differs: ${text}`);
 }
 
-function outcomeOf(read: () => unknown): { value: unknown } | { error: Error } {
+type Outcome = { value: unknown } | { error: Error };
+
+function outcomeOf(read: () => unknown): Outcome {
   try {
     return { value: read() };
   } catch (error) {

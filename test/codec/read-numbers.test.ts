@@ -49,14 +49,14 @@ function expectRead(decimals: readonly string[], separator: string): void {
   expect(read(`[${decimals.join(separator)}]`), decimals[0]).toEqual(expected);
 }
 
-/** Undefined if it has to be read in the plain way. */
+/** Undefined if the kernel declines it. */
 function read(array: string): Float32Array | undefined {
   const body = Buffer.from(`{"x":${array}}`);
   const text = new ByteBlock(memory, body.length);
   text.append(body);
-  const job = new ReadJob(memory, names, text, kernels.countCommas(text.ptr, text.bytes) + 1);
+  const job = new ReadJob(memory, names, text, kernels.countCommas(text.ptr, text.bytes) + 1, text.bytes);
   kernels.run(job.ptr);
-  const tensor = job.skeleton() && job.tensors()?.[0];
+  const tensor = job.skeleton() && job.tensors()[0];
   const copy = tensor && Float32Array.from(job.numbers(tensor));
   job.release();
   text.release();
