@@ -80,7 +80,7 @@ export class Engine {
         if (computed) await computed;
         const { hs, y, ys, trace: products } = job;
         const result = { h: job.finalState(), hs, y, ys, trace: products };
-        expectFinite(result, isFinite);
+        expectFinite(result, isFinite, input.x.axes);
         return await use(result);
       } finally {
         job.release();

@@ -25,22 +25,24 @@ type FiniteCheck = (numbers: Float32Array) => boolean;
  * them. An infinite z whose tanh is ±1 is a valid state, but it cannot be written in JSON, so a trace
  * is checked element by element.
  *
- * @param firstStep the number of the result's first step, for errors: its place in the whole sequence
+ * @param axes of x in the request, ND, TND or NTD: errors name places as the answer would have had them
+ * @param firstStep the number of the result's first step: its place in the whole sequence
  * @throws not_finite
  */
 export function expectFinite(
   { h, y, ys, trace }: Omit<RecurrenceResult, 'hs'>,
   isFinite: FiniteCheck,
+  axes: string,
   firstStep = 0,
 ): void {
   expectFiniteView('h', h, isFinite);
   if (trace) {
-    expectFiniteView('trace/h_W_h', trace.h_W_h, isFinite, firstStep);
-    expectFiniteView('trace/x_W_x', trace.x_W_x, isFinite, firstStep);
-    expectFiniteView('trace/z', trace.z, isFinite, firstStep);
+    expectFiniteView('trace/h_W_h', trace.h_W_h, isFinite, axes, firstStep);
+    expectFiniteView('trace/x_W_x', trace.x_W_x, isFinite, axes, firstStep);
+    expectFiniteView('trace/z', trace.z, isFinite, axes, firstStep);
   }
   if (y) expectFiniteView('y', y, isFinite);
-  if (ys) expectFiniteView('ys', ys, isFinite, firstStep);
+  if (ys) expectFiniteView('ys', ys, isFinite, axes, firstStep);
 }
 
 /** (N, H) as it is in memory, without what is behind its rows. */
@@ -52,21 +54,27 @@ export function copyRows({ shape, strides, data }: TensorView, target: Float32Ar
   }
 }
 
-/** @param firstIndex of the outer axis, for the error */
+/** @param axes of x, where the view is (T, N, …); and the first of its steps, for the error */
 function expectFiniteView(
   name: string,
   view: TensorView,
   isFinite: FiniteCheck,
-  firstIndex = 0,
+  axes?: string,
+  firstStep = 0,
 ): void {
   // With what is behind its rows: if that is all there is, nothing is found below.
   if (isFinite(view.data.subarray(0, extentOf(view)))) return;
   const place = findNonFinite(view, 0, 0);
   if (!place) return;
   const at = place.reduce((sum, index, axis) => sum + index * view.strides[axis]!, 0);
-  const [outer, ...inner] = place as [number, ...number[]];
-  const where = [outer + firstIndex, ...inner].join('][');
+  const where = (axes === undefined ? place : inAnswer(place, axes, firstStep)).join('][');
   throw notFinite(name, `${name.replace('/', '.')}[${where}] is ${view.data[at]}`);
+}
+
+/** Of one step alone an answer has no T; with time inside, N is its outer axis. */
+function inAnswer([t = 0, n = 0, j = 0]: readonly number[], axes: string, firstStep: number): number[] {
+  if (axes === 'ND') return [n, j];
+  return axes === 'NTD' ? [n, t + firstStep, j] : [t + firstStep, n, j];
 }
 
 /** From the first number of a view to behind its last one. */

@@ -165,7 +165,7 @@ export class RecurrenceStream {
       const h = job.finalState();
       // The readout of a state between is not part of the answer unless all of them are.
       const result = { h, hs: job.hs, y: isLast ? job.y : undefined, ys: job.ys, trace: job.trace };
-      expectFinite(result, this.#parts.isFinite, stepsBefore);
+      expectFinite(result, this.#parts.isFinite, 'TND', stepsBefore);
       const used = await use({ ...result, stepsBefore, steps, isLast });
       copyRows(h, this.#h);
       this.#stepsTaken = stepsBefore + steps;

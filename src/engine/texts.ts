@@ -3,6 +3,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type Answer, piecesOf } from '../codec/answer.ts';
 import type { Piece } from '../codec/pieces.ts';
+import { expectUtf8 } from '../codec/encoding.ts';
 import { TENSOR_NAMES } from '../codec/moved.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
@@ -86,6 +87,7 @@ export class Texts {
     const { plainBytesMax = PLAIN_BYTES_MAX, hereBytesMax = HERE_BYTES_MAX } = this.#parts;
     if (text.bytes > hereBytesMax) return this.#readLong(text, lifetime);
     try {
+      expectUtf8(text.view());
       if (text.bytes <= plainBytesMax) return plainBody(text);
       const job = this.#readJob(text);
       this.#runHere(job);
@@ -97,6 +99,7 @@ export class Texts {
 
   async #readLong(text: ByteBlock, lifetime: Lifetime): Promise<JsonBody> {
     try {
+      expectUtf8(text.view());
       const job = this.#readJob(text);
       const flops = text.bytes * this.#flopsPerByte;
       await this.#run(job, flops, false, lifetime);

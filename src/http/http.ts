@@ -11,10 +11,10 @@ import Fastify, {
 import type { Limits } from '../engine/shapes.ts';
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
-import { NAME_LENGTH_MAX } from '../models/registry.ts';
 import { admission } from './admission.ts';
 import { Answers } from './answers.ts';
 import { BodyBudget } from './body-budget.ts';
+import { expectBodies, otherBodies } from './body-types.ts';
 import { compression } from './compression.ts';
 import { Connections, headMsMax } from './connections.ts';
 import { takeExpectations } from './continue.ts';
@@ -53,6 +53,9 @@ import { Weights } from './schemas/tensor.ts';
 import { Streams } from './stream-answer.ts';
 import { refuseWhatIsNotUnderstood } from './understood.ts';
 import { STRICT_AJV, validationError } from './validation.ts';
+
+/** Of Node's parser, unless told otherwise. */
+const HEAD_BYTES_MAX = 16 * 1024;
 
 export interface HttpOptions
   extends Omit<ComputeParts & SessionRoutesOptions & SessionStreamOptions, 'answers' | 'room'> {
@@ -93,8 +96,8 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
       // Refused by admission(), with a problem.
       requireHostHeader: false,
     },
-    // As long as a model's name may be; Fastify answers 404 beyond 100 unless told otherwise.
-    routerOptions: { maxParamLength: NAME_LENGTH_MAX },
+    // A longer name or id is as unknown as a short one; the head of a request is bounded anyway.
+    routerOptions: { maxParamLength: HEAD_BYTES_MAX },
     // One line a request, in requestLog(), instead of Fastify's two.
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: ({ headers }) => requestId(headers['x-request-id']),
@@ -136,6 +139,8 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   const budget = new BodyBudget(options.bodiesBytesMax, options.bodyBytesMax);
   const room = { texts: options.engine.texts, budget };
   jsonBodies(app, room);
+  otherBodies(app);
+  expectBodies(app);
   app.decorateRequest('bodyDigest', undefined);
   app.decorateRequest('sessionInFile', undefined);
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema);

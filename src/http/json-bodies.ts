@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { JsonBody } from '../engine/json-body.ts';
 import type { Texts } from '../engine/texts.ts';
 import type { ByteBlock } from '../wasm/byte-block.ts';
+import { takesBody } from './body-types.ts';
 import { type BodyRoom, type Done, handOn, receiveBody } from './receive-body.ts';
 
 export function jsonBodies(app: FastifyInstance, room: BodyRoom): void {
@@ -48,8 +49,4 @@ async function handOnLater(
 
 function handOnBody(request: FastifyRequest, body: JsonBody, done: Done): void {
   handOn(request, body.value, () => body.release(), done);
-}
-
-function takesBody({ routeOptions }: FastifyRequest): boolean {
-  return routeOptions.schema?.body !== undefined;
 }

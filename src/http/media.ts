@@ -44,12 +44,27 @@ export function answerType(request: FastifyRequest, streams: boolean): string {
   if (streams) types.push(...STREAM_TYPES);
   const { accept } = request.headers;
   if (accept === undefined || accept === '*/*') return types[0]!;
+  request.raw.headers.accept = withoutParameters(accept);
   const type = request.accepts().type(types);
   if (typeof type === 'string') return type;
   throw new CarryoverError('not_acceptable', {
-    detail: `Expected Accept to allow one of ${types.toSorted().join(', ')}.`,
+    detail:
+      `Expected Accept to allow one of ${types.toSorted().join(', ')}, ` +
+      `got ${JSON.stringify(accept.slice(0, 100))}.`,
   });
 }
+
+/**
+ * Negotiation compares the parameters of a media range, and no answer has any: `application/json;
+ * charset=utf-8` is JSON. What is left of them is the weight, q.
+ */
+function withoutParameters(accept: string): string {
+  return accept.replaceAll(PARAMETER, (parameter) => (WEIGHT.test(parameter) ? parameter : ''));
+}
+
+/** A quoted value may hold commas and semicolons. */
+const PARAMETER = /;(?:"(?:[^"\\]|\\.)*"|[^;,"])*/g;
+const WEIGHT = /^;\s*q\s*=/i;
 
 /** `content` of a route's answer schema. */
 export function answerContent(schema: object, lineSchema: object | undefined) {

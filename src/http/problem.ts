@@ -2,6 +2,7 @@
 // said precisely; what went wrong inside is logged, not told.
 import type { FastifyBaseLogger, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { type Applied, CarryoverError, type ErrorCode } from '../errors.ts';
+import { unsupportedType } from './body-types.ts';
 import { answerEarly } from './early-answer.ts';
 import { PROBLEM_TYPE } from './schemas/problem.ts';
 import { hasKey, isAboutSession } from './session-call.ts';
@@ -26,7 +27,7 @@ export function sendProblem(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  const error = toCarryoverError(cause);
+  const error = isUnreadableType(cause) ? unsupportedType(request) : toCarryoverError(cause);
   const { status, retryAfter_s } = error.kind;
   logProblem(error, cause, request.log);
   answerEarly(request, reply);
@@ -102,18 +103,14 @@ function toCarryoverError(error: FastifyError | Error): CarryoverError {
   });
 }
 
+/** A Content-Type that is none, e.g. `json`: Fastify asks no parser then. */
+function isUnreadableType(error: Error): boolean {
+  return (error as FastifyError).code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE';
+}
+
 /** Errors that Fastify raises before a handler runs, by their code. */
 const FROM_FASTIFY: Record<string, { code: ErrorCode; detail?: string }> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
-    code: 'unsupported_media_type',
-    detail: 'Expected `Content-Type: application/json`.',
-  },
-  FST_ERR_CTP_EMPTY_TYPE: {
-    code: 'unsupported_media_type',
-    detail: 'Expected `Content-Type: application/json`, got none.',
-  },
   FST_ERR_CTP_BODY_TOO_LARGE: { code: 'body_too_large' },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: { code: 'invalid_request' },
   FST_ERR_BAD_URL: { code: 'invalid_request', detail: 'The address is not a valid URL path.' },
-  FST_ERR_MAX_PARAM_LENGTH: { code: 'not_found' },
 };

@@ -2,6 +2,7 @@
 // something by it.
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
 import { invalidRequest } from '../errors.ts';
+import { addressOf } from './route-address.ts';
 
 /** Headers that promise something about a change; their schemas say which routes keep the promise. */
 const PROMISES = ['if-match', 'idempotency-key'];
@@ -35,27 +36,24 @@ function addFirst(route: RouteOptions, expect: (request: FastifyRequest) => void
   ];
 }
 
-function expectHeaders({ headers, method, routeOptions }: FastifyRequest, others: readonly string[]) {
-  const name = others.find((other) => headers[other] !== undefined);
+function expectHeaders(request: FastifyRequest, others: readonly string[]) {
+  const name = others.find((other) => request.headers[other] !== undefined);
   if (name === undefined) return;
   throw invalidRequest(
-    `The header ${name} has no meaning for ${method} ${routeOptions.url}: it belongs to calls that ` +
+    `The header ${name} has no meaning for ${addressOf(request)}: it belongs to calls that ` +
       'change a session. Leave it out.',
     '',
     'no',
   );
 }
 
-function expectParameters(
-  { query, method, routeOptions }: FastifyRequest,
-  known: readonly string[],
-): void {
-  const unknown = Object.keys(query as object).find((name) => !known.includes(name));
+function expectParameters(request: FastifyRequest, known: readonly string[]): void {
+  const unknown = Object.keys(request.query as object).find((name) => !known.includes(name));
   if (unknown === undefined) return;
   const takes = known.length === 0 ? 'none; its fields belong into the body' : known.join(', ');
   throw invalidRequest(
     `${JSON.stringify(unknown.slice(0, 40))} is not a query parameter of ` +
-      `${method} ${routeOptions.url}, which takes ${takes}.`,
+      `${addressOf(request)}, which takes ${takes}.`,
     '',
     'no',
   );

@@ -4,6 +4,8 @@ import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 import { lengthOf } from '../codec/moved.ts';
 import { CarryoverError, type ErrorPlace, escapePointer } from '../errors.ts';
 
+const SHOWN_CHARACTERS_MAX = 40;
+
 /** Fastify's validator by default turns [null, "3", true] into [0, 3, 1] and drops unknown fields. */
 export const STRICT_AJV = {
   customOptions: {
@@ -20,46 +22,97 @@ export const STRICT_AJV = {
   },
 } as const;
 
-export function validationError(findings: readonly FastifySchemaValidationError[]): Error {
-  const place = placeOf(mostTelling(findings));
+/** Which part of a request a schema is for, as Fastify calls it. */
+type RequestPart = 'body' | 'params' | 'querystring' | 'headers';
+
+export function validationError(
+  findings: readonly FastifySchemaValidationError[],
+  part = 'body',
+): Error {
+  const finding: Finding = mostTelling(findings);
+  const unknown = unknownThing(finding);
+  if (unknown) return unknown;
+  const place = placeOf(finding, part as RequestPart);
   return new CarryoverError('invalid_request', { detail: place.message, errors: [place] });
 }
 
-type Finding = FastifySchemaValidationError & { data?: unknown };
+type Finding = FastifySchemaValidationError & {
+  readonly data?: unknown;
+  readonly parentSchema?: { readonly description?: string; readonly properties?: object };
+};
 
-function placeOf(finding: Finding): ErrorPlace {
+/** An id, or a name, that none can have is unknown like any other that is not there. */
+function unknownThing({ keyword, instancePath, data }: Finding): CarryoverError | undefined {
+  if (/^\/(?:id|session)$/.test(instancePath) && keyword === 'pattern') {
+    return new CarryoverError('session_not_found', {
+      detail: `There is no session ${got(data)}; ids are issued by POST /v1/sessions.`,
+    });
+  }
+  if (/^\/(?:ref|model)$/.test(instancePath) && keyword === 'maxLength') {
+    return new CarryoverError('model_not_found', {
+      detail: `There is no model ${got(data)}; GET /v1/models lists all.`,
+    });
+  }
+  return undefined;
+}
+
+function placeOf(finding: Finding, part: RequestPart): ErrorPlace {
   const { keyword, params, instancePath } = finding;
-  const where = instancePath === '' ? 'The body' : instancePath;
+  const where = nameOf(instancePath, part);
+  const found = `, got ${got(finding.data)}`;
   switch (keyword) {
     case 'additionalProperties': {
       const pointer = `${instancePath}/${escapePointer(String(params.additionalProperty))}`;
-      return { pointer, message: `${shorten(pointer)} is not a known field.` };
+      const known = Object.keys(finding.parentSchema?.properties ?? {}).join(', ');
+      const name = shorten(nameOf(pointer, part));
+      return { pointer, message: `${name} is not a known ${kindOf(part)}; expected ${known || 'none'}.` };
     }
     case 'required': {
       const pointer = `${instancePath}/${String(params.missingProperty)}`;
-      return { pointer, message: `${pointer} is required.` };
+      return { pointer, message: `${nameOf(pointer, part)} is required.` };
     }
     case 'type':
       return {
         pointer: instancePath,
-        message: `${where} must be ${article(typesOf(params.type))}, got ${got(finding.data)}.`,
+        message: `${where} must be ${article(typesOf(params.type))}${found}.`,
       };
     case 'enum':
       return {
         pointer: instancePath,
-        message:
-          `${where} must be one of ${JSON.stringify(params.allowedValues)}, ` +
-          `got ${got(finding.data)}.`,
+        message: `${where} must be one of ${JSON.stringify(params.allowedValues)}${found}.`,
       };
     case 'minItems':
       return { pointer: instancePath, message: `${where} must not be empty.` };
     case 'anyOf':
       return {
         pointer: instancePath,
-        message: `${where} must be an array of numbers, (H), or of one such row, (1, H).`,
+        message: `${where} must be an array of numbers, (H), or of one such row, (1, H)${found}.`,
       };
-    default:
-      return { pointer: instancePath, message: `${where} ${finding.message ?? 'is invalid'}.` };
+    default: {
+      const { description } = finding.parentSchema ?? {};
+      const meaning = description === undefined ? '' : ` It is: ${description}`;
+      const problem = finding.message ?? 'is invalid';
+      return { pointer: instancePath, message: `${where} ${problem}${found}.${meaning}` };
+    }
+  }
+}
+
+/** A pointer into the body; of the other parts the name of what it points to. */
+function nameOf(pointer: string, part: RequestPart): string {
+  if (part === 'body') return pointer === '' ? 'The body' : pointer;
+  return `The ${kindOf(part)} ${pointer.slice(1)}`;
+}
+
+function kindOf(part: RequestPart): string {
+  switch (part) {
+    case 'body':
+      return 'field';
+    case 'params':
+      return 'part of the address';
+    case 'querystring':
+      return 'query parameter';
+    case 'headers':
+      return 'header';
   }
 }
 
@@ -82,10 +135,11 @@ function byPosition(a: Finding, b: Finding): number {
 
 /** Names a value without repeating more than a word of it. */
 function got(value: unknown): string {
+  if (value === undefined) return 'nothing';
   if (value === null) return 'null';
   if (Array.isArray(value)) return `an array of ${lengthOf(value)}`;
   if (typeof value === 'object') return 'an object';
-  return shorten(JSON.stringify(value));
+  return JSON.stringify(typeof value === 'string' ? shorten(value) : value);
 }
 
 /** Of a union Ajv gives `string,number`. */
@@ -98,5 +152,5 @@ function article(type: string): string {
 }
 
 function shorten(text: string): string {
-  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+  return text.length > SHOWN_CHARACTERS_MAX ? `${text.slice(0, SHOWN_CHARACTERS_MAX)}…` : text;
 }
