@@ -10,6 +10,7 @@ const SAFETENSORS_TYPE = 'application/vnd.carryover.safetensors';
 const STREAM_TYPES = Object.keys(FRAMINGS);
 /** How a safetensors file may be announced. */
 const FILE_TYPES = [SAFETENSORS_TYPE, 'application/octet-stream'];
+const FILE_SCHEMA = { type: 'string', format: 'binary' };
 
 /** Lets the routes of a scope take files: their body is then a Buffer that looks at linear memory. */
 export function takeFiles(scope: FastifyInstance, room: BodyRoom): void {
@@ -21,7 +22,10 @@ export function takeFiles(scope: FastifyInstance, room: BodyRoom): void {
   });
 }
 
-/** `content` of a route's body schema: JSON by its schema, or a file. */
+/**
+ * `content` of a route's body schema: JSON by its schema, or a file. A file is not validated: it is
+ * a view of linear memory, not the string of bytes that its schema in the OpenAPI document says.
+ */
 export function jsonOrFile(schema: object) {
   return {
     content: {
@@ -29,6 +33,14 @@ export function jsonOrFile(schema: object) {
       ...Object.fromEntries(FILE_TYPES.map((type) => [type, { schema: {} }])),
     },
   };
+}
+
+/** A route's schema as the OpenAPI document has it: files in its body are strings of bytes. */
+export function describeFiles<Schema extends { readonly body?: unknown }>(schema: Schema): Schema {
+  const { content } = (schema.body ?? {}) as { content?: Record<string, object> };
+  if (!content) return schema;
+  const files = FILE_TYPES.filter((type) => type in content).map((type) => [type, { schema: FILE_SCHEMA }]);
+  return { ...schema, body: { content: { ...content, ...Object.fromEntries(files) } } };
 }
 
 /**
@@ -70,7 +82,7 @@ const WEIGHT = /^;\s*q\s*=/i;
 export function answerContent(schema: object, lineSchema: object | undefined) {
   return {
     [JSON_TYPE]: { schema },
-    [SAFETENSORS_TYPE]: { schema: {} },
+    [SAFETENSORS_TYPE]: { schema: FILE_SCHEMA },
     ...(lineSchema && Object.fromEntries(STREAM_TYPES.map((type) => [type, { schema: lineSchema }]))),
   };
 }

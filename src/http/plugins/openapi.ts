@@ -2,6 +2,7 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
+import { describeFiles } from '../media.ts';
 
 export async function openapi(app: FastifyInstance, version: string): Promise<void> {
   await app.register(swagger, {
@@ -17,12 +18,15 @@ export async function openapi(app: FastifyInstance, version: string): Promise<vo
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/' }],
+      // There is no authentication.
+      security: [],
       tags: [
         { name: 'compute', description: 'Stateless: inputs and state in the request, weights too or a registered model.' },
         { name: 'models', description: 'Weights registered once, addressed by content or name.' },
         { name: 'health', description: 'For supervisors and gateways.' },
       ],
     },
+    transform: ({ schema, url }) => ({ schema: describeFiles(schema), url }),
     // Schemas keep the names they have in the code, instead of def-0, def-1, …
     refResolver: { buildLocalReference: (json) => json.$id as string },
   });

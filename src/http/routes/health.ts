@@ -2,6 +2,7 @@
 // here? Neither is logged at info, neither needs the workers to answer.
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
+import { problemResponses } from '../schemas/problem.ts';
 
 export interface Readiness {
   /** Which vectors the kernels run with. */
@@ -35,7 +36,10 @@ export function healthRoutes(app: FastifyInstance, readiness: Readiness): void {
         operationId: 'live',
         tags: ['health'],
         summary: 'Is the process alive?',
-        response: { 200: { description: 'It answers.', ...Health } },
+        response: {
+          200: { description: 'It answers.', ...Health },
+          ...problemResponses(['invalid_request']),
+        },
       },
     },
     async () => ({ status: 'ok' }),
@@ -51,6 +55,7 @@ export function healthRoutes(app: FastifyInstance, readiness: Readiness): void {
         response: {
           200: { description: 'Yes.', ...Health },
           503: { description: 'Not now: a worker is being replaced, or it shuts down.', ...Health },
+          ...problemResponses(['invalid_request']),
         },
       },
     },

@@ -111,5 +111,6 @@ export const ModelQuery = Type.Object(
   { additionalProperties: false },
 );
 
-export const NameParams = Type.Object({ name: Name });
+/** One path has one template, so a name is called `ref` where only a name is taken. */
+export const NameParams = Type.Object({ ref: Name });
 export const RefParams = Type.Object({ ref: ModelRef });

@@ -107,7 +107,10 @@ function readRoutes(app: FastifyInstance, library: ModelLibrary): void {
         operationId: 'listModels',
         tags: ['models'],
         summary: 'List the registered models',
-        response: { 200: { description: 'Oldest first.', ...ref(ModelList) } },
+        response: {
+          200: { description: 'Oldest first.', ...ref(ModelList) },
+          ...problemResponses(['invalid_request']),
+        },
       },
     },
     async () => ({ models: library.registry.list() }),
@@ -135,7 +138,7 @@ function readRoutes(app: FastifyInstance, library: ModelLibrary): void {
 
 function changeRoutes(app: FastifyInstance, library: ModelLibrary): void {
   app.put<{ Params: Static<typeof NameParams>; Body: Static<typeof PointBody> }>(
-    '/v1/models/:name',
+    '/v1/models/:ref',
     {
       schema: {
         operationId: 'pointName',
@@ -157,7 +160,7 @@ function changeRoutes(app: FastifyInstance, library: ModelLibrary): void {
         },
       },
     },
-    async ({ params, body }, reply) => sendInfo(reply, await library.point(params.name, body.model)),
+    async ({ params, body }, reply) => sendInfo(reply, await library.point(params.ref, body.model)),
   );
   app.delete<{ Params: Static<typeof RefParams> }>(
     '/v1/models/:ref',
