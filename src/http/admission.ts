@@ -59,7 +59,10 @@ export function admission(
     request.lifetime = new Lifetime(raw.socket, options.deadlineMs);
     // Behind the last answer of its connection there is nobody to be answered.
     if (client?.isEnding) throw clientClosed();
-    if (client && connections.isBeyondMax(client) && !isAboutHealth(request)) throw connectionsFull();
+    if (client && connections.isBeyondMax(client) && !isAboutHealth(request)) {
+      void reply.header('connection', 'close');
+      throw connectionsFull();
+    }
     // Under Node an offer to upgrade that is declined takes what is sent behind it for another protocol.
     if (headers.upgrade !== undefined) void reply.header('connection', 'close');
     if (options.isClosing()) {

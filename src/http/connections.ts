@@ -25,6 +25,8 @@ const HEAD_MS_MAX = 10_000;
 const EXTRA_CONNECTIONS = 16;
 /** All requests together that wait behind others of their connections; each takes a few kB. */
 const PIPELINED_ALL_MAX = 16_384;
+/** Of the readers of answers when the process ends. */
+const LAST_LAG_MS_MAX = 2_000;
 const LOOK_MS_MIN = 20;
 const LOOK_MS_MAX = 1_000;
 
@@ -84,7 +86,8 @@ export class Connections {
    */
   shutDown(): void {
     this.#isClosing = true;
-    const readerLagMsMax = Math.min(this.#limits.readerLagMsMax, this.#options.streamGraceMs / 3);
+    const { streamStallMs, streamGraceMs } = this.#options;
+    const readerLagMsMax = Math.min(streamStallMs, streamGraceMs, LAST_LAG_MS_MAX);
     this.#limits = { ...this.#limits, readerLagMsMax };
     for (const connection of Array.from(this.#open)) {
       const detail = 'This instance takes no new requests.';

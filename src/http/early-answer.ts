@@ -10,8 +10,8 @@ const READ_ON_BYTES_MAX = 64 * 1024;
 export function answerEarly(request: FastifyRequest, reply: FastifyReply): void {
   const { raw, client } = request;
   if (!client || raw.complete || !hasBody(request)) return;
-  const goesOn = reply.raw.shouldKeepAlive && !client.isBroken && isShort(request);
-  if (goesOn) return;
+  const isLast = !reply.raw.shouldKeepAlive || reply.getHeader('connection') === 'close';
+  if (!isLast && !client.isBroken && isShort(request)) return;
   void reply.header('connection', 'close');
   client.endBehind(raw);
 }

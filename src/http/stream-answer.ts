@@ -83,13 +83,12 @@ export class Streams {
     piecesOf: StepPieces,
     open: () => RecurrenceStream,
   ): Promise<void> {
-    const { streamStallMs } = this.#options;
     this.#makeRoom(request);
     const framing = FRAMINGS[type]!;
     const { lifetime } = request;
     const print = async (steps: StreamedSteps) =>
       takeText(await this.#texts.printPieces(piecesOf(steps, framing), lifetime));
-    const answer = new StreamAnswer(request, reply, type, print, open(), streamStallMs);
+    const answer = new StreamAnswer(request, reply, type, print, open());
     dropBody(request);
     this.#running.add(answer);
     const { client } = request;
@@ -127,7 +126,6 @@ class StreamAnswer {
   readonly #framing: Framing;
   readonly #print: (steps: StreamedSteps) => Promise<Buffer>;
   readonly #stream: RecurrenceStream;
-  readonly #stallMs: number;
   #isStopping = false;
 
   constructor(
@@ -136,7 +134,6 @@ class StreamAnswer {
     type: string,
     print: (steps: StreamedSteps) => Promise<Buffer>,
     stream: RecurrenceStream,
-    stallMs: number,
   ) {
     this.#request = request;
     this.#reply = reply;
@@ -144,7 +141,6 @@ class StreamAnswer {
     this.#framing = FRAMINGS[type]!;
     this.#print = print;
     this.#stream = stream;
-    this.#stallMs = stallMs;
   }
 
   /** Ends with an error after the steps that are being written. */
@@ -215,20 +211,20 @@ class StreamAnswer {
     const { raw } = this.#reply;
     const stream = this.#stream;
     try {
-      if (!(await write(raw, first, this.#stallMs))) return false;
+      if (!(await write(raw, first))) return false;
       while (!stream.isDone) {
         // Small chunks are computed on this thread: others get their turn in between.
         await nextTurn();
         if (this.#isStopping) throw new CarryoverError('shutting_down', { detail: STOPPED });
         const text = await this.#nextTextWhenRoom();
-        if (!(await write(raw, text, this.#stallMs))) return false;
+        if (!(await write(raw, text))) return false;
       }
     } catch (error) {
       const problem = problemJson(error as Error, this.#request);
       const event = errorEvent(stream.stepsTaken, problem, this.#framing);
-      if (!(await write(raw, event, this.#stallMs))) return false;
+      if (!(await write(raw, event))) return false;
     }
-    return end(raw, this.#stallMs);
+    return taken(raw, (done) => raw.end(done));
   }
 }
 
@@ -236,39 +232,29 @@ const STOPPED = 'The stream was ended early. Send the steps that are missing to 
 
 /**
  * Resolves with true when the reader has taken all, as far as this process can see: the bytes may be
- * overwritten then. With false if the connection is lost or nothing is taken for `stallMs`.
+ * overwritten then. With false if the connection is lost, as it is to a reader that is too slow
+ * (connection.ts).
  */
-export async function write(
-  response: ServerResponse,
-  bytes: Buffer,
-  stallMs: number,
-): Promise<boolean> {
+export async function write(response: ServerResponse, bytes: Buffer): Promise<boolean> {
   for (let at = 0; at < bytes.length; at += WRITE_BYTES) {
     const part = bytes.subarray(at, at + WRITE_BYTES);
-    if (!(await taken(response, (done) => response.write(part, done), stallMs))) return false;
+    if (!(await taken(response, (done) => response.write(part, done)))) return false;
   }
   return !response.destroyed;
 }
 
-function end(response: ServerResponse, stallMs: number): Promise<boolean> {
-  return taken(response, (done) => response.end(done), stallMs);
-}
-
-/** Whether what `send` sends is taken before the connection is lost and before `timeoutMs`. */
+/** Whether what `send` sends is taken before the connection is lost. */
 function taken(
   response: ServerResponse,
   send: (done: (error?: Error | null) => void) => void,
-  timeoutMs: number,
 ): Promise<boolean> {
   if (response.destroyed) return Promise.resolve(false);
   return new Promise((resolve) => {
     const settle = (wasTaken: boolean) => {
-      clearTimeout(timer);
       response.off('close', onClose);
       resolve(wasTaken);
     };
     const onClose = () => settle(false);
-    const timer = setTimeout(onClose, timeoutMs);
     response.once('close', onClose);
     send((error) => settle(!error));
   });
