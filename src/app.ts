@@ -64,6 +64,8 @@ export interface AppOverrides {
   readonly store?: SessionStore;
 }
 
+/** How often models are looked for that sessions left behind, as a process does that is killed. */
+const MODELS_COLLECT_MS = 60_000;
 /** How late a name moved by another process may be followed. */
 const MODELS_REFRESH_MS = 1_000;
 
@@ -102,6 +104,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       onLost: (reason) => http.log.error({ err: reason }, 'the store is started again'),
     }));
   const library = new ModelLibrary(registry, store.models);
+  const logFailure = (err: unknown) => http.log.error({ err }, 'the store failed');
   const texts = new Texts({ memory, scheduler, kernels, lengthsMax: limits.N, ...overrides.reading });
   const isFinite = finiteCheck(memory, kernels);
   const engine = new Engine({ memory, weightsCache, library, scheduler, limits, texts, isFinite });
@@ -112,6 +115,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     tombstoneMs: config.TOMBSTONE_S * 1_000,
     numerics: overrides.numerics ?? NUMERICS,
     now: overrides.now ?? Date.now,
+    onEnded: (modelId) => library.collect(modelId).catch(logFailure),
   });
   const stateNumbersMax = config.SESSION_STATE_NUMBERS_MAX;
   const sessionCalls = new SessionCalls({ engine, sessions, library, limits, stateNumbersMax });
@@ -155,7 +159,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     http.log.error({ id, reason: (error as Error).message }, 'stored model skipped');
   };
   await library.refresh(skipModel);
-  if (!registry.has(DEMO_MODEL.name)) await loadModel(DEMO_MODEL, library, limits, http.log);
+  await library.collectAll();
+  await loadModel(DEMO_MODEL, library, limits, http.log, 'built in');
   for (const file of modelFilesOf(config.MODELS_DIR)) {
     await loadModel(file, library, limits, http.log);
   }
@@ -165,8 +170,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   texts.calibrate(flopsPerMs);
   http.log.info({ kernel: compiled.path, handOverMs, flopsPerMs, hereFlopsMax }, 'kernels');
   http.log.info({ store: store.description, sessions: await store.count() }, 'sessions');
-  const logFailure = (err: unknown) => http.log.error({ err }, 'the store failed');
   const sweeper = startSweeper(sessions, logFailure);
+  const collector = startPeriodic(MODELS_COLLECT_MS, () => library.collectAll(), logFailure);
   // Another process may have registered models or moved names.
   const refresher = store.isShared
     ? startPeriodic(MODELS_REFRESH_MS, () => library.refresh(skipModel), logFailure)
@@ -186,7 +191,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     close: async () => {
       state = 'closing';
       await http.close();
-      await Promise.all([sweeper.stop(), refresher?.stop()]);
+      await Promise.all([sweeper.stop(), collector.stop(), refresher?.stop()]);
       await store.close();
       await pool.close();
     },
@@ -199,13 +204,15 @@ async function loadModel(
   library: ModelLibrary,
   limits: Limits,
   log: FastifyBaseLogger,
+  origin?: 'built in',
 ): Promise<void> {
   try {
     if (!new RegExp(NAME_PATTERN).test(name)) throw new Error(`${name} is not a name for a model`);
     const source = modelFileSource(read());
     const { info } = await registerModel(library, source, limits);
     // The file decides what its name means, whatever the name pointed to before.
-    await library.point(name, info.id);
+    if (origin === 'built in') await library.reserve(name, info.id);
+    else await library.point(name, info.id);
     const { id, D, H, O, activation } = info;
     log.info({ name, id, D, H, O, activation, tensors: source.tensors }, 'model loaded');
   } catch (error) {

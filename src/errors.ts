@@ -71,6 +71,11 @@ export const ERRORS = {
     title: 'The name points to another model',
     advice: 'Move it with PUT /v1/models/{name}, or choose another name.',
   },
+  built_in_model: {
+    status: 409,
+    title: 'The name belongs to a built-in model',
+    advice: 'Choose another name: a built-in model can be neither moved nor deleted.',
+  },
   model_pinned: {
     status: 409,
     title: 'Sessions use the model',

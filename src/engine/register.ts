@@ -16,17 +16,19 @@ export interface ModelSource {
   readonly weights: WeightsSource;
   readonly readout?: ReadoutSource | undefined;
   readonly name?: string | undefined;
+  /** False if the weights came with a session; see StoredModel. */
+  readonly isKept?: boolean;
 }
 
 /**
  * `created` is false if the same weights (and readout) were registered before.
  *
- * @throws shape_mismatch · out_of_range · limit_exceeded · name_taken · models_full · memory_full ·
+ * @throws shape_mismatch · out_of_range · limit_exceeded · name_taken · built_in_model · models_full · memory_full ·
  *   store_full · store_unavailable
  */
 export async function registerModel(
   library: ModelLibrary,
-  { weights, readout, name }: ModelSource,
+  { weights, readout, name, isKept }: ModelSource,
   limits: Limits,
 ): Promise<{ info: ModelInfo; created: boolean }> {
   const sizes = agreeOnWeights(weights);
@@ -34,7 +36,7 @@ export async function registerModel(
   const O = readout && agreeOnReadout(readout, sizes);
   // A readout is as wide as a state may be.
   if (O !== undefined) expectWithinLimits({ H: O }, limits);
-  return library.register(readWeights(weights), readout && readReadout(readout), name);
+  return library.register(readWeights(weights), readout && readReadout(readout), { name, isKept });
 }
 
 function readReadout({ W_y, b_y }: ReadoutSource): Readout {

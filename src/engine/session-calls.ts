@@ -2,6 +2,7 @@
 // becomes the session's state.
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
+import type { ModelInfo } from '../models/registry.ts';
 import { STEPS_MAX, type Session, moved } from '../sessions/session.ts';
 import type { Call } from '../sessions/call.ts';
 import type { Outcome, Sessions } from '../sessions/sessions.ts';
@@ -34,6 +35,9 @@ export interface SessionCallsParts {
   readonly stateNumbersMax: number;
 }
 
+/** Sessions with the same weights that begin and end all the time may take their model from each other. */
+const CREATE_ATTEMPTS_MAX = 10;
+
 export class SessionCalls {
   readonly #parts: SessionCallsParts;
 
@@ -47,19 +51,30 @@ export class SessionCalls {
   }
 
   /**
-   * A session at t = 0. Inline weights are registered, without a name.
+   * A session at t = 0. Inline weights are registered without a name, until their last session ends.
    *
    * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded · sessions_full ·
    *   models_full · store_full · store_unavailable
    */
-  async create({ weights, N: wantedN, h, keep, ttlMs }: SessionRequest): Promise<Session> {
-    const { sessions } = this.#parts;
-    const { id: modelId, D, H } = await this.#modelOf(weights);
-    const N = wantedN ?? (h ? sizeOf(h, 'N') : 1);
-    this.#expectStateFits(h, N, H, wantedN === undefined ? 'h' : 'N');
-    const state = new Float32Array(N * H);
-    h?.copyTo(state);
-    return sessions.create({ modelId, N, D, H, keep, ttlMs, h: state });
+  async create(request: SessionRequest): Promise<Session> {
+    const { library } = this.#parts;
+    const { weights } = request;
+    if (typeof weights === 'string') {
+      await library.ensure(weights);
+      return this.#createWith(library.registry.info(weights), request);
+    }
+    for (let attempts = 1; ; attempts++) {
+      const { info } = await registerModel(library, { weights, isKept: false }, this.#parts.limits);
+      try {
+        return await this.#createWith(info, request);
+      } catch (error) {
+        // Before this session was there, the last other one with these weights has ended.
+        const isLost = error instanceof CarryoverError && error.code === 'model_not_found';
+        if (isLost && attempts < CREATE_ATTEMPTS_MAX) continue;
+        await library.collect(info.id).catch(() => {});
+        throw error;
+      }
+    }
   }
 
   /**
@@ -101,11 +116,15 @@ export class SessionCalls {
     return state;
   }
 
-  async #modelOf(weights: WeightsSource | string) {
-    const { library, limits } = this.#parts;
-    if (typeof weights !== 'string') return (await registerModel(library, { weights }, limits)).info;
-    await library.ensure(weights);
-    return library.registry.info(weights);
+  async #createWith(
+    { id: modelId, D, H }: ModelInfo,
+    { N: wantedN, h, keep, ttlMs }: SessionRequest,
+  ): Promise<Session> {
+    const N = wantedN ?? (h ? sizeOf(h, 'N') : 1);
+    this.#expectStateFits(h, N, H, wantedN === undefined ? 'h' : 'N');
+    const state = new Float32Array(N * H);
+    h?.copyTo(state);
+    return this.#parts.sessions.create({ modelId, N, D, H, keep, ttlMs, h: state });
   }
 
   #expectStateFits(h: TensorSource | undefined, N: number, H: number, origin: string): void {

@@ -3,7 +3,7 @@
 import { CarryoverError } from '../errors.ts';
 import type { ModelStore } from '../store/store.ts';
 import type { Readout, Weights } from '../tensor.ts';
-import { type ModelInfo, type ModelRegistry, isModelId } from './registry.ts';
+import { type ModelInfo, type ModelRegistry, type RegisterOptions, isModelId } from './registry.ts';
 import { readStoredFile, writeStoredFile } from './stored-file.ts';
 
 export class ModelLibrary {
@@ -19,18 +19,19 @@ export class ModelLibrary {
   /**
    * Registers weights; `created` is false if they were there already.
    *
-   * @throws name_taken · models_full · memory_full · store_full · store_unavailable
+   * @throws name_taken · built_in_model · models_full · memory_full · store_full · store_unavailable
    */
   async register(
     weights: Weights,
     readout?: Readout,
-    name?: string,
+    { name, isKept = true }: Pick<RegisterOptions, 'name' | 'isKept'> = {},
   ): Promise<{ info: ModelInfo; created: boolean }> {
     const isNewName = name !== undefined && !this.registry.has(name);
-    const { info, created } = this.registry.register(weights, readout, name);
+    const { info, created } = this.registry.register(weights, readout, { name, isKept });
     try {
       const createdAtMs = Date.parse(info.created_at);
-      await this.#store.put({ id: info.id, file: writeStoredFile(weights, readout), createdAtMs });
+      const file = writeStoredFile(weights, readout);
+      await this.#store.put({ id: info.id, file, createdAtMs, isKept });
       if (name !== undefined) await this.#store.point(name, info.id);
     } catch (error) {
       if (created) this.registry.delete(info.id);
@@ -40,25 +41,54 @@ export class ModelLibrary {
     return { info, created };
   }
 
-  /** @throws model_not_found · models_full · store_full · store_unavailable */
+  /** @throws model_not_found · built_in_model · models_full · store_full · store_unavailable */
   async point(name: string, ref: string): Promise<ModelInfo> {
     await this.ensure(ref);
     const { id } = this.registry.info(ref);
+    this.registry.expectMovable(name, id);
     this.registry.expectRoomForName(name);
     await this.#store.point(name, id);
     return this.registry.point(name, id);
   }
 
-  /** @throws model_not_found · model_pinned · store_unavailable */
+  /**
+   * Lets a name point to a model that is registered, whatever it pointed to, and to no other from then on.
+   *
+   * @throws store_full · store_unavailable
+   */
+  async reserve(name: string, id: string): Promise<void> {
+    await this.#store.point(name, id);
+    this.registry.reserve(name, id);
+  }
+
+  /** @throws model_not_found · model_pinned · built_in_model · store_unavailable */
   async delete(ref: string): Promise<void> {
     await this.ensure(ref);
-    const { id } = this.registry.info(ref);
+    const { id, names } = this.registry.info(ref);
+    for (const name of names) this.registry.expectMovable(name);
     if (!(await this.#store.remove(id))) {
       throw new CarryoverError('model_pinned', {
         detail: `Sessions are pinned to model ${id}; GET /v1/sessions lists them.`,
       });
     }
     if (this.registry.has(id)) this.registry.delete(id);
+  }
+
+  /**
+   * Gives up a model that came with a session, if no session is left that needs it. To be called when one of
+   * its sessions has ended, or was not made. A model that was registered or named by itself stays.
+   *
+   * @throws store_unavailable
+   */
+  async collect(id: string): Promise<void> {
+    if (this.registry.isKept(id) || !(await this.#store.collect(id))) return;
+    // Somebody may have registered it by itself meanwhile: then it is in the store again, or soon.
+    if (this.registry.has(id) && !this.registry.isKept(id)) this.registry.delete(id);
+  }
+
+  /** The same for all, as after a crash. @throws store_unavailable */
+  async collectAll(): Promise<void> {
+    for (const id of this.registry.ids()) await this.collect(id);
   }
 
   /**
@@ -84,12 +114,22 @@ export class ModelLibrary {
     if (revision === this.#revision) return;
     const [ids, names] = await Promise.all([this.#store.ids(), this.#store.names()]);
     for (const id of ids) await this.#fetch(id).catch((error: unknown) => onSkipped(id, error));
-    for (const { id, names: here } of this.registry.list()) {
-      if (!ids.includes(id)) this.registry.delete(id);
-      else for (const name of here) if (!names.has(name)) this.registry.unname(name);
+    const stored = new Set(ids);
+    for (const id of this.registry.ids()) {
+      if (!stored.has(id)) this.registry.delete(id);
+      else this.#dropNames(id, names);
     }
-    for (const [name, id] of names) if (this.registry.has(id)) this.registry.point(name, id);
+    for (const [name, id] of names) {
+      // A server of an earlier version may have moved the name of a built-in model.
+      if (this.registry.has(id) && !this.registry.isReserved(name)) this.registry.point(name, id);
+    }
     this.#revision = revision;
+  }
+
+  #dropNames(id: string, stored: ReadonlyMap<string, string>): void {
+    for (const name of this.registry.info(id).names) {
+      if (!stored.has(name) && !this.registry.isReserved(name)) this.registry.unname(name);
+    }
   }
 
   async #fetch(id: string): Promise<void> {
@@ -97,6 +137,7 @@ export class ModelLibrary {
     const stored = await this.#store.get(id);
     if (!stored || this.registry.has(id)) return;
     const { weights, readout } = readStoredFile(id, stored.file);
-    this.registry.register(weights, readout, undefined, new Date(stored.createdAtMs));
+    const { createdAtMs, isKept } = stored;
+    this.registry.register(weights, readout, { createdAt: new Date(createdAtMs), isKept });
   }
 }

@@ -1,5 +1,6 @@
 // Registered models: weights packed once, addressed by content, pointed to by names that may move.
 import { CarryoverError } from '../errors.ts';
+import { SortedKeys } from '../sorted-keys.ts';
 import type { Readout, Weights } from '../tensor.ts';
 import type { PackedModel } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
@@ -37,9 +38,20 @@ export interface RegistryOptions {
   readonly now: () => Date;
 }
 
+export interface RegisterOptions {
+  readonly name?: string | undefined;
+  /** Now, if absent. */
+  readonly createdAt?: Date;
+  /** False if it came with a session and shall go with the last one; see StoredModel. */
+  readonly isKept?: boolean | undefined;
+}
+
 interface Entry {
   readonly packed: PackedWeights;
   readonly createdAt: Date;
+  isKept: boolean;
+  /** Oldest first. */
+  readonly names: Set<string>;
 }
 
 export class ModelRegistry {
@@ -47,6 +59,10 @@ export class ModelRegistry {
   readonly #options: RegistryOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #idsByName = new Map<string, string>();
+  /** Of models that are part of the server; name → id. */
+  readonly #builtIns = new Map<string, string>();
+  /** The models from the oldest to the newest; see placeOf(). */
+  readonly #places = new SortedKeys();
   #bytes = 0;
 
   constructor(memory: LinearMemory, options: RegistryOptions) {
@@ -57,14 +73,13 @@ export class ModelRegistry {
   /**
    * Registers weights; `created` is false if they were there already.
    *
-   * @throws name_taken if `name` points to other weights · models_full · memory_full; nothing is
+   * @throws name_taken · built_in_model if `name` points to other weights · models_full · memory_full; nothing is
    *   registered then
    */
   register(
     weights: Weights,
     readout?: Readout,
-    name?: string,
-    createdAt: Date = this.#options.now(),
+    { name, createdAt = this.#options.now(), isKept = true }: RegisterOptions = {},
   ): { info: ModelInfo; created: boolean } {
     const id = weightsId(weights, readout);
     if (name !== undefined) {
@@ -73,17 +88,20 @@ export class ModelRegistry {
     }
     const created = !this.#entries.has(id);
     if (created) this.#add(new PackedWeights(this.#memory, id, weights, readout), createdAt);
-    if (name !== undefined) this.#idsByName.set(name, id);
+    const entry = this.#entries.get(id)!;
+    if (created) entry.isKept = isKept;
+    else if (isKept) entry.isKept = true;
+    if (name !== undefined) this.#name(name, entry);
     return { info: this.info(id), created };
   }
 
   /** @param ref a name or an id · @throws model_not_found */
   info(ref: string): ModelInfo {
-    const { packed, createdAt } = this.#find(ref);
+    const { packed, createdAt, names } = this.#find(ref);
     const { D, H, readout } = packed.model;
     return {
       id: packed.id,
-      names: this.#namesOf(packed.id),
+      names: [...names],
       D,
       H,
       ...(readout && { O: readout.O }),
@@ -93,21 +111,55 @@ export class ModelRegistry {
     };
   }
 
-  /** Oldest first. */
-  list(): ModelInfo[] {
-    return [...this.#entries.keys()].map((id) => this.info(id));
+  /**
+   * The oldest first, `limit` of them behind the place `after`; `next` is the place of the last one, unless
+   * it is the last of all.
+   */
+  list(after?: string, limit = Infinity): { models: ModelInfo[]; next: string | undefined } {
+    const places = this.#places.after(after, limit + 1);
+    const page = places.slice(0, limit);
+    const models = page.map((place) => this.info(idAt(place)));
+    return { models, next: page.length < places.length ? page.at(-1) : undefined };
   }
 
-  /** Lets a name, new or not, point to a model. @throws model_not_found · models_full */
+  /** In no order. */
+  ids(): IterableIterator<string> {
+    return this.#entries.keys();
+  }
+
+  /**
+   * Lets a name, new or not, point to a model, and keeps it.
+   *
+   * @throws model_not_found · built_in_model · models_full
+   */
   point(name: string, ref: string): ModelInfo {
-    const { id } = this.#find(ref).packed;
+    const entry = this.#find(ref);
+    this.expectMovable(name, entry.packed.id);
     this.expectRoomForName(name);
-    this.#idsByName.set(name, id);
-    return this.info(id);
+    this.#name(name, entry);
+    return this.info(entry.packed.id);
+  }
+
+  /** Lets a name point to a model whatever it pointed to, and to no other from then on. */
+  reserve(name: string, id: string): void {
+    this.#builtIns.set(name, id);
+    this.#name(name, this.#find(id));
+  }
+
+  isReserved(name: string): boolean {
+    return this.#builtIns.has(name);
   }
 
   unname(name: string): void {
+    const id = this.#idsByName.get(name);
+    if (id === undefined) return;
     this.#idsByName.delete(name);
+    this.#entries.get(id)!.names.delete(name);
+  }
+
+  /** Whether it stays until it is deleted; false also if it is not here. */
+  isKept(id: string): boolean {
+    return this.#entries.get(id)?.isKept ?? false;
   }
 
   /** @param ref a name or an id */
@@ -117,9 +169,10 @@ export class ModelRegistry {
 
   /** Deletes a model with all its names; jobs that run keep it until they are done. */
   delete(ref: string): void {
-    const { packed } = this.#find(ref);
-    for (const name of this.#namesOf(packed.id)) this.#idsByName.delete(name);
+    const { packed, createdAt, names } = this.#find(ref);
+    for (const name of names) this.#idsByName.delete(name);
     this.#entries.delete(packed.id);
+    this.#places.delete(placeOf(packed.id, createdAt));
     this.#bytes -= packed.bytes;
     packed.drop();
   }
@@ -148,7 +201,8 @@ export class ModelRegistry {
       throw new CarryoverError('models_full', { detail: full });
     }
     this.#bytes += packed.bytes;
-    this.#entries.set(packed.id, { packed, createdAt });
+    this.#entries.set(packed.id, { packed, createdAt, isKept: true, names: new Set() });
+    this.#places.add(placeOf(packed.id, createdAt));
   }
 
   #find(ref: string): Entry {
@@ -159,8 +213,23 @@ export class ModelRegistry {
     });
   }
 
-  #namesOf(id: string): string[] {
-    return [...this.#idsByName].filter(([, target]) => target === id).map(([name]) => name);
+  #name(name: string, entry: Entry): void {
+    const { id } = entry.packed;
+    if (this.#idsByName.get(name) !== id) this.unname(name);
+    this.#idsByName.set(name, id);
+    entry.names.add(name);
+    entry.isKept = true;
+  }
+
+  /** @param id to which the name shall point; none if it shall go · @throws built_in_model */
+  expectMovable(name: string, id?: string): void {
+    const builtIn = this.#builtIns.get(name);
+    if (builtIn === undefined || builtIn === id) return;
+    throw new CarryoverError('built_in_model', {
+      detail:
+        `The name ${JSON.stringify(name)} belongs to a model that is part of this server, ${builtIn}: it ` +
+        'can be neither moved nor deleted. Choose another name.',
+    });
   }
 
   /** @throws models_full */
@@ -171,6 +240,7 @@ export class ModelRegistry {
   }
 
   #expectFree(name: string, id: string): void {
+    this.expectMovable(name, id);
     const target = this.#idsByName.get(name);
     if (target === undefined || target === id) return;
     throw new CarryoverError('name_taken', {
@@ -179,4 +249,16 @@ export class ModelRegistry {
         `PUT /v1/models/${name}, or choose another.`,
     });
   }
+}
+
+/** Digits of the largest time that a Date can hold, in ms. */
+const TIME_DIGITS = 16;
+
+/** Sorts as the time does, and models of one ms by their ids: the same in every process. */
+function placeOf(id: string, createdAt: Date): string {
+  return `${String(createdAt.getTime()).padStart(TIME_DIGITS, '0')}.${id}`;
+}
+
+function idAt(place: string): string {
+  return place.slice(TIME_DIGITS + 1);
 }

@@ -59,6 +59,8 @@ export interface SessionsOptions {
   /** Number of the numerics that `compute` has; see wasm/numerics.ts. */
   readonly numerics: number;
   readonly now: () => number;
+  /** Told of the model of each session that has ended; waited for, and rejects never. */
+  readonly onEnded?: (modelId: string) => Promise<void>;
 }
 
 export interface Outcome<Value> {
@@ -268,7 +270,7 @@ export class Sessions {
         call.lifetime.throwIfOver();
         const atMs = this.#options.now();
         const tombstone: Tombstone = { id, reason: 'deleted', atMs, t: record.t, deletion: call.key };
-        if (!(await this.#bury(tombstone, revision))) throw OVERTAKEN;
+        if (!(await this.#bury(record, tombstone, revision))) throw OVERTAKEN;
         return { replayed: false };
       } catch (error) {
         throw told(error, call, lookedUp);
@@ -310,7 +312,7 @@ export class Sessions {
     if (!stored || !record || isTombstone(record)) await this.#store.forget(id);
     else if (record.expiresAtMs > this.#options.now()) {
       await this.#store.postpone(id, record.expiresAtMs);
-    } else await this.#bury(expired(record), stored.revision);
+    } else await this.#bury(record, expired(record), stored.revision);
   }
 
   /** A change with a short answer, which is kept as it is. */
@@ -419,15 +421,16 @@ export class Sessions {
   /** @throws session_gone, and buries what has expired */
   async #expectLive({ session, revision }: HotSession): Promise<void> {
     if (session.expiresAtMs > this.#options.now()) return;
-    if (!(await this.#bury(expired(session), revision))) throw OVERTAKEN;
+    if (!(await this.#bury(session, expired(session), revision))) throw OVERTAKEN;
     throw gone(expired(session));
   }
 
-  async #bury(tombstone: Tombstone, revision: number): Promise<boolean> {
-    const { id } = tombstone;
+  async #bury({ id, modelId }: Session, tombstone: Tombstone, revision: number): Promise<boolean> {
     this.#hot.delete(id);
     const dueAtMs = this.#options.now() + this.#options.tombstoneMs;
-    return this.#store.bury(id, revision, encodeTombstone(tombstone), dueAtMs);
+    if (!(await this.#store.bury(id, revision, encodeTombstone(tombstone), dueAtMs))) return false;
+    await this.#options.onEnded?.(modelId);
+    return true;
   }
 
   /** From the store into memory. To be called in turn. */

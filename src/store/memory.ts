@@ -1,5 +1,6 @@
 // The store for throw-away use: everything in this process, gone with it.
 import { CarryoverError } from '../errors.ts';
+import { SortedKeys } from '../sorted-keys.ts';
 import { DueHeap } from './due-heap.ts';
 import type {
   ListedRecord,
@@ -30,6 +31,7 @@ export class MemoryStore implements SessionStore {
   readonly #due = new DueHeap();
   readonly #pins = new Map<string, number>();
   #bytes = 0;
+  readonly #liveIds = new SortedKeys();
   #liveCount = 0;
 
   /** @param bytesMax of all records; beyond it changes are refused */
@@ -87,15 +89,8 @@ export class MemoryStore implements SessionStore {
   }
 
   async list(after: string | undefined, limit: number): Promise<ListedRecord[]> {
-    let records: ListedRecord[] = [];
-    const first = () => records.toSorted((a, b) => (a.id < b.id ? -1 : 1)).slice(0, limit);
-    for (const [id, { head, modelId }] of this.#entries) {
-      if (modelId === undefined || (after !== undefined && id <= after)) continue;
-      records.push({ id, head });
-      // Now and then what cannot be among the first `limit` is thrown away.
-      if (records.length > 2 * limit + 1_000) records = first();
-    }
-    return first();
+    const ids = this.#liveIds.after(after, limit);
+    return ids.map((id) => ({ id, head: this.#entries.get(id)!.head }));
   }
 
   async count(): Promise<number> {
@@ -124,6 +119,8 @@ export class MemoryStore implements SessionStore {
     this.#bytes += growth;
     this.#pin(before?.modelId, -1);
     this.#pin(entry.modelId, 1);
+    if (entry.modelId === undefined) this.#liveIds.delete(id);
+    else if (before === undefined) this.#liveIds.add(id);
     this.#entries.set(id, entry);
   }
 
@@ -132,6 +129,7 @@ export class MemoryStore implements SessionStore {
     if (!entry) return;
     this.#bytes -= bytesOf(entry);
     this.#pin(entry.modelId, -1);
+    this.#liveIds.delete(id);
     this.#entries.delete(id);
   }
 
@@ -159,6 +157,7 @@ class MemoryModels implements ModelStore {
 
   async put(model: StoredModel): Promise<void> {
     if (!this.#models.has(model.id)) this.#models.set(model.id, model);
+    if (model.isKept) this.#keep(model.id);
   }
 
   async get(id: string): Promise<StoredModel | undefined> {
@@ -172,12 +171,19 @@ class MemoryModels implements ModelStore {
     return true;
   }
 
+  async collect(id: string): Promise<boolean> {
+    if (this.#models.get(id)?.isKept || this.#isPinned(id)) return false;
+    this.#models.delete(id);
+    return true;
+  }
+
   async ids(): Promise<string[]> {
     return [...this.#models.keys()];
   }
 
   async point(name: string, id: string): Promise<void> {
     this.expect(id);
+    this.#keep(id);
     this.#names.set(name, id);
   }
 
@@ -187,6 +193,11 @@ class MemoryModels implements ModelStore {
 
   async revision(): Promise<number> {
     return 0;
+  }
+
+  #keep(id: string): void {
+    const model = this.#models.get(id)!;
+    if (!model.isKept) this.#models.set(id, { ...model, isKept: true });
   }
 
   /** @throws model_not_found */

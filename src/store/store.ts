@@ -89,18 +89,22 @@ export interface StoredModel {
   /** A safetensors file with W_x, W_h, b and, with a readout, W_y, b_y. */
   readonly file: Uint8Array;
   readonly createdAtMs: number;
+  /** Whether it stays until it is removed. If not, it came with a session and goes with the last one. */
+  readonly isKept: boolean;
 }
 
 /** Models outlive the process where their sessions do. */
 export interface ModelStore {
-  /** Adds it, or leaves it as it is if its id is there. @throws store_full · store_unavailable */
+  /** Adds it, or leaves it as it is if its id is there, but kept if it shall be. @throws store_full · store_unavailable */
   put(model: StoredModel): Promise<void>;
   get(id: string): Promise<StoredModel | undefined>;
   /** Removes it with all names that point to it, unless a live record pins it; false then. */
   remove(id: string): Promise<boolean>;
+  /** Removes it unless it is kept or a live record pins it; false then. */
+  collect(id: string): Promise<boolean>;
   /** Oldest first. */
   ids(): Promise<string[]>;
-  /** Names, new or not; each points to a model that is there. */
+  /** Names, new or not; each points to a model that is there, and keeps it. */
   point(name: string, id: string): Promise<void>;
   /** Name → id, oldest name first. */
   names(): Promise<Map<string, string>>;

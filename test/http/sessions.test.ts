@@ -82,7 +82,7 @@ describe('creation', () => {
     const refused = await call('DELETE', `/v1/models/${model}`);
     expect([refused.statusCode, refused.json().code]).toEqual([409, 'model_pinned']);
     await call('DELETE', `/v1/sessions/${id}`);
-    expect((await call('DELETE', `/v1/models/${model}`)).statusCode).toBe(204);
+    expect((await call('GET', `/v1/models/${model}`)).statusCode).toBe(404);
   });
 
   test('cuts a lifetime to the longest there is, and says so', async () => {
@@ -494,7 +494,8 @@ describe('the end', () => {
 
   test('expiry unpins the model', async () => {
     const weights = { W_x: [[0.125]], W_h: [[0.5]] };
-    const { model } = (await call('POST', '/v1/sessions', { weights, ttl_s: 1 })).json();
+    const model = (await call('POST', '/v1/models', { weights })).json().id;
+    await call('POST', '/v1/sessions', { model, ttl_s: 1 });
     nowMs += 2_000;
     await app.sessions.sweep(1_000);
     expect((await call('DELETE', `/v1/models/${model}`)).statusCode).toBe(204);

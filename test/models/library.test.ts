@@ -51,7 +51,7 @@ const skipNone = (id: string, error: unknown) => {
 
 describe('registration', () => {
   test('puts the model into the store, where another process finds it whole', async () => {
-    const { info } = await library.register(weightsOf(1), READOUT, 'name');
+    const { info } = await library.register(weightsOf(1), READOUT, { name: 'name' });
     const other = another();
     await other.refresh(skipNone);
     expect(other.registry.info('name')).toEqual(info);
@@ -67,16 +67,16 @@ describe('registration', () => {
       }),
     );
     const used = memory.bytesUsed;
-    await expect(failing.register(weightsOf(1), undefined, 'name')).rejects.toMatchObject({
+    await expect(failing.register(weightsOf(1), undefined, { name: 'name' })).rejects.toMatchObject({
       code: 'store_full',
     });
-    expect(failing.registry.list()).toEqual([]);
+    expect(failing.registry.list().models).toEqual([]);
     expect(failing.registry.has('name')).toBe(false);
     expect(memory.bytesUsed).toBe(used);
   });
 
   test('of a new name for a model that was here leaves the model and takes the name back', async () => {
-    const { info } = await library.register(weightsOf(1), undefined, 'first');
+    const { info } = await library.register(weightsOf(1), undefined, { name: 'first' });
     const failing = another(
       withFaults({
         point: async () => {
@@ -85,7 +85,7 @@ describe('registration', () => {
       }),
     );
     await failing.ensure('first');
-    await expect(failing.register(weightsOf(1), undefined, 'second')).rejects.toThrow('away');
+    await expect(failing.register(weightsOf(1), undefined, { name: 'second' })).rejects.toThrow('away');
     expect(failing.registry.info(info.id).names).toEqual(['first']);
   });
 });
@@ -93,7 +93,7 @@ describe('registration', () => {
 describe('what another process did', () => {
   test('is fetched when it is asked for, by id or by name', async () => {
     const other = another();
-    const { info } = await other.register(weightsOf(1), undefined, 'name');
+    const { info } = await other.register(weightsOf(1), undefined, { name: 'name' });
     await library.ensure(info.id);
     expect(library.registry.has(info.id)).toBe(true);
     expect(library.registry.has('name')).toBe(false);
@@ -107,10 +107,10 @@ describe('what another process did', () => {
     let revision = 0;
     library = another(withFaults({ revision: async () => revision }));
     const other = another();
-    const { info: kept } = await other.register(weightsOf(1), undefined, 'moving');
-    const { info: removed } = await other.register(weightsOf(2), undefined, 'removed');
+    const { info: kept } = await other.register(weightsOf(1), undefined, { name: 'moving' });
+    const { info: removed } = await other.register(weightsOf(2), undefined, { name: 'removed' });
     await library.refresh(skipNone);
-    expect(library.registry.list().map(({ id }) => id)).toEqual([kept.id, removed.id]);
+    expect(library.registry.list().models.map(({ id }) => id)).toEqual([kept.id, removed.id]);
 
     const { info: added } = await other.register(weightsOf(3));
     await other.point('moving', added.id);
@@ -128,20 +128,20 @@ describe('what another process did', () => {
     const file = Buffer.from(writeStoredFile(weightsOf(1)));
     file[file.length - 1]! ^= 1;
     const id = weightsId(weightsOf(1));
-    await store.put({ id, file, createdAtMs: 0 });
-    await store.put({ id: 'sha256:short', file: Buffer.from('?'), createdAtMs: 0 });
+    await store.put({ id, file, createdAtMs: 0, isKept: true });
+    await store.put({ id: 'sha256:short', file: Buffer.from('?'), createdAtMs: 0, isKept: true });
     const { info } = await another().register(weightsOf(2));
     const skipped: string[] = [];
     await library.refresh((skippedId) => skipped.push(skippedId));
     expect(skipped).toEqual([id, 'sha256:short']);
-    expect(library.registry.list().map((model) => model.id)).toEqual([info.id]);
+    expect(library.registry.list().models.map((model) => model.id)).toEqual([info.id]);
   });
 });
 
 test('a model that sessions use stays, here and in the store', async () => {
   const sessions = new MemoryStore(1e9);
   library = another(sessions.models);
-  const { info } = await library.register(weightsOf(1), undefined, 'name');
+  const { info } = await library.register(weightsOf(1), undefined, { name: 'name' });
   const record = { head: new Uint8Array(), slots: new Map() };
   await sessions.create('session', record, 0, info.id);
   await expect(library.delete('name')).rejects.toMatchObject({ code: 'model_pinned' });

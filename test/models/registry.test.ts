@@ -19,9 +19,9 @@ const code = (name: string) => expect.objectContaining({ code: name });
 describe('the registry', () => {
   test('gives the same weights the same id, and packs them once', () => {
     const { memory, registry } = create();
-    const first = registry.register(weights(1), undefined, 'a');
+    const first = registry.register(weights(1), undefined, { name: 'a' });
     const used = memory.bytesUsed;
-    const second = registry.register(weights(1), undefined, 'b');
+    const second = registry.register(weights(1), undefined, { name: 'b' });
     expect(first.created).toBe(true);
     expect(second.created).toBe(false);
     expect(second.info.id).toBe(first.info.id);
@@ -43,8 +43,8 @@ describe('the registry', () => {
 
   test('moves a name, and refuses to let a registration take it', () => {
     const { registry } = create();
-    const one = registry.register(weights(1), undefined, 'live').info;
-    expect(() => registry.register(weights(2), undefined, 'live')).toThrow(code('name_taken'));
+    const one = registry.register(weights(1), undefined, { name: 'live' }).info;
+    expect(() => registry.register(weights(2), undefined, { name: 'live' })).toThrow(code('name_taken'));
     const two = registry.register(weights(2)).info;
     registry.point('live', two.id);
     expect(registry.info('live').id).toBe(two.id);
@@ -59,28 +59,28 @@ describe('the registry', () => {
     const used = memory.bytesUsed;
     expect(() => registry.register(weights(3))).toThrow(code('models_full'));
     expect(memory.bytesUsed).toBe(used);
-    registry.delete(registry.list()[0]!.id);
+    registry.delete(registry.list().models[0]!.id);
     registry.register(weights(3));
-    expect(registry.list()).toHaveLength(2);
+    expect(registry.list().models).toHaveLength(2);
   });
 
   test('is bounded in models and in names', () => {
     const { memory, registry } = create(10 * bytes, 2);
-    registry.register(weights(1), undefined, 'a');
+    registry.register(weights(1), undefined, { name: 'a' });
     registry.register(weights(2));
     const used = memory.bytesUsed;
     expect(() => registry.register(weights(3))).toThrow(code('models_full'));
     expect(memory.bytesUsed).toBe(used);
     registry.point('b', 'a');
     expect(() => registry.point('c', 'a')).toThrow(code('models_full'));
-    expect(() => registry.register(weights(2), undefined, 'd')).toThrow(code('models_full'));
-    registry.point('b', registry.list()[1]!.id);
-    expect(registry.list().map(({ names }) => names)).toEqual([['a'], ['b']]);
+    expect(() => registry.register(weights(2), undefined, { name: 'd' })).toThrow(code('models_full'));
+    registry.point('b', registry.list().models[1]!.id);
+    expect(registry.list().models.map(({ names }) => names)).toEqual([['a'], ['b']]);
   });
 
   test('keeps the weights of a deleted model until the last job has let go of them', () => {
     const { memory, registry } = create();
-    const { id } = registry.register(weights(1), undefined, 'a').info;
+    const { id } = registry.register(weights(1), undefined, { name: 'a' }).info;
     const [one, two] = [registry.lease('a'), registry.lease(id)];
     registry.delete('a');
     expect(() => registry.info(id)).toThrow(code('model_not_found'));

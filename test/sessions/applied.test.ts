@@ -8,7 +8,7 @@ import { MemoryStore } from '../../src/store/memory.ts';
 import { buildApp } from '../helpers/app.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 
-const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0 };
+const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
 
 class SharedStore extends MemoryStore {
   override readonly isShared = true;

@@ -8,7 +8,7 @@ import { MemoryStore } from '../../src/store/memory.ts';
 import type { StoredRecord } from '../../src/store/store.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 
-const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0 };
+const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
 const SPEC = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 0, ttlMs: 1e6, h: new Float32Array(1) };
 const OPTIONS = {
   countMax: 100,

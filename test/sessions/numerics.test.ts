@@ -5,7 +5,7 @@ import { lifetimeOf } from '../helpers/lifetime.ts';
 import { moved } from '../../src/sessions/session.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 
-const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0 };
+const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
 
 /** Steps once with a key, and once more after what computes the steps has changed. */
 async function repeatOnChanged(): Promise<unknown> {

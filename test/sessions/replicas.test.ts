@@ -9,7 +9,7 @@ import { MemoryStore } from '../../src/store/memory.ts';
 import type { CarryoverError } from '../../src/errors.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 
-const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0 };
+const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
 const OPTIONS = {
   countMax: 100,
   hotBytesMax: 1e6,

@@ -5,8 +5,8 @@ import type { CarryoverError } from '../../src/errors.ts';
 import type { SessionStore, StoredRecord } from '../../src/store/store.ts';
 
 const HOUR_MS = 3_600_000;
-const MODEL = { id: `sha256:${'a'.repeat(64)}`, file: bytes('weights'), createdAtMs: 1_000 };
-const OTHER = { id: `sha256:${'b'.repeat(64)}`, file: bytes('others'), createdAtMs: 2_000 };
+const MODEL = { id: `sha256:${'a'.repeat(64)}`, file: bytes('weights'), createdAtMs: 1_000, isKept: true };
+const OTHER = { id: `sha256:${'b'.repeat(64)}`, file: bytes('others'), createdAtMs: 2_000, isKept: true };
 
 export interface ContractOptions {
   /** An empty store. */
@@ -145,7 +145,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     });
 
     test('keeps models, once, oldest first', async () => {
-      await store.models.put({ ...MODEL, createdAtMs: 5_000 });
+      await store.models.put({ ...MODEL, createdAtMs: 5_000, isKept: true });
       const kept = (await store.models.get(MODEL.id))!;
       expect({ ...kept, file: Buffer.from(kept.file).toString() }).toEqual({
         ...MODEL,
@@ -183,6 +183,38 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await store.models.ids()).toEqual([]);
       expect((await store.models.names()).size).toBe(0);
       expect(await codeOf(create('z'))).toBe('model_not_found');
+    });
+
+    test('lets a model that is not kept go with the last session that pins it', async () => {
+      const id = `sha256:${'d'.repeat(64)}`;
+      const passing = { id, file: bytes('inline'), createdAtMs: 3_000, isKept: false };
+      await store.models.put(passing);
+      await create('x', HOUR_MS, id);
+      await create('y', HOUR_MS, id);
+      expect(await store.models.collect(id)).toBe(false);
+      await store.bury('x', 0, bytes('gone'), HOUR_MS);
+      expect(await store.models.collect(id)).toBe(false);
+      await store.bury('y', 0, bytes('gone'), HOUR_MS);
+      expect((await store.models.get(id))!.isKept).toBe(false);
+      expect(await store.models.collect(id)).toBe(true);
+      expect(await store.models.collect(id)).toBe(true);
+      expect(await store.models.get(id)).toBeUndefined();
+      expect(await store.models.ids()).toEqual([MODEL.id, OTHER.id]);
+      expect(await codeOf(create('z', HOUR_MS, id))).toBe('model_not_found');
+    });
+
+    test('keeps a model that was put or named by itself, also one that came with a session', async () => {
+      const named = { id: `sha256:${'d'.repeat(64)}`, file: bytes('d'), createdAtMs: 3_000, isKept: false };
+      const put = { id: `sha256:${'e'.repeat(64)}`, file: bytes('e'), createdAtMs: 4_000, isKept: false };
+      await store.models.put(named);
+      await store.models.put(put);
+      await store.models.point('name', named.id);
+      await store.models.put({ ...put, isKept: true });
+      await store.models.put(put);
+      for (const { id } of [MODEL, named, put]) {
+        expect(await store.models.collect(id)).toBe(false);
+        expect((await store.models.get(id))!.isKept).toBe(true);
+      }
     });
 
     const testIfKept = reopen ? test : () => {};

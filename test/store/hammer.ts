@@ -79,7 +79,7 @@ async function readAtLast(store: SessionStore, id: string) {
   }
 }
 
-export const MODEL = { id: `sha256:${'a'.repeat(64)}`, file: Buffer.from('weights'), createdAtMs: 1 };
+export const MODEL = { id: `sha256:${'a'.repeat(64)}`, file: Buffer.from('weights'), createdAtMs: 1, isKept: true };
 
 /** With the model that they are of. */
 export async function createSessions(store: SessionStore, count: number): Promise<string[]> {

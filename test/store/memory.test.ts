@@ -6,7 +6,7 @@ storeContract('memory', { open: async () => new MemoryStore(1024 * 1024 * 1024) 
 
 test('a full store refuses what grows, says so, and goes on with what fits', async () => {
   const store = new MemoryStore(10_000);
-  await store.models.put({ id: 'm', file: new Uint8Array(), createdAtMs: 0 });
+  await store.models.put({ id: 'm', file: new Uint8Array(), createdAtMs: 0, isKept: true });
   const record = (bytes: number) => ({ head: new Uint8Array(bytes), slots: new Map() });
   await store.create('a', record(4_000), 0, 'm');
   await expect(store.create('b', record(9_000), 0, 'm')).rejects.toMatchObject({

@@ -27,7 +27,7 @@ describeWith('mount', 'a full disk', () => {
     const filler = join(smallDisk, 'filler');
     writeFileSync(filler, Buffer.alloc(6 * 2 ** 20));
     const store = await openSqliteStore(join(smallDisk, 'carryover.sqlite'), options);
-    await store.models.put({ id: MODEL_ID, file: Buffer.from('weights'), createdAtMs: 0 });
+    await store.models.put({ id: MODEL_ID, file: Buffer.from('weights'), createdAtMs: 0, isKept: true });
     const { created, refused } = await fill(store);
     expect(refused).toMatchObject({ code: 'store_full', applied: 'no' });
     expect(store.problems()).toEqual(['the disk of the session store is full']);

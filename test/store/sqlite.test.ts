@@ -46,7 +46,7 @@ const withFaults = fixture('with-faults');
 
 const MODEL_ID = 'sha256:model';
 const putModel = (store: SessionStore) =>
-  store.models.put({ id: MODEL_ID, file: Buffer.from('weights'), createdAtMs: 0 });
+  store.models.put({ id: MODEL_ID, file: Buffer.from('weights'), createdAtMs: 0, isKept: true });
 const parts = (head: string) => ({ head: Buffer.from(head), slots: new Map<number, Uint8Array>() });
 const create = (store: SessionStore, id: string) => store.create(id, parts(id), 1e12, MODEL_ID);
 const headOf = async (store: SessionStore, id: string) =>

@@ -29,7 +29,7 @@ else {
 async function makeMillion(): Promise<boolean> {
   const start = performance.now();
   const store = await openSqliteStore(path, options);
-  await store.models.put({ id: MODEL_ID, file: new Uint8Array(8), createdAtMs: 0 });
+  await store.models.put({ id: MODEL_ID, file: new Uint8Array(8), createdAtMs: 0, isKept: true });
   const head = new Uint8Array(HEAD_BYTES).fill(7);
   for (let made = 0; made < SESSIONS; made += 1_000) {
     await Promise.all(

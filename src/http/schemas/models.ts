@@ -75,8 +75,26 @@ export const ModelInfo = Type.Object(
 );
 
 export const ModelList = Type.Object(
-  { models: Type.Array(ref(ModelInfo)) },
+  {
+    models: Type.Array(ref(ModelInfo)),
+    next: Type.Optional(Type.String({ description: 'The cursor of the next page, if there is one.' })),
+  },
   { $id: 'ModelList', additionalProperties: false },
+);
+
+export const ModelListQuery = Type.Object(
+  {
+    limit: Type.Optional(
+      Type.String({
+        pattern: '^([1-9]\\d{0,2}|1000)$',
+        description: 'Models of a page, 1 to 1000; 100 if absent.',
+      }),
+    ),
+    cursor: Type.Optional(
+      Type.String({ pattern: '^[\\w.:]{1,128}$', description: '`next` of the page before.' }),
+    ),
+  },
+  { additionalProperties: false },
 );
 
 export const PointBody = Type.Object(

@@ -10,6 +10,8 @@ import { CarryoverError } from '../../errors.ts';
 import type { ModelStore, StoredModel } from '../store.ts';
 import type { Argument, DeadlineMs, Link } from './link.ts';
 import {
+  COLLECT_MODEL,
+  KEEP_MODEL,
   LIST_MODEL,
   POINT,
   PUT_MODEL,
@@ -41,24 +43,29 @@ export class RedisModels implements ModelStore {
   }
 
   /** Every chunk has the time limit of a call: a put ends when Redis is silent for so long. */
-  async put({ id, file, createdAtMs }: StoredModel): Promise<void> {
+  async put(model: StoredModel): Promise<void> {
+    const { id, isKept } = model;
     for (;;) {
       const there = await this.#fileOf(id);
-      const [at, kept] = there ?? (await this.#upload(id, toBuffer(file), createdAtMs)) ?? [];
-      if (!at || !kept) continue;
+      if (there && isKept) await this.#link.run(KEEP_MODEL, [fileKey(id)], [], this.#link.deadline());
+      const [at, incarnation] = there ?? (await this.#upload(model)) ?? [];
+      if (!at || !incarnation) continue;
       const keys = [REVISION, MODELS];
-      const moved = await this.#changeList(LIST_MODEL, keys, [id, kept, at], this.#link.deadline());
-      if (moved === 0) return;
-      // A file that was removed in the meantime has been taken off the list before it was put on.
+      const args = [id, incarnation, at];
+      const moved = await this.#changeList(LIST_MODEL, keys, args, this.#link.deadline());
+      // A file that was removed in the meantime has been taken off the list before it was put on; one
+      // that was there may have been removed before it was kept.
+      if (moved === 0 && !(there && isKept)) return;
       const [, now] = (await this.#fileOf(id)) ?? [];
-      if (now?.equals(kept)) return;
-      await this.#unlist(id, [String(kept)], this.#link.deadline());
+      if (now?.equals(incarnation)) return;
+      await this.#unlist(id, [String(incarnation)], this.#link.deadline());
     }
   }
 
   async get(id: string): Promise<StoredModel | undefined> {
     const listed = await this.#listedIncarnation(id, this.#link.deadline());
     const [at, incarnation, count] = (await this.#fileOf(id)) ?? [];
+    const kept = await this.#link.read('hget', [fileKey(id), 'k'], this.#link.deadline());
     const chunks: Buffer[] = [];
     for (let k = 0; k < Number(count); k++) {
       const fields = [fileKey(id), 'inc', String(k)];
@@ -68,17 +75,26 @@ export class RedisModels implements ModelStore {
       if (!chunk || !now?.equals(incarnation!)) return this.get(id);
       chunks.push(chunk);
     }
-    if (at) return { id, file: Buffer.concat(chunks), createdAtMs: Number(at) };
+    const isKept = (kept as Buffer | null)?.toString() !== '0';
+    if (at) return { id, file: Buffer.concat(chunks), createdAtMs: Number(at), isKept };
     await this.#unlist(id, [listed], this.#link.deadline());
     return undefined;
   }
 
   async remove(id: string): Promise<boolean> {
+    return this.#remove(REMOVE_MODEL, id);
+  }
+
+  async collect(id: string): Promise<boolean> {
+    return this.#remove(COLLECT_MODEL, id);
+  }
+
+  async #remove(script: Script, id: string): Promise<boolean> {
     const deadlineMs = this.#link.deadline();
     // Read first: an entry that comes later is that of a new file.
     const listed = await this.#listedIncarnation(id, deadlineMs);
     const keys = [fileKey(id), pinsKey(id)];
-    const { reply } = await this.#link.run(REMOVE_MODEL, keys, [], deadlineMs);
+    const { reply } = await this.#link.run(script, keys, [], deadlineMs);
     if (reply === 0) return false;
     await this.#unlist(id, [listed, String(reply)], deadlineMs);
     return true;
@@ -93,6 +109,7 @@ export class RedisModels implements ModelStore {
   }
 
   async point(name: string, id: string): Promise<void> {
+    await this.#link.run(KEEP_MODEL, [fileKey(id)], [], this.#link.deadline());
     const args = [name, id];
     const keys = [REVISION, MODELS, NAMES];
     const moved = await this.#changeList(POINT, keys, args, this.#link.deadline());
@@ -121,7 +138,8 @@ export class RedisModels implements ModelStore {
   }
 
   /** createdAtMs and incarnation of what is there then; undefined if the upload has got lost. */
-  async #upload(id: string, file: Buffer, createdAtMs: number): Promise<Buffer[] | undefined> {
+  async #upload({ id, file: bytes, createdAtMs, isKept }: StoredModel): Promise<Buffer[] | undefined> {
+    const file = toBuffer(bytes);
     const incarnation = randomBytes(9).toString('base64url');
     const upload = `carryover:{${id}}:upload-${incarnation}`;
     const count = Math.ceil(file.length / CHUNK_BYTES);
@@ -130,7 +148,7 @@ export class RedisModels implements ModelStore {
       const args = [String(k), chunk, UPLOAD_LIFETIME_MS];
       await this.#link.run(UPLOAD, [upload], args, this.#link.deadline());
     }
-    const args = [String(count), String(createdAtMs), incarnation];
+    const args = [String(count), String(createdAtMs), incarnation, isKept ? '1' : '0'];
     const keys = [fileKey(id), upload];
     const { reply } = await this.#link.run(PUT_MODEL, keys, args, this.#link.deadline());
     return reply === 0 ? undefined : (reply as Buffer[]);

@@ -122,8 +122,9 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[3])
 `);
 
 /**
- * file, upload · number of chunks, createdAtMs, incarnation. The upload becomes the file, unless there
- * is one; answers with createdAtMs and incarnation of the file, 0 if the upload is not whole.
+ * file, upload · number of chunks, createdAtMs, incarnation, 1 if it is kept. The upload becomes the file,
+ * unless there is one; answers with createdAtMs and incarnation of the file, 0 if the upload is not whole.
+ * Field k is '0' in a file that is not kept; others have none.
  */
 export const PUT_MODEL = script(`
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -136,9 +137,14 @@ else
     redis.call('PERSIST', KEYS[1])
   end
   redis.call('HSET', KEYS[1], 'n', ARGV[1], 'at', ARGV[2], 'inc', ARGV[3])
+  if ARGV[4] ~= '1' then redis.call('HSET', KEYS[1], 'k', '0') end
 end
+if ARGV[4] == '1' then redis.call('HDEL', KEYS[1], 'k') end
 return redis.call('HMGET', KEYS[1], 'at', 'inc')
 `);
+
+/** file: is kept from now on. */
+export const KEEP_MODEL = script(`return redis.call('HDEL', KEYS[1], 'k')`);
 
 /** file, pins. Answers 0 if it is pinned, else with the incarnation that was removed, '' if none. */
 export const REMOVE_MODEL = script(`
@@ -146,6 +152,14 @@ if redis.call('SCARD', KEYS[2]) > 0 then return 0 end
 local inc = redis.call('HGET', KEYS[1], 'inc') or ''
 redis.call('DEL', KEYS[1])
 return inc
+`);
+
+/** The same, and 0 also if it is there and kept. */
+export const COLLECT_MODEL = script(`
+local inc, k = unpack(redis.call('HMGET', KEYS[1], 'inc', 'k'))
+if redis.call('SCARD', KEYS[2]) > 0 or (inc and k ~= '0') then return 0 end
+redis.call('DEL', KEYS[1])
+return inc or ''
 `);
 
 // The list of models: revision · models (id → incarnation:createdAtMs:order) · names (name → order:id).

@@ -80,15 +80,19 @@ export class Database {
       case 'count':
         return this.#liveCount + this.#liveAdded;
       case 'putModel':
-        this.#statements.putModel.run(call[1], call[2], bytesOf(parts[0]!));
+        this.#putModel(call, parts);
         return undefined;
       case 'removeModel':
         return this.#removeModel(call[1]);
+      case 'collectModel':
+        this.#statements.collectModel.run(call[1]);
+        return this.#statements.modelKey.get(call[1]) === undefined;
       case 'point':
         if (this.#statements.point.run(call[1], call[2]).changes === 0) throw noModel(call[2]);
+        this.#statements.keepModel.run(call[2]);
         return undefined;
       case 'getModel':
-        return this.#statements.getModel.get(call[1]);
+        return this.#getModel(call[1]);
       case 'modelIds':
         return this.#statements.modelIds.all();
       case 'names':
@@ -161,6 +165,19 @@ export class Database {
     return { revision, head, slots: new Map(rows.map(({ key, bytes }) => [key - first, bytes])) };
   }
 
+  #putModel([, id, createdAtMs, isKept]: CallOf<'putModel'>, parts: readonly Part[]): void {
+    const { changes } = this.#statements.putModel.run(id, createdAtMs, bytesOf(parts[0]!));
+    if (isKept) this.#statements.keepModel.run(id);
+    else if (changes > 0) this.#statements.letModelGo.run(id);
+  }
+
+  #getModel(id: string) {
+    const row = this.#statements.getModel.get(id) as { isInline: number } | undefined;
+    if (!row) return undefined;
+    const { isInline, ...model } = row;
+    return { ...model, isKept: isInline === 0 };
+  }
+
   #removeModel(id: string): boolean {
     if (this.#statements.isPinned.get(id) !== undefined) return false;
     this.#statements.removeModel.run(id);
@@ -223,7 +240,19 @@ function prepare(connection: Connection) {
       'SELECT 1 FROM models JOIN records ON records.model = models.key WHERE models.id = ? LIMIT 1',
     ).pluck(),
     removeModel: sql('DELETE FROM models WHERE id = ?'),
-    getModel: sql('SELECT id, file, created_at AS createdAtMs FROM models WHERE id = ?'),
+    keepModel: sql(
+      'DELETE FROM inline_models WHERE model = (SELECT key FROM models WHERE id = ?)',
+    ),
+    letModelGo: sql('INSERT INTO inline_models SELECT key FROM models WHERE id = ?'),
+    collectModel: sql(
+      `DELETE FROM models WHERE id = ? AND key IN (SELECT model FROM inline_models)
+       AND NOT EXISTS (SELECT 1 FROM records WHERE records.model = models.key)`,
+    ),
+    getModel: sql(
+      `SELECT id, file, created_at AS createdAtMs,
+         EXISTS (SELECT 1 FROM inline_models WHERE model = models.key) AS isInline
+       FROM models WHERE id = ?`,
+    ),
     modelIds: sql('SELECT id FROM models ORDER BY key').pluck(),
     point: sql(
       `INSERT INTO names (name, model) SELECT ?, key FROM models WHERE id = ?

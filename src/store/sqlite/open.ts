@@ -77,6 +77,16 @@ const SCHEMA = `
   INSERT INTO probe VALUES (1, zeroblob(65536));
 `;
 
+/**
+ * Models that came with the weights of a session, and are not kept beyond the last session with them. Made
+ * in files of earlier servers too: to these all models are kept.
+ */
+const INLINE_MODELS = `
+  CREATE TABLE IF NOT EXISTS inline_models (
+    model INTEGER PRIMARY KEY REFERENCES models ON DELETE CASCADE
+  ) STRICT;
+`;
+
 /** A reason not to use the file that trying again does not remove. */
 export class Refusal extends Error {}
 
@@ -144,6 +154,7 @@ function open(path: string): Connection {
         PRAGMA user_version = ${FORMAT};
         COMMIT`);
     }
+    connection.exec(INLINE_MODELS);
     // Read back only after a statement: the first one may replace it by a default of the build.
     connection.exec('SELECT count(*) FROM names');
     if (pragma('synchronous') !== 2) throw new Refusal('SQLite does not keep synchronous = FULL');

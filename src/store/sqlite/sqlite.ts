@@ -264,12 +264,16 @@ class SqliteModels implements ModelStore {
     this.#call = call;
   }
 
-  async put({ id, file, createdAtMs }: StoredModel): Promise<void> {
-    await this.#call(['putModel', id, createdAtMs], [[HEAD, file]]);
+  async put({ id, file, createdAtMs, isKept }: StoredModel): Promise<void> {
+    await this.#call(['putModel', id, createdAtMs, isKept], [[HEAD, file]]);
   }
 
   async get(id: string): Promise<StoredModel | undefined> {
     return this.#call(['getModel', id]) as Promise<StoredModel | undefined>;
+  }
+
+  async collect(id: string): Promise<boolean> {
+    return this.#call(['collectModel', id]) as Promise<boolean>;
   }
 
   async remove(id: string): Promise<boolean> {

@@ -17,6 +17,7 @@ import {
   ModelBody,
   ModelInfo,
   ModelList,
+  ModelListQuery,
   ModelQuery,
   NameParams,
   PointBody,
@@ -30,6 +31,7 @@ const REGISTER_ERRORS: ErrorCode[] = [
   ...BODY_ERRORS,
   'malformed_safetensors',
   'name_taken',
+  'built_in_model',
   'shape_mismatch',
   'out_of_range',
   'unknown_tensors',
@@ -45,6 +47,9 @@ const REGISTER_ERRORS: ErrorCode[] = [
 ];
 
 type FileSource = ReturnType<typeof modelFileSource>;
+
+/** Of a page, unless the caller says how many. */
+const PAGE_MODELS = 100;
 
 export interface ModelRoutesOptions {
   readonly room: BodyRoom;
@@ -100,20 +105,30 @@ function registerRoute(app: FastifyInstance, library: ModelLibrary, limits: Limi
 }
 
 function readRoutes(app: FastifyInstance, library: ModelLibrary): void {
-  app.get(
+  app.get<{ Querystring: Static<typeof ModelListQuery> }>(
     '/v1/models',
     {
       schema: {
         operationId: 'listModels',
         tags: ['models'],
+<<<<<<< HEAD
         summary: 'List the registered models',
         response: {
           200: { description: 'Oldest first.', ...ref(ModelList) },
+=======
+        summary: 'List the registered models, oldest first',
+        querystring: ModelListQuery,
+        response: {
+          200: { description: 'A page; `next` asks for the one after it.', ...ref(ModelList) },
+>>>>>>> ecf28da (Let models go with the sessions they came with, keep built-in ones, and list models in pages)
           ...problemResponses(['invalid_request']),
         },
       },
     },
-    async () => ({ models: library.registry.list() }),
+    async ({ query }) => {
+      const { models, next } = library.registry.list(query.cursor, Number(query.limit ?? PAGE_MODELS));
+      return { models, ...(next !== undefined && { next }) };
+    },
   );
   app.get<{ Params: Static<typeof RefParams> }>(
     '/v1/models/:ref',
@@ -151,6 +166,7 @@ function changeRoutes(app: FastifyInstance, library: ModelLibrary): void {
           ...problemResponses([
             ...BODY_ERRORS,
             'model_not_found',
+            'built_in_model',
             'internal',
             'shutting_down',
             'store_unavailable',
@@ -175,6 +191,7 @@ function changeRoutes(app: FastifyInstance, library: ModelLibrary): void {
           ...problemResponses([
             'invalid_request',
             'model_not_found',
+            'built_in_model',
             'model_pinned',
             'store_unavailable',
           ]),
