@@ -111,16 +111,10 @@ function readRoutes(app: FastifyInstance, library: ModelLibrary): void {
       schema: {
         operationId: 'listModels',
         tags: ['models'],
-<<<<<<< HEAD
-        summary: 'List the registered models',
-        response: {
-          200: { description: 'Oldest first.', ...ref(ModelList) },
-=======
         summary: 'List the registered models, oldest first',
         querystring: ModelListQuery,
         response: {
           200: { description: 'A page; `next` asks for the one after it.', ...ref(ModelList) },
->>>>>>> ecf28da (Let models go with the sessions they came with, keep built-in ones, and list models in pages)
           ...problemResponses(['invalid_request']),
         },
       },
