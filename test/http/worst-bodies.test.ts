@@ -1,0 +1,52 @@
+// No body holds the event loop, whatever is in it: what grows with it is done by a worker, in bounded memory.
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { type TestApp, buildApp } from '../helpers/app.ts';
+import { WORST_FILES, WORST_JSON, type WorstBody } from '../helpers/worst-bodies.ts';
+
+const MiB = 1024 * 1024;
+/** `BODY_BYTES_MAX` is 32 MiB: WORST_BODY_MIB=32 npx vitest run test/http/worst-bodies.test.ts */
+const BYTES = Number(process.env.WORST_BODY_MIB ?? 2) * MiB;
+/** What the values of such a body cost is far above, what other processes cost a machine mostly below. */
+const HOLD_MS_MAX = 100;
+
+const app = await buildApp();
+
+/** The longest time for which nothing else ran while a body was answered. */
+async function answer({ http }: TestApp, type: string, { make }: WorstBody) {
+  const payload = make(BYTES);
+  const held = monitorEventLoopDelay({ resolution: 1 });
+  await sleep(5);
+  held.enable();
+  const response = await http.inject({
+    method: 'POST',
+    url: '/v1/step',
+    headers: { 'content-type': type },
+    payload,
+  });
+  await sleep(5);
+  held.disable();
+  return { code: response.json().code as string, heldMs: held.max / 1e6 };
+}
+
+describe.each([
+  ['application/json', WORST_JSON],
+  ['application/vnd.carryover.safetensors', WORST_FILES],
+])('%s', (type, bodies) => {
+  test.each(bodies)('$name: $code, and nobody is held up', async (body) => {
+    const bytesIdle = app.memory.bytesUsed;
+    const { code, heldMs } = await answer(app, type, body);
+    expect(code).toBe(body.code);
+    expect(heldMs).toBeLessThan(HOLD_MS_MAX);
+    expect(app.memory.bytesUsed).toBe(bytesIdle);
+  });
+});
+
+test('control: values of such bodies hold up everybody', async () => {
+  const plain = await buildApp({}, { reading: { plainBytesMax: Infinity, hereBytesMax: Infinity } });
+  const names = ['arrays in arrays', 'objects in place of rows', 'many keys'];
+  for (const body of WORST_JSON.filter(({ name }) => names.includes(name))) {
+    expect((await answer(plain, 'application/json', body)).heldMs).toBeGreaterThan(HOLD_MS_MAX);
+  }
+});
