@@ -6,7 +6,7 @@ export interface WorstBody {
   /** What POST /v1/step answers with, the model being the built-in one. */
   readonly code: string;
   /** @param bytes its length, or a little less */
-  make(bytes: number): Buffer;
+  readonly make: (bytes: number) => Buffer;
 }
 
 /** As many items as there is room for. */
