@@ -155,6 +155,6 @@ function configTable(): string {
 function withoutChance(text: string): string {
   return text
     .replaceAll(/(?<![\w-])[\w-]{22}(?![\w-])/g, '…')
-    .replaceAll(/"[\w-]{8}\.(\d+)"/g, '"….$1"')
+    .replaceAll(/"[\w-]{8}\.(\d+)\.[\w-]{8}"/g, '"….$1.…"')
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '…');
 }

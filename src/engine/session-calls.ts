@@ -96,13 +96,13 @@ export class SessionCalls {
   ): Promise<Outcome<{ readonly answer: Answer; readonly after: Session }>> {
     const { engine, sessions } = this.#parts;
     const T = input.x.axes.includes('T') ? sizeOf(input.x, 'T') : 1;
-    return sessions.advance(id, call, (session, expiresAtMs, isReplay) => {
+    return sessions.advance(id, call, (session, stamp, isReplay) => {
       expectCountable(session, T);
       return engine.run({ ...input, ...sessionInput(session) }, call.lifetime, async (result) => {
         const h = new Float32Array(session.N * session.H);
         copyRows(result.h, h);
         const next = { h, t: session.t + T };
-        const after = moved(session, next, expiresAtMs);
+        const after = moved(session, next, stamp());
         return { after, value: { answer: await write(result, after, isReplay), after } };
       });
     });

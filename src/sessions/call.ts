@@ -151,7 +151,13 @@ function mayBeForgotten({ answersCount, answers, incarnation, version }: Session
 }
 
 /** Refusals that a stale copy of a session can be the cause of. */
-const DEPENDS_ON_STATE: readonly ErrorCode[] = ['step_conflict', 'session_gone', 'state_not_kept'];
+const DEPENDS_ON_STATE: readonly ErrorCode[] = [
+  'step_conflict',
+  'session_gone',
+  'state_not_kept',
+  'idempotency_key_reused',
+  'not_finite',
+];
 
 export function dependsOnState(error: unknown): boolean {
   return error instanceof CarryoverError && DEPENDS_ON_STATE.includes(error.code);

@@ -1,11 +1,12 @@
 // Sessions as they were last committed, in memory: a step on a session that was changed lately need not
 // read its store first. Those whose last change is longest ago go first.
+import type { Revision } from '../store/store.ts';
 import type { Session } from './session.ts';
 
 export interface HotSession {
   readonly session: Session;
   /** Of its record in the store. */
-  readonly revision: number;
+  readonly revision: Revision;
 }
 
 /** What an entry takes besides its states, about. */

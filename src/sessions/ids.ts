@@ -1,6 +1,5 @@
 // Names that nobody can guess.
 import { createHash, randomBytes } from 'node:crypto';
-import type { Session } from './session.ts';
 
 /** 128 random bits. */
 export function randomId(): string {
@@ -11,8 +10,21 @@ export function randomIncarnation(): string {
   return randomBytes(6).toString('base64url');
 }
 
+const NONCE_LENGTH = 8;
+const NONCES_AT_ONCE = 512;
+/** Random text, cut up from its end: a call of the generator for each nonce would take longer. */
+let nonces = '';
+
+/** 48 random bits. */
+export function randomNonce(): string {
+  if (nonces === '') nonces = randomBytes((NONCE_LENGTH * NONCES_AT_ONCE * 3) / 4).toString('base64url');
+  const nonce = nonces.slice(-NONCE_LENGTH);
+  nonces = nonces.slice(0, -NONCE_LENGTH);
+  return nonce;
+}
+
 /** As hard to guess as the id of the session that is forked. */
-export function derivedId({ id, incarnation }: Session, key: string): string {
+export function derivedId({ id, incarnation }: { readonly id: string; readonly incarnation: string }, key: string): string {
   const hash = createHash('sha256').update(`fork/${id}/${incarnation}/${key}`).digest();
   return hash.subarray(0, 16).toString('base64url');
 }

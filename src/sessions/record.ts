@@ -19,6 +19,7 @@ import {
   type PastState,
   type Reply,
   type Session,
+  type Stamp,
   type Tombstone,
 } from './session.ts';
 
@@ -37,9 +38,8 @@ type AnswerFields = CallKey & {
   readonly n: number;
   readonly reply?: Reply;
   readonly before?: { readonly version: number; readonly t: number };
-  readonly expiresAtMs?: number;
   readonly made?: Made | undefined;
-};
+} & Partial<Stamp>;
 interface PastFields {
   readonly i: number;
   readonly t: number;
@@ -121,9 +121,9 @@ function putAnswer(
     slots.set(slot, encodeFrame(id, slot, fields));
     return;
   }
-  const { before, expiresAtMs, made } = answer;
+  const { before, stamp, made } = answer;
   const { version, t, h } = before;
-  const fields: AnswerFields = { n, key, digest, before: { version, t }, expiresAtMs, made };
+  const fields: AnswerFields = { n, key, digest, before: { version, t }, ...stamp, made };
   slots.set(slot, encodeFrame(id, slot, fields, h));
 }
 
@@ -143,11 +143,13 @@ function decodeAnswer(id: string, n: number, slots: RecordParts['slots']): KeptA
   const frame = slots.get(slot);
   if (!frame) throw corrupt(id, `lacks its answer ${n}`);
   const { fields, floats } = decodeFrame(id, slot, frame);
-  const { n: found, key, digest, reply, before, expiresAtMs = 0, made } = fields as AnswerFields;
+  const { n: found, key, digest, reply, before, made } = fields as AnswerFields;
   if (found !== n) throw corrupt(id, `has answer ${found} in place of ${n}`);
   if (reply) return { kind: 'reply', key, digest, reply };
   if (!before) throw corrupt(id, `has an empty answer ${n}`);
-  return { kind: 'advance', key, digest, before: { ...before, h: floats }, expiresAtMs, made };
+  const { nonce, expiresAtMs = 0 } = fields as AnswerFields;
+  const stamp: Stamp = { nonce, expiresAtMs };
+  return { kind: 'advance', key, digest, before: { ...before, h: floats }, stamp, made };
 }
 
 /** Undefined if it was overtaken before the stack shrank to this height. */

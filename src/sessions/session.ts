@@ -1,6 +1,7 @@
 // A session: a model, a hidden state that lives here, and how one state follows another. Values only:
 // a change makes a new session out of the old one, and nothing is changed in place.
 import { createHash } from 'node:crypto';
+import { randomNonce } from './ids.ts';
 
 /** Calls whose Idempotency-Key is remembered, the last ones of each session. */
 export const ANSWERS_MAX = 64;
@@ -12,10 +13,15 @@ export const STEPS_MAX = Number.MAX_SAFE_INTEGER;
 
 export interface Session {
   readonly id: string;
-  /** Random, from creation: with the version it makes an ETag that no other session ever has. */
+  /** Random, from creation: no other session ever has it. */
   readonly incarnation: string;
   /** One more with every change of the state. */
   readonly version: number;
+  /**
+   * Random, from the last change of the state. A store that has lost changes comes to the same version
+   * again, by other changes. Absent in records of servers that had none.
+   */
+  readonly nonce?: string | undefined;
   /** Steps taken. */
   readonly t: number;
   readonly modelId: string;
@@ -63,9 +69,15 @@ export type KeptAnswer = CallKey & (AdvanceAnswer | ReplyAnswer);
 export interface AdvanceAnswer {
   readonly kind: 'advance';
   readonly before: { readonly version: number; readonly t: number; readonly h: Float32Array };
-  readonly expiresAtMs: number;
+  readonly stamp: Stamp;
   /** What computing it again must come to; absent in records of servers that knew one numerics. */
   readonly made?: Made | undefined;
+}
+
+/** What a change gives a session besides its state. */
+export interface Stamp {
+  readonly nonce?: string | undefined;
+  readonly expiresAtMs: number;
 }
 
 /** Which bits an answer had. */
@@ -113,6 +125,7 @@ export function newSession(id: string, incarnation: string, spec: SessionSpec, n
     id,
     incarnation,
     version: 0,
+    nonce: randomNonce(),
     t: 0,
     ...spec,
     createdAtMs: nowMs,
@@ -128,32 +141,32 @@ export function newSession(id: string, incarnation: string, spec: SessionSpec, n
 export function moved(
   session: Session,
   { h, t }: { readonly h: Float32Array; readonly t: number },
-  expiresAtMs: number,
+  stamp: Stamp,
 ): Session {
   const { keep, past, pastHeight } = session;
   const before = { t: session.t, h: session.h };
   return {
     ...session,
     version: session.version + 1,
+    ...stamp,
     t,
     h,
-    expiresAtMs,
     past: keep === 0 ? past : [...past, before].slice(-keep),
     pastHeight: keep === 0 ? 0 : pastHeight + 1,
   };
 }
 
 /** Back to the latest kept state of step t; it and what was kept after it leave the past. */
-export function rewound(session: Session, t: number, expiresAtMs: number): Session | undefined {
+export function rewound(session: Session, t: number, stamp: Stamp): Session | undefined {
   const { past, pastHeight } = session;
   const index = past.findLastIndex((state) => state.t === t);
   if (index < 0) return undefined;
   return {
     ...session,
     version: session.version + 1,
+    ...stamp,
     t,
     h: past[index]!.h,
-    expiresAtMs,
     past: past.slice(0, index),
     pastHeight: pastHeight - (past.length - index),
   };
@@ -185,9 +198,9 @@ export function expired({ id, expiresAtMs, t }: Session): Tombstone {
   return { id, reason: 'expired', atMs: expiresAtMs, t };
 }
 
-/** Strong, and never that of another session: `"<incarnation>.<version>"`. */
-export function etagOf({ incarnation, version }: Session): string {
-  return `"${incarnation}.${version}"`;
+/** Strong, and of one state that there ever was: `"<incarnation>.<version>.<nonce>"`. */
+export function etagOf({ incarnation, version, nonce }: Session): string {
+  return nonce === undefined ? `"${incarnation}.${version}"` : `"${incarnation}.${version}.${nonce}"`;
 }
 
 /** First 16 hex digits of SHA-256 over the state's float32 values, little-endian. */

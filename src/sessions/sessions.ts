@@ -5,10 +5,11 @@
 //
 // So an answer that was sent has been committed, and an error before the commit has changed nothing.
 // Where other processes share the store, the commit compares revisions: of two replicas one wins, and
-// the other goes back to the start with what it finds.
+// the other goes back to the start with what it finds. The same if the store has lost changes: what is in
+// memory is then refused at the commit, and nothing else is answered from memory alone.
 import { CarryoverError } from '../errors.ts';
 import { Lifetime } from '../lifetime.ts';
-import type { SessionStore } from '../store/store.ts';
+import type { Revision, SessionStore } from '../store/store.ts';
 import {
   type Call,
   answeredBefore,
@@ -24,7 +25,7 @@ import {
   told,
 } from './call.ts';
 import { type HotSession, HotSessions } from './hot-sessions.ts';
-import { derivedId, randomId, randomIncarnation } from './ids.ts';
+import { derivedId, randomId, randomIncarnation, randomNonce } from './ids.ts';
 import {
   decodeHead,
   decodeRecord,
@@ -39,6 +40,7 @@ import {
   type Reply,
   type Session,
   type SessionSpec,
+  type Stamp,
   type Tombstone,
   asBefore,
   expired,
@@ -102,9 +104,9 @@ export class Sessions {
   async create(spec: SessionSpec): Promise<Session> {
     await this.#expectRoom();
     const session = newSession(randomId(), randomIncarnation(), spec, this.#options.now());
-    await this.#add(session);
+    const revision = await this.#add(session);
     // Nobody else knows this id yet, so no call on it can have changed it.
-    this.#hot.set({ session, revision: 0 });
+    if (revision !== undefined) this.#hot.set({ session, revision });
     return session;
   }
 
@@ -156,7 +158,7 @@ export class Sessions {
     call: Call,
     compute: (
       session: Session,
-      expiresAtMs: number,
+      stamp: () => Stamp,
       isReplay: boolean,
     ) => Promise<Advance<Value>>,
   ): Promise<Outcome<Value>> {
@@ -167,19 +169,19 @@ export class Sessions {
         const { numerics } = this.#options;
         expectNumerics(earlier, session, numerics);
         const before = asBefore(session, earlier);
-        const { after, value } = await compute(before, earlier.expiresAtMs, true);
+        const { after, value } = await compute(before, () => earlier.stamp, true);
         expectBits(earlier, session, after);
         return { value, replayed: true };
       }
-      const expiresAtMs = this.#expiryOf(session);
-      const { after, value } = await compute(session, expiresAtMs, false);
+      const { after, value } = await compute(session, () => this.#stampOf(session), false);
       const { version, t, h } = session;
       const { numerics } = this.#options;
+      const { nonce, expiresAtMs } = after;
       const answer = (key: CallKey): KeptAnswer => ({
         ...key,
         kind: 'advance',
         before: { version, t, h },
-        expiresAtMs,
+        stamp: { nonce, expiresAtMs },
         made: { numerics, digest: stateDigest(after) },
       });
       await this.#commit(hot, call.key ? remembering(after, answer(call.key)) : after, call);
@@ -195,7 +197,7 @@ export class Sessions {
     reply: (after: Session) => Reply,
   ): Promise<Outcome<Reply>> {
     return this.#reply(id, call, reply, (session) =>
-      moved(session, next(session), this.#expiryOf(session)),
+      moved(session, next(session), this.#stampOf(session)),
     );
   }
 
@@ -207,7 +209,7 @@ export class Sessions {
     reply: (after: Session) => Reply,
   ): Promise<Outcome<Reply>> {
     return this.#reply(id, call, reply, (session) => {
-      const after = rewound(session, t, this.#expiryOf(session));
+      const after = rewound(session, t, this.#stampOf(session));
       if (after) return after;
       const kept = session.past.map((state) => state.t);
       throw new CarryoverError('state_not_kept', {
@@ -354,16 +356,22 @@ export class Sessions {
         // First: whether an expired session was swept already must make no difference.
         await this.#expectLive(hot);
         const earlier = answeredBefore(hot.session, call);
+        // A shared store may have lost what was answered.
+        if (earlier && known && this.#store.isShared) throw this.#stale(id);
         lookedUp = { session: hot.session, earlier, isShared: this.#store.isShared };
         if (!earlier) await admit(hot.session);
         return await attempt(hot, earlier);
       } catch (error) {
         const isDoubtful = known !== undefined && this.#store.isShared && dependsOnState(error);
-        if (!isDoubtful) throw told(error, call, lookedUp);
-        this.#hot.delete(id);
-        throw OVERTAKEN;
+        throw isDoubtful ? this.#stale(id) : told(error, call, lookedUp);
       }
     });
+  }
+
+  /** Has the call begin again, with what the store holds. */
+  #stale(id: string): typeof OVERTAKEN {
+    this.#hot.delete(id);
+    return OVERTAKEN;
   }
 
   /** Runs `attempt` in turn, and again where another process was faster. */
@@ -390,11 +398,12 @@ export class Sessions {
     this.#hot.delete(id);
     const change = this.#store.change(id, revision, encodeChange(session, after));
     // What was handed over may be committed at any time after nobody waits for it any more.
-    if (!(await call.lifetime.race(change, 'unknown'))) throw OVERTAKEN;
-    this.#hot.set({ session: after, revision: revision + 1 });
+    const next = await call.lifetime.race(change, 'unknown');
+    if (next === undefined) throw OVERTAKEN;
+    this.#hot.set({ session: after, revision: next });
   }
 
-  async #add(session: Session): Promise<boolean> {
+  async #add(session: Session): Promise<Revision | undefined> {
     const { id, expiresAtMs, modelId } = session;
     return this.#store.create(id, encodeSession(session), expiresAtMs, modelId);
   }
@@ -402,7 +411,8 @@ export class Sessions {
   /** Not kept in memory: calls on the fork may be running by now, and this is not its turn. */
   async #addFork(session: Session, id: string): Promise<Session> {
     const fork = forked(session, id, randomIncarnation(), this.#options.now());
-    return (await this.#add(fork)) ? fork : (await this.#readStore(id)).session;
+    const revision = await this.#add(fork);
+    return revision === undefined ? (await this.#readStore(id)).session : fork;
   }
 
   async #isThere(id: string | undefined): Promise<boolean> {
@@ -425,7 +435,11 @@ export class Sessions {
     throw gone(expired(session));
   }
 
-  async #bury({ id, modelId }: Session, tombstone: Tombstone, revision: number): Promise<boolean> {
+  async #bury(
+    { id, modelId }: Session,
+    tombstone: Tombstone,
+    revision: Revision,
+  ): Promise<boolean> {
     this.#hot.delete(id);
     const dueAtMs = this.#options.now() + this.#options.tombstoneMs;
     if (!(await this.#store.bury(id, revision, encodeTombstone(tombstone), dueAtMs))) return false;
@@ -447,7 +461,7 @@ export class Sessions {
     return { session: record, revision };
   }
 
-  async #readRecord(id: string): Promise<{ record: Session | Tombstone; revision: number }> {
+  async #readRecord(id: string): Promise<{ record: Session | Tombstone; revision: Revision }> {
     const stored = await this.#store.read(id);
     if (stored) return { record: decodeRecord(id, stored), revision: stored.revision };
     const shown = JSON.stringify(id.slice(0, 40));
@@ -456,8 +470,9 @@ export class Sessions {
     });
   }
 
-  #expiryOf({ ttlMs }: Session): number {
-    return this.#options.now() + ttlMs;
+  /** Of a change that is made now. */
+  #stampOf({ ttlMs }: Session): Stamp {
+    return { nonce: randomNonce(), expiresAtMs: this.#options.now() + ttlMs };
   }
 }
 

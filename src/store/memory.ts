@@ -6,12 +6,14 @@ import type {
   ListedRecord,
   ModelStore,
   RecordParts,
+  Revision,
   SessionStore,
   StoredModel,
   StoredRecord,
 } from './store.ts';
 
 interface Entry extends RecordParts {
+  /** One more with every change: nothing is ever lost here, so a count will do. */
   readonly revision: number;
   readonly slots: Map<number, Uint8Array>;
   dueAtMs: number;
@@ -44,33 +46,43 @@ export class MemoryStore implements SessionStore {
     return [];
   }
 
-  async create(id: string, parts: RecordParts, dueAtMs: number, modelId: string): Promise<boolean> {
-    if (this.#entries.has(id)) return false;
+  async create(
+    id: string,
+    parts: RecordParts,
+    dueAtMs: number,
+    modelId: string,
+  ): Promise<Revision | undefined> {
+    if (this.#entries.has(id)) return undefined;
     this.models.expect(modelId);
     this.#put(id, { revision: 0, head: parts.head, slots: new Map(parts.slots), dueAtMs, modelId });
     this.#due.add(id, dueAtMs);
-    return true;
+    return '0';
   }
 
-  async change(id: string, revision: number, { head, slots }: RecordParts): Promise<boolean> {
+  async change(
+    id: string,
+    revision: Revision,
+    { head, slots }: RecordParts,
+  ): Promise<Revision | undefined> {
     const entry = this.#liveAt(id, revision);
-    if (!entry) return false;
-    const merged = new Map([...entry.slots, ...slots]);
-    this.#put(id, { ...entry, revision: revision + 1, head, slots: merged });
-    return true;
+    if (!entry) return undefined;
+    const next = entry.revision + 1;
+    this.#put(id, { ...entry, revision: next, head, slots: new Map([...entry.slots, ...slots]) });
+    return String(next);
   }
 
-  async bury(id: string, revision: number, head: Uint8Array, dueAtMs: number): Promise<boolean> {
+  async bury(id: string, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean> {
     const entry = this.#liveAt(id, revision);
     if (!entry) return false;
-    const tombstone = { revision: revision + 1, head, slots: new Map<number, Uint8Array>() };
+    const tombstone = { revision: entry.revision + 1, head, slots: new Map<number, Uint8Array>() };
     this.#put(id, { ...tombstone, dueAtMs, modelId: undefined });
     this.#due.add(id, dueAtMs);
     return true;
   }
 
   async read(id: string): Promise<StoredRecord | undefined> {
-    return this.#entries.get(id);
+    const entry = this.#entries.get(id);
+    return entry && { revision: String(entry.revision), head: entry.head, slots: entry.slots };
   }
 
   async due(nowMs: number, limit: number): Promise<string[]> {
@@ -99,9 +111,9 @@ export class MemoryStore implements SessionStore {
 
   async close(): Promise<void> {}
 
-  #liveAt(id: string, revision: number): Entry | undefined {
+  #liveAt(id: string, revision: Revision): Entry | undefined {
     const entry = this.#entries.get(id);
-    return entry?.modelId !== undefined && entry.revision === revision ? entry : undefined;
+    return entry?.modelId !== undefined && String(entry.revision) === revision ? entry : undefined;
   }
 
   /** @throws store_full, nothing is changed then */

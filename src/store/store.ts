@@ -2,13 +2,19 @@
 //
 // A session is one record: a head, and numbered slots beside it (earlier answers, earlier states). The
 // bytes of both are opaque here (record.ts makes them). Every change of a record goes from one revision
-// to the next, as a whole or not at all: of two that follow the same revision exactly one happens.
+// to another, as a whole or not at all: of two that follow the same revision exactly one happens.
 //
 // A promise that resolves says: it is done, and it outlives a crash as far as the store outlives one.
 // A rejection with applied 'no' says that nothing was changed; with 'unknown' that it may have been.
 
 /** 22 characters of base64url: 128 random bits. */
 export type SessionId = string;
+
+/**
+ * Names one content of a record, and no other that it ever had: a store that can lose changes and take
+ * others in their place gives these other revisions. What it looks like is the store's own business.
+ */
+export type Revision = string;
 
 export interface RecordParts {
   readonly head: Uint8Array;
@@ -17,8 +23,7 @@ export interface RecordParts {
 }
 
 export interface StoredRecord extends RecordParts {
-  /** 0 when created; one more with every change. */
-  readonly revision: number;
+  readonly revision: Revision;
 }
 
 export interface ListedRecord {
@@ -34,27 +39,34 @@ export interface SessionStore {
   problems(): readonly string[];
 
   /**
-   * Adds a live record at revision 0. False if there is one with this id, or a tombstone.
+   * Adds a live record. Undefined if there is one with this id, or a tombstone.
    *
    * @param dueAtMs when due() shall name it; it may be put off later
    * @param modelId is pinned: see ModelStore.remove
+   * @returns its first revision
    * @throws model_not_found if the model is not in the store · store_full · store_unavailable
    */
-  create(id: SessionId, record: RecordParts, dueAtMs: number, modelId: string): Promise<boolean>;
+  create(
+    id: SessionId,
+    record: RecordParts,
+    dueAtMs: number,
+    modelId: string,
+  ): Promise<Revision | undefined>;
 
   /**
-   * Replaces the head and the named slots, if the record is live and at this revision. False if it is
-   * not: read it again.
+   * Replaces the head and the named slots, if the record is live and at this revision. Undefined if it
+   * is not: read it again.
    *
+   * @returns the revision that this led to
    * @throws store_full · store_unavailable
    */
-  change(id: SessionId, revision: number, parts: RecordParts): Promise<boolean>;
+  change(id: SessionId, revision: Revision, parts: RecordParts): Promise<Revision | undefined>;
 
   /**
    * Replaces a live record at this revision by a tombstone: its head is kept until due, its slots and
    * its pin are dropped, it is no longer listed. False if it is not at this revision.
    */
-  bury(id: SessionId, revision: number, head: Uint8Array, dueAtMs: number): Promise<boolean>;
+  bury(id: SessionId, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean>;
 
   /** A live record or a tombstone (told apart by its head), as of the last change that resolved. */
   read(id: SessionId): Promise<StoredRecord | undefined>;

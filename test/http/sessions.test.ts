@@ -71,7 +71,7 @@ describe('creation', () => {
     });
     expect(answer.headers.location).toBe(`/v1/sessions/${body.id}`);
     expect(answer.headers['x-session-id']).toBe(body.id);
-    expect(answer.headers.etag).toMatch(/^"[\w-]+\.0"$/);
+    expect(answer.headers.etag).toMatch(/^"[\w-]+\.0\.[\w-]{8}"$/);
     expect(answer.headers['cache-control']).toBe('no-store');
   });
 
@@ -143,7 +143,7 @@ describe('steps and sequences', () => {
     const digest = createHash('sha256').update(Float32Array.from(h[0])).digest('hex').slice(0, 16);
     expect(session.digest).toBe(digest);
     expect(many.headers['x-session-id']).toBe(id);
-    expect(many.headers.etag).toMatch(/\.2"$/);
+    expect(many.headers.etag).toMatch(/\.2\.[\w-]{8}"$/);
     const read = await call('GET', `/v1/sessions/${id}`);
     expect(read.json()).toMatchObject({ t: 5, version: 2, digest, h, kept: [] });
     expect(read.headers.etag).toBe(many.headers.etag);
@@ -544,7 +544,7 @@ test('a page of large sessions is short, and says where the next one begins', as
 
 test('limits: of sessions, and of calls that wait for one', async () => {
   class SlowStore extends MemoryStore {
-    override async change(...args: Parameters<MemoryStore['change']>): Promise<boolean> {
+    override async change(...args: Parameters<MemoryStore['change']>): Promise<string | undefined> {
       await sleep(20);
       return super.change(...args);
     }
@@ -567,7 +567,7 @@ describe('a store that fails', () => {
   class FailingStore extends MemoryStore {
     failure: Error | undefined;
 
-    override async change(...args: Parameters<MemoryStore['change']>): Promise<boolean> {
+    override async change(...args: Parameters<MemoryStore['change']>): Promise<string | undefined> {
       if (this.failure) throw this.failure;
       return super.change(...args);
     }

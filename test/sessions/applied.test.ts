@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../src/errors.ts';
 import type { Call } from '../../src/sessions/call.ts';
 import { Sessions } from '../../src/sessions/sessions.ts';
-import { type Session, moved } from '../../src/sessions/session.ts';
+import { type Session, type Stamp, etagOf, moved } from '../../src/sessions/session.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { buildApp } from '../helpers/app.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
@@ -28,15 +28,15 @@ async function place(store = new MemoryStore(1e9)) {
   const { id } = await sessions.create({ ...spec, h: new Float32Array(1) });
   /** A step that comes to `fails`, if it is given, in place of its result. */
   const step = (call: Partial<Call>, fails?: () => Promise<never>) =>
-    sessions.advance(id, callOf(call), async (session, expiresAtMs) => {
+    sessions.advance(id, callOf(call), async (session, stamp) => {
       await fails?.();
-      return { after: next(session, expiresAtMs), value: undefined };
+      return { after: next(session, stamp()), value: undefined };
     });
   return { id, sessions, step };
 }
 
-const next = (session: Session, expiresAtMs: number) =>
-  moved(session, { h: Float32Array.of(session.t + 1), t: session.t + 1 }, expiresAtMs);
+const next = (session: Session, stamp: Stamp) =>
+  moved(session, { h: Float32Array.of(session.t + 1), t: session.t + 1 }, stamp);
 
 const key = (key: string, digest = 'a') => ({ key: { key, digest } });
 
@@ -78,10 +78,7 @@ describe('a call that is refused while it is computed', () => {
 
   test('may have been applied when so many keys came since that it is forgotten', async () => {
     const { id, sessions, step } = await place();
-    const tag = async () => {
-      const { incarnation, version } = await sessions.read(id);
-      return `"${incarnation}.${version}"`;
-    };
+    const tag = async () => etagOf(await sessions.read(id));
     const first = await tag();
     await step({ ...key('first'), ifMatch: [first] });
     for (let k = 0; k < 10; k++) await step(key(`a${k}`));

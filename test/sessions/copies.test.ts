@@ -14,7 +14,6 @@ const OPTIONS = {
   countMax: 100,
   hotBytesMax: 1e6,
   waitingMax: 64,
-  waitMsMax: 1_000,
   tombstoneMs: 1_000,
   numerics: 1,
   now: () => 0,
@@ -53,8 +52,8 @@ describe('a fork that is asked for again', () => {
   });
 
   const step = (id: string) =>
-    sessions.advance(id, { lifetime: lifetimeOf() }, async (session, expiresAtMs) => ({
-      after: moved(session, { h: session.h, t: session.t + 1 }, expiresAtMs),
+    sessions.advance(id, { lifetime: lifetimeOf() }, async (session, stamp) => ({
+      after: moved(session, { h: session.h, t: session.t + 1 }, stamp()),
       value: session.t + 1,
     }));
 

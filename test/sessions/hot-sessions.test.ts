@@ -5,7 +5,7 @@ import { newSession } from '../../src/sessions/session.ts';
 const SPEC = { modelId: 'sha256:m', N: 1, D: 1, H: 1_000, keep: 0, ttlMs: 1_000 };
 const hot = (id: string) => ({
   session: newSession(id, 'incarnation', { ...SPEC, h: new Float32Array(1_000) }, 0),
-  revision: 0,
+  revision: '0',
 });
 
 test('holds what there is room for, and lets go of what was set longest ago', () => {

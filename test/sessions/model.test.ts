@@ -181,13 +181,14 @@ describeWith('redis-server', 'redis', () => {
 class LosingStore extends MemoryStore {
   #changes = 0;
 
-  override async change(...args: Parameters<MemoryStore['change']>): Promise<boolean> {
-    return ++this.#changes % 10 === 0 ? true : super.change(...args);
+  override async change(...args: Parameters<MemoryStore['change']>): Promise<string | undefined> {
+    const [, revision] = args;
+    return ++this.#changes % 10 === 0 ? String(Number(revision) + 1) : super.change(...args);
   }
 }
 
 class ForgetfulStore extends MemoryStore {
-  override async change(id: string, revision: number, { head }: RecordParts): Promise<boolean> {
+  override async change(id: string, revision: string, { head }: RecordParts): Promise<string | undefined> {
     return super.change(id, revision, { head, slots: new Map() });
   }
 }
@@ -195,7 +196,7 @@ class ForgetfulStore extends MemoryStore {
 class StaleStore extends MemoryStore {
   readonly #earlier = new Map<string, StoredRecord>();
 
-  override async change(...args: Parameters<MemoryStore['change']>): Promise<boolean> {
+  override async change(...args: Parameters<MemoryStore['change']>): Promise<string | undefined> {
     const [id] = args;
     this.#earlier.set(id, (await super.read(id))!);
     return super.change(...args);

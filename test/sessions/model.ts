@@ -59,6 +59,8 @@ interface Session {
   readonly ttlMs: number;
   state: State;
   version: number;
+  /** As it was answered: `"<incarnation>.<version>.<nonce>"`. */
+  etag: string;
   expiresAtMs: number;
   /** Answered calls that had a key, oldest first. */
   readonly answered: Answered[];
@@ -71,7 +73,6 @@ interface Session {
 const isGone = (model: Model, session: Session) =>
   session.deleted !== undefined || session.expiresAtMs <= model.nowMs;
 
-const etagOf = ({ incarnation, version }: Session) => `"${incarnation}.${version}"`;
 const timeOf = (ms: number) => new Date(ms).toISOString();
 
 function infoOf(session: Session, modelId: string) {
@@ -328,7 +329,8 @@ function adopt(
   ttlMs: number,
 ): void {
   const info = JSON.parse(answer.body);
-  const [, incarnation] = /^"([\w-]+)\.0"$/.exec(String(answer.headers.etag)) ?? [];
+  const etag = String(answer.headers.etag);
+  const [, incarnation] = /^"([\w-]+)\.0\.[\w-]+"$/.exec(etag) ?? [];
   const session: Session = {
     id: info.id,
     incarnation: incarnation!,
@@ -336,6 +338,7 @@ function adopt(
     ttlMs,
     state,
     version: 0,
+    etag,
     expiresAtMs: model.nowMs + ttlMs,
     answered: [],
     isForgotten: false,
@@ -409,9 +412,10 @@ function tagOf(model: Model, session: Session, precondition: Precondition): stri
     case 'any':
       return '*';
     case 'fresh':
-      return etagOf(session);
+      return session.etag;
     case 'stale':
-      return `"${session.incarnation}.${session.version + 1}"`;
+      // A version is no identity: the nonce is missing.
+      return `"${session.incarnation}.${session.version}"`;
     case 'other':
       return `"${model.sessions.find((other) => other !== session)?.incarnation ?? 'none'}.0"`;
   }
@@ -428,7 +432,7 @@ async function expectCall(
 ): Promise<void> {
   const answer = await service.send(made);
   if (isGone(model, session)) return expectGone(model, session, made, answer);
-  if (made.ifMatch !== undefined && made.ifMatch !== '*' && made.ifMatch !== etagOf(session)) {
+  if (made.ifMatch !== undefined && made.ifMatch !== '*' && made.ifMatch !== session.etag) {
     const { t } = session.state;
     const members = { code: 'step_conflict', t, version: session.version };
     return expectProblem(session, made, answer, 412, members);
@@ -463,7 +467,9 @@ function change(
   session.version++;
   session.expiresAtMs = model.nowMs + session.ttlMs;
   expect(answer.status, answer.body).toBe(200);
-  expect(answer.headers.etag).toBe(etagOf(session));
+  const { incarnation, version } = session;
+  expect(answer.headers.etag).toMatch(new RegExp(`^"${incarnation}\\.${version}\\.[\\w-]{6,}"$`));
+  session.etag = String(answer.headers.etag);
   expect(answer.headers['x-session-id']).toBe(session.id);
   const info = infoOf(session, modelId);
   if (effect.kind !== 'advance') {
@@ -471,7 +477,7 @@ function change(
     return true;
   }
   const { h, hs, session: mark } = JSON.parse(answer.body);
-  const { id, t, version, digest, expires_at } = info;
+  const { id, t, digest, expires_at } = info;
   expect(mark).toEqual({ id, t, version, digest, expires_at });
   expectBits(h ?? hs.at(-1), after.h);
   return true;
@@ -541,7 +547,7 @@ async function read(model: Model, service: Service, session: Session): Promise<v
   expect(info).toEqual(infoOf(session, service.modelId));
   expect(kept).toEqual(session.state.past.map(({ t }) => t));
   expectBits(h, session.state.h);
-  expect(answer.headers.etag).toBe(etagOf(session));
+  expect(answer.headers.etag).toBe(session.etag);
 }
 
 async function list(model: Model, service: Service, limit: number): Promise<void> {

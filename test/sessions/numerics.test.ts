@@ -24,8 +24,8 @@ async function repeatOnChanged(): Promise<unknown> {
   const { id } = await sessions.create({ ...spec, h: new Float32Array(1) });
   const call = { key: { key: 'k', digest: 'd' }, lifetime: lifetimeOf() };
   const step = (value: number) =>
-    sessions.advance(id, call, async (session, expiresAtMs) => {
-      const after = moved(session, { h: Float32Array.of(value), t: session.t + 1 }, expiresAtMs);
+    sessions.advance(id, call, async (session, stamp) => {
+      const after = moved(session, { h: Float32Array.of(value), t: session.t + 1 }, stamp());
       return { after, value };
     });
   expect(await step(0.1)).toEqual({ value: 0.1, replayed: false });

@@ -11,6 +11,7 @@ import {
 import {
   type Session,
   type Tombstone,
+  etagOf,
   forked,
   moved,
   newSession,
@@ -30,20 +31,21 @@ const action = fc.oneof(
 type Action = typeof action extends fc.Arbitrary<infer Value> ? Value : never;
 
 function apply(session: Session, step: Action, n: number): Session {
+  const stamp = { nonce: `nonce-${n}`, expiresAtMs: n };
   if (step.kind === 'rewind') {
-    return rewound(session, Math.max(0, session.t - (step as { back: number }).back), n) ?? session;
+    return rewound(session, Math.max(0, session.t - (step as { back: number }).back), stamp) ?? session;
   }
   if (step.kind === 'reply') {
     const reply = { status: 200, headers: { etag: `"${n}"` }, body: (step as { text: string }).text };
     return remembering(session, { kind: 'reply', key: `k${n}`, digest: `d${n}`, reply });
   }
   const { h, keyed } = step as { h: Float32Array; keyed: boolean };
-  const after = moved(session, { h, t: session.t + 1 }, n);
+  const after = moved(session, { h, t: session.t + 1 }, stamp);
   const before = { version: session.version, t: session.t, h: session.h };
   // Records of servers that knew one numerics do not say what made an answer.
   const made = n % 3 === 0 ? undefined : { numerics: n, digest: `s${n}` };
   const call = { key: `k${n}`, digest: `d${n}` };
-  const answer = { kind: 'advance', ...call, before, expiresAtMs: n, made } as const;
+  const answer = { kind: 'advance', ...call, before, stamp, made } as const;
   return keyed ? remembering(after, answer) : after;
 }
 
@@ -91,6 +93,19 @@ describe('records', () => {
       expect(head.length).toBeLessThan(24 + 1_024);
       session = after;
     }
+  });
+
+  test('a record from before there were nonces is read, with the ETags that it had', () => {
+    const without = { nonce: undefined, expiresAtMs: 9 };
+    const first = { ...newSession(ID, 'incarnat', { ...SPEC, keep: 0, h: new Float32Array(6) }, 0), ...without };
+    const after = moved(first, { h: new Float32Array(6), t: 1 }, without);
+    const before = { version: 0, t: 0, h: first.h };
+    const answer = { kind: 'advance', key: 'k', digest: 'd', before, stamp: without } as const;
+    const record = encodeSession(remembering(after, answer));
+    expect(Buffer.from(record.head).toString()).not.toContain('nonce');
+    const read = decodeRecord(ID, record) as Session;
+    expect(etagOf(read)).toBe('"incarnat.1"');
+    expect(read.answers).toEqual([answer]);
   });
 
   test('a tombstone is read back', () => {

@@ -37,17 +37,18 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await store.read('x')).toBeUndefined();
       const head = Uint8Array.from({ length: 70_000 }, (_, i) => i * 7);
       const slots = new Map([[0, bytes('')], [127, head]]);
-      expect(await store.create('x', { head, slots }, HOUR_MS, MODEL.id)).toBe(true);
-      expect(plain(await store.read('x'))).toEqual(plain({ revision: 0, head, slots }));
+      const revision = await store.create('x', { head, slots }, HOUR_MS, MODEL.id);
+      expect(plain(await store.read('x'))).toEqual(plain({ revision: revision!, head, slots }));
     });
 
     test('creates an id once, also beside a tombstone', async () => {
-      expect(await create('x')).toBe(true);
-      expect(await create('x')).toBe(false);
-      expect(await store.bury('x', 0, bytes('gone'), HOUR_MS)).toBe(true);
-      expect(await create('x')).toBe(false);
+      const revision = await create('x');
+      expect(revision).toBeDefined();
+      expect(await create('x')).toBeUndefined();
+      expect(await store.bury('x', revision!, bytes('gone'), HOUR_MS)).toBe(true);
+      expect(await create('x')).toBeUndefined();
       await store.forget('x');
-      expect(await create('x')).toBe(true);
+      expect(await create('x')).toBeDefined();
     });
 
     test('refuses a model that it does not have', async () => {
@@ -58,48 +59,52 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     });
 
     test('changes head and named slots at the right revision only', async () => {
-      await create('x', HOUR_MS, MODEL.id, { 1: 'one', 2: 'two' });
-      expect(await store.change('x', 1, parts('no'))).toBe(false);
-      expect(await store.change('y', 0, parts('no'))).toBe(false);
-      expect(await store.change('x', 0, parts('next', { 2: 'zwei', 3: 'drei' }))).toBe(true);
-      expect(await store.change('x', 0, parts('late'))).toBe(false);
-      expect(await store.change('x', 1, parts('third'))).toBe(true);
+      const first = (await create('x', HOUR_MS, MODEL.id, { 1: 'one', 2: 'two' }))!;
+      expect(await store.change('y', first, parts('no'))).toBeUndefined();
+      const second = (await store.change('x', first, parts('next', { 2: 'zwei', 3: 'drei' })))!;
+      expect(second).not.toBe(first);
+      expect((await store.read('x'))!.revision).toBe(second);
+      expect(await store.change('x', first, parts('late'))).toBeUndefined();
+      const third = (await store.change('x', second, parts('third')))!;
+      expect(await store.change('x', second, parts('late'))).toBeUndefined();
       const slots = new Map([[1, bytes('one')], [2, bytes('zwei')], [3, bytes('drei')]]);
       expect(plain(await store.read('x'))).toEqual(
-        plain({ revision: 2, head: bytes('third'), slots }),
+        plain({ revision: third, head: bytes('third'), slots }),
       );
     });
 
     test('lets exactly one of concurrent changes win', async () => {
-      await create('x');
-      for (let revision = 0; revision < 20; revision++) {
+      let revision = (await create('x'))!;
+      for (let round = 0; round < 20; round++) {
         const wins = await Promise.all(
           Array.from({ length: 8 }, (_, k) => store.change('x', revision, parts(`${k}`))),
         );
         expect(wins.filter(Boolean)).toHaveLength(1);
         const head = Buffer.from((await store.read('x'))!.head).toString();
-        expect(head).toBe(`${wins.indexOf(true)}`);
+        expect(head).toBe(`${wins.findIndex(Boolean)}`);
+        revision = wins.find(Boolean)!;
       }
     });
 
     test('buries: the head stays, the slots go, nothing changes it any more', async () => {
-      await create('x', HOUR_MS, MODEL.id, { 1: 'one' });
-      expect(await store.bury('x', 5, bytes('gone'), HOUR_MS)).toBe(false);
-      expect(await store.bury('x', 0, bytes('gone'), HOUR_MS)).toBe(true);
+      const first = (await create('x', HOUR_MS, MODEL.id, { 1: 'one' }))!;
+      const second = (await store.change('x', first, parts('next')))!;
+      expect(await store.bury('x', first, bytes('gone'), HOUR_MS)).toBe(false);
+      expect(await store.bury('x', second, bytes('gone'), HOUR_MS)).toBe(true);
       const record = await store.read('x');
       expect(Buffer.from(record!.head).toString()).toBe('gone');
       expect(record!.slots.size).toBe(0);
-      expect(await store.change('x', record!.revision, parts('alive?'))).toBe(false);
+      expect(await store.change('x', record!.revision, parts('alive?'))).toBeUndefined();
       expect(await store.bury('x', record!.revision, bytes('again'), 0)).toBe(false);
       expect(await store.list(undefined, 10)).toEqual([]);
       expect(await store.count()).toBe(0);
     });
 
     test('forgets tombstones, and never a live record', async () => {
-      await create('x');
+      const revision = (await create('x'))!;
       await store.forget('x');
       expect(await store.read('x')).toBeDefined();
-      await store.bury('x', 0, bytes('gone'), 5);
+      await store.bury('x', revision, bytes('gone'), 5);
       await store.forget('x');
       await store.forget('x');
       expect(await store.read('x')).toBeUndefined();
@@ -107,17 +112,17 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     });
 
     test('names what is due, earliest first, at most as many as asked for', async () => {
-      await create('c', 300);
+      const c = (await create('c', 300))!;
       await create('a', 100);
-      await create('b', 200);
+      const b = (await create('b', 200))!;
       await create('d', 400);
       expect(await store.due(99, 10)).toEqual([]);
       expect(await store.due(300, 10)).toEqual(['a', 'b', 'c']);
       expect(await store.due(300, 2)).toEqual(['a', 'b']);
       expect(await store.due(300, 10)).toEqual(['a', 'b', 'c']);
       await store.postpone('a', 350);
-      await store.change('b', 0, parts('a change is not a postponement'));
-      await store.bury('c', 0, bytes('gone'), 250);
+      await store.change('b', b, parts('a change is not a postponement'));
+      await store.bury('c', c, bytes('gone'), 250);
       expect(await store.due(400, 10)).toEqual(['b', 'c', 'a', 'd']);
       await store.forget('c');
       await store.postpone('a', HOUR_MS);
@@ -127,8 +132,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     test('lists live records by id, page by page', async () => {
       const ids = ['Zz', '-a', '_b', '0c', 'ab', 'aa', 'A-'];
       for (const id of ids) await create(id);
-      await create('gone');
-      await store.bury('gone', 0, bytes('gone'), HOUR_MS);
+      await store.bury('gone', (await create('gone'))!, bytes('gone'), HOUR_MS);
       const sorted = ids.toSorted();
       const listed = await store.list(undefined, 100);
       expect(listed.map(({ id }) => id)).toEqual(sorted);
@@ -171,14 +175,13 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     test('removes a model with its names, unless a live record pins it', async () => {
       await store.models.point('pinned', MODEL.id);
       await store.models.point('free', OTHER.id);
-      await create('x');
-      await create('y');
+      const [x, y] = [(await create('x'))!, (await create('y'))!];
       expect(await store.models.remove(OTHER.id)).toBe(true);
       expect(await store.models.remove(MODEL.id)).toBe(false);
-      await store.bury('x', 0, bytes('gone'), HOUR_MS);
+      await store.bury('x', x, bytes('gone'), HOUR_MS);
       expect(await store.models.remove(MODEL.id)).toBe(false);
       expect(await store.models.names()).toEqual(new Map([['pinned', MODEL.id]]));
-      await store.bury('y', 0, bytes('gone'), HOUR_MS);
+      await store.bury('y', y, bytes('gone'), HOUR_MS);
       expect(await store.models.remove(MODEL.id)).toBe(true);
       expect(await store.models.ids()).toEqual([]);
       expect((await store.models.names()).size).toBe(0);
@@ -189,12 +192,12 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       const id = `sha256:${'d'.repeat(64)}`;
       const passing = { id, file: bytes('inline'), createdAtMs: 3_000, isKept: false };
       await store.models.put(passing);
-      await create('x', HOUR_MS, id);
-      await create('y', HOUR_MS, id);
+      const x = (await create('x', HOUR_MS, id))!;
+      const y = (await create('y', HOUR_MS, id))!;
       expect(await store.models.collect(id)).toBe(false);
-      await store.bury('x', 0, bytes('gone'), HOUR_MS);
+      await store.bury('x', x, bytes('gone'), HOUR_MS);
       expect(await store.models.collect(id)).toBe(false);
-      await store.bury('y', 0, bytes('gone'), HOUR_MS);
+      await store.bury('y', y, bytes('gone'), HOUR_MS);
       expect((await store.models.get(id))!.isKept).toBe(false);
       expect(await store.models.collect(id)).toBe(true);
       expect(await store.models.collect(id)).toBe(true);
@@ -220,10 +223,10 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     const testIfKept = reopen ? test : () => {};
     testIfKept('gives back everything after it was closed', async () => {
       await store.models.point('name', MODEL.id);
-      await create('x', 100, MODEL.id, { 3: 'three' });
-      await store.change('x', 0, parts('second', { 4: 'four' }));
-      await create('y', 200);
-      await store.bury('y', 0, bytes('gone'), 50);
+      const x = (await create('x', 100, MODEL.id, { 3: 'three' }))!;
+      await store.change('x', x, parts('second', { 4: 'four' }));
+      const y = (await create('y', 200))!;
+      await store.bury('y', y, bytes('gone'), 50);
       const before = [plain(await store.read('x')), plain(await store.read('y'))];
       await store.close();
       store = await reopen!();
@@ -250,12 +253,13 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
         fc.asyncProperty(fc.array(call, { maxLength: 40 }), async (calls) => {
           const prefix = `${run++}-`;
           const plainStore = new Map<string, PlainRecord>();
+          const revisions = new Map<string, string[]>();
           let count = 0;
           for (const next of calls) {
             const key = prefix + next.id;
             const text = `${count++}`;
             const expected = applyPlainly(plainStore, key, next, text);
-            expect(await applyTo(store, plainStore, key, next, text)).toBe(expected);
+            expect(await applyTo(store, revisions, key, next, text)).toBe(expected);
           }
           for (const [key, record] of plainStore) {
             const stored = await store.read(key);
@@ -274,8 +278,8 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
             listed.map(({ id: key }) => key).filter((key) => key.startsWith(prefix)),
           ).toEqual(live.toSorted());
           // What is left would make later runs slower.
-          for (const [key, { isLive, revision }] of plainStore) {
-            if (isLive) await store.bury(key, revision, bytes(''), 0);
+          for (const [key, { isLive }] of plainStore) {
+            if (isLive) await store.bury(key, (await store.read(key))!.revision, bytes(''), 0);
             await store.forget(key);
           }
         }),
@@ -288,7 +292,6 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
 interface PlainRecord {
   head: string;
   slots: Map<number, string>;
-  revision: number;
   isLive: boolean;
   dueAtMs: number;
 }
@@ -314,18 +317,16 @@ function applyPlainly(
   switch (kind) {
     case 'create':
       if (record) return false;
-      records.set(key, { head: text, slots: new Map(), revision: 0, isLive: true, dueAtMs });
+      records.set(key, { head: text, slots: new Map(), isLive: true, dueAtMs });
       return true;
     case 'change':
       if (!fits) return false;
       record.head = text;
       record.slots.set(slot, text);
-      record.revision++;
       return true;
     case 'bury':
       if (!fits) return false;
       Object.assign(record, { head: text, slots: new Map(), isLive: false, dueAtMs });
-      record.revision++;
       return true;
     case 'postpone':
       if (record) record.dueAtMs = dueAtMs;
@@ -336,21 +337,28 @@ function applyPlainly(
   }
 }
 
-/** The plain store has been changed already: where it took the call, its revision is one ahead. */
+/** @param revisions of each record since it was created, the newest last */
 async function applyTo(
   store: SessionStore,
-  records: Map<string, PlainRecord>,
+  revisions: Map<string, string[]>,
   key: string,
   { kind, off, slot, dueAtMs }: Call,
   text: string,
 ): Promise<Outcome> {
-  const record = records.get(key);
-  const revision = record ? record.revision - (record.head === text ? 1 : 0) + off : 0;
+  const known = revisions.get(key) ?? [];
+  // One that it had, or if there is none yet one that it never has.
+  const revision = known.at(-1 - off) ?? 'none';
   switch (kind) {
-    case 'create':
-      return store.create(key, parts(text), dueAtMs, MODEL.id);
-    case 'change':
-      return store.change(key, revision, parts(text, { [slot]: text }));
+    case 'create': {
+      const first = await store.create(key, parts(text), dueAtMs, MODEL.id);
+      if (first !== undefined) revisions.set(key, [first]);
+      return first !== undefined;
+    }
+    case 'change': {
+      const next = await store.change(key, revision, parts(text, { [slot]: text }));
+      if (next !== undefined) known.push(next);
+      return next !== undefined;
+    }
     case 'bury':
       return store.bury(key, revision, bytes(text), dueAtMs);
     case 'postpone':

@@ -3,12 +3,12 @@
 import { Redis } from 'ioredis';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { openRedisStore } from '../../src/store/redis/redis.ts';
-import { CHANGE, DONE, PASSED, REFUSED } from '../../src/store/redis/scripts.ts';
+import { CHANGE, DONE, NONCE_BYTES, PASSED, REFUSED } from '../../src/store/redis/scripts.ts';
 import type { SessionStore } from '../../src/store/store.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { type RedisServer, startRedis } from '../helpers/redis.ts';
-import { MODEL, createSessions } from './hammer.ts';
+import { MODEL, countOf, createSessions } from './hammer.ts';
 
 const ROUNDS = process.env.REDIS_LONG === 'true' ? 10_000 : 1_000;
 const CLIENTS = 8;
@@ -34,17 +34,19 @@ describeWith('redis-server', 'two replicas', () => {
   test(`race on one record, ${2 * CLIENTS} clients, ${ROUNDS} rounds: one winner each`, async () => {
     const both = await openTwo();
     const [id] = await createSessions(both[0], 1);
-    for (let revision = 0; revision < ROUNDS; revision++) {
+    for (let round = 0; round < ROUNDS; round++) {
+      const { revision } = (await both[round % 2]!.read(id!))!;
       const heads = both.flatMap((store, k) =>
-        Array.from({ length: CLIENTS }, (_, n) => ({ store, text: `${revision} ${k} ${n}` })),
+        Array.from({ length: CLIENTS }, (_, n) => ({ store, text: `${round} ${k} ${n}` })),
       );
       const wins = await Promise.all(
         heads.map(({ store, text }) => store.change(id!, revision, parts(text))),
       );
       expect(wins.filter(Boolean)).toHaveLength(1);
-      const record = await both[revision % 2]!.read(id!);
-      expect(record!.revision).toBe(revision + 1);
-      const { text } = heads[wins.indexOf(true)]!;
+      const record = await both[round % 2]!.read(id!);
+      expect(record!.revision).toBe(wins.find(Boolean));
+      expect(countOf(record!.revision)).toBe(round + 1);
+      const { text } = heads[wins.findIndex(Boolean)]!;
       expect(String(record!.head)).toBe(text);
       expect(String(record!.slots.get(0))).toBe(text);
     }
@@ -72,13 +74,19 @@ describeWith('redis-server', 'two replicas', () => {
   test('a change that comes again knows itself among the 16 last ones, and beyond says so', async () => {
     const [store] = await openTwo();
     const [id] = await createSessions(store, 1);
-    const deliver = (revision: number, nonce: string) =>
+    const first = (await store.read(id!))!.revision;
+    const newestNonce = async () => {
+      const nonces = await server.admin.hgetBuffer(`carryover:{${id}}:s`, 'n');
+      return nonces!.subarray(0, NONCE_BYTES);
+    };
+    const deliver = async (count: number, nonce: string) =>
       server.admin.eval(
         CHANGE.text,
         1,
         `carryover:{${id}}:s`,
-        revision,
-        revision + 1,
+        count,
+        await newestNonce(),
+        count + 1,
         nonce,
         `head ${nonce}`,
       );
@@ -87,13 +95,13 @@ describeWith('redis-server', 'two replicas', () => {
       expect(await deliver(revision, `other${String(revision).padStart(3, '0')}`)).toBe(DONE);
       expect(await deliver(0, 'nonce--0')).toBe(DONE);
       expect(await deliver(0, 'another0')).toBe(REFUSED);
-      expect((await store.read(id!))!.revision).toBe(revision + 1);
+      expect(countOf((await store.read(id!))!.revision)).toBe(revision + 1);
     }
     await deliver(16, 'other016');
     expect(await deliver(0, 'nonce--0')).toBe(PASSED);
     expect(await deliver(99, 'too-soon')).toBe(REFUSED);
     // A first delivery so late is plainly too late.
-    expect(await store.change(id!, 0, parts('late'))).toBe(false);
+    expect(await store.change(id!, first, parts('late'))).toBeUndefined();
   });
 
   test('what one registers the other sees, and only that moves its revision', async () => {
@@ -108,10 +116,10 @@ describeWith('redis-server', 'two replicas', () => {
     expect(await b.models.ids()).toEqual([MODEL.id]);
     expect(await b.models.names()).toEqual(new Map([['name', MODEL.id]]));
     expect(String((await b.models.get(MODEL.id))!.file)).toBe(String(MODEL.file));
-    await b.create('x', parts('x'), 5, MODEL.id);
+    const revision = await b.create('x', parts('x'), 5, MODEL.id);
     expect(await a.models.remove(MODEL.id)).toBe(false);
     expect(await b.models.revision()).toBe(bAfter);
-    await a.bury('x', 0, Buffer.from(''), 5);
+    await a.bury('x', revision!, Buffer.from(''), 5);
     expect(await b.models.remove(MODEL.id)).toBe(true);
     expect(await a.models.revision()).not.toBe(aBefore);
     expect((await a.models.names()).size).toBe(0);
@@ -129,8 +137,9 @@ describeWith('redis-server', 'two replicas', () => {
         puts.left--;
       }),
     );
+    let { revision } = (await a.read(id!))!;
     let steps = 0;
-    for (; puts.left > 0; steps++) await a.change(id!, steps, parts(`${steps}`));
+    for (; puts.left > 0; steps++) revision = (await a.change(id!, revision, parts(`${steps}`)))!;
     await put;
     expect(steps).toBeGreaterThan(10);
     expect(Buffer.from((await b.models.get('big'))!.file).equals(file)).toBe(true);
@@ -174,7 +183,7 @@ describeWith('redis-server', 'two replicas', () => {
         const id = String((await both[0].read(session))!.head);
         expect(await both[0].models.get(id)).toBeDefined();
         expect(await both[0].models.remove(id)).toBe(false);
-        await both[0].bury(session, 0, Buffer.from(''), 5);
+        await both[0].bury(session, (await both[0].read(session))!.revision, Buffer.from(''), 5);
         await both[0].forget(session);
       }
     }
@@ -201,11 +210,11 @@ describeWith('redis-server', 'two replicas', () => {
   test('a crash after a burial, before its entries are gone', async () => {
     const [store] = await openTwo();
     await store.models.put(MODEL);
-    await store.create('x', parts('x'), 100, MODEL.id);
+    const revision = await store.create('x', parts('x'), 100, MODEL.id);
     const [pins] = await server.admin.keys('*:pins');
     const [ids] = await server.admin.keys('*index*:ids');
     const [entry] = await server.admin.zrange(ids!, '0', '-1');
-    await store.bury('x', 0, Buffer.from('gone'), 50);
+    await store.bury('x', revision!, Buffer.from('gone'), 50);
     await server.admin.sadd(pins!, 'x');
     await server.admin.zadd(ids!, 0, entry!);
     expect(await store.list(undefined, 10)).toEqual([]);
@@ -220,7 +229,7 @@ describeWith('redis-server', 'two replicas', () => {
     const [id] = await createSessions(store, 1);
     const key = `carryover:{${id}}:s`;
     expect(await server.admin.pttl(key)).toBe(-1);
-    await store.bury(id!, 0, Buffer.from('gone'), Date.now() + 3_600_000);
+    await store.bury(id!, (await store.read(id!))!.revision, Buffer.from('gone'), Date.now() + 3_600_000);
     const leftMs = await server.admin.pttl(key);
     expect(leftMs).toBeGreaterThan(24 * 3_600_000);
     expect(leftMs).toBeLessThan(26 * 3_600_000);

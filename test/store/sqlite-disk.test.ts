@@ -131,7 +131,7 @@ async function fill(store: SessionStore): Promise<{ created: string[]; refused: 
   }
 }
 
-function create(store: SessionStore, id: string): Promise<boolean> {
+function create(store: SessionStore, id: string): Promise<string | undefined> {
   return store.create(id, { head: Buffer.alloc(65_536, id), slots: new Map() }, 1e12, MODEL_ID);
 }
 

@@ -13,7 +13,7 @@ export const FrameCall = Type.Object(
       }),
     ),
     key: Type.Optional(Type.String({ description: 'As the header Idempotency-Key.' })),
-    if_match: Type.Optional(Type.String({ description: 'As the header If-Match.' })),
+    if_match: Type.Optional(Type.String({ description: 'As the header If-Match, or `previous`.' })),
   },
   { $id: 'FrameCall', additionalProperties: false },
 );
@@ -36,15 +36,15 @@ answers, with \`id\`, \`session\` (now with its \`etag\`) and, if it repeats an 
 POST, \`applied\` and, where a retry helps, \`retry_after_s\`; the connection stays open. Frames
 may be sent without waiting for answers. The server reads no further while SESSION_QUEUE_MAX of
 them wait, or while its answers are not read. A frame that fails does not stop those behind it,
-unless they have \`if_match\`: each change counts the version in the ETag,
-\`"<incarnation>.<version>"\`, up by one, so it is known in advance.
+unless they have \`"if_match": "previous"\`: the state that the frame before was answered with, or
+for the first frame the server's; if that frame was refused, so is this one (\`step_conflict\`).
 
 **After a cut** it is not known whether frames without an answer were applied. Connect again and
 send them again as they were, byte for byte, with the \`key\` they had: one that was applied is
 answered as it was then, one that is still running is \`idempotency_key_in_use\`: once more a
 little later. The last 64 keys are remembered, so leave no more frames than that without an
-answer, or give them \`if_match\` as well: then one that was applied is answered or refused as
-\`step_conflict\`, never applied twice. The first frame tells how far the session had come; a
+answer, or give them an ETag in \`if_match\` as well: then one that was applied is answered or
+refused as \`step_conflict\`, never applied twice. The first frame tells how far the session had come; a
 frame of the old connection may have been under way even then.
 
 **The server closes** with a problem frame before: 1001 shutting down, 1008 a message took too

@@ -14,7 +14,7 @@
 // record stays when it has expired.
 import { randomBytes } from 'node:crypto';
 import { CarryoverError } from '../../errors.ts';
-import type { ListedRecord, RecordParts, SessionStore, StoredRecord } from '../store.ts';
+import type { ListedRecord, RecordParts, Revision, SessionStore, StoredRecord } from '../store.ts';
 import { parseRedisUrl } from './address.ts';
 import { type Answer, type Argument, type DeadlineMs, Link } from './link.ts';
 import { RedisModels, fileKey, modelNotFound, pinsKey, toBuffer } from './models.ts';
@@ -90,33 +90,40 @@ class RedisStore implements SessionStore {
     return this.#link.problems();
   }
 
-  async create(id: string, parts: RecordParts, dueAtMs: number, modelId: string): Promise<boolean> {
+  async create(
+    id: string,
+    parts: RecordParts,
+    dueAtMs: number,
+    modelId: string,
+  ): Promise<Revision | undefined> {
     const { eviction } = this.#link;
     if (eviction) throw new CarryoverError('store_unavailable', { detail: `${eviction}.` });
     const deadlineMs = this.#link.deadline();
     const undo = await this.#announce(id, dueAtMs, modelId, deadlineMs).catch(nothingApplied);
-    const args = [nonce(), modelId, toBuffer(parts.head), ...slotsOf(parts)];
+    const first: Place = { count: 0, nonce: newNonce() };
+    const args = [first.nonce, modelId, toBuffer(parts.head), ...slotsOf(parts)];
     try {
       const answer = await this.#link.run(CREATE, [recordKey(id)], args, deadlineMs);
-      if (isDone(answer.reply, answer)) return true;
+      if (isDone(answer.reply, answer)) return revisionOf(first);
     } catch (error) {
       if ((error as CarryoverError).applied === 'no') await undo();
       throw error;
     }
     await undo();
-    return false;
+    return undefined;
   }
 
-  async change(id: string, revision: number, parts: RecordParts): Promise<boolean> {
-    const args = [...step(revision), toBuffer(parts.head), ...slotsOf(parts)];
+  async change(id: string, revision: Revision, parts: RecordParts): Promise<Revision | undefined> {
+    const next = after(revision);
+    const args = [...step(revision, next), toBuffer(parts.head), ...slotsOf(parts)];
     const answer = await this.#link.run(CHANGE, [recordKey(id)], args, this.#link.deadline());
-    return isDone(answer.reply, answer);
+    return isDone(answer.reply, answer) ? revisionOf(next) : undefined;
   }
 
-  async bury(id: string, revision: number, head: Uint8Array, dueAtMs: number): Promise<boolean> {
+  async bury(id: string, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean> {
     const deadlineMs = this.#link.deadline();
     const endMs = Math.max(dueAtMs, Date.now()) + TOMBSTONE_GRACE_MS;
-    const args = [...step(revision), toBuffer(head), String(endMs)];
+    const args = [...step(revision, after(revision)), toBuffer(head), String(endMs)];
     const answer = await this.#link.run(BURY, [recordKey(id)], args, deadlineMs);
     const [outcome, modelId] = answer.reply as [number, Buffer];
     if (!isDone(outcome, answer)) return false;
@@ -133,13 +140,14 @@ class RedisStore implements SessionStore {
 
   async read(id: string): Promise<StoredRecord | undefined> {
     const reply = await this.#link.read('hgetall', [recordKey(id)], this.#link.deadline());
-    const { r, h, ...rest } = reply as Record<string, Buffer>;
-    if (!r || !h) return undefined;
+    const { r, n, h, ...rest } = reply as Record<string, Buffer>;
+    if (!r || !n || !h) return undefined;
     const slots = new Map<number, Uint8Array>();
     for (const [field, bytes] of Object.entries(rest)) {
       if (/^\d+$/.test(field)) slots.set(Number(field), bytes);
     }
-    return { revision: Number(r), head: h, slots };
+    const place = { count: Number(r), nonce: n.subarray(0, NONCE_BYTES) };
+    return { revision: revisionOf(place), head: h, slots };
   }
 
   async due(nowMs: number, limit: number): Promise<string[]> {
@@ -247,13 +255,33 @@ class RedisStore implements SessionStore {
   }
 }
 
-function nonce(): Buffer {
+/** In the history of a record: the number of changes, and the nonce of the last one. */
+interface Place {
+  readonly count: number;
+  readonly nonce: Buffer;
+}
+
+function newNonce(): Buffer {
   return randomBytes(NONCE_BYTES);
 }
 
-/** From this revision to the next, and how to know it again. */
-function step(revision: number): Argument[] {
-  return [String(revision), String(revision + 1), nonce()];
+function revisionOf({ count, nonce }: Place): Revision {
+  return `${count}.${nonce.toString('base64url')}`;
+}
+
+function placeOf(revision: Revision): Place {
+  const [count, nonce = ''] = revision.split('.');
+  return { count: Number(count), nonce: Buffer.from(nonce, 'base64url') };
+}
+
+function after(revision: Revision): Place {
+  return { count: placeOf(revision).count + 1, nonce: newNonce() };
+}
+
+/** From this revision to the next place. */
+function step(revision: Revision, next: Place): Argument[] {
+  const { count, nonce } = placeOf(revision);
+  return [String(count), nonce, String(next.count), next.nonce];
 }
 
 function slotsOf({ slots }: RecordParts): Argument[] {

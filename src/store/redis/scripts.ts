@@ -2,8 +2,9 @@
 // are on one node: their names share what stands in braces.
 //
 // A record is a hash: r revision · n nonces · l 1 if live, 0 for a tombstone · m model id · h head ·
-// and its slots by their numbers. n holds the nonces of its last changes, the newest first: a change
-// that comes a second time, because its answer was lost, finds its own and is not made again.
+// and its slots by their numbers. n holds the nonces of its last changes, the newest first. The newest
+// is compared besides r: a server that has lost changes comes to the same r again, with other content.
+// And a change that comes a second time, because its answer was lost, finds its own and is not made again.
 import { createHash } from 'node:crypto';
 
 export interface Script {
@@ -40,6 +41,7 @@ local function outcome(r, n, revision, nonce)
   return ${REFUSED}
 end
 `;
+const FOLLOWS = `l == '1' and r == ARGV[1] and string.sub(n, 1, ${NONCE_BYTES}) == ARGV[2]`;
 const PUSHED = `string.sub(n, 1, ${(NONCES_MAX - 1) * NONCE_BYTES})`;
 
 /** record · nonce, model, head, slot, bytes, slot, bytes, … */
@@ -50,26 +52,27 @@ redis.call('HSET', KEYS[1], 'r', '0', 'n', ARGV[1], 'l', '1', 'm', ARGV[2], 'h',
 return ${DONE}
 `);
 
-/** record · revision, revision + 1, nonce, head, slot, bytes, … */
+/** record · revision, its nonce, revision + 1, nonce, head, slot, bytes, … */
 export const CHANGE = script(`${OUTCOME}
 local r, n, l = unpack(redis.call('HMGET', KEYS[1], 'r', 'n', 'l'))
-if r ~= ARGV[1] or l ~= '1' then return outcome(r, n, tonumber(ARGV[1]), ARGV[3]) end
-redis.call('HSET', KEYS[1], 'r', ARGV[2], 'n', ARGV[3] .. ${PUSHED}, 'h', ARGV[4], unpack(ARGV, 5))
+if not (${FOLLOWS}) then return outcome(r, n, tonumber(ARGV[1]), ARGV[4]) end
+redis.call('HSET', KEYS[1], 'r', ARGV[3], 'n', ARGV[4] .. ${PUSHED}, 'h', ARGV[5], unpack(ARGV, 6))
 return ${DONE}
 `);
 
 /**
- * record · revision, revision + 1, nonce, head, when Redis itself erases it. Answers [outcome, model].
+ * record · revision, its nonce, revision + 1, nonce, head, when Redis itself erases it.
+ * Answers [outcome, model].
  *
  * DEL comes first: behind it HSET is allowed also when the memory is full, so that sessions can be
  * deleted then.
  */
 export const BURY = script(`${OUTCOME}
 local r, n, l, m = unpack(redis.call('HMGET', KEYS[1], 'r', 'n', 'l', 'm'))
-if r ~= ARGV[1] or l ~= '1' then return {outcome(r, n, tonumber(ARGV[1]), ARGV[3]), m} end
+if not (${FOLLOWS}) then return {outcome(r, n, tonumber(ARGV[1]), ARGV[4]), m} end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'r', ARGV[2], 'n', ARGV[3] .. ${PUSHED}, 'l', '0', 'm', m, 'h', ARGV[4])
-redis.call('PEXPIREAT', KEYS[1], ARGV[5])
+redis.call('HSET', KEYS[1], 'r', ARGV[3], 'n', ARGV[4] .. ${PUSHED}, 'l', '0', 'm', m, 'h', ARGV[5])
+redis.call('PEXPIREAT', KEYS[1], ARGV[6])
 return {${DONE}, m}
 `);
 

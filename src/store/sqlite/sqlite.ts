@@ -24,6 +24,7 @@ import type {
   ListedRecord,
   ModelStore,
   RecordParts,
+  Revision,
   SessionStore,
   StoredModel,
   StoredRecord,
@@ -52,6 +53,9 @@ export async function openSqliteStore(path: string, options: SqliteOptions): Pro
   await store.start();
   return store;
 }
+
+/** As the thread gives it: the revision is the number of changes. */
+type CountedRecord = Omit<StoredRecord, 'revision'> & { readonly revision: number };
 
 interface Pending {
   readonly isWrite: boolean;
@@ -96,20 +100,31 @@ class SqliteStore implements SessionStore {
     return this.#problem === undefined ? [] : [this.#problem];
   }
 
-  async create(id: string, parts: RecordParts, dueAtMs: number, modelId: string): Promise<boolean> {
-    return this.#call(['create', id, dueAtMs, modelId], partsOf(parts)) as Promise<boolean>;
+  async create(
+    id: string,
+    parts: RecordParts,
+    dueAtMs: number,
+    modelId: string,
+  ): Promise<Revision | undefined> {
+    const isDone = await this.#call(['create', id, dueAtMs, modelId], partsOf(parts));
+    return isDone ? '0' : undefined;
   }
 
-  async change(id: string, revision: number, parts: RecordParts): Promise<boolean> {
-    return this.#call(['change', id, revision], partsOf(parts)) as Promise<boolean>;
+  /** No other process changes the file while this one has it, so a count of changes will do. */
+  async change(id: string, revision: Revision, parts: RecordParts): Promise<Revision | undefined> {
+    const count = Number(revision);
+    const isDone = await this.#call(['change', id, count], partsOf(parts));
+    return isDone ? String(count + 1) : undefined;
   }
 
-  async bury(id: string, revision: number, head: Uint8Array, dueAtMs: number): Promise<boolean> {
-    return this.#call(['bury', id, revision, dueAtMs], [[HEAD, head]]) as Promise<boolean>;
+  async bury(id: string, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean> {
+    const call: Call = ['bury', id, Number(revision), dueAtMs];
+    return this.#call(call, [[HEAD, head]]) as Promise<boolean>;
   }
 
   async read(id: string): Promise<StoredRecord | undefined> {
-    return this.#call(['read', id]) as Promise<StoredRecord | undefined>;
+    const record = (await this.#call(['read', id])) as CountedRecord | undefined;
+    return record && { ...record, revision: String(record.revision) };
   }
 
   async due(nowMs: number, limit: number): Promise<string[]> {

@@ -108,6 +108,9 @@ export function sessionStreamRoute(
   });
 }
 
+/** Matches no state: the frame before was refused. */
+const NO_ETAG = 'previous, and the frame before was refused';
+
 /** What one connection says. */
 class SessionStream {
   readonly #request: FastifyRequest<ById>;
@@ -115,6 +118,8 @@ class SessionStream {
   /** Of the frame that is being answered: frames wait for each other. */
   #lifetime: Lifetime | undefined;
   #isClosed = false;
+  /** Of the state that was told last: `previous` in if_match stands for it. */
+  #etag = NO_ETAG;
   /** Frames so far. */
   count = 0;
 
@@ -132,6 +137,7 @@ class SessionStream {
   async greet(): Promise<FrameAnswer> {
     try {
       const session = await this.#options.sessions.read(this.#request.params.id);
+      this.#etag = etagOf(session);
       return { data: JSON.stringify({ session: streamMarkOf(session) }), isBinary: false };
     } catch (error) {
       return this.problem(error, this.#request.id, false);
@@ -143,6 +149,9 @@ class SessionStream {
     const { texts } = this.#options.sessionCalls;
     let id: unknown;
     let frame: Frame | undefined;
+    const previous = this.#etag;
+    // Unless this frame is answered, the next has no previous one.
+    this.#etag = NO_ETAG;
     const lifetime = this.#beginLifetime();
     try {
       frame = await openFrame(texts, message, isBinary, lifetime);
@@ -152,7 +161,8 @@ class SessionStream {
       expectThisSession(computation, this.#request.params.id);
       this.#expectServing();
       const call: Call = {
-        ifMatch: readIfMatch(if_match, 'if_match', '/if_match'),
+        ifMatch:
+          if_match === 'previous' ? [previous] : readIfMatch(if_match, 'if_match', '/if_match'),
         key: key === undefined ? undefined : callKey(key, message, isBinary),
         lifetime,
       };
@@ -168,6 +178,7 @@ class SessionStream {
           return write({ ...answerOf(result), fields });
         },
       );
+      this.#etag = etagOf(value.after);
       return { data: value.answer, isBinary };
     } catch (error) {
       const mayHaveKey = frame ? typeof frame.call.key === 'string' : !isUnreadable(error);

@@ -1,0 +1,128 @@
+// A store that loses answered changes (Redis after a crash or a failover) goes back to a version that was
+// there before and takes other changes from there. A version is then no identity.
+import { describe, expect, test } from 'vitest';
+import type { CarryoverError } from '../../src/errors.ts';
+import type { Call } from '../../src/sessions/call.ts';
+import { type Session, etagOf, moved } from '../../src/sessions/session.ts';
+import { Sessions } from '../../src/sessions/sessions.ts';
+import type { Revision } from '../../src/store/store.ts';
+import { lifetimeOf } from '../helpers/lifetime.ts';
+import { LosingStore } from './losing-store.ts';
+
+const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
+const SPEC = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 2, ttlMs: 1e6, h: new Float32Array(1) };
+const OPTIONS = {
+  countMax: 100,
+  hotBytesMax: 1e6,
+  waitingMax: 64,
+  tombstoneMs: 1_000,
+  numerics: 1,
+  now: () => 0,
+};
+
+const call = (more: Partial<Call> = {}): Call => ({ lifetime: lifetimeOf(), ...more });
+const keyed = (key: string) => call({ key: { key, digest: key } });
+
+/** Two replicas, A and B, on one store that was saved when the session was new. */
+async function place(revisionAfter?: (before: Revision | undefined) => Revision) {
+  const store = new LosingStore(revisionAfter);
+  await store.models.put(MODEL);
+  const [a, b] = [new Sessions(store, OPTIONS), new Sessions(store, OPTIONS)];
+  const { id } = await a.create(SPEC);
+  store.save();
+  /** h ← h + x; answers with the ETag. */
+  const add = async (sessions: Sessions, x: number, of: Call = call()) => {
+    const { value } = await sessions.advance(id, of, async (session, stamp) => {
+      const h = Float32Array.of(session.h[0]! + x);
+      const after = moved(session, { h, t: session.t + 1 }, stamp());
+      return { after, value: etagOf(after) };
+    });
+    return value;
+  };
+  const state = async (sessions: Sessions) => (await sessions.read(id)).h[0];
+  return { store, a, b, id, add, state };
+}
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => undefined,
+    (error: CarryoverError) => error.code,
+  );
+
+/** A steps twice, the store loses that, B steps twice: both have been told of version 2. */
+async function twoPasts(revisionAfter?: (before: Revision | undefined) => Revision) {
+  const all = await place(revisionAfter);
+  const { store, a, b, add } = all;
+  await add(a, 1);
+  const etagOfA = await add(a, 1);
+  store.goBack();
+  await add(b, 100);
+  const etagOfB = await add(b, 100);
+  return { ...all, etagOfA, etagOfB };
+}
+
+describe('after the store went back', () => {
+  test('an ETag of what is lost matches nothing, and nothing is overwritten', async () => {
+    const { a, b, add, state, etagOfA, etagOfB } = await twoPasts();
+    expect(etagOfA).not.toBe(etagOfB);
+    expect(await codeOf(add(a, 1, call({ ifMatch: [etagOfA] })))).toBe('step_conflict');
+    expect(await state(b)).toBe(200);
+    await add(a, 1, call({ ifMatch: [etagOfB] }));
+    expect([await state(a), await state(b)]).toEqual([201, 201]);
+  });
+
+  test('a step without If-Match goes on from what the store holds', async () => {
+    const { a, b, add, state } = await twoPasts();
+    await add(a, 1);
+    expect([await state(a), await state(b)]).toEqual([201, 201]);
+  });
+
+  test('control: with counted revisions the copy in memory overwrites what the other has answered', async () => {
+    const count = (before: Revision | undefined) => String(Number(before ?? -1) + 1);
+    const { a, b, add, state } = await twoPasts(count);
+    await add(a, 1);
+    expect(await state(b)).toBe(3);
+  });
+
+  test('control: without the nonce the ETag of what is lost is that of what is there', async () => {
+    const { etagOfA, etagOfB } = await twoPasts();
+    const withoutNonce = (etag: string) => etag.replace(/\.[\w-]+"$/, '"');
+    expect(withoutNonce(etagOfA)).toBe(withoutNonce(etagOfB));
+  });
+
+  test('an ETag without a nonce matches no state that has one', async () => {
+    const { a, id, add } = await place();
+    const { incarnation, version } = await a.read(id);
+    const ifMatch = `"${incarnation}.${version}"`;
+    expect(await codeOf(add(a, 1, call({ ifMatch: [ifMatch] })))).toBe('step_conflict');
+  });
+
+  test('a repeated key is answered again only while the store knows it', async () => {
+    const { store, a, add, state } = await place();
+    await add(a, 1, keyed('lost'));
+    expect(await add(a, 1, keyed('lost'))).toBeDefined();
+    expect(await state(a)).toBe(1);
+    store.goBack();
+    // The copy in memory still has the answer, and the state that it speaks of is gone.
+    await add(a, 1, keyed('lost'));
+    expect(await state(a)).toBe(1);
+  });
+
+  test('a key that was lost is free for another call', async () => {
+    const { store, a, add, state } = await place();
+    await add(a, 1, keyed('k'));
+    store.goBack();
+    await add(a, 5, call({ key: { key: 'k', digest: 'another body' } }));
+    expect(await state(a)).toBe(5);
+  });
+
+  test('reads, forks and rewinds are of what the store holds', async () => {
+    const { store, a, id, add, state } = await place();
+    await add(a, 1);
+    store.goBack();
+    const reply = ({ h }: Session) => ({ status: 200, headers: {}, body: `${h[0]}` });
+    expect(await state(a)).toBe(0);
+    expect((await a.fork(id, call(), reply)).value.body).toBe('0');
+    expect(await codeOf(a.rewind(id, call(), 0, reply))).toBe('state_not_kept');
+  });
+});
