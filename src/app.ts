@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import type { FastifyBaseLogger, FastifyInstance, FastifyServerOptions } from 'fastify';
 import type { Config } from './config.ts';
+import { calibrate } from './engine/calibrate.ts';
 import { Engine } from './engine/engine.ts';
 import { registerModel } from './engine/register.ts';
 import { SessionCalls } from './engine/session-calls.ts';
@@ -20,18 +21,15 @@ import { ModelRegistry, NAME_PATTERN } from './models/registry.ts';
 import { WeightsCache } from './models/weights-cache.ts';
 import { startPeriodic } from './periodic.ts';
 import { Pool } from './pool/pool.ts';
-import { calibrate } from './scheduler/calibrate.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { startSweeper } from './sessions/sweeper.ts';
 import { openStore } from './store/open.ts';
 import type { SessionStore } from './store/store.ts';
 import { finiteCheck } from './wasm/finite.ts';
-import { Job } from './wasm/job.ts';
 import { compileKernels, instantiateKernels } from './wasm/load.ts';
 import { LinearMemory } from './wasm/memory.ts';
 import { NUMERICS } from './wasm/numerics.ts';
-import { panelsBytes } from './wasm/panels.ts';
 import { selfTest } from './wasm/self-test.ts';
 
 export interface App {
@@ -80,6 +78,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     workers: config.WORKERS,
     kernels: compiled,
     memory: memory.memory,
+    hangMsMin: config.WORKER_HANG_MS,
     entry: overrides.workerEntry,
     onIdle: () => scheduler.dispatch(),
     onLost: (reason) => http.log.error({ err: reason }, 'a worker was lost and is replaced'),
@@ -135,7 +134,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       reasons: () => [
         ...(state === 'serving' ? [] : ['shutting down']),
         ...store.problems(),
-        ...(pool.isWhole ? [] : [`${pool.readyCount} of ${config.WORKERS} workers are up`]),
+        // One that is replaced is missed for a moment by the others, not by clients.
+        ...(pool.readyCount > 0 ? [] : [`none of ${config.WORKERS} workers is up`]),
       ],
     },
     isClosing: () => state === 'closing',
@@ -165,7 +165,9 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     await loadModel(file, library, limits, http.log);
   }
   await pool.start();
-  const { handOverMs, flopsPerMs, hereFlopsMax } = await calibrateOn(memory, pool, kernels.run);
+  const { handOverMs, hereFlopsMax, speeds } = await calibrate(memory, pool, kernels.run);
+  const { flopsPerMs } = speeds;
+  scheduler.speeds = speeds;
   scheduler.hereFlopsMax = overrides.hereFlopsMax ?? hereFlopsMax;
   texts.calibrate(flopsPerMs);
   http.log.info({ kernel: compiled.path, handOverMs, flopsPerMs, hereFlopsMax }, 'kernels');
@@ -218,23 +220,6 @@ async function loadModel(
   } catch (error) {
     log.error({ path, reason: (error as Error).message }, 'model file skipped');
   }
-}
-
-/** Measures with a step of a model of zeros. */
-async function calibrateOn(memory: LinearMemory, pool: Pool, runHere: (job: number) => void) {
-  const [D, H] = [128, 128];
-  const bytes = panelsBytes(D, H);
-  const panelsPtr = memory.allocate(bytes);
-  memory.f32(panelsPtr, bytes / Float32Array.BYTES_PER_ELEMENT).fill(0);
-  const model = { D, H, panelsPtr };
-  const step = new Job(memory, model, { T: 1, N: 1, keepsStates: false, trace: false });
-  const empty = new Job(memory, model, { T: 1, N: 1, lengths: [0], keepsStates: false, trace: false });
-  step.x.fill(0);
-  const calibration = await calibrate(pool, runHere, empty.ptr, step);
-  step.release();
-  empty.release();
-  memory.free(panelsPtr);
-  return calibration;
 }
 
 function limitsOf(config: Config): Limits {

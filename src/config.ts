@@ -74,6 +74,13 @@ export const ConfigSchema = Type.Object({
   QUEUE_JOBS_MAX: integer(256, 0, 65_536, 'Requests that may wait for a worker.'),
   JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'From a request to its answer, receiving included; of a stream, between two writes.'),
 
+  WORKER_HANG_MS: integer(
+    2_000,
+    50,
+    3_600_000,
+    'A worker that does not answer so long, and ten times what was estimated, is replaced.',
+  ),
+
   STREAMS_MAX: integer(64, 0, 65_536, 'Streams in progress.'),
   STREAM_STALL_MS: integer(30_000, 1, 3_600_000, 'A reader so far behind the least rate is cut off.'),
   READ_BYTES_PER_S_MIN: integer(65_536, 1, 1_024 * MiB, 'Least rate at which an answer is to be read.'),

@@ -273,18 +273,25 @@ export interface ErrorDetails {
   readonly applied?: Applied | undefined;
   /** Further members of the problem, e.g. the version at which a session is. */
   readonly members?: Readonly<Record<string, unknown>>;
+  /** When it may have passed, if that is known better than the kind of error says. */
+  readonly retryAfterMs?: number | undefined;
   readonly cause?: unknown;
 }
+
+/** Longer than that nobody can tell. */
+const RETRY_AFTER_S_MAX = 60;
 
 export class CarryoverError extends Error {
   readonly code: ErrorCode;
   readonly errors: readonly ErrorPlace[];
   readonly applied: Applied | undefined;
   readonly members: Readonly<Record<string, unknown>>;
+  /** Whole seconds for the Retry-After header, on refusals that pass by themselves. */
+  readonly retryAfter_s: number | undefined;
 
   constructor(
     code: ErrorCode,
-    { detail, errors = [], applied, members = {}, cause }: ErrorDetails,
+    { detail, errors = [], applied, members = {}, retryAfterMs, cause }: ErrorDetails,
   ) {
     super(detail, { cause });
     this.name = 'CarryoverError';
@@ -292,6 +299,8 @@ export class CarryoverError extends Error {
     this.errors = errors;
     this.applied = applied;
     this.members = members;
+    this.retryAfter_s = 
+      retryAfterMs === undefined ? this.kind.retryAfter_s : wholeSeconds(retryAfterMs);
   }
 
   get kind(): ErrorKind {
@@ -301,9 +310,14 @@ export class CarryoverError extends Error {
   /** The same error, by one who knows what became of the call. */
   withApplied(applied: Applied): CarryoverError {
     if (applied === this.applied) return this;
-    const { code, message, errors, members, cause = this } = this;
-    return new CarryoverError(code, { detail: message, errors, members, cause, applied });
+    const { code, message, errors, members, retryAfter_s, cause = this } = this;
+    const retryAfterMs = retryAfter_s && retryAfter_s * 1_000;
+    return new CarryoverError(code, { detail: message, errors, members, retryAfterMs, cause, applied });
   }
+}
+
+function wholeSeconds(ms: number): number {
+  return Math.min(RETRY_AFTER_S_MAX, Math.max(1, Math.ceil(ms / 1_000)));
 }
 
 /** @param pointer where in the body; empty if it is not there */

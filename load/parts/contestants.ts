@@ -39,6 +39,7 @@ export async function startPool(
   const pool = new Pool({
     ...parts,
     workers,
+    hangMsMin: DEADLINE_MS,
     onIdle: () => scheduler.dispatch(),
     onLost: (reason) => console.error(reason),
   });

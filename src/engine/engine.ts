@@ -9,6 +9,8 @@ import type { ModelLibrary } from '../models/library.ts';
 import type { WeightsCache } from '../models/weights-cache.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import type { TensorSource, Weights } from '../tensor.ts';
+import { costOf } from '../wasm/job-cost.ts';
+import { partsMaxOf } from '../wasm/job-parts.ts';
 import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { type RecurrenceResult, expectFinite } from './result.ts';
@@ -64,10 +66,13 @@ export class Engine {
     const { memory, scheduler, limits, isFinite } = this.#parts;
     const fetched = this.fetchModel(input.weights);
     if (fetched) await fetched;
-    const { T, N } = agreeOnSizes(input, this.#sizesOf(input.weights), limits);
+    const sizes = this.#sizesOf(input.weights);
+    const { T, N } = agreeOnSizes(input, sizes, limits);
+    const { lengths, keepsStates, trace } = input;
+    const cost = costOf(sizes, { T, N, lengths, keepsStates, trace });
+    scheduler.expectPossible(cost, partsMaxOf(N), lifetime);
     const lease = this.#lease(input.weights);
     try {
-      const { lengths, keepsStates, trace } = input;
       const xPtr = this.#placeOf(input.x);
       const hPtr = input.h && this.#placeOf(input.h);
       const shape = { T, N, lengths, keepsStates, trace, xPtr, hPtr };
@@ -108,7 +113,12 @@ export class Engine {
    * @throws what run() throws before anything is computed (fetchModel() comes first), and memory_full
    */
   stream(input: RecurrenceInput, lifetime: Lifetime): RecurrenceStream {
-    const plan = planStream(input, this.#sizesOf(input.weights), this.#parts.limits);
+    const sizes = this.#sizesOf(input.weights);
+    const plan = planStream(input, sizes, this.#parts.limits);
+    const { keepsStates, trace } = input;
+    // Of a chunk: the deadline is renewed between them.
+    const cost = costOf(sizes, { T: plan.chunkSteps, N: plan.N, keepsStates, trace });
+    this.#parts.scheduler.expectPossible(cost, partsMaxOf(plan.N), lifetime);
     return new RecurrenceStream(this.#parts, this.#lease(input.weights), input, plan, lifetime);
   }
 

@@ -28,7 +28,8 @@ export function sendProblem(
   reply: FastifyReply,
 ): void {
   const error = isUnreadableType(cause) ? unsupportedType(request) : toCarryoverError(cause);
-  const { status, retryAfter_s } = error.kind;
+  const { retryAfter_s } = error;
+  const { status } = error.kind;
   logProblem(error, cause, request.log);
   answerEarly(request, reply);
   if (retryAfter_s !== undefined) void reply.header('retry-after', retryAfter_s);
@@ -59,7 +60,7 @@ export function frameProblem(
   return {
     ...problemBody(error, instance),
     applied: appliedOf(error, mayHaveKey),
-    retry_after_s: error.kind.retryAfter_s,
+    retry_after_s: error.retryAfter_s,
   };
 }
 

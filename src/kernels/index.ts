@@ -1,4 +1,4 @@
-// The kernels' entry: runs a job (layout.ts) from its first step to its last.
+// The kernels' entry: runs a job (layout.ts) from its first step to its last, or a slice of these.
 //
 //   for t = 0 … T-1:    h_t = tanh((x_t W_x + h_{t-1} W_h) + b)    for every row that still has steps
 //
@@ -12,6 +12,8 @@ import {
   JOB_AHEAD,
   JOB_B,
   JOB_D,
+  JOB_END,
+  JOB_FROM,
   JOB_H,
   JOB_N,
   JOB_NARROW,
@@ -71,9 +73,11 @@ function runJob(job: usize): void {
   const rows = <usize>load<u32>(job, JOB_ROWS);
   const narrow = load<u32>(job, JOB_NARROW) != 0;
   const ahead = load<u32>(job, JOB_AHEAD);
+  const from = load<u32>(job, JOB_FROM);
+  const end = load<u32>(job, JOB_END);
   let active = load<u32>(job, JOB_N);
-  let ready: u32 = 0;
-  for (let t: u32 = 0; ; t++) {
+  let ready = from;
+  for (let t = from; t < end; t++) {
     active = activeAt(rows, active, t);
     if (active == 0) break;
     if (narrow) {
@@ -83,15 +87,16 @@ function runJob(job: usize): void {
       finishStates(job, rows, active, t);
     } else {
       if (t == ready) {
-        multiplyInputs(job, rows, active, t, ahead);
-        ready += ahead;
+        const steps = min(ahead, end - t);
+        multiplyInputs(job, rows, active, t, steps);
+        ready += steps;
       }
       multiplyStates(job, rows, active, t);
       finishStates(job, rows, active, t);
     }
     traceRows(job, rows, active, t);
   }
-  if (load<u32>(job, JOB_O)) readStates(job, rows);
+  if (load<u32>(job, JOB_O)) readStates(job, rows, from, end);
 }
 
 /** tanh of `count` floats, a multiple of 8, from `source` to `target`: for tests of the kernel itself. */
@@ -213,17 +218,19 @@ function multiply(job: usize, W: usize, K: usize, count: u32): void {
   );
 }
 
-/** Readouts of every row's last state, and of all states where that is wanted. */
-function readStates(job: usize, rows: usize): void {
-  const end = rows + load<u32>(job, JOB_N) * ROW_BYTES;
+/** Readouts of the slice's states where all are wanted, and of every row's last state once it is there. */
+function readStates(job: usize, rows: usize, from: u32, end: u32): void {
+  const rowsEnd = rows + load<u32>(job, JOB_N) * ROW_BYTES;
+  // The first row is the longest.
+  const isLastSlice = load<u32>(rows, ROW_STEPS) <= end;
   let waiting: u32 = 0;
-  for (let row = rows; row < end; row += ROW_BYTES) {
+  for (let row = rows; row < rowsEnd; row += ROW_BYTES) {
     const steps = load<u32>(row, ROW_STEPS);
-    waiting = readState(job, waiting, stateBefore(row, steps), load<u32>(row, ROW_Y));
+    if (isLastSlice) waiting = readState(job, waiting, stateBefore(row, steps), load<u32>(row, ROW_Y));
     const ys = load<u32>(row, ROW_YS);
     if (ys == 0) continue;
     const step = load<u32>(row, ROW_YS_STEP);
-    for (let t: u32 = 0; t < steps; t++) {
+    for (let t = from; t < min(steps, end); t++) {
       waiting = readState(job, waiting, stateAt(row, t), ys + t * step);
     }
   }

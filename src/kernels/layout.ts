@@ -41,7 +41,11 @@ export const JOB_NARROW = 40; // 1: W_x, W_h and b are packed as float64, 0: as 
 export const JOB_O = 44; //      outputs of the readout y = h W_y + b_y; 0: there is none
 export const JOB_W_Y = 48; //    packed panels, float32
 export const JOB_B_Y = 52;
-export const JOB_BYTES = 64;
+// A job may be computed in slices, one after another: steps JOB_FROM … JOB_END - 1 of every row that has
+// them. The states before JOB_FROM must be where the slice before has left them.
+export const JOB_FROM = 56;
+export const JOB_END = 64; //    behind RECORD_KIND; beyond the longest row: to the end
+export const JOB_BYTES = 128;
 
 // A row of the mini-batch. State t (t = 0, 1, …) of the row is written at
 //   ROW_HS + (t & ROW_HS_MASK) * ROW_HS_STEP

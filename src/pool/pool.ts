@@ -35,30 +35,30 @@ export class Pool {
     return [...this.#workers].filter((worker) => worker.isReady).length;
   }
 
-  get isWhole(): boolean {
-    return this.readyCount === this.#options.workers;
+  /**
+   * A worker that can be given a job: an idle one; else, if its jobs are soon done, the one that is done
+   * first. It then has its next job without waiting for this thread.
+   *
+   * @param aheadMs less than this may be under way at a busy one
+   */
+  free(aheadMs: number): PoolWorker | undefined {
+    let chosen: PoolWorker | undefined;
+    let leastMs = aheadMs;
+    for (const worker of this.#workers) {
+      if (!worker.takesJobs) continue;
+      if (worker.isIdle) return worker;
+      const busyMs = worker.busyMs();
+      if (busyMs >= leastMs) continue;
+      chosen = worker;
+      leastMs = busyMs;
+    }
+    return chosen;
   }
 
-  /**
-   * Hands a job to an idle worker; else, if it is short, to one whose jobs are soon done; else returns
-   * undefined. A worker that is done with one job then has its next, and need not be woken.
-   *
-   * @param flops its work
-   * @param aheadFlopsMax less than this may be under way at one worker
-   * @returns a promise as that of PoolWorker.run
-   */
-  tryRun(
-    job: number,
-    timeoutMs: number,
-    flops = 0,
-    aheadFlopsMax = 0,
-  ): Promise<Outcome> | undefined {
-    let chosen: PoolWorker | undefined;
-    for (const worker of this.#workers) {
-      if (!worker.takesJobs || (chosen && chosen.flops <= worker.flops)) continue;
-      if (worker.isIdle || worker.flops + flops < aheadFlopsMax) chosen = worker;
-    }
-    return chosen?.run(job, timeoutMs, flops);
+  /** Has an idle worker run a job, of about `estimateMs`; undefined if none is idle. */
+  tryRun(job: number, estimateMs: number): Promise<Outcome> | undefined {
+    const worker = this.free(0);
+    return worker && new Promise((resolve) => worker.run(job, estimateMs, resolve));
   }
 
   async close(): Promise<void> {

@@ -6,53 +6,32 @@
 // tenth of that, and would say that work is better handed over that is not.)
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from '../pool/pool.ts';
-import type { Work } from './scheduler.ts';
 
 const HAND_OVERS = 15;
-const STEPS = 25;
 /** Long enough for a worker to fall asleep. */
 const PAUSE_MS = 1;
 /** Whatever the hand-over costs, the calling thread is not held up longer than this. */
 const HERE_MS_MAX = 0.1;
 
-export interface Calibration {
-  /** Median time of a job without rows, to a sleeping worker and back. */
-  readonly handOverMs: number;
-  /** Median speed of a step on this thread. */
-  readonly flopsPerMs: number;
-  /** Work up to this is better done here. */
-  readonly hereFlopsMax: number;
-}
+export type JobRunner = Pick<Pool, 'tryRun'>;
 
-/**
- * @param emptyJob a job of no rows: the hand-over alone
- * @param step     a step of one row, of some thousand operations
- */
-export async function calibrate(
-  pool: Pool,
-  runHere: (job: number) => void,
-  emptyJob: number,
-  step: Work,
-): Promise<Calibration> {
+/** Median time of a job, to a sleeping worker and back. @param emptyJob one without rows */
+export async function measureHandOverMs(workers: JobRunner, emptyJob: number): Promise<number> {
   const handOvers: number[] = [];
   for (let round = 0; round < HAND_OVERS; round++) {
     await sleep(PAUSE_MS);
     const start = performance.now();
-    await pool.tryRun(emptyJob, 1_000);
+    await workers.tryRun(emptyJob, 1_000);
     handOvers.push(performance.now() - start);
   }
-  const [stepJob] = step.split(1);
-  const steps = Array.from({ length: STEPS }, () => {
-    const start = performance.now();
-    runHere(stepJob!);
-    return performance.now() - start;
-  });
-  const handOverMs = median(handOvers);
-  const flopsPerMs = step.flops / median(steps);
-  const hereFlopsMax = Math.round(Math.min(handOverMs, HERE_MS_MAX) * flopsPerMs);
-  return { handOverMs, flopsPerMs, hereFlopsMax };
+  return median(handOvers);
 }
 
-function median(values: readonly number[]): number {
+/** Work up to this is better done on the calling thread. */
+export function hereFlopsMaxOf(handOverMs: number, flopsPerMs: number): number {
+  return Math.round(Math.min(handOverMs, HERE_MS_MAX) * flopsPerMs);
+}
+
+export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }

@@ -1,19 +1,29 @@
-// Decides where and when a job runs.
+// Decides where, when and whether work is done.
 //
-// Where: work that costs less than handing it over runs here, on the calling thread, at once; a large
-// mini-batch is run by several idle workers, each taking some of the rows; all else by one worker.
-// When: at once if a worker is idle, or busy with short work and this is short too; else it waits in a
-// bounded queue, first come first served, never beyond its deadline. Refusing early keeps the accepted
-// requests fast.
+// Where: work that costs less than handing it over is done here, on the calling thread, at once; a large
+// mini-batch by several idle workers, each taking some of the rows; all else by one worker. Long work is
+// done in slices of some SLICE_MS, so that others get their turn, and it stops soon when nobody wants it
+// any more. A worker is given its next slice while it computes one.
+//
+// When: in the order of fair-queue.ts, in which each connection (lifetime.client) has an equal share of the
+// workers: the slices of a client with much work let those of others pass. Of one client, first come, first
+// served. The last work of a request goes before all others: what was done for it would be lost.
+//
+// Whether: work is refused on arrival if it could not be done by its deadline, given what is ahead of it; and
+// before it begins, and between slices, if it can no longer be. So overload costs those that are
+// refused, at once, and not those that are accepted. How long work takes is estimated by costs.ts.
 //
 // None of this changes a bit: a row's result does not depend on what runs beside it.
 import { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
+import type { Outcome, PoolWorker } from '../pool/pool-worker.ts';
 import type { Pool } from '../pool/pool.ts';
-import type { Outcome } from '../pool/pool-worker.ts';
+import { type Cost, Costs, type Speeds } from './costs.ts';
+import { FairQueue, type Place, isBefore } from './fair-queue.ts';
+import { Part, type Slice, type Slices, Whole } from './part.ts';
 
 export interface SchedulerOptions {
-  /** Jobs that may wait; one more is refused with queue_full. */
+  /** Requests that may wait for a worker; one more is refused with queue_full. */
   readonly queueJobsMax: number;
   /** Runs the job at an address on this thread. */
   readonly runHere: (job: number) => void;
@@ -21,38 +31,46 @@ export interface SchedulerOptions {
 
 /** Work that can run as a whole or in parts that touch different rows. */
 export interface Work {
+  /** Decides whether it is done here. */
   readonly flops: number;
+  /** If absent, it takes as long as so many flops of a step. */
+  readonly cost?: Cost;
   /** At most so many parts make sense. */
   readonly partsMax: number;
-  /** The last work of a request: a full queue does not refuse it, what was done would be lost. */
+  /** The last work of a request is not refused: what was done would be lost. */
   readonly isLast?: boolean;
   /** Addresses of job records, `count` of them, that together are the whole. */
   split(count: number): readonly number[];
-}
-
-/** A part of some work, or the whole. */
-interface Part {
-  readonly job: number;
-  readonly flops: number;
-  readonly lifetime: Lifetime;
-}
-
-interface Waiting extends Part {
-  readonly resolve: (run: Promise<Outcome>) => void;
-  readonly reject: (error: CarryoverError) => void;
+  /** The same parts in slices, if it can be cut. */
+  slice?(count: number): readonly Slices[];
 }
 
 /** A part should be worth many times its hand-over. */
 const PART_HAND_OVERS = 10;
-/** What a busy worker may have ahead of it: it saves the hand-over, and delays nobody by much more. */
-const AHEAD_HAND_OVERS = 10;
+/** Short enough that others need not wait, long enough that handing it over costs nothing beside it. */
+const SLICE_MS = 10;
+/** Work that takes less is not cut. */
+const LONG_MS = 1.5 * SLICE_MS;
+/** A worker with less than this under way is given more: one slice behind the one it computes. */
+const AHEAD_MS = 1.2 * SLICE_MS;
+/** Of the queue, that one client may take. */
+const CLIENT_QUEUE_SHARE = 1 / 4;
+/** Computing may take so much of a request's time at most: the rest is for all else that is done for it. */
+const COMPUTING_SHARE = 1 / 2;
+/** Work is accepted if it should be done in so much of the time it has: estimates are not exact. */
+const ACCEPTED_SHARE = 0.8;
+/** Work that has begun is given up if it will take so many times what is left of its time. */
+const BEGUN_PATIENCE = 2;
 
 export class Scheduler {
   readonly #pool: Pool;
   readonly #options: SchedulerOptions;
-  /** Oldest first, so it is also in the order of deadlines: one timer, for the head, is enough. */
-  readonly #queue: Waiting[] = [];
-  #headTimer: NodeJS.Timeout | undefined;
+  readonly #costs = new Costs();
+  readonly #queue = new FairQueue<Part>();
+  /** Parts that have not begun. */
+  #waitingCount = 0;
+  /** Estimated, of the slices that workers have. */
+  #handedOverMs = 0;
   #hereFlopsMax = 0;
 
   constructor(pool: Pool, options: SchedulerOptions) {
@@ -69,11 +87,37 @@ export class Scheduler {
     this.#hereFlopsMax = flops;
   }
 
+  /** Until they are set, work is taken to be done in no time. */
+  set speeds(speeds: Speeds) {
+    this.#costs.speeds = speeds;
+  }
+
+  /**
+   * To be called before anything is allocated for the work.
+   *
+   * @throws limit_exceeded if it would take too long even if there were nothing else to do
+   */
+  expectPossible(cost: Cost, partsMax: number, { msMax }: Lifetime): void {
+    if (cost.flops <= this.#hereFlopsMax) return;
+    const parts = Math.max(1, Math.min(partsMax, this.#pool.readyCount));
+    const ms = this.#costs.atStartMsOf(cost) / parts;
+    const allowedMs = msMax * COMPUTING_SHARE;
+    if (ms <= allowedMs) return;
+    const message =
+      `The request needs ${cost.flops} operations and reads ${Math.round((cost.readBytes ?? 0) / 1e6)} MB of ` +
+      `weights: about ${Math.round(ms)} ms of computing. This server allows ${Math.round(allowedMs)} ms, half of ` +
+      `JOB_DEADLINE_MS. Send at most ${Math.floor((allowedMs / ms) * 100)} % of its steps or rows at a time.`;
+    throw new CarryoverError('limit_exceeded', {
+      detail: message,
+      errors: [{ pointer: '/x', message }],
+    });
+  }
+
   /**
    * Resolves when the work is done; undefined if it is done already.
    *
-   * @throws queue_full at once · deadline_exceeded · client_closed · worker_failed. In each case no thread touches
-   *   the work's memory any more.
+   * @throws queue_full at once · deadline_exceeded · client_closed · worker_failed. In each case no thread
+   *   touches the work's memory any more.
    */
   run(work: Work, lifetime: Lifetime): Promise<void> | undefined {
     if (work.flops > this.#hereFlopsMax) return this.#runElsewhere(work, lifetime);
@@ -82,28 +126,19 @@ export class Scheduler {
   }
 
   async #runElsewhere(work: Work, lifetime: Lifetime): Promise<void> {
-    const jobs = work.split(this.#partCount(work));
+    lifetime.throwIfOver();
+    const ms = this.#costs.msOf(work.cost ?? work);
+    const count = this.#partCount(work);
+    if (!work.isLast) this.#admit(ms / count, lifetime);
+    const isLong = ms > LONG_MS * count;
+    const parts = (isLong && work.slice?.(count)) || work.split(count).map((job) => new Whole(job));
+    if (parts.length === 1) return this.#submit(work, lifetime, parts[0]!, 1, ms);
     // Every part is waited for, also when one has failed: until then its rows are being written.
-    const flops = work.flops / jobs.length;
-    const isLast = work.isLast ?? false;
+    const share = 1 / parts.length;
     const results = await Promise.allSettled(
-      jobs.map((job) => this.#submit({ job, flops, lifetime }, isLast)),
+      parts.map((slices) => this.#submit(work, lifetime, slices, share, ms * share)),
     );
     for (const result of results) if (result.status === 'rejected') throw result.reason;
-  }
-
-  /** To be called when a worker has become idle. What is overdue is refused: no worker is to take it. */
-  dispatch(): void {
-    for (;;) {
-      this.#refuseOverdue();
-      const head = this.#queue[0];
-      if (!head) break;
-      const run = this.#tryRun(head);
-      if (!run) break;
-      this.#queue.shift();
-      head.resolve(run);
-    }
-    this.#watchHead();
   }
 
   #partCount({ flops, partsMax }: Work): number {
@@ -112,42 +147,142 @@ export class Scheduler {
     return Math.max(1, Math.min(partsMax, worthwhile, this.#pool.idleCount));
   }
 
-  async #submit(part: Part, isLast: boolean): Promise<void> {
+  /** @throws queue_full · deadline_exceeded */
+  #admit(ms: number, lifetime: Lifetime): void {
+    const remainingMs = lifetime.remainingMs();
+    if (ms > remainingMs) throw this.#tooLate(ms, remainingMs);
+    if (this.#queue.length === 0 && this.#pool.free(AHEAD_MS)) return;
     const { queueJobsMax } = this.#options;
-    const run = this.#queue.length === 0 ? this.#tryRun(part) : undefined;
-    if (!run && this.#queue.length >= queueJobsMax && !isLast) {
-      throw new CarryoverError('queue_full', {
-        detail: `${queueJobsMax} requests are waiting already; this one was not started.`,
-      });
+    if (this.#waitingCount >= queueJobsMax) {
+      throw this.#full(
+        `${queueJobsMax} requests are waiting already (QUEUE_JOBS_MAX); this one was not started.`,
+        this.#aheadMs(undefined) / 2,
+      );
     }
-    let outcome = await (run ?? this.#wait(part, 'last'));
-    while (outcome === 'not started') outcome = await this.#wait(part, 'first');
+    const clientMax = Math.ceil(queueJobsMax * CLIENT_QUEUE_SHARE);
+    if (this.#queue.countOf(lifetime.client) > clientMax) {
+      throw this.#full(
+        `${clientMax} requests of this connection are waiting already, its share of the queue; this one ` +
+          'was not started.',
+        ms * clientMax,
+      );
+    }
+    const aheadMs = this.#aheadMs(this.#queue.placeFor(lifetime.client, ms, false));
+    const lateMs = aheadMs + ms - remainingMs * ACCEPTED_SHARE;
+    if (lateMs > 0) {
+      throw this.#full(
+        `About ${Math.round(aheadMs)} ms of work come before this request, which takes about ` +
+          `${Math.round(ms)} ms and has ${Math.round(remainingMs)} ms left (JOB_DEADLINE_MS); it was not started.`,
+        lateMs,
+      );
+    }
   }
 
-  #tryRun(part: Part): Promise<Outcome> | undefined {
-    const aheadFlopsMax = AHEAD_HAND_OVERS * this.#hereFlopsMax;
-    return this.#pool.tryRun(part.job, part.lifetime.remainingMs(), part.flops, aheadFlopsMax);
+  /** How long the workers take for what they have and what is before a place; before all, if there is none. */
+  #aheadMs(place: Place | undefined): number {
+    let ms = this.#handedOverMs;
+    for (const part of this.#queue.entries()) {
+      if (place && !isBefore(part, place)) break;
+      ms += part.waitingMs;
+    }
+    return ms / Math.max(1, this.#pool.readyCount);
   }
 
-  #wait(part: Part, place: 'first' | 'last'): Promise<Outcome> {
+  #submit(
+    work: Work,
+    lifetime: Lifetime,
+    slices: Slices,
+    share: number,
+    estimateMs: number,
+  ): Promise<void> {
+    const { client } = lifetime;
+    const isLast = work.isLast ?? false;
+    const cost = work.cost ?? work;
+    const place = this.#queue.placeFor(client, estimateMs, isLast);
     return new Promise((resolve, reject) => {
-      const waiting = { ...part, resolve, reject };
-      if (place === 'first') this.#queue.unshift(waiting);
-      else this.#queue.push(waiting);
+      const settle = (error: CarryoverError | undefined) => (error ? reject(error) : resolve());
+      const part = new Part({ place, lifetime, slices, cost, share, estimateMs, isLast, settle });
+      this.#queue.enter(client, estimateMs);
+      this.#queue.put(part);
+      this.#waitingCount++;
       this.dispatch();
+      if (part.hasMore) part.forget = lifetime.onEnd(() => this.#giveUp(part, lifetime.error()));
     });
   }
 
-  #watchHead(): void {
-    clearTimeout(this.#headTimer);
-    const head = this.#queue[0];
-    if (head) this.#headTimer = setTimeout(() => this.dispatch(), head.lifetime.remainingMs());
+  /** To be called when a worker can take more. */
+  dispatch(): void {
+    for (let at = 0; at < this.#queue.length; ) {
+      const part = this.#queue.at(at);
+      const error = this.#lateness(part);
+      if (error) {
+        this.#giveUp(part, error);
+        continue;
+      }
+      const { worker = this.#pool.free(AHEAD_MS) } = part;
+      if (!worker) return;
+      if (part.isFull || !worker.takesJobs || worker.busyMs() >= AHEAD_MS) at++;
+      else this.#handOver(part, worker);
+    }
   }
 
-  #refuseOverdue(): void {
-    while (this.#queue[0]?.lifetime.isOver) {
-      const { reject, lifetime } = this.#queue.shift()!;
-      reject(lifetime.error());
-    }
+  /** Whether there is no sense in going on with it; undefined if there is. */
+  #lateness(part: Part): CarryoverError | undefined {
+    const { lifetime, leftMs, hasBegun, isLast } = part;
+    const remainingMs = lifetime.remainingMs();
+    if (remainingMs === 0) return lifetime.error();
+    if (isLast || leftMs <= remainingMs * (hasBegun ? BEGUN_PATIENCE : 1)) return undefined;
+    return this.#tooLate(leftMs, remainingMs);
+  }
+
+  #handOver(part: Part, worker: PoolWorker): void {
+    if (!part.hasBegun) this.#waitingCount--;
+    const slice = part.take(worker, SLICE_MS);
+    const ms = part.estimateMs * slice.share;
+    this.#handedOverMs += ms;
+    if (!part.hasMore) this.#queue.remove(part);
+    worker.run(slice.ptr, ms, (outcome) => this.#settleSlice(part, slice, ms, outcome));
+  }
+
+  #settleSlice(part: Part, slice: Slice, ms: number, outcome: Outcome): void {
+    this.#handedOverMs = Math.max(0, this.#handedOverMs - ms);
+    const wasQueued = part.hasMore;
+    const isDone = typeof outcome === 'number';
+    part.giveBack(slice, isDone);
+    if (outcome instanceof CarryoverError) return this.#giveUp(part, outcome);
+    if (isDone) {
+      this.#costs.learn(part.cost, part.share * slice.share, outcome);
+      this.#queue.serve(ms);
+    } else if (!wasQueued && part.hasMore) this.#queue.put(part);
+    if (!part.isUnderway && !part.hasMore) this.#finish(part);
+    if (!isDone) this.dispatch();
+  }
+
+  /** No further slice is handed over; those under way are waited for. */
+  #giveUp(part: Part, error: CarryoverError): void {
+    this.#queue.remove(part);
+    if (!part.hasBegun) this.#waitingCount--;
+    part.hasBegun = true;
+    part.error ??= error;
+    if (!part.isUnderway) this.#finish(part);
+  }
+
+  #finish(part: Part): void {
+    part.forget?.();
+    this.#queue.leave(part.client);
+    part.settle(part.error);
+  }
+
+  #tooLate(ms: number, remainingMs: number): CarryoverError {
+    return new CarryoverError('deadline_exceeded', {
+      detail:
+        `This takes about ${Math.round(ms)} ms, and ${Math.round(remainingMs)} ms of the request's time ` +
+        '(JOB_DEADLINE_MS) are left; it was not computed.',
+      retryAfterMs: this.#aheadMs(undefined),
+    });
+  }
+
+  #full(detail: string, retryAfterMs: number): CarryoverError {
+    return new CarryoverError('queue_full', { detail, retryAfterMs });
   }
 }

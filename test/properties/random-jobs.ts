@@ -35,6 +35,7 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
     workers: 3,
     kernels: compiledKernels,
     memory: memory.memory,
+    hangMsMin: 60_000,
     onIdle: () => scheduler.dispatch(),
     onLost: (reason) => {
       throw reason;

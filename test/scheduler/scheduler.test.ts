@@ -1,68 +1,187 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
-import type { Pool } from '../../src/pool/pool.ts';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { CarryoverError } from '../../src/errors.ts';
+import { Lifetime } from '../../src/lifetime.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import { buildApp } from '../helpers/app.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
+import { SimulatedPool, workOf } from '../helpers/simulated-pool.ts';
 
-const workerEntry = new URL('../fixtures/workers/faulty.ts', import.meta.url);
-const HANG = { weights: { W_x: [[1]], W_h: [[1]] }, x: [[1005]] };
-const GOOD = { weights: { W_x: [[1]], W_h: [[1]] }, x: [[0.5]] };
+const LOST = new CarryoverError('worker_failed', { detail: 'lost' });
 
-test('one more than the queue holds is refused at once with queue_full', async () => {
-  const app = await buildApp(
-    { JOB_DEADLINE_MS: '600', QUEUE_JOBS_MAX: '2', WEIGHTS_CACHE_BYTES_MAX: '0' },
-    { workerEntry, hereFlopsMax: 0 },
-  );
-  const bytesIdle = app.memory.bytesUsed;
-  const start = performance.now();
-  const running = app.post('/v1/step', HANG);
-  const waiting = [app.post('/v1/step', GOOD), app.post('/v1/step', GOOD)];
-  const refused = await app.post('/v1/step', GOOD);
-  expect(performance.now() - start).toBeLessThan(500);
-  expect(refused.status).toBe(503);
-  expect(refused.body.code).toBe('queue_full');
-  expect(refused.headers['retry-after']).toBe('1');
+function simulated(workers: number, { queueJobsMax = 256 } = {}) {
+  const pool = new SimulatedPool(workers);
+  const scheduler = new Scheduler(pool.asPool, { queueJobsMax, runHere: () => {} });
+  pool.scheduler = scheduler;
+  scheduler.speeds = { flopsPerMs: 1, flopsPerMsOf: {}, memory: [] };
+  const done: string[] = [];
+  const run = (name: string, ms: number, lifetime: Lifetime = lifetimeOf(), options = {}) =>
+    scheduler.run(workOf(ms, options), lifetime)!.then(
+      () => void done.push(name),
+      (error: CarryoverError) => error,
+    );
+  return { pool, scheduler, done, run };
+}
 
-  expect((await running).body.code).toBe('deadline_exceeded');
-  for (const answer of await Promise.all(waiting)) {
-    expect(answer.body.code).toBe('deadline_exceeded');
-    expect(answer.body.detail).toMatch(/within 600 ms/);
-  }
-  expect(app.memory.bytesUsed).toBe(bytesIdle);
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
+});
+afterEach(() => {
+  vi.useRealTimers();
 });
 
-test('the last work of a request waits where other work is refused', async () => {
-  const busy = { tryRun: () => undefined, idleCount: 0 } as unknown as Pool;
-  const scheduler = new Scheduler(busy, { queueJobsMax: 0, runHere: () => {} });
-  const work = { flops: 1e9, partsMax: 1, split: () => [64] };
-  await expect(scheduler.run(work, lifetimeOf(50))).rejects.toMatchObject({ code: 'queue_full' });
-  const last = scheduler.run({ ...work, isLast: true }, lifetimeOf(50));
-  await expect(last).rejects.toMatchObject({ code: 'deadline_exceeded' });
+describe('one client', () => {
+  test('is served first come, first served', async () => {
+    const { done, run } = simulated(1);
+    const client = {};
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    const runs = names.map((name, i) => run(name, [50, 5, 30, 1, 20][i]!, lifetimeOf(60_000, client)));
+    await vi.advanceTimersByTimeAsync(200);
+    await Promise.all(runs);
+    expect(done).toEqual(names);
+  });
+
+  test('cannot make another wait for more than what is under way', async () => {
+    const { done, run } = simulated(1);
+    const greedy = {};
+    const long = Array.from({ length: 4 }, (_, i) => run(`long ${i}`, 3_000, lifetimeOf(60_000, greedy)));
+    await vi.advanceTimersByTimeAsync(500);
+    const startMs = performance.now();
+    const short = run('short', 2).then(() => performance.now() - startMs);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(done).toEqual(['short']);
+    expect(await short).toBeLessThanOrEqual(25);
+    await vi.advanceTimersByTimeAsync(12_000);
+    await Promise.all(long);
+    expect(done).toHaveLength(5);
+  });
+
+  test('has a share of the queue', async () => {
+    const { run } = simulated(1, { queueJobsMax: 8 });
+    const client = {};
+    const own = Array.from({ length: 4 }, (_, i) => run(`${i}`, 100, lifetimeOf(60_000, client)));
+    const error = await own.at(-1);
+    expect(error).toMatchObject({ code: 'queue_full', message: expect.stringContaining('share') });
+    const other = run('other', 100);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await other).toBeUndefined();
+    await Promise.all(own);
+  });
 });
 
-test('a job that is handed back behind its deadline is refused, and kills no other worker', async () => {
-  const timeoutsMs: number[] = [];
-  const lost = {
-    idleCount: 0,
-    tryRun: async (_job: number, timeoutMs: number) => {
-      timeoutsMs.push(timeoutMs);
-      await sleep(80);
-      return timeoutsMs.length < 3 ? 'not started' : 'done';
-    },
-  } as unknown as Pool;
-  const scheduler = new Scheduler(lost, { queueJobsMax: 4, runHere: () => {} });
-  const late = scheduler.run({ flops: 1e9, partsMax: 1, split: () => [64] }, lifetimeOf(50));
-  await expect(late).rejects.toMatchObject({ code: 'deadline_exceeded' });
-  // With a timeout of 0 the worker that took it would be terminated.
-  expect(timeoutsMs).toHaveLength(1);
+describe('clients that ask for equal things', () => {
+  test('are served one after another, not all at once and too late', async () => {
+    const { done, run } = simulated(1);
+    const runs = ['a', 'b', 'c'].map((name) => run(name, 100));
+    await vi.advanceTimersByTimeAsync(110);
+    expect(done).toEqual(['a']);
+    await vi.advanceTimersByTimeAsync(300);
+    await Promise.all(runs);
+    expect(done).toEqual(['a', 'b', 'c']);
+  });
+});
+
+describe('the last work of a request', () => {
+  test('waits where other work is refused, and goes before it', async () => {
+    const { done, run } = simulated(1, { queueJobsMax: 1 });
+    const runs = [run('first', 100), run('waiting', 100)];
+    expect(await run('refused', 100)).toMatchObject({ code: 'queue_full' });
+    runs.push(run('last', 10, lifetimeOf(), { isLast: true }));
+    await vi.advanceTimersByTimeAsync(300);
+    await Promise.all(runs);
+    expect(done).toEqual(['last', 'first', 'waiting']);
+  });
+});
+
+describe('what a lost worker hands back', () => {
+  test('keeps its order', async () => {
+    const { pool, done, run } = simulated(1);
+    const client = {};
+    const names = ['1', '2', '3', '4', '5'];
+    const runs = names.map((name) => run(name, 2, lifetimeOf(60_000, client)));
+    pool.workers[0]!.lose(LOST);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await runs[0]).toMatchObject({ code: 'worker_failed' });
+    await Promise.all(runs);
+    expect(done).toEqual(['2', '3', '4', '5']);
+  });
+
+  test('is refused behind its deadline', async () => {
+    const { pool, run } = simulated(1);
+    const worker = pool.workers[0]!;
+    worker.isHeld = true;
+    const failing = run('failing', 2);
+    const late = run('late', 2, lifetimeOf(50));
+    await vi.advanceTimersByTimeAsync(60);
+    worker.lose(LOST);
+    await failing;
+    expect(await late).toMatchObject({ code: 'deadline_exceeded' });
+  });
+});
+
+describe('work of clients that have left', () => {
+  test('leaves the queue at once, and stops after the slices under way', async () => {
+    const { pool, done, run } = simulated(1);
+    const lifetimes = Array.from({ length: 10 }, () => lifetimeOf());
+    const abandoned = lifetimes.map((lifetime, i) => run(`${i}`, 1_000, lifetime));
+    await vi.advanceTimersByTimeAsync(100);
+    for (const lifetime of lifetimes) lifetime.close();
+    const startMs = performance.now();
+    const next = run('next', 50).then(() => performance.now() - startMs);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await next).toBeLessThanOrEqual(75);
+    for (const error of await Promise.all(abandoned)) expect(error).toMatchObject({ code: 'client_closed' });
+    expect(done).toEqual(['next']);
+    expect(pool.idleCount).toBe(1);
+  });
+});
+
+describe('what cannot be done in time', () => {
+  test('is refused on arrival, with the time until it could be', async () => {
+    const { run } = simulated(2);
+    const runs = Array.from({ length: 8 }, (_, i) => run(`${i}`, 1_000, lifetimeOf(10_000)));
+    // 4 s of work are before it, and it has 80 % of 2 s.
+    const error = (await run('late', 1_000, lifetimeOf(2_000))) as CarryoverError;
+    expect(error).toMatchObject({ code: 'queue_full', retryAfter_s: 4 });
+    expect(error.message).toMatch(/4000 ms of work .* about 1000 ms .* 2000 ms left/);
+    await vi.advanceTimersByTimeAsync(6_000);
+    await Promise.all(runs);
+  });
+
+  test('is refused before anything is allocated if it never can be', async () => {
+    const { scheduler } = simulated(2);
+    scheduler.speeds = {
+      flopsPerMs: 1,
+      flopsPerMsOf: { 'few rows': 3e7 },
+      memory: [{ bytesMax: Infinity, bytesPerMs: 1e7 }],
+    };
+    // D = 1, H = 4096, N = 1, T = 2979: below the limit of operations, but 200 GB of weights.
+    const weightsBytes = 4_097 * 4_096 * 4;
+    const cost = { kind: 'few rows', flops: 99.98e9, weightsBytes, readBytes: 2_979 * weightsBytes };
+    const check = () => scheduler.expectPossible(cost, 1, lifetimeOf(10_000));
+    expect(check).toThrow(/199966 MB of weights: about 19997 ms .* 5000 ms, half of JOB_DEADLINE_MS.* 25 %/);
+    const withoutBytes = { ...cost, readBytes: 0 };
+    expect(() => scheduler.expectPossible(withoutBytes, 1, lifetimeOf(10_000))).not.toThrow();
+  });
+
+  test('estimates follow what jobs really take', async () => {
+    const { scheduler, run } = simulated(1);
+    // Ten times faster, it seems, than they are.
+    scheduler.speeds = { flopsPerMs: 10, flopsPerMsOf: {}, memory: [] };
+    for (let i = 0; i < 20; i++) {
+      const running = run('slow', 100);
+      await vi.advanceTimersByTimeAsync(101);
+      await running;
+    }
+    expect(await run('too slow', 5_000, lifetimeOf(3_000))).toMatchObject({ code: 'deadline_exceeded' });
+  });
 });
 
 test('what waits is computed, first come first served, once a worker is free', async () => {
+  vi.useRealTimers();
   const app = await buildApp({ JOB_DEADLINE_MS: '5000' }, { hereFlopsMax: 0 });
   const order: number[] = [];
   const answers = Array.from({ length: 50 }, async (_, i) => {
-    const answer = await app.post('/v1/step', GOOD);
+    const answer = await app.post('/v1/step', { weights: { W_x: [[1]], W_h: [[1]] }, x: [[0.5]] });
     order.push(i);
     return answer.status;
   });

@@ -1,0 +1,118 @@
+// Workers that compute nothing and take the time that their jobs say, by the fake clock of a test.
+import type { Outcome } from '../../src/pool/pool-worker.ts';
+import type { Pool } from '../../src/pool/pool.ts';
+import type { Scheduler, Work } from '../../src/scheduler/scheduler.ts';
+
+interface Given {
+  readonly ptr: number;
+  readonly estimateMs: number;
+  readonly settle: (outcome: Outcome) => void;
+}
+
+/** What the jobs at addresses take. */
+const tookMs = new Map<number, number>();
+let addresses = 0;
+
+function jobOf(ms: number): number {
+  tookMs.set(++addresses, ms);
+  return addresses;
+}
+
+/** @param ms what it takes a worker; at a speed of 1 flop a ms that is also what is estimated */
+export function workOf(ms: number, options: Partial<Work> = {}): Work {
+  return {
+    flops: ms,
+    partsMax: 1,
+    split: () => [jobOf(ms)],
+    slice: () => {
+      let left = 1;
+      const slices = {
+        get isDone() {
+          return left < 1e-9;
+        },
+        next: (wanted: number) => {
+          const share = Math.min(left, wanted);
+          left -= share;
+          return { ptr: jobOf(ms * share), share };
+        },
+      };
+      return [slices];
+    },
+    ...options,
+  };
+}
+
+export class SimulatedWorker {
+  readonly given: Given[] = [];
+  isHeld = false;
+  readonly #onIdle: () => void;
+  /** Of all jobs that it has begun, in their order. */
+  readonly begun: number[];
+
+  constructor(begun: number[], onIdle: () => void) {
+    this.begun = begun;
+    this.#onIdle = onIdle;
+  }
+
+  get takesJobs(): boolean {
+    return this.given.length < 8;
+  }
+
+  busyMs(): number {
+    return this.given.reduce((sum, { estimateMs }) => sum + estimateMs, 0);
+  }
+
+  run(ptr: number, estimateMs: number, settle: (outcome: Outcome) => void): void {
+    this.given.push({ ptr, estimateMs, settle });
+    if (this.given.length === 1) this.#begin();
+  }
+
+  /** As when it is lost: what it computes fails, what waits behind that was not started. */
+  lose(error: Outcome): void {
+    const given = this.given.splice(0);
+    given.forEach(({ settle }, i) => settle(i === 0 ? error : 'not started'));
+  }
+
+  #begin(): void {
+    const job = this.given[0];
+    if (!job || this.isHeld) return;
+    this.begun.push(job.ptr);
+    const ms = tookMs.get(job.ptr)!;
+    setTimeout(() => {
+      if (this.given[0] !== job) return;
+      this.given.shift();
+      job.settle(ms);
+      this.#begin();
+      this.#onIdle();
+    }, ms);
+  }
+}
+
+export class SimulatedPool {
+  readonly workers: SimulatedWorker[];
+  /** Addresses of jobs in the order in which they were begun. */
+  readonly begun: number[] = [];
+  scheduler: Scheduler | undefined;
+
+  constructor(count: number) {
+    const onIdle = () => this.scheduler?.dispatch();
+    this.workers = Array.from({ length: count }, () => new SimulatedWorker(this.begun, onIdle));
+  }
+
+  get asPool(): Pool {
+    return this as unknown as Pool;
+  }
+
+  get readyCount(): number {
+    return this.workers.length;
+  }
+
+  get idleCount(): number {
+    return this.workers.filter(({ given }) => given.length === 0).length;
+  }
+
+  free(aheadMs: number): SimulatedWorker | undefined {
+    const free = this.workers.filter((worker) => worker.takesJobs && (worker.busyMs() < aheadMs || worker.given.length === 0));
+    return free.toSorted((a, b) => a.busyMs() - b.busyMs())[0];
+  }
+}

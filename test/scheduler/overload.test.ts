@@ -1,0 +1,98 @@
+// More work than the workers can do, by a fake clock: what is accepted is done in time, and nearly all time
+// goes into it. The long version, over HTTP with real workers, is `npm run load:overload`.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { CarryoverError } from '../../src/errors.ts';
+import { Scheduler } from '../../src/scheduler/scheduler.ts';
+import { lifetimeOf } from '../helpers/lifetime.ts';
+import { SimulatedPool, workOf } from '../helpers/simulated-pool.ts';
+
+const DEADLINE_MS = 1_000;
+const SECONDS = 10;
+const JOB_MS = 60;
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+interface Tally {
+  /** Answered by their deadline, per second of what the workers could do. */
+  goodput: number;
+  codes: Record<string, number>;
+  /** Of those that were answered, sorted. */
+  latencies: number[];
+}
+
+interface Load {
+  readonly workers: number;
+  /** Times what the workers can do. */
+  readonly factor: number;
+  readonly isOpen: boolean;
+  readonly estimates?: boolean;
+}
+
+async function overload({ workers, factor, isOpen, estimates = true }: Load): Promise<Tally> {
+  const pool = new SimulatedPool(workers);
+  const scheduler = new Scheduler(pool.asPool, { queueJobsMax: 256, runHere: () => {} });
+  pool.scheduler = scheduler;
+  if (estimates) scheduler.speeds = { flopsPerMs: 1, flopsPerMsOf: {}, memory: [] };
+  const capacityPerS = (workers * 1_000) / JOB_MS;
+  const tally: Tally = { goodput: 0, codes: {}, latencies: [] };
+  const endMs = performance.now() + SECONDS * 1_000;
+  let inTime = 0;
+  const request = async () => {
+    const startMs = performance.now();
+    let code = 'ok';
+    try {
+      await scheduler.run(workOf(JOB_MS), lifetimeOf(DEADLINE_MS));
+      const ms = performance.now() - startMs;
+      tally.latencies.push(ms);
+      if (ms <= DEADLINE_MS && performance.now() <= endMs) inTime++;
+    } catch (error) {
+      ({ code } = error as CarryoverError);
+    }
+    tally.codes[code] = (tally.codes[code] ?? 0) + 1;
+    return code;
+  };
+  const running: Promise<unknown>[] = [];
+  if (isOpen) {
+    const everyMs = 1_000 / (capacityPerS * factor);
+    for (let at = 0; at < SECONDS * 1_000; at += everyMs) {
+      setTimeout(() => running.push(request()), at);
+    }
+  } else {
+    // As many callers as have their requests answered just in time, times the factor.
+    const callers = Math.round((factor * capacityPerS * DEADLINE_MS) / 1_000);
+    const call = async () => {
+      while (performance.now() < endMs) {
+        const code = await request();
+        if (code !== 'ok') await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    };
+    for (let i = 0; i < callers; i++) running.push(call());
+  }
+  await vi.advanceTimersByTimeAsync(SECONDS * 1_000 + 2 * DEADLINE_MS);
+  await Promise.all(running);
+  tally.goodput = inTime / (capacityPerS * SECONDS);
+  tally.latencies.sort((a, b) => a - b);
+  return tally;
+}
+
+const LOADS = [1, 2].flatMap((workers) =>
+  [1.5, 3, 10].flatMap((factor) => [true, false].map((isOpen) => ({ workers, factor, isOpen }))),
+);
+
+test.each(LOADS)('at $factor × capacity, $workers worker(s), open loop: $isOpen', async (load) => {
+  const { goodput, codes, latencies } = await overload(load);
+  expect(goodput).toBeGreaterThan(0.9);
+  expect(latencies.at(-1)).toBeLessThanOrEqual(DEADLINE_MS);
+  // Nothing is begun and not ended: what is refused is refused on arrival.
+  expect(Object.keys(codes).toSorted()).toEqual(['ok', 'queue_full']);
+});
+
+test('control: without estimates the workers do what nobody waits for any more', async () => {
+  const { goodput } = await overload({ workers: 1, factor: 3, isOpen: true, estimates: false });
+  expect(goodput).toBeLessThan(0.5);
+});

@@ -1,0 +1,125 @@
+// A job computed in slices, cut anywhere, has the bits of the same job computed at once.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { TensorView } from '../../src/tensor.ts';
+import { Job } from '../../src/wasm/job.ts';
+import { packPanels, packReadout, panelsBytes, readoutOffsets } from '../../src/wasm/panels.ts';
+import { kernels, memory } from '../helpers/kernels.ts';
+import { randomRecurrence } from '../helpers/recurrence.ts';
+
+const F32 = Float32Array.BYTES_PER_ELEMENT;
+
+const cases = fc
+  .record({
+    T: fc.integer({ min: 1, max: 70 }),
+    N: fc.integer({ min: 1, max: 40 }),
+    D: fc.integer({ min: 1, max: 70 }),
+    H: fc.integer({ min: 1, max: 70 }),
+    O: fc.integer({ min: 0, max: 20 }),
+    keepsStates: fc.boolean(),
+    trace: fc.boolean(),
+    seed: fc.nat(1e6),
+  })
+  .chain((one) =>
+    fc.record({
+      one: fc.constant(one),
+      lengths: fc.option(
+        fc.array(fc.integer({ min: 0, max: one.T }), { minLength: one.N, maxLength: one.N }),
+        { nil: undefined },
+      ),
+      shares: fc.array(fc.double({ min: 0, max: 0.6, noNaN: true }), { minLength: 1, maxLength: 20 }),
+      parts: fc.integer({ min: 1, max: 4 }),
+    }),
+  );
+
+type Case = typeof cases extends fc.Arbitrary<infer Value> ? Value : never;
+
+function computed({ one, lengths }: Case, run: (job: Job) => void): number[][] {
+  const { T, N, D, H, O, keepsStates, trace, seed } = one;
+  const { weights, x, h } = randomRecurrence({ T, N, D, H }, seed);
+  const place = (bytes: number) => {
+    const ptr = memory.allocate(bytes);
+    return { ptr, floats: memory.f32(ptr, bytes / F32) };
+  };
+  const panels = place(panelsBytes(D, H));
+  packPanels(weights, panels.floats);
+  const readout = O > 0 ? place(readoutOffsets(H, O).bytes) : undefined;
+  const numbers = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.sin(i + seed));
+  if (readout) packReadout(H, { O, W_y: numbers(H * O), b_y: numbers(O) }, readout.floats);
+  const model = { D, H, panelsPtr: panels.ptr, readout: readout && { O, panelsPtr: readout.ptr } };
+  const job = new Job(memory, model, { T, N, lengths, keepsStates, trace });
+  job.x.set(x);
+  job.h.set(h);
+  run(job);
+  const views = [job.finalState(), job.hs, job.y, job.ys, ...Object.values(job.trace ?? {})];
+  const result = views.map((view: TensorView | undefined) => (view ? bitsOf(view) : []));
+  job.release();
+  memory.free(panels.ptr);
+  if (readout) memory.free(readout.ptr);
+  return result;
+}
+
+/** Of its elements, without what is behind its rows. */
+function bitsOf({ shape, strides, data }: TensorView): number[] {
+  const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
+  let places = [0];
+  shape.forEach((size, axis) => {
+    places = places.flatMap((place) => Array.from({ length: size }, (_, i) => place + i * strides[axis]!));
+  });
+  return places.map((place) => bits[place]!);
+}
+
+/** Parts in turn, as if on several threads; returns how many slices there were. */
+function runSlices(job: Job, { shares, parts }: Case): number {
+  let count = 0;
+  let waiting = job.slice(Math.min(parts, job.partsMax));
+  while (waiting.length > 0) {
+    waiting = waiting.filter((part) => {
+      kernels.run(part.next(shares[count++ % shares.length]!).ptr);
+      return !part.isDone;
+    });
+  }
+  return count;
+}
+
+describe('a job in slices', () => {
+  test('has the same bits wherever it is cut', () => {
+    let slices = 0;
+    const check = fc.property(cases, (one) => {
+      const whole = computed(one, (job) => kernels.run(job.ptr));
+      const sliced = computed(one, (job) => (slices += runSlices(job, one)));
+      expect(sliced).toEqual(whole);
+    });
+    fc.assert(check, { numRuns: 150 });
+    expect(slices).toBeGreaterThan(600);
+  });
+
+  test('control: without the slice before, it has not', () => {
+    const one: Case = {
+      one: { T: 9, N: 2, D: 3, H: 5, O: 0, keepsStates: false, trace: false, seed: 1 },
+      lengths: undefined,
+      shares: [0.3],
+      parts: 1,
+    };
+    // First: the memory of the whole one has its states.
+    const lastOnly = computed(one, (job) => {
+      const [part] = job.slice(1);
+      let { ptr } = part!.next(0.3);
+      while (!part!.isDone) ({ ptr } = part!.next(0.3));
+      kernels.run(ptr);
+    });
+    const whole = computed(one, (job) => kernels.run(job.ptr));
+    expect(lastOnly).not.toEqual(whole);
+  });
+
+  test('few steps of many rows are cut into rows', () => {
+    const zeros = memory.allocate(panelsBytes(4, 4));
+    const job = new Job(memory, { D: 4, H: 4, panelsPtr: zeros }, { T: 1, N: 100, keepsStates: false, trace: false });
+    const [part] = job.slice(1);
+    const shares: number[] = [];
+    while (!part!.isDone) shares.push(part!.next(0.2).share);
+    expect(shares).toEqual([0.2, 0.2, 0.2, 0.2, 0.2]);
+    job.release();
+    memory.free(zeros);
+  });
+});
