@@ -1,6 +1,5 @@
 // Peers that send nothing, read nothing, or send what is no request: what they hold is bounded, they are
 // told what is wrong if they can be, and they are gone soon. Everybody else is served meanwhile.
-import type { Writable } from 'node:stream';
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
@@ -40,7 +39,7 @@ async function start(environment: Record<string, string> = {}): Promise<Listenin
   const stream = new PassThrough();
   let text = '';
   stream.on('data', (chunk) => (text += chunk));
-  const app = await buildApp(environment, { logger: { level: 'info', stream: stream as Writable } });
+  const app = await buildApp(environment, { logger: { level: 'info', stream } });
   await app.http.listen({ port: 0, host: '127.0.0.1' });
   const { port } = app.http.server.address() as { port: number };
   text = '';
@@ -144,7 +143,7 @@ async function openSockets({ app }: Listening, count: number): Promise<boolean> 
 function longSequence(): string {
   const [H, T] = [64, 30_000];
   const W = Array(H).fill(0.01);
-  const x = Array(T).fill([[1]]);
+  const x = Array.from({ length: T }, () => [[1]]);
   const body = JSON.stringify({ weights: { W_x: [W], W_h: Array(H).fill(W) }, x, outputs: ['h'] });
   return requestText('POST', '/v1/sequence', { ...JSON_TYPE, 'content-length': body.length }, body);
 }
