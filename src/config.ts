@@ -1,8 +1,8 @@
 // All configuration, from the environment only: one schema, the type derived from it, settings checked
 // against each other, every problem reported at once. This is the only file that reads process.env.
-import { availableParallelism } from 'node:os';
 import { envSchema } from 'env-schema';
 import { type Static, Type } from 'typebox';
+import { coresAvailable } from './cores.ts';
 
 const MiB = 1024 * 1024;
 
@@ -17,10 +17,10 @@ export const ConfigSchema = Type.Object({
     description: 'Least severe level that is logged.',
   }),
   WORKERS: integer(
-    Math.max(1, availableParallelism() - 1),
+    Math.max(1, coresAvailable() - 1),
     1,
     256,
-    'Threads that compute. Default: available parallelism − 1, at least 1.',
+    'Threads that compute. Default: cores that the process may use − 1, at least 1.',
   ),
 
   KERNEL: Type.Enum(['auto', 'simd128'], {
