@@ -1,4 +1,5 @@
 // The process: configuration, listening, signals, exit codes. Nothing else.
+import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import closeWithGrace from 'close-with-grace';
 import { type App, createApp } from './app.ts';
@@ -22,6 +23,7 @@ closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS }, async ({ signal, err }) =>
 
 app = await createOrExit();
 await listenOrExit(app);
+warnIfExposed(app);
 greet(app);
 
 function readConfigOrExit(): Config {
@@ -53,16 +55,33 @@ async function listenOrExit(started: App): Promise<void> {
   }
 }
 
+function isLoopback(address: string): boolean {
+  return /^(::ffff:)?127\.|^::1$/.test(address);
+}
+
+/** Nothing asks who is there, so the network has to keep strangers away. */
+function warnIfExposed({ http }: App): void {
+  const { address } = http.server.address() as AddressInfo;
+  if (isLoopback(address)) return;
+  http.log.warn(
+    { address },
+    'listening beyond this machine without authentication: whoever reaches this address can use, change ' +
+      'and delete all models and sessions. Keep others away from it, or set HOST=127.0.0.1.',
+  );
+}
+
 /** For the person at the terminal. On stderr, so that stdout is log lines only. */
 function greet({ http }: App): void {
-  const { port } = http.server.address() as { port: number };
+  const { address, port } = http.server.address() as AddressInfo;
   const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST;
   const url = `http://${host}:${port}`;
+  const access = isLoopback(address) ? 'this machine only' : 'WARNING: all who reach this address';
   process.stderr.write(`
   Carryover  h_t = tanh(h_{t-1} W_h + x_t W_x + b)
 
   API    ${url}/v1/step  ${url}/v1/sequence
   Docs   ${url}/docs
+  Access ${access}; there is no authentication
 
   curl ${url}/v1/step -H 'content-type: application/json' \\
     -d '{"weights":{"W_x":[[0.5,-0.25]],"W_h":[[0.1,0.2],[-0.3,0.4]]},"x":[[1]]}'

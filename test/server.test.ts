@@ -44,6 +44,18 @@ describeWith('curl', 'the greeting', () => {
 });
 
 describe('the process', () => {
+  test.each([
+    ['127.0.0.1', false, 'this machine only'],
+    ['0.0.0.0', true, 'WARNING: all who reach this address'],
+  ])('at %s says that there is no authentication, and warns beyond loopback: %s', async (HOST, warns, who) => {
+    const server = await startServer({ HOST });
+    expect(await server.stop()).toBe(0);
+    expect(server.output()).toContain(`${who}; there is no authentication`);
+    const warnings = server.output().split('\n').filter((line) => line.startsWith('{"level":40'));
+    const expected = expect.stringMatching(/without authentication.*HOST=127\.0\.0\.1/);
+    expect(warnings).toEqual(warns ? [expected] : []);
+  });
+
   test('runs without 256-bit vectors on request, and says what it runs with', async () => {
     const kernelOf = async (env: Record<string, string>) => {
       const server = await startServer({ ...env, LOG_LEVEL: 'info' });

@@ -26,6 +26,7 @@ import { isWebSocketRequest, webSockets } from './plugins/websocket.ts';
 import { answerParserError } from './parser-errors.ts';
 import { sendProblem } from './problem.ts';
 import { type Readiness, healthRoutes } from './routes/health.ts';
+import { indexRoute } from './routes/index.ts';
 import { problemsRoute } from './routes/problems.ts';
 import { type ComputeParts, computeRoute } from './routes/v1/compute-route.ts';
 import { modelRoutes } from './routes/v1/models.ts';
@@ -151,6 +152,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   compression(app, options.compressBytesMin);
   await openapi(app, options.version);
   const sockets = await webSockets(app, connections, options);
+  indexRoute(app, options.version);
   healthRoutes(app, options.readiness);
   problemsRoute(app);
   modelRoutes(app, { ...options, room });
