@@ -30,8 +30,8 @@ COPY src src
 COPY --from=kernels /app/src/kernels/build src/kernels/build
 
 # The files belong to root, a read-only root suits the service. It writes to one folder, where the
-# sessions are; 1000 is `node`.
-RUN install -d -o 1000 -g 1000 -m 700 data
+# sessions are; 1000 is `node`, and any user may be in group 0, as OpenShift's random ones are.
+RUN install -d -o 1000 -g 0 -m 770 data
 VOLUME /app/data
 USER node
 EXPOSE 8080

