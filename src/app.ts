@@ -8,11 +8,13 @@ import { readFileSync } from 'node:fs';
 import type { FastifyBaseLogger, FastifyInstance, FastifyServerOptions } from 'fastify';
 import type { Config } from './config.ts';
 import { calibrate } from './engine/calibrate.ts';
+import { Copies } from './engine/copies.ts';
 import { Engine } from './engine/engine.ts';
 import { registerModel } from './engine/register.ts';
 import { SessionCalls } from './engine/session-calls.ts';
 import type { Limits } from './engine/shapes.ts';
 import { Texts, type TextsParts } from './engine/texts.ts';
+import { WeightsWork } from './engine/weights-work.ts';
 import { createHttp } from './http/http.ts';
 import { DEMO_MODEL, type ModelFile, modelFilesOf } from './models/folder.ts';
 import { ModelLibrary } from './models/library.ts';
@@ -106,7 +108,19 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const logFailure = (err: unknown) => http.log.error({ err }, 'the store failed');
   const texts = new Texts({ memory, scheduler, kernels, lengthsMax: limits.N, ...overrides.reading });
   const isFinite = finiteCheck(memory, kernels);
-  const engine = new Engine({ memory, weightsCache, library, scheduler, limits, texts, isFinite });
+  const copies = new Copies({ memory, scheduler, isFinite });
+  const work = new WeightsWork({ memory, scheduler, copies, weightsCache });
+  const engine = new Engine({
+    memory,
+    weightsCache,
+    library,
+    scheduler,
+    limits,
+    texts,
+    copies,
+    work,
+    isFinite,
+  });
   const sessions = new Sessions(store, {
     countMax: config.SESSIONS_MAX,
     hotBytesMax: config.HOT_SESSIONS_BYTES_MAX,
@@ -117,12 +131,13 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     onEnded: (modelId) => library.collect(modelId).catch(logFailure),
   });
   const stateNumbersMax = config.SESSION_STATE_NUMBERS_MAX;
-  const sessionCalls = new SessionCalls({ engine, sessions, library, limits, stateNumbersMax });
+  const sessionCalls = new SessionCalls({ engine, sessions, library, limits, work, stateNumbersMax });
 
   let state: 'serving' | 'draining' | 'closing' = 'serving';
   const http = await createHttp({
     engine,
     library,
+    work,
     sessions,
     sessionCalls,
     ttlMs: config.SESSION_TTL_S * 1_000,
@@ -211,7 +226,7 @@ async function loadModel(
   try {
     if (!new RegExp(NAME_PATTERN).test(name)) throw new Error(`${name} is not a name for a model`);
     const source = modelFileSource(read());
-    const { info } = await registerModel(library, source, limits);
+    const { info } = await registerModel({ library, limits }, source);
     // The file decides what its name means, whatever the name pointed to before.
     if (origin === 'built in') await library.reserve(name, info.id);
     else await library.point(name, info.id);

@@ -21,6 +21,23 @@ export interface TensorSource {
    * until the request is answered or its client is gone.
    */
   inPlace?(): Float32Array | undefined;
+  /** Its bytes in linear memory, if another thread can make of them what copyTo() would write. */
+  raw?(): RawTensor | undefined;
+}
+
+export type Dtype = 'F32' | 'F64' | 'F16' | 'BF16';
+
+/** Elements as they stand in a file or a body, and how they become row-major float32. */
+export interface RawTensor {
+  /** At any address, as many as the elements take. */
+  readonly bytes: Uint8Array;
+  readonly dtype: Dtype;
+  /** Of three axes, row-major; those that are missing are 1. */
+  readonly sizes: readonly [number, number, number];
+  /** Whether the first two axes change places, as in a transposed matrix or with time before batch. */
+  readonly swaps: boolean;
+  /** The refusal of an element that is no finite float32, by its place in `bytes`. */
+  readonly refuse: (index: number) => Error;
 }
 
 /** Whether all of them are: v - v is 0, or NaN if v is not finite, and NaN stays. */

@@ -1,8 +1,8 @@
 // A tensor from a safetensors file, as a TensorSource.
 import { CarryoverError } from '../errors.ts';
-import { type TensorSource, areFinite, formatShape } from '../tensor.ts';
+import { type RawTensor, type TensorSource, areFinite, formatShape } from '../tensor.ts';
 import { beyondFloat32, hasFloat32 } from './float32.ts';
-import type { SafeTensor } from './safetensors.ts';
+import { type SafeTensor, elementAt, numbersIn } from './safetensors.ts';
 
 /** @throws shape_mismatch if the tensor has another number of axes, or an empty one */
 export function flatTensor(name: string, axes: string, tensor: SafeTensor): TensorSource {
@@ -29,19 +29,39 @@ export function flatTensor(name: string, axes: string, tensor: SafeTensor): Tens
       const { data } = tensor;
       return data instanceof Float32Array && !axes.startsWith('NT') ? data : undefined;
     },
+    raw: () => rawOf(name, axes, tensor),
   };
+}
+
+function rawOf(name: string, axes: string, { shape, dtype, bytes }: SafeTensor): RawTensor | undefined {
+  if (!bytes) return undefined;
+  const refuse = (index: number) => {
+    const [value] = numbersIn(elementAt(bytes, dtype, index), dtype);
+    return beyondFloat32(`/${name}${pointerOf(index, shape)}`, value!);
+  };
+  return { bytes, dtype, ...orderOf(axes, shape), refuse };
+}
+
+/** Sizes of three axes, and whether the first two change places to have time before batch. */
+export function orderOf(axes: string, shape: readonly number[]): Pick<RawTensor, 'sizes' | 'swaps'> {
+  const [A = 1, B = 1, C = 1] = shape;
+  return { sizes: [A, B, C], swaps: axes.startsWith('NT') };
 }
 
 /** Names the first element that is beyond float32. */
 function notFloat32(name: string, shape: readonly number[], data: SafeTensor['data']): CarryoverError {
-  let rest = data.findIndex((value) => !hasFloat32(value));
-  const value = data[rest]!;
+  const at = data.findIndex((value) => !hasFloat32(value));
+  return beyondFloat32(`/${name}${pointerOf(at, shape)}`, data[at]!);
+}
+
+function pointerOf(at: number, shape: readonly number[]): string {
+  let rest = at;
   let pointer = '';
   for (const size of shape.toReversed()) {
     pointer = `/${rest % size}${pointer}`;
     rest = Math.floor(rest / size);
   }
-  return beyondFloat32(`/${name}${pointer}`, value);
+  return pointer;
 }
 
 /** Row-major to row-major, time before batch whatever `axes` says. */

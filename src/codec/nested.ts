@@ -1,7 +1,7 @@
 // A JSON tensor: nested arrays of numbers, or an array that stands for them, as a TensorSource.
 import { CarryoverError } from '../errors.ts';
-import type { TensorSource } from '../tensor.ts';
-import { copyFlat } from './flat.ts';
+import type { RawTensor, TensorSource } from '../tensor.ts';
+import { copyFlat, orderOf } from './flat.ts';
 import { beyondFloat32, hasFloat32 } from './float32.ts';
 import { movedTensor, numbersOf } from './moved.ts';
 
@@ -24,10 +24,19 @@ export function nestedTensor(
     const { shape } = moved;
     const copyTo = (target: Float32Array) => copyFlat(axes, shape, numbersOf(moved), target);
     const inPlace = () => (axes.startsWith('NT') ? undefined : numbersOf(moved));
-    return { name, axes, shape, copyTo, inPlace };
+    const raw = () => rawOf(axes, shape, numbersOf(moved));
+    return { name, axes, shape, copyTo, inPlace, raw };
   }
   const shape = measure(name, value, axes.length);
   return { name, axes, shape, copyTo: (target) => copy(name, axes, shape, value, target) };
+}
+
+/** Moved numbers are all finite. */
+function rawOf(axes: string, shape: readonly number[], numbers: Float32Array): RawTensor {
+  const { buffer, byteOffset, byteLength } = numbers;
+  const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+  const refuse = (index: number) => new Error(`element ${index} of moved numbers is not finite`);
+  return { bytes, dtype: 'F32', ...orderOf(axes, shape), refuse };
 }
 
 function measure(name: string, value: Vector | Matrix | Cube, rank: number): number[] {

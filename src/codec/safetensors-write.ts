@@ -1,29 +1,56 @@
 // Writes tensors as a safetensors file, float32: bytes as they are in memory, without padding.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { TensorView } from '../tensor.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
 /** The header is filled with spaces to a multiple of this, so that the data is aligned. */
 const HEADER_ALIGN = 8;
 
+/** Of a slice, 512 KiB. */
+const SLICE_NUMBERS = 131_072;
+
 /** Bytes to write to, as many as asked for. */
 export type Room = (bytes: number) => Buffer;
 
+type Tensors = Readonly<Record<string, TensorView | undefined>>;
+
 /** The tensors by name, in this order; `undefined` ones are left out. */
 export function writeSafetensors(
-  tensors: Readonly<Record<string, TensorView | undefined>>,
+  tensors: Tensors,
   metadata?: Readonly<Record<string, string>>,
   room: Room = (bytes) => Buffer.allocUnsafe(bytes),
 ): Buffer {
+  const { file, present, dataAt } = begin(tensors, metadata, room);
+  let at = dataAt;
+  for (const view of present) at = copyAxis(view, 0, 0, file, at);
+  return file;
+}
+
+/** The same of contiguous tensors, into memory of its own; between slices others have their turn. */
+export async function writeSafetensorsInSlices(tensors: Tensors): Promise<Buffer> {
+  const { file, present, dataAt } = begin(tensors, undefined, (bytes) => Buffer.allocUnsafeSlow(bytes));
+  let at = dataAt;
+  for (const { data } of present) {
+    for (let from = 0; from < data.length; from += SLICE_NUMBERS) {
+      if (from > 0) await nextTurn();
+      at = copyNumbers(data.subarray(from, from + SLICE_NUMBERS), file, at);
+    }
+  }
+  return file;
+}
+
+/** The file with its header; the data of the tensors that are present belongs at `dataAt`. */
+function begin(tensors: Tensors, metadata: Readonly<Record<string, string>> | undefined, room: Room) {
   const present: TensorView[] = [];
   const entries = metadata ? [`"__metadata__":${JSON.stringify(metadata)}`] : [];
   let end = 0;
   for (const [name, view] of Object.entries(tensors)) {
     if (!view) continue;
-    const begin = end;
+    const start = end;
     end += view.shape.reduce((product, size) => product * size, F32);
     present.push(view);
     entries.push(
-      `${JSON.stringify(name)}:{"dtype":"F32","shape":[${view.shape.join()}],"data_offsets":[${begin},${end}]}`,
+      `${JSON.stringify(name)}:{"dtype":"F32","shape":[${view.shape.join()}],"data_offsets":[${start},${end}]}`,
     );
   }
   const header = `{${entries.join()}}`;
@@ -34,10 +61,9 @@ export function writeSafetensors(
   file.writeUInt32LE(headerBytes);
   file.writeUInt32LE(0, 4);
   file.write(header, 8);
-  let at = 8 + headerBytes;
-  file.fill(' ', 8 + textBytes, at);
-  for (const view of present) at = copyAxis(view, 0, 0, file, at);
-  return file;
+  const dataAt = 8 + headerBytes;
+  file.fill(' ', 8 + textBytes, dataAt);
+  return { file, present, dataAt };
 }
 
 /** Copies row by row where views have padding behind their rows; returns where the copy ended. */
@@ -45,15 +71,18 @@ function copyAxis(view: TensorView, axis: number, start: number, file: Buffer, a
   const { shape, strides, data } = view;
   const count = contiguousCount(shape, strides, axis);
   if (count > 0) {
-    const bytes = count * F32;
-    file.set(new Uint8Array(data.buffer, data.byteOffset + start * F32, bytes), at);
-    return at + bytes;
+    return copyNumbers(data.subarray(start, start + count), file, at);
   }
   let end = at;
   for (let i = 0; i < shape[axis]!; i++) {
     end = copyAxis(view, axis + 1, start + i * strides[axis]!, file, end);
   }
   return end;
+}
+
+function copyNumbers({ buffer, byteOffset, byteLength }: Float32Array, file: Buffer, at: number): number {
+  file.set(new Uint8Array(buffer, byteOffset, byteLength), at);
+  return at + byteLength;
 }
 
 /** How many numbers there are from an axis inwards, if they stand one behind the other; else 0. */

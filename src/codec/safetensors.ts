@@ -8,6 +8,7 @@
 // their order in the header means nothing. https://github.com/huggingface/safetensors#format
 import { isUtf8 } from 'node:buffer';
 import { CarryoverError, clientClosed } from '../errors.ts';
+import type { Dtype } from '../tensor.ts';
 import { foreignFormat } from './foreign-formats.ts';
 import { readJson } from './json-read.ts';
 
@@ -23,9 +24,9 @@ const WHITE_SPACE: readonly number[] = [0x20, 0x09, 0x0a, 0x0d];
 /** Names and values quoted in an error are cut here: they come from whoever made the file. */
 const QUOTED_CHARACTERS_MAX = 80;
 
-const ELEMENT_BYTES = { F32: 4, F64: 8, F16: 2, BF16: 2 } as const;
+export const ELEMENT_BYTES = { F32: 4, F64: 8, F16: 2, BF16: 2 } as const satisfies Record<Dtype, number>;
 
-export type Dtype = keyof typeof ELEMENT_BYTES;
+export type { Dtype };
 
 export interface SafeTensor {
   readonly dtype: Dtype;
@@ -36,6 +37,8 @@ export interface SafeTensor {
    * BF16, each of which is a float32, are made one.
    */
   readonly data: Float32Array | Float64Array;
+  /** The bytes of the file that it is read from, in place; absent if they may have been reused. */
+  readonly bytes?: Uint8Array | undefined;
 }
 
 /** The message names the tensor, what was found and what was expected. */
@@ -269,13 +272,29 @@ class TensorInPlace implements SafeTensor {
 
   /** @throws client_closed */
   get data(): Float32Array | Float64Array {
-    if (!this.#isHeld()) throw clientClosed();
-    const { buffer, byteOffset, byteLength } = this.#bytes;
-    if (this.dtype === 'F32' && byteOffset % ELEMENT_BYTES.F32 === 0) {
-      return new Float32Array(buffer, byteOffset, byteLength / ELEMENT_BYTES.F32);
-    }
-    return readNumbers(this.dtype, alignedCopy(this.#bytes));
+    return numbersIn(this.bytes, this.dtype);
   }
+
+  /** @throws client_closed */
+  get bytes(): Uint8Array {
+    if (!this.#isHeld()) throw clientClosed();
+    return this.#bytes;
+  }
+}
+
+/** The bytes of one element. */
+export function elementAt(bytes: Uint8Array, dtype: Dtype, index: number): Uint8Array {
+  const size = ELEMENT_BYTES[dtype];
+  return bytes.subarray(index * size, (index + 1) * size);
+}
+
+/** The elements that these bytes are: a view of them if that is possible, else a copy. */
+export function numbersIn(bytes: Uint8Array, dtype: Dtype): Float32Array | Float64Array {
+  const { buffer, byteOffset, byteLength } = bytes;
+  if (dtype === 'F32' && byteOffset % ELEMENT_BYTES.F32 === 0) {
+    return new Float32Array(buffer, byteOffset, byteLength / ELEMENT_BYTES.F32);
+  }
+  return readNumbers(dtype, alignedCopy(bytes));
 }
 
 /** The data may begin at any byte of the file. */

@@ -13,6 +13,7 @@ import { costOf } from '../wasm/job-cost.ts';
 import { partsMaxOf } from '../wasm/job-parts.ts';
 import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
+import type { Copies } from './copies.ts';
 import { type RecurrenceResult, expectFinite } from './result.ts';
 import {
   type Limits,
@@ -24,6 +25,7 @@ import {
 } from './shapes.ts';
 import { RecurrenceStream, planStream } from './stream.ts';
 import type { Texts } from './texts.ts';
+import type { WeightsWork } from './weights-work.ts';
 
 export type { RecurrenceResult };
 
@@ -34,6 +36,8 @@ export interface EngineParts {
   readonly scheduler: Scheduler;
   readonly limits: Limits;
   readonly texts: Texts;
+  readonly copies: Copies;
+  readonly work: WeightsWork;
   /** Whether all numbers are finite; see wasm/finite.ts. */
   readonly isFinite: (numbers: Float32Array) => boolean;
 }
@@ -63,7 +67,7 @@ export class Engine {
     lifetime: Lifetime,
     use: (result: RecurrenceResult) => Result | Promise<Result>,
   ): Promise<Result> {
-    const { memory, scheduler, limits, isFinite } = this.#parts;
+    const { memory, scheduler, limits, isFinite, copies } = this.#parts;
     const fetched = this.fetchModel(input.weights);
     if (fetched) await fetched;
     const sizes = this.#sizesOf(input.weights);
@@ -71,7 +75,8 @@ export class Engine {
     const { lengths, keepsStates, trace } = input;
     const cost = costOf(sizes, { T, N, lengths, keepsStates, trace });
     scheduler.expectPossible(cost, partsMaxOf(N), lifetime);
-    const lease = this.#lease(input.weights);
+    const leased = this.#lease(input.weights, lifetime);
+    const lease = leased instanceof Promise ? await leased : leased;
     try {
       const xPtr = this.#placeOf(input.x);
       const hPtr = input.h && this.#placeOf(input.h);
@@ -79,7 +84,8 @@ export class Engine {
       const job = new Job(memory, lease.model, shape);
       try {
         // Of numbers in place that are not all finite, copyTo() says which.
-        if (xPtr === undefined || !isFinite(job.x)) input.x.copyTo(job.x, isFinite);
+        const copied = xPtr === undefined || !isFinite(job.x) ? copies.copy(input.x, job.x, lifetime) : undefined;
+        if (copied) await copied;
         if (hPtr === undefined || !isFinite(job.h)) input.h?.copyTo(job.h, isFinite);
         const computed = scheduler.run(job, lifetime);
         if (computed) await computed;
@@ -112,14 +118,15 @@ export class Engine {
    *
    * @throws what run() throws before anything is computed (fetchModel() comes first), and memory_full
    */
-  stream(input: RecurrenceInput, lifetime: Lifetime): RecurrenceStream {
+  async stream(input: RecurrenceInput, lifetime: Lifetime): Promise<RecurrenceStream> {
     const sizes = this.#sizesOf(input.weights);
     const plan = planStream(input, sizes, this.#parts.limits);
     const { keepsStates, trace } = input;
     // Of a chunk: the deadline is renewed between them.
     const cost = costOf(sizes, { T: plan.chunkSteps, N: plan.N, keepsStates, trace });
     this.#parts.scheduler.expectPossible(cost, partsMaxOf(plan.N), lifetime);
-    return new RecurrenceStream(this.#parts, this.#lease(input.weights), input, plan, lifetime);
+    const lease = await this.#lease(input.weights, lifetime);
+    return RecurrenceStream.open(this.#parts, lease, input, plan, lifetime);
   }
 
   /**
@@ -137,10 +144,13 @@ export class Engine {
     return { D, H, O: readout?.O ?? 0, origin: `model ${JSON.stringify(weights)}` };
   }
 
-  #lease(weights: WeightsSource | string): ModelLease {
-    const { weightsCache, library } = this.#parts;
+  #lease(weights: WeightsSource | string, lifetime: Lifetime): ModelLease | Promise<ModelLease> {
+    const { weightsCache, library, work } = this.#parts;
     if (typeof weights === 'string') return library.registry.lease(weights);
-    return weightsCache.acquire(readWeights(weights));
+    const [D, H] = weights.W_x.shape as [number, number];
+    return work.isLarge({ D, H, O: 0 })
+      ? work.lease(weights, lifetime)
+      : weightsCache.acquire(readWeights(weights));
   }
 }
 

@@ -1,4 +1,5 @@
 // Registration of a model: shapes and limits are checked before anything is packed.
+import type { Lifetime } from '../lifetime.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import type { ModelInfo } from '../models/registry.ts';
 import type { Readout } from '../tensor.ts';
@@ -11,6 +12,7 @@ import {
   agreeOnWeights,
   expectWithinLimits,
 } from './shapes.ts';
+import type { WeightsWork } from './weights-work.ts';
 
 export interface ModelSource {
   readonly weights: WeightsSource;
@@ -20,23 +22,47 @@ export interface ModelSource {
   readonly isKept?: boolean;
 }
 
+export interface RegisterParts {
+  readonly library: ModelLibrary;
+  readonly limits: Limits;
+  /** Prepares large weights on workers; without, all is done on this thread, as at the start. */
+  readonly work?: WeightsWork;
+}
+
 /**
  * `created` is false if the same weights (and readout) were registered before.
  *
- * @throws shape_mismatch · out_of_range · limit_exceeded · name_taken · built_in_model · models_full · memory_full ·
- *   store_full · store_unavailable
+ * @throws shape_mismatch · out_of_range · limit_exceeded · name_taken · built_in_model · models_full ·
+ *   memory_full · store_full · store_unavailable; for large weights also queue_full · deadline_exceeded ·
+ *   client_closed · worker_failed
  */
 export async function registerModel(
-  library: ModelLibrary,
+  { library, limits, work }: RegisterParts,
   { weights, readout, name, isKept }: ModelSource,
-  limits: Limits,
+  lifetime?: Lifetime,
 ): Promise<{ info: ModelInfo; created: boolean }> {
-  const sizes = agreeOnWeights(weights);
-  expectWithinLimits({ D: sizes.D, H: sizes.H }, limits);
-  const O = readout && agreeOnReadout(readout, sizes);
+  const model = agreeOnWeights(weights);
+  const { D, H } = model;
+  expectWithinLimits({ D, H }, limits);
+  const O = readout && agreeOnReadout(readout, model);
   // A readout is as wide as a state may be.
   if (O !== undefined) expectWithinLimits({ H: O }, limits);
-  return library.register(readWeights(weights), readout && readReadout(readout), { name, isKept });
+  const sizes = { D, H, O: O ?? 0 };
+  if (!work?.isLarge(sizes) || !lifetime) {
+    return library.register(readWeights(weights), readout && readReadout(readout), { name, isKept });
+  }
+  const block = await work.gather(weights, readout, lifetime);
+  try {
+    const isThere = (id: string) => {
+      const found = library.registry.has(id);
+      if (!found) library.registry.expectRoom(sizes);
+      return found;
+    };
+    const prepared = await work.prepare(block, isThere, lifetime);
+    return await library.register(block.weights, block.readout, { name, isKept, prepared });
+  } finally {
+    block.release();
+  }
 }
 
 function readReadout({ W_y, b_y }: ReadoutSource): Readout {

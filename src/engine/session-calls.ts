@@ -1,6 +1,7 @@
 // What a call on a session means: the session gives the model and h_{t-1}, the call gives x_t, and h_t
 // becomes the session's state.
 import { CarryoverError } from '../errors.ts';
+import type { Lifetime } from '../lifetime.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import type { ModelInfo } from '../models/registry.ts';
 import { STEPS_MAX, type Session, moved } from '../sessions/session.ts';
@@ -11,6 +12,7 @@ import type { Engine, RecurrenceResult } from './engine.ts';
 import { registerModel } from './register.ts';
 import { copyRows } from './result.ts';
 import type { Texts } from './texts.ts';
+import type { WeightsWork } from './weights-work.ts';
 import type { Limits, RecurrenceInput, WeightsSource } from './shapes.ts';
 
 /** What a call on a session brings; the rest of a RecurrenceInput is the session's. */
@@ -31,6 +33,7 @@ export interface SessionCallsParts {
   readonly sessions: Sessions;
   readonly library: ModelLibrary;
   readonly limits: Limits;
+  readonly work: WeightsWork;
   /** Largest N · H of a session. */
   readonly stateNumbersMax: number;
 }
@@ -56,7 +59,7 @@ export class SessionCalls {
    * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded · sessions_full ·
    *   models_full · store_full · store_unavailable
    */
-  async create(request: SessionRequest): Promise<Session> {
+  async create(request: SessionRequest, lifetime: Lifetime): Promise<Session> {
     const { library } = this.#parts;
     const { weights } = request;
     if (typeof weights === 'string') {
@@ -64,7 +67,8 @@ export class SessionCalls {
       return this.#createWith(library.registry.info(weights), request);
     }
     for (let attempts = 1; ; attempts++) {
-      const { info } = await registerModel(library, { weights, isKept: false }, this.#parts.limits);
+      const source = { weights, isKept: false };
+      const { info } = await registerModel(this.#parts, source, lifetime);
       try {
         return await this.#createWith(info, request);
       } catch (error) {

@@ -10,6 +10,7 @@ import type { ModelLease } from '../models/packed.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
+import type { Copies } from './copies.ts';
 import { type RecurrenceResult, copyRows, expectFinite } from './result.ts';
 import {
   type Limits,
@@ -93,11 +94,29 @@ export class RecurrenceStream {
   #closed = false;
 
   /**
-   * Takes over the lease, also when it throws.
+   * Copies x and h, and takes over the lease, also when it throws.
    *
-   * @throws memory_full · out_of_range
+   * @throws memory_full · out_of_range · as Copies.copy
    */
-  constructor(
+  static async open(
+    parts: StreamParts & { readonly copies: Copies },
+    lease: ModelLease,
+    input: RecurrenceInput,
+    plan: StreamPlan,
+    lifetime: Lifetime,
+  ): Promise<RecurrenceStream> {
+    const stream = new RecurrenceStream(parts, lease, input, plan, lifetime);
+    try {
+      await parts.copies.copy(input.x, stream.#x, lifetime);
+      if (input.h) await parts.copies.copy(input.h, stream.#h, lifetime);
+      return stream;
+    } catch (error) {
+      stream.close();
+      throw error;
+    }
+  }
+
+  private constructor(
     parts: StreamParts,
     lease: ModelLease,
     input: RecurrenceInput,
@@ -121,13 +140,6 @@ export class RecurrenceStream {
     }
     this.#x = parts.memory.f32(this.#ptr, T * N * D);
     this.#h = parts.memory.f32(this.#ptr + T * N * D * F32, N * H).fill(0);
-    try {
-      input.x.copyTo(this.#x, parts.isFinite);
-      input.h?.copyTo(this.#h, parts.isFinite);
-    } catch (error) {
-      this.close();
-      throw error;
-    }
   }
 
   /** Whether the steps taken are all there are. */

@@ -9,6 +9,7 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import type { Limits } from '../engine/shapes.ts';
+import type { WeightsWork } from '../engine/weights-work.ts';
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import { admission } from './admission.ts';
@@ -61,6 +62,7 @@ const HEAD_BYTES_MAX = 16 * 1024;
 export interface HttpOptions
   extends Omit<ComputeParts & SessionRoutesOptions & SessionStreamOptions, 'answers' | 'room'> {
   readonly library: ModelLibrary;
+  readonly work: WeightsWork;
   readonly limits: Limits;
   readonly readiness: Readiness;
   readonly isClosing: () => boolean;

@@ -81,14 +81,32 @@ export class Streams {
     reply: FastifyReply,
     type: string,
     piecesOf: StepPieces,
-    open: () => RecurrenceStream,
+    open: () => Promise<RecurrenceStream>,
   ): Promise<void> {
     this.#makeRoom(request);
+    // No async function: it would hold `open` until it has returned.
+    return open().then((stream) => this.#start(request, reply, type, piecesOf, stream));
+  }
+
+  #start(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    type: string,
+    piecesOf: StepPieces,
+    stream: RecurrenceStream,
+  ): Promise<void> {
+    try {
+      // Others may have begun meanwhile.
+      this.#makeRoom(request);
+    } catch (error) {
+      stream.close();
+      throw error;
+    }
     const framing = FRAMINGS[type]!;
     const { lifetime } = request;
     const print = async (steps: StreamedSteps) =>
       takeText(await this.#texts.printPieces(piecesOf(steps, framing), lifetime));
-    const answer = new StreamAnswer(request, reply, type, print, open());
+    const answer = new StreamAnswer(request, reply, type, print, stream);
     dropBody(request);
     this.#running.add(answer);
     const { client } = request;

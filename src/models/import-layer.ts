@@ -1,8 +1,8 @@
 // A recurrent layer whose tensors are known by their names: do their shapes agree, and what are they in
 // our layout, float32?
-import { quote } from '../codec/safetensors.ts';
+import { elementAt, numbersIn, quote } from '../codec/safetensors.ts';
 import type { CarryoverError } from '../errors.ts';
-import { formatShape } from '../tensor.ts';
+import { type RawTensor, formatShape } from '../tensor.ts';
 import { list, refusal } from './import-refusal.ts';
 import type { Part } from './import-tensors.ts';
 
@@ -10,8 +10,10 @@ const ORIGIN_CHARACTERS_MAX = 200;
 
 export interface ImportedTensor {
   readonly shape: readonly number[];
-  /** Row-major, every value finite. */
+  /** Row-major, every value finite; of a tensor read in place made when it is asked for. @throws out_of_range */
   readonly data: Float32Array;
+  /** Of a tensor that is read in place: how another thread makes the same of it. @throws client_closed */
+  raw?(): RawTensor;
 }
 
 export interface ImportedModel {
@@ -124,25 +126,64 @@ function wrongShape(part: Part, expected: string): CarryoverError {
  * @throws out_of_range
  */
 export function toOurLayout({ W_x, W_h, b, W_y, b_y, transposed }: Layer): ImportedModel {
-  const matrix = (part: Part) => (transposed ? transpose(toFloat32(part)) : toFloat32(part));
+  const tensor = (part: Part, transposes = false) =>
+    part.tensor.bytes
+      ? new InPlace(part, transposes)
+      : transposes
+        ? transpose(toFloat32(part))
+        : toFloat32(part);
   return {
-    W_x: matrix(W_x),
-    W_h: matrix(W_h),
+    W_x: tensor(W_x, transposed),
+    W_h: tensor(W_h, transposed),
     ...(b.length > 0 && { b: addUp(b) }),
-    ...(W_y && { W_y: matrix(W_y) }),
-    ...(b_y && { b_y: toFloat32(b_y) }),
+    ...(W_y && { W_y: tensor(W_y, transposed) }),
+    ...(b_y && { b_y: tensor(b_y) }),
   };
 }
 
-function toFloat32({ name, tensor }: Part): ImportedTensor {
+/** Its shape is known and nothing else is done before somebody wants its numbers. */
+class InPlace implements ImportedTensor {
+  readonly shape: readonly number[];
+  readonly #part: Part;
+  readonly #transposes: boolean;
+
+  constructor(part: Part, transposes: boolean) {
+    const { shape } = part.tensor;
+    this.shape = transposes ? shape.toReversed() : shape;
+    this.#part = part;
+    this.#transposes = transposes;
+  }
+
+  get data(): Float32Array {
+    const { data } = this.#transposes ? transpose(toFloat32(this.#part)) : toFloat32(this.#part);
+    return data;
+  }
+
+  raw(): RawTensor {
+    const { tensor } = this.#part;
+    const { dtype, shape } = tensor;
+    const [A = 1, B = 1] = shape;
+    const bytes = tensor.bytes!;
+    const refuse = (index: number) => {
+      const [value] = numbersIn(elementAt(bytes, dtype, index), dtype);
+      return notFinite(this.#part, index, value!);
+    };
+    return { bytes, dtype, sizes: [A, B, 1], swaps: this.#transposes, refuse };
+  }
+}
+
+function toFloat32(part: Part): ImportedTensor {
+  const { tensor } = part;
   const { shape } = tensor;
   const data = tensor.data instanceof Float32Array ? tensor.data : new Float32Array(tensor.data);
   const at = findNotFinite(data);
-  if (at >= 0) {
-    const place = `[${indicesOf(at, shape).join(', ')}]`;
-    throw outOfRange([name], `Tensor ${quote(name)} is ${tensor.data[at]} at ${place}`);
-  }
+  if (at >= 0) throw notFinite(part, at, tensor.data[at]!);
   return { shape, data };
+}
+
+function notFinite({ name, tensor }: Part, at: number, value: number): CarryoverError {
+  const place = `[${indicesOf(at, tensor.shape).join(', ')}]`;
+  return outOfRange([name], `Tensor ${quote(name)} is ${value} at ${place}`);
 }
 
 function findNotFinite(data: Float32Array): number {

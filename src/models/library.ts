@@ -17,20 +17,20 @@ export class ModelLibrary {
   }
 
   /**
-   * Registers weights; `created` is false if they were there already.
+   * Registers weights, which must stay until it has settled; `created` is false if they were there already.
    *
    * @throws name_taken · built_in_model · models_full · memory_full · store_full · store_unavailable
    */
   async register(
     weights: Weights,
     readout?: Readout,
-    { name, isKept = true }: Pick<RegisterOptions, 'name' | 'isKept'> = {},
+    { name, isKept = true, prepared }: Omit<RegisterOptions, 'createdAt'> = {},
   ): Promise<{ info: ModelInfo; created: boolean }> {
     const isNewName = name !== undefined && !this.registry.has(name);
-    const { info, created } = this.registry.register(weights, readout, { name, isKept });
+    const { info, created } = this.registry.register(weights, readout, { name, isKept, prepared });
     try {
       const createdAtMs = Date.parse(info.created_at);
-      const file = writeStoredFile(weights, readout);
+      const file = await writeStoredFile(weights, readout);
       await this.#store.put({ id: info.id, file, createdAtMs, isKept });
       if (name !== undefined) await this.#store.point(name, info.id);
     } catch (error) {

@@ -13,8 +13,12 @@ import { refusal } from './import-refusal.ts';
  * @throws malformed_safetensors · invalid_request · unknown_tensors · activation_unconfirmed ·
  *   activation_unsupported · shape_mismatch · out_of_range
  */
-export function readModelFile(bytes: Uint8Array, said: ImportOptions = {}): Import {
-  const { tensors, metadata } = readTensors(bytes);
+export function readModelFile(
+  bytes: Uint8Array,
+  said: ImportOptions = {},
+  isHeld?: () => boolean,
+): Import {
+  const { tensors, metadata } = readTensors(bytes, isHeld);
   return importTensors(tensors, {
     activation: agreed('activation', said.activation, metadata['activation']),
     readout: agreed('readout', said.readout, metadata['readout']),
@@ -22,9 +26,9 @@ export function readModelFile(bytes: Uint8Array, said: ImportOptions = {}): Impo
 }
 
 /** A tensor of another dtype is most often one that is no weight: then its name says what it is. */
-function readTensors(bytes: Uint8Array): SafetensorsFile {
+function readTensors(bytes: Uint8Array, isHeld?: () => boolean): SafetensorsFile {
   try {
-    return readSafetensorsFile(bytes);
+    return readSafetensorsFile(bytes, isHeld);
   } catch (error) {
     if (!(error instanceof SafetensorsError) || error.tensor === undefined) throw error;
     const hint = hintAbout([error.tensor], quote);
@@ -33,9 +37,14 @@ function readTensors(bytes: Uint8Array): SafetensorsFile {
   }
 }
 
-/** The weights and the readout of a file, and what they were made of. @throws as readModelFile() */
-export function modelFileSource(bytes: Uint8Array, said?: ImportOptions) {
-  const { model, tensors } = readModelFile(bytes, said);
+/**
+ * The weights and the readout of a file, and what they were made of.
+ *
+ * @param isHeld if given, tensors are read in place as long as it says so; see readSafetensorsFile()
+ * @throws as readModelFile()
+ */
+export function modelFileSource(bytes: Uint8Array, said?: ImportOptions, isHeld?: () => boolean) {
+  const { model, tensors } = readModelFile(bytes, said, isHeld);
   const { W_x, W_h, b, W_y, b_y } = model;
   return {
     tensors,
@@ -51,6 +60,13 @@ export function modelFileSource(bytes: Uint8Array, said?: ImportOptions) {
   };
 }
 
-function fileTensor(name: string, axes: string, { shape, data }: ImportedTensor): TensorSource {
-  return { name, axes, shape, copyTo: (target) => target.set(data) };
+function fileTensor(name: string, axes: string, tensor: ImportedTensor): TensorSource {
+  const { shape } = tensor;
+  return {
+    name,
+    axes,
+    shape,
+    copyTo: (target) => target.set(tensor.data),
+    raw: () => tensor.raw?.(),
+  };
 }

@@ -2,9 +2,8 @@
 import type { Readout, Weights } from '../tensor.ts';
 import type { PackedModel } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
-import { packPanels, packReadout, panelsBytes, readoutOffsets } from '../wasm/panels.ts';
-
-const F32 = Float32Array.BYTES_PER_ELEMENT;
+import { modelBytes, packModel, panelsBytes } from '../wasm/panels.ts';
+import type { WeightsSizes } from '../wasm/weights-block.ts';
 
 /** A hold on packed weights: until released they are not freed. */
 export interface ModelLease {
@@ -21,24 +20,27 @@ export class PackedWeights {
   #leases = 0;
   #dropped = false;
 
-  /** @throws memory_full */
-  constructor(memory: LinearMemory, id: string, weights: Weights, readout?: Readout) {
-    const { D, H } = weights;
-    const weightsBytes = panelsBytes(D, H);
-    const readoutBytes = readout ? readoutOffsets(H, readout.O).bytes : 0;
+  /**
+   * Room for the panels, to be filled before anybody takes a lease: by fill(), or by another thread at
+   * model.panelsPtr.
+   *
+   * @param O 0 if there is no readout
+   * @throws memory_full
+   */
+  constructor(memory: LinearMemory, id: string, { D, H, O }: WeightsSizes) {
     this.#memory = memory;
     this.id = id;
-    this.bytes = weightsBytes + readoutBytes;
+    this.bytes = modelBytes(D, H, O);
     const panelsPtr = memory.allocate(this.bytes);
-    packPanels(weights, memory.f32(panelsPtr, weightsBytes / F32));
-    const readoutPtr = panelsPtr + weightsBytes;
-    if (readout) packReadout(H, readout, memory.f32(readoutPtr, readoutBytes / F32));
-    this.model = {
-      D,
-      H,
-      panelsPtr,
-      readout: readout && { O: readout.O, panelsPtr: readoutPtr },
-    };
+    const readout = O === 0 ? undefined : { O, panelsPtr: panelsPtr + panelsBytes(D, H) };
+    this.model = { D, H, panelsPtr, readout };
+  }
+
+  /** Packs on this thread. @returns itself */
+  fill(weights: Weights, readout?: Readout): this {
+    const { panelsPtr } = this.model;
+    packModel(weights, readout, this.#memory.u32(panelsPtr, 1).buffer, panelsPtr);
+    return this;
   }
 
   /** Whether a job reads the panels now. */

@@ -4,6 +4,8 @@ import { SortedKeys } from '../sorted-keys.ts';
 import type { Readout, Weights } from '../tensor.ts';
 import type { PackedModel } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
+import { modelBytes } from '../wasm/panels.ts';
+import type { WeightsSizes } from '../wasm/weights-block.ts';
 import { weightsId } from './digest.ts';
 import { ACTIVATION } from './import-activation.ts';
 import { type ModelLease, PackedWeights } from './packed.ts';
@@ -44,6 +46,14 @@ export interface RegisterOptions {
   readonly createdAt?: Date;
   /** False if it came with a session and shall go with the last one; see StoredModel. */
   readonly isKept?: boolean | undefined;
+  /** If its id, and its panels unless they were here already, have been made elsewhere. */
+  readonly prepared?: PreparedModel | undefined;
+}
+
+export interface PreparedModel {
+  readonly id: string;
+  /** Belongs to the registry from then on. */
+  readonly packed: PackedWeights | undefined;
 }
 
 interface Entry {
@@ -79,15 +89,22 @@ export class ModelRegistry {
   register(
     weights: Weights,
     readout?: Readout,
-    { name, createdAt = this.#options.now(), isKept = true }: RegisterOptions = {},
+    { name, createdAt = this.#options.now(), isKept = true, prepared }: RegisterOptions = {},
   ): { info: ModelInfo; created: boolean } {
-    const id = weightsId(weights, readout);
-    if (name !== undefined) {
-      this.#expectFree(name, id);
-      this.expectRoomForName(name);
-    }
+    const id = prepared?.id ?? weightsId(weights, readout);
     const created = !this.#entries.has(id);
-    if (created) this.#add(new PackedWeights(this.#memory, id, weights, readout), createdAt);
+    try {
+      if (name !== undefined) {
+        this.#expectFree(name, id);
+        this.expectRoomForName(name);
+      }
+      if (created) this.expectRoom(sizesOf(weights, readout));
+    } catch (error) {
+      prepared?.packed?.drop();
+      throw error;
+    }
+    if (!created) prepared?.packed?.drop();
+    else this.#add(prepared?.packed ?? this.#pack(id, weights, readout), createdAt);
     const entry = this.#entries.get(id)!;
     if (created) entry.isKept = isKept;
     else if (isKept) entry.isKept = true;
@@ -187,19 +204,24 @@ export class ModelRegistry {
     return this.#find(ref).packed.lease();
   }
 
-  #add(packed: PackedWeights, createdAt: Date): void {
+  /** For a model that is new. @throws models_full */
+  expectRoom({ D, H, O }: WeightsSizes): void {
     const { bytesMax, countMax } = this.#options;
+    const bytes = modelBytes(D, H, O);
     const full =
       this.#entries.size >= countMax
         ? `${countMax} models are registered (MODELS_MAX).`
-        : this.#bytes + packed.bytes > bytesMax
-          ? `The model takes ${packed.bytes} bytes; ${this.#bytes} of ${bytesMax} are taken ` +
-            '(MODELS_BYTES_MAX).'
+        : this.#bytes + bytes > bytesMax
+          ? `The model takes ${bytes} bytes; ${this.#bytes} of ${bytesMax} are taken (MODELS_BYTES_MAX).`
           : undefined;
-    if (full !== undefined) {
-      packed.drop();
-      throw new CarryoverError('models_full', { detail: full });
-    }
+    if (full !== undefined) throw new CarryoverError('models_full', { detail: full });
+  }
+
+  #pack(id: string, weights: Weights, readout: Readout | undefined): PackedWeights {
+    return new PackedWeights(this.#memory, id, sizesOf(weights, readout)).fill(weights, readout);
+  }
+
+  #add(packed: PackedWeights, createdAt: Date): void {
     this.#bytes += packed.bytes;
     this.#entries.set(packed.id, { packed, createdAt, isKept: true, names: new Set() });
     this.#places.add(placeOf(packed.id, createdAt));
@@ -261,4 +283,8 @@ function placeOf(id: string, createdAt: Date): string {
 
 function idAt(place: string): string {
   return place.slice(TIME_DIGITS + 1);
+}
+
+function sizesOf({ D, H }: Weights, readout: Readout | undefined): WeightsSizes {
+  return { D, H, O: readout?.O ?? 0 };
 }

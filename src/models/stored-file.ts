@@ -1,11 +1,12 @@
 // A registered model as one file for a store: safetensors with our names, float32.
 import { readSafetensors } from '../codec/safetensors.ts';
-import { writeSafetensors } from '../codec/safetensors-write.ts';
+import { writeSafetensorsInSlices } from '../codec/safetensors-write.ts';
 import type { Readout, TensorView, Weights } from '../tensor.ts';
 import { weightsId } from './digest.ts';
 
-export function writeStoredFile({ D, H, W_x, W_h, b }: Weights, readout?: Readout): Buffer {
-  return writeSafetensors({
+/** In slices, so that the event loop is not held. The file has its memory for itself. */
+export function writeStoredFile({ D, H, W_x, W_h, b }: Weights, readout?: Readout): Promise<Buffer> {
+  return writeSafetensorsInSlices({
     W_x: tensor([D, H], W_x),
     W_h: tensor([H, H], W_h),
     b: tensor([H], b),

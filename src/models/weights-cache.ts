@@ -4,6 +4,7 @@ import type { Weights } from '../tensor.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { panelsBytes } from '../wasm/panels.ts';
 import { weightsId } from './digest.ts';
+import type { WeightsSizes } from '../wasm/weights-block.ts';
 import { type ModelLease, PackedWeights } from './packed.ts';
 
 export class WeightsCache {
@@ -30,21 +31,41 @@ export class WeightsCache {
     return this.#packedCount;
   }
 
-  /** @throws memory_full */
+  /** Of small weights; packs them on this thread if they are new. @throws memory_full */
   acquire(weights: Weights): ModelLease {
     const id = weightsId(weights);
-    const packed = this.#entries.get(id) ?? this.#pack(id, weights);
-    this.#entries.delete(id);
-    this.#entries.set(id, packed);
-    return packed.lease(() => this.#evictTo(this.#bytesMax));
+    const { D, H } = weights;
+    return this.find(id) ?? this.add(this.allocate(id, { D, H, O: 0 }).fill(weights));
   }
 
-  #pack(id: string, weights: Weights): PackedWeights {
-    this.#evictTo(this.#bytesMax - panelsBytes(weights.D, weights.H));
-    const packed = new PackedWeights(this.#memory, id, weights);
+  /** Weights that are here, if they are. */
+  find(id: string): ModelLease | undefined {
+    const packed = this.#entries.get(id);
+    return packed && this.#use(packed);
+  }
+
+  /** Room for weights that are to be packed and then added. @throws memory_full */
+  allocate(id: string, sizes: WeightsSizes): PackedWeights {
+    this.#evictTo(this.#bytesMax - panelsBytes(sizes.D, sizes.H));
+    return new PackedWeights(this.#memory, id, sizes);
+  }
+
+  /** Takes packed weights over; if others have packed the same meanwhile, it is theirs that are used. */
+  add(packed: PackedWeights): ModelLease {
+    const found = this.find(packed.id);
+    if (found) {
+      packed.drop();
+      return found;
+    }
     this.#bytes += packed.bytes;
     this.#packedCount++;
-    return packed;
+    return this.#use(packed);
+  }
+
+  #use(packed: PackedWeights): ModelLease {
+    this.#entries.delete(packed.id);
+    this.#entries.set(packed.id, packed);
+    return packed.lease(() => this.#evictTo(this.#bytesMax));
   }
 
   #evictTo(bytesMax: number): void {

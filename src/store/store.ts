@@ -107,7 +107,12 @@ export interface StoredModel {
 
 /** Models outlive the process where their sessions do. */
 export interface ModelStore {
-  /** Adds it, or leaves it as it is if its id is there, but kept if it shall be. @throws store_full · store_unavailable */
+  /**
+   * Adds it, or leaves it as it is if its id is there, but kept if it shall be. Takes a large file's memory
+   * over if the file has it for itself.
+   *
+   * @throws store_full · store_unavailable
+   */
   put(model: StoredModel): Promise<void>;
   get(id: string): Promise<StoredModel | undefined>;
   /** Removes it with all names that point to it, unless a live record pins it; false then. */

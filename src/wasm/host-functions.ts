@@ -13,6 +13,7 @@
 //     job.release();
 //   }
 import { createHash } from 'node:crypto';
+import { convertTensor } from '../codec/convert.ts';
 import { checkJson } from '../codec/json-check.ts';
 import { TENSOR_NAMES } from '../codec/moved.ts';
 import {
@@ -22,6 +23,9 @@ import {
   RANK_MAX,
   TENSORS_MAX,
 } from '../kernels/layout.ts';
+import type { Dtype } from '../tensor.ts';
+import { packModel } from './panels.ts';
+import { weightsAt } from './weights-block.ts';
 
 export interface HostCall {
   /** In place. */
@@ -38,9 +42,42 @@ export interface HostCall {
  */
 export type HostFunction = (call: HostCall) => Uint8Array | string | undefined;
 
+/** The words of a call, as many as HOST_ARGUMENTS_MAX. */
+type HostArguments = [number, number, number, number, number, number, number, number];
+
+/** By their place here a dtype crosses the threads. */
+export const DTYPES = ['F32', 'F64', 'F16', 'BF16'] as const satisfies readonly Dtype[];
+
 export const HOST_FUNCTIONS = {
   /** The 32 bytes of the input's SHA-256. */
   sha256: ({ input }) => createHash('sha256').update(input).digest(),
+
+  /**
+   * Writes a tensor as row-major float32; see codec/convert.ts. Returns nothing, or as a u32 where the first
+   * element is that is none.
+   *
+   * args: place in DTYPES, three sizes, 1 if the first two axes change places, where to
+   */
+  convertTensor: ({ input, args, memory }) => {
+    const [dtype, A, B, C, swaps, target] = args as unknown as HostArguments;
+    const bad = convertTensor(
+      { bytes: input, dtype: DTYPES[dtype]!, sizes: [A, B, C], swaps: swaps === 1 },
+      new Float32Array(memory, target, A * B * C),
+    );
+    return bad < 0 ? undefined : new Uint8Array(Uint32Array.of(bad).buffer);
+  },
+
+  /**
+   * Packs a block of weights (weights-block.ts) for the kernels.
+   *
+   * args: D, H, O, where to
+   */
+  packWeights: ({ input, args, memory }) => {
+    const [D, H, O, target] = args as unknown as HostArguments;
+    const { weights, readout } = weightsAt(memory, input.byteOffset, { D, H, O });
+    packModel(weights, readout, memory, target);
+    return undefined;
+  },
 
   /**
    * Throws what is wrong with a JSON body that the reading kernel has declined.

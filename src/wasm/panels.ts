@@ -38,6 +38,27 @@ export function packPanels({ D, H, W_x, W_h, b }: Weights, target: Float32Array)
   packMatrix(b, 1, H, at(offsets.b, offsets.bytes));
 }
 
+/** Bytes of a packed model: the panels of its weights and, behind them, of its readout. */
+export function modelBytes(D: number, H: number, O: number): number {
+  return panelsBytes(D, H) + (O === 0 ? 0 : readoutOffsets(H, O).bytes);
+}
+
+/** Packs a model into the modelBytes() bytes at `ptr`. */
+export function packModel(
+  weights: Weights,
+  readout: Readout | undefined,
+  memory: SharedArrayBuffer,
+  ptr: number,
+): void {
+  const { D, H } = weights;
+  const F32 = Float32Array.BYTES_PER_ELEMENT;
+  const weightsBytes = panelsBytes(D, H);
+  packPanels(weights, new Float32Array(memory, ptr, weightsBytes / F32));
+  if (!readout) return;
+  const { bytes } = readoutOffsets(H, readout.O);
+  packReadout(H, readout, new Float32Array(memory, ptr + weightsBytes, bytes / F32));
+}
+
 /** Bytes of a packed readout of H hidden units, and where its b_y begins. */
 export function readoutOffsets(H: number, O: number) {
   const rowBytes = Math.ceil(O / NR) * NR * Float32Array.BYTES_PER_ELEMENT;

@@ -125,7 +125,7 @@ describe('what another process did', () => {
   });
 
   test('is not taken if it is damaged; the others are', async () => {
-    const file = Buffer.from(writeStoredFile(weightsOf(1)));
+    const file = Buffer.from(await writeStoredFile(weightsOf(1)));
     file[file.length - 1]! ^= 1;
     const id = weightsId(weightsOf(1));
     await store.put({ id, file, createdAtMs: 0, isKept: true });

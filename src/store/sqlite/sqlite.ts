@@ -10,7 +10,7 @@ import { CarryoverError, type Applied } from '../../errors.ts';
 import {
   HEAD,
   isWrite,
-  pack,
+  packAll,
   type Answers,
   type Call,
   type Failure,
@@ -176,11 +176,13 @@ class SqliteStore implements SessionStore {
 
   #flush(): void {
     if (this.#outgoing.length === 0) return;
-    const requests = pack(this.#outgoing);
+    const messages = packAll(this.#outgoing);
     this.#outgoing = [];
-    const { buffer } = requests.bytes;
-    const transferred = buffer.byteLength < TRANSFER_BYTES_MIN ? [] : [buffer];
-    this.#thread!.postMessage(requests satisfies ToThread, transferred);
+    for (const requests of messages) {
+      const { buffer } = requests.bytes;
+      const transferred = buffer.byteLength < TRANSFER_BYTES_MIN ? [] : [buffer];
+      this.#thread!.postMessage(requests satisfies ToThread, transferred);
+    }
   }
 
   #settle({ values, failures, problem }: Answers): void {

@@ -58,7 +58,36 @@ export interface Requests {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-export function pack(requests: readonly Request[]): Requests {
+/** A request with a part from this size on is a message of its own, which takes the part's memory over. */
+const HANDED_OVER_BYTES_MIN = 1024 * 1024;
+
+/** The requests of a tick as messages. Large files that have their memory for themselves are not copied. */
+export function packAll(requests: readonly Request[]): Requests[] {
+  if (!requests.some(isHandedOver)) return [pack(requests)];
+  const messages: Requests[] = [];
+  let others: Request[] = [];
+  for (const request of requests) {
+    if (!isHandedOver(request)) {
+      others.push(request);
+      continue;
+    }
+    if (others.length > 0) messages.push(pack(others));
+    others = [];
+    const [[number, bytes]] = request.parts as [Part];
+    const layout = [1, number, bytes.length];
+    messages.push({ calls: [request.call], layout, bytes: bytes as Uint8Array<ArrayBuffer> });
+  }
+  if (others.length > 0) messages.push(pack(others));
+  return messages;
+}
+
+function isHandedOver({ parts }: Request): boolean {
+  const bytes = parts[0]?.[1];
+  if (parts.length !== 1 || !bytes || bytes.length < HANDED_OVER_BYTES_MIN) return false;
+  return bytes.buffer instanceof ArrayBuffer && bytes.length === bytes.buffer.byteLength;
+}
+
+function pack(requests: readonly Request[]): Requests {
   const layout: number[] = [];
   let length = 0;
   for (const { parts } of requests) {

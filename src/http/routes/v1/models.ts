@@ -2,8 +2,9 @@
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
 import { nestedTensor } from '../../../codec/nested.ts';
-import { type ModelSource, registerModel } from '../../../engine/register.ts';
+import { type ModelSource, type RegisterParts, registerModel } from '../../../engine/register.ts';
 import type { Limits } from '../../../engine/shapes.ts';
+import type { WeightsWork } from '../../../engine/weights-work.ts';
 import { type ErrorCode, invalidRequest } from '../../../errors.ts';
 import type { ModelLibrary } from '../../../models/library.ts';
 import { expectTanh } from '../../../models/import-activation.ts';
@@ -11,6 +12,7 @@ import type { ImportOptions } from '../../../models/import-names.ts';
 import { modelFileSource } from '../../../models/model-file.ts';
 import { READOUT_NAMES } from '../../../models/import-readout.ts';
 import type { ModelInfo as Info } from '../../../models/registry.ts';
+import { isHeld } from '../../admission.ts';
 import { jsonOrFile, takeFiles } from '../../media.ts';
 import type { BodyRoom } from '../../receive-body.ts';
 import {
@@ -55,19 +57,20 @@ export interface ModelRoutesOptions {
   readonly room: BodyRoom;
   readonly library: ModelLibrary;
   readonly limits: Limits;
+  readonly work: WeightsWork;
 }
 
 export function modelRoutes(app: FastifyInstance, options: ModelRoutesOptions): void {
-  const { room, library, limits } = options;
+  const { room, library } = options;
   app.register(async (scope) => {
     takeFiles(scope, room);
-    registerRoute(scope, library, limits);
+    registerRoute(scope, options);
   });
   readRoutes(app, library);
   changeRoutes(app, library);
 }
 
-function registerRoute(app: FastifyInstance, library: ModelLibrary, limits: Limits): void {
+function registerRoute(app: FastifyInstance, parts: RegisterParts): void {
   app.post<{ Body: Static<typeof ModelBody> | Buffer; Querystring: Static<typeof ModelQuery> }>(
     '/v1/models',
     {
@@ -91,13 +94,16 @@ function registerRoute(app: FastifyInstance, library: ModelLibrary, limits: Limi
         },
       },
     },
-    async ({ body, query }, reply) => {
+    async (request, reply) => {
+      const { body, query, lifetime } = request;
       if (!Buffer.isBuffer(body)) expectNothingUntold(query);
-      const file = Buffer.isBuffer(body) ? modelFileSource(body, query) : undefined;
+      const file = Buffer.isBuffer(body)
+        ? modelFileSource(body, query, () => isHeld(request))
+        : undefined;
       const source = file
         ? { ...file, name: query.name }
         : modelSource(body as Static<typeof ModelBody>, query.name);
-      const { info, created } = await registerModel(library, source, limits);
+      const { info, created } = await registerModel(parts, source, lifetime);
       const tensors = file && { tensors: file.tensors };
       return sendInfo(reply.code(created ? 201 : 200), { ...info, ...tensors });
     },

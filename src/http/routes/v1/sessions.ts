@@ -92,15 +92,16 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
         },
       },
     },
-    async ({ body }, reply) => {
+    async ({ body, lifetime }, reply) => {
       const { model, weights, N, h, ttl_s, keep = 0 } = body;
-      const session = await sessionCalls.create({
+      const wanted = {
         weights: weightsOf(model, weights && weightsSource(weights)),
         N,
         h: h && nestedTensor('h', 'NH', h),
         keep,
         ttlMs: Math.min(ttlMsMax, ttl_s === undefined ? ttlMs : Math.round(ttl_s * 1_000)),
-      });
+      };
+      const session = await sessionCalls.create(wanted, lifetime);
       return sendReply(reply, { value: createdReply(session), replayed: false });
     },
   );

@@ -1,0 +1,72 @@
+// Weights in linear memory, in the order over which their id is a digest (models/digest.ts), so that a thread
+// that is given one address can hash or pack them:
+//
+//   | D, H (u32) | W_x (D, H) | W_h (H, H) | b (H) | O (u32) | W_y (H, O) | b_y (O) |
+//
+// All float32 but for the sizes; the last three only with a readout.
+import type { Readout, Weights } from '../tensor.ts';
+import type { LinearMemory } from './memory.ts';
+
+const F32 = Float32Array.BYTES_PER_ELEMENT;
+
+export interface WeightsSizes {
+  readonly D: number;
+  readonly H: number;
+  /** 0 if there is no readout. */
+  readonly O: number;
+}
+
+export interface WeightsInPlace {
+  readonly weights: Weights;
+  readonly readout: Readout | undefined;
+}
+
+export function weightsBlockBytes({ D, H, O }: WeightsSizes): number {
+  const readout = O === 0 ? 0 : 1 + (H + 1) * O;
+  return (2 + (D + H + 1) * H + readout) * F32;
+}
+
+/** The tensors of the block at `ptr`, in place. */
+export function weightsAt(buffer: SharedArrayBuffer, ptr: number, { D, H, O }: WeightsSizes): WeightsInPlace {
+  let at = ptr + 2 * F32;
+  const next = (count: number) => {
+    const view = new Float32Array(buffer, at, count);
+    at += count * F32;
+    return view;
+  };
+  const weights = { D, H, W_x: next(D * H), W_h: next(H * H), b: next(H) };
+  if (O === 0) return { weights, readout: undefined };
+  at += F32;
+  return { weights, readout: { O, W_y: next(H * O), b_y: next(O) } };
+}
+
+/** To be filled, and released. */
+export class WeightsBlock implements WeightsInPlace {
+  readonly ptr: number;
+  readonly bytes: number;
+  readonly sizes: WeightsSizes;
+  readonly weights: Weights;
+  readonly readout: Readout | undefined;
+  readonly #memory: LinearMemory;
+
+  /** Biases are zeros until they are filled. @throws memory_full */
+  constructor(memory: LinearMemory, sizes: WeightsSizes) {
+    const { D, H, O } = sizes;
+    this.#memory = memory;
+    this.sizes = sizes;
+    this.bytes = weightsBlockBytes(sizes);
+    this.ptr = memory.allocate(this.bytes);
+    const { weights, readout } = weightsAt(memory.u32(this.ptr, 2).buffer, this.ptr, sizes);
+    this.weights = weights;
+    this.readout = readout;
+    memory.u32(this.ptr, 2).set([D, H]);
+    weights.b.fill(0);
+    if (!readout) return;
+    memory.u32(readout.W_y.byteOffset - F32, 1)[0] = O;
+    readout.b_y.fill(0);
+  }
+
+  release(): void {
+    this.#memory.free(this.ptr);
+  }
+}
