@@ -79,7 +79,7 @@ export const ERRORS = {
   model_pinned: {
     status: 409,
     title: 'Sessions use the model',
-    advice: 'Delete its sessions, or let them expire.',
+    advice: 'Delete its sessions, which GET /v1/sessions?model= lists, or let them expire.',
   },
   idempotency_key_in_use: {
     status: 409,

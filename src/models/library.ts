@@ -68,7 +68,7 @@ export class ModelLibrary {
     for (const name of names) this.registry.expectMovable(name);
     if (!(await this.#store.remove(id))) {
       throw new CarryoverError('model_pinned', {
-        detail: `Sessions are pinned to model ${id}; GET /v1/sessions lists them.`,
+        detail: `Sessions are pinned to model ${id}; GET /v1/sessions?model=${id} lists them.`,
       });
     }
     if (this.registry.has(id)) this.registry.delete(id);
@@ -89,6 +89,13 @@ export class ModelLibrary {
   /** The same for all, as after a crash. @throws store_unavailable */
   async collectAll(): Promise<void> {
     for (const id of this.registry.ids()) await this.collect(id);
+  }
+
+  /** Of a model that need not be loaded for it. @throws model_not_found, for a name · store_unavailable */
+  async idOf(ref: string): Promise<string> {
+    if (isModelId(ref)) return ref;
+    if (!this.registry.has(ref)) await this.ensure(ref);
+    return this.registry.info(ref).id;
   }
 
   /**

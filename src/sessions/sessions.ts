@@ -119,12 +119,13 @@ export class Sessions {
   }
 
   /**
-   * Live sessions by id, without their answers and past; `next` continues where they end. Fewer than
-   * `limit` if they are large.
+   * Live sessions by id, all or those of a model, without their answers and past; `next` continues where
+   * they end. Fewer than `limit` if they are large.
    */
   async list(
     after: string | undefined,
     limit: number,
+    modelId?: string,
   ): Promise<{ sessions: Session[]; next: string | undefined }> {
     const now = this.#options.now();
     const sessions: Session[] = [];
@@ -132,7 +133,7 @@ export class Sessions {
     let [bytes, left, atOnce] = [0, limit, LIST_FIRST];
     for (; left > 0 && bytes < LIST_BYTES_MAX; atOnce *= 2) {
       const wanted = Math.min(left, atOnce);
-      const records = await this.#store.list(next, wanted);
+      const records = await this.#store.list(next, wanted, modelId);
       for (const { id, head } of records) {
         const record = decodeHead(id, head);
         if (!isTombstone(record) && record.expiresAtMs > now) sessions.push(record);

@@ -31,7 +31,8 @@ export class MemoryStore implements SessionStore {
   readonly #bytesMax: number;
   readonly #entries = new Map<string, Entry>();
   readonly #due = new DueHeap();
-  readonly #pins = new Map<string, number>();
+  /** The live records that pin a model; none of a model that is not pinned. */
+  readonly #idsByModel = new Map<string, SortedKeys>();
   #bytes = 0;
   readonly #liveIds = new SortedKeys();
   #liveCount = 0;
@@ -39,7 +40,7 @@ export class MemoryStore implements SessionStore {
   /** @param bytesMax of all records; beyond it changes are refused */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
-    this.models = new MemoryModels((id) => (this.#pins.get(id) ?? 0) > 0);
+    this.models = new MemoryModels((id) => this.#idsByModel.has(id));
   }
 
   problems(): readonly string[] {
@@ -100,8 +101,13 @@ export class MemoryStore implements SessionStore {
     if (this.#entries.get(id)?.modelId === undefined) this.#remove(id);
   }
 
-  async list(after: string | undefined, limit: number): Promise<ListedRecord[]> {
-    const ids = this.#liveIds.after(after, limit);
+  async list(
+    after: string | undefined,
+    limit: number,
+    modelId?: string,
+  ): Promise<ListedRecord[]> {
+    const live = modelId === undefined ? this.#liveIds : this.#idsByModel.get(modelId);
+    const ids = live?.after(after, limit) ?? [];
     return ids.map((id) => ({ id, head: this.#entries.get(id)!.head }));
   }
 
@@ -129,10 +135,8 @@ export class MemoryStore implements SessionStore {
       });
     }
     this.#bytes += growth;
-    this.#pin(before?.modelId, -1);
-    this.#pin(entry.modelId, 1);
-    if (entry.modelId === undefined) this.#liveIds.delete(id);
-    else if (before === undefined) this.#liveIds.add(id);
+    if (entry.modelId === undefined) this.#unlist(id, before);
+    else if (before === undefined) this.#enlist(id, entry.modelId);
     this.#entries.set(id, entry);
   }
 
@@ -140,15 +144,25 @@ export class MemoryStore implements SessionStore {
     const entry = this.#entries.get(id);
     if (!entry) return;
     this.#bytes -= bytesOf(entry);
-    this.#pin(entry.modelId, -1);
-    this.#liveIds.delete(id);
+    this.#unlist(id, entry);
     this.#entries.delete(id);
   }
 
-  #pin(modelId: string | undefined, by: 1 | -1): void {
-    if (modelId === undefined) return;
-    this.#liveCount += by;
-    this.#pins.set(modelId, (this.#pins.get(modelId) ?? 0) + by);
+  #enlist(id: string, modelId: string): void {
+    this.#liveCount++;
+    this.#liveIds.add(id);
+    const ofModel = this.#idsByModel.get(modelId) ?? new SortedKeys();
+    ofModel.add(id);
+    this.#idsByModel.set(modelId, ofModel);
+  }
+
+  #unlist(id: string, before: Entry | undefined): void {
+    if (before?.modelId === undefined) return;
+    this.#liveCount--;
+    this.#liveIds.delete(id);
+    const ofModel = this.#idsByModel.get(before.modelId)!;
+    ofModel.delete(id);
+    if (ofModel.after(undefined, 1).length === 0) this.#idsByModel.delete(before.modelId);
   }
 }
 

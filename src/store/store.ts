@@ -83,8 +83,11 @@ export interface SessionStore {
   /** Erases a tombstone, and all traces of a record that is not there. */
   forget(id: SessionId): Promise<void>;
 
-  /** Live records in the order of their ids, after `after`. */
-  list(after: SessionId | undefined, limit: number): Promise<ListedRecord[]>;
+  /**
+   * Live records in the order of their ids, after `after`; all, or those that pin a model. Fewer than
+   * `limit` are the last.
+   */
+  list(after: SessionId | undefined, limit: number, modelId?: string): Promise<ListedRecord[]>;
 
   /** Live records. */
   count(): Promise<number>;

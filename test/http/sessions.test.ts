@@ -81,8 +81,32 @@ describe('creation', () => {
     expect((await step(id, 0.5)).json().h).toEqual([[0.46211717]]);
     const refused = await call('DELETE', `/v1/models/${model}`);
     expect([refused.statusCode, refused.json().code]).toEqual([409, 'model_pinned']);
+    const [, address] = /GET (\S+) lists them/.exec(refused.json().detail)!;
+    const { sessions } = (await call('GET', address!)).json();
+    expect(sessions.map((session: { id: string }) => session.id)).toEqual([id]);
     await call('DELETE', `/v1/sessions/${id}`);
     expect((await call('GET', `/v1/models/${model}`)).statusCode).toBe(404);
+  });
+
+  test('are listed by their model, a name or an id, page by page', async () => {
+    const weights = { W_x: [[2]], W_h: [[0.125]] };
+    const { id: model } = (await call('POST', '/v1/models', { weights, name: 'listed' })).json();
+    const ids: string[] = [];
+    for (let k = 0; k < 5; k++) ids.push((await create({ model: 'listed' })).id);
+    await create({ model: 'tiny' });
+    const found: string[] = [];
+    for (let next = ''; ; ) {
+      const page = (await call('GET', `/v1/sessions?model=listed&limit=2${next}`)).json();
+      found.push(...page.sessions.map((session: { id: string }) => session.id));
+      if (page.next === undefined) break;
+      next = `&cursor=${page.next}`;
+    }
+    expect(found).toEqual(ids.toSorted());
+    const byId = (await call('GET', `/v1/sessions?model=${model}`)).json();
+    expect(byId.sessions.map((session: { id: string }) => session.id)).toEqual(found);
+    const nobody = await call('GET', '/v1/sessions?model=nobody');
+    expect([nobody.statusCode, nobody.json().code]).toEqual([404, 'model_not_found']);
+    expect((await call('GET', '/v1/sessions?model=sha256:none')).json()).toEqual({ sessions: [] });
   });
 
   test('cuts a lifetime to the longest there is, and says so', async () => {

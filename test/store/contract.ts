@@ -148,6 +148,22 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await store.count()).toBe(ids.length);
     });
 
+    test('lists the live records that pin a model, page by page', async () => {
+      for (const id of ['d', 'a', 'c', '-b', 'Ze']) await create(id);
+      for (const id of ['b', 'A', 'zz']) await create(id, HOUR_MS, OTHER.id);
+      await store.bury('gone', (await create('gone'))!, bytes('gone'), HOUR_MS);
+      const idsOf = async (after: string | undefined, limit: number, modelId: string) =>
+        (await store.list(after, limit, modelId)).map(({ id }) => id);
+      expect(await idsOf(undefined, 10, MODEL.id)).toEqual(['-b', 'Ze', 'a', 'c', 'd']);
+      expect(await idsOf(undefined, 2, MODEL.id)).toEqual(['-b', 'Ze']);
+      expect(await idsOf('Ze', 2, MODEL.id)).toEqual(['a', 'c']);
+      expect(await idsOf('b', 2, MODEL.id)).toEqual(['c', 'd']);
+      expect(await idsOf(undefined, 10, OTHER.id)).toEqual(['A', 'b', 'zz']);
+      expect(await idsOf(undefined, 10, 'sha256:none')).toEqual([]);
+      const [first] = await store.list(undefined, 1, OTHER.id);
+      expect(Buffer.from(first!.head).toString()).toBe('head of A');
+    });
+
     test('keeps models, once, oldest first', async () => {
       await store.models.put({ ...MODEL, createdAtMs: 5_000, isKept: true });
       const kept = (await store.models.get(MODEL.id))!;

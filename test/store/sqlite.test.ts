@@ -27,6 +27,7 @@ import { kill, marksThat, startLoad } from './load-process.ts';
 interface Connection {
   pragma(sql: string, options?: { simple: true }): unknown;
   exec(sql: string): void;
+  prepare(sql: string): { all(): unknown[] };
   close(): void;
 }
 const Connection = createRequire(import.meta.url)('better-sqlite3') as new (
@@ -123,6 +124,27 @@ describe('opening', () => {
     writeFileSync(path, before);
     await expect(open(path)).rejects.toThrow(`${path} is not a session store`);
     expect(readFileSync(path)).toEqual(before);
+  });
+
+  test('gives the file of an earlier version the index by which a model lists its sessions', async () => {
+    const path = newPath();
+    const store = await open(path);
+    await putModel(store);
+    for (const id of ['b', 'a']) await create(store, id);
+    await store.close();
+    const earlier = new Connection(path);
+    earlier.exec(`DROP INDEX live_records_by_id;
+      CREATE INDEX live_records ON records (model) WHERE model IS NOT NULL`);
+    earlier.close();
+    const opened = await open(path);
+    expect((await opened.list(undefined, 9, MODEL_ID)).map(({ id }) => id)).toEqual(['a', 'b']);
+    await opened.close();
+    const after = new Connection(path);
+    const plan = after.prepare(`EXPLAIN QUERY PLAN SELECT id FROM records
+      WHERE model = 1 AND id > '' ORDER BY id LIMIT 1`);
+    expect(plan.all()).toMatchObject([{ detail: expect.stringMatching(/live_records_by_id \(model=\? AND id>\?\)/) }]);
+    expect(after.prepare("SELECT name FROM sqlite_schema WHERE name = 'live_records'").all()).toEqual([]);
+    after.close();
   });
 
   test('is refused for a later format', async () => {

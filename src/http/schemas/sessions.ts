@@ -134,7 +134,18 @@ export const ListQuery = Type.Object(
     limit: Type.Optional(
       Type.String({ pattern: '^([1-9]\\d{0,2}|1000)$', description: PAGE }),
     ),
-    cursor: Type.Optional(Type.Unsafe<string>({ ...Id, description: '`next` of the page before.' })),
+    cursor: Type.Optional(
+      Type.Unsafe<string>({
+        ...Id,
+        description: '`next` of the page before, to be sent with the same `model`.',
+      }),
+    ),
+    model: Type.Optional(
+      Type.Unsafe<string>({
+        ...ModelRef,
+        description: 'Only the sessions with this model, a name or an id: those that pin it.',
+      }),
+    ),
   },
   { additionalProperties: false },
 );

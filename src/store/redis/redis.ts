@@ -39,6 +39,11 @@ export interface RedisStoreOptions {
   readonly timeoutMs: number;
 }
 
+/** So many pins of a model are read and sorted for a page of its sessions, about 100 kB. */
+const SORTED_PINS_MAX = 4_000;
+/** So many ids are read at once to find those of a model, about 100 kB. */
+const SCANNED_AT_ONCE = 1_000;
+
 /** If nobody ever forgets a tombstone, Redis does, so long after it is due. */
 const TOMBSTONE_GRACE_MS = 24 * 3_600_000;
 
@@ -66,6 +71,11 @@ function indexOf(id: string): (typeof INDEXES)[number] {
 
 /** What stands in ids: sorted as the ids alone are, for \0 comes before everything. */
 const entryOf = (id: string, modelId: string) => `${id}\0${modelId}`;
+
+function partsOfEntry(entry: Buffer): { readonly id: string; readonly modelId: string } {
+  const [id, modelId] = String(entry).split('\0', 2) as [string, string];
+  return { id, modelId };
+}
 
 /** The end of a range of entries: beyond all of this id. */
 const upTo = (id: string) => Buffer.from(`(${id}\0\xff`, 'latin1');
@@ -182,20 +192,50 @@ class RedisStore implements SessionStore {
     await this.#link.run(DROP, [due, ids], [id, ...entries], deadlineMs);
   }
 
-  async list(after: string | undefined, limit: number): Promise<ListedRecord[]> {
+  async list(
+    after: string | undefined,
+    limit: number,
+    modelId?: string,
+  ): Promise<ListedRecord[]> {
+    if (modelId === undefined) return this.#listAll(after, limit);
+    const deadlineMs = this.#link.deadline();
+    const pins = [pinsKey(modelId)];
+    const count = (await this.#link.read('scard', pins, deadlineMs)) as number;
+    if (count > SORTED_PINS_MAX) return this.#listAll(after, limit, modelId);
+    const ids = ((await this.#link.read('smembers', pins, deadlineMs)) as Buffer[])
+      .map(String)
+      .filter((id) => after === undefined || id > after)
+      .toSorted();
+    return this.#liveUpTo(ids, limit, deadlineMs);
+  }
+
+  /**
+   * By the index of all ids, of which each entry has its model: those of one that many sessions pin are
+   * never far apart.
+   */
+  async #listAll(
+    after: string | undefined,
+    limit: number,
+    modelId?: string,
+  ): Promise<ListedRecord[]> {
     const deadlineMs = this.#link.deadline();
     const records: ListedRecord[] = [];
     const first = after === undefined ? 0 : INDEXES.indexOf(indexOf(after));
     let from: Argument = after === undefined ? '-' : upTo(after);
-    for (const { ids } of INDEXES.slice(first)) {
+    for (const { ids: key } of INDEXES.slice(first)) {
       for (;;) {
         const wanted = limit - records.length;
         if (wanted <= 0) return records;
-        const range = [from, '+', 'LIMIT', '0', String(wanted)];
-        const reply = await this.#link.read('zrangebylex', [ids, ...range], deadlineMs);
+        const atOnce = modelId === undefined ? wanted : SCANNED_AT_ONCE;
+        const range = [from, '+', 'LIMIT', '0', String(atOnce)];
+        const reply = await this.#link.read('zrangebylex', [key, ...range], deadlineMs);
         const entries = reply as Buffer[];
-        records.push(...(await this.#liveOf(entries, deadlineMs)));
-        if (entries.length < wanted) break;
+        const ids = entries
+          .map(partsOfEntry)
+          .filter((entry) => modelId === undefined || entry.modelId === modelId)
+          .map(({ id }) => id);
+        records.push(...(await this.#liveUpTo(ids, wanted, deadlineMs)));
+        if (entries.length < atOnce) break;
         from = Buffer.concat([Buffer.from('('), entries.at(-1)!]);
       }
       from = '-';
@@ -243,8 +283,22 @@ class RedisStore implements SessionStore {
     };
   }
 
-  async #liveOf(entries: readonly Buffer[], deadlineMs: DeadlineMs): Promise<ListedRecord[]> {
-    const ids = entries.map((entry) => String(entry).split('\0', 1)[0]!);
+  /** The first `limit` of them: an id may be there without its record. */
+  async #liveUpTo(
+    ids: readonly string[],
+    limit: number,
+    deadlineMs: DeadlineMs,
+  ): Promise<ListedRecord[]> {
+    const records: ListedRecord[] = [];
+    for (let from = 0; from < ids.length && records.length < limit; ) {
+      const piece = ids.slice(from, from + limit - records.length);
+      records.push(...(await this.#liveOf(piece, deadlineMs)));
+      from += piece.length;
+    }
+    return records;
+  }
+
+  async #liveOf(ids: readonly string[], deadlineMs: DeadlineMs): Promise<ListedRecord[]> {
     const replies = await Promise.all(
       ids.map((id) => this.#link.read('hmget', [recordKey(id), 'l', 'h'], deadlineMs)),
     );

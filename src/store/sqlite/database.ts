@@ -76,7 +76,7 @@ export class Database {
       case 'due':
         return this.#statements.due.all(call[1], call[2]);
       case 'list':
-        return this.#statements.list.all(call[1] ?? '', call[2]);
+        return this.#list(call);
       case 'count':
         return this.#liveCount + this.#liveAdded;
       case 'putModel':
@@ -178,6 +178,12 @@ export class Database {
     return { ...model, isKept: isInline === 0 };
   }
 
+  #list([, after = '', limit, modelId]: CallOf<'list'>) {
+    return modelId === undefined
+      ? this.#statements.list.all(after, limit)
+      : this.#statements.listOfModel.all(modelId, after, limit);
+  }
+
   #removeModel(id: string): boolean {
     if (this.#statements.isPinned.get(id) !== undefined) return false;
     this.#statements.removeModel.run(id);
@@ -223,6 +229,11 @@ function prepare(connection: Connection) {
     due: sql('SELECT id FROM records WHERE due_at <= ? ORDER BY due_at LIMIT ?').pluck(),
     list: sql(
       'SELECT id, head FROM records WHERE id > ? AND model IS NOT NULL ORDER BY id LIMIT ?',
+    ),
+    listOfModel: sql(
+      `SELECT id, head FROM records
+       WHERE model = (SELECT key FROM models WHERE models.id = ?) AND records.id > ?
+       ORDER BY records.id LIMIT ?`,
     ),
     countLive: sql('SELECT count(*) FROM records WHERE model IS NOT NULL').pluck(),
 

@@ -44,6 +44,10 @@ const WAL_BYTES_KEPT = 8 * 2 ** 20;
 /** Slots of a record are numbered below this. */
 export const SLOTS_MAX = 2 ** 16;
 
+/** The sessions of a model in the order of their ids. */
+const LIVE_RECORDS =
+  'CREATE INDEX IF NOT EXISTS live_records_by_id ON records (model, id) WHERE model IS NOT NULL';
+
 // A record with a model is live, one without is a tombstone. A change touches two pages: that of
 // the head and that of the slot; the indexes hold nothing that a change changes.
 const SCHEMA = `
@@ -68,7 +72,7 @@ const SCHEMA = `
     head BLOB NOT NULL
   ) STRICT;
   CREATE INDEX records_by_due ON records (due_at);
-  CREATE INDEX live_records ON records (model) WHERE model IS NOT NULL;
+  ${LIVE_RECORDS};
   CREATE TABLE slots (
     key INTEGER PRIMARY KEY, -- that of the record × ${SLOTS_MAX} + the number of the slot
     bytes BLOB NOT NULL
@@ -153,7 +157,7 @@ function open(path: string): Connection {
         PRAGMA application_id = ${APPLICATION_ID};
         PRAGMA user_version = ${FORMAT};
         COMMIT`);
-    }
+    } else improveIndex(connection);
     connection.exec(INLINE_MODELS);
     // Read back only after a statement: the first one may replace it by a default of the build.
     connection.exec('SELECT count(*) FROM names');
@@ -162,6 +166,17 @@ function open(path: string): Connection {
   } catch (error) {
     connection.close();
     throw refusalOf(path, error);
+  }
+}
+
+/** A file of an earlier version has an index without the ids; servers of that version can use this one. */
+function improveIndex(connection: Connection): void {
+  try {
+    connection.exec(`BEGIN; ${LIVE_RECORDS}; DROP INDEX IF EXISTS live_records; COMMIT`);
+  } catch (error) {
+    // On a full disk the sessions of a model are listed more slowly.
+    if (sqliteCode(error) !== 'SQLITE_FULL') throw error;
+    if (connection.inTransaction) connection.exec('ROLLBACK');
   }
 }
 

@@ -139,8 +139,12 @@ class SqliteStore implements SessionStore {
     await this.#call(['forget', id]);
   }
 
-  async list(after: string | undefined, limit: number): Promise<ListedRecord[]> {
-    return this.#call(['list', after, limit]) as Promise<ListedRecord[]>;
+  async list(
+    after: string | undefined,
+    limit: number,
+    modelId?: string,
+  ): Promise<ListedRecord[]> {
+    return this.#call(['list', after, limit, modelId]) as Promise<ListedRecord[]>;
   }
 
   async count(): Promise<number> {

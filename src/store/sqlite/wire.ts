@@ -12,7 +12,7 @@ export type Call =
   | readonly ['forget', id: SessionId]
   | readonly ['read', id: SessionId]
   | readonly ['due', nowMs: number, limit: number]
-  | readonly ['list', after: SessionId | undefined, limit: number]
+  | readonly ['list', after: SessionId | undefined, limit: number, modelId: string | undefined]
   | readonly ['count']
   | readonly ['putModel', id: string, createdAtMs: number, isKept: boolean]
   | readonly ['removeModel', id: string]

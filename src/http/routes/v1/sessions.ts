@@ -4,6 +4,7 @@ import type { Static } from 'typebox';
 import { nestedTensor } from '../../../codec/nested.ts';
 import type { SessionCalls } from '../../../engine/session-calls.ts';
 import type { ErrorCode } from '../../../errors.ts';
+import type { ModelLibrary } from '../../../models/library.ts';
 import type { Reply, Session } from '../../../sessions/session.ts';
 import type { Outcome, Sessions } from '../../../sessions/sessions.ts';
 import type { Answers } from '../../answers.ts';
@@ -32,6 +33,7 @@ import { weightsOf, weightsSource } from './weights.ts';
 
 export interface SessionRoutesOptions {
   readonly sessions: Sessions;
+  readonly library: Pick<ModelLibrary, 'idOf'>;
   readonly sessionCalls: SessionCalls;
   readonly answers: Answers;
   readonly ttlMs: number;
@@ -107,7 +109,8 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
   );
 }
 
-function readRoutes(app: FastifyInstance, { sessions, answers }: SessionRoutesOptions): void {
+function readRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
+  const { sessions, answers, library } = options;
   app.get<ById>(
     '/v1/sessions/:id',
     {
@@ -142,16 +145,23 @@ function readRoutes(app: FastifyInstance, { sessions, answers }: SessionRoutesOp
       schema: {
         operationId: 'listSessions',
         tags: ['sessions'],
-        summary: 'List the sessions, in the order of their ids',
+        summary: 'List the sessions, all or those of a model, in the order of their ids',
         querystring: ListQuery,
         response: {
           200: { description: 'A page; `next` asks for the one after it.', ...ref(SessionList) },
-          ...problemResponses(['invalid_request', 'session_corrupt', 'store_unavailable']),
+          ...problemResponses([
+            'invalid_request',
+            'model_not_found',
+            'session_corrupt',
+            'store_unavailable',
+          ]),
         },
       },
     },
     async ({ query }) => {
-      const { sessions: page, next } = await sessions.list(query.cursor, Number(query.limit ?? 100));
+      const { cursor, limit = 100, model } = query;
+      const modelId = model === undefined ? undefined : await library.idOf(model);
+      const { sessions: page, next } = await sessions.list(cursor, Number(limit), modelId);
       return { sessions: page.map(infoOf), ...(next !== undefined && { next }) };
     },
   );
