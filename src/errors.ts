@@ -92,6 +92,16 @@ export const ERRORS = {
     title: 'The session is gone',
     advice: 'It was deleted or has expired, as `reason` tells; `t` is the last step it took.',
   },
+  session_corrupt: {
+    status: 410,
+    title: 'The stored session is damaged',
+    advice: 'Its checksum is wrong, so it is not served. Restore the store from a backup, or begin anew.',
+  },
+  model_corrupt: {
+    status: 410,
+    title: 'The stored model is damaged',
+    advice: 'It is not what its id says, so it is not served. Register the weights again; if that does not mend it, delete it first.',
+  },
   step_conflict: {
     status: 412,
     title: 'The session is at another version',
@@ -188,11 +198,6 @@ export const ERRORS = {
     status: 500,
     title: 'The worker computing this request failed',
     advice: 'Only this request was hit. Send it again; report its `instance` if that fails too.',
-  },
-  session_corrupt: {
-    status: 500,
-    title: 'The stored session is damaged',
-    advice: 'Its checksum is wrong, so it is not served. Restore the store from a backup.',
   },
   session_busy: {
     status: 503,

@@ -63,8 +63,8 @@ export class ModelLibrary {
 
   /** @throws model_not_found · model_pinned · built_in_model · store_unavailable */
   async delete(ref: string): Promise<void> {
-    await this.ensure(ref);
-    const { id, names } = this.registry.info(ref);
+    const id = await this.#idToDelete(ref);
+    const names = this.registry.has(id) ? this.registry.info(id).names : [];
     for (const name of names) this.registry.expectMovable(name);
     if (!(await this.#store.remove(id))) {
       throw new CarryoverError('model_pinned', {
@@ -72,6 +72,19 @@ export class ModelLibrary {
       });
     }
     if (this.registry.has(id)) this.registry.delete(id);
+  }
+
+  /** A damaged model can be deleted like any other. */
+  async #idToDelete(ref: string): Promise<string> {
+    try {
+      await this.ensure(ref);
+    } catch (error) {
+      const isDamaged = error instanceof CarryoverError && error.code === 'model_corrupt';
+      const id = isDamaged ? await this.#idInStore(ref) : undefined;
+      if (id === undefined) throw error;
+      return id;
+    }
+    return this.registry.info(ref).id;
   }
 
   /**
@@ -101,14 +114,18 @@ export class ModelLibrary {
   /**
    * Sees to it that a model is here if it is anywhere.
    *
-   * @throws models_full · memory_full · store_unavailable; a model that is not there is not an error
+   * @throws models_full · memory_full · model_corrupt · store_unavailable; a model that is not there is not an error
    */
   async ensure(ref: string): Promise<void> {
     if (this.registry.has(ref)) return;
-    const id = isModelId(ref) ? ref : (await this.#store.names()).get(ref);
+    const id = await this.#idInStore(ref);
     if (id === undefined) return;
     await this.#fetch(id);
     if (id !== ref && this.registry.has(id)) this.registry.point(ref, id);
+  }
+
+  async #idInStore(ref: string): Promise<string | undefined> {
+    return isModelId(ref) ? ref : (await this.#store.names()).get(ref);
   }
 
   /**

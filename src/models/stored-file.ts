@@ -1,6 +1,7 @@
 // A registered model as one file for a store: safetensors with our names, float32.
 import { readSafetensors } from '../codec/safetensors.ts';
 import { writeSafetensorsInSlices } from '../codec/safetensors-write.ts';
+import { CarryoverError } from '../errors.ts';
 import type { Readout, TensorView, Weights } from '../tensor.ts';
 import { weightsId } from './digest.ts';
 
@@ -15,15 +16,32 @@ export function writeStoredFile({ D, H, W_x, W_h, b }: Weights, readout?: Readou
   });
 }
 
-/** @throws Error if these are not the weights with this id */
-export function readStoredFile(id: string, file: Uint8Array): { weights: Weights; readout?: Readout } {
+interface StoredWeights {
+  readonly weights: Weights;
+  readonly readout?: Readout;
+}
+
+/** @throws model_corrupt if these are not the weights with this id */
+export function readStoredFile(id: string, file: Uint8Array): StoredWeights {
+  try {
+    return readIntact(id, file);
+  } catch (cause) {
+    // The file was whole when it was written, so whatever it is now is no fault of a client.
+    throw new CarryoverError('model_corrupt', {
+      detail: `The stored file of model ${id} is damaged (${(cause as Error).message}); it is not served.`,
+      cause,
+    });
+  }
+}
+
+function readIntact(id: string, file: Uint8Array): StoredWeights {
   const tensors = readSafetensors(Buffer.from(file));
   const data = (name: string) => Float32Array.from(tensors.get(name)?.data ?? []);
   const [D = 0, H = 0] = tensors.get('W_x')?.shape ?? [];
   const weights = { D, H, W_x: data('W_x'), W_h: data('W_h'), b: data('b') };
   const O = tensors.get('W_y')?.shape[1];
   const readout = O === undefined ? undefined : { O, W_y: data('W_y'), b_y: data('b_y') };
-  if (weightsId(weights, readout) !== id) throw new Error(`The stored model ${id} is damaged.`);
+  if (weightsId(weights, readout) !== id) throw new Error('its weights have another digest');
   return readout ? { weights, readout } : { weights };
 }
 

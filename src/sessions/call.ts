@@ -167,7 +167,7 @@ export function gone({ id, reason, atMs, t }: Tombstone): CarryoverError {
   const at = new Date(atMs).toISOString();
   const what = reason === 'deleted' ? 'was deleted' : 'expired';
   return new CarryoverError('session_gone', {
-    detail: `Session ${id} ${what} at ${at}, after ${t} steps.`,
+    detail: `Session ${id} ${what} at ${at}${t === undefined ? '' : `, after ${t} steps`}.`,
     members: { reason, at, t },
   });
 }

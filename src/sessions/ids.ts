@@ -23,8 +23,17 @@ export function randomNonce(): string {
   return nonce;
 }
 
-/** As hard to guess as the id of the session that is forked. */
-export function derivedId({ id, incarnation }: { readonly id: string; readonly incarnation: string }, key: string): string {
-  const hash = createHash('sha256').update(`fork/${id}/${incarnation}/${key}`).digest();
+/**
+ * As hard to guess as the id of the session that is forked.
+ *
+ * @param gone how many forks of this key are gone already
+ */
+export function derivedId(
+  { id, incarnation }: { readonly id: string; readonly incarnation: string },
+  key: string,
+  gone: number,
+): string {
+  const purpose = gone === 0 ? 'fork' : `fork after ${gone}`;
+  const hash = createHash('sha256').update(`${purpose}/${id}/${incarnation}/${key}`).digest();
   return hash.subarray(0, 16).toString('base64url');
 }

@@ -105,7 +105,8 @@ export interface Tombstone {
   readonly id: string;
   readonly reason: 'deleted' | 'expired';
   readonly atMs: number;
-  readonly t: number;
+  /** Undefined if the record was damaged. */
+  readonly t?: number | undefined;
   /** The call that deleted it, if it had a key. */
   readonly deletion?: CallKey | undefined;
 }

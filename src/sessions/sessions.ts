@@ -9,7 +9,7 @@
 // memory is then refused at the commit, and nothing else is answered from memory alone.
 import { CarryoverError } from '../errors.ts';
 import { Lifetime } from '../lifetime.ts';
-import type { Revision, SessionStore } from '../store/store.ts';
+import type { Revision, SessionStore, StoredRecord } from '../store/store.ts';
 import {
   type Call,
   answeredBefore,
@@ -82,6 +82,12 @@ const LIST_BYTES_MAX = 4 * 1024 * 1024;
 /** So many are asked for first, and while they are small each time twice as many. */
 const LIST_FIRST = 16;
 
+interface ForkPlace {
+  readonly id: string;
+  /** Whether an earlier attempt has made the fork. */
+  readonly isTaken: boolean;
+}
+
 /** With several processes a change may lose against others; it gives up after as many times. */
 const ATTEMPTS_MAX = 100;
 /** The sweeper leaves a session alone whose calls take longer. */
@@ -119,31 +125,33 @@ export class Sessions {
   }
 
   /**
-   * Live sessions by id, all or those of a model, without their answers and past; `next` continues where
-   * they end. Fewer than `limit` if they are large.
+   * Live sessions by id, all or those of a model, without their answers and past, and the ids of damaged
+   * records; `next` continues where they end. Fewer than `limit` if they are large.
    */
   async list(
     after: string | undefined,
     limit: number,
     modelId?: string,
-  ): Promise<{ sessions: Session[]; next: string | undefined }> {
+  ): Promise<{ sessions: Session[]; damaged: string[]; next: string | undefined }> {
     const now = this.#options.now();
     const sessions: Session[] = [];
+    const damaged: string[] = [];
     let next = after;
     let [bytes, left, atOnce] = [0, limit, LIST_FIRST];
     for (; left > 0 && bytes < LIST_BYTES_MAX; atOnce *= 2) {
       const wanted = Math.min(left, atOnce);
       const records = await this.#store.list(next, wanted, modelId);
       for (const { id, head } of records) {
-        const record = decodeHead(id, head);
-        if (!isTombstone(record) && record.expiresAtMs > now) sessions.push(record);
         bytes += head.length;
+        const record = ifIntact(() => decodeHead(id, head));
+        if (!record) damaged.push(id);
+        else if (!isTombstone(record) && record.expiresAtMs > now) sessions.push(record);
       }
-      if (records.length < wanted) return { sessions, next: undefined };
+      if (records.length < wanted) return { sessions, damaged, next: undefined };
       next = records.at(-1)!.id;
       left -= records.length;
     }
-    return { sessions, next };
+    return { sessions, damaged, next };
   }
 
   /**
@@ -224,7 +232,8 @@ export class Sessions {
   /**
    * Another session that goes on from the present state. With a key its id follows from the id of
    * this session and the key: if the call is cut off between making the fork and remembering the
-   * key, the next attempt finds the same fork. @throws sessions_full · as advance
+   * key, the next attempt finds the same fork. Where a fork that the key stood for is gone, and the key
+   * forgotten, the call is a new one. @throws sessions_full · as advance
    */
   async fork(
     id: string,
@@ -233,7 +242,7 @@ export class Sessions {
   ): Promise<Outcome<Reply>> {
     // The commit of this session does not compare revisions here, so the copy in memory will not do.
     if (this.#store.isShared) this.#hot.delete(id);
-    const forkIdOf = (session: Session) => call.key && derivedId(session, call.key.key);
+    let place: ForkPlace | undefined;
     return this.#change(
       id,
       call,
@@ -241,7 +250,7 @@ export class Sessions {
         if (earlier) return replayOf(earlier);
         const { session } = hot;
         call.lifetime.throwIfOver();
-        const fork = await this.#addFork(session, forkIdOf(session) ?? randomId());
+        const fork = await this.#addFork(session, place!.id);
         const value = reply(fork);
         if (call.key) {
           const after = remembering(session, { kind: 'reply', ...call.key, reply: value });
@@ -251,7 +260,8 @@ export class Sessions {
       },
       async (session) => {
         // One that an earlier attempt made stands for this call, whatever has happened since.
-        if (await this.#isThere(forkIdOf(session))) return;
+        place = await this.#forkPlace(session, call.key?.key);
+        if (place.isTaken) return;
         expectVersion(session, call);
         await this.#expectRoom();
       },
@@ -263,7 +273,15 @@ export class Sessions {
     return this.#inTurn(id, call, async () => {
       let lookedUp: LookedUp | undefined;
       try {
-        const { record, revision } = await this.#readRecord(id);
+        const stored = await this.#readStored(id);
+        const { revision } = stored;
+        const record = ifIntact(() => decodeRecord(id, stored));
+        if (!record) {
+          // What is damaged can be deleted, but not compared.
+          if (call.ifMatch !== undefined && call.ifMatch !== '*') decodeRecord(id, stored);
+          await this.#buryDeleted({ id, deletion: call.key }, revision);
+          return { replayed: false };
+        }
         if (isTombstone(record)) return { replayed: isDeletionOf(record, call) };
         await this.#expectLive({ session: record, revision });
         const earlier = answeredBefore(record, call);
@@ -271,9 +289,7 @@ export class Sessions {
         if (earlier) throw reused(earlier);
         expectVersion(record, call);
         call.lifetime.throwIfOver();
-        const atMs = this.#options.now();
-        const tombstone: Tombstone = { id, reason: 'deleted', atMs, t: record.t, deletion: call.key };
-        if (!(await this.#bury(record, tombstone, revision))) throw OVERTAKEN;
+        await this.#buryDeleted({ id, t: record.t, deletion: call.key }, revision, record.modelId);
         return { replayed: false };
       } catch (error) {
         throw told(error, call, lookedUp);
@@ -315,7 +331,7 @@ export class Sessions {
     if (!stored || !record || isTombstone(record)) await this.#store.forget(id);
     else if (record.expiresAtMs > this.#options.now()) {
       await this.#store.postpone(id, record.expiresAtMs);
-    } else await this.#bury(record, expired(record), stored.revision);
+    } else await this.#bury(expired(record), stored.revision, record.modelId);
   }
 
   /** A change with a short answer, which is kept as it is. */
@@ -412,13 +428,22 @@ export class Sessions {
   /** Not kept in memory: calls on the fork may be running by now, and this is not its turn. */
   async #addFork(session: Session, id: string): Promise<Session> {
     const fork = forked(session, id, randomIncarnation(), this.#options.now());
-    const revision = await this.#add(fork);
-    return revision === undefined ? (await this.#readStore(id)).session : fork;
+    if ((await this.#add(fork)) !== undefined) return fork;
+    const { record } = await this.#readRecord(id);
+    if (isTombstone(record)) throw OVERTAKEN;
+    return record;
   }
 
-  async #isThere(id: string | undefined): Promise<boolean> {
-    const stored = id === undefined ? undefined : await this.#store.read(id);
-    return stored !== undefined && !isTombstone(decodeHead(id!, stored.head));
+  async #forkPlace(session: Session, key: string | undefined): Promise<ForkPlace> {
+    if (key === undefined) return { id: randomId(), isTaken: false };
+    for (let gone = 0; ; gone++) {
+      const id = derivedId(session, key, gone);
+      const stored = await this.#store.read(id);
+      if (!stored) return { id, isTaken: false };
+      const record = decodeHead(id, stored.head);
+      const isThere = !isTombstone(record) && record.expiresAtMs > this.#options.now();
+      if (isThere) return { id, isTaken: true };
+    }
   }
 
   async #expectRoom(): Promise<void> {
@@ -432,19 +457,30 @@ export class Sessions {
   /** @throws session_gone, and buries what has expired */
   async #expectLive({ session, revision }: HotSession): Promise<void> {
     if (session.expiresAtMs > this.#options.now()) return;
-    if (!(await this.#bury(session, expired(session), revision))) throw OVERTAKEN;
+    if (!(await this.#bury(expired(session), revision, session.modelId))) throw OVERTAKEN;
     throw gone(expired(session));
   }
 
+  /** @param modelId undefined if the record is damaged */
+  async #buryDeleted(
+    ended: Omit<Tombstone, 'reason' | 'atMs'>,
+    revision: Revision,
+    modelId?: string,
+  ): Promise<void> {
+    const tombstone = { ...ended, reason: 'deleted', atMs: this.#options.now() } as const;
+    if (!(await this.#bury(tombstone, revision, modelId))) throw OVERTAKEN;
+  }
+
   async #bury(
-    { id, modelId }: Session,
     tombstone: Tombstone,
     revision: Revision,
+    modelId: string | undefined,
   ): Promise<boolean> {
+    const { id } = tombstone;
     this.#hot.delete(id);
     const dueAtMs = this.#options.now() + this.#options.tombstoneMs;
     if (!(await this.#store.bury(id, revision, encodeTombstone(tombstone), dueAtMs))) return false;
-    await this.#options.onEnded?.(modelId);
+    if (modelId !== undefined) await this.#options.onEnded?.(modelId);
     return true;
   }
 
@@ -463,8 +499,14 @@ export class Sessions {
   }
 
   async #readRecord(id: string): Promise<{ record: Session | Tombstone; revision: Revision }> {
+    const stored = await this.#readStored(id);
+    return { record: decodeRecord(id, stored), revision: stored.revision };
+  }
+
+  /** @throws session_not_found */
+  async #readStored(id: string): Promise<StoredRecord> {
     const stored = await this.#store.read(id);
-    if (stored) return { record: decodeRecord(id, stored), revision: stored.revision };
+    if (stored) return stored;
     const shown = JSON.stringify(id.slice(0, 40));
     throw new CarryoverError('session_not_found', {
       detail: `There is no session ${shown}; ids are issued by POST /v1/sessions.`,
@@ -479,6 +521,16 @@ export class Sessions {
 
 /** Not an error that is told: another process was faster, so the change begins again. */
 const OVERTAKEN = Symbol('overtaken');
+
+/** Undefined if it is damaged. */
+function ifIntact<Decoded>(decode: () => Decoded): Decoded | undefined {
+  try {
+    return decode();
+  } catch (error) {
+    if (error instanceof CarryoverError && error.code === 'session_corrupt') return undefined;
+    throw error;
+  }
+}
 
 function replayOf(earlier: KeptAnswer): Outcome<Reply> {
   if (earlier.kind !== 'reply') throw reused(earlier);

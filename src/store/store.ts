@@ -111,8 +111,9 @@ export interface StoredModel {
 /** Models outlive the process where their sessions do. */
 export interface ModelStore {
   /**
-   * Adds it, or leaves it as it is if its id is there, but kept if it shall be. Takes a large file's memory
-   * over if the file has it for itself.
+   * Adds it. If its id is there, so is its file, which may be replaced if it is not the same: it is
+   * damaged then. It is kept from then on if it shall be. Takes a large file's
+   * memory over if the file has it for itself.
    *
    * @throws store_full · store_unavailable
    */

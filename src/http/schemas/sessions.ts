@@ -99,6 +99,9 @@ export const SessionWithState = Type.Object(
 export const SessionList = Type.Object(
   {
     sessions: Type.Array(ref(SessionInfo)),
+    damaged: Type.Optional(
+      Type.Array(Id, { description: 'Sessions whose stored records are damaged: they are not served.' }),
+    ),
     next: Type.Optional(Type.String({ description: 'The cursor of the next page, if there is one.' })),
   },
   { $id: 'SessionList', additionalProperties: false },

@@ -166,9 +166,10 @@ export class Database {
   }
 
   #putModel([, id, createdAtMs, isKept]: CallOf<'putModel'>, parts: readonly Part[]): void {
-    const { changes } = this.#statements.putModel.run(id, createdAtMs, bytesOf(parts[0]!));
+    const isNew = this.#statements.modelKey.get(id) === undefined;
+    this.#statements.putModel.run(id, createdAtMs, bytesOf(parts[0]!));
     if (isKept) this.#statements.keepModel.run(id);
-    else if (changes > 0) this.#statements.letModelGo.run(id);
+    else if (isNew) this.#statements.letModelGo.run(id);
   }
 
   #getModel(id: string) {
@@ -245,7 +246,8 @@ function prepare(connection: Connection) {
 
     modelKey: sql('SELECT key FROM models WHERE id = ?').pluck(),
     putModel: sql(
-      'INSERT INTO models (id, created_at, file) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING',
+      `INSERT INTO models (id, created_at, file) VALUES (?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET file = excluded.file WHERE file <> excluded.file`,
     ),
     isPinned: sql(
       'SELECT 1 FROM models JOIN records ON records.model = models.key WHERE models.id = ? LIMIT 1',

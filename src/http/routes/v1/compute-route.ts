@@ -111,6 +111,7 @@ export function computeRoute<JsonBody, Request extends Computation>(
               ...BODY_ERRORS,
               ...FILE_ERRORS,
               'model_not_found',
+              'model_corrupt',
               ...COMPUTE_ERRORS,
               ...SESSION_ERRORS,
             ]),

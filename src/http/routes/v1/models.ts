@@ -140,7 +140,7 @@ function readRoutes(app: FastifyInstance, library: ModelLibrary): void {
         params: RefParams,
         response: {
           200: { description: 'The model.', ...ref(ModelInfo) },
-          ...problemResponses(['invalid_request', 'model_not_found', 'store_unavailable']),
+          ...problemResponses(['invalid_request', 'model_not_found', 'model_corrupt', 'store_unavailable']),
         },
       },
     },
@@ -166,6 +166,7 @@ function changeRoutes(app: FastifyInstance, library: ModelLibrary): void {
           ...problemResponses([
             ...BODY_ERRORS,
             'model_not_found',
+            'model_corrupt',
             'built_in_model',
             'internal',
             'shutting_down',
@@ -191,6 +192,7 @@ function changeRoutes(app: FastifyInstance, library: ModelLibrary): void {
           ...problemResponses([
             'invalid_request',
             'model_not_found',
+            'model_corrupt',
             'built_in_model',
             'model_pinned',
             'store_unavailable',

@@ -80,6 +80,7 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
           ...problemResponses([
             ...BODY_ERRORS,
             'model_not_found',
+            'model_corrupt',
             'shape_mismatch',
             'out_of_range',
             'limit_exceeded',
@@ -149,20 +150,23 @@ function readRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
         querystring: ListQuery,
         response: {
           200: { description: 'A page; `next` asks for the one after it.', ...ref(SessionList) },
-          ...problemResponses([
-            'invalid_request',
-            'model_not_found',
-            'session_corrupt',
-            'store_unavailable',
-          ]),
+          ...problemResponses(['invalid_request', 'model_not_found', 'store_unavailable']),
         },
       },
     },
     async ({ query }) => {
       const { cursor, limit = 100, model } = query;
       const modelId = model === undefined ? undefined : await library.idOf(model);
-      const { sessions: page, next } = await sessions.list(cursor, Number(limit), modelId);
-      return { sessions: page.map(infoOf), ...(next !== undefined && { next }) };
+      const {
+        sessions: page,
+        damaged,
+        next,
+      } = await sessions.list(cursor, Number(limit), modelId);
+      return {
+        sessions: page.map(infoOf),
+        ...(damaged.length > 0 && { damaged }),
+        ...(next !== undefined && { next }),
+      };
     },
   );
 }
