@@ -117,6 +117,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
 }
 
 interface SchemaError {
+  readonly keyword: string;
   readonly instancePath: string;
   readonly message?: string;
   readonly params: { readonly allowedValues?: readonly string[] };
@@ -178,13 +179,17 @@ function settingOf({ instancePath }: SchemaError): string {
 }
 
 function describe(problem: SchemaError, environment: NodeJS.ProcessEnv): string {
-  const { message, params } = problem;
+  const { keyword, message, params } = problem;
   const name = settingOf(problem);
   const allowed = params.allowedValues ? ` (${params.allowedValues.join(', ')})` : '';
-  return `${name} ${message}${allowed}, got ${JSON.stringify(withoutSecrets(environment[name]))}`;
+  const got = JSON.stringify(withoutSecrets(environment[name]));
+  const { description } = ConfigSchema.properties[name as keyof Config] as { description?: string };
+  // A pattern says less than what the setting is.
+  const expected = keyword === 'pattern' ? `is not as expected (${description})` : `${message}${allowed}`;
+  return `${name} ${expected}, got ${got}`;
 }
 
-/** A URL may hold a password before its `@`. */
+/** A URL may hold a password before its `@`; one that is not encoded may hold any character. */
 function withoutSecrets(text: string | undefined): string | undefined {
-  return text?.replace(/\/\/[^/]*@/, '//…@');
+  return text?.replace(/\/\/.*@/, '//…@');
 }

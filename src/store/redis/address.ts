@@ -25,13 +25,19 @@ export interface RedisAddress {
 
 const FORM = 'redis://[user:password@]host[:port][/db][?cluster=true]';
 const PORT = 6379;
+const ENCODED =
+  'In user and password the characters : / ? # [ ] @ % must be percent-encoded, e.g. p@ss as p%40ss';
 
 /** @throws Error, one line that does not hold the password */
 export function parseRedisUrl(url: string): RedisAddress {
   // The error of URL.parse's throwing sister would quote the whole URL, the password with it.
   const parsed = URL.parse(url);
   if (!parsed || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === '') {
-    throw new Error(`STORE_URL is not of the form ${FORM} (or rediss:// for TLS)`);
+    throw new Error(`STORE_URL is not of the form ${FORM} (or rediss:// for TLS). ${ENCODED}`);
+  }
+  // Such a character in a password ends what a URL takes for the host.
+  if (`${parsed.pathname}${parsed.search}`.includes('@') || parsed.hash !== '') {
+    throw new Error(`STORE_URL has an @ or a # behind its host. ${ENCODED}`);
   }
   const query = readQuery(parsed.searchParams);
   const isTls = parsed.protocol === 'rediss:';
@@ -47,7 +53,7 @@ export function parseRedisUrl(url: string): RedisAddress {
     username: decode(parsed.username),
     password: decode(parsed.password),
     db,
-    tls: isTls ? { ...(query.ca !== undefined && { ca: readFileSync(query.ca, 'utf8') }) } : undefined,
+    tls: isTls ? { ...(query.ca !== undefined && { ca: readAuthority(query.ca) }) } : undefined,
     text: nodes.map(({ host, port }) => `${host}:${port}`).join(', '),
   };
 }
@@ -63,6 +69,14 @@ function readQuery(params: URLSearchParams): { cluster?: string; ca?: string } {
   return { ...(cluster !== null && { cluster }), ...(ca !== null && { ca }) };
 }
 
+function readAuthority(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new Error(`STORE_URL: the file that ?ca= names cannot be read: ${(error as Error).message}`);
+  }
+}
+
 function parseNode(text: string): RedisNode {
   const parsed = URL.parse(`redis://${text}`);
   if (!parsed?.hostname) {
@@ -73,12 +87,17 @@ function parseNode(text: string): RedisNode {
 
 function parseDb(pathname: string, isCluster: boolean): number {
   const digits = /^\/(\d{1,5})?$/.exec(pathname || '/');
-  if (!digits) throw new Error('STORE_URL: what follows the host must be the number of a database');
+  if (!digits) throw new Error('STORE_URL: what follows the host must be the number of a database, e.g. /0');
   const db = Number(digits[1] ?? 0);
   if (isCluster && db !== 0) throw new Error('STORE_URL: a Redis cluster has database 0 only');
   return db;
 }
 
 function decode(text: string): string | undefined {
-  return text === '' ? undefined : decodeURIComponent(text);
+  if (text === '') return undefined;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new Error(`STORE_URL: a % in the user or password begins no percent-encoding. ${ENCODED}`);
+  }
 }
