@@ -13,6 +13,8 @@ const START_MS_MAX = 20_000;
 export interface OwnServer {
   readonly url: string;
   readonly pid: number;
+  /** What it has logged so far: warnings and errors, a line each. */
+  log(): string;
   stop(): Promise<void>;
   /** SIGKILL: no signal handler runs, nothing is written any more. */
   kill(): Promise<void>;
@@ -53,7 +55,7 @@ export async function startProcess(server: ServerProcess): Promise<OwnServer> {
       PORT: String(port),
       LOG_LEVEL: 'warn',
     },
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit');
   // However this process ends, the server does not outlive it.
@@ -61,6 +63,8 @@ export async function startProcess(server: ServerProcess): Promise<OwnServer> {
   process.once('exit', end);
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+  let log = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (log += text));
 
   const endWith = async (signal: NodeJS.Signals) => {
     child.kill(signal);
@@ -70,7 +74,7 @@ export async function startProcess(server: ServerProcess): Promise<OwnServer> {
   const stop = () => endWith('SIGTERM');
   const kill = () => endWith('SIGKILL');
   if (await becomesReady(url + readyPath, () => child.exitCode !== null)) {
-    return { url, pid: child.pid!, stop, kill };
+    return { url, pid: child.pid!, log: () => log, stop, kill };
   }
   await stop();
   throw new Error(`The ${name} did not become ready.\n${stderr}`);

@@ -48,7 +48,7 @@ const HANG_ESTIMATES = 10;
 const LATE_MS = 100;
 /** A job that takes so many times its estimate, and this long, holds up what is put behind it. */
 const SLOW_ESTIMATES = 3;
-const SLOW_MS = 5;
+const SLOW_MS = 50;
 
 export class PoolWorker {
   /** Resolves at the first sign of readiness, rejects if the worker exits before. */

@@ -57,10 +57,15 @@ const AHEAD_MS = 1.2 * SLICE_MS;
 const CLIENT_QUEUE_SHARE = 1 / 4;
 /** Computing may take so much of a request's time at most: the rest is for all else that is done for it. */
 const COMPUTING_SHARE = 1 / 2;
-/** Work is accepted if it should be done in so much of the time it has: estimates are not exact. */
-const ACCEPTED_SHARE = 0.8;
+/**
+ * Work is accepted if it should be done in so much of the time it has, so that none of it is lost when the
+ * workers become slower meanwhile. A longer queue would not make them do more.
+ */
+const ACCEPTED_SHARE = 0.6;
+/** It begins if so many times what it takes is left: begun and not ended would be worse than not begun. */
+const BEGIN_SLACK = 1.5;
 /** Work that has begun is given up if it will take so many times what is left of its time. */
-const BEGUN_PATIENCE = 2;
+const GIVE_UP_FACTOR = 2;
 
 export class Scheduler {
   readonly #pool: Pool;
@@ -231,7 +236,7 @@ export class Scheduler {
     const { lifetime, leftMs, hasBegun, isLast } = part;
     const remainingMs = lifetime.remainingMs();
     if (remainingMs === 0) return lifetime.error();
-    if (isLast || leftMs <= remainingMs * (hasBegun ? BEGUN_PATIENCE : 1)) return undefined;
+    if (isLast || leftMs * (hasBegun ? 1 / GIVE_UP_FACTOR : BEGIN_SLACK) <= remainingMs) return undefined;
     return this.#tooLate(leftMs, remainingMs);
   }
 

@@ -138,8 +138,8 @@ describe('work of clients that have left', () => {
 describe('what cannot be done in time', () => {
   test('is refused on arrival, with the time until it could be', async () => {
     const { run } = simulated(2);
-    const runs = Array.from({ length: 8 }, (_, i) => run(`${i}`, 1_000, lifetimeOf(10_000)));
-    // 4 s of work are before it, and it has 80 % of 2 s.
+    const runs = Array.from({ length: 8 }, (_, i) => run(`${i}`, 1_000, lifetimeOf(20_000)));
+    // 4 s of work are before it, and it has 60 % of 2 s.
     const error = (await run('late', 1_000, lifetimeOf(2_000))) as CarryoverError;
     expect(error).toMatchObject({ code: 'queue_full', retryAfter_s: 4 });
     expect(error.message).toMatch(/4000 ms of work .* about 1000 ms .* 2000 ms left/);

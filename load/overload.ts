@@ -1,0 +1,188 @@
+// npm run load:overload: more requests than the workers can compute.
+//
+//   node load/overload.ts [--seconds 60] [--workers 1,2] [--factors 1.5,3,10] [--json FILE]
+//
+// Capacity is measured before and after each round, by as many callers as keep the workers busy; the callers
+// give way to the service where both want the processor. Open loop:
+// requests come at a rate, whatever becomes of those before. Closed loop: callers wait for their answer,
+// and for Retry-After behind a refusal; as many as would be answered just in time, times the factor. Exit
+// code 1 if less than 0.9 of the capacity is answered in time, if a worker was lost, if the service
+// was ever not ready, if the p99 of what was accepted is beyond the deadline, or if an answer is wrong.
+import { writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { constants, setPriority } from 'node:os';
+import { parseArgs } from 'node:util';
+import { describeMachine, machineFacts } from './machine.ts';
+import { type Answer, Client, JOB } from './overload/client.ts';
+import { type OwnServer, startServer } from './own-server.ts';
+import { runProgram, secondsOf } from './program.ts';
+import { percentile } from './statistics.ts';
+import { formatNumber, formatTable } from './table.ts';
+
+const DEADLINE_MS = 2_000;
+/** From one look at /health/ready to the next. */
+const LOOK_MS = 50;
+const GOODPUT_MIN = 0.9;
+const ROUND_S = 10;
+const CAPACITY_S = 3;
+interface Load {
+  readonly workers: number;
+  readonly factor: number;
+  readonly loop: 'open' | 'closed';
+}
+
+interface Result extends Load {
+  readonly capacityPerS: number;
+  readonly goodput: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** Answers by code; `ok` for those that were computed. */
+  readonly codes: Readonly<Record<string, number>>;
+  readonly workersLost: number;
+  readonly notReady: number;
+}
+
+await runProgram(main);
+
+async function main(): Promise<void> {
+  const { seconds, workers, factors, json } = readArguments();
+  const servers: OwnServer[] = [];
+  const results: Result[] = [];
+  try {
+    for (const count of workers) {
+      const settings = { WORKERS: String(count), JOB_DEADLINE_MS: String(DEADLINE_MS) };
+      servers.push(await startServer(settings));
+    }
+    // After that: a process hands its priority on to those that it starts.
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+    for (const [i, server] of servers.entries()) {
+      const client = new Client(server);
+      await client.prepare();
+      for (const factor of factors) {
+        for (const loop of ['open', 'closed'] as const) {
+          const load = { workers: workers[i]!, factor, loop };
+          results.push(await measure(client, load, seconds));
+          process.stderr.write(`${formatTable([rowOf(results.at(-1)!)])}\n`);
+        }
+      }
+    }
+  } finally {
+    for (const server of servers) await server.stop();
+  }
+  console.log(`${describeMachine(machineFacts())}\n\n${describe(results)}`);
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
+  const missed = results.filter((result) => missesOf(result).length > 0);
+  if (missed.length > 0) throw new Error(`${missed.length} of ${results.length} loads missed a target.`);
+}
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      seconds: { type: 'string', default: '60' },
+      workers: { type: 'string', default: '1,2' },
+      factors: { type: 'string', default: '1.5,3,10' },
+      json: { type: 'string' },
+    },
+  });
+  const numbers = (text: string) => text.split(',').map(Number);
+  return {
+    seconds: secondsOf(values.seconds, 1),
+    workers: numbers(values.workers),
+    factors: numbers(values.factors),
+    json: values.json,
+  };
+}
+
+/** In rounds, each beside a measurement of the capacity: a shared machine is slower by half at times. */
+async function measure(client: Client, load: Load, seconds: number): Promise<Result> {
+  const { workers, factor, loop } = load;
+  const rounds = Math.max(1, Math.round(seconds / ROUND_S));
+  const roundSeconds = seconds / rounds;
+  // One computes while the answer of another is on its way.
+  const capacity = async () => rateOf(await client.fireClosed(2 * workers, CAPACITY_S), CAPACITY_S);
+  const lostBefore = client.workersLost();
+  const answers: Answer[] = [];
+  let [possible, notReady] = [0, 0];
+  let before = await capacity();
+  for (let round = 0; round < rounds; round++) {
+    const health = watchReadiness(client.url);
+    const callers = Math.round((factor * before * DEADLINE_MS) / 1_000);
+    const fired =
+      loop === 'open'
+        ? client.fireOpen(factor * before, roundSeconds)
+        : client.fireClosed(callers, roundSeconds);
+    answers.push(...(await fired));
+    notReady += await health.stop();
+    await sleep(DEADLINE_MS);
+    const after = await capacity();
+    possible += ((before + after) / 2) * roundSeconds;
+    before = after;
+  }
+  const codes: Record<string, number> = {};
+  for (const { code } of answers) codes[code] = (codes[code] ?? 0) + 1;
+  const accepted = answers.filter(({ code }) => code === 'ok').map(({ ms }) => ms);
+  return {
+    ...load,
+    capacityPerS: possible / seconds,
+    goodput: accepted.filter((ms) => ms <= DEADLINE_MS).length / possible,
+    p50Ms: percentile(accepted, 50),
+    p99Ms: percentile(accepted, 99),
+    codes,
+    workersLost: client.workersLost() - lostBefore,
+    notReady,
+  };
+}
+
+/** Answers a second, of those that were computed. */
+function rateOf(answers: readonly Answer[], seconds: number): number {
+  return answers.filter(({ code }) => code === 'ok').length / seconds;
+}
+
+/** Counts how often the service was not ready. */
+function watchReadiness(url: string): { stop(): Promise<number> } {
+  const stopping = new AbortController();
+  let notReady = 0;
+  const looking = (async () => {
+    while (!stopping.signal.aborted) {
+      const answer = await fetch(`${url}/health/ready`);
+      await answer.arrayBuffer();
+      if (!answer.ok) notReady++;
+      await sleep(LOOK_MS);
+    }
+  })();
+  return {
+    stop: async () => {
+      stopping.abort();
+      await looking;
+      return notReady;
+    },
+  };
+}
+
+function missesOf({ goodput, p99Ms, workersLost, notReady }: Result): string[] {
+  return [
+    ...(goodput < GOODPUT_MIN ? ['goodput'] : []),
+    ...(p99Ms > DEADLINE_MS ? ['p99'] : []),
+    ...(workersLost > 0 ? ['workers'] : []),
+    ...(notReady > 0 ? ['ready'] : []),
+  ];
+}
+
+function describe(results: readonly Result[]): string {
+  const head = ['load', 'capacity/s', 'goodput', 'p50 ms', 'p99 ms', 'lost', 'not ready', 'targets', 'answers'];
+  return `${formatTable([head, ...results.map(rowOf)])}\n\nJobs of T=${JOB.T}, N=${JOB.N}, H=${JOB.H}; JOB_DEADLINE_MS=${DEADLINE_MS}.`;
+}
+
+function rowOf(result: Result): string[] {
+  return [
+    `${result.workers} ${result.workers === 1 ? 'worker' : 'workers'}, ${result.factor} ×, ${result.loop}`,
+    formatNumber(result.capacityPerS),
+    formatNumber(result.goodput),
+    formatNumber(result.p50Ms),
+    formatNumber(result.p99Ms),
+    String(result.workersLost),
+    String(result.notReady),
+    missesOf(result).length === 0 ? 'met' : `MISSED: ${missesOf(result).join(' ')}`,
+    JSON.stringify(result.codes),
+  ];
+}
