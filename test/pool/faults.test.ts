@@ -55,7 +55,7 @@ describe('in the middle of 1,000 mixed requests', () => {
     let faults = 0;
 
     const requests = Array.from({ length: 1_000 }, async (_, i) => {
-      const fault = i % 40 === 20 ? FAULTS[Math.floor(i / 40) % 5]! : undefined;
+      const fault = i % 40 === 20 ? FAULTS[Math.floor(i / 40) % FAULTS.length]! : undefined;
       if (fault) {
         faults++;
         const { body } = await patient.post('/v1/step', { weights: W, x: [[fault.x]] });

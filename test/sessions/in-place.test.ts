@@ -36,7 +36,7 @@ function useFreeMemory(memory: LinearMemory): void {
 }
 
 afterEach(() => {
-  vi.doUnmock('../../src/sessions/call.ts');
+  vi.doUnmock('../../src/lifetime.ts');
   vi.resetModules();
 });
 
@@ -77,10 +77,13 @@ describe.each([JSON_TYPE, FILE_TYPE])('a session whose call in %s is cut', (type
   });
 
   test('control: without looking for the client it takes what others wrote', async () => {
-    vi.doMock('../../src/sessions/call.ts', async (original) => ({
-      ...(await original<object>()),
-      expectPresent: () => {},
-    }));
+    vi.doMock('../../src/lifetime.ts', async (original) => {
+      const { Lifetime } = await original<typeof import('../../src/lifetime.ts')>();
+      class Unnoticed extends Lifetime {
+        override close(): void {}
+      }
+      return { Lifetime: Unnoticed };
+    });
     const { t, h } = await stateAfterCut(type);
     expect(t).toBe(1);
     const right = Math.tanh(X.subarray(0, D).reduce((sum, x) => sum + x * 0.01, 0));
