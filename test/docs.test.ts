@@ -1,7 +1,7 @@
 // The documentation tells the truth: every curl and every program in the README is run and its output
 // compared, every npm script, file and setting that prose names exists.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -9,6 +9,7 @@ import { ConfigSchema, readConfig } from '../src/config.ts';
 import { ERRORS } from '../src/errors.ts';
 import { describeWith } from './helpers/needs.ts';
 import { type RunningServer, startServer } from './helpers/process.ts';
+import { writeSafetensors } from './helpers/safetensors.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -57,10 +58,35 @@ const examples: Example[] = [
   ),
 ].map(([, command, json, sentence]) => ({ command: command!, answer: json ?? sentence! }));
 
+const programs = [...readme.matchAll(/```python\n([^`]+)```/g)].map(([, program]) => program!);
+const torch = fileOf(programs.find((program) => program.includes('import torch'))!);
+
+/** The file that a program for torch writes, made here: torch names parameters by where they stand. */
+function fileOf(program: string) {
+  const [, rnn, D, H] = /self\.(\w+) = torch\.nn\.RNN\((\d+), (\d+)\)/.exec(program)!;
+  const [, head, I, O] = /self\.(\w+) = torch\.nn\.Linear\((\d+), (\d+)\)/.exec(program)!;
+  const save = /save_file\(\w+\(\)\.state_dict\(\), "(.+)", metadata=(\{.+\})\)\n/.exec(program)!;
+  const tensor = (...sizes: (string | undefined)[]) => {
+    const shape = sizes.map(Number);
+    const count = shape.reduce((product, size) => product * size);
+    return { shape, data: new Float32Array(count).fill(0.125) };
+  };
+  const tensors = {
+    [`${rnn}.weight_ih_l0`]: tensor(H, D),
+    [`${rnn}.weight_hh_l0`]: tensor(H, H),
+    [`${rnn}.bias_ih_l0`]: tensor(H),
+    [`${rnn}.bias_hh_l0`]: tensor(H),
+    [`${head}.weight`]: tensor(O, I),
+    [`${head}.bias`]: tensor(O),
+  };
+  return { path: save[1]!, file: writeSafetensors(tensors, JSON.parse(save[2]!)) };
+}
+
 describeWith('curl', 'the examples of the README', () => {
   const END = '--- end of an example ---';
   let outputs: string[];
   beforeAll(() => {
+    writeFileSync(join(folder, torch.path), torch.file);
     // All in one shell, so a variable of one is there in the next.
     const script = examples.map(({ command }) => `${command}echo; echo '${END}'\n`).join('');
     outputs = run('bash', ['-c'], script).split(END);
@@ -75,7 +101,7 @@ describeWith('curl', 'the examples of the README', () => {
 
 describeWith('python3', 'the program for Python in the README', () => {
   test('prints y', async () => {
-    const python = /```python\n([^`]+)```/.exec(readme)![1]!;
+    const python = programs.find((program) => !program.includes('import torch'))!;
     const stdout = run('python3', ['-c'], python);
     const answer = await fetch(`${server.url}/v1/step`, {
       method: 'POST',
