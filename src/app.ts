@@ -56,7 +56,7 @@ export interface AppOverrides {
   readonly hereFlopsMax?: number;
   /** In which of the three ways bodies of which lengths are read; the results are the same. */
   readonly reading?: Pick<TextsParts, 'plainBytesMax' | 'hereBytesMax'>;
-  /** What the clock of the sessions says, ms since 1970. */
+  /** In place of the clock of the store, by which sessions expire; ms since 1970. */
   readonly now?: () => number;
   /** In place of the kernels' own: as if an earlier or a later server had them. */
   readonly numerics?: number;
@@ -126,8 +126,9 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     hotBytesMax: config.HOT_SESSIONS_BYTES_MAX,
     waitingMax: config.SESSION_QUEUE_MAX,
     tombstoneMs: config.TOMBSTONE_S * 1_000,
+    callMsMax: config.JOB_DEADLINE_MS,
     numerics: overrides.numerics ?? NUMERICS,
-    now: overrides.now ?? Date.now,
+    now: overrides.now ?? (() => store.now()),
     onEnded: (modelId) => library.collect(modelId).catch(logFailure),
   });
   const stateNumbersMax = config.SESSION_STATE_NUMBERS_MAX;

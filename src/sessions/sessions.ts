@@ -8,7 +8,6 @@
 // the other goes back to the start with what it finds. The same if the store has lost changes: what is in
 // memory is then refused at the commit, and nothing else is answered from memory alone.
 import { CarryoverError } from '../errors.ts';
-import { Lifetime } from '../lifetime.ts';
 import type { Revision, SessionStore, StoredRecord } from '../store/store.ts';
 import {
   type Call,
@@ -24,6 +23,7 @@ import {
   reused,
   told,
 } from './call.ts';
+import { Endings, type EndingsOptions, OVERTAKEN } from './endings.ts';
 import { type HotSession, HotSessions } from './hot-sessions.ts';
 import { derivedId, randomId, randomIncarnation, randomNonce } from './ids.ts';
 import {
@@ -31,7 +31,6 @@ import {
   decodeRecord,
   encodeChange,
   encodeSession,
-  encodeTombstone,
   isTombstone,
 } from './record.ts';
 import {
@@ -43,7 +42,6 @@ import {
   type Stamp,
   type Tombstone,
   asBefore,
-  expired,
   forked,
   moved,
   newSession,
@@ -53,16 +51,12 @@ import {
 } from './session.ts';
 import { Turns } from './turns.ts';
 
-export interface SessionsOptions {
+export interface SessionsOptions extends EndingsOptions {
   readonly countMax: number;
   readonly hotBytesMax: number;
   readonly waitingMax: number;
-  readonly tombstoneMs: number;
   /** Number of the numerics that `compute` has; see wasm/numerics.ts. */
   readonly numerics: number;
-  readonly now: () => number;
-  /** Told of the model of each session that has ended; waited for, and rejects never. */
-  readonly onEnded?: (modelId: string) => Promise<void>;
 }
 
 export interface Outcome<Value> {
@@ -90,20 +84,22 @@ interface ForkPlace {
 
 /** With several processes a change may lose against others; it gives up after as many times. */
 const ATTEMPTS_MAX = 100;
-/** The sweeper leaves a session alone whose calls take longer. */
-const SWEEP_WAIT_MS_MAX = 10_000;
+/** Of a lifetime: an answer that took longer to write and tells an earlier end than the session has. */
+const LATE_SHARE_MAX = 0.1;
 
 export class Sessions {
   readonly #store: SessionStore;
   readonly #options: SessionsOptions;
   readonly #hot: HotSessions;
   readonly #turns: Turns;
+  readonly #endings: Endings;
 
   constructor(store: SessionStore, options: SessionsOptions) {
     this.#store = store;
     this.#options = options;
     this.#hot = new HotSessions(options.hotBytesMax);
     this.#turns = new Turns(options);
+    this.#endings = new Endings(store, this.#hot, this.#turns, options);
   }
 
   /** @throws sessions_full · model_not_found · store_full · store_unavailable */
@@ -118,10 +114,12 @@ export class Sessions {
 
   /** As it was committed last. @throws session_not_found · session_gone · session_corrupt */
   async read(id: string): Promise<Session> {
-    const hot = this.#store.isShared ? undefined : this.#hot.get(id);
-    const { session } = hot ?? (await this.#readStore(id));
-    if (session.expiresAtMs <= this.#options.now()) throw gone(expired(session));
-    return session;
+    return this.#untilFirst(id, async () => {
+      const known = this.#store.isShared ? undefined : this.#hot.get(id);
+      const hot = known ?? (await this.#readStore(id));
+      await this.#endings.expectAlive(hot);
+      return hot.session;
+    });
   }
 
   /**
@@ -133,7 +131,6 @@ export class Sessions {
     limit: number,
     modelId?: string,
   ): Promise<{ sessions: Session[]; damaged: string[]; next: string | undefined }> {
-    const now = this.#options.now();
     const sessions: Session[] = [];
     const damaged: string[] = [];
     let next = after;
@@ -145,7 +142,7 @@ export class Sessions {
         bytes += head.length;
         const record = ifIntact(() => decodeHead(id, head));
         if (!record) damaged.push(id);
-        else if (!isTombstone(record) && record.expiresAtMs > now) sessions.push(record);
+        else if (!isTombstone(record) && this.#endings.isAlive(record)) sessions.push(record);
       }
       if (records.length < wanted) return { sessions, damaged, next: undefined };
       next = records.at(-1)!.id;
@@ -182,10 +179,11 @@ export class Sessions {
         expectBits(earlier, session, after);
         return { value, replayed: true };
       }
-      const { after, value } = await compute(session, () => this.#stampOf(session), false);
+      const { after: answered, value } = await compute(session, () => this.#stampOf(session), false);
+      const after = this.#lastingAsTold(answered);
       const { version, t, h } = session;
       const { numerics } = this.#options;
-      const { nonce, expiresAtMs } = after;
+      const { nonce, expiresAtMs } = answered;
       const answer = (key: CallKey): KeptAnswer => ({
         ...key,
         kind: 'advance',
@@ -270,7 +268,7 @@ export class Sessions {
 
   /** @throws session_not_found · session_gone · step_conflict · store_unavailable */
   async delete(id: string, call: Call): Promise<{ readonly replayed: boolean }> {
-    return this.#inTurn(id, call, async () => {
+    return this.#inTurn(id, call, async (sinceMs) => {
       let lookedUp: LookedUp | undefined;
       try {
         const stored = await this.#readStored(id);
@@ -279,17 +277,18 @@ export class Sessions {
         if (!record) {
           // What is damaged can be deleted, but not compared.
           if (call.ifMatch !== undefined && call.ifMatch !== '*') decodeRecord(id, stored);
-          await this.#buryDeleted({ id, deletion: call.key }, revision);
+          await this.#endings.delete({ id, deletion: call.key }, revision);
           return { replayed: false };
         }
         if (isTombstone(record)) return { replayed: isDeletionOf(record, call) };
-        await this.#expectLive({ session: record, revision });
+        await this.#endings.expectLiveSince({ session: record, revision }, sinceMs);
         const earlier = answeredBefore(record, call);
         lookedUp = { session: record, earlier, isShared: this.#store.isShared };
         if (earlier) throw reused(earlier);
         expectVersion(record, call);
         call.lifetime.throwIfOver();
-        await this.#buryDeleted({ id, t: record.t, deletion: call.key }, revision, record.modelId);
+        const ended = { id, t: record.t, deletion: call.key };
+        await this.#endings.delete(ended, revision, record.modelId);
         return { replayed: false };
       } catch (error) {
         throw told(error, call, lookedUp);
@@ -297,41 +296,9 @@ export class Sessions {
     });
   }
 
-  /**
-   * Turns expired sessions into tombstones and erases old tombstones, at most `limit` of them.
-   *
-   * @returns how many were looked at
-   */
-  async sweep(limit: number): Promise<number> {
-    const due = await this.#store.due(this.#options.now(), limit);
-    const lifetime = new Lifetime(this, SWEEP_WAIT_MS_MAX);
-    await Promise.all(
-      due.map((id) =>
-        this.#turns
-          .take(id, undefined, lifetime, () => this.#sweepOne(id))
-          .catch((error: unknown) => this.#skip(id, error)),
-      ),
-    );
-    return due.length;
-  }
-
-  /** One record must not hold up the others. */
-  async #skip(id: string, error: unknown): Promise<void> {
-    const code = error instanceof CarryoverError ? error.code : undefined;
-    // One that is busy just now is not idle: the next round looks again. A damaged one stays for
-    // whoever wants to look at it.
-    if (code === 'session_corrupt') {
-      await this.#store.postpone(id, this.#options.now() + this.#options.tombstoneMs);
-    } else if (code !== 'session_busy') throw error;
-  }
-
-  async #sweepOne(id: string): Promise<void> {
-    const stored = await this.#store.read(id);
-    const record = stored && decodeHead(id, stored.head);
-    if (!stored || !record || isTombstone(record)) await this.#store.forget(id);
-    else if (record.expiresAtMs > this.#options.now()) {
-      await this.#store.postpone(id, record.expiresAtMs);
-    } else await this.#bury(expired(record), stored.revision, record.modelId);
+  /** @returns how many that were due were looked at; see Endings.sweep */
+  sweep(limit: number): Promise<number> {
+    return this.#endings.sweep(limit);
   }
 
   /** A change with a short answer, which is kept as it is. */
@@ -365,13 +332,13 @@ export class Sessions {
     attempt: (hot: HotSession, earlier: KeptAnswer | undefined) => Promise<Outcome<Value>>,
     admit: (session: Session) => Promise<void> | void = (session) => expectVersion(session, call),
   ): Promise<Outcome<Value>> {
-    return this.#inTurn(id, call, async () => {
+    return this.#inTurn(id, call, async (sinceMs) => {
       const known = this.#hot.get(id);
       let lookedUp: LookedUp | undefined;
       try {
         const hot = known ?? (await this.#load(id));
         // First: whether an expired session was swept already must make no difference.
-        await this.#expectLive(hot);
+        await this.#endings.expectLiveSince(hot, sinceMs);
         const earlier = answeredBefore(hot.session, call);
         // A shared store may have lost what was answered.
         if (earlier && known && this.#store.isShared) throw this.#stale(id);
@@ -391,19 +358,29 @@ export class Sessions {
     return OVERTAKEN;
   }
 
-  /** Runs `attempt` in turn, and again where another process was faster. */
-  async #inTurn<Result>(id: string, call: Call, attempt: () => Promise<Result>): Promise<Result> {
-    return this.#turns.take(id, call.key?.key, call.lifetime, async () => {
-      for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
-        try {
-          return await attempt();
-        } catch (error) {
-          if (error !== OVERTAKEN) throw error;
-        }
+  /** Runs `attempt` in turn, told when the call came, and again where another process was faster. */
+  async #inTurn<Result>(
+    id: string,
+    call: Call,
+    attempt: (sinceMs: number) => Promise<Result>,
+  ): Promise<Result> {
+    const sinceMs = this.#options.now();
+    return this.#turns.take(id, call.key?.key, call.lifetime, () =>
+      this.#untilFirst(id, () => attempt(sinceMs)),
+    );
+  }
+
+  /** Runs `attempt` until no other process was faster. */
+  async #untilFirst<Result>(id: string, attempt: () => Promise<Result>): Promise<Result> {
+    for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (error !== OVERTAKEN) throw error;
       }
-      throw new CarryoverError('session_busy', {
-        detail: `Other processes keep changing session ${id}; nothing was applied.`,
-      });
+    }
+    throw new CarryoverError('session_busy', {
+      detail: `Other processes keep changing session ${id}; nothing was applied.`,
     });
   }
 
@@ -454,36 +431,6 @@ export class Sessions {
     });
   }
 
-  /** @throws session_gone, and buries what has expired */
-  async #expectLive({ session, revision }: HotSession): Promise<void> {
-    if (session.expiresAtMs > this.#options.now()) return;
-    if (!(await this.#bury(expired(session), revision, session.modelId))) throw OVERTAKEN;
-    throw gone(expired(session));
-  }
-
-  /** @param modelId undefined if the record is damaged */
-  async #buryDeleted(
-    ended: Omit<Tombstone, 'reason' | 'atMs'>,
-    revision: Revision,
-    modelId?: string,
-  ): Promise<void> {
-    const tombstone = { ...ended, reason: 'deleted', atMs: this.#options.now() } as const;
-    if (!(await this.#bury(tombstone, revision, modelId))) throw OVERTAKEN;
-  }
-
-  async #bury(
-    tombstone: Tombstone,
-    revision: Revision,
-    modelId: string | undefined,
-  ): Promise<boolean> {
-    const { id } = tombstone;
-    this.#hot.delete(id);
-    const dueAtMs = this.#options.now() + this.#options.tombstoneMs;
-    if (!(await this.#store.bury(id, revision, encodeTombstone(tombstone), dueAtMs))) return false;
-    if (modelId !== undefined) await this.#options.onEnded?.(modelId);
-    return true;
-  }
-
   /** From the store into memory. To be called in turn. */
   async #load(id: string): Promise<HotSession> {
     const hot = await this.#readStore(id);
@@ -513,14 +460,18 @@ export class Sessions {
     });
   }
 
+  /** The lifetime begins with the commit; where that comes much later than was told, it ends later. */
+  #lastingAsTold(after: Session): Session {
+    const { ttlMs } = after;
+    const expiresAtMs = this.#options.now() + ttlMs;
+    return expiresAtMs - after.expiresAtMs > ttlMs * LATE_SHARE_MAX ? { ...after, expiresAtMs } : after;
+  }
+
   /** Of a change that is made now. */
   #stampOf({ ttlMs }: Session): Stamp {
     return { nonce: randomNonce(), expiresAtMs: this.#options.now() + ttlMs };
   }
 }
-
-/** Not an error that is told: another process was faster, so the change begins again. */
-const OVERTAKEN = Symbol('overtaken');
 
 /** Undefined if it is damaged. */
 function ifIntact<Decoded>(decode: () => Decoded): Decoded | undefined {

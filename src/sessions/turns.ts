@@ -23,6 +23,11 @@ export class Turns {
     this.#options = options;
   }
 
+  /** Whether a call on the session is running or waiting. */
+  has(id: string): boolean {
+    return this.#lines.has(id);
+  }
+
   /** Sessions that have a call running or waiting. */
   get size(): number {
     return this.#lines.size;

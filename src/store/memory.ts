@@ -1,6 +1,7 @@
 // The store for throw-away use: everything in this process, gone with it.
 import { CarryoverError } from '../errors.ts';
 import { SortedKeys } from '../sorted-keys.ts';
+import { monotonicClock } from './clock.ts';
 import { DueHeap } from './due-heap.ts';
 import type {
   ListedRecord,
@@ -28,6 +29,7 @@ export class MemoryStore implements SessionStore {
   readonly description = 'memory: sessions and models end with the process';
   readonly isShared: boolean = false;
   readonly models: MemoryModels;
+  readonly now = monotonicClock();
   readonly #bytesMax: number;
   readonly #entries = new Map<string, Entry>();
   readonly #due = new DueHeap();

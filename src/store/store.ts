@@ -35,6 +35,12 @@ export interface SessionStore {
   /** For the log and /health/ready: the kind of store and what its answers survive. */
   readonly description: string;
 
+  /**
+   * What time it is, in ms since 1970: the same for all who share the store, and moved by no jump of this
+   * computer's clock. What is due is due by it.
+   */
+  now(): number;
+
   /** Why it cannot serve at this moment, each a short phrase; empty if it can. */
   problems(): readonly string[];
 

@@ -1,7 +1,7 @@
 // Replicas on one Redis: of two changes of one revision exactly one happens, what one replica registers
 // the others see, and what a crashed one has left behind goes away. REDIS_LONG=true runs more rounds.
 import { Redis } from 'ioredis';
-import { afterEach, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { openRedisStore } from '../../src/store/redis/redis.ts';
 import { CHANGE, DONE, NONCE_BYTES, PASSED, REFUSED } from '../../src/store/redis/scripts.ts';
 import type { SessionStore } from '../../src/store/store.ts';
@@ -102,6 +102,18 @@ describeWith('redis-server', 'two replicas', () => {
     expect(await deliver(99, 'too-soon')).toBe(REFUSED);
     // A first delivery so late is plainly too late.
     expect(await store.change(id!, first, parts('late'))).toBeUndefined();
+  });
+
+  test('go by the clock of Redis, whatever their own clocks say', async () => {
+    const open = () => openRedisStore(server.url, { timeoutMs: 2_000 });
+    const here = await open();
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2 * 24 * 3_600_000 });
+    const there = await open();
+    stores.push(here, there);
+    expect(Math.abs(there.now() - here.now())).toBeLessThan(200);
+    // Control: this computer's clock is two days ahead.
+    expect(Date.now() - there.now()).toBeGreaterThan(24 * 3_600_000);
+    vi.useRealTimers();
   });
 
   test('what one registers the other sees, and only that moves its revision', async () => {

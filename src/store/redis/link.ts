@@ -7,6 +7,7 @@
 import { Cluster, type ClusterNode, Command, Redis, type RedisOptions } from 'ioredis';
 import { CarryoverError } from '../../errors.ts';
 import type { RedisAddress } from './address.ts';
+import { ServerClock } from './clock.ts';
 import { type Facts, durabilityOf, evictionOf, factsOf, misfitOf } from './facts.ts';
 import type { Script } from './scripts.ts';
 
@@ -51,6 +52,8 @@ const FULL = /\bOOM command not allowed|^MISCONF.*(No space left|maxmemory)/;
 const LOCKED_OUT = /^(NOAUTH|WRONGPASS) |invalid password/;
 
 export class Link {
+  /** That of the server; of a cluster that of the first primary in the order of the slots. */
+  readonly clock = new ServerClock();
   readonly #address: RedisAddress;
   readonly #timeoutMs: number;
   /** Of one attempt: half the time at most, so that there is time for a second. */
@@ -130,7 +133,10 @@ export class Link {
     const unknown = facts.some(({ maxmemoryPolicy }) => maxmemoryPolicy === undefined)
       ? '; whether it evicts sessions is not known (INFO is not permitted)'
       : '';
-    return `${what}: ${durabilityOf(facts)}${unknown}`;
+    const clock = this.clock.isKnown
+      ? ''
+      : '; lifetimes go by the clock of this computer (TIME is not permitted)';
+    return `${what}: ${durabilityOf(facts)}${unknown}${clock}`;
   }
 
   /** Lets what runs end, and then hangs up. */
@@ -324,7 +330,10 @@ export class Link {
       nodes.set(key, node);
     }
     this.#nodes = nodes;
-    const answers = await Promise.all([...nodes.values()].map((node) => this.#probeNode(node)));
+    const isFirst = (node: Node) => node === nodes.values().next().value;
+    const answers = await Promise.all(
+      [...nodes.values()].map((node) => this.#probeNode(node, isFirst(node))),
+    );
     return answers.includes(true);
   }
 
@@ -335,7 +344,7 @@ export class Link {
     return new Set(this.#client.slots.flatMap((keys) => keys.slice(0, 1)));
   }
 
-  async #probeNode(node: Node): Promise<boolean> {
+  async #probeNode(node: Node, hasClock: boolean): Promise<boolean> {
     const { redis } = node;
     if (redis?.status === 'wait') await redis.connect().catch(() => {});
     if (redis?.status !== 'ready') return false;
@@ -343,11 +352,14 @@ export class Link {
       if (error.name !== 'ReplyError') throw error;
       return undefined;
     };
+    const askedAtMs = performance.now();
     try {
-      const [info = '', config] = await Promise.all([
+      const [time, info = '', config] = await Promise.all([
+        hasClock ? redis.time().catch(refused) : undefined,
         redis.info().catch(refused),
         redis.config('GET', 'appendfsync').catch(refused),
       ]);
+      if (time) this.clock.observe(msOf(time), askedAtMs, performance.now());
       node.facts = factsOf(info, config?.[1]);
       node.answeredAtMs = performance.now();
     } catch {
@@ -378,6 +390,11 @@ export class Link {
     this.#isLockedOut = true;
     for (const wake of this.#waiters) wake();
   }
+}
+
+/** Of the reply to TIME: seconds and microseconds. */
+function msOf([seconds, microseconds]: readonly number[]): number {
+  return Number(seconds) * 1_000 + Number(microseconds) / 1_000;
 }
 
 /** A command that knows whether it has left for the server. */

@@ -96,6 +96,10 @@ class RedisStore implements SessionStore {
     return this.#link.description;
   }
 
+  now(): number {
+    return this.#link.clock.now();
+  }
+
   problems(): readonly string[] {
     return this.#link.problems();
   }
@@ -107,7 +111,9 @@ class RedisStore implements SessionStore {
     modelId: string,
   ): Promise<Revision | undefined> {
     const { eviction } = this.#link;
-    if (eviction) throw new CarryoverError('store_unavailable', { detail: `${eviction}.` });
+    if (eviction) {
+      throw new CarryoverError('store_unavailable', { detail: `${eviction}.`, applied: 'no' });
+    }
     const deadlineMs = this.#link.deadline();
     const undo = await this.#announce(id, dueAtMs, modelId, deadlineMs).catch(nothingApplied);
     const first: Place = { count: 0, nonce: newNonce() };
@@ -132,8 +138,8 @@ class RedisStore implements SessionStore {
 
   async bury(id: string, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean> {
     const deadlineMs = this.#link.deadline();
-    const endMs = Math.max(dueAtMs, Date.now()) + TOMBSTONE_GRACE_MS;
-    const args = [...step(revision, after(revision)), toBuffer(head), String(endMs)];
+    const leftMs = Math.max(0, Math.round(dueAtMs - this.now())) + TOMBSTONE_GRACE_MS;
+    const args = [...step(revision, after(revision)), toBuffer(head), String(leftMs)];
     const answer = await this.#link.run(BURY, [recordKey(id)], args, deadlineMs);
     const [outcome, modelId] = answer.reply as [number, Buffer];
     if (!isDone(outcome, answer)) return false;

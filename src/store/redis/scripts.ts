@@ -61,7 +61,7 @@ return ${DONE}
 `);
 
 /**
- * record · revision, its nonce, revision + 1, nonce, head, when Redis itself erases it.
+ * record · revision, its nonce, revision + 1, nonce, head, ms until Redis itself erases it.
  * Answers [outcome, model].
  *
  * DEL comes first: behind it HSET is allowed also when the memory is full, so that sessions can be
@@ -72,7 +72,7 @@ local r, n, l, m = unpack(redis.call('HMGET', KEYS[1], 'r', 'n', 'l', 'm'))
 if not (${FOLLOWS}) then return {outcome(r, n, tonumber(ARGV[1]), ARGV[4]), m} end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'r', ARGV[3], 'n', ARGV[4] .. ${PUSHED}, 'l', '0', 'm', m, 'h', ARGV[5])
-redis.call('PEXPIREAT', KEYS[1], ARGV[6])
+redis.call('PEXPIRE', KEYS[1], ARGV[6])
 return {${DONE}, m}
 `);
 

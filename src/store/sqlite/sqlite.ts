@@ -20,6 +20,7 @@ import {
   type ThreadOptions,
   type ToThread,
 } from './wire.ts';
+import { monotonicClock } from '../clock.ts';
 import type {
   ListedRecord,
   ModelStore,
@@ -68,6 +69,7 @@ class SqliteStore implements SessionStore {
   readonly description: string;
   readonly isShared = false;
   readonly models: ModelStore;
+  readonly now = monotonicClock();
   readonly #path: string;
   readonly #options: SqliteOptions;
   #state: 'starting' | 'up' | 'down' | 'closed' = 'starting';
