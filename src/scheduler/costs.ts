@@ -32,7 +32,8 @@ export interface MemorySpeed {
 
 /** So much work and the correction follows what is measured by 63 %: some slices, not one. */
 const MEMORY_MS = 200;
-/** Beyond that it is no speed that was measured, but a thread that the system did not run. */
+/** A slice that took longer, beside its estimate, was interrupted: that says nothing about the next. */
+const OUTLIER = 10;
 const CORRECTION_MAX = 50;
 
 export class Costs {
@@ -64,8 +65,10 @@ export class Costs {
     if (!(startMs > 0)) return;
     const name = this.#classOf(cost);
     const correction = this.#corrections.get(name) ?? 1;
-    const weight = 1 - Math.exp(-Math.max(tookMs, startMs * correction) / MEMORY_MS);
-    const next = correction + weight * (tookMs / startMs - correction);
+    const estimateMs = startMs * correction;
+    const ratio = Math.min(OUTLIER, tookMs / estimateMs);
+    const weight = 1 - Math.exp(-estimateMs / MEMORY_MS);
+    const next = correction * (1 + weight * (ratio - 1));
     this.#corrections.set(name, Math.min(CORRECTION_MAX, Math.max(1 / CORRECTION_MAX, next)));
   }
 

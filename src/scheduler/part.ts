@@ -59,6 +59,7 @@ export class Part implements Place {
   #underway = 0;
   #shareTaken = 0;
   #shareDone = 0;
+  #tookMs = 0;
 
   constructor({ place, lifetime, slices, cost, share, estimateMs, isLast, settle }: PartOptions) {
     this.client = place.client;
@@ -81,9 +82,15 @@ export class Part implements Place {
     return this.#underway > 0;
   }
 
-  /** Estimated, of what is not done yet. */
+  /** Whether some of it was done. */
+  get isMeasured(): boolean {
+    return this.#shareDone > 0;
+  }
+
+  /** Of what is not done yet: estimated, or at the speed of what is done. */
   get leftMs(): number {
-    return this.estimateMs * Math.max(0, 1 - this.#shareDone);
+    const wholeMs = this.#shareDone > 0 ? this.#tookMs / this.#shareDone : this.estimateMs;
+    return wholeMs * Math.max(0, 1 - this.#shareDone);
   }
 
   /** Estimated, of what is not handed over yet. */
@@ -111,12 +118,14 @@ export class Part implements Place {
     return slice;
   }
 
-  /** A slice that was taken was computed, or not. */
-  giveBack(slice: Slice, isDone: boolean): void {
+  /** @param tookMs undefined if a slice that was taken was not computed */
+  giveBack(slice: Slice, tookMs: number | undefined): void {
     this.#underway--;
     if (this.#underway === 0) this.#worker = undefined;
-    if (isDone) this.#shareDone += slice.share;
-    else {
+    if (tookMs !== undefined) {
+      this.#shareDone += slice.share;
+      this.#tookMs += tookMs;
+    } else {
       this.#shareTaken -= slice.share;
       this.#handedBack.push(slice);
     }

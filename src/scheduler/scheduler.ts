@@ -64,6 +64,8 @@ const COMPUTING_SHARE = 1 / 2;
 const ACCEPTED_SHARE = 0.6;
 /** It begins if so many times what it takes is left: begun and not ended would be worse than not begun. */
 const BEGIN_SLACK = 1.5;
+/** Of its time, for printing and sending what was computed. */
+const ANSWERING_SHARE = 0.05;
 /** Work that has begun is given up if it will take so many times what is left of its time. */
 const GIVE_UP_FACTOR = 2;
 
@@ -154,8 +156,10 @@ export class Scheduler {
 
   /** @throws queue_full · deadline_exceeded */
   #admit(ms: number, lifetime: Lifetime): void {
+    // Estimates are corrected by what is computed: if there is nothing else to do, it shows how long it takes.
+    if (this.#queue.length === 0 && this.#isWaitless) return;
     const remainingMs = lifetime.remainingMs();
-    if (ms > remainingMs) throw this.#tooLate(ms, remainingMs);
+    if (ms * BEGIN_SLACK > remainingMs) throw this.#tooLate(ms, remainingMs);
     if (this.#queue.length === 0 && this.#pool.free(AHEAD_MS)) return;
     const { queueJobsMax } = this.#options;
     if (this.#waitingCount >= queueJobsMax) {
@@ -181,6 +185,11 @@ export class Scheduler {
         lateMs,
       );
     }
+  }
+
+  /** Whether no worker has anything to do that takes time. */
+  get #isWaitless(): boolean {
+    return this.#handedOverMs < SLICE_MS;
   }
 
   /** How long the workers take for what they have and what is before a place; before all, if there is none. */
@@ -233,11 +242,15 @@ export class Scheduler {
 
   /** Whether there is no sense in going on with it; undefined if there is. */
   #lateness(part: Part): CarryoverError | undefined {
-    const { lifetime, leftMs, hasBegun, isLast } = part;
+    const { lifetime, leftMs, isLast } = part;
     const remainingMs = lifetime.remainingMs();
+    const neededMs = leftMs * BEGIN_SLACK + lifetime.msMax * ANSWERING_SHARE;
     if (remainingMs === 0) return lifetime.error();
-    if (isLast || leftMs * (hasBegun ? 1 / GIVE_UP_FACTOR : BEGIN_SLACK) <= remainingMs) return undefined;
-    return this.#tooLate(leftMs, remainingMs);
+    if (isLast) return undefined;
+    const isTooLate = part.hasBegun
+      ? part.isMeasured && leftMs > GIVE_UP_FACTOR * remainingMs
+      : neededMs > remainingMs && !(this.#queue.length === 1 && this.#isWaitless);
+    return isTooLate ? this.#tooLate(leftMs, remainingMs) : undefined;
   }
 
   #handOver(part: Part, worker: PoolWorker): void {
@@ -253,7 +266,7 @@ export class Scheduler {
     this.#handedOverMs = Math.max(0, this.#handedOverMs - ms);
     const wasQueued = part.hasMore;
     const isDone = typeof outcome === 'number';
-    part.giveBack(slice, isDone);
+    part.giveBack(slice, isDone ? outcome : undefined);
     if (outcome instanceof CarryoverError) return this.#giveUp(part, outcome);
     if (isDone) {
       this.#costs.learn(part.cost, part.share * slice.share, outcome);

@@ -163,7 +163,7 @@ describe('what cannot be done in time', () => {
     expect(() => scheduler.expectPossible(withoutBytes, 1, lifetimeOf(10_000))).not.toThrow();
   });
 
-  test('estimates follow what jobs really take', async () => {
+  test('is known by what jobs really took', async () => {
     const { scheduler, run } = simulated(1);
     // Ten times faster, it seems, than they are.
     scheduler.speeds = { flopsPerMs: 10, flopsPerMsOf: {}, memory: [] };
@@ -172,7 +172,29 @@ describe('what cannot be done in time', () => {
       await vi.advanceTimersByTimeAsync(101);
       await running;
     }
+    const running = run('running', 1_000);
     expect(await run('too slow', 5_000, lifetimeOf(3_000))).toMatchObject({ code: 'deadline_exceeded' });
+    await vi.advanceTimersByTimeAsync(1_100);
+    await running;
+  });
+
+  test('is tried all the same when there is nothing else to do: estimates that are wrong do not stay so', async () => {
+    const { scheduler, run, done } = simulated(1);
+    // Thirty times slower, it seems, than they are.
+    scheduler.speeds = { flopsPerMs: 1 / 30, flopsPerMsOf: {}, memory: [] };
+    const deadline = () => lifetimeOf(1_000);
+    const first = [run('alone', 100, deadline()), run('too late', 100, deadline())];
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await first[1]).toMatchObject({ code: 'deadline_exceeded' });
+    for (let i = 0; i < 20; i++) {
+      const running = run('alone', 100, deadline());
+      await vi.advanceTimersByTimeAsync(1_000);
+      await running;
+    }
+    const together = ['a', 'b', 'c', 'd'].map((name) => run(name, 100, deadline()));
+    await vi.advanceTimersByTimeAsync(900);
+    await Promise.all(together);
+    expect(done.slice(-4)).toEqual(['a', 'b', 'c', 'd']);
   });
 });
 
