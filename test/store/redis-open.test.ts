@@ -209,6 +209,16 @@ describeWith('redis-server', 'servers', () => {
     expect(await tryOpen(`redis://127.0.0.1:${port}`)).toMatch(/does not answer/);
   });
 
+  test('a database that the server does not have is refused, not replaced by number 0', async () => {
+    const server = await startRedis();
+    expect(await tryOpen(`${server.url}/99`)).toMatch(/refuses: it has no database 99 .*out of range/);
+    expect(await server.admin.dbsize()).toBe(0);
+    expect(await tryOpen(`${server.url}/3`)).toMatch(/^Redis/);
+    expect(await server.admin.dbsize()).toBe(0);
+    await server.admin.select(3);
+    expect(await server.admin.dbsize()).toBeGreaterThan(0);
+  });
+
   test('closing lets end what has begun, and refuses what comes later', async () => {
     const server = await startRedis();
     const proxy = await startFaultProxy(server.port);

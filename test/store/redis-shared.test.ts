@@ -1,11 +1,13 @@
 // Replicas on one Redis: of two changes of one revision exactly one happens, what one replica registers
 // the others see, and what a crashed one has left behind goes away. REDIS_LONG=true runs more rounds.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { openRedisStore } from '../../src/store/redis/redis.ts';
-import { CHANGE, DONE, NONCE_BYTES, PASSED, REFUSED } from '../../src/store/redis/scripts.ts';
+import { CHANGE, DONE, NONCE_BYTES, PASSED, PIN, REFUSED } from '../../src/store/redis/scripts.ts';
 import type { SessionStore } from '../../src/store/store.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { startFaultProxy } from '../helpers/fault-proxy.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { type RedisServer, startRedis } from '../helpers/redis.ts';
 import { MODEL, countOf, createSessions } from './hammer.ts';
@@ -217,6 +219,25 @@ describeWith('redis-server', 'two replicas', () => {
     expect(await store.models.remove(MODEL.id)).toBe(true);
     const left = (await server.admin.keys('*')).toSorted();
     expect(left).toEqual(['carryover:{models}:revision']);
+  });
+
+  test('a session that is due before it is there is not taken apart', async () => {
+    const proxy = await startFaultProxy(server.port);
+    proxy.delayMs = 200;
+    // Between what finds the record and the record itself.
+    proxy.choose = (request) => (request.includes(PIN.sha) ? 'delay' : undefined);
+    const [, sweeping] = await openTwo();
+    const making = await openRedisStore(`redis://127.0.0.1:${proxy.port}`, { timeoutMs: 2_000 });
+    stores.push(making);
+    await making.models.put(MODEL);
+    const nowMs = making.now();
+    const made = making.create('x', parts('x'), nowMs, MODEL.id);
+    while (!(await sweeping.due(nowMs, 10)).includes('x')) await sleep(5);
+    await sweeping.forget('x');
+    expect(await made).toBeDefined();
+    expect(await sweeping.due(nowMs, 10)).toEqual(['x']);
+    expect((await sweeping.list(undefined, 10)).map(({ id }) => id)).toEqual(['x']);
+    expect(await sweeping.models.remove(MODEL.id)).toBe(false);
   });
 
   test('a crash after a burial, before its entries are gone', async () => {

@@ -348,6 +348,7 @@ export class Link {
     const { redis } = node;
     if (redis?.status === 'wait') await redis.connect().catch(() => {});
     if (redis?.status !== 'ready') return false;
+    if (!(await this.#hasDatabase(redis))) return false;
     const refused = (error: Error) => {
       if (error.name !== 'ReplyError') throw error;
       return undefined;
@@ -373,6 +374,23 @@ export class Link {
     return false;
   }
 
+  /** Asked on every new connection: ioredis goes on with database 0 when the server refuses another. */
+  async #hasDatabase(redis: Redis): Promise<boolean> {
+    const { db } = this.#address;
+    if (db === 0) return true;
+    try {
+      await redis.select(db);
+      return true;
+    } catch (error) {
+      const { name, message } = error as Error;
+      if (name === 'ReplyError') {
+        this.#isUsable = false;
+        this.#lockOut(`it has no database ${db} for us, named in STORE_URL (${message})`);
+      }
+      return false;
+    }
+  }
+
   #facts(): Facts[] {
     return [...this.#nodes.values()].flatMap(({ facts }) => facts ?? []);
   }
@@ -386,7 +404,12 @@ export class Link {
     const text = (message || code || 'unknown').split('\n', 1)[0]!;
     const isSilent = /^(Socket timeout|Command timed out)/.test(text);
     this.#reason = isSilent ? 'it is silent' : password ? text.replaceAll(password, '***') : text;
-    if (!LOCKED_OUT.test(message)) return;
+    if (LOCKED_OUT.test(message)) this.#lockOut(this.#reason);
+  }
+
+  /** Trying again helps nothing. */
+  #lockOut(reason: string): void {
+    this.#reason = reason;
     this.#isLockedOut = true;
     for (const wake of this.#waiters) wake();
   }

@@ -19,6 +19,7 @@ import { parseRedisUrl } from './address.ts';
 import { type Answer, type Argument, type DeadlineMs, Link } from './link.ts';
 import { RedisModels, fileKey, modelNotFound, pinsKey, toBuffer } from './models.ts';
 import {
+  ABSENT,
   BURY,
   CHANGE,
   CREATE,
@@ -26,6 +27,7 @@ import {
   DROP,
   ERASE,
   INDEX,
+  LIVE,
   NONCE_BYTES,
   PASSED,
   PIN,
@@ -44,6 +46,9 @@ const SORTED_PINS_MAX = 4_000;
 /** So many ids are read at once to find those of a model, about 100 kB. */
 const SCANNED_AT_ONCE = 1_000;
 
+/** Creations that were given up may still be under way for a while: so long, besides their time. */
+const CREATION_GRACE_MS = 60_000;
+
 /** If nobody ever forgets a tombstone, Redis does, so long after it is due. */
 const TOMBSTONE_GRACE_MS = 24 * 3_600_000;
 
@@ -51,7 +56,7 @@ const TOMBSTONE_GRACE_MS = 24 * 3_600_000;
 export async function openRedisStore(url: string, options: RedisStoreOptions): Promise<SessionStore> {
   const link = new Link(parseRedisUrl(url), options.timeoutMs);
   await link.open();
-  return new RedisStore(link);
+  return new RedisStore(link, options.timeoutMs);
 }
 
 // ids and due are spread over 16 nodes at most, by the first character of an id, so that the shards
@@ -86,9 +91,12 @@ class RedisStore implements SessionStore {
   readonly isShared = true;
   readonly models: RedisModels;
   readonly #link: Link;
+  /** What is half made for longer stays so. */
+  readonly #creationMsMax: number;
 
-  constructor(link: Link) {
+  constructor(link: Link, timeoutMs: number) {
     this.#link = link;
+    this.#creationMsMax = timeoutMs + CREATION_GRACE_MS;
     this.models = new RedisModels(link);
   }
 
@@ -186,9 +194,11 @@ class RedisStore implements SessionStore {
 
   async forget(id: string): Promise<void> {
     const deadlineMs = this.#link.deadline();
-    const { reply } = await this.#link.run(ERASE, [recordKey(id)], [], deadlineMs);
-    if (reply === 0) return;
     const { due, ids } = indexOf(id);
+    const { reply } = await this.#link.run(ERASE, [recordKey(id)], [], deadlineMs);
+    if (reply === LIVE) return;
+    // The record may be about to come: its entries come first, and can be due at once.
+    if (reply === ABSENT && (await this.#isBeingMade(id, due, deadlineMs))) return;
     const range = [Buffer.from(`[${id}\0`), upTo(id)];
     const entries = (await this.#link.read('zrangebylex', [ids, ...range], deadlineMs)) as Buffer[];
     for (const entry of entries) {
@@ -196,6 +206,12 @@ class RedisStore implements SessionStore {
       await this.#link.run(UNPIN, [pinsKey(modelId)], [id], deadlineMs);
     }
     await this.#link.run(DROP, [due, ids], [id, ...entries], deadlineMs);
+  }
+
+  /** Whether it is due for so short a time only that it may have been announced just now. */
+  async #isBeingMade(id: string, due: string, deadlineMs: DeadlineMs): Promise<boolean> {
+    const score = await this.#link.read('zscore', [due, id], deadlineMs);
+    return score !== null && Number(score) > this.now() - this.#creationMsMax;
   }
 
   async list(
@@ -266,11 +282,12 @@ class RedisStore implements SessionStore {
     const { due, ids } = indexOf(id);
     const entry = entryOf(id, modelId);
     const index = await this.#link.run(INDEX, [due, ids], [id, String(dueAtMs), entry], deadlineMs);
-    const [isDueNew, isEntryNew] = index.reply as [number, number];
+    const [dueBefore, isEntryNew] = index.reply as [Buffer | null, number];
     const drop = async () => {
       // What was there already belongs to another record of this id.
-      const args = [isDueNew ? id : '', ...(isEntryNew ? [entry] : [])];
+      const args = [dueBefore ? '' : id, ...(isEntryNew ? [entry] : [])];
       await this.#link.run(DROP, [due, ids], args, deadlineMs).catch(() => {});
+      if (dueBefore) await this.postpone(id, Number(dueBefore)).catch(() => {});
     };
     const keys = [fileKey(modelId), pinsKey(modelId)];
     const pin = await this.#link.run(PIN, keys, [id], deadlineMs).catch(async (error) => {

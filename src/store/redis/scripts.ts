@@ -76,17 +76,25 @@ redis.call('PEXPIRE', KEYS[1], ARGV[6])
 return {${DONE}, m}
 `);
 
-/** record. Answers 0 if it is live, and then leaves it. */
+/** What ERASE finds: a live record, which it leaves; a tombstone, which it erases; nothing. */
+export const LIVE = 0;
+export const ERASED = 1;
+export const ABSENT = 2;
+
+/** record */
 export const ERASE = script(`
-if redis.call('HGET', KEYS[1], 'l') == '1' then return 0 end
-redis.call('DEL', KEYS[1])
-return 1
+if redis.call('HGET', KEYS[1], 'l') == '1' then return ${LIVE} end
+return redis.call('DEL', KEYS[1]) == 1 and ${ERASED} or ${ABSENT}
 `);
 
-/** due, ids · id, when, entry. Adds what is missing and answers which that was: [due, ids]. */
+/**
+ * due, ids · id, when, entry. It is due then, or later if it was. Answers when it was due before, and
+ * whether the entry is new.
+ */
 export const INDEX = script(`
-local due = redis.call('ZADD', KEYS[1], 'NX', ARGV[2], ARGV[1])
-return {due, redis.call('ZADD', KEYS[2], 'NX', 0, ARGV[3])}
+local before = redis.call('ZSCORE', KEYS[1], ARGV[1])
+redis.call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[1])
+return {before, redis.call('ZADD', KEYS[2], 'NX', 0, ARGV[3])}
 `);
 
 /** due · id, when. ZREM first: allowed when the memory is full, and so is what follows it. */
