@@ -9,13 +9,13 @@ const MiB = 1024 * 1024;
 /** `BODY_BYTES_MAX` is 32 MiB: WORST_BODY_MIB=32 npx vitest run test/http/worst-bodies.test.ts */
 const BYTES = Number(process.env.WORST_BODY_MIB ?? 2) * MiB;
 /** What the values of such a body cost is far above, what other processes cost a machine mostly below. */
-const HOLD_MS_MAX = 100;
+const HOLD_MS_MAX = 150;
 
 const app = await buildApp();
 
 /** The longest time for which nothing else ran while a body was answered. */
-async function answer({ http }: TestApp, type: string, { make }: WorstBody, bytes = BYTES) {
-  const payload = make(bytes);
+async function answer({ http }: TestApp, type: string, { make }: WorstBody) {
+  const payload = make(BYTES);
   const held = monitorEventLoopDelay({ resolution: 1 });
   await sleep(5);
   held.enable();
@@ -45,9 +45,7 @@ describe.each([
 
 test('control: values of such bodies hold up everybody', async () => {
   const plain = await buildApp({}, { reading: { plainBytesMax: Infinity, hereBytesMax: Infinity } });
-  const names = ['arrays in arrays', 'objects in place of rows', 'many keys'];
-  for (const body of WORST_JSON.filter(({ name }) => names.includes(name))) {
-    const { heldMs } = await answer(plain, 'application/json', body, 8 * MiB);
-    expect(heldMs, body.name).toBeGreaterThan(HOLD_MS_MAX);
-  }
+  const body = WORST_JSON.find(({ name }) => name === 'arrays that do not end')!;
+  const { heldMs } = await answer(plain, 'application/json', body);
+  expect(heldMs).toBeGreaterThan(HOLD_MS_MAX);
 });
