@@ -14,7 +14,7 @@ const [SMALL_A, SMALL_E, SMALL_F, SMALL_U] = [0x61, 0x65, 0x66, 0x75];
 const ESCAPED = new Set(Buffer.from('"\\/bfnrt'));
 const WORDS = ['true', 'false', 'null'];
 
-/** How much a text may have outside its tensors; of a tensor only its first number counts. */
+/** How much a text may have outside its tensors; of a tensor its first number counts, of white space nothing. */
 export interface TextBounds {
   readonly depthMax: number;
   /** Arrays and objects. */
@@ -59,6 +59,8 @@ class Check {
   readonly #path = new JsonPath();
   readonly #tensor: TensorCheck | undefined;
   #at = 0;
+  /** White space outside tensors. */
+  #spaces = 0;
   #containers = 0;
   #keys = 0;
   #duplicate: CarryoverError | undefined;
@@ -189,10 +191,10 @@ class Check {
       if (!row) return;
       this.#space();
       if (bytes[this.#at] !== COMMA) return;
-      let next = this.#at + 1;
-      while (isSpace(bytes[next])) next++;
+      const next = this.#skipSpace(this.#at + 1);
       const character = bytes[next];
       if (character !== MINUS && !isDigit(character)) return;
+      if (!tensor?.isOpen) this.#spaces += next - this.#at - 1;
       this.#at = next;
       row.count++;
     }
@@ -253,12 +255,22 @@ class Check {
   }
 
   #space(): void {
-    while (isSpace(this.#bytes[this.#at])) this.#at++;
+    const start = this.#at;
+    this.#at = this.#skipSpace(start);
+    if (!this.#tensor?.isOpen) this.#spaces += this.#at - start;
+  }
+
+  #skipSpace(at: number): number {
+    const bytes = this.#bytes;
+    let behind = at;
+    while (isSpace(bytes[behind])) behind++;
+    return behind;
   }
 
   #boundBytes(): void {
     const { bytesMax } = this.#bounds;
-    if (this.#at - (this.#tensor?.bytesUpTo(this.#at) ?? 0) > bytesMax) this.#stop(`${bytesMax} bytes`);
+    const inTensors = this.#tensor?.bytesUpTo(this.#at) ?? 0;
+    if (this.#at - inTensors - this.#spaces > bytesMax) this.#stop(`${bytesMax} bytes`);
   }
 
   #stop(bound: string): never {

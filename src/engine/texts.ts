@@ -30,7 +30,7 @@ const CHECK_COST = 10;
 const HERE_NUMBERS_MIN = 1_024;
 const CALIBRATION_ROUNDS = 15;
 const CALIBRATION_NUMBERS = 2_048;
-/** So much is copied at once; then others have their turn. */
+/** So much is copied at once, below a millisecond; then others have their turn. */
 const COPIED_BYTES_MAX = 1024 * 1024;
 
 /** A text in linear memory. */
@@ -73,6 +73,18 @@ export class Texts {
    */
   open(bytesMax: number): ByteBlock {
     return new ByteBlock(this.#parts.memory, bytesMax);
+  }
+
+  /**
+   * A copy of bytes that are there as a whole, to be released.
+   *
+   * @throws memory_full
+   */
+  place(bytes: Buffer): ByteBlock | Promise<ByteBlock> {
+    const block = this.open(bytes.length);
+    if (bytes.length > COPIED_BYTES_MAX) return appendInTurns(block, bytes);
+    block.append(bytes);
+    return block;
   }
 
   /**
@@ -220,6 +232,14 @@ function medianMs(run: () => void): number {
     return performance.now() - start;
   });
   return times.toSorted((a, b) => a - b)[CALIBRATION_ROUNDS >> 1]!;
+}
+
+async function appendInTurns(block: ByteBlock, bytes: Buffer): Promise<ByteBlock> {
+  for (let at = 0; at < bytes.length; at += COPIED_BYTES_MAX) {
+    if (at > 0) await nextTurn();
+    block.append(bytes.subarray(at, at + COPIED_BYTES_MAX));
+  }
+  return block;
 }
 
 /** Copies a text and gives its memory back. */

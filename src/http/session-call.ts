@@ -1,5 +1,6 @@
 // What a call on a session says in its headers, and what the answers about a session have in theirs.
 import { createHash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, invalidRequest } from '../errors.ts';
 import { type CallKey, type Session, etagOf, stateDigest } from '../sessions/session.ts';
@@ -153,6 +154,19 @@ export function keyText(text: string, name: string, pointer: string): string {
   if (key !== undefined) return key;
   // Nothing can have been applied under what is not a key.
   throw invalidRequest(`Expected ${name} to be 1 … 255 visible ASCII characters.`, pointer, 'no');
+}
+
+/** So much is hashed at once, in a millisecond; then others have their turn. */
+export const HASHED_BYTES_MAX = 1024 * 1024;
+
+/** In base64url. */
+export async function sha256InTurns(data: Buffer): Promise<string> {
+  const hash = createHash('sha256');
+  for (let at = 0; at < data.length; at += HASHED_BYTES_MAX) {
+    if (at > 0) await nextTurn();
+    hash.update(data.subarray(at, at + HASHED_BYTES_MAX));
+  }
+  return hash.digest('base64url');
 }
 
 /** In base64url. */

@@ -19,9 +19,14 @@ export const CLOSE_OBJECT: u8 = 0x7d;
 /** A bit for each of JSON's white space: tab, line feed, carriage return, blank. */
 const SPACES: u64 = 0x100002600;
 
+// @ts-ignore: decorator
+@inline
+export function isSpace(character: u8): bool {
+  return character <= 0x20 && ((SPACES >> character) & 1) != 0;
+}
+
 /** Behind white space, of which there is none in the padding behind a text. */
 export function skipSpace(at: usize): usize {
-  let character = load<u8>(at);
-  while (character <= 0x20 && ((SPACES >> character) & 1) != 0) character = load<u8>(++at);
+  while (isSpace(load<u8>(at))) at++;
   return at;
 }

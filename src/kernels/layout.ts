@@ -94,8 +94,8 @@ export const READ_NAMES_END = 12;
 export const READ_SKELETON = 16; //      room for the text without the tensors' numbers
 export const READ_SKELETON_END = 20; //  written by the kernel: where the skeleton ended; 0 if the text
 //                                       has something in it that is not read here, whatever it is
-export const READ_OUTSIDE_MAX = 24; //   bytes that the text may have outside its tensors; of a tensor its
-//                                       first number counts, which the skeleton has, too
+export const READ_OUTSIDE_MAX = 24; //   bytes that the text may have outside its tensors, without white
+//                                       space; of a tensor its first number counts
 export const READ_TENSORS = 28; //       room for TENSORS_MAX tensor records
 export const READ_TENSORS_END = 32; //   written by the kernel
 export const READ_NUMBERS = 36; //       room for all numbers, float32

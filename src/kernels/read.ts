@@ -5,8 +5,8 @@
 //
 // A tensor is an array behind one of the given names: rectangular, of 1 to RANK_MAX axes, numbers
 // only. In the skeleton stands an array of as many axes that holds the tensor's first number, for
-// errors that quote it, and its index. All else is copied as it is, so the text is JSON if and only if
-// its skeleton is: strings are recognized by their quotes as in any JSON, and one array has taken the
+// errors that quote it, and its index. All else is copied as it is, apart from white space, of which one
+// character stands for many, so the text is JSON if and only if its skeleton is: strings are recognized by their quotes as in any JSON, and one array has taken the
 // place of another. Whatever no request has (a ragged array, a number beyond float32, a million keys, …)
 // ends the reading: codec/json-check.ts, which has the same bounds, says what is wrong with such a text.
 import {
@@ -47,6 +47,7 @@ import {
   SMALL_E,
   SMALL_U,
   ZERO,
+  isSpace,
   skipSpace,
 } from './ascii';
 import { endNumbers, numbers, readRow, startNumbers } from './read-numbers';
@@ -69,6 +70,12 @@ export function read(job: usize): void {
 
   while (at < end) {
     const character = load<u8>(at);
+    if (isSpace(character)) {
+      // One stands for all that follow each other.
+      store<u8>(skeleton++, character);
+      at = skipSpace(at + 1);
+      continue;
+    }
     if (character != QUOTE) {
       if (room-- == 0) return;
       if (character == OPEN || character == OPEN_OBJECT) {
@@ -87,15 +94,17 @@ export function read(job: usize): void {
       if (++keys > KEYS_MAX) return;
       if (isName(job, at + 1, next - 1) && load<u8>(value) == OPEN) array = value;
     }
-    const size = (array ? array : next) - at;
+    const size = next - at;
     if (size > room) return;
     memory.copy(skeleton, at, size);
     skeleton += size;
     room -= size;
-    at += size;
+    at = next;
     if (!array) continue;
 
-    if (tensor == tensorsMax) return;
+    if (room-- == 0 || tensor == tensorsMax) return;
+    store<u8>(skeleton++, COLON);
+    at = array;
     const first = firstNumber(at);
     const firstSize = endOfNumber(first) - first;
     at = readTensor(at, tensor);

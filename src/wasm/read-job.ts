@@ -74,7 +74,7 @@ export class ReadJob {
 
   /**
    * @param numbersMax at least as many as the text has
-   * @param outsideMax bytes that it may have outside its tensors
+   * @param outsideMax bytes that it may have outside its tensors, without white space
    * @throws memory_full
    */
   constructor(
@@ -87,7 +87,8 @@ export class ReadJob {
     const tensorsAt = READ_BYTES;
     const doubtsAt = tensorsAt + TENSORS_MAX * TENSOR_BYTES;
     const skeletonAt = doubtsAt + DOUBTS_MAX * DOUBT_BYTES;
-    const skeletonBytes = Math.min(text.bytes, outsideMax) + TENSORS_MAX * PLACEHOLDER_BYTES;
+    // White space, one for each byte that counts, has room as well.
+    const skeletonBytes = Math.min(text.bytes, 2 * outsideMax + 1) + TENSORS_MAX * PLACEHOLDER_BYTES;
     const numbersAt = skeletonAt + Math.ceil(skeletonBytes / 64) * 64;
     const bytes = numbersAt + numbersMax * F32;
 

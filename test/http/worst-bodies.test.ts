@@ -9,7 +9,9 @@ const MiB = 1024 * 1024;
 /** `BODY_BYTES_MAX` is 32 MiB: WORST_BODY_MIB=32 npx vitest run test/http/worst-bodies.test.ts */
 const BYTES = Number(process.env.WORST_BODY_MIB ?? 2) * MiB;
 /** What the values of such a body cost is far above, what other processes cost a machine mostly below. */
-const HOLD_MS_MAX = 150;
+const HOLD_MS_MAX = 100;
+/** What a body costs it costs every time, other processes do not. */
+const ATTEMPTS = 3;
 
 const app = await buildApp();
 
@@ -27,18 +29,22 @@ async function answer({ http }: TestApp, type: string, { make }: WorstBody) {
   });
   await sleep(5);
   held.disable();
-  return { code: response.json().code as string, heldMs: held.max / 1e6 };
+  return { code: response.json().code as string | undefined, heldMs: held.max / 1e6 };
 }
 
 describe.each([
   ['application/json', WORST_JSON],
   ['application/vnd.carryover.safetensors', WORST_FILES],
 ])('%s', (type, bodies) => {
-  test.each(bodies)('$name: $code, and nobody is held up', async (body) => {
+  test.each(bodies)('$name', async (body) => {
     const bytesIdle = app.memory.bytesUsed;
-    const { code, heldMs } = await answer(app, type, body);
-    expect(code).toBe(body.code);
-    expect(heldMs).toBeLessThan(HOLD_MS_MAX);
+    let leastHeldMs = Infinity;
+    for (let attempt = 0; attempt < ATTEMPTS && leastHeldMs > HOLD_MS_MAX; attempt++) {
+      const { code, heldMs } = await answer(app, type, body);
+      expect(code).toBe(body.code);
+      leastHeldMs = Math.min(leastHeldMs, heldMs);
+    }
+    expect(leastHeldMs).toBeLessThan(HOLD_MS_MAX);
     expect(app.memory.bytesUsed).toBe(bytesIdle);
   });
 });

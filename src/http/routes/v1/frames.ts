@@ -4,6 +4,7 @@ import { type SafetensorsFile, readSafetensorsFile } from '../../../codec/safete
 import type { RecurrenceResult } from '../../../engine/engine.ts';
 import type { Texts } from '../../../engine/texts.ts';
 import type { Lifetime } from '../../../lifetime.ts';
+import type { ByteBlock } from '../../../wasm/byte-block.ts';
 import { ref } from '../../schemas/ref.ts';
 import { FrameCall } from '../../schemas/stream.ts';
 import type { Computation, ComputeRoute } from './compute-route.ts';
@@ -34,30 +35,43 @@ const CALL_SCHEMA = ref(FrameCall);
 const STEP_SCHEMA = ref(STEP.bodySchema);
 const SEQUENCE_SCHEMA = ref(SEQUENCE.bodySchema);
 
-/** @throws malformed_json · duplicate_key · malformed_safetensors, and what Texts.read throws */
+/** @throws malformed_safetensors · memory_full, and what Texts.read throws */
 export async function openFrame(
   texts: Texts,
   message: Buffer,
   isFile: boolean,
   lifetime: Lifetime,
 ): Promise<Frame> {
-  if (isFile) {
-    const { tensors, metadata } = readSafetensorsFile(message);
-    const { id, key, if_match, ...rest } = metadata;
-    const body: SafetensorsFile = { tensors, metadata: rest };
-    const rank = tensors.get('x')?.shape.length ?? 0;
-    return { id, call: { id, key, if_match }, body, isFile, rank, release: () => {} };
-  }
-  const text = texts.open(message.length);
-  text.append(message);
-  const read = await texts.read(text, lifetime);
+  const placed = texts.place(message);
+  const block = placed instanceof Promise ? await placed : placed;
+  if (isFile) return openFile(block);
+  const read = await texts.read(block, lifetime);
   const { value } = read;
   const release = () => read.release();
   if (!isObject(value)) {
-    return { id: undefined, call: NO_CALL, body: value, isFile, rank: 0, release };
+    return { id: undefined, call: NO_CALL, body: value, isFile: false, rank: 0, release };
   }
   const { id, key, if_match, ...body } = value;
-  return { id, call: { id, key, if_match }, body, isFile, rank: depthOf(body.x), release };
+  return { id, call: { id, key, if_match }, body, isFile: false, rank: depthOf(body.x), release };
+}
+
+/** Its tensors are used where they are. @throws malformed_safetensors */
+function openFile(block: ByteBlock): Frame {
+  let isHeld = true;
+  const release = () => {
+    if (isHeld) block.release();
+    isHeld = false;
+  };
+  try {
+    const { tensors, metadata } = readSafetensorsFile(block.view(), () => isHeld);
+    const { id, key, if_match, ...rest } = metadata;
+    const body: SafetensorsFile = { tensors, metadata: rest };
+    const rank = tensors.get('x')?.shape.length ?? 0;
+    return { id, call: { id, key, if_match }, body, isFile: true, rank, release };
+  } catch (error) {
+    release();
+    throw error;
+  }
 }
 
 /** Three axes are a sequence, anything else a step. @throws what the POST routes throw */

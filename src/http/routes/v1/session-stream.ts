@@ -17,7 +17,7 @@ import { frameProblem } from '../../problem.ts';
 import { problemResponses } from '../../schemas/problem.ts';
 import { IdParams } from '../../schemas/sessions.ts';
 import { STREAM_DESCRIPTION } from '../../schemas/stream.ts';
-import { keyText, markOf, sha256 } from '../../session-call.ts';
+import { HASHED_BYTES_MAX, keyText, markOf, sha256, sha256InTurns } from '../../session-call.ts';
 import { validationError } from '../../validation.ts';
 import { type Computation, expectSessionOnly } from './compute-route.ts';
 import { type Frame, type Validate, openFrame, readCall, readFrame } from './frames.ts';
@@ -163,7 +163,7 @@ class SessionStream {
       const call: Call = {
         ifMatch:
           if_match === 'previous' ? [previous] : readIfMatch(if_match, 'if_match', '/if_match'),
-        key: key === undefined ? undefined : callKey(key, message, isBinary),
+        key: key === undefined ? undefined : await callKey(key, message, isBinary),
         lifetime,
       };
       const toJson = async (answer: Answer) => takeText(await texts.print(answer, lifetime));
@@ -225,14 +225,23 @@ function expectThisSession(computation: Computation, id: string): void {
 
 /** A frame of these bytes can never have been applied. */
 function isUnreadable(error: unknown): boolean {
-  const codes: readonly ErrorCode[] = ['malformed_json', 'duplicate_key', 'malformed_safetensors'];
+  const codes: readonly ErrorCode[] = [
+    'malformed_json',
+    'duplicate_key',
+    'malformed_safetensors',
+    // Of a long frame the tensors are looked at as it is read.
+    'invalid_request',
+    'ragged_array',
+    'out_of_range',
+  ];
   return error instanceof CarryoverError && codes.includes(error.code);
 }
 
 /** A repeated frame has the same bytes. */
-function callKey(key: string, message: Buffer, isBinary: boolean) {
+async function callKey(key: string, message: Buffer, isBinary: boolean) {
   const kind = isBinary ? 'binary' : 'text';
-  return { key: keyText(key, 'key', '/key'), digest: sha256(`frame ${kind} ${sha256(message)}`) };
+  const digest = message.length > HASHED_BYTES_MAX ? await sha256InTurns(message) : sha256(message);
+  return { key: keyText(key, 'key', '/key'), digest: sha256(`frame ${kind} ${digest}`) };
 }
 
 function streamMarkOf(session: Session) {
