@@ -102,6 +102,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       timeoutMs: config.STORE_TIMEOUT_MS,
       queueMax: config.STORE_QUEUE_MAX,
       memoryBytesMax: config.MEMORY_STORE_BYTES_MAX,
+      bytesMax: config.STORE_BYTES_MAX,
       onLost: (reason) => http.log.error({ err: reason }, 'the store is started again'),
     }));
   const library = new ModelLibrary(registry, store.models);

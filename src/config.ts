@@ -62,6 +62,12 @@ export const ConfigSchema = Type.Object({
   }),
   STORE_TIMEOUT_MS: integer(5_000, 1, 600_000, 'Until a call to the store is given up.'),
   STORE_QUEUE_MAX: integer(4_096, 1, 1_048_576, 'Calls that may wait for the store.'),
+  STORE_BYTES_MAX: integer(
+    16_384 * MiB,
+    16 * MiB,
+    8_388_608 * MiB,
+    'The file of a `sqlite:` store; beside it there is a log of some MiB.',
+  ),
   MEMORY_STORE_BYTES_MAX: integer(1_024 * MiB, 1, 65_536 * MiB, 'Sessions in a `memory:` store.'),
   SESSIONS_MAX: integer(1_000_000, 0, 1_000_000_000, 'Open sessions.'),
   SESSION_STATE_NUMBERS_MAX: integer(65_536, 1, 16_777_216, "Numbers N·H of a session's state."),

@@ -3,7 +3,22 @@
 import { dirname } from 'node:path';
 import { CarryoverError } from '../../errors.ts';
 import { HEAD, type CallOf, type Part, type Request, type Revising } from './wire.ts';
-import { type Connection, SLOTS_MAX, openFile, sqliteCode, syncFolder } from './open.ts';
+import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
+import { markIn, nextMark, userVersionOf } from './log-match.ts';
+import { type Connection, FORMAT, SLOTS_MAX, openFile, sqliteCode, syncFolder } from './open.ts';
+
+const PAGE_BYTES = 4_096;
+
+/** Pages that only what makes room may take: ends of sessions, and their tombstones. */
+const RESERVED_PAGES = 256;
+
+/** What a change takes besides its bytes, at most: pages of the tables and of their indexes. */
+const SPARE_PAGES = 32;
+
+/** Free pages are kept up to this number; beyond it they are given back, so many at a time. */
+const FREE_PAGES_KEPT = 256;
+const FREED_AT_ONCE = 256;
+
 
 /**
  * After so many pages of 4 KiB the log is copied into the database and begun anew. Four times as
@@ -12,17 +27,39 @@ import { type Connection, SLOTS_MAX, openFile, sqliteCode, syncFolder } from './
  */
 const WAL_PAGES_MAX = 1_000;
 
+export interface DatabaseOptions {
+  readonly path: string;
+  /** Of the file; its log is not counted. */
+  readonly bytesMax: number;
+}
+
 export class Database {
   readonly #connection: Connection;
   readonly #statements: ReturnType<typeof prepare>;
   #liveCount: number;
   /** What the transaction that is under way adds to it. */
   #liveAdded = 0;
+  readonly #path: string;
+  readonly #pagesMax: number;
+  #isReserveOpen: boolean | undefined;
+  /** Of this file and of its log, as they were opened. */
+  readonly identity: FileIdentity;
+  #logIdentity: FileIdentity | undefined;
+  /** The mark of the log that is being written, or of the one before it. */
+  #mark: number;
+  #beginsLog: 'no' | 'next' | 'now' = 'next';
 
-  /** @throws Refusal · an error of SQLite */
-  constructor(path: string) {
-    this.#connection = openFile(path);
+  /**
+   * @param known the file that this process had open before: no other will do
+   * @throws Refusal · an error of SQLite
+   */
+  constructor({ path, bytesMax }: DatabaseOptions, known?: FileIdentity) {
+    this.#path = path;
+    this.#pagesMax = Math.floor(bytesMax / PAGE_BYTES);
+    this.#connection = openFile(path, known);
     try {
+      this.identity = identityOf(path)!;
+      this.#mark = markIn(this.#pragma('user_version'));
       this.#statements = prepare(this.#connection);
       this.#liveCount = this.#statements.countLive.get() as number;
       // What a crash has left in the log may not have reached the disk, so nobody may see it before
@@ -40,18 +77,46 @@ export class Database {
     }
   }
 
-  begin(): void {
+  /** @param kind what the transaction is for: the last pages are kept for what makes room */
+  begin(kind: 'reads' | 'writes' | 'makesRoom'): void {
+    if (kind !== 'reads') this.#openReserve(kind === 'makesRoom');
     this.#statements.begin.run();
+    if (kind === 'reads' || this.#beginsLog === 'no') return;
+    this.#beginsLog = 'now';
+    this.#pragma(`user_version = ${userVersionOf(FORMAT, nextMark(this.#mark))}`);
   }
 
   commit(): void {
     this.#statements.commit.run();
     this.#liveCount += this.#liveAdded;
     this.#liveAdded = 0;
+    if (this.#beginsLog !== 'now') return;
+    this.#beginsLog = 'no';
+    this.#mark = nextMark(this.#mark);
+    this.#logIdentity ??= identityOf(`${this.#path}-wal`);
+  }
+
+  /** Whether the path still names the files that are open. Costs about 7 µs. */
+  isInPlace(): boolean {
+    if (!isSameFile(this.identity, identityOf(this.#path))) return false;
+    return !this.#logIdentity || isSameFile(this.#logIdentity, identityOf(`${this.#path}-wal`));
+  }
+
+  /** Whether so many bytes more are too many for the limit; else it is the disk that is full. */
+  wouldExceed(bytes: number): boolean {
+    const pages = Math.ceil(bytes / PAGE_BYTES) + SPARE_PAGES;
+    return this.#pragma('page_count') + pages > this.#pagesMax - RESERVED_PAGES;
+  }
+
+  /** Gives some of many free pages back to the disk. Between two transactions. @throws an error of SQLite */
+  shrink(): void {
+    if (this.#pragma('freelist_count') <= FREE_PAGES_KEPT + FREED_AT_ONCE) return;
+    this.#alone(() => this.#pragma(`incremental_vacuum(${FREED_AT_ONCE})`));
   }
 
   rollback(): void {
     this.#liveAdded = 0;
+    if (this.#beginsLog === 'now') this.#beginsLog = 'next';
     // SQLite has rolled back by itself after some errors.
     if (this.#connection.inTransaction) this.#statements.rollback.run();
   }
@@ -112,17 +177,41 @@ export class Database {
 
   /** Writes 64 KiB and syncs them. @throws an error of SQLite */
   probe(): void {
-    this.#statements.probe.run();
+    this.#alone(() => this.#statements.probe.run());
   }
 
   /** Between two transactions. @throws an error of SQLite; nothing is lost, the log just grows. */
   keepLogShort(): void {
     const { log } = this.#statements.logLength.get() as { log: number };
-    if (log > WAL_PAGES_MAX) this.#statements.checkpoint.get();
+    if (log <= WAL_PAGES_MAX) return;
+    const copied = this.#statements.checkpoint.get() as { log: number; checkpointed: number };
+    if (copied.log === copied.checkpointed) this.#beginsLog = 'next';
   }
 
   close(): void {
     this.#connection.close();
+  }
+
+  /** A transaction that may use the reserve. */
+  #alone(change: () => void): void {
+    this.begin('makesRoom');
+    try {
+      change();
+      this.commit();
+    } catch (error) {
+      this.rollback();
+      throw error;
+    }
+  }
+
+  #openReserve(isOpen: boolean): void {
+    if (this.#isReserveOpen === isOpen) return;
+    this.#isReserveOpen = isOpen;
+    this.#pragma(`max_page_count = ${this.#pagesMax - (isOpen ? 0 : RESERVED_PAGES)}`);
+  }
+
+  #pragma(sql: string): number {
+    return this.#connection.pragma(sql, { simple: true }) as number;
   }
 
   #create([, id, dueAtMs, modelId]: CallOf<'create'>, parts: readonly Part[]) {

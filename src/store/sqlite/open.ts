@@ -1,9 +1,12 @@
 // The database file: how it is made and opened, and what is in it. Refused is what another program or
 // another version would have to read.
-import { closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { randomInt } from 'node:crypto';
+import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 // @ts-expect-error: the package has no types; those of what is used here follow.
 import Untyped from 'better-sqlite3';
+import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
+import { firstMark, formatIn, isLogOf, userVersionOf } from './log-match.ts';
 
 export interface Connection {
   readonly inTransaction: boolean;
@@ -33,7 +36,7 @@ export function sqliteCode(error: unknown): string | undefined {
 const APPLICATION_ID = 0x43415252;
 
 /** Raised when a server of an earlier format could not read the file. */
-const FORMAT = 1;
+export const FORMAT = 1;
 
 /** How long opening waits for another process that is about to end. Later nothing is waited for. */
 const LOCK_TIMEOUT_MS = 500;
@@ -97,11 +100,31 @@ export class Refusal extends Error {}
 /**
  * Opens the file, which is made if it is not there.
  *
+ * @param known the file that this process had open before: no other will do
  * @throws Refusal · an error of SQLite
  */
-export function openFile(path: string): Connection {
+export function openFile(path: string, known: FileIdentity | undefined): Connection {
+  if (known && !isSameFile(known, identityOf(path))) throw new Refusal(replaced(path));
   createFile(path);
+  expectLogBelongs(path);
   return open(path);
+}
+
+export function replaced(path: string): string {
+  return (
+    `${path} was deleted or replaced while it was open, so what is written would be lost: put it back, or ` +
+    'restart the server with the file that shall be served'
+  );
+}
+
+function expectLogBelongs(path: string): void {
+  // Closing a file drops the locks that SQLite has on it in this process, so it is opened if need be.
+  const log = statSync(`${path}-wal`, { throwIfNoEntry: false });
+  if (!log || log.size === 0 || isLogOf(path)) return;
+  throw new Refusal(
+    `${path}-wal is the log of another file than ${path}, or of another time: together they would be a mix ` +
+      'of both. If the file was restored from a backup, delete the log; else restore both as they were together',
+  );
 }
 
 /** SQLite gives its log the mode of the file. An existing file keeps the mode that it has. */
@@ -142,8 +165,10 @@ function open(path: string): Connection {
     pragma('locking_mode = EXCLUSIVE');
     connection.exec('BEGIN EXCLUSIVE; COMMIT');
     const applicationId = pragma('application_id');
-    const isNew = applicationId === 0 && isEmpty(connection);
-    if (!isNew) checkFormat(path, applicationId, pragma('user_version'));
+    const isOurs = applicationId === APPLICATION_ID;
+    const isNew = (applicationId === 0 || isOurs) && isEmpty(connection);
+    if (!isNew) checkFormat(path, applicationId, formatIn(pragma('user_version') as number));
+    else beginFile(connection);
     if (pragma('journal_mode = WAL') !== 'wal') throw new Refusal(`${path} cannot have a log`);
     pragma('synchronous = FULL');
     pragma('wal_autocheckpoint = 0');
@@ -154,8 +179,6 @@ function open(path: string): Connection {
       connection.exec(`
         BEGIN;
         ${SCHEMA}
-        PRAGMA application_id = ${APPLICATION_ID};
-        PRAGMA user_version = ${FORMAT};
         COMMIT`);
     } else improveIndex(connection);
     connection.exec(INLINE_MODELS);
@@ -178,6 +201,16 @@ function improveIndex(connection: Connection): void {
     if (sqliteCode(error) !== 'SQLITE_FULL') throw error;
     if (connection.inTransaction) connection.exec('ROLLBACK');
   }
+}
+
+/** What has to stand in the file before it has a log. */
+function beginFile(connection: Connection): void {
+  const mark = firstMark(randomInt(2 ** 32) / 2 ** 32);
+  // Freed pages can be given back to the disk; it cannot be switched on later.
+  connection.exec(`
+    PRAGMA auto_vacuum = INCREMENTAL;
+    PRAGMA application_id = ${APPLICATION_ID};
+    PRAGMA user_version = ${userVersionOf(FORMAT, mark)};`);
 }
 
 function isEmpty(connection: Connection): boolean {

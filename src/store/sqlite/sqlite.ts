@@ -21,6 +21,7 @@ import {
   type ToThread,
 } from './wire.ts';
 import { monotonicClock } from '../clock.ts';
+import type { FileIdentity } from './file-identity.ts';
 import type {
   ListedRecord,
   ModelStore,
@@ -32,6 +33,8 @@ import type {
 } from '../store.ts';
 
 export interface SqliteOptions {
+  /** Of the file; 16 GiB unless said otherwise. */
+  readonly bytesMax?: number;
   /** Of a call, from its beginning to its answer. */
   readonly timeoutMs: number;
   /** Calls that wait for an answer; more are refused. */
@@ -41,6 +44,8 @@ export interface SqliteOptions {
   /** The file the thread runs; tests replace it to inject faults. */
   readonly entry?: URL;
 }
+
+const BYTES_MAX = 16 * 2 ** 30;
 
 /** A thread that cannot open the file is started again after 50 ms, 100 ms, … up to this. */
 const RESTART_DELAY_MS_MAX = 2_000;
@@ -73,6 +78,8 @@ class SqliteStore implements SessionStore {
   readonly #path: string;
   readonly #options: SqliteOptions;
   #state: 'starting' | 'up' | 'down' | 'closed' = 'starting';
+  /** The file that was opened first. */
+  #known: FileIdentity | undefined;
   /** Once it has opened the file, until it ends. */
   #thread: Worker | undefined;
   /** Resolves when the thread started last has ended. */
@@ -220,7 +227,8 @@ class SqliteStore implements SessionStore {
 
   /** @throws Error if the file cannot be opened */
   async #spawn(): Promise<void> {
-    const workerData: ThreadOptions = { path: this.#path };
+    const { bytesMax = BYTES_MAX } = this.#options;
+    const workerData: ThreadOptions = { path: this.#path, bytesMax, known: this.#known };
     const entry = this.#options.entry ?? new URL('./thread.ts', import.meta.url);
     const thread = new Worker(entry, { workerData, execArgv: [] });
     let reason: unknown = new Error('the thread of the session store ended');
@@ -239,6 +247,7 @@ class SqliteStore implements SessionStore {
         if ('values' in message) this.#settle(message);
         else if (message.refusal !== undefined) reason = new Error(message.refusal);
         else {
+          this.#known = message.identity;
           this.#use(thread);
           resolve();
         }

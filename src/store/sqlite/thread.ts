@@ -3,9 +3,10 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { CarryoverError, type Applied } from '../../errors.ts';
 import { Database } from './database.ts';
-import { Refusal, sqliteCode } from './open.ts';
+import { Refusal, replaced, sqliteCode } from './open.ts';
 import {
   isWrite,
+  makesRoom,
   unpack,
   type Answers,
   type Failure,
@@ -26,27 +27,42 @@ const PROBE_INTERVAL_MS = 500;
 type Outcome = { readonly value: unknown } | { readonly failure: Failure };
 
 const port = parentPort!;
-const { path } = workerData as ThreadOptions;
+const options = workerData as ThreadOptions;
+const { path } = options;
 
 /** Undefined after a COMMIT failed, until it could be opened anew. */
 let database: Database | undefined;
+/** The file that was opened first, and is served until the thread ends. */
+let known = options.known;
+/** Why the path does not name the file that is open; undefined if it does. */
+let placeProblem: string | undefined;
+/** Whether nothing was asked for since it was looked after last. */
+let isIdle = true;
 /** Why the last write failed; undefined if it did not. */
 let writeProblem: string | undefined;
 /** Why the log could not be copied back; writes may work nevertheless, for a while. */
 let logProblem: string | undefined;
 
 try {
-  database = new Database(path);
+  database = openDatabase();
   port.on('message', serve);
-  setInterval(probe, PROBE_INTERVAL_MS).unref();
-  post({ refusal: undefined });
+  setInterval(lookAfter, PROBE_INTERVAL_MS).unref();
+  post({ refusal: undefined, identity: known });
 } catch (error) {
   const reason = oneLine(error);
   post({ refusal: error instanceof Refusal ? reason : `${path} cannot be opened: ${reason}` });
 }
 
+/** @throws Refusal · an error of SQLite */
+function openDatabase(): Database {
+  const open = new Database(options, known);
+  known = open.identity;
+  return open;
+}
+
 /** Goes on until no message is waiting: what came meanwhile is the next group. */
 function serve(first: ToThread): void {
+  isIdle = false;
   let { requests, isLast } = takeAll(first);
   for (;;) {
     for (let start = 0; start < requests.length; start += GROUP_MAX) {
@@ -78,13 +94,15 @@ function takeAll(first: ToThread): { requests: Request[]; isLast: boolean } {
 function runGroup(group: readonly Request[]): Outcome[] {
   let open: Database;
   try {
-    open = database ??= new Database(path);
+    open = database ??= openDatabase();
   } catch (error) {
     return fail(group, error, 'no');
   }
+  // Looked at again only here: to look before and after every group would cost twice as much.
+  if (placeProblem !== undefined && !isInPlace(open)) return displaced(group, 'no');
   let outcomes: Outcome[];
   try {
-    open.begin();
+    open.begin(kindOf(group));
     outcomes = group.map((request) => execute(open, request));
   } catch (error) {
     abandon(open, error);
@@ -100,8 +118,28 @@ function runGroup(group: readonly Request[]): Outcome[] {
       isWrite(request.call) || !database ? failures[i]! : runGroup([request])[0]!,
     );
   }
-  if (group.some(({ call }) => isWrite(call))) writeProblem = undefined;
-  return outcomes;
+  if (!group.some(({ call }) => isWrite(call))) return outcomes;
+  writeProblem = undefined;
+  // What was written to a file that is not there any more is not kept.
+  return isInPlace(open) ? outcomes : displaced(group, 'unknown');
+}
+
+function kindOf(group: readonly Request[]): 'reads' | 'writes' | 'makesRoom' {
+  const writes = group.filter(({ call }) => isWrite(call));
+  if (writes.length === 0) return 'reads';
+  return writes.every(({ call }) => makesRoom(call)) ? 'makesRoom' : 'writes';
+}
+
+function isInPlace(open: Database): boolean {
+  placeProblem = open.isInPlace() ? undefined : replaced(path);
+  return placeProblem === undefined;
+}
+
+function displaced(group: readonly Request[], applied: Applied): Outcome[] {
+  const detail = `The session store cannot be used: ${replaced(path)}.`;
+  return group.map(({ call }) => ({
+    failure: { code: 'store_unavailable', detail, applied: isWrite(call) ? applied : 'no' },
+  }));
 }
 
 /** @throws what ends the transaction: errors of SQLite, and bugs */
@@ -137,7 +175,7 @@ function afterFailedCommit(
   closeAfter(open);
   const witness = witnessOf(group, outcomes);
   try {
-    database = new Database(path);
+    database = openDatabase();
     return witness && !database.shows(witness) ? 'no' : 'unknown';
   } catch {
     return 'unknown';
@@ -166,7 +204,8 @@ function fail(group: readonly Request[], error: unknown, applied: Applied): Outc
   const reason = oneLine(error);
   // A damaged page is the trouble of those who need it, not of all.
   const isDamage = sqliteCode(error)?.startsWith('SQLITE_CORRUPT') ?? false;
-  if (isKnown(error) && !isDamage) writeProblem = problemOf(error);
+  const isAtLimit = isFull(error) && (database?.wouldExceed(bytesIn(group)) ?? false);
+  if (isKnown(error) && !isDamage && !isAtLimit) writeProblem = problemOf(error);
   return group.map(({ call }): Outcome => {
     if (isWrite(call) && applied === 'unknown') {
       const detail = `The session store failed (${reason}) when the change was nearly done.`;
@@ -174,9 +213,15 @@ function fail(group: readonly Request[], error: unknown, applied: Applied): Outc
     }
     const lacksRoom = isWrite(call) && isFull(error);
     const code = !isKnown(error) ? 'internal' : lacksRoom ? 'store_full' : 'store_unavailable';
-    const detail = `The session store failed (${reason}); nothing was changed.`;
+    const detail = isAtLimit
+      ? `The session store has ${options.bytesMax} bytes (STORE_BYTES_MAX); nothing was changed.`
+      : `The session store failed (${reason}); nothing was changed.`;
     return { failure: { code, detail, applied: 'no' } };
   });
+}
+
+function bytesIn(group: readonly Request[]): number {
+  return group.flatMap(({ parts }) => parts).reduce((sum, [, bytes]) => sum + bytes.length, 0);
 }
 
 /** Others are bugs. */
@@ -195,11 +240,29 @@ function problemOf(error: unknown): string {
     : `the session store cannot write: ${oneLine(error)}`;
 }
 
+/** So that the store is neither ready when its file is gone, nor larger than it needs to be, unasked. */
+function lookAfter(): void {
+  const before = placeProblem;
+  if (database && isInPlace(database) && isIdle) shrink(database);
+  isIdle = true;
+  if (placeProblem !== before) post(answersOf([]));
+  if (placeProblem === undefined) probe();
+}
+
+function shrink(open: Database): void {
+  try {
+    open.shrink();
+    keepLogShort();
+  } catch {
+    // The next call that needs the disk finds out, and says it.
+  }
+}
+
 /** Otherwise a server that says it is not ready would get no request that finds it ready again. */
 function probe(): void {
   if (writeProblem === undefined && logProblem === undefined) return;
   try {
-    database ??= new Database(path);
+    database ??= openDatabase();
     database.probe();
     writeProblem = undefined;
   } catch (error) {
@@ -226,7 +289,7 @@ function answersOf(outcomes: readonly Outcome[]): Answers {
     'failure' in outcome ? [[place, outcome.failure] as const] : [],
   );
   const values = outcomes.map((outcome) => ('value' in outcome ? outcome.value : undefined));
-  return { values, failures, problem: writeProblem ?? logProblem };
+  return { values, failures, problem: placeProblem ?? writeProblem ?? logProblem };
 }
 
 function post(message: FromThread): void {

@@ -3,6 +3,7 @@
 // it is a view of, and many small buffers cost more than one (4 calls: 7.2 µs each, packed 4.7 µs).
 import type { Applied, ErrorCode } from '../../errors.ts';
 import type { SessionId } from '../store.ts';
+import type { FileIdentity } from './file-identity.ts';
 
 export type Call =
   | readonly ['create', id: SessionId, dueAtMs: number, modelId: string]
@@ -39,6 +40,12 @@ const READS: ReadonlySet<Call[0]> = new Set([
 
 export function isWrite([name]: Call): boolean {
   return !READS.has(name);
+}
+
+const MAKING_ROOM: ReadonlySet<Call[0]> = new Set(['bury', 'forget', 'postpone', 'removeModel', 'collectModel']);
+
+export function makesRoom([name]: Call): boolean {
+  return MAKING_ROOM.has(name);
 }
 
 /** The number of the part that is the head of a record, or the file of a model; slots are ≥ 0. */
@@ -135,6 +142,8 @@ export type ToThread = Requests | 'close';
 export type FromThread = Opened | Answers;
 
 export interface Opened {
+  /** The file that is open. */
+  readonly identity?: FileIdentity | undefined;
   /** Why not, in one line; undefined if the file is open. */
   readonly refusal: string | undefined;
 }
@@ -149,4 +158,8 @@ export interface Answers {
 
 export interface ThreadOptions {
   readonly path: string;
+  /** Of the file. */
+  readonly bytesMax: number;
+  /** The file that an earlier thread had open: no other will do. */
+  readonly known?: FileIdentity | undefined;
 }
