@@ -226,7 +226,7 @@ async function loadModel(
   origin?: 'built in',
 ): Promise<void> {
   try {
-    if (!new RegExp(NAME_PATTERN).test(name)) throw new Error(`${name} is not a name for a model`);
+    if (!new RegExp(NAME_PATTERN).test(name)) throw notAName(name);
     const source = modelFileSource(read());
     const { info } = await registerModel({ library, limits }, source);
     // The file decides what its name means, whatever the name pointed to before.
@@ -237,6 +237,13 @@ async function loadModel(
   } catch (error) {
     log.error({ path, reason: (error as Error).message }, 'model file skipped');
   }
+}
+
+function notAName(name: string): Error {
+  return new Error(
+    `The file's name without its ending, ${JSON.stringify(name)}, is to be the model's name: expected ` +
+      'letters, digits, dot, dash and underscore, at most 128, a letter or a digit first. Rename the file.',
+  );
 }
 
 function limitsOf(config: Config): Limits {

@@ -171,7 +171,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
 
 function unknownAddress({ method, url }: FastifyRequest): CarryoverError {
   return new CarryoverError('not_found', {
-    detail: `Nothing is served at ${method} ${url.slice(0, 200)}.`,
+    detail: `Nothing is served at ${method} ${url.slice(0, 200)}; GET /docs lists the addresses.`,
   });
 }
 

@@ -2,6 +2,7 @@
 // so for every address the methods it lacks are added, as routes that refuse.
 import type { FastifyInstance, HTTPMethods } from 'fastify';
 import { CarryoverError } from '../errors.ts';
+import { addressOf } from './route-address.ts';
 
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
@@ -26,7 +27,7 @@ function refuseOthers(app: FastifyInstance, url: string): void {
     onRequest: async (request, reply) => {
       void reply.header('allow', allow);
       throw new CarryoverError('method_not_allowed', {
-        detail: `${request.method} is not served at ${url}; expected ${allow}.`,
+        detail: `${addressOf(request)} is not served; expected ${allow} at this address.`,
       });
     },
     handler: () => undefined,

@@ -109,9 +109,12 @@ function isUnreadableType(error: Error): boolean {
   return (error as FastifyError).code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE';
 }
 
+const BAD_ADDRESS =
+  'The address is not a valid URL path: a % begins the code of a byte in it, as in %20, and alone is %25.';
+
 /** Errors that Fastify raises before a handler runs, by their code. */
 const FROM_FASTIFY: Record<string, { code: ErrorCode; detail?: string }> = {
   FST_ERR_CTP_BODY_TOO_LARGE: { code: 'body_too_large' },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: { code: 'invalid_request' },
-  FST_ERR_BAD_URL: { code: 'invalid_request', detail: 'The address is not a valid URL path.' },
+  FST_ERR_BAD_URL: { code: 'invalid_request', detail: BAD_ADDRESS },
 };

@@ -80,7 +80,8 @@ export function sessionIdOf(request: FastifyRequest, named: string | undefined):
   const header = headerOf(request, SESSION_HEADER);
   if (named === undefined || header === undefined || named === header) return named ?? header;
   throw invalidRequest(
-    `The body names session ${JSON.stringify(named)}, the header ${SESSION_HEADER} another.`,
+    `The body names session ${JSON.stringify(named.slice(0, 64))}, the header ${SESSION_HEADER} ` +
+      `${JSON.stringify(header.slice(0, 64))}; expected one of them, or the same in both.`,
     '/session',
   );
 }
@@ -153,7 +154,12 @@ export function keyText(text: string, name: string, pointer: string): string {
   const key = quoted ?? bare;
   if (key !== undefined) return key;
   // Nothing can have been applied under what is not a key.
-  throw invalidRequest(`Expected ${name} to be 1 … 255 visible ASCII characters.`, pointer, 'no');
+  throw invalidRequest(
+    `Expected ${name} to be 1 … 255 visible ASCII characters, bare or in quotation marks, got ` +
+      `${JSON.stringify(text.slice(0, 40))} (${text.length} characters).`,
+    pointer,
+    'no',
+  );
 }
 
 /** So much is hashed at once, in a millisecond; then others have their turn. */

@@ -1,29 +1,72 @@
 // Model files at the start: the built-in demo model, and those of MODELS_DIR under their file names.
-import { readFileSync, readdirSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { closeSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs';
+import { basename, extname, join } from 'node:path';
+import { foreignFormat } from '../codec/foreign-formats.ts';
 
 export interface ModelFile {
   /** The file's name without its ending. */
   readonly name: string;
   readonly path: string;
-  /** @throws Error if the file cannot be read */
+  /** @throws Error if the file cannot be read, or is one of another format */
   readonly read: () => Uint8Array;
 }
 
 const ENDING = '.safetensors';
+/** A file with one of these was put there to be served, too. */
+const OTHER_ENDINGS = [
+  '.bin', '.ckpt', '.gguf', '.h5', '.hdf5', '.keras', '.npy', '.npz', '.onnx', '.pkl', '.pt', '.pth',
+];
+/** By which a format is known. */
+const START_BYTES = 512;
 
 /** A one-month-ahead forecast of the monthly sunspot number / 100, D = 1, H = 32, with a readout. */
-export const DEMO_MODEL = modelFile(join(import.meta.dirname, `demo/sunspots${ENDING}`));
+export const DEMO_MODEL = safetensorsFile(join(import.meta.dirname, `demo/sunspots${ENDING}`));
 
-/** The model files of a folder, by name; none if `folder` is empty. @throws Error if it is not readable */
+/**
+ * The model files of a folder, by name; none if `folder` is empty. Those of other formats are among them:
+ * reading one says what to do with it.
+ *
+ * @throws Error if the folder is not readable
+ */
 export function modelFilesOf(folder: string): ModelFile[] {
   if (folder === '') return [];
-  return readdirSync(folder)
-    .filter((file) => file.endsWith(ENDING))
-    .toSorted()
-    .map((file) => modelFile(join(folder, file)));
+  return filesIn(folder).flatMap((file) => {
+    const path = join(folder, file);
+    if (file.endsWith(ENDING)) return [safetensorsFile(path)];
+    return OTHER_ENDINGS.includes(extname(file)) ? [otherFile(path)] : [];
+  });
 }
 
-function modelFile(path: string): ModelFile {
+function filesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).toSorted();
+  } catch (error) {
+    throw new Error(
+      `MODELS_DIR is not a folder that can be read: ${(error as Error).message}. Expected one with ` +
+        `*${ENDING} files, or no MODELS_DIR.`,
+      { cause: error },
+    );
+  }
+}
+
+function safetensorsFile(path: string): ModelFile {
   return { name: basename(path, ENDING), path, read: () => readFileSync(path) };
+}
+
+function otherFile(path: string): ModelFile {
+  const read = () => {
+    const format = foreignFormat(startOf(path)) ?? 'It is of another format.';
+    throw new Error(`Only *${ENDING} files are models here. ${format}`);
+  };
+  return { name: basename(path, extname(path)), path, read };
+}
+
+function startOf(path: string): Uint8Array {
+  const file = openSync(path, 'r');
+  try {
+    const start = Buffer.alloc(START_BYTES);
+    return start.subarray(0, readSync(file, start));
+  } finally {
+    closeSync(file);
+  }
 }

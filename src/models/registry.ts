@@ -258,7 +258,7 @@ export class ModelRegistry {
   expectRoomForName(name: string): void {
     const { countMax } = this.#options;
     if (this.#idsByName.has(name) || this.#idsByName.size < countMax) return;
-    throw new CarryoverError('models_full', { detail: `${countMax} names are taken (MODELS_MAX).` });
+    throw new CarryoverError('models_full', { detail: `${countMax} names are taken (MODELS_MAX); delete a model that is not used.` });
   }
 
   #expectFree(name: string, id: string): void {

@@ -231,6 +231,6 @@ class MemoryModels implements ModelStore {
   /** @throws model_not_found */
   expect(id: string): void {
     if (this.#models.has(id)) return;
-    throw new CarryoverError('model_not_found', { detail: `The store has no model ${id}.` });
+    throw new CarryoverError('model_not_found', { detail: `The store has no model ${id}; register it with POST /v1/models.` });
   }
 }

@@ -242,6 +242,7 @@ describe('MODELS_DIR', () => {
     writeFileSync(join(folder, 'broken.safetensors'), 'not a model');
     writeFileSync(join(folder, 'bad name.safetensors'), file);
     writeFileSync(join(folder, 'notes.txt'), 'not looked at');
+    writeFileSync(join(folder, 'weights.h5'), '\x89HDF\r\n\x1a\n', 'latin1');
     const lines: string[] = [];
     const logger = { level: 'info', stream: { write: (line: string) => void lines.push(line) } };
     const loaded = await buildApp({ MODELS_DIR: folder }, { logger });
@@ -252,11 +253,14 @@ describe('MODELS_DIR', () => {
       join(folder, 'bad name.safetensors'),
       join(folder, 'broken.safetensors'),
       join(folder, 'unsaid.safetensors'),
+      join(folder, 'weights.h5'),
     ]);
+    expect(skipped[0].reason).toMatch(/"bad name", is to be the model's name: expected letters/);
+    expect(skipped[3].reason).toMatch(/^Only \*\.safetensors files are models here\. .* of Keras/);
     expect(skipped[2].reason).toMatch(/"activation": "tanh" to the __metadata__ of the file/);
   });
 
   test('that does not exist is an error at the start', async () => {
-    await expect(buildApp({ MODELS_DIR: '/does/not/exist' })).rejects.toThrow(/ENOENT/);
+    await expect(buildApp({ MODELS_DIR: '/does/not/exist' })).rejects.toThrow(/^MODELS_DIR .*ENOENT/);
   });
 });

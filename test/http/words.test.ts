@@ -179,6 +179,30 @@ describe('an id or a name that none can have', () => {
   });
 });
 
+describe('an address', () => {
+  test.each([
+    ['GET', '/step', 404, 'Nothing is served at GET /step; GET /docs lists the addresses.'],
+    ['GET', '/v1/sessions/x/fork', 405, /^GET \/v1\/sessions\/\{id\}\/fork is not served; expected POST/],
+    ['GET', '/v1/models/100%', 400, /a % begins the code of a byte in it, as in %20, and alone is %25/],
+  ] as const)('%s %s is %i', async (method, url, status, detail) => {
+    const answer = await send(method, url);
+    expect(answer.json()).toMatchObject({ status, detail: expect.stringMatching(detail) });
+  });
+});
+
+describe('what is said twice', () => {
+  test('must agree: both sessions are named', async () => {
+    const headers = { ...JSON_TYPE, 'x-session-id': 'one' };
+    const answer = await send('POST', '/v1/step', headers, { session: 'two', x: [[1]] });
+    expect(answer.json()).toMatchObject({
+      status: 400,
+      detail:
+        'The body names session "two", the header x-session-id "one"; expected one of them, or the ' +
+        'same in both.',
+    });
+  });
+});
+
 describe('a finding says where, what was expected and what came', () => {
   test.each([
     ['/v1/sessions?limit=5000', /^The query parameter limit .*, got "5000"\. It is: 1 … 1000/],

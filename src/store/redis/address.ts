@@ -73,7 +73,8 @@ function readAuthority(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    throw new Error(`STORE_URL: the file that ?ca= names cannot be read: ${(error as Error).message}`);
+    const reason = (error as Error).message;
+    throw new Error(`STORE_URL: the file that ?ca= names cannot be read: ${reason}`, { cause: error });
   }
 }
 

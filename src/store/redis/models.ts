@@ -178,7 +178,7 @@ export class RedisModels implements ModelStore {
 }
 
 export function modelNotFound(id: string): CarryoverError {
-  return new CarryoverError('model_not_found', { detail: `The store has no model ${id}.` });
+  return new CarryoverError('model_not_found', { detail: `The store has no model ${id}; register it with POST /v1/models.` });
 }
 
 /** A view of the same bytes. */

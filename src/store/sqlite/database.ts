@@ -372,5 +372,5 @@ function bytesOf([, bytes]: Part): Buffer {
 }
 
 function noModel(id: string): CarryoverError {
-  return new CarryoverError('model_not_found', { detail: `The store has no model ${id}.` });
+  return new CarryoverError('model_not_found', { detail: `The store has no model ${id}; register it with POST /v1/models.` });
 }

@@ -50,7 +50,7 @@ try {
   post({ refusal: undefined, identity: known });
 } catch (error) {
   const reason = oneLine(error);
-  post({ refusal: error instanceof Refusal ? reason : `${path} cannot be opened: ${reason}` });
+  post({ refusal: error instanceof Refusal ? reason : `STORE_URL: ${path} cannot be opened: ${reason}` });
 }
 
 /** @throws Refusal · an error of SQLite */

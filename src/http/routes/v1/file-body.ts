@@ -46,7 +46,8 @@ export function readFileBody(
 export function requiredTensor(body: FileBody, name: string, axes: string, place = name): TensorSource {
   const tensor = optionalTensor(body, name, axes, place);
   if (tensor) return tensor;
-  throw invalidRequest(`The tensor ${name} is required.`, `/${place}`);
+  const names = [...body.tensors.keys()].join(', ') || 'none';
+  throw invalidRequest(`The tensor ${name} is required, and the file has ${names}.`, `/${place}`);
 }
 
 export function optionalTensor({ tensors }: FileBody, name: string, axes: string, place = name) {
