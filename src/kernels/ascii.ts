@@ -27,6 +27,7 @@ export function isSpace(character: u8): bool {
 
 /** Behind white space, of which there is none in the padding behind a text. */
 export function skipSpace(at: usize): usize {
-  while (isSpace(load<u8>(at))) at++;
+  let character = load<u8>(at);
+  while (isSpace(character)) character = load<u8>(++at);
   return at;
 }
