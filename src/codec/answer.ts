@@ -1,6 +1,9 @@
 // An answer is some tensors by name; written as JSON or as a safetensors file they are the same.
 import { type Piece, PieceWriter, type Tensors } from './pieces.ts';
-import { type Room, writeSafetensors } from './safetensors-write.ts';
+import { type Room, writeSafetensors, writeSafetensorsInSlices } from './safetensors-write.ts';
+
+/** Copied in half a millisecond, if every number is a row. */
+const AT_ONCE_NUMBERS_MAX = 8_192;
 
 export interface Answer {
   /** What is no tensor: in JSON as it is, in a file as text in __metadata__ (JSON unless a string). */
@@ -29,12 +32,29 @@ export function piecesOf({ fields = {}, tensors, trace }: Answer): readonly Piec
   return writer.pieces();
 }
 
-/** @param room where the file is written to; by default a Buffer of its own */
-export function answerToFile({ fields, tensors, trace = {} }: Answer, room?: Room): Buffer {
+/**
+ * A promise if it is long: its tensors have to stay until that has settled.
+ *
+ * @param room where the file is written to; by default a Buffer of its own
+ */
+export function answerToFile(
+  { fields, tensors, trace = {} }: Answer,
+  room?: Room,
+): Buffer | Promise<Buffer> {
   const traces = Object.entries(trace).map(([name, view]) => [`trace/${name}`, view]);
   const metadata =
     fields && Object.fromEntries(presentOf(fields).map(([name, value]) => [name, textOf(value)]));
-  return writeSafetensors({ ...tensors, ...Object.fromEntries(traces) }, metadata, room);
+  const all: Tensors = { ...tensors, ...Object.fromEntries(traces) };
+  const write = numbersOf(all) > AT_ONCE_NUMBERS_MAX ? writeSafetensorsInSlices : writeSafetensors;
+  return write(all, metadata, room);
+}
+
+function numbersOf(tensors: Tensors): number {
+  let numbers = 0;
+  for (const view of Object.values(tensors)) {
+    if (view) numbers += view.shape.reduce((product, size) => product * size, 1);
+  }
+  return numbers;
 }
 
 function presentOf(fields: Readonly<Record<string, unknown>>): [string, unknown][] {

@@ -25,12 +25,15 @@ export function flatTensor(name: string, axes: string, tensor: SafeTensor): Tens
       copyFlat(axes, shape, data, target);
       if (!isFinite(target)) throw notFloat32(name, shape, data);
     },
-    inPlace: () => {
-      const { data } = tensor;
-      return data instanceof Float32Array && !axes.startsWith('NT') ? data : undefined;
-    },
+    inPlace: () => (isInPlace(axes, tensor) ? (tensor.data as Float32Array) : undefined),
     raw: () => rawOf(name, axes, tensor),
   };
+}
+
+/** Without a look at `data`, which may have to be made. */
+function isInPlace(axes: string, { dtype, bytes }: SafeTensor): boolean {
+  const isAligned = bytes === undefined || bytes.byteOffset % Float32Array.BYTES_PER_ELEMENT === 0;
+  return dtype === 'F32' && isAligned && !axes.startsWith('NT');
 }
 
 function rawOf(name: string, axes: string, { shape, dtype, bytes }: SafeTensor): RawTensor | undefined {

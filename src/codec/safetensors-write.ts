@@ -6,8 +6,10 @@ const F32 = Float32Array.BYTES_PER_ELEMENT;
 /** The header is filled with spaces to a multiple of this, so that the data is aligned. */
 const HEADER_ALIGN = 8;
 
-/** Of a slice, 512 KiB. */
-const SLICE_NUMBERS = 131_072;
+/** Of a slice, in numbers copied: 512 KiB. */
+const SLICE_COST = 131_072;
+/** To begin a row takes as long as to copy so many numbers. */
+const ROW_COST = 64;
 
 /** Bytes to write to, as many as asked for. */
 export type Room = (bytes: number) => Buffer;
@@ -26,14 +28,39 @@ export function writeSafetensors(
   return file;
 }
 
-/** The same of contiguous tensors, into memory of its own; between slices others have their turn. */
-export async function writeSafetensorsInSlices(tensors: Tensors): Promise<Buffer> {
-  const { file, present, dataAt } = begin(tensors, undefined, (bytes) => Buffer.allocUnsafeSlow(bytes));
+/**
+ * The same in slices, between which others have their turn. The tensors have to stay until it is done.
+ *
+ * @param room of memory of its own, if not said otherwise
+ */
+export async function writeSafetensorsInSlices(
+  tensors: Tensors,
+  metadata?: Readonly<Record<string, string>>,
+  room: Room = (bytes) => Buffer.allocUnsafeSlow(bytes),
+): Promise<Buffer> {
+  const { file, present, dataAt } = begin(tensors, metadata, room);
   let at = dataAt;
-  for (const { data } of present) {
-    for (let from = 0; from < data.length; from += SLICE_NUMBERS) {
-      if (from > 0) await nextTurn();
-      at = copyNumbers(data.subarray(from, from + SLICE_NUMBERS), file, at);
+  let left = SLICE_COST;
+  const spend = async (cost: number) => {
+    left -= cost;
+    if (left > 0) return;
+    left = SLICE_COST;
+    await nextTurn();
+  };
+  for (const view of present) {
+    const { shape, strides, data } = view;
+    const count = contiguousCount(shape, strides, 0);
+    for (let from = 0; from < count; from += SLICE_COST) {
+      at = copyNumbers(data.subarray(from, Math.min(count, from + SLICE_COST)), file, at);
+      await spend(SLICE_COST);
+    }
+    if (count > 0) continue;
+    const [size, ...inner] = shape as [number, ...number[]];
+    const innerRows = inner.slice(0, -1).reduce((rows, axis) => rows * axis, 1);
+    const cost = innerRows * (ROW_COST + inner.at(-1)!);
+    for (let i = 0; i < size; i++) {
+      at = copyAxis(view, 1, i * strides[0]!, file, at);
+      await spend(cost);
     }
   }
   return file;

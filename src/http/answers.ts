@@ -37,7 +37,7 @@ export class Answers {
     return printed.text();
   }
 
-  #toFile(request: FastifyRequest, answer: Answer): Buffer {
+  #toFile(request: FastifyRequest, answer: Answer): Buffer | Promise<Buffer> {
     return answerToFile(answer, (bytes) => {
       const block = this.#texts.open(bytes);
       holdFor(request, () => block.release());

@@ -1,0 +1,127 @@
+// Nobody holds the event loop: the heaviest calls of every route, legal and illegal, in a process whose heap is
+// 512 MiB. Long form, `npm run verify:event-loop`: bodies of 31 MiB, on a machine that does nothing else also
+// by monitorEventLoopDelay, and with the heap that Node.js takes.
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Held } from '../fixtures/servers/event-loop.ts';
+import { type HeavyCall, heavyCalls } from './heavy-calls.ts';
+
+const LONG = process.env.EVENT_LOOP_LONG === 'true';
+const MiB = 1024 * 1024;
+const BYTES = LONG ? 31 * MiB : 3 * MiB;
+const HOLD_MS_MAX = 20;
+const ENTRY = new URL('../fixtures/servers/event-loop.ts', import.meta.url);
+/** Models, and sessions beside those with a long state. */
+const LISTED = LONG ? 1_000 : 100;
+
+class Service {
+  readonly #child: ChildProcess;
+  #url = '';
+
+  constructor(heapMiB: number | undefined, args: readonly string[] = []) {
+    const heap = heapMiB === undefined ? [] : [`--max-old-space-size=${heapMiB}`];
+    this.#child = fork(ENTRY, args, {
+      execArgv: ['--max-semi-space-size=4', ...heap],
+      env: { ...process.env, STORE_URL: 'memory:', WORKERS: '1', JOB_DEADLINE_MS: '60000' },
+    });
+  }
+
+  async start(): Promise<void> {
+    const [port] = (await once(this.#child, 'message')) as [number];
+    this.#url = `http://127.0.0.1:${port}`;
+  }
+
+  /** What there is to be listed, and a session with a short and one with a long state. */
+  async fill(): Promise<{ session: string; large: string }> {
+    const h = new Array(2_048).fill(new Array(32).fill(0.5));
+    const long = { model: 'sunspots', h, keep: 64 };
+    const others: Promise<string>[] = [];
+    for (let k = 0; k < LISTED; k++) {
+      const weights = { W_x: [[k / 1_000]], W_h: [[0.5]] };
+      others.push(this.#post('/v1/models', { name: `m${k}`, weights }));
+      others.push(this.#post('/v1/sessions', { model: 'sunspots' }));
+      if (k % 50 === 0) others.push(this.#post('/v1/sessions', long));
+      if (k % 20 === 0) await Promise.all(others);
+    }
+    await Promise.all(others);
+    return {
+      session: await this.#post('/v1/sessions', { model: 'sunspots' }),
+      large: await this.#post('/v1/sessions', long),
+    };
+  }
+
+  /** Its status, and for how long it held the loop. */
+  async answer({ path, method = 'POST', headers, body }: HeavyCall): Promise<{ status: number; held: Held }> {
+    const payload = body?.();
+    await this.held();
+    const response = await fetch(this.#url + path, {
+      method,
+      headers: headers ?? {},
+      body: payload ? new Uint8Array(payload) : null,
+    });
+    await response.arrayBuffer();
+    return { status: response.status, held: await this.held() };
+  }
+
+  async held(): Promise<Held> {
+    this.#child.send('held');
+    const [held] = (await once(this.#child, 'message')) as [Held];
+    return held;
+  }
+
+  async stop(): Promise<void> {
+    const exited = once(this.#child, 'exit');
+    this.#child.kill();
+    await exited;
+  }
+
+  async #post(path: string, body: object): Promise<string> {
+    const response = await fetch(this.#url + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    expect(response.status).toBe(201);
+    return ((await response.json()) as { id: string }).id;
+  }
+}
+
+/** What other processes take counts only where there is nothing better. */
+const msOf = ({ cpuMs, maxMs }: Held) => cpuMs ?? maxMs;
+
+describe.each(LONG ? [512, undefined] : [512])('with a heap of %s MiB', (heapMiB) => {
+  const service = new Service(heapMiB);
+  let state: { session: string; large: string };
+  beforeAll(async () => {
+    await service.start();
+    state = await service.fill();
+  }, 60_000);
+  afterAll(() => service.stop());
+
+  test('no call of any route holds the event loop', { timeout: 900_000 }, async () => {
+    for (const call of heavyCalls(BYTES, state, LONG)) {
+      const { status, held } = await service.answer(call);
+      const expected = call.status === 'refused' ? expect.toSatisfy(isRefusal) : call.status;
+      expect(status, call.name).toEqual(expected);
+      expect(msOf(held), `ms for which "${call.name}" held it`).toBeLessThanOrEqual(HOLD_MS_MAX);
+    }
+    if (LONG) expect((await service.held()).p999Ms).toBeLessThanOrEqual(HOLD_MS_MAX);
+  });
+});
+
+test('control: without workers it is held', { timeout: 60_000 }, async () => {
+  const service = new Service(512, ['without-workers']);
+  try {
+    await service.start();
+    const none = { session: '', large: '' };
+    const [register] = heavyCalls(8 * MiB, none, false).filter(({ name }) => name === 'register a file of torch');
+    const { status, held } = await service.answer(register!);
+    expect(status).toBe(201);
+    expect(msOf(held)).toBeGreaterThan(HOLD_MS_MAX);
+  } finally {
+    await service.stop();
+  }
+});
+
+const isRefusal = (status: unknown) => typeof status === 'number' && status >= 400 && status < 500;
