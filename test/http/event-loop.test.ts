@@ -34,7 +34,8 @@ class Service {
 
   /** What there is to be listed, and a session with a short and one with a long state. */
   async fill(): Promise<{ session: string; large: string }> {
-    const h = new Array(2_048).fill(new Array(32).fill(0.5));
+    const row = Array.from({ length: 32 }, () => 0.5);
+    const h = Array.from({ length: 2_048 }, () => row);
     const long = { model: 'sunspots', h, keep: 64 };
     const others: Promise<string>[] = [];
     for (let k = 0; k < LISTED; k++) {

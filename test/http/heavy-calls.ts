@@ -36,7 +36,8 @@ export function heavyCalls(
   });
   const text = (shape: readonly number[]): string => {
     const [size, ...inner] = shape as [number, ...number[]];
-    return `[${new Array(size).fill(inner.length === 0 ? '0.1' : text(inner)).join(',')}]`;
+    const item = inner.length === 0 ? '0.1' : text(inner);
+    return `[${`${item},`.repeat(size - 1)}${item}]`;
   };
   const json = (entries: Record<string, string>) =>
     Buffer.from(`{${Object.entries(entries).map(([key, value]) => `"${key}":${value}`).join()}}`);
