@@ -46,11 +46,10 @@ export class SimulatedWorker {
   readonly given: Given[] = [];
   isHeld = false;
   readonly #onIdle: () => void;
-  /** Of all jobs that it has begun, in their order. */
-  readonly begun: number[];
+  readonly #slowness: () => number;
 
-  constructor(begun: number[], onIdle: () => void) {
-    this.begun = begun;
+  constructor(slowness: () => number, onIdle: () => void) {
+    this.#slowness = slowness;
     this.#onIdle = onIdle;
   }
 
@@ -76,8 +75,7 @@ export class SimulatedWorker {
   #begin(): void {
     const job = this.given[0];
     if (!job || this.isHeld) return;
-    this.begun.push(job.ptr);
-    const ms = tookMs.get(job.ptr)!;
+    const ms = tookMs.get(job.ptr)! * this.#slowness();
     setTimeout(() => {
       if (this.given[0] !== job) return;
       this.given.shift();
@@ -90,13 +88,12 @@ export class SimulatedWorker {
 
 export class SimulatedPool {
   readonly workers: SimulatedWorker[];
-  /** Addresses of jobs in the order in which they were begun. */
-  readonly begun: number[] = [];
   scheduler: Scheduler | undefined;
 
-  constructor(count: number) {
+  /** @param slowness how many times as long all jobs take at the moment */
+  constructor(count: number, slowness: () => number = () => 1) {
     const onIdle = () => this.scheduler?.dispatch();
-    this.workers = Array.from({ length: count }, () => new SimulatedWorker(this.begun, onIdle));
+    this.workers = Array.from({ length: count }, () => new SimulatedWorker(slowness, onIdle));
   }
 
   get asPool(): Pool {

@@ -31,10 +31,14 @@ interface Load {
   readonly factor: number;
   readonly isOpen: boolean;
   readonly estimates?: boolean;
+  /** How many times as long all jobs take, t ms after the start. */
+  readonly slownessAt?: (t: number) => number;
 }
 
-async function overload({ workers, factor, isOpen, estimates = true }: Load): Promise<Tally> {
-  const pool = new SimulatedPool(workers);
+async function overload(load: Load): Promise<Tally> {
+  const { workers, factor, isOpen, estimates = true, slownessAt = () => 1 } = load;
+  const beginMs = performance.now();
+  const pool = new SimulatedPool(workers, () => slownessAt(performance.now() - beginMs));
   const scheduler = new Scheduler(pool.asPool, { queueJobsMax: 256, runHere: () => {} });
   pool.scheduler = scheduler;
   if (estimates) scheduler.speeds = { flopsPerMs: 1, flopsPerMsOf: {}, memory: [] };
@@ -75,7 +79,9 @@ async function overload({ workers, factor, isOpen, estimates = true }: Load): Pr
   }
   await vi.advanceTimersByTimeAsync(SECONDS * 1_000 + 2 * DEADLINE_MS);
   await Promise.all(running);
-  tally.goodput = inTime / (capacityPerS * SECONDS);
+  let possible = 0;
+  for (let t = 0; t < SECONDS * 1_000; t++) possible += capacityPerS / 1_000 / slownessAt(t);
+  tally.goodput = inTime / possible;
   tally.latencies.sort((a, b) => a - b);
   return tally;
 }
@@ -90,6 +96,16 @@ test.each(LOADS)('at $factor × capacity, $workers worker(s), open loop: $isOpen
   expect(latencies.at(-1)).toBeLessThanOrEqual(DEADLINE_MS);
   // Nothing is begun and not ended: what is refused is refused on arrival.
   expect(Object.keys(codes).toSorted()).toEqual(['ok', 'queue_full']);
+});
+
+test.each([
+  ['by half and back every two seconds', (t: number) => (Math.floor(t / 2_000) % 2 === 0 ? 1 : 2)],
+  ['five times, from one moment to the next', (t: number) => (t > 3_000 && t < 6_000 ? 5 : 1)],
+  ['for a single slice now and then', (t: number) => (t % 500 < 10 ? 12 : 1)],
+])('while the machine becomes slower: %s', async (_, slownessAt) => {
+  const { goodput, latencies } = await overload({ workers: 1, factor: 3, isOpen: true, slownessAt });
+  expect(goodput).toBeGreaterThan(0.8);
+  expect(latencies[Math.floor(latencies.length * 0.99)]).toBeLessThanOrEqual(DEADLINE_MS);
 });
 
 test('control: without estimates the workers do what nobody waits for any more', async () => {
