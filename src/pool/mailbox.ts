@@ -4,7 +4,7 @@
 //   main thread                                     worker
 //   JOBS[n mod JOBS_MAX] ← address of job n         waits while REQUEST is the number last served
 //   REQUEST ← n, notify                   ──►       runs the jobs up to REQUEST, in their order; after each
-//   is resumed (Atomics.waitAsync)        ◄──       TOOK[n mod JOBS_MAX] ← µs, REPLY ← its number, notify
+//   is resumed (Atomics.waitAsync)        ◄──       REPLY ← its number, notify
 //
 // Numbers run from 1 to NUMBER_MAX and then from 1 again. Up to JOBS_MAX jobs are under way at a time, so
 // a worker has its next one without waiting for the main thread. A slot is read only after REQUEST has
@@ -21,11 +21,8 @@ const JOBS = 2;
 /** A power of two, so that NUMBER_MAX and 1 follow each other in the slots as well. */
 export const JOBS_MAX = 8;
 
-/** Written by the worker: how long each job took, in µs. */
-const TOOK = JOBS + JOBS_MAX;
-
-/** Whole cache lines, so that workers do not contend for one. */
-const MAILBOX_BYTES = 128;
+/** A cache line per mailbox, so that workers do not contend for one. */
+const MAILBOX_BYTES = 64;
 
 /** Far below the end of an i32, so that no number is ever GONE. */
 export const NUMBER_MAX = 2 ** 30;
@@ -46,9 +43,4 @@ export function numberAfter(number: number): number {
 /** Where the address of a job is. */
 export function slotOf(number: number): number {
   return JOBS + (number % JOBS_MAX);
-}
-
-/** Where the worker says how long it took. */
-export function tookOf(number: number): number {
-  return TOOK + (number % JOBS_MAX);
 }

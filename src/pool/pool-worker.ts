@@ -19,7 +19,6 @@ import {
   createMailbox,
   numberAfter,
   slotOf,
-  tookOf,
 } from './mailbox.ts';
 import type { WorkerData } from './worker.ts';
 
@@ -34,7 +33,7 @@ export interface PoolWorkerOptions {
   readonly entry?: URL | undefined;
 }
 
-/** How many ms it took; not started: the worker was lost before it came to the job. */
+/** How many ms it took, see PoolWorker.run; not started: the worker was lost before it came to the job. */
 export type Outcome = number | 'not started' | CarryoverError;
 
 interface Underway {
@@ -132,7 +131,8 @@ export class PoolWorker {
    * To be called only while takesJobs.
    *
    * @param settle is told how long the job took, or 'not started', or worker_failed if the worker dies or
-   *   hangs while it runs the job
+   *   hangs while it runs the job. As this thread sees it, from the end of the job before: what the worker
+   *   waited for this thread is part of it, as it is part of what those wait who are behind the job
    */
   run(job: number, estimateMs: number, settle: (outcome: Outcome) => void): void {
     const number = numberAfter(this.#requested);
@@ -180,9 +180,10 @@ export class PoolWorker {
   /** Jobs are done in their order: all up to this one. */
   #settleTo(reply: number): void {
     while (this.#replied !== reply) {
+      const tookMs = performance.now() - this.#oldestSinceMs;
       const { number, settle } = this.#takeOldest();
       this.#replied = number;
-      settle(this.#mailbox[tookOf(number)]! / 1_000);
+      settle(tookMs);
     }
   }
 

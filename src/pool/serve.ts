@@ -5,7 +5,7 @@
 // the exit, fails that one job and starts another worker. A thread that has trapped is not reused.
 import { parentPort } from 'node:worker_threads';
 import { coresAvailable } from '../cores.ts';
-import { REPLY, REQUEST, type Mailbox, numberAfter, slotOf, tookOf } from './mailbox.ts';
+import { REPLY, REQUEST, type Mailbox, numberAfter, slotOf } from './mailbox.ts';
 
 /**
  * How often the mailbox is looked at before the thread goes to sleep, about 20 µs. Under load the next
@@ -24,9 +24,7 @@ export function serve(mailbox: Mailbox, run: (job: number) => void): never {
     Atomics.wait(mailbox, REQUEST, served);
     while (Atomics.load(mailbox, REQUEST) !== served) {
       served = numberAfter(served);
-      const startMs = performance.now();
       run(Atomics.load(mailbox, slotOf(served)) >>> 0);
-      mailbox[tookOf(served)] = (performance.now() - startMs) * 1_000;
       Atomics.store(mailbox, REPLY, served);
       Atomics.notify(mailbox, REPLY);
     }
