@@ -40,12 +40,6 @@ export interface Layer {
   readonly transposed: boolean;
 }
 
-/** That it is an RNN, and that its shapes agree. @throws shape_mismatch */
-export function expectFits(layer: Layer): void {
-  expectNoGates(layer);
-  expectShapesAgree(layer);
-}
-
 /** What each tensor of ours is made of, for people. */
 export function originsOf({ W_x, W_h, b, W_y, b_y, transposed }: Layer): Record<string, string> {
   const matrix = ({ name }: Part) => `${cut(name)}${transposed ? ' (transposed)' : ''}`;
@@ -62,8 +56,16 @@ function cut(name: string): string {
   return name.length > ORIGIN_CHARACTERS_MAX ? `${name.slice(0, ORIGIN_CHARACTERS_MAX)}…` : name;
 }
 
-/** Gated cells have the names of an RNN, but their gates are stacked along the outputs. */
-function expectNoGates({ W_x, W_h, transposed }: Layer): void {
+/**
+ * Gated cells have the names of an RNN, but their gates are stacked along the outputs.
+ *
+ * @throws shape_mismatch
+ */
+export function expectNoGates({
+  W_x,
+  W_h,
+  transposed,
+}: Pick<Layer, 'W_x' | 'W_h' | 'transposed'>): void {
   if (W_x.tensor.shape.length !== 2 || W_h.tensor.shape.length !== 2) return;
   const [outputs, inputs] = transposed ? ([0, 1] as const) : ([1, 0] as const);
   const H = W_h.tensor.shape[inputs]!;
@@ -87,7 +89,8 @@ interface Known {
   readonly why: string;
 }
 
-function expectShapesAgree({ W_x, W_h, b, W_y, b_y }: Layer): void {
+/** @throws shape_mismatch */
+export function expectShapesAgree({ W_x, W_h, b, W_y, b_y }: Layer): void {
   const known = new Map<string, Known>([['1', { size: 1, why: 'a bias is one row' }]]);
   for (const part of [W_x, W_h, ...b, W_y, b_y]) if (part) expectShape(part, known);
 }

@@ -17,7 +17,7 @@ import { type SafeTensor, quote } from '../codec/safetensors.ts';
 import type { CarryoverError } from '../errors.ts';
 import { expectTanh } from './import-activation.ts';
 import { hintAbout } from './import-hints.ts';
-import { type ImportedModel, type Layer, originsOf, expectFits, toOurLayout } from './import-layer.ts';
+import { type ImportedModel, type Layer, expectNoGates, expectShapesAgree, originsOf, toOurLayout } from './import-layer.ts';
 import { READOUT_NAMES, adviceOn, takeDense, takeLinear } from './import-readout.ts';
 import { list, refusal } from './import-refusal.ts';
 import { TensorsLeft } from './import-tensors.ts';
@@ -46,7 +46,7 @@ export function importTensors(
 ): Import {
   const { spell, read, untold } = recognise(tensors);
   const layer = read(new TensorsLeft(tensors, spell), readout);
-  expectFits(layer);
+  expectShapesAgree(layer);
   expectTanh(activation, untold);
   return { model: toOurLayout(layer), tensors: originsOf(layer) };
 }
@@ -119,6 +119,7 @@ function readOurs(tensors: TensorsLeft, readout: string | undefined): Layer {
   const why = 'a layer has both W_x and W_h';
   const W_x = tensors.need('W_x', 'DH', why);
   const W_h = tensors.need('W_h', 'HH', why);
+  expectNoGates({ W_x, W_h, transposed: false });
   const b = tensors.take('b', tensors.shapeOf('b')?.length === 2 ? '1H' : 'H');
   const hasReadout = tensors.has('W_y') || tensors.has('b_y');
   const W_y = hasReadout ? tensors.need('W_y', 'HO', 'b_y needs it') : undefined;
@@ -145,6 +146,7 @@ function readTorch(tensors: TensorsLeft, readout: string | undefined): Layer {
   const why = `a torch RNN has both weight_ih${end} and weight_hh${end}`;
   const W_x = tensors.need(`${prefix}weight_ih${end}`, 'HD', why);
   const W_h = tensors.need(`${prefix}weight_hh${end}`, 'HH', why);
+  expectNoGates({ W_x, W_h, transposed: true });
   const biases = [`${prefix}bias_ih${end}`, `${prefix}bias_hh${end}`];
   const hasBias = biases.some((name) => tensors.has(name));
   const whyBias = 'a torch RNN has both biases or none';
@@ -170,6 +172,7 @@ function readKeras(tensors: TensorsLeft, readout: string | undefined): Layer {
   const why = 'a Keras SimpleRNN has both kernel and recurrent_kernel';
   const W_x = tensors.need(`${prefix}kernel`, 'DH', why);
   const W_h = tensors.need(`${prefix}recurrent_kernel`, 'HH', why);
+  expectNoGates({ W_x, W_h, transposed: false });
   const b = tensors.take(`${prefix}bias`, 'H');
   const { W_y, b_y } = takeDense(tensors, readout);
   tensors.expectNone(

@@ -594,6 +594,13 @@ const REFUSALS: readonly Refusal[] = [
     /looks like a GRU \(3H\) of H = 3, .*only tanh RNN layers are supported/,
   ],
   [
+    'a GRU of torch, whatever else the file has',
+    { weight_ih_l0: tensor(9, 2), weight_hh_l0: tensor(9, 3), 'fc.weight': tensor(1, 3) },
+    'shape_mismatch',
+    '/weight_ih_l0',
+    /looks like a GRU \(3H\) of H = 3/,
+  ],
+  [
     'an LSTM of Keras',
     { kernel: tensor(2, 12), recurrent_kernel: tensor(3, 12), bias: tensor(12) },
     'shape_mismatch',
