@@ -53,9 +53,7 @@ export function admission(
   options: AdmissionOptions,
 ): void {
   const admit = (request: FastifyRequest, reply: FastifyReply) => {
-    const { raw, headers } = request;
-    const client = connections.of(raw.socket);
-    request.client = client;
+    const { raw, headers, client } = request;
     request.lifetime = new Lifetime(raw.socket, options.deadlineMs);
     // Behind the last answer of its connection there is nobody to be answered.
     if (client?.isEnding) throw clientClosed();
@@ -82,12 +80,17 @@ export function admission(
   app.decorateRequest('releases', undefined);
   // Not async: a promise for every request would be made, and awaited, for nothing.
   app.addHook('onRequest', (request, reply, done) => {
-    try {
-      admit(request, reply);
-    } catch (error) {
-      return done(error as Error);
-    }
-    done();
+    const admitInTurn = () => {
+      try {
+        admit(request, reply);
+      } catch (error) {
+        return done(error as Error);
+      }
+      done();
+    };
+    request.client = connections.of(request.raw.socket);
+    if (request.client) request.client.takeTurn(request.raw, admitInTurn);
+    else admitInTurn();
   });
 }
 

@@ -15,6 +15,8 @@ export interface ConnectionLimits {
   readonly idleMsMax: number;
   /** For the head of a request. */
   readonly headMsMax: number;
+  /** For the whole of it. */
+  readonly requestMsMax: number;
   /** A reader of an answer may be so far behind READ_BYTES_PER_S_MIN, as time and as bytes. */
   readonly readerLagMsMax: number;
   readonly readerBytesPerMsMin: number;
@@ -64,6 +66,8 @@ export class Connection {
   #isHeld = false;
   /** Its newest request, until that has come and is answered. */
   #newest: IncomingMessage | undefined;
+  #running: IncomingMessage | undefined;
+  readonly #waiting: { readonly request: IncomingMessage; readonly run: () => void }[] = [];
   #isAnsweringLast = false;
   #lingering: Lingering | undefined;
   #readerLagMs = 0;
@@ -101,8 +105,27 @@ export class Connection {
     if (this.requests >= PIPELINED_MAX) this.#hold();
   }
 
+  /**
+   * Calls `run` when the requests sent before this one are answered. One of a connection runs at a time: what
+   * those behind it hold is their heads, and bodies that are not read yet.
+   */
+  takeTurn(request: IncomingMessage, run: () => void): void {
+    if (this.#running) {
+      this.#waiting.push({ request, run });
+      return;
+    }
+    this.#running = request;
+    run();
+  }
+
   endRequest(request: IncomingMessage, nowMs: number): void {
     this.requests--;
+    if (this.#running === request) {
+      const next = this.#waiting.shift();
+      this.#running = next?.request;
+      // Of a connection that is lost all end; they run no more.
+      if (!this.socket.destroyed) next?.run();
+    }
     if (this.#newest === request && request.complete) this.#newest = undefined;
     this.#idleSinceMs = nowMs;
     this.#idleBytesRead = undefined;
@@ -162,7 +185,7 @@ export class Connection {
    */
   overdue(nowMs: number, elapsedMs: number, limits: ConnectionLimits): string | undefined {
     if (this.#isTooSlowAReader(elapsedMs, limits)) return 'the answer was not read';
-    if (this.#lingering) return this.#hasLingered(nowMs, this.#lingering) ? 'refused' : undefined;
+    if (this.#lingering) return this.#hasLingered(nowMs, this.#lingering, limits) ? 'refused' : undefined;
     if (this.isIdle && this.#isIdleTooLong(nowMs, limits)) return 'idle';
     return undefined;
   }
@@ -198,7 +221,7 @@ export class Connection {
     return this.#readerLagMs > (this.streams > 0 ? limits.streamLagMsMax : limits.readerLagMsMax);
   }
 
-  #hasLingered(nowMs: number, lingering: Lingering): boolean {
+  #hasLingered(nowMs: number, lingering: Lingering, { requestMsMax }: ConnectionLimits): boolean {
     const { bytesRead } = this.socket;
     if (bytesRead !== lingering.movedBytes) {
       lingering.movedBytes = bytesRead;
@@ -206,7 +229,7 @@ export class Connection {
     }
     return (
       nowMs - lingering.movedMs > LINGER_QUIET_MS ||
-      nowMs - lingering.sinceMs > LINGER_MS_MAX ||
+      nowMs - lingering.sinceMs > Math.min(LINGER_MS_MAX, requestMsMax / 2) ||
       bytesRead - lingering.sinceBytes > LINGER_BYTES_MAX
     );
   }

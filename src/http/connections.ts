@@ -24,7 +24,7 @@ const HEAD_MS_MAX = 10_000;
 /** Above CONNECTIONS_MAX: while all connections are busy, supervisors are still answered on these. */
 const EXTRA_CONNECTIONS = 16;
 /** All requests together that wait behind others of their connections; each takes a few kB. */
-const PIPELINED_ALL_MAX = 16_384;
+const PIPELINED_ALL_MAX = 8_192;
 /** Of the readers of answers when the process ends. */
 const LAST_LAG_MS_MAX = 2_000;
 const LOOK_MS_MIN = 20;
@@ -54,6 +54,7 @@ export class Connections {
     this.#limits = {
       idleMsMax: options.keepAliveTimeoutMs,
       headMsMax: headMsMax(options.requestTimeoutMs),
+      requestMsMax: options.requestTimeoutMs,
       readerLagMsMax: options.streamStallMs,
       streamLagMsMax: options.streamStallMs,
       readerBytesPerMsMin: options.readBytesPerSecondMin / 1_000,

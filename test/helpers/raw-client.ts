@@ -85,15 +85,3 @@ export async function until(isTrue: () => boolean, ms: number): Promise<boolean>
   }
   return true;
 }
-
-/** A request's text. */
-export function requestText(
-  method: string,
-  path: string,
-  headers: Readonly<Record<string, string | number>> = {},
-  body = '',
-): string {
-  const all = { host: 'carryover', ...headers };
-  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-  return `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body}`;
-}

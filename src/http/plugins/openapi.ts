@@ -41,5 +41,10 @@ export async function openapi(app: FastifyInstance, version: string): Promise<vo
     },
     uiConfig: { tryItOutEnabled: true, displayRequestDuration: true },
   });
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  // As bytes, once: it is large, and the same for all.
+  let bytes: Buffer | undefined;
+  app.get('/openapi.json', { schema: { hide: true } }, (_, reply) => {
+    bytes ??= Buffer.from(JSON.stringify(app.swagger()));
+    return reply.header('content-type', 'application/json; charset=utf-8').send(bytes);
+  });
 }

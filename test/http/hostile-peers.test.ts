@@ -1,0 +1,71 @@
+// Good clients beside peers that hold connections and give nothing for them. With a thousand of them, and
+// with times and memory measured: `npm run verify:peers`.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, test, vi } from 'vitest';
+import { Connection } from '../../src/http/connection.ts';
+import { type TestApp, buildApp } from '../helpers/app.ts';
+import { HostilePeers } from './hostile-peers.ts';
+
+const TIMEOUT_MS = 400;
+const PEERS = 110;
+/** A WebSocket may take two seconds to close, and a busy machine its time. */
+const GONE_MS_MAX = 2 * TIMEOUT_MS + 3_000;
+
+let peers: HostilePeers | undefined;
+afterEach(() => {
+  peers?.end();
+  vi.restoreAllMocks();
+});
+
+async function attack() {
+  const app = await buildApp({
+    REQUEST_TIMEOUT_MS: String(TIMEOUT_MS),
+    KEEP_ALIVE_TIMEOUT_MS: String(TIMEOUT_MS),
+    STREAM_STALL_MS: String(TIMEOUT_MS),
+    BODIES_BYTES_MAX: String(64 * 1024 * 1024),
+  });
+  await app.http.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = app.http.server.address() as { port: number };
+  const { body: session } = await app.post('/v1/sessions', { model: 'sunspots' });
+  peers = new HostilePeers(port, session.id, PEERS, 2 * TIMEOUT_MS);
+  return { app, url: `http://127.0.0.1:${port}`, peers };
+}
+
+const connectionsOf = ({ http }: TestApp) =>
+  new Promise<number>((resolve) => http.server.getConnections((_, count) => resolve(count)));
+
+/** Whether none but that of the good client is left in time. */
+async function areGone(app: TestApp): Promise<boolean> {
+  const endMs = performance.now() + GONE_MS_MAX;
+  while ((await connectionsOf(app)) > 1) {
+    if (performance.now() > endMs) return false;
+    await sleep(20);
+  }
+  return true;
+}
+
+test('hostile peers of all kinds: every good request is answered, and they are gone soon', async () => {
+  const { app, url, peers } = await attack();
+  const headers = { 'content-type': 'application/json' };
+  const body = JSON.stringify({ model: 'sunspots', x: [[0.5]] });
+  const endMs = performance.now() + 3 * TIMEOUT_MS;
+  let most = 0;
+  while (performance.now() < endMs) {
+    const answer = await fetch(`${url}/v1/step`, { method: 'POST', headers, body });
+    expect(answer.status).toBe(200);
+    await answer.arrayBuffer();
+    most = Math.max(most, await connectionsOf(app));
+  }
+  expect(most).toBeGreaterThan(PEERS / 2);
+  expect(peers.connected).toBeGreaterThan(PEERS);
+  peers.giveUp();
+  expect(await areGone(app)).toBe(true);
+});
+
+test('control: where no connection is ever overdue they stay', async () => {
+  vi.spyOn(Connection.prototype, 'overdue').mockReturnValue(undefined);
+  const { app, peers } = await attack();
+  await sleep(TIMEOUT_MS);
+  peers.giveUp();
+  expect(await areGone(app)).toBe(false);
+});

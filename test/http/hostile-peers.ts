@@ -1,0 +1,119 @@
+// Peers that keep connections and give nothing for them: silent, slow, one byte at a time, never reading,
+// never closing. Whoever is cut off comes back, until they give up; then those that are connected stay as
+// they are, for as long as the server lets them.
+import { type Socket, connect } from 'node:net';
+import { requestText } from '../helpers/request-text.ts';
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+const BODY_BYTES = 32 * 1024 * 1024;
+/** Between two bytes of those that send one at a time. */
+const BYTE_EVERY_MS = 100;
+
+const head = requestText('POST', '/v1/step', { ...JSON_TYPE, 'content-length': BODY_BYTES });
+const chunkedHead = requestText('POST', '/v1/step', { ...JSON_TYPE, 'transfer-encoding': 'chunked' });
+const live = requestText('GET', '/health/live');
+
+export interface Behaviour {
+  /** Sent at once. */
+  readonly first: string;
+  /** Sent again and again. */
+  readonly drip?: string;
+  readonly reads: boolean;
+}
+
+/** @param sessionId of a session, for those that begin a WebSocket */
+export function behaviours(sessionId: string): Readonly<Record<string, Behaviour>> {
+  const handshake = requestText('GET', `/v1/sessions/${sessionId}/stream`, {
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-version': 13,
+    'sec-websocket-key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+  });
+  return {
+    'says nothing': { first: '', reads: true },
+    'says nothing, reads nothing': { first: '', reads: false },
+    'half a head': { first: head.slice(0, 40), reads: true },
+    'a head, a byte at a time': { first: head.slice(0, 40), drip: 'x', reads: true },
+    'a head and no body': { first: head, reads: false },
+    'a body, a byte at a time': { first: head, drip: ' ', reads: true },
+    'chunks of a byte': { first: chunkedHead, drip: '1\r\n \r\n', reads: true },
+    'reads no answer': { first: requestText('GET', '/openapi.json').repeat(100), reads: false },
+    'keeps its connection': { first: live, reads: true },
+    'line ends after an answer': { first: live, drip: '\r\n', reads: true },
+    'half a message': { first: `${handshake}\x82\xff\x00\x00\x00\x00\x01\x00\x00\x00mask1`, reads: true },
+  };
+}
+
+interface Peer {
+  readonly behaviour: Behaviour;
+  readonly sinceMs: number;
+  /** It has sent another in its place. */
+  isReplaced: boolean;
+}
+
+export class HostilePeers {
+  readonly #port: number;
+  readonly #backAfterMs: number;
+  readonly #peers = new Map<Socket, Peer>();
+  readonly #dripping: NodeJS.Timeout;
+  #comesBack = true;
+  /** Connections made so far. */
+  connected = 0;
+
+  /**
+   * `count` of them, of all kinds alike.
+   *
+   * @param backAfterMs who is not told that it was cut off comes back after this time
+   */
+  constructor(port: number, sessionId: string, count: number, backAfterMs: number) {
+    this.#port = port;
+    this.#backAfterMs = backAfterMs;
+    const kinds = Object.values(behaviours(sessionId));
+    for (let k = 0; k < count; k++) this.#connect(kinds[k % kinds.length]!);
+    this.#dripping = setInterval(() => this.#drip(), BYTE_EVERY_MS);
+  }
+
+  /** From now on they do not come back. */
+  giveUp(): void {
+    this.#comesBack = false;
+  }
+
+  /** Ends what the server has not ended. */
+  end(): void {
+    this.giveUp();
+    clearInterval(this.#dripping);
+    for (const socket of this.#peers.keys()) socket.destroy();
+  }
+
+  #connect(behaviour: Behaviour): void {
+    const socket = connect({ port: this.#port, host: '127.0.0.1', allowHalfOpen: true });
+    const peer = { behaviour, sinceMs: performance.now(), isReplaced: false };
+    this.#peers.set(socket, peer);
+    this.connected++;
+    socket.on('error', () => {});
+    // It does not close its side, whatever the server does.
+    socket.once('end', () => this.#replace(peer));
+    socket.once('close', () => {
+      this.#peers.delete(socket);
+      this.#replace(peer);
+    });
+    if (behaviour.reads) socket.resume();
+    else socket.pause();
+    if (behaviour.first) socket.write(behaviour.first, 'latin1');
+  }
+
+  #replace(peer: Peer): void {
+    if (peer.isReplaced || !this.#comesBack) return;
+    peer.isReplaced = true;
+    this.#connect(peer.behaviour);
+  }
+
+  #drip(): void {
+    const backMs = performance.now() - this.#backAfterMs;
+    for (const [socket, peer] of this.#peers) {
+      const { drip } = peer.behaviour;
+      if (drip && socket.writable) socket.write(drip);
+      if (peer.sinceMs < backMs) this.#replace(peer);
+    }
+  }
+}
