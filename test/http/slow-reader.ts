@@ -17,6 +17,12 @@ export interface SlowReading {
   readonly lastLine: string | undefined;
 }
 
+export interface SlowReadingOptions {
+  readonly bytesPerMs: number;
+  readonly durationMs: number;
+  readonly grownBytesMax?: number;
+}
+
 /** The computation, about 90 MB of text as a stream. */
 export function longStream() {
   const { weights, x } = randomRecurrence({ T, N, D, H }, 5);
@@ -24,11 +30,12 @@ export function longStream() {
 }
 
 /**
- * Reads the stream at most at `bytesPerMs`, until it ends or for `durationMs`, then hangs up.
+ * Reads the stream at most at `bytesPerMs`, until it ends, for `durationMs`, or until the server has grown by
+ * more than `grownBytesMax`, then hangs up.
  */
 export async function readSlowly(
   server: RunningServer,
-  { bytesPerMs, durationMs }: { readonly bytesPerMs: number; readonly durationMs: number },
+  { bytesPerMs, durationMs, grownBytesMax = Infinity }: SlowReadingOptions,
 ): Promise<SlowReading> {
   const pid = server.process.pid!;
   const idleBytes = residentBytes(pid);
@@ -37,7 +44,11 @@ export async function readSlowly(
   let receivedBytes = 0;
   let peakBytes = idleBytes;
   let tail = '';
-  while (!answer.readableEnded && performance.now() - start < durationMs) {
+  const isOver = () =>
+    answer.readableEnded ||
+    performance.now() - start > durationMs ||
+    peakBytes - idleBytes > grownBytesMax;
+  while (!isOver()) {
     while (receivedBytes < bytesPerMs * (performance.now() - start)) {
       const chunk = answer.read() as Buffer | null;
       if (chunk === null) break;
