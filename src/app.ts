@@ -5,21 +5,20 @@
 //             ├── models ───┐
 //             └── sessions ─┴→ store
 import { readFileSync } from 'node:fs';
-import type { FastifyBaseLogger, FastifyInstance, FastifyServerOptions } from 'fastify';
+import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import type { Config } from './config.ts';
 import { calibrate } from './engine/calibrate.ts';
 import { Copies } from './engine/copies.ts';
 import { Engine } from './engine/engine.ts';
-import { registerModel } from './engine/register.ts';
+import { OwnModels } from './engine/own-models.ts';
 import { SessionCalls } from './engine/session-calls.ts';
 import type { Limits } from './engine/shapes.ts';
 import { Texts, type TextsParts } from './engine/texts.ts';
 import { WeightsWork } from './engine/weights-work.ts';
 import { createHttp } from './http/http.ts';
-import { DEMO_MODEL, type ModelFile, modelFilesOf } from './models/folder.ts';
+import { modelFilesOf } from './models/folder.ts';
 import { ModelLibrary } from './models/library.ts';
-import { modelFileSource } from './models/model-file.ts';
-import { ModelRegistry, NAME_PATTERN } from './models/registry.ts';
+import { ModelRegistry } from './models/registry.ts';
 import { WeightsCache } from './models/weights-cache.ts';
 import { startPeriodic } from './periodic.ts';
 import { Pool } from './pool/pool.ts';
@@ -135,6 +134,15 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const stateNumbersMax = config.SESSION_STATE_NUMBERS_MAX;
   const sessionCalls = new SessionCalls({ engine, sessions, library, limits, work, stateNumbersMax });
 
+  const ownModels = new OwnModels({
+    library,
+    limits,
+    onLoaded: (name, { id, D, H, O, activation }, tensors) =>
+      http.log.info({ name, id, D, H, O, activation, tensors }, 'model loaded'),
+    onSkipped: ({ path }, error) =>
+      http.log.error({ path, reason: (error as Error).message }, 'model file skipped'),
+  });
+
   let state: 'serving' | 'draining' | 'closing' = 'serving';
   const http = await createHttp({
     engine,
@@ -151,6 +159,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       reasons: () => [
         ...(state === 'serving' ? [] : ['shutting down']),
         ...store.problems(),
+        ...ownModels.problems(),
         // One that is replaced is missed for a moment by the others, not by clients.
         ...(pool.readyCount > 0 ? [] : [`none of ${config.WORKERS} workers is up`]),
       ],
@@ -177,10 +186,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   };
   await library.refresh(skipModel);
   await library.collectAll();
-  await loadModel(DEMO_MODEL, library, limits, http.log, 'built in');
-  for (const file of modelFilesOf(config.MODELS_DIR)) {
-    await loadModel(file, library, limits, http.log);
-  }
+  await ownModels.load(modelFilesOf(config.MODELS_DIR));
   await pool.start();
   const { handOverMs, hereFlopsMax, speeds } = await calibrate(memory, pool, kernels.run);
   const { flopsPerMs } = speeds;
@@ -193,7 +199,11 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const collector = startPeriodic(MODELS_COLLECT_MS, () => library.collectAll(), logFailure);
   // Another process may have registered models or moved names.
   const refresher = store.isShared
-    ? startPeriodic(MODELS_REFRESH_MS, () => library.refresh(skipModel), logFailure)
+    ? startPeriodic(
+        MODELS_REFRESH_MS,
+        async () => ownModels.restore(await library.refresh(skipModel)),
+        logFailure,
+      )
     : undefined;
 
   return {
@@ -215,35 +225,6 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       await pool.close();
     },
   };
-}
-
-/** A file that cannot be used is named in the log and skipped: the others are served. */
-async function loadModel(
-  { name, path, read }: ModelFile,
-  library: ModelLibrary,
-  limits: Limits,
-  log: FastifyBaseLogger,
-  origin?: 'built in',
-): Promise<void> {
-  try {
-    if (!new RegExp(NAME_PATTERN).test(name)) throw notAName(name);
-    const source = modelFileSource(read());
-    const { info } = await registerModel({ library, limits }, source);
-    // The file decides what its name means, whatever the name pointed to before.
-    if (origin === 'built in') await library.reserve(name, info.id);
-    else await library.point(name, info.id);
-    const { id, D, H, O, activation } = info;
-    log.info({ name, id, D, H, O, activation, tensors: source.tensors }, 'model loaded');
-  } catch (error) {
-    log.error({ path, reason: (error as Error).message }, 'model file skipped');
-  }
-}
-
-function notAName(name: string): Error {
-  return new Error(
-    `The file's name without its ending, ${JSON.stringify(name)}, is to be the model's name: expected ` +
-      'letters, digits, dot, dash and underscore, at most 128, a letter or a digit first. Rename the file.',
-  );
 }
 
 function limitsOf(config: Config): Limits {

@@ -132,10 +132,12 @@ export class ModelLibrary {
    * Brings models and names here to what the store has, if that has changed.
    *
    * @param onSkipped is told of models that cannot be used
+   * @returns whether the store has gone back to less than it had
    */
-  async refresh(onSkipped: (id: string, error: unknown) => void): Promise<void> {
+  async refresh(onSkipped: (id: string, error: unknown) => void): Promise<boolean> {
     const revision = await this.#store.revision();
-    if (revision === this.#revision) return;
+    const before = this.#revision ?? revision;
+    if (revision === this.#revision) return false;
     const [ids, names] = await Promise.all([this.#store.ids(), this.#store.names()]);
     for (const id of ids) await this.#fetch(id).catch((error: unknown) => onSkipped(id, error));
     const stored = new Set(ids);
@@ -148,6 +150,7 @@ export class ModelLibrary {
       if (this.registry.has(id) && !this.registry.isReserved(name)) this.registry.point(name, id);
     }
     this.#revision = revision;
+    return revision < before;
   }
 
   #dropNames(id: string, stored: ReadonlyMap<string, string>): void {

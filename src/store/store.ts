@@ -135,6 +135,9 @@ export interface ModelStore {
   point(name: string, id: string): Promise<void>;
   /** Name → id, oldest name first. */
   names(): Promise<Map<string, string>>;
-  /** Changes whenever another process has changed the models or the names; constant otherwise. */
+  /**
+   * Grows whenever another process has changed the models or the names; constant otherwise. Less than
+   * before if the store has lost changes.
+   */
   revision(): Promise<number>;
 }
