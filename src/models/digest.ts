@@ -1,16 +1,34 @@
 // Content addressing: the same weights have the same id, whoever sends them.
 import { createHash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Readout, Weights } from '../tensor.ts';
+
+/** 512 KiB: a millisecond, where the processor has no instructions for it. */
+const SLICE_NUMBERS = 131_072;
 
 /**
  * `sha256:<hex>` over D, H (u32) and the float32 values of W_x, W_h and b, all little-endian; with a
  * readout then also O (u32), W_y and b_y.
  */
-export function weightsId({ D, H, W_x, W_h, b }: Weights, readout?: Readout): string {
-  const hash = createHash('sha256').update(new Uint32Array([D, H]));
-  for (const values of [W_x, W_h, b]) hash.update(values);
-  if (readout) {
-    hash.update(new Uint32Array([readout.O])).update(readout.W_y).update(readout.b_y);
+export function weightsId(weights: Weights, readout?: Readout): string {
+  const hash = createHash('sha256');
+  for (const values of valuesOf(weights, readout)) hash.update(values);
+  return `sha256:${hash.digest('hex')}`;
+}
+
+/** The same; between slices others have their turn. */
+export async function weightsIdInSlices(weights: Weights, readout?: Readout): Promise<string> {
+  const hash = createHash('sha256');
+  for (const values of valuesOf(weights, readout)) {
+    for (let at = 0; at < values.length; at += SLICE_NUMBERS) {
+      hash.update(values.subarray(at, at + SLICE_NUMBERS));
+      if (values.length > SLICE_NUMBERS) await nextTurn();
+    }
   }
   return `sha256:${hash.digest('hex')}`;
+}
+
+function valuesOf({ D, H, W_x, W_h, b }: Weights, readout?: Readout): (Uint32Array | Float32Array)[] {
+  const values = [Uint32Array.of(D, H), W_x, W_h, b];
+  return readout ? [...values, Uint32Array.of(readout.O), readout.W_y, readout.b_y] : values;
 }

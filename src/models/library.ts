@@ -136,12 +136,19 @@ export class ModelLibrary {
    */
   async refresh(onSkipped: (id: string, error: unknown) => void): Promise<boolean> {
     const revision = await this.#store.revision();
+<<<<<<< HEAD
     const before = this.#revision ?? revision;
     if (revision === this.#revision) return false;
+=======
+    if (revision === this.#revision) return;
+    // What is registered here from now on need not be among what the store answers.
+    const here = [...this.registry.ids()];
+>>>>>>> 57efbe4 (Take models that another process has registered in slices)
     const [ids, names] = await Promise.all([this.#store.ids(), this.#store.names()]);
     for (const id of ids) await this.#fetch(id).catch((error: unknown) => onSkipped(id, error));
     const stored = new Set(ids);
-    for (const id of this.registry.ids()) {
+    for (const id of here) {
+      if (!this.registry.has(id)) continue;
       if (!stored.has(id)) this.registry.delete(id);
       else this.#dropNames(id, names);
     }
@@ -163,8 +170,9 @@ export class ModelLibrary {
     if (this.registry.has(id)) return;
     const stored = await this.#store.get(id);
     if (!stored || this.registry.has(id)) return;
-    const { weights, readout } = readStoredFile(id, stored.file);
+    const { weights, readout } = await readStoredFile(id, stored.file);
+    const prepared = await this.registry.prepare(id, weights, readout);
     const { createdAtMs, isKept } = stored;
-    this.registry.register(weights, readout, { createdAt: new Date(createdAtMs), isKept });
+    this.registry.register(weights, readout, { createdAt: new Date(createdAtMs), isKept, prepared });
   }
 }

@@ -2,7 +2,7 @@
 import type { Readout, Weights } from '../tensor.ts';
 import type { PackedModel } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
-import { modelBytes, packModel, panelsBytes } from '../wasm/panels.ts';
+import { isNarrow, modelBytes, packModel, packModelInSlices, panelsBytes } from '../wasm/panels.ts';
 import type { WeightsSizes } from '../wasm/weights-block.ts';
 
 /** A hold on packed weights: until released they are not freed. */
@@ -40,6 +40,15 @@ export class PackedWeights {
   fill(weights: Weights, readout?: Readout): this {
     const { panelsPtr } = this.model;
     packModel(weights, readout, this.#memory.u32(panelsPtr, 1).buffer, panelsPtr);
+    return this;
+  }
+
+  /** The same; between slices others have their turn. */
+  async fillInSlices(weights: Weights, readout?: Readout): Promise<this> {
+    const { D, H, panelsPtr } = this.model;
+    const { buffer } = this.#memory.u32(panelsPtr, 1);
+    if (isNarrow(D, H)) return this.fill(weights, readout);
+    await packModelInSlices(weights, readout, buffer, panelsPtr);
     return this;
   }
 

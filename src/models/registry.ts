@@ -217,6 +217,17 @@ export class ModelRegistry {
     if (full !== undefined) throw new CarryoverError('models_full', { detail: full });
   }
 
+  /**
+   * Packs weights whose id is known, in slices, to be registered then.
+   *
+   * @throws models_full · memory_full
+   */
+  async prepare(id: string, weights: Weights, readout?: Readout): Promise<PreparedModel> {
+    this.expectRoom(sizesOf(weights, readout));
+    const packed = new PackedWeights(this.#memory, id, sizesOf(weights, readout));
+    return { id, packed: await packed.fillInSlices(weights, readout) };
+  }
+
   #pack(id: string, weights: Weights, readout: Readout | undefined): PackedWeights {
     return new PackedWeights(this.#memory, id, sizesOf(weights, readout)).fill(weights, readout);
   }

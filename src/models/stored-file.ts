@@ -1,9 +1,9 @@
 // A registered model as one file for a store: safetensors with our names, float32.
-import { readSafetensors } from '../codec/safetensors.ts';
+import { readSafetensorsFile } from '../codec/safetensors.ts';
 import { writeSafetensorsInSlices } from '../codec/safetensors-write.ts';
 import { CarryoverError } from '../errors.ts';
 import type { Readout, TensorView, Weights } from '../tensor.ts';
-import { weightsId } from './digest.ts';
+import { weightsIdInSlices } from './digest.ts';
 
 /** In slices, so that the event loop is not held. The file has its memory for itself. */
 export function writeStoredFile({ D, H, W_x, W_h, b }: Weights, readout?: Readout): Promise<Buffer> {
@@ -21,10 +21,14 @@ interface StoredWeights {
   readonly readout?: Readout;
 }
 
-/** @throws model_corrupt if these are not the weights with this id */
-export function readStoredFile(id: string, file: Uint8Array): StoredWeights {
+/**
+ * The weights of a file, in place where that is possible: to be used before it changes. In slices, as writing.
+ *
+ * @throws model_corrupt if these are not the weights with this id
+ */
+export async function readStoredFile(id: string, file: Uint8Array): Promise<StoredWeights> {
   try {
-    return readIntact(id, file);
+    return await readIntact(id, file);
   } catch (cause) {
     // The file was whole when it was written, so whatever it is now is no fault of a client.
     throw new CarryoverError('model_corrupt', {
@@ -34,14 +38,18 @@ export function readStoredFile(id: string, file: Uint8Array): StoredWeights {
   }
 }
 
-function readIntact(id: string, file: Uint8Array): StoredWeights {
-  const tensors = readSafetensors(Buffer.from(file));
-  const data = (name: string) => Float32Array.from(tensors.get(name)?.data ?? []);
+async function readIntact(id: string, file: Uint8Array): Promise<StoredWeights> {
+  const { tensors } = readSafetensorsFile(file, () => true);
+  const data = (name: string) => {
+    const numbers = tensors.get(name)?.data;
+    return numbers instanceof Float32Array ? numbers : new Float32Array();
+  };
   const [D = 0, H = 0] = tensors.get('W_x')?.shape ?? [];
   const weights = { D, H, W_x: data('W_x'), W_h: data('W_h'), b: data('b') };
   const O = tensors.get('W_y')?.shape[1];
   const readout = O === undefined ? undefined : { O, W_y: data('W_y'), b_y: data('b_y') };
-  if (weightsId(weights, readout) !== id) throw new Error('its weights have another digest');
+  const found = await weightsIdInSlices(weights, readout);
+  if (found !== id) throw new Error('its weights have another digest');
   return readout ? { weights, readout } : { weights };
 }
 

@@ -5,8 +5,13 @@
 //
 // Columns beyond H are zeros. Narrow models (NARROW_MAX) are packed as float64 in panels of NR columns,
 // others as float32 in panels of WIDE, and a last one of NR if that is enough.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { NARROW_MAX, NR, WIDE } from '../kernels/layout.ts';
 import type { Readout, Weights } from '../tensor.ts';
+
+const F32 = Float32Array.BYTES_PER_ELEMENT;
+/** Packed in a few milliseconds. */
+const SLICE_NUMBERS = 131_072;
 
 /** Whether the kernels sum the model in float64. */
 export function isNarrow(D: number, H: number): boolean {
@@ -50,13 +55,53 @@ export function packModel(
   memory: SharedArrayBuffer,
   ptr: number,
 ): void {
-  const { D, H } = weights;
-  const F32 = Float32Array.BYTES_PER_ELEMENT;
-  const weightsBytes = panelsBytes(D, H);
-  packPanels(weights, new Float32Array(memory, ptr, weightsBytes / F32));
+  const { weightsPanels, readoutPanels } = panelsAt(weights, readout, memory, ptr);
+  packPanels(weights, weightsPanels);
+  if (readout) packReadout(weights.H, readout, readoutPanels);
+}
+
+/** The same of a model that is not narrow; between slices others have their turn. */
+export async function packModelInSlices(
+  weights: Weights,
+  readout: Readout | undefined,
+  memory: SharedArrayBuffer,
+  ptr: number,
+): Promise<void> {
+  const { D, H, W_x, W_h, b } = weights;
+  const { weightsPanels, readoutPanels } = panelsAt(weights, readout, memory, ptr);
+  const offsets = panelOffsets(D, H);
+  const at = (from: number, end: number) => weightsPanels.subarray(from / F32, end / F32);
+  await packMatrixInSlices(W_x, D, H, at(offsets.W_x, offsets.W_h));
+  await packMatrixInSlices(W_h, H, H, at(offsets.W_h, offsets.b));
+  packMatrix(b, 1, H, at(offsets.b, offsets.bytes));
   if (!readout) return;
-  const { bytes } = readoutOffsets(H, readout.O);
-  packReadout(H, readout, new Float32Array(memory, ptr + weightsBytes, bytes / F32));
+  const { O, W_y, b_y } = readout;
+  const b_yAt = readoutOffsets(H, O).b_y / F32;
+  await packMatrixInSlices(W_y, H, O, readoutPanels.subarray(0, b_yAt));
+  packMatrix(b_y, 1, O, readoutPanels.subarray(b_yAt));
+}
+
+async function packMatrixInSlices(W: Float32Array, K: number, H: number, target: Float32Array) {
+  target.fill(0);
+  const columns = WIDE * Math.max(1, Math.floor(SLICE_NUMBERS / (WIDE * K)));
+  for (let first = 0; first < H; first += columns) {
+    packColumns(W, K, H, target, first, Math.min(H, first + columns));
+    await nextTurn();
+  }
+}
+
+function panelsAt(
+  { D, H }: Weights,
+  readout: Readout | undefined,
+  memory: SharedArrayBuffer,
+  ptr: number,
+) {
+  const weightsBytes = panelsBytes(D, H);
+  const readoutBytes = readout ? readoutOffsets(H, readout.O).bytes : 0;
+  return {
+    weightsPanels: new Float32Array(memory, ptr, weightsBytes / F32),
+    readoutPanels: new Float32Array(memory, ptr + weightsBytes, readoutBytes / F32),
+  };
 }
 
 /** Bytes of a packed readout of H hidden units, and where its b_y begins. */
@@ -73,9 +118,21 @@ export function packReadout(H: number, { O, W_y, b_y }: Readout, target: Float32
 
 function packMatrix(W: Float32Array, K: number, H: number, target: Float32Array | Float64Array): void {
   target.fill(0);
+  packColumns(W, K, H, target, 0, H);
+}
+
+/** The columns from `first`, where a panel begins, to behind `last`. */
+function packColumns(
+  W: Float32Array,
+  K: number,
+  H: number,
+  target: Float32Array | Float64Array,
+  first: number,
+  last: number,
+): void {
   const paddedH = Math.ceil(H / NR) * NR;
   const widest = target instanceof Float64Array ? NR : WIDE;
-  for (let column = 0; column < H; column += widest) {
+  for (let column = first; column < last; column += widest) {
     const width = Math.min(widest, paddedH - column);
     const columns = Math.min(width, H - column);
     for (let k = 0; k < K; k++) {
