@@ -4,7 +4,13 @@ import { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import type { ModelInfo } from '../models/registry.ts';
-import { STEPS_MAX, type Session, moved } from '../sessions/session.ts';
+import {
+  type CallKey,
+  type Reply,
+  STEPS_MAX,
+  type Session,
+  moved,
+} from '../sessions/session.ts';
 import type { Call } from '../sessions/call.ts';
 import type { Outcome, Sessions } from '../sessions/sessions.ts';
 import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
@@ -26,6 +32,9 @@ export interface SessionRequest {
   readonly h?: TensorSource | undefined;
   readonly keep: number;
   readonly ttlMs: number;
+  /** A repeated call with this key is answered as before. */
+  readonly key: CallKey | undefined;
+  readonly reply: (session: Session) => Reply;
 }
 
 export interface SessionCallsParts {
@@ -59,7 +68,19 @@ export class SessionCalls {
    * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded · sessions_full ·
    *   models_full · store_full · store_unavailable
    */
-  async create(request: SessionRequest, lifetime: Lifetime): Promise<Session> {
+  async create(request: SessionRequest, lifetime: Lifetime): Promise<Outcome<Reply>> {
+    const { sessions } = this.#parts;
+    const { key } = request;
+    if (!key) return this.#create(request, lifetime);
+    try {
+      // Before its weights are registered again, and whether or not there is room for another session.
+      return (await sessions.created(key)) ?? (await this.#create(request, lifetime));
+    } catch (error) {
+      throw error instanceof CarryoverError ? asCreation(error) : error;
+    }
+  }
+
+  async #create(request: SessionRequest, lifetime: Lifetime): Promise<Outcome<Reply>> {
     const { library } = this.#parts;
     const { weights } = request;
     if (typeof weights === 'string') {
@@ -122,13 +143,16 @@ export class SessionCalls {
 
   async #createWith(
     { id: modelId, D, H }: ModelInfo,
-    { N: wantedN, h, keep, ttlMs }: SessionRequest,
-  ): Promise<Session> {
+    { N: wantedN, h, keep, ttlMs, key, reply }: SessionRequest,
+  ): Promise<Outcome<Reply>> {
     const N = wantedN ?? (h ? sizeOf(h, 'N') : 1);
     this.#expectStateFits(h, N, H, wantedN === undefined ? 'h' : 'N');
     const state = new Float32Array(N * H);
     h?.copyTo(state);
-    return this.#parts.sessions.create({ modelId, N, D, H, keep, ttlMs, h: state });
+    const { sessions } = this.#parts;
+    const spec = { modelId, N, D, H, keep, ttlMs, h: state };
+    if (key) return sessions.createOnce(spec, key, reply);
+    return { value: reply(await sessions.create(spec)), replayed: false };
   }
 
   #expectStateFits(h: TensorSource | undefined, N: number, H: number, origin: string): void {
@@ -158,6 +182,14 @@ function sessionInput(session: Session) {
     copyTo: (target) => target.set(h),
   };
   return { weights: modelId, h: state, batch: { N, origin: `session ${id}` } };
+}
+
+/** What became of a call with a key that creates a session, by the error of its attempt. */
+function asCreation(error: CarryoverError): CarryoverError {
+  // The session was made, and has ended or was damaged since.
+  if (error.code === 'session_gone' || error.code === 'session_corrupt') return error.withApplied('yes');
+  // What is wrong with a call was wrong whenever it came; else the same call may be running elsewhere.
+  return error.withApplied(error.kind.status < 500 ? 'no' : 'unknown');
 }
 
 /** @throws out_of_range */

@@ -134,7 +134,7 @@ export function markReplayed(reply: FastifyReply, replayed: boolean): void {
   if (replayed) void reply.header('idempotency-replayed', 'true');
 }
 
-function callKey(request: FastifyRequest): CallKey | undefined {
+export function callKey(request: FastifyRequest): CallKey | undefined {
   const header = headerOf(request, 'idempotency-key');
   if (header === undefined) return undefined;
   const { method, url, bodyDigest = '' } = request;

@@ -175,7 +175,7 @@ export function gone({ id, reason, atMs, t }: Tombstone): CarryoverError {
 export function reused({ key }: CallKey): CarryoverError {
   return new CarryoverError('idempotency_key_reused', {
     detail:
-      `The Idempotency-Key ${JSON.stringify(key)} was used for another request to this session; ` +
+      `The Idempotency-Key ${JSON.stringify(key)} was used for another request; ` +
       'only the same method, address and body repeat it.',
     applied: 'no',
   });

@@ -23,6 +23,12 @@ export function randomNonce(): string {
   return nonce;
 }
 
+/** Of the session that a key makes. As hard to guess as the secret of the store. */
+export function createdId(secret: string, key: string): string {
+  const hash = createHash('sha256').update(`create/${secret}/${key}`).digest();
+  return hash.subarray(0, 16).toString('base64url');
+}
+
 /**
  * As hard to guess as the id of the session that is forked.
  *

@@ -5,6 +5,7 @@
 //
 //   slots 0 … 63     the n-th keyed answer is in slot n mod 64
 //   slots 64 … 127   the i-th past state, counted from the bottom of its stack, in slot 64 + i mod keep
+//   slot 128         the answer to the call that created the session, if that had a key
 //
 // Slots that were overtaken are not erased: n and i in the frame tell whether it still counts. The
 // checksum covers the session's id and the place, so a frame in a wrong place is found too.
@@ -14,6 +15,8 @@ import type { RecordParts } from '../store/store.ts';
 import {
   ANSWERS_MAX,
   type CallKey,
+  type Creation,
+  KEEP_MAX,
   type KeptAnswer,
   type Made,
   type PastState,
@@ -27,9 +30,12 @@ const FORMAT = 1;
 const PREFIX_BYTES = 8;
 const HEAD = 'head';
 
+/** Written once. */
+const CREATION_SLOT = ANSWERS_MAX + KEEP_MAX;
+
 type Place = typeof HEAD | number;
 
-type SessionFields = Omit<Session, 'id' | 'h' | 'answers' | 'past'> & {
+type SessionFields = Omit<Session, 'id' | 'h' | 'answers' | 'past' | 'creation'> & {
   readonly format: number;
   readonly reason?: undefined;
 };
@@ -52,6 +58,8 @@ export function encodeSession(session: Session): RecordParts {
   session.answers.forEach((answer, k) => putAnswer(slots, session, firstAnswer + k, answer));
   const firstPast = session.pastHeight - session.past.length;
   session.past.forEach((state, k) => putPast(slots, session, firstPast + k, state));
+  const { id, creation } = session;
+  if (creation) slots.set(CREATION_SLOT, encodeFrame(id, CREATION_SLOT, creation));
   return { head: encodeHead(session), slots };
 }
 
@@ -86,7 +94,9 @@ export function decodeRecord(id: string, { head, slots }: RecordParts): Session 
     const state = decodePast(id, i, keep, slots);
     if (state) past.push(state);
   }
-  return { ...decoded, answers, past };
+  const frame = slots.get(CREATION_SLOT);
+  const creation = frame && (decodeFrame(id, CREATION_SLOT, frame).fields as Creation);
+  return { ...decoded, answers, past, ...(creation && { creation }) };
 }
 
 /** The same without answers and past, for lists. @throws session_corrupt */
@@ -103,7 +113,8 @@ export function isTombstone(record: Session | Tombstone): record is Tombstone {
   return 'reason' in record && record.reason !== undefined;
 }
 
-function encodeHead({ id, h, answers: _answers, past: _past, ...rest }: Session): Uint8Array {
+function encodeHead(session: Session): Uint8Array {
+  const { id, h, answers: _answers, past: _past, creation: _creation, ...rest } = session;
   const fields: SessionFields = { format: FORMAT, ...rest };
   return encodeFrame(id, HEAD, fields, h);
 }

@@ -38,6 +38,8 @@ export interface Session {
   readonly h: Float32Array;
   /** Earlier calls by key, oldest first, at most ANSWERS_MAX. */
   readonly answers: readonly KeptAnswer[];
+  /** The call that created it, if it had a key. */
+  readonly creation?: Creation | undefined;
   /** Keyed calls since creation. */
   readonly answersCount: number;
   /** States before earlier changes, oldest first, at most `keep`. */
@@ -93,6 +95,8 @@ export interface ReplyAnswer {
   readonly kind: 'reply';
   readonly reply: Reply;
 }
+
+export type Creation = CallKey & { readonly reply: Reply };
 
 export interface Reply {
   readonly status: number;

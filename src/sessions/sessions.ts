@@ -25,7 +25,7 @@ import {
 } from './call.ts';
 import { Endings, type EndingsOptions, OVERTAKEN } from './endings.ts';
 import { type HotSession, HotSessions } from './hot-sessions.ts';
-import { derivedId, randomId, randomIncarnation, randomNonce } from './ids.ts';
+import { createdId, derivedId, randomId, randomIncarnation, randomNonce } from './ids.ts';
 import {
   decodeHead,
   decodeRecord,
@@ -110,6 +110,53 @@ export class Sessions {
     // Nobody else knows this id yet, so no call on it can have changed it.
     if (revision !== undefined) this.#hot.set({ session, revision });
     return session;
+  }
+
+  /**
+   * The same for a call with a key: of several attempts one makes the session, the others are answered as
+   * that was. What remembers it is the session: a key is remembered as long as that and its tombstone.
+   *
+   * @throws as create and created
+   */
+  async createOnce(
+    spec: SessionSpec,
+    key: CallKey,
+    reply: (session: Session) => Reply,
+  ): Promise<Outcome<Reply>> {
+    const id = await this.#createdId(key);
+    return this.#untilFirst(id, async () => {
+      const earlier = await this.created(key);
+      if (earlier) return earlier;
+      await this.#expectRoom();
+      const session = newSession(id, randomIncarnation(), spec, this.#options.now());
+      const value = reply(session);
+      const revision = await this.#add({ ...session, creation: { ...key, reply: value } });
+      if (revision === undefined) throw OVERTAKEN;
+      return { value, replayed: false };
+    });
+  }
+
+  /**
+   * How a call with this key that created a session was answered; undefined if there was none.
+   *
+   * @throws idempotency_key_reused · session_gone · session_corrupt
+   */
+  async created(key: CallKey): Promise<Outcome<Reply> | undefined> {
+    const id = await this.#createdId(key);
+    return this.#untilFirst(id, async () => {
+      const stored = await this.#store.read(id);
+      if (!stored) return undefined;
+      const record = decodeRecord(id, stored);
+      if (isTombstone(record)) throw gone(record);
+      const { creation } = record;
+      if (creation?.digest !== key.digest) throw reused(key);
+      await this.#endings.expectAlive({ session: record, revision: stored.revision });
+      return { value: creation.reply, replayed: true };
+    });
+  }
+
+  async #createdId({ key }: CallKey): Promise<string> {
+    return createdId(await this.#store.secret(), key);
   }
 
   /** As it was committed last. @throws session_not_found · session_gone · session_corrupt */
@@ -418,8 +465,7 @@ export class Sessions {
       const stored = await this.#store.read(id);
       if (!stored) return { id, isTaken: false };
       const record = decodeHead(id, stored.head);
-      const isThere = !isTombstone(record) && record.expiresAtMs > this.#options.now();
-      if (isThere) return { id, isTaken: true };
+      if (!isTombstone(record) && this.#endings.isAlive(record)) return { id, isTaken: true };
     }
   }
 

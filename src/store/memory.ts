@@ -1,4 +1,5 @@
 // The store for throw-away use: everything in this process, gone with it.
+import { randomBytes } from 'node:crypto';
 import { CarryoverError } from '../errors.ts';
 import { SortedKeys } from '../sorted-keys.ts';
 import { monotonicClock } from './clock.ts';
@@ -30,6 +31,7 @@ export class MemoryStore implements SessionStore {
   readonly isShared: boolean = false;
   readonly models: MemoryModels;
   readonly now = monotonicClock();
+  readonly #secret = randomBytes(16).toString('base64url');
   readonly #bytesMax: number;
   readonly #entries = new Map<string, Entry>();
   readonly #due = new DueHeap();
@@ -115,6 +117,10 @@ export class MemoryStore implements SessionStore {
 
   async count(): Promise<number> {
     return this.#liveCount;
+  }
+
+  async secret(): Promise<string> {
+    return this.#secret;
   }
 
   async close(): Promise<void> {}

@@ -98,6 +98,9 @@ export interface SessionStore {
   /** Live records. */
   count(): Promise<number>;
 
+  /** Random text that is as old as the store: what ids are made of that nobody shall guess. */
+  secret(): Promise<string>;
+
   readonly models: ModelStore;
 
   /** Finishes what was begun. */

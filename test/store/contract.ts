@@ -237,6 +237,15 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     });
 
     const testIfKept = reopen ? test : () => {};
+
+    testIfKept('its secret is the same when it is opened again', async () => {
+      const secret = await store.secret();
+      expect(secret.length).toBeGreaterThan(20);
+      await store.close();
+      store = await reopen!();
+      expect(await store.secret()).toBe(secret);
+    });
+
     testIfKept('gives back everything after it was closed', async () => {
       await store.models.point('name', MODEL.id);
       const x = (await create('x', 100, MODEL.id, { 3: 'three' }))!;

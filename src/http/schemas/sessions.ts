@@ -174,6 +174,16 @@ const callHeaders = {
 };
 export const CallHeaders = Type.Object(callHeaders);
 
+export const CreateHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({
+      description:
+        'A repeat of the call with the same key and body creates nothing and is answered as the first was.',
+    }),
+  ),
+});
+
+
 export const ComputeHeaders = Type.Object({
   'x-session-id': Type.Optional(
     Type.String({ description: 'As `session` in the body; if both are there they must agree.' }),

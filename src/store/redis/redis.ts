@@ -32,6 +32,7 @@ import {
   PASSED,
   PIN,
   POSTPONE,
+  SECRET,
   UNLIST,
   UNPIN,
 } from './scripts.ts';
@@ -106,6 +107,12 @@ class RedisStore implements SessionStore {
 
   now(): number {
     return this.#link.clock.now();
+  }
+
+  async secret(): Promise<string> {
+    const text = randomBytes(16).toString('base64url');
+    const { reply } = await this.#link.run(SECRET, ['carryover:secret'], [text], this.#link.deadline());
+    return String(reply);
   }
 
   problems(): readonly string[] {

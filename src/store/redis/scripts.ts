@@ -81,6 +81,12 @@ export const LIVE = 0;
 export const ERASED = 1;
 export const ABSENT = 2;
 
+/** secret · new text. Answers the text that is there, or else the new one. */
+export const SECRET = script(`
+redis.call('SET', KEYS[1], ARGV[1], 'NX')
+return redis.call('GET', KEYS[1])
+`);
+
 /** record */
 export const ERASE = script(`
 if redis.call('HGET', KEYS[1], 'l') == '1' then return ${LIVE} end

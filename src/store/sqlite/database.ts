@@ -162,6 +162,8 @@ export class Database {
         return this.#statements.modelIds.all();
       case 'names':
         return this.#statements.names.all();
+      case 'secret':
+        return this.#statements.secret.get();
     }
   }
 
@@ -360,6 +362,7 @@ function prepare(connection: Connection) {
       `INSERT INTO names (name, model) SELECT ?, key FROM models WHERE id = ?
        ON CONFLICT (name) DO UPDATE SET model = excluded.model`,
     ),
+    secret: sql('SELECT text FROM secret').pluck(),
     names: sql(
       'SELECT name, id FROM names JOIN models ON names.model = models.key ORDER BY names.key',
     ),

@@ -94,6 +94,12 @@ const INLINE_MODELS = `
   ) STRICT;
 `;
 
+/** What ids are made of that nobody shall guess; made in files of earlier servers too. */
+const SECRET = `
+  CREATE TABLE IF NOT EXISTS secret (key INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+  INSERT OR IGNORE INTO secret VALUES (1, hex(randomblob(16)));
+`;
+
 /** A reason not to use the file that trying again does not remove. */
 export class Refusal extends Error {}
 
@@ -182,6 +188,7 @@ function open(path: string): Connection {
         COMMIT`);
     } else improveIndex(connection);
     connection.exec(INLINE_MODELS);
+    connection.exec(`BEGIN; ${SECRET} COMMIT`);
     // Read back only after a statement: the first one may replace it by a default of the build.
     connection.exec('SELECT count(*) FROM names');
     if (pragma('synchronous') !== 2) throw new Refusal('SQLite does not keep synchronous = FULL');

@@ -160,6 +160,10 @@ class SqliteStore implements SessionStore {
     return this.#call(['count']) as Promise<number>;
   }
 
+  async secret(): Promise<string> {
+    return this.#call(['secret']) as Promise<string>;
+  }
+
   async close(): Promise<void> {
     if (this.#state !== 'closed') {
       this.#flush();

@@ -21,7 +21,8 @@ export type Call =
   | readonly ['point', name: string, id: string]
   | readonly ['getModel', id: string]
   | readonly ['modelIds']
-  | readonly ['names'];
+  | readonly ['names']
+  | readonly ['secret'];
 
 export type CallOf<Name extends Call[0]> = Extract<Call, readonly [Name, ...unknown[]]>;
 
@@ -36,6 +37,7 @@ const READS: ReadonlySet<Call[0]> = new Set([
   'getModel',
   'modelIds',
   'names',
+  'secret',
 ]);
 
 export function isWrite([name]: Call): boolean {

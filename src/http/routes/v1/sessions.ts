@@ -13,6 +13,7 @@ import { BODY_ERRORS, problemResponses } from '../../schemas/problem.ts';
 import { ref } from '../../schemas/ref.ts';
 import {
   CallHeaders,
+  CreateHeaders,
   CreateSessionBody,
   IdParams,
   ListQuery,
@@ -24,6 +25,7 @@ import {
 } from '../../schemas/sessions.ts';
 import {
   SESSION_ERRORS,
+  callKey,
   callOf,
   infoOf,
   markReplayed,
@@ -72,8 +74,10 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
         summary: 'Begin a session',
         description:
           'Then send `session` in place of weights and h to /v1/step and /v1/sequence. The session ' +
-          'stays with the model it began with, also when its name moves. Creating is not idempotent: ' +
-          'a session nobody uses expires by itself.',
+          'stays with the model it began with, also when its name moves. With an Idempotency-Key the ' +
+          'same call again is answered as before, as long as the session lives, and 410 once it has ' +
+          'ended. These keys are shared by all clients: take random ones, such as UUIDs.',
+        headers: CreateHeaders,
         body: ref(CreateSessionBody),
         response: {
           201: { description: 'At t = 0.', ...ref(SessionInfo) },
@@ -81,6 +85,9 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
             ...BODY_ERRORS,
             'model_not_found',
             'model_corrupt',
+            'session_gone',
+            'session_corrupt',
+            'idempotency_key_reused',
             'shape_mismatch',
             'out_of_range',
             'limit_exceeded',
@@ -95,7 +102,8 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
         },
       },
     },
-    async ({ body, lifetime }, reply) => {
+    async (request, reply) => {
+      const { body, lifetime } = request;
       const { model, weights, N, h, ttl_s, keep = 0 } = body;
       const wanted = {
         weights: weightsOf(model, weights && weightsSource(weights)),
@@ -103,9 +111,10 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
         h: h && nestedTensor('h', 'NH', h),
         keep,
         ttlMs: Math.min(ttlMsMax, ttl_s === undefined ? ttlMs : Math.round(ttl_s * 1_000)),
+        key: callKey(request),
+        reply: createdReply,
       };
-      const session = await sessionCalls.create(wanted, lifetime);
-      return sendReply(reply, { value: createdReply(session), replayed: false });
+      return sendReply(reply, await sessionCalls.create(wanted, lifetime));
     },
   );
 }
