@@ -70,7 +70,8 @@ export class Copies {
     });
     try {
       const flops = FLOPS_PER_BYTE * bytes.byteLength;
-      await scheduler.run({ flops, partsMax: 1, split: () => [job.ptr] }, lifetime);
+      const cost = { kind: 'convertTensor', flops };
+      await scheduler.run({ flops, cost, partsMax: 1, split: () => [job.ptr] }, lifetime);
       // Throws when the request has ended: its bytes may have been others' then.
       source.raw!();
       const bad = job.result();

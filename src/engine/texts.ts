@@ -197,7 +197,8 @@ export class Texts {
     lifetime: Lifetime,
   ): Promise<void> {
     try {
-      const work = { flops, partsMax: 1, isLast, split: () => [job.ptr] };
+      const cost = { kind: kindOf(job), flops };
+      const work = { flops, cost, partsMax: 1, isLast, split: () => [job.ptr] };
       await this.#parts.scheduler.run(work, lifetime);
     } catch (error) {
       job.release();
@@ -207,6 +208,11 @@ export class Texts {
 }
 
 type TextJob = ReadJob | PrintJob | HostJob;
+
+/** Each has a speed of its own. */
+function kindOf(job: TextJob): string {
+  return job instanceof ReadJob ? 'read' : job instanceof PrintJob ? 'print' : 'check';
+}
 
 /** Releases the job. */
 function faultFoundBy(check: HostJob): unknown {

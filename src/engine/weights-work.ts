@@ -127,7 +127,8 @@ export class WeightsWork {
     const job = new HostJob(memory, name, { ptr, bytes, args });
     try {
       const flops = FLOPS_PER_BYTE * bytes;
-      await scheduler.run({ flops, partsMax: 1, split: () => [job.ptr] }, lifetime);
+      const cost = { kind: name, flops };
+      await scheduler.run({ flops, cost, partsMax: 1, split: () => [job.ptr] }, lifetime);
       return Buffer.from(job.result());
     } finally {
       job.release();

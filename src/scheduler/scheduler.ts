@@ -3,7 +3,7 @@
 // Where: work that costs less than handing it over is done here, on the calling thread, at once; a large
 // mini-batch by several idle workers, each taking some of the rows; all else by one worker. Long work is
 // done in slices of some SLICE_MS, so that others get their turn, and it stops soon when nobody wants it
-// any more. A worker is given its next slice while it computes one.
+// any more; texts and functions of the host are not cut. A worker is given its next slice while it computes one.
 //
 // When: in the order of fair-queue.ts, in which each connection (lifetime.client) has an equal share of the
 // workers: the slices of a client with much work let those of others pass. Of one client, first come, first
@@ -21,6 +21,7 @@ import type { Pool } from '../pool/pool.ts';
 import { type Cost, Costs, type Speeds } from './costs.ts';
 import { FairQueue, type Place, isBefore } from './fair-queue.ts';
 import { Part, type Slice, type Slices, Whole } from './part.ts';
+import { neverInTime, queueFull, shareFull, tooLate, tooMuchAhead } from './refusals.ts';
 
 export interface SchedulerOptions {
   /** Requests that may wait for a worker; one more is refused with queue_full. */
@@ -109,15 +110,7 @@ export class Scheduler {
     const parts = Math.max(1, Math.min(partsMax, this.#pool.readyCount));
     const ms = this.#costs.atStartMsOf(cost) / parts;
     const allowedMs = msMax * COMPUTING_SHARE;
-    if (ms <= allowedMs) return;
-    const message =
-      `The request needs ${cost.flops} operations and reads ${Math.round((cost.readBytes ?? 0) / 1e6)} MB of ` +
-      `weights: about ${Math.round(ms)} ms of computing. This server allows ${Math.round(allowedMs)} ms, half of ` +
-      `JOB_DEADLINE_MS. Send at most ${Math.floor((allowedMs / ms) * 100)} % of its steps or rows at a time.`;
-    throw new CarryoverError('limit_exceeded', {
-      detail: message,
-      errors: [{ pointer: '/x', message }],
-    });
+    if (ms > allowedMs) throw neverInTime(cost, ms, allowedMs);
   }
 
   /**
@@ -159,32 +152,16 @@ export class Scheduler {
     // Estimates are corrected by what is computed: if there is nothing else to do, it shows how long it takes.
     if (this.#queue.length === 0 && this.#isWaitless) return;
     const remainingMs = lifetime.remainingMs();
-    if (ms * BEGIN_SLACK > remainingMs) throw this.#tooLate(ms, remainingMs);
+    if (ms * BEGIN_SLACK > remainingMs) throw tooLate(ms, remainingMs, this.#aheadMs(undefined));
     if (this.#queue.length === 0 && this.#pool.free(AHEAD_MS)) return;
     const { queueJobsMax } = this.#options;
-    if (this.#waitingCount >= queueJobsMax) {
-      throw this.#full(
-        `${queueJobsMax} requests are waiting already (QUEUE_JOBS_MAX); this one was not started.`,
-        this.#aheadMs(undefined) / 2,
-      );
-    }
+    if (this.#waitingCount >= queueJobsMax) throw queueFull(queueJobsMax, this.#aheadMs(undefined));
+    const { client } = lifetime;
     const clientMax = Math.ceil(queueJobsMax * CLIENT_QUEUE_SHARE);
-    if (this.#queue.countOf(lifetime.client) > clientMax) {
-      throw this.#full(
-        `${clientMax} requests of this connection are waiting already, its share of the queue; this one ` +
-          'was not started.',
-        ms * clientMax,
-      );
-    }
-    const aheadMs = this.#aheadMs(this.#queue.placeFor(lifetime.client, ms, false));
+    if (this.#queue.countOf(client) > clientMax) throw shareFull(clientMax, ms * clientMax);
+    const aheadMs = this.#aheadMs(this.#queue.placeFor(client, ms, false));
     const lateMs = aheadMs + ms - remainingMs * ACCEPTED_SHARE;
-    if (lateMs > 0) {
-      throw this.#full(
-        `About ${Math.round(aheadMs)} ms of work come before this request, which takes about ` +
-          `${Math.round(ms)} ms and has ${Math.round(remainingMs)} ms left (JOB_DEADLINE_MS); it was not started.`,
-        lateMs,
-      );
-    }
+    if (lateMs > 0) throw tooMuchAhead(ms, aheadMs, remainingMs, lateMs);
   }
 
   /** Whether no worker has anything to do that takes time. */
@@ -250,7 +227,7 @@ export class Scheduler {
     const isTooLate = part.hasBegun
       ? part.isMeasured && leftMs > GIVE_UP_FACTOR * remainingMs
       : neededMs > remainingMs && !(this.#queue.length === 1 && this.#isWaitless);
-    return isTooLate ? this.#tooLate(leftMs, remainingMs) : undefined;
+    return isTooLate ? tooLate(leftMs, remainingMs, this.#aheadMs(undefined)) : undefined;
   }
 
   #handOver(part: Part, worker: PoolWorker): void {
@@ -289,18 +266,5 @@ export class Scheduler {
     part.forget?.();
     this.#queue.leave(part.client);
     part.settle(part.error);
-  }
-
-  #tooLate(ms: number, remainingMs: number): CarryoverError {
-    return new CarryoverError('deadline_exceeded', {
-      detail:
-        `This takes about ${Math.round(ms)} ms, and ${Math.round(remainingMs)} ms of the request's time ` +
-        '(JOB_DEADLINE_MS) are left; it was not computed.',
-      retryAfterMs: this.#aheadMs(undefined),
-    });
-  }
-
-  #full(detail: string, retryAfterMs: number): CarryoverError {
-    return new CarryoverError('queue_full', { detail, retryAfterMs });
   }
 }
