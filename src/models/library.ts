@@ -136,14 +136,10 @@ export class ModelLibrary {
    */
   async refresh(onSkipped: (id: string, error: unknown) => void): Promise<boolean> {
     const revision = await this.#store.revision();
-<<<<<<< HEAD
     const before = this.#revision ?? revision;
     if (revision === this.#revision) return false;
-=======
-    if (revision === this.#revision) return;
     // What is registered here from now on need not be among what the store answers.
     const here = [...this.registry.ids()];
->>>>>>> 57efbe4 (Take models that another process has registered in slices)
     const [ids, names] = await Promise.all([this.#store.ids(), this.#store.names()]);
     for (const id of ids) await this.#fetch(id).catch((error: unknown) => onSkipped(id, error));
     const stored = new Set(ids);
