@@ -126,6 +126,18 @@ describe('two replicas', () => {
     expect((await replicas[1].rewind(id, call(), 2, reply)).value.body).toBe('2');
   });
 
+  test('take a key of another kind of call for no repetition of this one', async () => {
+    const reply = (session: Session) => ({ status: 201, headers: {}, body: session.id });
+    const set = (key: string) =>
+      replicas[1].setState(id, keyed(key), () => ({ h: Float32Array.of(9), t: 9 }), reply);
+    await step(replicas[0], keyed('stepped'));
+    await set('set');
+    expect(await codeOf(set('stepped'))).toBe('idempotency_key_reused');
+    expect(await codeOf(replicas[0].fork(id, keyed('stepped'), reply))).toBe('idempotency_key_reused');
+    expect(await codeOf(step(replicas[0], keyed('set')))).toBe('idempotency_key_reused');
+    expect(await replicas[0].read(id)).toMatchObject({ version: 2, t: 9 });
+  });
+
   test('a fork that was cut off before its key was kept is found again', async () => {
     const reply = (session: Session) => ({ status: 201, headers: {}, body: session.id });
     const cutOff = keyed('f');
