@@ -47,7 +47,9 @@ async function createOrExit(): Promise<App> {
 
 async function listenOrExit(started: App): Promise<void> {
   try {
-    await started.http.listen({ host: config.HOST, port: config.PORT });
+    // For localhost Fastify would listen on ::1 as well, with a second server that nothing watches.
+    const host = config.HOST === 'localhost' ? '127.0.0.1' : config.HOST;
+    await started.http.listen({ host, port: config.PORT });
   } catch (error) {
     console.error(`Cannot listen: ${(error as Error).message}. Choose another with HOST and PORT.`);
     await started.close();

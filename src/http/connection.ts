@@ -63,6 +63,9 @@ export class Connection {
   #idleSinceMs: number;
   /** At the first look after it became idle. */
   #idleBytesRead: number | undefined;
+  /** Of a request that is coming in: when bytes of it came last, and all of them at that time. */
+  #movedMs = 0;
+  #movedBytesRead = 0;
   #isHeld = false;
   /** Its newest request, until that has come and is answered. */
   #newest: IncomingMessage | undefined;
@@ -89,6 +92,11 @@ export class Connection {
     return this.requests === 0 && !this.isWebSocket;
   }
 
+  /** Since when nothing has come of a request that is not complete, at the last look; else undefined. */
+  get silentSinceMs(): number | undefined {
+    return this.receiving && this.#movedMs;
+  }
+
   /** Whether a request is coming in that was answered before all of it was there. */
   get isAhead(): boolean {
     return this.requests === 0 && this.#newest !== undefined && !this.#newest.complete;
@@ -102,6 +110,7 @@ export class Connection {
   beginRequest(request: IncomingMessage): void {
     this.requests++;
     this.#newest = request;
+    this.#movedMs = Infinity;
     if (this.requests >= PIPELINED_MAX) this.#hold();
   }
 
@@ -186,8 +195,15 @@ export class Connection {
   overdue(nowMs: number, elapsedMs: number, limits: ConnectionLimits): string | undefined {
     if (this.#isTooSlowAReader(elapsedMs, limits)) return 'the answer was not read';
     if (this.#lingering) return this.#hasLingered(nowMs, this.#lingering, limits) ? 'refused' : undefined;
+    if (this.receiving) this.#noteArrivals(nowMs);
     if (this.isIdle && this.#isIdleTooLong(nowMs, limits)) return 'idle';
     return undefined;
+  }
+
+  #noteArrivals(nowMs: number): void {
+    const { bytesRead } = this.socket;
+    if (bytesRead !== this.#movedBytesRead) this.#movedMs = nowMs;
+    this.#movedBytesRead = bytesRead;
   }
 
   /** A head may be coming in, for which Node has a limit; but line ends between requests are none. */

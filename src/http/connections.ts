@@ -23,6 +23,8 @@ export interface ConnectionsOptions {
 const HEAD_MS_MAX = 10_000;
 /** Above CONNECTIONS_MAX: while all connections are busy, supervisors are still answered on these. */
 const EXTRA_CONNECTIONS = 16;
+/** A request of which nothing has come for so long makes room for others. */
+const SILENT_MS_MIN = 2_000;
 /** All requests together that wait behind others of their connections; each takes a few kB. */
 const PIPELINED_ALL_MAX = 8_192;
 /** Of the readers of answers when the process ends. */
@@ -124,8 +126,22 @@ export class Connections {
   #makeRoomFor(newest: Connection): void {
     this.#tellFull();
     const [oldest] = this.#idle;
-    if (oldest && oldest !== newest) this.#cut(oldest, 'idle, and others came');
-    else newest.isExtra = true;
+    if (oldest && oldest !== newest) return this.#cut(oldest, 'idle, and others came');
+    const silent = this.#silentForLongest();
+    if (silent) return this.#cut(silent, 'nothing came of its request, and others did');
+    newest.isExtra = true;
+  }
+
+  #silentForLongest(): Connection | undefined {
+    let sinceMs = performance.now() - SILENT_MS_MIN;
+    let longest: Connection | undefined;
+    for (const connection of this.#open) {
+      const { silentSinceMs = Infinity } = connection;
+      if (silentSinceMs > sinceMs) continue;
+      sinceMs = silentSinceMs;
+      longest = connection;
+    }
+    return longest;
   }
 
   /** Once, until there is room again. */
@@ -136,8 +152,8 @@ export class Connections {
     const connections = { open: this.#open.size, idle: this.#idle.size, connectionsMax };
     this.#log.warn(
       connections,
-      'CONNECTIONS_MAX is reached: idle connections are closed, the oldest first; while none is idle, ' +
-        'new ones are answered about health only',
+      'CONNECTIONS_MAX is reached: idle and silent connections are closed, the oldest first; while there ' +
+        'are none, new ones are answered about health only',
     );
   }
 

@@ -74,7 +74,7 @@ describe('bodies', () => {
   const limits = { BODY_BYTES_MAX: '1000000', BODIES_BYTES_MAX: '4000000' };
 
   test('that are announced and do not come hold nothing, and their sockets are gone after 408', async () => {
-    const server = await listen({ ...limits, REQUEST_TIMEOUT_MS: '300' });
+    const server = await listen({ ...limits, REQUEST_TIMEOUT_MS: '1000' });
     const head = requestText('POST', '/v1/step', { ...JSON_TYPE, 'content-length': 1_000_000 });
     const silent = Array.from({ length: 20 }, () => new RawClient(server.port, head));
     await until(() => server.app.http.server.listening && silent.every(({ socket }) => !socket.connecting), 1_000);
@@ -242,6 +242,15 @@ describe('connections', () => {
     expect([other.status, other.headers.connection]).toEqual([503, 'close']);
     const probe = await new RawClient(server.port, LIVE).answer();
     expect(probe.status).toBe(200);
+    // Two seconds later those that are silent make room.
+    await vi.waitFor(
+      async () => {
+        const next = await new RawClient(server.port, stepRequest()).answer();
+        expect(next.status).toBe(200);
+      },
+      { timeout: 8_000, interval: 200 },
+    );
+    expect(busy.filter(({ isClosed }) => !isClosed)).not.toHaveLength(0);
   });
 
   test('do not outlive the keep-alive timeout by line ends', async () => {
