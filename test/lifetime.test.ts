@@ -33,18 +33,20 @@ test('one whose connection is closed ends everything that waits for it', async (
   expect(late).toHaveBeenCalledOnce();
 });
 
-test('it can begin anew, as between two writes of a stream', async () => {
+test('it can begin anew, as between two writes of a stream', () => {
+  vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
   const lifetime = new Lifetime({}, 40);
   const listener = vi.fn();
   const forget = lifetime.onEnd(listener);
-  await new Promise((resolve) => setTimeout(resolve, 25));
+  vi.advanceTimersByTime(25);
   lifetime.renew();
-  await new Promise((resolve) => setTimeout(resolve, 25));
+  vi.advanceTimersByTime(25);
   expect(listener).not.toHaveBeenCalled();
   forget();
   lifetime.close();
   lifetime.renew();
   expect(() => lifetime.throwIfOver()).toThrow('closed');
+  vi.useRealTimers();
 });
 
 test('no timer runs unless something waits', async () => {
