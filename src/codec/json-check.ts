@@ -2,14 +2,29 @@
 // value of it: JSON.parse tells neither bytes nor paths, and takes ten times the room of its text.
 import { isUtf8 } from 'node:buffer';
 import { CarryoverError, invalidRequest } from '../errors.ts';
+import {
+  BACKSLASH,
+  BLANK,
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  MINUS,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  PLUS,
+  POINT,
+  QUOTE,
+  SMALL_E,
+  SMALL_U,
+  ZERO,
+  isDigit,
+  isHex,
+  isSpace,
+} from './json-characters.ts';
 import { JsonPath, cutText } from './json-path.ts';
 import { type TensorRules, TensorCheck } from './tensor-check.ts';
 
-const [TAB, LINE_FEED, RETURN, BLANK] = [0x09, 0x0a, 0x0d, 0x20];
-const [QUOTE, COMMA, PLUS, MINUS, POINT] = [0x22, 0x2c, 0x2b, 0x2d, 0x2e];
-const [ZERO, NINE, COLON, BACKSLASH] = [0x30, 0x39, 0x3a, 0x5c];
-const [OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
-const [SMALL_A, SMALL_E, SMALL_F, SMALL_U] = [0x61, 0x65, 0x66, 0x75];
 /** Behind a backslash: one of `"\/bfnrt`. */
 const ESCAPED = new Set(Buffer.from('"\\/bfnrt'));
 const WORDS = ['true', 'false', 'null'];
@@ -303,20 +318,4 @@ function duplicateKey(key: string, pointer: string): CarryoverError {
 
 function placeOf(pointer: string): string {
   return pointer === '' ? '' : `, in ${pointer}`;
-}
-
-function isDigit(character: number | undefined): boolean {
-  return character !== undefined && character >= ZERO && character <= NINE;
-}
-
-function isHex(character: number | undefined): boolean {
-  if (isDigit(character)) return true;
-  const letter = (character ?? 0) | 0x20;
-  return letter >= SMALL_A && letter <= SMALL_F;
-}
-
-function isSpace(character: number | undefined): boolean {
-  return (
-    character === BLANK || character === LINE_FEED || character === RETURN || character === TAB
-  );
 }
