@@ -1,7 +1,7 @@
 // Elements of a file or a body → float32 where they are used: another dtype, another order of the axes. Some
 // thousand elements at a time, so that no copy is made that grows with the tensor.
 import type { RawTensor } from '../tensor.ts';
-import { ELEMENT_BYTES, numbersIn } from './safetensors.ts';
+import { ELEMENT_BYTES, numbersIn } from './dtypes.ts';
 
 /** Of a slice; a longer row is a slice of its own. */
 const SLICE_ELEMENTS = 65_536;

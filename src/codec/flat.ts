@@ -2,7 +2,8 @@
 import { CarryoverError } from '../errors.ts';
 import { type RawTensor, type TensorSource, areFinite, formatShape } from '../tensor.ts';
 import { beyondFloat32, hasFloat32 } from './float32.ts';
-import { type SafeTensor, elementAt, numbersIn } from './safetensors.ts';
+import { elementAt, numbersIn } from './dtypes.ts';
+import type { SafeTensor } from './safetensors.ts';
 
 /** @throws shape_mismatch if the tensor has another number of axes, or an empty one */
 export function flatTensor(name: string, axes: string, tensor: SafeTensor): TensorSource {
