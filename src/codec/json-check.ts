@@ -1,7 +1,7 @@
 // What is wrong with a JSON text, and where. Reads the whole grammar (RFC 8259) byte by byte and makes no
 // value of it: JSON.parse tells neither bytes nor paths, and takes ten times the room of its text.
 import { isUtf8 } from 'node:buffer';
-import { CarryoverError, invalidRequest } from '../errors.ts';
+import type { CarryoverError } from '../errors.ts';
 import {
   BACKSLASH,
   BLANK,
@@ -22,7 +22,8 @@ import {
   isHex,
   isSpace,
 } from './json-characters.ts';
-import { JsonPath, cutText } from './json-path.ts';
+import { boundMet, duplicateKey, malformed, notJson } from './json-faults.ts';
+import { JsonPath } from './json-path.ts';
 import { type TensorRules, TensorCheck } from './tensor-check.ts';
 
 /** Behind a backslash: one of `"\/bfnrt`. */
@@ -289,33 +290,10 @@ class Check {
   }
 
   #stop(bound: string): never {
-    const pointer = this.#path.pointer();
-    const message =
-      `Outside its tensors the body has more than ${bound}, which no request needs: reading stopped at ` +
-      `byte ${this.#at}${placeOf(pointer)}.`;
-    throw this.#faultSoFar() ?? invalidRequest(message, pointer);
+    throw this.#faultSoFar() ?? boundMet(bound, this.#at, this.#path.pointer());
   }
 
   #fail(expected: string): never {
-    const bytes = this.#bytes;
-    const pointer = this.#path.pointer();
-    // The longest character has four bytes.
-    const [character] = bytes.toString('utf8', this.#at, this.#at + 4);
-    const got = character === undefined ? 'the end' : JSON.stringify(character);
-    const message = `Not JSON at byte ${this.#at}${placeOf(pointer)}: expected ${expected}, got ${got}.`;
-    throw new CarryoverError('malformed_json', { detail: message, errors: [{ pointer, message }] });
+    throw notJson(this.#bytes, this.#at, this.#path.pointer(), expected);
   }
-}
-
-function malformed(detail: string): CarryoverError {
-  return new CarryoverError('malformed_json', { detail });
-}
-
-function duplicateKey(key: string, pointer: string): CarryoverError {
-  const message = `The key ${JSON.stringify(cutText(key))} appears more than once in one object.`;
-  return new CarryoverError('duplicate_key', { detail: message, errors: [{ pointer, message }] });
-}
-
-function placeOf(pointer: string): string {
-  return pointer === '' ? '' : `, in ${pointer}`;
 }

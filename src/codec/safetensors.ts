@@ -9,6 +9,7 @@
 import { isUtf8 } from 'node:buffer';
 import { CarryoverError, clientClosed } from '../errors.ts';
 import type { Dtype } from '../tensor.ts';
+import { describe, quote } from './describe.ts';
 import { ELEMENT_BYTES, copiedNumbers, numbersIn } from './dtypes.ts';
 import { foreignFormat } from './foreign-formats.ts';
 import { readJson } from './json-read.ts';
@@ -22,8 +23,6 @@ const HEADER_BYTES_MAX = 128 * 1024;
 const OPENING_BRACE = 0x7b;
 /** Of JSON: space, tab, line feed, carriage return. */
 const WHITE_SPACE: readonly number[] = [0x20, 0x09, 0x0a, 0x0d];
-/** Names and values quoted in an error are cut here: they come from whoever made the file. */
-const QUOTED_CHARACTERS_MAX = 80;
 
 export type { Dtype };
 
@@ -292,25 +291,4 @@ function isSize(value: unknown): value is number {
 function refusal(name: string, found: string, expected: string): SafetensorsError {
   const message = `Tensor ${quote(name)} ${found}, expected ${expected}.`;
   return new SafetensorsError(message, { tensor: name });
-}
-
-/** Never deeper than one array: JSON.stringify would run out of stack on hostile nesting. */
-function describe(value: unknown): string {
-  if (!Array.isArray(value)) return describeItem(value);
-  const shown = value.slice(0, 8).map(describeItem);
-  return `[${[...shown, ...(value.length > 8 ? ['…'] : [])].join(', ')}]`;
-}
-
-function describeItem(value: unknown): string {
-  if (typeof value === 'string') return quote(value);
-  if (Array.isArray(value)) return 'an array';
-  if (isObject(value)) return 'an object';
-  if (value === undefined) return '(missing)';
-  return typeof value === 'number' ? String(value) : JSON.stringify(value);
-}
-
-/** Text of the file as it may stand in an error: in quotes, without control characters, cut. */
-export function quote(text: string): string {
-  const cut = text.length > QUOTED_CHARACTERS_MAX;
-  return JSON.stringify(cut ? `${text.slice(0, QUOTED_CHARACTERS_MAX)}…` : text);
 }

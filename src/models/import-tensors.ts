@@ -1,5 +1,6 @@
 // The tensors of a file that have no part yet: each is taken once, and none may be left.
-import { type SafeTensor, quote } from '../codec/safetensors.ts';
+import { quote } from '../codec/describe.ts';
+import type { SafeTensor } from '../codec/safetensors.ts';
 import { hintAbout } from './import-hints.ts';
 import { list, refusal } from './import-refusal.ts';
 

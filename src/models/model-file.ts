@@ -1,5 +1,6 @@
 // Model files: safetensors bytes → tensors in our layout, as a source for registration.
-import { SafetensorsError, type SafetensorsFile, quote, readSafetensorsFile } from '../codec/safetensors.ts';
+import { quote } from '../codec/describe.ts';
+import { SafetensorsError, type SafetensorsFile, readSafetensorsFile } from '../codec/safetensors.ts';
 import type { TensorSource } from '../tensor.ts';
 import { agreed } from './import-activation.ts';
 import { hintAbout } from './import-hints.ts';
