@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SortedKeys } from '../src/sorted-keys.ts';
+import { fc } from './helpers/seed.ts';
 
 const keys = fc.string({ unit: fc.constantFrom('a', 'b', 'Z', '-', '_', '0'), maxLength: 4 });
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { shortest } from '../../src/codec/float32.ts';
+import { fc } from '../helpers/seed.ts';
 
 const bits = new Uint32Array(1);
 const float = new Float32Array(bits.buffer);

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { nestedTensor } from '../../src/codec/nested.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 import { fuzz, texts } from './fuzz.ts';
+import { SEED } from '../helpers/seed.ts';
 
-const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
 
 async function read(body: string) {
   const bytes = Buffer.from(body);

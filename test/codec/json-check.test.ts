@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CheckOptions, checkJson } from '../../src/codec/json-check.ts';
 import { readJson } from '../../src/codec/json-read.ts';
 import { CarryoverError } from '../../src/errors.ts';
+import { fc } from '../helpers/seed.ts';
 
 function isJson(text: string): boolean {
   try {

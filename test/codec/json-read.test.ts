@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readJson } from '../../src/codec/json-read.ts';
+import { fc } from '../helpers/seed.ts';
 
 const read = (text: string) => readJson(Buffer.from(text));
 const refusal = (code: string) => expect.objectContaining({ code });

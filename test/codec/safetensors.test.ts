@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SafetensorsError, readSafetensors, readSafetensorsFile } from '../../src/codec/safetensors.ts';
+import { fc } from '../helpers/seed.ts';
 
 const fixtures = join(import.meta.dirname, '../fixtures/demo');
 

@@ -1,7 +1,7 @@
-// npm run test:fuzz: a million made-up bodies. FUZZ_SEED and FUZZ_BODIES for another run.
+// npm run test:fuzz: a million made-up bodies. SEED and FUZZ_BODIES for another run.
 import { fuzz } from './fuzz.ts';
+import { SEED } from '../helpers/seed.ts';
 
-const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
 const BODIES = Number(process.env.FUZZ_BODIES ?? 1_000_000);
 
 const start = performance.now();

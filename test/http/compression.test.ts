@@ -1,11 +1,11 @@
 // Compression: only when asked for, only where it saves something; never of what comes in.
 import { readFileSync } from 'node:fs';
 import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } from 'node:zlib';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { startServer } from '../helpers/process.ts';
+import { fc } from '../helpers/seed.ts';
 
 const MiB = 1024 * 1024;
 const BYTES_MIN = 1_000;

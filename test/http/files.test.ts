@@ -1,10 +1,10 @@
 // Computations as safetensors files: the same bits and the same strictness as in JSON.
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readSafetensors } from '../../src/codec/safetensors.ts';
 import { buildApp } from '../helpers/app.ts';
 import { bitsOf, nested, recurrences, weightsBody } from '../helpers/recurrence.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
+import { fc } from '../helpers/seed.ts';
 
 const app = await buildApp();
 const FILE = 'application/vnd.carryover.safetensors';

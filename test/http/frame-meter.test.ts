@@ -1,7 +1,7 @@
 // Frame headers are found wherever the bytes are cut.
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type FrameHeader, FrameMeter } from '../../src/http/frame-meter.ts';
+import { fc } from '../helpers/seed.ts';
 
 const frames = fc.record({
   opcode: fc.constantFrom(0, 1, 2, 8, 9, 10),

@@ -14,9 +14,9 @@ import {
 } from '../helpers/hostile.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { startServer } from '../helpers/process.ts';
+import { SEED } from '../helpers/seed.ts';
 
 const REQUESTS = Number(process.env.HOSTILE_REQUESTS ?? 10_000);
-const SEED = Number(process.env.HOSTILE_SEED ?? Date.now() % 2 ** 31);
 /** Once the heap has found its size (after the first half), it may not grow by more than this. */
 const RSS_GROWTH_MIB_MAX = 96;
 

@@ -10,8 +10,8 @@ import type { CarryoverError } from '../../src/errors.ts';
 import type { LinearMemory } from '../../src/wasm/memory.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 import { HOSTILE_CORPUS, hostileRequests } from '../helpers/hostile.ts';
+import { SEED } from '../helpers/seed.ts';
 
-const SEED = Number(process.env.HOSTILE_SEED ?? Date.now() % 2 ** 31);
 /** Texts above 12 KiB are handed to the worker, here every one of them. */
 const app = await buildApp({ WEIGHTS_CACHE_BYTES_MAX: '0' }, { hereFlopsMax: 0 });
 /** Makes values of whole bodies: the reference. */

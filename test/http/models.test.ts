@@ -2,7 +2,6 @@
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { referenceReadout } from '../../src/wasm/reference.ts';
 import { buildApp } from '../helpers/app.ts';
@@ -14,6 +13,7 @@ import {
   referenceStates,
   weightsBody,
 } from '../helpers/recurrence.ts';
+import { fc } from '../helpers/seed.ts';
 
 const app = await buildApp();
 const fixtures = join(import.meta.dirname, '../fixtures/demo');

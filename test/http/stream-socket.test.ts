@@ -2,7 +2,6 @@
 import { once } from 'node:events';
 import { type Socket, connect as connectTcp } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { AppOverrides } from '../../src/app.ts';
 import { readSafetensorsFile } from '../../src/codec/safetensors.ts';
@@ -13,6 +12,7 @@ import { randomRecurrence, weightsBody } from '../helpers/recurrence.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
 import { StreamClient } from '../helpers/stream-client.ts';
 import { padded } from '../helpers/padding.ts';
+import { fc } from '../helpers/seed.ts';
 
 /** D = 1, H = 2. */
 const TINY = { W_x: [[0.5, -0.25]], W_h: [[0.1, 0.2], [-0.3, 0.4]], b: [0.01, -0.02] };

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { ServerResponse } from 'node:http';
 import { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { write } from '../../src/http/stream-answer.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
@@ -11,6 +10,7 @@ import { startServer } from '../helpers/process.ts';
 import { bitsOf, nested, recurrences, weightsBody } from '../helpers/recurrence.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
 import { EventReader, type StreamLine, openStream, readAll, readLines } from '../helpers/streams.ts';
+import { fc } from '../helpers/seed.ts';
 
 const NDJSON = 'application/x-ndjson';
 const SSE = 'text/event-stream';

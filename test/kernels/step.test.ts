@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { copyRows } from '../../src/engine/result.ts';
 import { Job } from '../../src/wasm/job.ts';
@@ -9,6 +8,7 @@ import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { referenceReadout, referenceStep } from '../../src/wasm/reference.ts';
 import { compiledKernels, memory, runKernels } from '../helpers/kernels.ts';
 import { bitsOf, randomRecurrence, recurrences, referenceStates } from '../helpers/recurrence.ts';
+import { fc } from '../helpers/seed.ts';
 
 describe('the kernels compute the bits of the plain reference', () => {
   test('for every N, D and H up to 9', () => {

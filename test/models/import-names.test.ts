@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readModel } from '../../load/demo/model.ts';
 import { type SafeTensor, readSafetensors } from '../../src/codec/safetensors.ts';
@@ -9,6 +8,7 @@ import type { ImportedModel, ImportedTensor } from '../../src/models/import-laye
 import { type ImportOptions, importTensors } from '../../src/models/import-names.ts';
 import { readModelFile } from '../../src/models/model-file.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
+import { fc } from '../helpers/seed.ts';
 
 const sunspots = readFileSync(join(import.meta.dirname, '../fixtures/demo/sunspots.safetensors'));
 

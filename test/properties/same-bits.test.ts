@@ -1,5 +1,4 @@
 // The same bits, whatever runs beside: over HTTP, with everything that lies between.
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
 import {
@@ -11,6 +10,7 @@ import {
   referenceStates,
   weightsBody,
 } from '../helpers/recurrence.ts';
+import { fc } from '../helpers/seed.ts';
 
 const app = await buildApp();
 const appOfTwoWorkers = await buildApp({ WORKERS: '2' }, { hereFlopsMax: 1 });

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { percentile } from '../../load/statistics.ts';
 import { type CrashReport, crashAgainAndAgain } from './crash.ts';
+import { SEED } from '../helpers/seed.ts';
 
 const KILLS = Number(process.env.CRASH_KILLS ?? 20);
-const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const folder = mkdtempSync(join(tmpdir(), 'carryover-crash-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -10,11 +10,11 @@ import { Client } from './client.ts';
 import { type Told, type Verdict, checkHistory, emptyVerdict } from './history.ts';
 import { firstState, randomWeights } from './replay.ts';
 import { readSession } from './traffic.ts';
+import { SEED } from '../helpers/seed.ts';
 
 const SESSIONS = 1_000;
 const CALLS = 8;
 const LINES = 32;
-const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 /** Sizes whose rows end within a vector, so that what is behind them would show. */
 const MODELS = [
   randomWeights(3, 5, 1),

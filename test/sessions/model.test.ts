@@ -20,9 +20,9 @@ import {
   WEIGHTS,
   movesOf,
 } from './model.ts';
+import { SEED } from '../helpers/seed.ts';
 
 const RUNS = Number(process.env.MODEL_RUNS ?? 25);
-const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 /** Of 100 commands: a restart costs as much as hundreds of calls. */
 const RESTARTS = 1;
 const COMMANDS_MAX = 40;

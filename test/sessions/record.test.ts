@@ -1,5 +1,4 @@
 // Sessions as bytes: what is written is read back, and what was damaged is not.
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { CarryoverError } from '../../src/errors.ts';
 import {
@@ -18,6 +17,7 @@ import {
   remembering,
   rewound,
 } from '../../src/sessions/session.ts';
+import { fc } from '../helpers/seed.ts';
 
 const ID = 'AAAAAAAAAAAAAAAAAAAAAA';
 const SPEC = { modelId: `sha256:${'0'.repeat(64)}`, N: 2, D: 1, H: 3, ttlMs: 60_000 };

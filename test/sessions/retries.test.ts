@@ -8,10 +8,10 @@ import { startCuttingProxy } from '../helpers/cutting-proxy.ts';
 import { type RunningServer, startServer } from '../helpers/process.ts';
 import { Client } from './client.ts';
 import { Traffic, type TrafficReport } from './traffic.ts';
+import { SEED } from '../helpers/seed.ts';
 
 const CUTS = Number(process.env.RETRY_CUTS ?? 300);
 const ROUNDS = Number(process.env.RETRY_ROUNDS ?? 100);
-const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 const CONCURRENT = 16;
 
 let server: RunningServer;

@@ -1,8 +1,8 @@
 // What every session store must do, whatever it keeps its bytes in: one suite, run on all of them.
-import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CarryoverError } from '../../src/errors.ts';
 import type { SessionStore, StoredRecord } from '../../src/store/store.ts';
+import { fc } from '../helpers/seed.ts';
 
 const HOUR_MS = 3_600_000;
 const MODEL = { id: `sha256:${'a'.repeat(64)}`, file: bytes('weights'), createdAtMs: 1_000, isKept: true };

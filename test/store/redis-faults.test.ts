@@ -10,6 +10,7 @@ import { randomFaults, startFaultProxy } from '../helpers/fault-proxy.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { type RedisServer, startRedis, startRedisCluster } from '../helpers/redis.ts';
 import { MODEL, changeAsItIs, createSessions, hammer } from './hammer.ts';
+import { SEED } from '../helpers/seed.ts';
 
 const IS_LONG = process.env.REDIS_LONG === 'true';
 const TIMEOUT_MS = 1_000;
@@ -326,9 +327,8 @@ describeWith('redis-server', 'a connection that breaks', () => {
 
   test('faults at random, many: every answer is true', async () => {
     const { proxy, store, ids } = await through();
-    const seed = Number(process.env.SEED ?? Date.now() % 1e9);
     proxy.delayMs = 30;
-    proxy.choose = randomFaults(seed, {
+    proxy.choose = randomFaults(SEED, {
       'cut before': 0.01,
       'cut after': 0.02,
       'reset after': 0.01,
@@ -342,7 +342,7 @@ describeWith('redis-server', 'a connection that breaks', () => {
     const isEnough = () => proxy.counts['cut after'] >= LOST_REPLIES_MIN;
     const outcome = await hammer(store, ids, () => isTooLong() || (isTimeOver() && isEnough()));
     proxy.choose = () => undefined;
-    const about = JSON.stringify({ seed, ...outcome, doneAtMs: undefined, counts: proxy.counts });
+    const about = JSON.stringify({ seed: SEED, ...outcome, doneAtMs: undefined, counts: proxy.counts });
     expect(outcome.violations, about).toEqual([]);
     expect(outcome.slowestMs, about).toBeLessThan(SETTLE_MS);
     expect(isEnough(), about).toBe(true);

@@ -1,11 +1,11 @@
 // A job computed in slices, cut anywhere, has the bits of the same job computed at once.
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { TensorView } from '../../src/tensor.ts';
 import { Job } from '../../src/wasm/job.ts';
 import { packPanels, packReadout, panelsBytes, readoutOffsets } from '../../src/wasm/panels.ts';
 import { kernels, memory } from '../helpers/kernels.ts';
 import { randomRecurrence } from '../helpers/recurrence.ts';
+import { fc } from '../helpers/seed.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
 

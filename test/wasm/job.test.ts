@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   JOB_N,
@@ -12,6 +11,7 @@ import {
 import { Job, type JobShape } from '../../src/wasm/job.ts';
 import { panelsBytes, readoutOffsets } from '../../src/wasm/panels.ts';
 import { kernels, memory } from '../helpers/kernels.ts';
+import { fc } from '../helpers/seed.ts';
 
 /** Its weights are zeros. */
 function model(D: number, H: number, O = 0) {

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LinearMemory } from '../../src/wasm/memory.ts';
+import { fc } from '../helpers/seed.ts';
 
 const MiB = 1024 * 1024;
 
