@@ -1,5 +1,6 @@
 // Two processes on one store: of changes that follow the same version one wins, and what a replica
 // remembers of a session never makes it answer wrongly.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Session } from '../../src/sessions/session.ts';
 import { etagOf, moved } from '../../src/sessions/session.ts';
@@ -136,6 +137,24 @@ describe('two replicas', () => {
     expect(await codeOf(replicas[0].fork(id, keyed('stepped'), reply))).toBe('idempotency_key_reused');
     expect(await codeOf(step(replicas[0], keyed('set')))).toBe('idempotency_key_reused');
     expect(await replicas[0].read(id)).toMatchObject({ version: 2, t: 9 });
+  });
+
+  test('a commit that takes longer than the deadline leaves open what became of it', async () => {
+    const late = step(replicas[0], call({ lifetime: lifetimeOf(30) }));
+    const change = store.change.bind(store);
+    const { promise: release, resolve } = Promise.withResolvers<void>();
+    store.change = async (...args) => {
+      await release;
+      return change(...args);
+    };
+    await expect(late).rejects.toMatchObject({ code: 'deadline_exceeded', applied: 'unknown' });
+    store.change = change;
+    resolve();
+    await nextTurn();
+    expect((await replicas[0].read(id)).t).toBe(1);
+    // The next step goes on from what the store has.
+    await step(replicas[0]);
+    expect((await replicas[0].read(id)).t).toBe(2);
   });
 
   test('a fork that was cut off before its key was kept is found again', async () => {

@@ -65,6 +65,26 @@ describe('turns', () => {
     expect(turns.size).toBe(0);
   });
 
+  test('one whose client leaves gives its place up at once, and is not run', async () => {
+    const turns = turnsOf();
+    const { promise: release, resolve } = Promise.withResolvers<void>();
+    const held = turns.take('session', undefined, lifetimeOf(), () => release);
+    const lifetime = lifetimeOf();
+    let hasRun = false;
+    const left = codeOf(
+      turns.take('session', 'key', lifetime, async () => {
+        hasRun = true;
+      }),
+    );
+    lifetime.close();
+    expect(await left).toBe('client_closed');
+    const again = turns.take('session', 'key', lifetimeOf(), async () => 'its key is free');
+    resolve();
+    await held;
+    expect(await again).toBe('its key is free');
+    expect(hasRun).toBe(false);
+  });
+
   test('more than may wait are refused at once, and so is a key that is in the line', async () => {
     const turns = turnsOf({ waitingMax: 1 });
     const held = turns.take('session', 'key', lifetimeOf(), () => sleep(20));
