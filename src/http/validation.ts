@@ -139,6 +139,8 @@ function got(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return `an array of ${lengthOf(value)}`;
   if (typeof value === 'object') return 'an object';
+  // JSON has no infinity: that is what is read of 1e999.
+  if (typeof value === 'number' && !Number.isFinite(value)) return 'a number beyond float64';
   return JSON.stringify(typeof value === 'string' ? shorten(value) : value);
 }
 
