@@ -126,7 +126,6 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     hotBytesMax: config.HOT_SESSIONS_BYTES_MAX,
     waitingMax: config.SESSION_QUEUE_MAX,
     tombstoneMs: config.TOMBSTONE_S * 1_000,
-    callMsMax: config.JOB_DEADLINE_MS,
     numerics: overrides.numerics ?? NUMERICS,
     now: overrides.now ?? (() => store.now()),
     onEnded: (modelId) => library.collect(modelId).catch(logFailure),

@@ -14,8 +14,6 @@ import type { Turns } from './turns.ts';
 
 export interface EndingsOptions {
   readonly tombstoneMs: number;
-  /** How long a call may take. */
-  readonly callMsMax: number;
   readonly now: () => number;
   /** Told of the model of each session that has ended; waited for, and rejects never. */
   readonly onEnded?: (modelId: string) => Promise<void>;
@@ -24,6 +22,8 @@ export interface EndingsOptions {
 /** Not an error that is told: another process was faster, so the call begins again. */
 export const OVERTAKEN = Symbol('overtaken');
 
+/** A call that another process runs has so long to commit; after that it may be told 410. */
+const ELSEWHERE_MS = 3_000;
 /** A session that is in use when it is due is looked at again after this. */
 const BUSY_MS = 1_000;
 
@@ -117,9 +117,8 @@ export class Endings {
     return undefined;
   }
 
-  /** By then no call is running any more that came before the session expired, in no process. */
   #sweptAtMs({ expiresAtMs }: Session): number {
-    return expiresAtMs + (this.#store.isShared ? this.#options.callMsMax : 0);
+    return expiresAtMs + (this.#store.isShared ? ELSEWHERE_MS : 0);
   }
 
   /** A damaged record stays for whoever wants to look at it, and must not hold up the others. */

@@ -21,7 +21,6 @@ async function place(store = new MemoryStore(1e9)) {
     hotBytesMax: 1e6,
     waitingMax: 0,
     tombstoneMs: 1_000,
-    callMsMax: 1_000,
     numerics: 1,
     now: () => 0,
   });

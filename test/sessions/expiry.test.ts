@@ -9,7 +9,8 @@ import { lifetimeOf } from '../helpers/lifetime.ts';
 
 const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
 const TTL_MS = 300;
-const CALL_MS_MAX = 10_000;
+/** What a sweep leaves a call in another process to commit. */
+const ELSEWHERE_MS = 3_000;
 
 class SharedStore extends MemoryStore {
   override readonly isShared = true;
@@ -25,7 +26,6 @@ async function place(processes = 1) {
     hotBytesMax: 1e6,
     waitingMax: 8,
     tombstoneMs: 1e6,
-    callMsMax: CALL_MS_MAX,
     numerics: 1,
     now: () => clock.nowMs,
   };
@@ -155,12 +155,12 @@ describe('a call that takes longer than the lifetime, in another process', () =>
     expect(await codeOf(all[1]!.read(id))).toBe('session_gone');
   });
 
-  test('a session that nobody uses is swept when no call can be running any more', async () => {
+  test('a session that nobody uses is swept a little later', async () => {
     const { clock, all } = await place(2);
-    clock.nowMs = TTL_MS + CALL_MS_MAX - 1;
+    clock.nowMs = TTL_MS + ELSEWHERE_MS - 1;
     expect(await all[0]!.sweep(10)).toBe(1);
     expect(await all[0]!.sweep(10)).toBe(0);
-    clock.nowMs = TTL_MS + CALL_MS_MAX;
+    clock.nowMs = TTL_MS + ELSEWHERE_MS;
     expect(await all[1]!.sweep(10)).toBe(1);
     expect((await all[1]!.list(undefined, 10)).sessions).toEqual([]);
   });

@@ -16,7 +16,6 @@ const OPTIONS = {
   hotBytesMax: 1e6,
   waitingMax: 64,
   tombstoneMs: 1_000,
-  callMsMax: 1_000,
   numerics: 1,
   now: () => 0,
 };

@@ -17,7 +17,6 @@ async function repeatOnChanged(): Promise<unknown> {
     hotBytesMax: 1e6,
     waitingMax: 0,
     tombstoneMs: 1_000,
-    callMsMax: 1_000,
     numerics: 1,
     now: () => 0,
   });
