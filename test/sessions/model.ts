@@ -64,6 +64,8 @@ interface Session {
   expiresAtMs: number;
   /** Answered calls that had a key, oldest first. */
   readonly answered: Answered[];
+  /** The call that created it, if it had a key. */
+  creation?: { readonly call: Call; readonly answer: CallAnswer };
   deleted?: { readonly atMs: number; readonly call: Call };
   /** When it was gone for sure and the store had been swept. */
   buriedAtMs?: number;
@@ -311,13 +313,32 @@ async function create(
   // 0 stands for the zeros that are taken if h is left out.
   const h = hSeed === 0 ? new Float32Array(H) : random32(hSeed, H);
   const body = { model: service.modelId, keep, ttl_s, ...(hSeed > 0 && { h: [[...h]] }) };
-  const answer = await service.send({
+  const made: Call = {
     method: 'POST',
     path: '/v1/sessions',
     body: JSON.stringify(body),
-  });
+    // Half of them.
+    key: hSeed % 2 === 1 ? `key-${model.keys++}` : undefined,
+  };
+  const answer = await service.send(made);
   expect(answer.status, answer.body).toBe(201);
+  expectNoReplay(answer);
   adopt(model, service, answer, firstState(H, keep, h), ttl_s * 1_000);
+  if (made.key !== undefined) model.sessions.at(-1)!.creation = { call: made, answer };
+}
+
+/** The call that created a session, once more: it makes no other one. */
+async function createAgain(model: Model, service: Service, session: Session): Promise<void> {
+  const { creation } = session;
+  if (!creation || session.isForgotten || mayBeForgotten(model, session)) return;
+  const answer = await service.send(creation.call);
+  if (isGone(model, session)) {
+    expect(JSON.parse(answer.body)).toMatchObject({ code: 'session_gone', applied: 'yes' });
+    return;
+  }
+  expect([answer.status, answer.body]).toEqual([201, creation.answer.body]);
+  expect(answer.headers['idempotency-replayed']).toBe('true');
+  expect(answer.headers.etag).toBe(creation.answer.headers.etag);
 }
 
 /** A new session, or a fork. */
@@ -539,6 +560,7 @@ async function atOnce(
 }
 
 async function read(model: Model, service: Service, session: Session): Promise<void> {
+  await createAgain(model, service, session);
   const made = { method: 'GET', path: `/v1/sessions/${session.id}` } as const;
   const answer = await service.send(made);
   if (isGone(model, session)) return expectGone(model, session, made, answer);
