@@ -12,7 +12,7 @@ interface Kept {
 }
 
 export class LosingStore extends MemoryStore {
-  override readonly isShared = true;
+  override readonly isShared: boolean = true;
   readonly #revisionAfter: (before: Revision | undefined) => Revision;
   #records = new Map<string, Kept>();
   #saved = new Map<string, Kept>();

@@ -8,6 +8,7 @@ import { type App, createApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { RecordParts, SessionStore, StoredRecord } from '../../src/store/store.ts';
+import { LosingStore } from './losing-store.ts';
 import { weightsBody } from '../helpers/recurrence.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { startRedis } from '../helpers/redis.ts';
@@ -37,6 +38,8 @@ interface ServiceOptions {
   readonly store?: SessionStore;
   /** For planted faults. */
   readonly lagMs?: number;
+  /** Of 100 commands so many take the store back to what it was. */
+  readonly losses?: number;
   readonly seesKeys?: boolean;
 }
 
@@ -84,6 +87,15 @@ class AppService implements Service {
     return { status: statusCode, headers, body: text };
   }
 
+  get losing() {
+    const { store } = this.#options;
+    return store instanceof LosingStore ? store : undefined;
+  }
+
+  get losses(): number {
+    return this.#options.losses ?? 0;
+  }
+
   async restart(): Promise<void> {
     await this.close();
     await this.start();
@@ -114,7 +126,7 @@ async function check(
   seed: number,
   shrinks: boolean,
 ): Promise<number> {
-  const commands = fc.commands([movesOf(RESTARTS).map((move) => new Command(move))], {
+  const commands = fc.commands([movesOf(RESTARTS, service.losses).map((move) => new Command(move))], {
     maxCommands: COMMANDS_MAX,
     size: 'max',
   });
@@ -166,6 +178,10 @@ describe('memory', () => {
   suite(() => ({ url: 'memory:', store: new MemoryStore(1e9) }), 'memory');
 });
 
+describe('a shared store that loses changes', () => {
+  suite(() => ({ url: 'memory:', store: new LosingStore(), losses: 8 }), 'losing');
+});
+
 describe('sqlite', () => {
   suite(() => ({ url: `sqlite:${join(folder, 'model.sqlite')}` }), 'sqlite');
 });
@@ -178,7 +194,7 @@ describeWith('redis-server', 'redis', () => {
   suite(() => ({ url }), 'redis');
 });
 
-class LosingStore extends MemoryStore {
+class SkippingStore extends MemoryStore {
   #changes = 0;
 
   override async change(...args: Parameters<MemoryStore['change']>): Promise<string | undefined> {
@@ -209,6 +225,10 @@ class StaleStore extends MemoryStore {
   }
 }
 
+class TrustedLosingStore extends LosingStore {
+  override readonly isShared = false;
+}
+
 class ImmortalStore extends MemoryStore {
   override async bury(): Promise<boolean> {
     return true;
@@ -225,12 +245,13 @@ class EarlyForgettingStore extends MemoryStore {
 describe('control: a planted fault is found', () => {
   const url = 'memory:';
   test.each<readonly [string, ServiceOptions]>([
-    ['every tenth change is not made', { url, store: new LosingStore(1e9) }],
+    ['every tenth change is not made', { url, store: new SkippingStore(1e9) }],
     ['answers and past states are not kept', { url, store: new ForgetfulStore(1e9) }],
     ['the record before the last change is read', { url, store: new StaleStore(1e9) }],
     ['a deleted session stays', { url, store: new ImmortalStore(1e9) }],
     ['tombstones are forgotten after a minute', { url, store: new EarlyForgettingStore(1e9) }],
     ['keys are not seen', { url, store: new MemoryStore(1e9), seesKeys: false }],
+    ['what is in memory is trusted', { url, store: new TrustedLosingStore(), losses: 8 }],
     ['the clock is a second late', { url, store: new MemoryStore(1e9), lagMs: 1_000 }],
   ])('%s', async (_name, options) => {
     const service = new AppService(options);

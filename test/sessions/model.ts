@@ -27,6 +27,8 @@ export interface Service {
   restart(): Promise<void>;
   /** Until nothing is due. */
   sweep(): Promise<void>;
+  /** Of a store that can lose changes. */
+  readonly losing?: { save(): void; goBack(): void } | undefined;
   /** Moves its clock. */
   setTime(nowMs: number): void;
 }
@@ -42,7 +44,8 @@ export interface Call {
 export interface Model {
   nowMs: number;
   keys: number;
-  readonly sessions: Session[];
+  sessions: Session[];
+  saved?: Session[];
 }
 
 interface Answered {
@@ -143,7 +146,10 @@ export type Move =
   | { readonly kind: 'list'; readonly limit: number }
   | { readonly kind: 'wait'; readonly seconds: number }
   | { readonly kind: 'sweep' }
-  | { readonly kind: 'restart' };
+  | { readonly kind: 'restart' }
+  /** The store as it is now, and back to it: what came between is lost. */
+  | { readonly kind: 'save' }
+  | { readonly kind: 'goBack' };
 
 const at = fc.nat(7);
 const seed = fc.nat(1_000);
@@ -179,8 +185,11 @@ const call = fc.record({
   ),
 });
 
-/** @param restartWeight of 100 commands so many restart the service, about */
-export function movesOf(restartWeight: number): fc.Arbitrary<Move> {
+/**
+ * @param restartWeight of 100 commands so many restart the service, about
+ * @param losses and so many save the store, or take it back to what was saved
+ */
+export function movesOf(restartWeight: number, losses = 0): fc.Arbitrary<Move> {
   return fc.oneof(
     {
       weight: 10,
@@ -235,6 +244,8 @@ export function movesOf(restartWeight: number): fc.Arbitrary<Move> {
     },
     { weight: 6, arbitrary: fc.record({ kind: fc.constant('sweep' as const) }) },
     { weight: restartWeight, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
+    { weight: losses, arbitrary: fc.record({ kind: fc.constant('save' as const) }) },
+    { weight: losses, arbitrary: fc.record({ kind: fc.constant('goBack' as const) }) },
   );
 }
 
@@ -268,6 +279,15 @@ export class Command implements fc.AsyncCommand<Model, Service> {
         return service.restart();
       case 'list':
         return list(model, service, move.limit);
+      case 'save':
+        service.losing!.save();
+        model.saved = structuredClone(model.sessions);
+        return;
+      case 'goBack':
+        if (!model.saved) return;
+        service.losing!.goBack();
+        model.sessions = structuredClone(model.saved);
+        return;
       default:
         return onSession(model, service, model.sessions[move.at % model.sessions.length]!, move);
     }
