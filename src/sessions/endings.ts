@@ -110,7 +110,13 @@ export class Endings {
     if (this.#turns.has(id)) return this.#store.postpone(id, nowMs + BUSY_MS);
     const stored = await this.#store.read(id);
     const record = stored && decodeHead(id, stored.head);
-    if (!stored || !record || isTombstone(record)) return this.#store.forget(id);
+    if (!stored || !record) return this.#store.forget(id);
+    if (isTombstone(record)) {
+      // One that another process has made just now may still be due as the session was.
+      const forgottenAtMs = record.atMs + this.#options.tombstoneMs;
+      if (forgottenAtMs > nowMs) return this.#store.postpone(id, forgottenAtMs);
+      return this.#store.forget(id);
+    }
     const endMs = this.#sweptAtMs(record);
     if (endMs > nowMs) return this.#store.postpone(id, endMs);
     await this.#bury(expired(record), stored.revision, record.modelId);

@@ -155,6 +155,14 @@ describe('a call that takes longer than the lifetime, in another process', () =>
     expect(await codeOf(all[1]!.read(id))).toBe('session_gone');
   });
 
+  test('a tombstone that another one has just made is not swept away', async () => {
+    const { id, clock, all } = await place(2);
+    clock.nowMs = TTL_MS + ELSEWHERE_MS;
+    await Promise.all([all[0]!.sweep(10), all[1]!.sweep(10)]);
+    await all[1]!.sweep(10);
+    expect(await codeOf(all[0]!.read(id))).toBe('session_gone');
+  });
+
   test('a session that nobody uses is swept a little later', async () => {
     const { clock, all } = await place(2);
     clock.nowMs = TTL_MS + ELSEWHERE_MS - 1;
