@@ -214,7 +214,7 @@ export class Connection {
       return false;
     }
     const hasMoved = this.socket.bytesRead !== this.#idleBytesRead;
-    const extraMs = hasMoved ? Math.min(headMsMax, idleMsMax) : IDLE_SLACK_MS;
+    const extraMs = hasMoved ? Math.min(headMsMax, idleMsMax) / 2 : IDLE_SLACK_MS;
     return idleMs > idleMsMax + extraMs;
   }
 

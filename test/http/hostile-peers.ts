@@ -32,8 +32,8 @@ export function behaviours(sessionId: string): Readonly<Record<string, Behaviour
   return {
     'says nothing': { first: '', reads: true },
     'says nothing, reads nothing': { first: '', reads: false },
-    'half a head': { first: head.slice(0, 40), reads: true },
-    'a head, a byte at a time': { first: head.slice(0, 40), drip: 'x', reads: true },
+    'half a head': { first: head.slice(0, 30), reads: true },
+    'a head, a byte at a time': { first: head.slice(0, 30), drip: 'x', reads: true },
     'a head and no body': { first: head, reads: false },
     'a body, a byte at a time': { first: head, drip: ' ', reads: true },
     'chunks of a byte': { first: chunkedHead, drip: '1\r\n \r\n', reads: true },
