@@ -11,6 +11,8 @@ export default defineConfig({
     // Some tests start the service dozens of times: with its compiled code kept in 0.8 s instead of 1.1.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compiled') },
     reporters: ['default', './test/helpers/report-skips.ts'],
+    // A test that looks at nothing cannot fail.
+    expect: { requireAssertions: true },
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -1,5 +1,5 @@
-// Thousands of malformed and hostile requests over real sockets (npm run test:hostile: 50,000): each one is a 4xx problem+json, the
-// process stays the same, its memory stays bounded, and it goes on answering correctly.
+// Thousands of malformed and hostile requests over real sockets (npm run test:hostile: 50,000): each one is a
+// 4xx problem+json, the process stays the same, its memory stays bounded, and it goes on answering correctly.
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { Socket, connect } from 'node:net';

@@ -48,10 +48,11 @@ test('a right history has no fault', () => {
   expect(verdictOn({ calls: [], found: { version: 0, t: 0, h: FIRST.h } })).toEqual({});
 });
 
-test.each(EFFECTS.map((_, at) => at))('call %i applied twice is doubled', (at) => {
+// A rewind drops the state it went to, so it cannot be applied twice.
+const repeatable = [...EFFECTS.keys()].filter((at) => EFFECTS[at]!.kind !== 'rewind');
+
+test.each(repeatable)('call %i applied twice is doubled', (at) => {
   const twice = right.toSpliced(at + 1, 0, [EFFECTS[at]!, 'untold'] as never);
-  // A rewind drops the state it went to, so it cannot be applied twice.
-  if (EFFECTS[at]!.kind === 'rewind') return;
   expect(verdictOn(live(twice))).toEqual({ doubled: 1 });
 });
 
