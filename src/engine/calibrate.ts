@@ -82,14 +82,21 @@ function withJob<Result>(memory: LinearMemory, { D, H, shape }: Sample, use: (jo
   return result;
 }
 
-/** A check of bytes that does hardly anything with them, over memory that this throws away. */
+/**
+ * A check of bytes that does hardly anything with them. The buffer is resizable because only such a one gives its
+ * memory back at once, by resize(0): any other keeps it until the next full collection, 64 MiB of an idle process.
+ */
 function measureMemory(): MemorySpeed[] {
-  const bytes = Buffer.alloc(MEMORY_SIZES.at(-1)!, 1);
+  const bytesMax = MEMORY_SIZES.at(-1)!;
+  const buffer = new ArrayBuffer(bytesMax, { maxByteLength: bytesMax });
+  const bytes = Buffer.from(buffer).fill(1);
   const measured = MEMORY_SIZES.map((size, i) => {
     const part = bytes.subarray(0, size);
-    const bytesMax = i === MEMORY_SIZES.length - 1 ? Infinity : size;
-    return { bytesMax, bytesPerMs: size / medianMs(() => isAscii(part), ROUNDS) };
+    const isLargest = i === MEMORY_SIZES.length - 1;
+    const bytesPerMs = size / medianMs(() => isAscii(part), ROUNDS);
+    return { bytesMax: isLargest ? Infinity : size, bytesPerMs };
   });
+  buffer.resize(0);
   return [{ bytesMax: CACHED_BYTES, bytesPerMs: Infinity }, ...measured];
 }
 
