@@ -45,7 +45,7 @@ const ONLY_IN: Record<string, RegExp> = {
   'node:http': /^http\//,
   'env-schema': /^config\.ts$/,
   'close-with-grace': /^server\.ts$/,
-  ioredis: /^store\/redis\/link\.ts$/,
+  ioredis: /^store\/redis\/(client|link)\.ts$/,
 };
 
 const BANS: readonly { what: RegExp; except: RegExp; instead: string }[] = [

@@ -1,24 +1,22 @@
-// The connection to Redis: one request, one answer, in time. The only file that knows ioredis.
+// The connection to Redis: one request, one answer, in time.
 //
-// By default ioredis sends a request again when the connection breaks before its answer, and runs it
-// twice. Here it never does. This file asks again itself, until the deadline, and may: every request
-// of the store can be executed twice with the effect of once (see scripts.ts). So a lost answer is
-// mostly found out, and where it is not the error says 'unknown'.
-import { Cluster, type ClusterNode, Command, Redis, type RedisOptions } from 'ioredis';
+// The client sends nothing twice (client.ts). This file asks again itself, until the deadline, and may:
+// every request of the store can be executed twice with the effect of once (see scripts.ts). So a lost
+// answer is mostly found out, and where it is not the error says 'unknown'.
+import { Cluster, type Redis } from 'ioredis';
 import { CarryoverError } from '../../errors.ts';
 import type { RedisAddress } from './address.ts';
+import {
+  type Argument,
+  Attempt,
+  PAUSE_MS,
+  RECONNECT_DELAY_MS_MAX,
+  type Request,
+  createClient,
+} from './client.ts';
 import { ServerClock } from './clock.ts';
 import { type Facts, durabilityOf, evictionOf, factsOf, misfitOf } from './facts.ts';
 import type { Script } from './scripts.ts';
-
-export type Argument = string | Buffer;
-
-export interface Request {
-  readonly name: string;
-  readonly args: readonly Argument[];
-  /** Whether it changes anything: then a lost answer leaves open whether it has. */
-  readonly changes: boolean;
-}
 
 export interface Answer {
   readonly reply: unknown;
@@ -30,10 +28,6 @@ export interface Answer {
 export type DeadlineMs = number;
 
 const ATTEMPT_MS_MAX = 1_000;
-const RECONNECT_DELAY_MS_MAX = 500;
-const CONNECT_TIMEOUT_MS = 1_000;
-/** A server that says "not now" is asked again after this. */
-const PAUSE_MS = 50;
 const PROBE_EVERY_MS = 1_000;
 /** Older news of the server is no news. */
 const PROBE_AGE_MS_MAX = 1_900;
@@ -73,7 +67,7 @@ export class Link {
     this.#address = address;
     this.#timeoutMs = timeoutMs;
     this.#attemptMs = Math.min(Math.ceil(timeoutMs / 2), ATTEMPT_MS_MAX);
-    this.#client = this.#createClient();
+    this.#client = createClient(address, timeoutMs, this.#attemptMs);
     this.#client.on('error', (error: Error) => this.#note(error));
     this.#client.on('ready', () => void this.#greet());
     this.#client.on('close', () => this.#lose());
@@ -151,49 +145,6 @@ export class Link {
     this.#isClosed = true;
     for (const wake of this.#waiters) wake();
     this.#client.disconnect();
-  }
-
-  #createClient(): Redis | Cluster {
-    const { nodes, isCluster, username, password, db, tls } = this.#address;
-    const retryStrategy = (times: number) => Math.min(25 * 2 ** times, RECONNECT_DELAY_MS_MAX);
-    const options = {
-      lazyConnect: true,
-      connectionName: 'carryover',
-      disableClientInfo: true,
-      protocol: 2,
-      db,
-      ...(username !== undefined && { username }),
-      ...(password !== undefined && { password }),
-      ...(tls && { tls }),
-      // Four options that keep ioredis from sending anything twice or holding it back.
-      maxRetriesPerRequest: 0,
-      autoResendUnfulfilledCommands: false,
-      enableOfflineQueue: false,
-      commandTimeout: this.#attemptMs,
-      // A connection that brings nothing for so long while something is asked is dead: get another.
-      socketTimeout: this.#attemptMs,
-      connectTimeout: Math.min(CONNECT_TIMEOUT_MS, this.#timeoutMs),
-      disconnectTimeout: PAUSE_MS,
-      maxLoadingRetryTime: RECONNECT_DELAY_MS_MAX,
-      retryStrategy,
-      // After a failover this may be a replica: look again who the primary is.
-      reconnectOnError: (error: Error) => error.message.includes('READONLY'),
-    } as const satisfies RedisOptions;
-    if (!isCluster) return new Redis({ ...options, ...nodes[0]! });
-    const { db: _, retryStrategy: __, ...redisOptions } = options;
-    return new Cluster(nodes as ClusterNode[], {
-      lazyConnect: true,
-      redisOptions,
-      enableOfflineQueue: false,
-      clusterRetryStrategy: retryStrategy,
-      // Otherwise what was under way on a connection that broke is sent again to any node.
-      retryDelayOnFailover: 0,
-      retryDelayOnClusterDown: 0,
-      slotsRefreshTimeout: this.#attemptMs,
-      slotsRefreshInterval: 10_000,
-      // Names go to TLS as they are, for the certificate is made out to them.
-      dnsLookup: (name, done) => done(null, name),
-    });
   }
 
   async #runScript({ text, sha }: Script, rest: readonly Argument[], deadlineMs: DeadlineMs) {
@@ -418,32 +369,4 @@ export class Link {
 /** Of the reply to TIME: seconds and microseconds. */
 function msOf([seconds, microseconds]: readonly number[]): number {
   return Number(seconds) * 1_000 + Number(microseconds) / 1_000;
-}
-
-/** A command that knows whether it has left for the server. */
-class Attempt extends Command {
-  isWritten = false;
-
-  constructor({ name, args }: Request) {
-    super(name, [...args], { replyEncoding: null });
-  }
-
-  override toWritable(socket: object): string | Buffer {
-    this.isWritten = true;
-    gather(socket as Corkable);
-    return super.toWritable(socket);
-  }
-}
-
-interface Corkable {
-  readonly writableCorked: number;
-  cork(): void;
-  uncork(): void;
-}
-
-/** What is asked in one turn of the event loop goes out in one write. */
-function gather(socket: Corkable): void {
-  if (socket.writableCorked > 0) return;
-  socket.cork();
-  setImmediate(() => socket.uncork());
 }

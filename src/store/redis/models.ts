@@ -8,7 +8,8 @@
 import { randomBytes } from 'node:crypto';
 import { CarryoverError } from '../../errors.ts';
 import type { ModelStore, StoredModel } from '../store.ts';
-import type { Argument, DeadlineMs, Link } from './link.ts';
+import type { Argument } from './client.ts';
+import type { DeadlineMs, Link } from './link.ts';
 import {
   COLLECT_MODEL,
   KEEP_MODEL,

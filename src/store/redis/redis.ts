@@ -16,8 +16,11 @@ import { randomBytes } from 'node:crypto';
 import { CarryoverError } from '../../errors.ts';
 import type { ListedRecord, RecordParts, Revision, SessionStore, StoredRecord } from '../store.ts';
 import { parseRedisUrl } from './address.ts';
-import { type Answer, type Argument, type DeadlineMs, Link } from './link.ts';
+import type { Argument } from './client.ts';
+import { INDEXES, entryOf, indexOf, partsOfEntry, upTo } from './index-keys.ts';
+import { type Answer, type DeadlineMs, Link } from './link.ts';
 import { RedisModels, fileKey, modelNotFound, pinsKey, toBuffer } from './models.ts';
+import { type Place, after, newNonce, revisionOf, step } from './revision.ts';
 import {
   ABSENT,
   BURY,
@@ -59,32 +62,6 @@ export async function openRedisStore(url: string, options: RedisStoreOptions): P
   await link.open();
   return new RedisStore(link, options.timeoutMs);
 }
-
-// ids and due are spread over 16 nodes at most, by the first character of an id, so that the shards
-// follow one another in the order of the ids. Ids begin with any of 64 characters: four a shard.
-const FIRSTS = '-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz'.split('');
-const FIRSTS_PER_SHARD = 4;
-const INDEXES = Array.from({ length: FIRSTS.length / FIRSTS_PER_SHARD }, (_, k) => ({
-  due: `carryover:{index-${k}}:due`,
-  ids: `carryover:{index-${k}}:ids`,
-}));
-
-/** Its shard. */
-function indexOf(id: string): (typeof INDEXES)[number] {
-  const place = FIRSTS.findLastIndex((first) => first <= id.slice(0, 1));
-  return INDEXES[Math.floor(Math.max(0, place) / FIRSTS_PER_SHARD)]!;
-}
-
-/** What stands in ids: sorted as the ids alone are, for \0 comes before everything. */
-const entryOf = (id: string, modelId: string) => `${id}\0${modelId}`;
-
-function partsOfEntry(entry: Buffer): { readonly id: string; readonly modelId: string } {
-  const [id, modelId] = String(entry).split('\0', 2) as [string, string];
-  return { id, modelId };
-}
-
-/** The end of a range of entries: beyond all of this id. */
-const upTo = (id: string) => Buffer.from(`(${id}\0\xff`, 'latin1');
 
 const recordKey = (id: string) => `carryover:{${id}}:s`;
 
@@ -337,35 +314,6 @@ class RedisStore implements SessionStore {
       return head && String(live) === '1' ? [{ id, head }] : [];
     });
   }
-}
-
-/** In the history of a record: the number of changes, and the nonce of the last one. */
-interface Place {
-  readonly count: number;
-  readonly nonce: Buffer;
-}
-
-function newNonce(): Buffer {
-  return randomBytes(NONCE_BYTES);
-}
-
-function revisionOf({ count, nonce }: Place): Revision {
-  return `${count}.${nonce.toString('base64url')}`;
-}
-
-function placeOf(revision: Revision): Place {
-  const [count, nonce = ''] = revision.split('.');
-  return { count: Number(count), nonce: Buffer.from(nonce, 'base64url') };
-}
-
-function after(revision: Revision): Place {
-  return { count: placeOf(revision).count + 1, nonce: newNonce() };
-}
-
-/** From this revision to the next place. */
-function step(revision: Revision, next: Place): Argument[] {
-  const { count, nonce } = placeOf(revision);
-  return [String(count), nonce, String(next.count), next.nonce];
 }
 
 function slotsOf({ slots }: RecordParts): Argument[] {

@@ -6,6 +6,7 @@ import { HEAD, type CallOf, type Part, type Request, type Revising } from './wir
 import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
 import { markIn, nextMark, userVersionOf } from './log-match.ts';
 import { type Connection, FORMAT, SLOTS_MAX, openFile, sqliteCode, syncFolder } from './open.ts';
+import { type Statements, prepareStatements } from './statements.ts';
 
 const PAGE_BYTES = 4_096;
 
@@ -18,7 +19,6 @@ const SPARE_PAGES = 32;
 /** Free pages are kept up to this number; beyond it they are given back, so many at a time. */
 const FREE_PAGES_KEPT = 256;
 const FREED_AT_ONCE = 256;
-
 
 /**
  * After so many pages of 4 KiB the log is copied into the database and begun anew. Four times as
@@ -35,7 +35,7 @@ export interface DatabaseOptions {
 
 export class Database {
   readonly #connection: Connection;
-  readonly #statements: ReturnType<typeof prepare>;
+  readonly #statements: Statements;
   #liveCount: number;
   /** What the transaction that is under way adds to it. */
   #liveAdded = 0;
@@ -60,7 +60,7 @@ export class Database {
     try {
       this.identity = identityOf(path)!;
       this.#mark = markIn(this.#pragma('user_version'));
-      this.#statements = prepare(this.#connection);
+      this.#statements = prepareStatements(this.#connection);
       this.#liveCount = this.#statements.countLive.get() as number;
       // What a crash has left in the log may not have reached the disk, so nobody may see it before
       // it has. A full disk does not matter: the log was synced before there was something to copy.
@@ -290,83 +290,6 @@ export class Database {
       this.#statements.putSlot.run(key * SLOTS_MAX + number, bytesOf(part));
     }
   }
-}
-
-function prepare(connection: Connection) {
-  const sql = (text: string) => connection.prepare(text);
-  return {
-    begin: sql('BEGIN IMMEDIATE'),
-    commit: sql('COMMIT'),
-    rollback: sql('ROLLBACK'),
-    logLength: sql('PRAGMA wal_checkpoint(NOOP)'),
-    checkpoint: sql('PRAGMA wal_checkpoint(PASSIVE)'),
-    checkpointAll: sql('PRAGMA wal_checkpoint(TRUNCATE)'),
-    probe: sql('UPDATE probe SET bytes = randomblob(65536)'),
-
-    create: sql(
-      `INSERT INTO records (id, revision, model, due_at, head) VALUES (?, 0, ?, ?, ?)
-       RETURNING key`,
-    ).pluck(),
-    change: sql(
-      `UPDATE records SET head = ?, revision = revision + 1
-       WHERE id = ? AND revision = ? AND model IS NOT NULL RETURNING key`,
-    ).pluck(),
-    bury: sql(
-      `UPDATE records SET head = ?, due_at = ?, revision = revision + 1, model = NULL
-       WHERE id = ? AND revision = ? AND model IS NOT NULL RETURNING key`,
-    ).pluck(),
-    postpone: sql('UPDATE records SET due_at = ? WHERE id = ?'),
-    forget: sql('DELETE FROM records WHERE id = ? AND model IS NULL'),
-    findRecord: sql('SELECT key, revision, head FROM records WHERE id = ?'),
-    due: sql('SELECT id FROM records WHERE due_at <= ? ORDER BY due_at LIMIT ?').pluck(),
-    list: sql(
-      'SELECT id, head FROM records WHERE id > ? AND model IS NOT NULL ORDER BY id LIMIT ?',
-    ),
-    listOfModel: sql(
-      `SELECT id, head FROM records
-       WHERE model = (SELECT key FROM models WHERE models.id = ?) AND records.id > ?
-       ORDER BY records.id LIMIT ?`,
-    ),
-    countLive: sql('SELECT count(*) FROM records WHERE model IS NOT NULL').pluck(),
-
-    putSlot: sql(
-      'INSERT INTO slots VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET bytes = excluded.bytes',
-    ),
-    slots: sql('SELECT key, bytes FROM slots WHERE key >= ? AND key < ? ORDER BY key'),
-    dropSlots: sql('DELETE FROM slots WHERE key >= ? AND key < ?'),
-
-    modelKey: sql('SELECT key FROM models WHERE id = ?').pluck(),
-    putModel: sql(
-      `INSERT INTO models (id, created_at, file) VALUES (?, ?, ?)
-       ON CONFLICT (id) DO UPDATE SET file = excluded.file WHERE file <> excluded.file`,
-    ),
-    isPinned: sql(
-      'SELECT 1 FROM models JOIN records ON records.model = models.key WHERE models.id = ? LIMIT 1',
-    ).pluck(),
-    removeModel: sql('DELETE FROM models WHERE id = ?'),
-    keepModel: sql(
-      'DELETE FROM inline_models WHERE model = (SELECT key FROM models WHERE id = ?)',
-    ),
-    letModelGo: sql('INSERT INTO inline_models SELECT key FROM models WHERE id = ?'),
-    collectModel: sql(
-      `DELETE FROM models WHERE id = ? AND key IN (SELECT model FROM inline_models)
-       AND NOT EXISTS (SELECT 1 FROM records WHERE records.model = models.key)`,
-    ),
-    getModel: sql(
-      `SELECT id, file, created_at AS createdAtMs,
-         EXISTS (SELECT 1 FROM inline_models WHERE model = models.key) AS isInline
-       FROM models WHERE id = ?`,
-    ),
-    modelIds: sql('SELECT id FROM models ORDER BY key').pluck(),
-    point: sql(
-      `INSERT INTO names (name, model) SELECT ?, key FROM models WHERE id = ?
-       ON CONFLICT (name) DO UPDATE SET model = excluded.model`,
-    ),
-    secret: sql('SELECT text FROM secret').pluck(),
-    names: sql(
-      'SELECT name, id FROM names JOIN models ON names.model = models.key ORDER BY names.key',
-    ),
-  };
 }
 
 /** Bytes of length 0 that are not a Buffer would be stored as NULL. */

@@ -7,6 +7,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { CarryoverError, type Applied } from '../../errors.ts';
+import { monotonicClock } from '../clock.ts';
+import type {
+  ListedRecord,
+  ModelStore,
+  RecordParts,
+  Revision,
+  SessionStore,
+  StoredRecord,
+} from '../store.ts';
+import type { FileIdentity } from './file-identity.ts';
+import { SqliteModels } from './models.ts';
+import { Queue } from './queue.ts';
 import {
   HEAD,
   isWrite,
@@ -20,17 +32,6 @@ import {
   type ThreadOptions,
   type ToThread,
 } from './wire.ts';
-import { monotonicClock } from '../clock.ts';
-import type { FileIdentity } from './file-identity.ts';
-import type {
-  ListedRecord,
-  ModelStore,
-  RecordParts,
-  Revision,
-  SessionStore,
-  StoredModel,
-  StoredRecord,
-} from '../store.ts';
 
 export interface SqliteOptions {
   /** Of the file; 16 GiB unless said otherwise. */
@@ -290,77 +291,6 @@ class SqliteStore implements SessionStore {
     await this.#spawn().catch(() =>
       this.#respawn(Math.min(RESTART_DELAY_MS_MAX, Math.max(50, delayMs * 2))),
     );
-  }
-}
-
-class SqliteModels implements ModelStore {
-  readonly #call: (call: Call, parts?: readonly Part[]) => Promise<unknown>;
-
-  constructor(call: (call: Call, parts?: readonly Part[]) => Promise<unknown>) {
-    this.#call = call;
-  }
-
-  async put({ id, file, createdAtMs, isKept }: StoredModel): Promise<void> {
-    await this.#call(['putModel', id, createdAtMs, isKept], [[HEAD, file]]);
-  }
-
-  async get(id: string): Promise<StoredModel | undefined> {
-    return this.#call(['getModel', id]) as Promise<StoredModel | undefined>;
-  }
-
-  async collect(id: string): Promise<boolean> {
-    return this.#call(['collectModel', id]) as Promise<boolean>;
-  }
-
-  async remove(id: string): Promise<boolean> {
-    return this.#call(['removeModel', id]) as Promise<boolean>;
-  }
-
-  async ids(): Promise<string[]> {
-    return this.#call(['modelIds']) as Promise<string[]>;
-  }
-
-  async point(name: string, id: string): Promise<void> {
-    await this.#call(['point', name, id]);
-  }
-
-  async names(): Promise<Map<string, string>> {
-    const rows = (await this.#call(['names'])) as { name: string; id: string }[];
-    return new Map(rows.map(({ name, id }) => [name, id]));
-  }
-
-  async revision(): Promise<number> {
-    return 0;
-  }
-}
-
-/** First in, first out; taking is O(1), amortised. */
-class Queue<Item> {
-  #items: (Item | undefined)[] = [];
-  #first = 0;
-
-  get length(): number {
-    return this.#items.length - this.#first;
-  }
-
-  /** The k-th from the front, which must be there. */
-  at(k: number): Item {
-    return this.#items[this.#first + k]!;
-  }
-
-  push(item: Item): void {
-    this.#items.push(item);
-  }
-
-  shift(): Item | undefined {
-    if (this.length === 0) return undefined;
-    const item = this.#items[this.#first];
-    this.#items[this.#first++] = undefined;
-    if (this.#first > 1_000 && this.#first * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#first);
-      this.#first = 0;
-    }
-    return item;
   }
 }
 
