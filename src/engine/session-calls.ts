@@ -11,8 +11,8 @@ import {
   type Session,
   moved,
 } from '../sessions/session.ts';
-import type { Call } from '../sessions/call.ts';
-import type { Outcome, Sessions } from '../sessions/sessions.ts';
+import type { Call, Outcome } from '../sessions/call.ts';
+import type { Sessions } from '../sessions/sessions.ts';
 import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
 import type { Engine, RecurrenceResult } from './engine.ts';
 import { registerModel } from './register.ts';

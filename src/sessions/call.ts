@@ -22,6 +22,13 @@ export interface Call {
   readonly lifetime: Lifetime;
 }
 
+/** What became of a call that changes a session. */
+export interface Outcome<Value> {
+  readonly value: Value;
+  /** Whether the call was made before, and its answer is that of then. */
+  readonly replayed: boolean;
+}
+
 /**
  * How the call was answered when it came before.
  *

@@ -8,6 +8,7 @@ import { CarryoverError } from '../errors.ts';
 import type { Revision, SessionStore } from '../store/store.ts';
 import { gone } from './call.ts';
 import type { HotSession, HotSessions } from './hot-sessions.ts';
+import { OVERTAKEN } from './overtaken.ts';
 import { decodeHead, encodeTombstone, isTombstone } from './record.ts';
 import { type Session, type Tombstone, expired } from './session.ts';
 import type { Turns } from './turns.ts';
@@ -18,9 +19,6 @@ export interface EndingsOptions {
   /** Told of the model of each session that has ended; waited for, and rejects never. */
   readonly onEnded?: (modelId: string) => Promise<void>;
 }
-
-/** Not an error that is told: another process was faster, so the call begins again. */
-export const OVERTAKEN = Symbol('overtaken');
 
 /** A call that another process runs has so long to commit; after that it may be told 410. */
 const ELSEWHERE_MS = 3_000;

@@ -8,31 +8,29 @@
 // the other goes back to the start with what it finds. The same if the store has lost changes: what is in
 // memory is then refused at the commit, and nothing else is answered from memory alone.
 import { CarryoverError } from '../errors.ts';
-import type { Revision, SessionStore, StoredRecord } from '../store/store.ts';
+import type { SessionStore } from '../store/store.ts';
 import {
   type Call,
+  type LookedUp,
+  type Outcome,
   answeredBefore,
   dependsOnState,
   expectBits,
   expectNumerics,
   expectVersion,
-  gone,
   inDoubt,
   isDeletionOf,
-  type LookedUp,
   reused,
   told,
 } from './call.ts';
-import { Endings, type EndingsOptions, OVERTAKEN } from './endings.ts';
+import { Creations, type CreationsOptions, type ForkPlace } from './creations.ts';
+import { Endings, type EndingsOptions } from './endings.ts';
 import { type HotSession, HotSessions } from './hot-sessions.ts';
-import { createdId, derivedId, randomId, randomIncarnation, randomNonce } from './ids.ts';
-import {
-  decodeHead,
-  decodeRecord,
-  encodeChange,
-  encodeSession,
-  isTombstone,
-} from './record.ts';
+import { randomNonce } from './ids.ts';
+import { type SessionPage, listSessions } from './listing.ts';
+import { ifIntact, readLive, readStored } from './lookup.ts';
+import { OVERTAKEN, untilFirst } from './overtaken.ts';
+import { decodeRecord, encodeChange, isTombstone } from './record.ts';
 import {
   type CallKey,
   type KeptAnswer,
@@ -40,29 +38,19 @@ import {
   type Session,
   type SessionSpec,
   type Stamp,
-  type Tombstone,
   asBefore,
-  forked,
   moved,
-  newSession,
   remembering,
   rewound,
   stateDigest,
 } from './session.ts';
 import { Turns } from './turns.ts';
 
-export interface SessionsOptions extends EndingsOptions {
-  readonly countMax: number;
+export interface SessionsOptions extends EndingsOptions, CreationsOptions {
   readonly hotBytesMax: number;
   readonly waitingMax: number;
   /** Number of the numerics that `compute` has; see wasm/numerics.ts. */
   readonly numerics: number;
-}
-
-export interface Outcome<Value> {
-  readonly value: Value;
-  /** Whether the call was made before, and its answer is that of then. */
-  readonly replayed: boolean;
 }
 
 /** The session after a step, made by moved(), and the answer that tells of it. */
@@ -71,19 +59,6 @@ export interface Advance<Value> {
   readonly value: Value;
 }
 
-/** Of a page of sessions: their states are read with them, and their digests are computed. */
-const LIST_BYTES_MAX = 4 * 1024 * 1024;
-/** So many are asked for first, and while they are small each time twice as many. */
-const LIST_FIRST = 16;
-
-interface ForkPlace {
-  readonly id: string;
-  /** Whether an earlier attempt has made the fork. */
-  readonly isTaken: boolean;
-}
-
-/** With several processes a change may lose against others; it gives up after as many times. */
-const ATTEMPTS_MAX = 100;
 /** Of a lifetime: an answer that took longer to write and tells an earlier end than the session has. */
 const LATE_SHARE_MAX = 0.1;
 
@@ -93,6 +68,7 @@ export class Sessions {
   readonly #hot: HotSessions;
   readonly #turns: Turns;
   readonly #endings: Endings;
+  readonly #creations: Creations;
 
   constructor(store: SessionStore, options: SessionsOptions) {
     this.#store = store;
@@ -100,102 +76,42 @@ export class Sessions {
     this.#hot = new HotSessions(options.hotBytesMax);
     this.#turns = new Turns(options);
     this.#endings = new Endings(store, this.#hot, this.#turns, options);
+    this.#creations = new Creations(store, this.#hot, this.#endings, options);
   }
 
-  /** @throws sessions_full · model_not_found · store_full · store_unavailable */
-  async create(spec: SessionSpec): Promise<Session> {
-    await this.#expectRoom();
-    const session = newSession(randomId(), randomIncarnation(), spec, this.#options.now());
-    const revision = await this.#add(session);
-    // Nobody else knows this id yet, so no call on it can have changed it.
-    if (revision !== undefined) this.#hot.set({ session, revision });
-    return session;
+  /** @throws as Creations.create */
+  create(spec: SessionSpec): Promise<Session> {
+    return this.#creations.create(spec);
   }
 
-  /**
-   * The same for a call with a key: of several attempts one makes the session, the others are answered as
-   * that was. What remembers it is the session: a key is remembered as long as that and its tombstone.
-   *
-   * @throws as create and created
-   */
-  async createOnce(
+  /** @throws as Creations.createOnce */
+  createOnce(
     spec: SessionSpec,
     key: CallKey,
     reply: (session: Session) => Reply,
   ): Promise<Outcome<Reply>> {
-    const id = await this.#createdId(key);
-    return this.#untilFirst(id, async () => {
-      const earlier = await this.created(key);
-      if (earlier) return earlier;
-      await this.#expectRoom();
-      const session = newSession(id, randomIncarnation(), spec, this.#options.now());
-      const value = reply(session);
-      const revision = await this.#add({ ...session, creation: { ...key, reply: value } });
-      if (revision === undefined) throw OVERTAKEN;
-      return { value, replayed: false };
-    });
+    return this.#creations.createOnce(spec, key, reply);
   }
 
-  /**
-   * How a call with this key that created a session was answered; undefined if there was none.
-   *
-   * @throws idempotency_key_reused · session_gone · session_corrupt
-   */
-  async created(key: CallKey): Promise<Outcome<Reply> | undefined> {
-    const id = await this.#createdId(key);
-    return this.#untilFirst(id, async () => {
-      const stored = await this.#store.read(id);
-      if (!stored) return undefined;
-      const record = decodeRecord(id, stored);
-      if (isTombstone(record)) throw gone(record);
-      const { creation } = record;
-      if (creation?.digest !== key.digest) throw reused(key);
-      await this.#endings.expectAlive({ session: record, revision: stored.revision });
-      return { value: creation.reply, replayed: true };
-    });
+  /** @throws as Creations.created */
+  created(key: CallKey): Promise<Outcome<Reply> | undefined> {
+    return this.#creations.created(key);
   }
 
-  async #createdId({ key }: CallKey): Promise<string> {
-    return createdId(await this.#store.secret(), key);
+  /** A page of them; see listSessions(). */
+  list(after: string | undefined, limit: number, modelId?: string): Promise<SessionPage> {
+    const isAlive = (session: Session) => this.#endings.isAlive(session);
+    return listSessions(this.#store, isAlive, after, limit, modelId);
   }
 
   /** As it was committed last. @throws session_not_found · session_gone · session_corrupt */
   async read(id: string): Promise<Session> {
-    return this.#untilFirst(id, async () => {
+    return untilFirst(id, async () => {
       const known = this.#store.isShared ? undefined : this.#hot.get(id);
-      const hot = known ?? (await this.#readStore(id));
+      const hot = known ?? (await readLive(this.#store, id));
       await this.#endings.expectAlive(hot);
       return hot.session;
     });
-  }
-
-  /**
-   * Live sessions by id, all or those of a model, without their answers and past, and the ids of damaged
-   * records; `next` continues where they end. Fewer than `limit` if they are large.
-   */
-  async list(
-    after: string | undefined,
-    limit: number,
-    modelId?: string,
-  ): Promise<{ sessions: Session[]; damaged: string[]; next: string | undefined }> {
-    const sessions: Session[] = [];
-    const damaged: string[] = [];
-    let next = after;
-    let [bytes, left, atOnce] = [0, limit, LIST_FIRST];
-    for (; left > 0 && bytes < LIST_BYTES_MAX; atOnce *= 2) {
-      const wanted = Math.min(left, atOnce);
-      const records = await this.#store.list(next, wanted, modelId);
-      for (const { id, head } of records) {
-        bytes += head.length;
-        const record = ifIntact(() => decodeHead(id, head));
-        if (!record) damaged.push(id);
-        else if (!isTombstone(record) && this.#endings.isAlive(record)) sessions.push(record);
-      }
-      if (records.length < wanted) return { sessions, damaged, next: undefined };
-      next = records.at(-1)!.id;
-      left -= records.length;
-    }
-    return { sessions, damaged, next };
   }
 
   /**
@@ -295,7 +211,7 @@ export class Sessions {
         if (earlier) return replayOf(earlier);
         const { session } = hot;
         call.lifetime.throwIfOver();
-        const fork = await this.#addFork(session, place!.id);
+        const fork = await this.#creations.addFork(session, place!.id);
         const value = reply(fork);
         if (call.key) {
           const after = remembering(session, { kind: 'reply', ...call.key, reply: value });
@@ -305,10 +221,10 @@ export class Sessions {
       },
       async (session) => {
         // One that an earlier attempt made stands for this call, whatever has happened since.
-        place = await this.#forkPlace(session, call.key?.key);
+        place = await this.#creations.forkPlace(session, call.key?.key);
         if (place.isTaken) return;
         expectVersion(session, call);
-        await this.#expectRoom();
+        await this.#creations.expectRoom();
       },
     );
   }
@@ -318,7 +234,7 @@ export class Sessions {
     return this.#inTurn(id, call, async (sinceMs) => {
       let lookedUp: LookedUp | undefined;
       try {
-        const stored = await this.#readStored(id);
+        const stored = await readStored(this.#store, id);
         const { revision } = stored;
         const record = ifIntact(() => decodeRecord(id, stored));
         if (!record) {
@@ -413,22 +329,8 @@ export class Sessions {
   ): Promise<Result> {
     const sinceMs = this.#options.now();
     return this.#turns.take(id, call.key?.key, call.lifetime, () =>
-      this.#untilFirst(id, () => attempt(sinceMs)),
+      untilFirst(id, () => attempt(sinceMs)),
     );
-  }
-
-  /** Runs `attempt` until no other process was faster. */
-  async #untilFirst<Result>(id: string, attempt: () => Promise<Result>): Promise<Result> {
-    for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
-      try {
-        return await attempt();
-      } catch (error) {
-        if (error !== OVERTAKEN) throw error;
-      }
-    }
-    throw new CarryoverError('session_busy', {
-      detail: `Other processes keep changing session ${id}; nothing was applied.`,
-    });
   }
 
   /** @throws OVERTAKEN if the record has another revision by now · client_closed · deadline_exceeded · the store's */
@@ -444,66 +346,11 @@ export class Sessions {
     this.#hot.set({ session: after, revision: next });
   }
 
-  async #add(session: Session): Promise<Revision | undefined> {
-    const { id, expiresAtMs, modelId } = session;
-    return this.#store.create(id, encodeSession(session), expiresAtMs, modelId);
-  }
-
-  /** Not kept in memory: calls on the fork may be running by now, and this is not its turn. */
-  async #addFork(session: Session, id: string): Promise<Session> {
-    const fork = forked(session, id, randomIncarnation(), this.#options.now());
-    if ((await this.#add(fork)) !== undefined) return fork;
-    const { record } = await this.#readRecord(id);
-    if (isTombstone(record)) throw OVERTAKEN;
-    return record;
-  }
-
-  async #forkPlace(session: Session, key: string | undefined): Promise<ForkPlace> {
-    if (key === undefined) return { id: randomId(), isTaken: false };
-    for (let gone = 0; ; gone++) {
-      const id = derivedId(session, key, gone);
-      const stored = await this.#store.read(id);
-      if (!stored) return { id, isTaken: false };
-      const record = decodeHead(id, stored.head);
-      if (!isTombstone(record) && this.#endings.isAlive(record)) return { id, isTaken: true };
-    }
-  }
-
-  async #expectRoom(): Promise<void> {
-    const { countMax } = this.#options;
-    if ((await this.#store.count()) < countMax) return;
-    throw new CarryoverError('sessions_full', {
-      detail: `${countMax} sessions are open (SESSIONS_MAX).`,
-    });
-  }
-
   /** From the store into memory. To be called in turn. */
   async #load(id: string): Promise<HotSession> {
-    const hot = await this.#readStore(id);
+    const hot = await readLive(this.#store, id);
     this.#hot.set(hot);
     return hot;
-  }
-
-  /** @throws session_not_found · session_gone · session_corrupt */
-  async #readStore(id: string): Promise<HotSession> {
-    const { record, revision } = await this.#readRecord(id);
-    if (isTombstone(record)) throw gone(record);
-    return { session: record, revision };
-  }
-
-  async #readRecord(id: string): Promise<{ record: Session | Tombstone; revision: Revision }> {
-    const stored = await this.#readStored(id);
-    return { record: decodeRecord(id, stored), revision: stored.revision };
-  }
-
-  /** @throws session_not_found */
-  async #readStored(id: string): Promise<StoredRecord> {
-    const stored = await this.#store.read(id);
-    if (stored) return stored;
-    const shown = JSON.stringify(id.slice(0, 40));
-    throw new CarryoverError('session_not_found', {
-      detail: `There is no session ${shown}; ids are issued by POST /v1/sessions.`,
-    });
   }
 
   /** The lifetime begins with the commit; where that comes much later than was told, it ends later. */
@@ -516,16 +363,6 @@ export class Sessions {
   /** Of a change that is made now. */
   #stampOf({ ttlMs }: Session): Stamp {
     return { nonce: randomNonce(), expiresAtMs: this.#options.now() + ttlMs };
-  }
-}
-
-/** Undefined if it is damaged. */
-function ifIntact<Decoded>(decode: () => Decoded): Decoded | undefined {
-  try {
-    return decode();
-  } catch (error) {
-    if (error instanceof CarryoverError && error.code === 'session_corrupt') return undefined;
-    throw error;
   }
 }
 

@@ -1,0 +1,43 @@
+// What the store holds of a session, or the error that says why there is none.
+import { CarryoverError } from '../errors.ts';
+import type { Revision, SessionStore, StoredRecord } from '../store/store.ts';
+import { gone } from './call.ts';
+import type { HotSession } from './hot-sessions.ts';
+import { decodeRecord, isTombstone } from './record.ts';
+import type { Session, Tombstone } from './session.ts';
+
+/** @throws session_not_found · session_gone · session_corrupt */
+export async function readLive(store: SessionStore, id: string): Promise<HotSession> {
+  const { record, revision } = await readRecord(store, id);
+  if (isTombstone(record)) throw gone(record);
+  return { session: record, revision };
+}
+
+/** A session or what is left of one. @throws session_not_found · session_corrupt */
+export async function readRecord(
+  store: SessionStore,
+  id: string,
+): Promise<{ record: Session | Tombstone; revision: Revision }> {
+  const stored = await readStored(store, id);
+  return { record: decodeRecord(id, stored), revision: stored.revision };
+}
+
+/** The bytes of a record, intact or damaged. @throws session_not_found */
+export async function readStored(store: SessionStore, id: string): Promise<StoredRecord> {
+  const stored = await store.read(id);
+  if (stored) return stored;
+  const shown = JSON.stringify(id.slice(0, 40));
+  throw new CarryoverError('session_not_found', {
+    detail: `There is no session ${shown}; ids are issued by POST /v1/sessions.`,
+  });
+}
+
+/** Undefined if what it decodes is damaged. */
+export function ifIntact<Decoded>(decode: () => Decoded): Decoded | undefined {
+  try {
+    return decode();
+  } catch (error) {
+    if (error instanceof CarryoverError && error.code === 'session_corrupt') return undefined;
+    throw error;
+  }
+}
