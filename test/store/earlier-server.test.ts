@@ -1,0 +1,103 @@
+// What an earlier server has stored is read. The fixtures are of one that knew neither nonces of states, nor
+// models that end with their sessions, nor marks of logs. It was killed: the SQLite file has its log beside it.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type TestApp, buildApp } from '../helpers/app.ts';
+import { describeWith } from '../helpers/needs.ts';
+import { startRedis } from '../helpers/redis.ts';
+
+/** What the server of then had answered. */
+interface Told {
+  readonly session: string;
+  /** Begun with weights of its own. */
+  readonly inline: string;
+  readonly deleted: string;
+  /** Named `adder`. */
+  readonly model: string;
+  readonly answers: Readonly<Record<string, string>>;
+  readonly etags: Readonly<Record<string, string>>;
+}
+
+/** Minutes after the fixtures were written: before their sessions expire. */
+const NOW_MS = Date.parse('2026-11-28T23:10:00Z');
+
+const file = (name: string) => readFileSync(new URL(`../fixtures/store/earlier/${name}`, import.meta.url));
+const json = (name: string): unknown => JSON.parse(file(name).toString());
+
+describe('a SQLite file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'carryover-earlier-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'carryover.sqlite');
+  isRead(json('sqlite.json') as Told, async () => {
+    for (const end of ['', '-wal']) {
+      writeFileSync(path + end, gunzipSync(file(`carryover.sqlite${end}.gz`)));
+    }
+    return `sqlite:${path}`;
+  });
+});
+
+describeWith('redis-server', 'what is in Redis', () => {
+  const told = json('redis.json') as Told & { readonly commands: readonly [string, ...string[]][] };
+  isRead(told, async () => {
+    const server = await startRedis();
+    for (const [command, ...args] of told.commands) {
+      await server.admin.call(command, ...args.map((text) => Buffer.from(text, 'base64')));
+    }
+    return server.url;
+  });
+});
+
+function isRead(told: Told, fill: () => Promise<string>): void {
+  const { session, answers, etags } = told;
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await buildApp({ STORE_URL: await fill() }, { now: () => NOW_MS });
+  });
+
+  const get = (id: string) => app.http.inject({ url: `/v1/sessions/${id}` });
+  const post = (url: string, payload: string, headers: Record<string, string> = {}) => {
+    const type = payload && { 'content-type': 'application/json' };
+    return app.http.inject({ method: 'POST', url, payload, headers: { ...type, ...headers } });
+  };
+  const step = (id: string, ifMatch: string) =>
+    post('/v1/step', JSON.stringify({ session: id, x: [[1]] }), { 'if-match': ifMatch });
+
+  test('has its sessions, under their ETags, and its tombstones', async () => {
+    for (const [name, id] of [['session', session], ['inline', told.inline]] as const) {
+      const answer = await get(id);
+      expect([answer.statusCode, answer.body]).toEqual([200, answers[name]]);
+      expect(answer.headers.etag).toBe(etags[name]);
+    }
+    expect((await get(told.deleted)).statusCode).toBe(410);
+  });
+
+  test('has its models, those that came with a session too', async () => {
+    const adder = await app.http.inject({ url: '/v1/models/adder' });
+    expect(adder.json().id).toBe(told.model);
+    const { statusCode } = await step(told.inline, etags.inline!);
+    expect(statusCode).toBe(200);
+  });
+
+  test.each([
+    ['step-1', '/v1/step', `{"session":"${session}","x":[[1]]}`],
+    ['sequence-2', '/v1/sequence', `{"session":"${session}","x":[[[0.5]],[[2]]]}`],
+    ['rewind-3', `/v1/sessions/${session}/rewind`, '{"t":1}'],
+    ['fork-4', `/v1/sessions/${session}/fork`, ''],
+  ])('answers %s as it was answered then', async (key, url, payload) => {
+    const answer = await post(url, payload, { 'idempotency-key': key });
+    expect(answer.headers['idempotency-replayed']).toBe('true');
+    expect([answer.body, answer.headers.etag]).toEqual([answers[key], etags[key]]);
+  });
+
+  test('goes on from the state of then, whose ETag matches no other', async () => {
+    expect((await step(session, etags['step-1']!)).statusCode).toBe(412);
+    const next = await step(session, etags.session!);
+    expect([next.statusCode, next.json().session.version]).toEqual([200, 4]);
+    expect((await step(session, etags.session!)).statusCode).toBe(412);
+    const rewound = await post(`/v1/sessions/${session}/rewind`, '{"t":0}');
+    expect([rewound.statusCode, rewound.json().t]).toEqual([200, 0]);
+  });
+}
