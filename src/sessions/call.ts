@@ -137,7 +137,7 @@ function appliedBefore(
   // An attempt that runs elsewhere has the same If-Match, so it is refused there too.
   if (code === 'step_conflict') return mayBeForgotten(session, call) ? 'unknown' : 'no';
   // What is wrong with the call itself was wrong whenever it came.
-  if (kind.status < 500) return 'no';
+  if (kind.status < 500 && !DEPENDS_ON_TIME.includes(code)) return 'no';
   return isShared || mayBeForgotten(session, call) ? 'unknown' : 'no';
 }
 
@@ -164,6 +164,21 @@ const DEPENDS_ON_STATE: readonly ErrorCode[] = [
   'state_not_kept',
   'idempotency_key_reused',
   'not_finite',
+  // t may be too large for as many steps.
+  'out_of_range',
+  // A store that went back may have another session of this id, made by the same key.
+  'shape_mismatch',
+];
+
+/** Refusals of a call that may have been in order before: by its session, its model, or how fast this is. */
+const DEPENDS_ON_TIME: readonly ErrorCode[] = [
+  'state_not_kept',
+  'not_finite',
+  'out_of_range',
+  'limit_exceeded',
+  'model_not_found',
+  'model_corrupt',
+  'client_closed',
 ];
 
 export function dependsOnState(error: unknown): boolean {

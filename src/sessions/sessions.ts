@@ -201,8 +201,6 @@ export class Sessions {
     call: Call,
     reply: (fork: Session) => Reply,
   ): Promise<Outcome<Reply>> {
-    // The commit of this session does not compare revisions here, so the copy in memory will not do.
-    if (this.#store.isShared) this.#hot.delete(id);
     let place: ForkPlace | undefined;
     return this.#change(
       id,
@@ -226,6 +224,7 @@ export class Sessions {
         expectVersion(session, call);
         await this.#creations.expectRoom();
       },
+      this.#store.isShared,
     );
   }
 
@@ -288,15 +287,17 @@ export class Sessions {
    * Runs `attempt` in turn on the session as it was committed last.
    *
    * @param admit throws if a call that was not answered before must be refused
+   * @param isReadAnew if nothing that `attempt` commits compares revisions: a copy in memory may be stale
    */
   async #change<Value>(
     id: string,
     call: Call,
     attempt: (hot: HotSession, earlier: KeptAnswer | undefined) => Promise<Outcome<Value>>,
     admit: (session: Session) => Promise<void> | void = (session) => expectVersion(session, call),
+    isReadAnew = false,
   ): Promise<Outcome<Value>> {
     return this.#inTurn(id, call, async (sinceMs) => {
-      const known = this.#hot.get(id);
+      const known = isReadAnew ? undefined : this.#hot.get(id);
       let lookedUp: LookedUp | undefined;
       try {
         const hot = known ?? (await this.#load(id));

@@ -24,7 +24,7 @@ async function place(store = new MemoryStore(1e9)) {
     numerics: 1,
     now: () => 0,
   });
-  const spec = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 0, ttlMs: 1e6 };
+  const spec = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 1, ttlMs: 1e6 };
   const { id } = await sessions.create({ ...spec, h: new Float32Array(1) });
   /** A step that comes to `fails`, if it is given, in place of its result. */
   const step = (call: Partial<Call>, fails?: () => Promise<never>) =>
@@ -88,6 +88,39 @@ describe('a call that is refused while it is computed', () => {
     expect(await appliedOf(step({ ...key('first'), ifMatch: [first] }))).toBe('unknown');
     expect(await appliedOf(step({ ...key('new'), ifMatch: [later] }))).toBe('no');
     expect(await appliedOf(step({ ifMatch: [later] }))).toBe('no');
+  });
+});
+
+describe('a call that the session of now cannot take', () => {
+  const reply = ({ t }: Session) => ({ status: 200, headers: {}, body: `${t}` });
+  const notFinite = async () => {
+    throw new CarryoverError('not_finite', { detail: 'h is infinite' });
+  };
+  const wrong = async () => {
+    throw new CarryoverError('shape_mismatch', { detail: 'x is too wide' });
+  };
+
+  test('may have been applied to the session of then, when its key is forgotten', async () => {
+    const { id, sessions, step } = await place();
+    const rewind = (k: string) => appliedOf(sessions.rewind(id, callOf(key(k)), 0, reply));
+    await step({});
+    expect(await rewind('a')).toBe('answered');
+    expect(await rewind('b')).toBe('no');
+    expect(await appliedOf(step(key('b'), notFinite))).toBe('no');
+    for (let k = 0; k < 64; k++) await step(key(`k${k}`));
+    expect(await rewind('a')).toBe('unknown');
+    expect(await appliedOf(step(key('b'), notFinite))).toBe('unknown');
+    // This was wrong at all times.
+    expect(await appliedOf(step(key('b'), wrong))).toBe('no');
+  });
+
+  test('may be applied by another process that finds another state', async () => {
+    const { id, sessions, step } = await place(new SharedStore(1e9));
+    const rewind = sessions.rewind(id, callOf(key('a')), 7, reply);
+    expect(await appliedOf(rewind)).toBe('unknown');
+    expect(await appliedOf(step(key('a'), notFinite))).toBe('unknown');
+    expect(await appliedOf(step(key('a'), wrong))).toBe('no');
+    expect(await appliedOf(step({}, notFinite))).toBe('no');
   });
 });
 

@@ -1,7 +1,7 @@
 // A store that loses answered changes (Redis after a crash or a failover) goes back to a version that was
 // there before and takes other changes from there. A version is then no identity.
 import { describe, expect, test } from 'vitest';
-import type { CarryoverError } from '../../src/errors.ts';
+import { CarryoverError } from '../../src/errors.ts';
 import type { Call } from '../../src/sessions/call.ts';
 import { type Session, etagOf, moved } from '../../src/sessions/session.ts';
 import { Sessions } from '../../src/sessions/sessions.ts';
@@ -124,5 +124,35 @@ describe('after the store went back', () => {
     expect(await state(a)).toBe(0);
     expect((await a.fork(id, call(), reply)).value.body).toBe('0');
     expect(await codeOf(a.rewind(id, call(), 0, reply))).toBe('state_not_kept');
+  });
+
+  test('a fork that waits for its turn is of what the store holds then', async () => {
+    const { store, a, id, add } = await place();
+    const { promise: gate, reject } = Promise.withResolvers<never>();
+    const first = add(a, 1);
+    const second = a.advance(id, call(), () => gate);
+    const fork = a.fork(id, call(), ({ h }) => ({ status: 201, headers: {}, body: `${h[0]}` }));
+    await first;
+    store.goBack();
+    reject(new Error('the second step fails'));
+    await expect(second).rejects.toThrow('second step');
+    expect((await fork).value.body).toBe('0');
+  });
+
+  test('another session of the same id, made by the same key, is not refused by what the lost one was', async () => {
+    const { store, a, b } = await place();
+    const key = { key: 'k', digest: 'k' };
+    const reply = ({ id }: Session) => ({ status: 201, headers: {}, body: id });
+    const { body: id } = (await a.createOnce(SPEC, key, reply)).value;
+    const widthOf = (sessions: Sessions) =>
+      sessions.advance(id, call(), async (session, stamp) => {
+        if (session.N !== 2) throw new CarryoverError('shape_mismatch', { detail: 'expected N = 1' });
+        const after = moved(session, { h: session.h, t: session.t + 1 }, stamp());
+        return { after, value: session.N };
+      });
+    expect(await codeOf(widthOf(a))).toBe('shape_mismatch');
+    store.goBack();
+    await b.createOnce({ ...SPEC, N: 2, h: new Float32Array(2) }, key, reply);
+    expect((await widthOf(a)).value).toBe(2);
   });
 });
