@@ -84,7 +84,7 @@ function withJob<Result>(memory: LinearMemory, { D, H, shape }: Sample, use: (jo
 
 /**
  * A check of bytes that does hardly anything with them. The buffer is resizable because only such a one gives its
- * memory back at once, by resize(0): any other keeps it until the next full collection, 64 MiB of an idle process.
+ * memory back at once, by resize(0); any other keeps it until the next full collection, 64 MiB of an idle process.
  */
 function measureMemory(): MemorySpeed[] {
   const bytesMax = MEMORY_SIZES.at(-1)!;
