@@ -139,6 +139,15 @@ describeWith('redis-server', 'two replicas', () => {
     expect((await a.models.names()).size).toBe(0);
   });
 
+  test('no name is given to a model whose file another has removed and not yet taken off the list', async () => {
+    const [a] = await openTwo();
+    await a.models.put({ ...MODEL, isKept: false });
+    await server.admin.del(`carryover:{${MODEL.id}}:file`);
+    expect(await a.models.ids()).toEqual([MODEL.id]);
+    await expect(a.models.point('name', MODEL.id)).rejects.toMatchObject({ code: 'model_not_found' });
+    expect((await a.models.names()).size).toBe(0);
+  });
+
   test('a model of many megabytes goes in pieces, and steps go on between them', async () => {
     const [a, b] = await openTwo();
     const [id] = await createSessions(a, 1);

@@ -48,7 +48,7 @@ export class RedisModels implements ModelStore {
     const { id, isKept } = model;
     for (;;) {
       const there = await this.#fileOf(id);
-      if (there && isKept) await this.#link.run(KEEP_MODEL, [fileKey(id)], [], this.#link.deadline());
+      if (there && isKept) await this.#keep(id);
       const [at, incarnation] = there ?? (await this.#upload(model)) ?? [];
       if (!at || !incarnation) continue;
       const keys = [REVISION, MODELS];
@@ -110,7 +110,8 @@ export class RedisModels implements ModelStore {
   }
 
   async point(name: string, id: string): Promise<void> {
-    await this.#link.run(KEEP_MODEL, [fileKey(id)], [], this.#link.deadline());
+    // Whoever has removed the file is about to take the entry off the list, and with it all names.
+    if (!(await this.#keep(id))) throw modelNotFound(id);
     const args = [name, id];
     const keys = [REVISION, MODELS, NAMES];
     const moved = await this.#changeList(POINT, keys, args, this.#link.deadline());
@@ -128,6 +129,12 @@ export class RedisModels implements ModelStore {
   async revision(): Promise<number> {
     const reply = await this.#link.read('get', [REVISION], this.#link.deadline());
     return Number(reply ?? 0) - this.#ownChanges;
+  }
+
+  /** False if its file is not there. */
+  async #keep(id: string): Promise<boolean> {
+    const { reply } = await this.#link.run(KEEP_MODEL, [fileKey(id)], [], this.#link.deadline());
+    return reply === 1;
   }
 
   /** createdAtMs, incarnation and number of chunks. */

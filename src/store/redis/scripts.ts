@@ -160,8 +160,11 @@ if ARGV[4] == '1' then redis.call('HDEL', KEYS[1], 'k') end
 return redis.call('HMGET', KEYS[1], 'at', 'inc')
 `);
 
-/** file: is kept from now on. */
-export const KEEP_MODEL = script(`return redis.call('HDEL', KEYS[1], 'k')`);
+/** file: is kept from now on. Answers whether it is there. */
+export const KEEP_MODEL = script(`
+redis.call('HDEL', KEYS[1], 'k')
+return redis.call('EXISTS', KEYS[1])
+`);
 
 /** file, pins. Answers 0 if it is pinned, else with the incarnation that was removed, '' if none. */
 export const REMOVE_MODEL = script(`
