@@ -6,7 +6,7 @@ import {
   type JobRunner,
   hereFlopsMaxOf,
   measureHandOverMs,
-  median,
+  medianMs,
 } from '../scheduler/calibrate.ts';
 import type { MemorySpeed, Speeds } from '../scheduler/costs.ts';
 import type { JobKind } from '../wasm/job-cost.ts';
@@ -98,13 +98,4 @@ function measureMemory(): MemorySpeed[] {
   });
   buffer.resize(0);
   return [{ bytesMax: CACHED_BYTES, bytesPerMs: Infinity }, ...measured];
-}
-
-function medianMs(run: () => void, rounds: number): number {
-  const times = Array.from({ length: rounds }, () => {
-    const start = performance.now();
-    run();
-    return performance.now() - start;
-  });
-  return median(times);
 }

@@ -6,6 +6,7 @@ import type { Piece } from '../codec/pieces.ts';
 import { expectUtf8 } from '../codec/encoding.ts';
 import { TENSOR_NAMES } from '../codec/moved.ts';
 import type { Lifetime } from '../lifetime.ts';
+import { medianMs } from '../scheduler/calibrate.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import { ByteBlock } from '../wasm/byte-block.ts';
 import { HostJob } from '../wasm/host-job.ts';
@@ -169,11 +170,11 @@ export class Texts {
     const data = Float32Array.from({ length: CALIBRATION_NUMBERS }, (_, i) => Math.sin(i + 1));
     const tensor = { shape: [data.length], strides: [1], data };
     const printing = new PrintJob(memory, [{ text: '{"x":', tensor }, { text: '}' }]);
-    const printMs = medianMs(() => kernels.run(printing.ptr));
+    const printMs = medianMs(() => kernels.run(printing.ptr), CALIBRATION_ROUNDS);
     const text = this.open(printing.text().length);
     text.append(printing.text());
     const reading = this.#readJob(text);
-    const readMs = medianMs(() => kernels.run(reading.ptr));
+    const readMs = medianMs(() => kernels.run(reading.ptr), CALIBRATION_ROUNDS);
     this.#flopsPerNumber = (printMs * flopsPerMs) / data.length;
     this.#flopsPerByte = (readMs * flopsPerMs) / text.bytes;
     for (const block of [printing, text, reading]) block.release();
@@ -189,7 +190,7 @@ export class Texts {
     }
   }
 
-  /** Likewise. */
+  /** A job that fails is released. */
   async #run(
     job: TextJob,
     flops: number,
@@ -229,15 +230,6 @@ function faultFoundBy(check: HostJob): unknown {
 /** A text has at most one number more than it has commas. */
 function numbersMax(kernels: Kernels, text: ByteBlock): number {
   return kernels.countCommas(text.ptr, text.bytes) + 1;
-}
-
-function medianMs(run: () => void): number {
-  const times = Array.from({ length: CALIBRATION_ROUNDS }, () => {
-    const start = performance.now();
-    run();
-    return performance.now() - start;
-  });
-  return times.toSorted((a, b) => a - b)[CALIBRATION_ROUNDS >> 1]!;
 }
 
 async function appendInTurns(block: ByteBlock, bytes: Buffer): Promise<ByteBlock> {

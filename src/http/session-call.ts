@@ -18,6 +18,9 @@ declare module 'fastify' {
 
 const SESSION_HEADER = 'x-session-id';
 
+/** Headers that promise something about a change; the schema of a route says whether it keeps the promise. */
+export const PROMISES = ['if-match', 'idempotency-key'] as const;
+
 /** What a call that changes a session can be answered besides what it computes. */
 export const SESSION_ERRORS = [
   'session_not_found',
@@ -61,7 +64,7 @@ export function callOf(request: FastifyRequest): Call {
 
 /** @throws invalid_request if a call without a session says what only one with a session can mean */
 export function expectNoPromises({ headers }: FastifyRequest): void {
-  const name = ['if-match', 'idempotency-key'].find((name) => headers[name] !== undefined);
+  const name = PROMISES.find((promise) => headers[promise] !== undefined);
   if (name === undefined) return;
   throw invalidRequest(
     `The header ${name} has no meaning without a session: nothing is changed, and the same call has ` +
@@ -99,15 +102,18 @@ export function isAboutSession(request: FastifyRequest): boolean {
 /** Addresses whose body may name a session. */
 const COMPUTES = /^\/v1\/(step|sequence)\b/;
 
+/** Whether the request has an Idempotency-Key. */
 export function hasKey({ headers }: FastifyRequest): boolean {
   return headers['idempotency-key'] !== undefined;
 }
 
+/** What an answer says of the session it is about. */
 export function markOf(session: Session) {
   const { id, t, version, expiresAtMs } = session;
   return { id, t, version, digest: stateDigest(session), expires_at: timeOf(expiresAtMs) };
 }
 
+/** All that is told of a session but its state. */
 export function infoOf(session: Session) {
   const { id, modelId, N, D, H, t, version, ttlMs, keep, createdAtMs, expiresAtMs } = session;
   return {
@@ -126,14 +132,17 @@ export function infoOf(session: Session) {
   };
 }
 
+/** Of every answer about one session. */
 export function sessionHeaders(session: Session): Record<string, string> {
   return { [SESSION_HEADER]: session.id, etag: etagOf(session), 'cache-control': 'no-store' };
 }
 
+/** Says that the answer is that of an earlier attempt. */
 export function markReplayed(reply: FastifyReply, replayed: boolean): void {
   if (replayed) void reply.header('idempotency-replayed', 'true');
 }
 
+/** The Idempotency-Key, with a digest of what it was sent with. @throws invalid_request */
 export function callKey(request: FastifyRequest): CallKey | undefined {
   const header = headerOf(request, 'idempotency-key');
   if (header === undefined) return undefined;

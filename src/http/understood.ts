@@ -3,9 +3,7 @@
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
 import { invalidRequest } from '../errors.ts';
 import { addressOf } from './route-address.ts';
-
-/** Headers that promise something about a change; their schemas say which routes keep the promise. */
-const PROMISES = ['if-match', 'idempotency-key'];
+import { PROMISES } from './session-call.ts';
 
 /** For every route that is added from now on, apart from those that are not in the OpenAPI document. */
 export function refuseWhatIsNotUnderstood(app: FastifyInstance): void {

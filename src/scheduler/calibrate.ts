@@ -32,6 +32,17 @@ export function hereFlopsMaxOf(handOverMs: number, flopsPerMs: number): number {
   return Math.round(Math.min(handOverMs, HERE_MS_MAX) * flopsPerMs);
 }
 
+/** Median time of a run on this thread, in ms. */
+export function medianMs(run: () => void, rounds: number): number {
+  const times = Array.from({ length: rounds }, () => {
+    const start = performance.now();
+    run();
+    return performance.now() - start;
+  });
+  return median(times);
+}
+
+/** The upper one of an even number. */
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }

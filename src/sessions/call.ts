@@ -185,6 +185,7 @@ export function dependsOnState(error: unknown): boolean {
   return error instanceof CarryoverError && DEPENDS_ON_STATE.includes(error.code);
 }
 
+/** session_gone, with what the tombstone tells. */
 export function gone({ id, reason, atMs, t }: Tombstone): CarryoverError {
   const at = new Date(atMs).toISOString();
   const what = reason === 'deleted' ? 'was deleted' : 'expired';
@@ -194,6 +195,7 @@ export function gone({ id, reason, atMs, t }: Tombstone): CarryoverError {
   });
 }
 
+/** idempotency_key_reused. */
 export function reused({ key }: CallKey): CarryoverError {
   return new CarryoverError('idempotency_key_reused', {
     detail:

@@ -7,7 +7,7 @@
 //
 //   const job = new HostJob(memory, 'sha256', { ptr, bytes });
 //   try {
-//     await scheduler.run({ flops, partsMax: 1, split: () => [job.ptr] });
+//     await scheduler.run({ flops, partsMax: 1, split: () => [job.ptr] }, lifetime);
 //     return job.result();
 //   } finally {
 //     job.release();

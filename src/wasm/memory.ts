@@ -116,7 +116,7 @@ export class LinearMemory {
     return this.#words;
   }
 
-  /** All bytes, likewise. */
+  /** All bytes of the memory, that at `ptr` being bytes[ptr]; to be asked for again as `words` is. */
   get bytes(): Buffer {
     return this.#bytes;
   }

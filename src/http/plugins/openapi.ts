@@ -23,6 +23,7 @@ export async function openapi(app: FastifyInstance, version: string): Promise<vo
       tags: [
         { name: 'compute', description: 'Stateless: inputs and state in the request, weights too or a registered model.' },
         { name: 'models', description: 'Weights registered once, addressed by content or name.' },
+        { name: 'sessions', description: 'Hidden states that the server keeps between calls.' },
         { name: 'health', description: 'For supervisors and gateways.' },
       ],
     },

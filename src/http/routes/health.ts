@@ -54,7 +54,10 @@ export function healthRoutes(app: FastifyInstance, readiness: Readiness): void {
         summary: 'Should requests be sent here?',
         response: {
           200: { description: 'Yes.', ...Health },
-          503: { description: 'Not now: a worker is being replaced, or it shuts down.', ...Health },
+          503: {
+            description: 'Not now: `reasons` says why, e.g. that it shuts down or that no worker is up.',
+            ...Health,
+          },
           ...problemResponses(['invalid_request']),
         },
       },

@@ -183,7 +183,6 @@ export const CreateHeaders = Type.Object({
   ),
 });
 
-
 export const ComputeHeaders = Type.Object({
   'x-session-id': Type.Optional(
     Type.String({ description: 'As `session` in the body; if both are there they must agree.' }),
