@@ -10,6 +10,8 @@ export class ModelLibrary {
   readonly registry: ModelRegistry;
   readonly #store: ModelStore;
   #revision: number | undefined;
+  /** Changes of names and models that this process has made. */
+  #ownChanges = 0;
 
   constructor(registry: ModelRegistry, store: ModelStore) {
     this.registry = registry;
@@ -33,8 +35,12 @@ export class ModelLibrary {
       const file = await writeStoredFile(weights, readout);
       await this.#store.put({ id: info.id, file, createdAtMs, isKept });
       if (name !== undefined) await this.#store.point(name, info.id);
+      this.#ownChanges++;
+      // A refresh that began before this was in the store has dropped it.
+      await this.ensure(info.id);
+      if (name !== undefined && !this.registry.has(name)) this.registry.point(name, info.id);
     } catch (error) {
-      if (created) this.registry.delete(info.id);
+      if (created && this.registry.has(info.id)) this.registry.delete(info.id);
       else if (isNewName) this.registry.unname(name);
       throw error;
     }
@@ -48,6 +54,7 @@ export class ModelLibrary {
     this.registry.expectMovable(name, id);
     this.registry.expectRoomForName(name);
     await this.#store.point(name, id);
+    this.#ownChanges++;
     return this.registry.point(name, id);
   }
 
@@ -58,6 +65,7 @@ export class ModelLibrary {
    */
   async reserve(name: string, id: string): Promise<void> {
     await this.#store.point(name, id);
+    this.#ownChanges++;
     this.registry.reserve(name, id);
   }
 
@@ -129,7 +137,8 @@ export class ModelLibrary {
   }
 
   /**
-   * Brings models and names here to what the store has, if that has changed.
+   * Brings models and names here to what the store has, if that has changed. What this process changes
+   * meanwhile is newer than what the store has answered: then the next refresh does it.
    *
    * @param onSkipped is told of models that cannot be used
    * @returns whether the store has gone back to less than it had
@@ -140,8 +149,10 @@ export class ModelLibrary {
     if (revision === this.#revision) return false;
     // What is registered here from now on need not be among what the store answers.
     const here = [...this.registry.ids()];
+    const ownChanges = this.#ownChanges;
     const [ids, names] = await Promise.all([this.#store.ids(), this.#store.names()]);
     for (const id of ids) await this.#fetch(id).catch((error: unknown) => onSkipped(id, error));
+    if (ownChanges !== this.#ownChanges) return revision < before;
     const stored = new Set(ids);
     for (const id of here) {
       if (!this.registry.has(id)) continue;

@@ -150,3 +150,57 @@ test('a model that sessions use stays, here and in the store', async () => {
   await library.delete('name');
   expect([library.registry.has(info.id), await sessions.models.ids()]).toEqual([false, []]);
 });
+
+describe('a refresh beside changes of this process', () => {
+  /** A refresh whose answers of the store are as old as `read` says, and arrive when it is let go on. */
+  function slowly(names: () => Promise<Map<string, string>>, ids: () => Promise<string[]> = () => store.ids()) {
+    let revision = 0;
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    const after = async <Value>(value: Promise<Value>) => {
+      const read = await value;
+      await gate;
+      return read;
+    };
+    const models = withFaults({
+      names: () => after(names()),
+      ids: () => after(ids()),
+      // Another process has changed something each time.
+      revision: async () => ++revision,
+    });
+    return { models, open };
+  }
+
+  test('does not move a name back that was moved meanwhile', async () => {
+    const { models, open } = slowly(() => store.names());
+    const here = another(models);
+    const { info: old } = await here.register(weightsOf(1), undefined, { name: 'name' });
+    const { info: next } = await here.register(weightsOf(2));
+    const refreshed = here.refresh(skipNone);
+    await new Promise(setImmediate);
+    await here.point('name', next.id);
+    open();
+    await refreshed;
+    expect(here.registry.info('name').id).toBe(next.id);
+    await here.refresh(skipNone);
+    expect(here.registry.info('name').id).toBe(next.id);
+    expect(here.registry.info(old.id).names).toEqual([]);
+  });
+
+  test('drops no model that is being registered', async () => {
+    const { promise: gate, resolve: open } = Promise.withResolvers<void>();
+    let revision = 0;
+    const models = withFaults({
+      put: async (model) => {
+        await gate;
+        return store.put(model);
+      },
+      revision: async () => ++revision,
+    });
+    const here = another(models);
+    const registered = here.register(weightsOf(1), undefined, { name: 'name' });
+    await here.refresh(skipNone);
+    open();
+    const { info } = await registered;
+    expect(here.registry.info('name')).toEqual(info);
+  });
+});
