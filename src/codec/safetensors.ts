@@ -24,8 +24,6 @@ const OPENING_BRACE = 0x7b;
 /** Of JSON: space, tab, line feed, carriage return. */
 const WHITE_SPACE: readonly number[] = [0x20, 0x09, 0x0a, 0x0d];
 
-export type { Dtype };
-
 export interface SafeTensor {
   readonly dtype: Dtype;
   /** Empty for a single number. */

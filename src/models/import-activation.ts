@@ -1,7 +1,7 @@
 // The activation of an imported layer. An RNN of torch or Keras has the same tensors whether it was made
 // with tanh or with relu, so of such a file somebody has to say it.
 import { quote } from '../codec/describe.ts';
-import { CarryoverError, invalidRequest } from '../errors.ts';
+import { CarryoverError } from '../errors.ts';
 
 export const ACTIVATION = 'tanh';
 
@@ -29,19 +29,4 @@ export function expectTanh(said: string | undefined, layerWithout: string | unde
       `The file does not say the activation of its layer: ${layerWithout} has the same tensors with ` +
       `tanh and with relu. Expected it to be confirmed: if the layer was made with tanh, ${CONFIRM}.`,
   });
-}
-
-/** What is said in two places must agree. @throws invalid_request */
-export function agreed(
-  field: string,
-  inRequest: string | undefined,
-  inFile: string | undefined,
-): string | undefined {
-  if (inRequest === undefined || inFile === undefined || inRequest === inFile) {
-    return inRequest ?? inFile;
-  }
-  throw invalidRequest(
-    `The address says ${field} ${quote(inRequest)}, the __metadata__ of the file ${quote(inFile)}; ` +
-      'expected the same, or one of them.',
-  );
 }

@@ -18,7 +18,14 @@ import type { SafeTensor } from '../codec/safetensors.ts';
 import type { CarryoverError } from '../errors.ts';
 import { expectTanh } from './import-activation.ts';
 import { hintAbout } from './import-hints.ts';
-import { type ImportedModel, type Layer, expectNoGates, expectShapesAgree, originsOf, toOurLayout } from './import-layer.ts';
+import {
+  type ImportedModel,
+  type Layer,
+  expectNoGates,
+  expectShapesAgree,
+  originsOf,
+  toOurLayout,
+} from './import-layer.ts';
 import { READOUT_NAMES, adviceOn, takeDense, takeLinear } from './import-readout.ts';
 import { list, refusal } from './import-refusal.ts';
 import { TensorsLeft } from './import-tensors.ts';

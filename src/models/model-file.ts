@@ -1,8 +1,8 @@
 // Model files: safetensors bytes → tensors in our layout, as a source for registration.
 import { quote } from '../codec/describe.ts';
 import { SafetensorsError, type SafetensorsFile, readSafetensorsFile } from '../codec/safetensors.ts';
+import { invalidRequest } from '../errors.ts';
 import type { TensorSource } from '../tensor.ts';
-import { agreed } from './import-activation.ts';
 import { hintAbout } from './import-hints.ts';
 import type { ImportedTensor } from './import-layer.ts';
 import { type Import, type ImportOptions, importTensors } from './import-names.ts';
@@ -24,6 +24,21 @@ export function readModelFile(
     activation: agreed('activation', said.activation, metadata['activation']),
     readout: agreed('readout', said.readout, metadata['readout']),
   });
+}
+
+/** What is said in two places must agree. @throws invalid_request */
+function agreed(
+  field: string,
+  inRequest: string | undefined,
+  inFile: string | undefined,
+): string | undefined {
+  if (inRequest === undefined || inFile === undefined || inRequest === inFile) {
+    return inRequest ?? inFile;
+  }
+  throw invalidRequest(
+    `The address says ${field} ${quote(inRequest)}, the __metadata__ of the file ${quote(inFile)}; ` +
+      'expected the same, or one of them.',
+  );
 }
 
 /** A tensor of another dtype is most often one that is no weight: then its name says what it is. */

@@ -93,12 +93,11 @@ function answerNotKept({ id, t, version }: Session, why: string): CarryoverError
   });
 }
 
-/** Whether this very call deleted it. @throws session_gone · idempotency_key_reused */
-export function isDeletionOf(tombstone: Tombstone, { key }: Call): true {
+/** That it was this very call that deleted it. @throws session_gone · idempotency_key_reused */
+export function expectDeletedBy({ key }: Call, tombstone: Tombstone): void {
   const { deletion } = tombstone;
   if (key === undefined || deletion?.key !== key.key) throw gone(tombstone);
   if (deletion.digest !== key.digest) throw reused(key);
-  return true;
 }
 
 /** Of an error after a fork was made: what failed is only that its key is remembered. */

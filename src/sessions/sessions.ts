@@ -16,10 +16,10 @@ import {
   answeredBefore,
   dependsOnState,
   expectBits,
+  expectDeletedBy,
   expectNumerics,
   expectVersion,
   inDoubt,
-  isDeletionOf,
   reused,
   told,
 } from './call.ts';
@@ -242,7 +242,10 @@ export class Sessions {
           await this.#endings.delete({ id, deletion: call.key }, revision);
           return { replayed: false };
         }
-        if (isTombstone(record)) return { replayed: isDeletionOf(record, call) };
+        if (isTombstone(record)) {
+          expectDeletedBy(call, record);
+          return { replayed: true };
+        }
         await this.#endings.expectLiveSince({ session: record, revision }, sinceMs);
         const earlier = answeredBefore(record, call);
         lookedUp = { session: record, earlier, isShared: this.#store.isShared };

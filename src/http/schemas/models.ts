@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { ACTIVATION } from '../../models/import-activation.ts';
 import { NAME_LENGTH_MAX, NAME_PATTERN } from '../../models/registry.ts';
+import { pageLimit } from './page.ts';
 import { ref } from './ref.ts';
 import { Weights, matrix, vector } from './tensor.ts';
 
@@ -84,12 +85,7 @@ export const ModelList = Type.Object(
 
 export const ModelListQuery = Type.Object(
   {
-    limit: Type.Optional(
-      Type.String({
-        pattern: '^([1-9]\\d{0,2}|1000)$',
-        description: 'Models of a page, 1 to 1000; 100 if absent.',
-      }),
-    ),
+    limit: Type.Optional(pageLimit('Models of a page, 1 to 1000; 100 if absent.')),
     cursor: Type.Optional(
       Type.String({ pattern: '^[\\w.:]{1,128}$', description: '`next` of the page before.' }),
     ),

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { KEEP_MAX, STEPS_MAX } from '../../sessions/session.ts';
 import { ModelRef } from './models.ts';
+import { pageLimit } from './page.ts';
 import { ref } from './ref.ts';
 import { Weights, matrix } from './tensor.ts';
 
@@ -130,12 +131,10 @@ export const RewindBody = Type.Object(
   { $id: 'RewindBody', additionalProperties: false, examples: [{ t: 0 }] },
 );
 
-const PAGE = '1 … 1000, 100 if absent. Of large sessions a page has fewer: follow `next`.';
-
 export const ListQuery = Type.Object(
   {
     limit: Type.Optional(
-      Type.String({ pattern: '^([1-9]\\d{0,2}|1000)$', description: PAGE }),
+      pageLimit('1 … 1000, 100 if absent. Of large sessions a page has fewer: follow `next`.'),
     ),
     cursor: Type.Optional(
       Type.Unsafe<string>({
