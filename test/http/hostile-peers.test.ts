@@ -27,7 +27,13 @@ async function attack() {
   await app.http.listen({ port: 0, host: '127.0.0.1' });
   const { port } = app.http.server.address() as { port: number };
   const { body: session } = await app.post('/v1/sessions', { model: 'sunspots' });
-  peers = new HostilePeers(port, session.id, PEERS, 2 * TIMEOUT_MS);
+  peers = new HostilePeers({
+    port,
+    sessionId: session.id,
+    count: PEERS,
+    spreadMs: TIMEOUT_MS / 4,
+    backAfterMs: 2 * TIMEOUT_MS,
+  });
   return { app, url: `http://127.0.0.1:${port}`, peers };
 }
 

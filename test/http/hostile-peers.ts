@@ -1,6 +1,7 @@
 // Peers that keep connections and give nothing for them: silent, slow, one byte at a time, never reading,
 // never closing. Whoever is cut off comes back, until they give up; then those that are connected stay as
-// they are, for as long as the server lets them.
+// they are, for as long as the server lets them. They do not act in step: the first connections are spread
+// over `spreadMs`, and those that send bytes have a phase each.
 import { type Socket, connect } from 'node:net';
 import { requestText } from '../helpers/request-text.ts';
 
@@ -8,6 +9,7 @@ const JSON_TYPE = { 'content-type': 'application/json' };
 const BODY_BYTES = 32 * 1024 * 1024;
 /** Between two bytes of those that send one at a time. */
 const BYTE_EVERY_MS = 100;
+const PHASES = 20;
 
 const head = requestText('POST', '/v1/step', { ...JSON_TYPE, 'content-length': BODY_BYTES });
 const chunkedHead = requestText('POST', '/v1/step', { ...JSON_TYPE, 'transfer-encoding': 'chunked' });
@@ -47,8 +49,22 @@ export function behaviours(sessionId: string): Readonly<Record<string, Behaviour
 interface Peer {
   readonly behaviour: Behaviour;
   readonly sinceMs: number;
+  /** At which part of BYTE_EVERY_MS it sends, 0 … PHASES - 1. */
+  readonly phase: number;
   /** It has sent another in its place. */
   isReplaced: boolean;
+}
+
+export interface PeersOptions {
+  readonly port: number;
+  /** Of a session, for those that begin a WebSocket. */
+  readonly sessionId: string;
+  /** Of all kinds together, of each alike. */
+  readonly count: number;
+  /** Until the last of them has connected. */
+  readonly spreadMs: number;
+  /** Who is not told that it was cut off comes back after this time. */
+  readonly backAfterMs: number;
 }
 
 export class HostilePeers {
@@ -56,21 +72,19 @@ export class HostilePeers {
   readonly #backAfterMs: number;
   readonly #peers = new Map<Socket, Peer>();
   readonly #dripping: NodeJS.Timeout;
+  #phase = 0;
   #comesBack = true;
   /** Connections made so far. */
   connected = 0;
 
-  /**
-   * `count` of them, of all kinds alike.
-   *
-   * @param backAfterMs who is not told that it was cut off comes back after this time
-   */
-  constructor(port: number, sessionId: string, count: number, backAfterMs: number) {
+  constructor({ port, sessionId, count, spreadMs, backAfterMs }: PeersOptions) {
     this.#port = port;
     this.#backAfterMs = backAfterMs;
     const kinds = Object.values(behaviours(sessionId));
-    for (let k = 0; k < count; k++) this.#connect(kinds[k % kinds.length]!);
-    this.#dripping = setInterval(() => this.#drip(), BYTE_EVERY_MS);
+    for (let k = 0; k < count; k++) {
+      setTimeout(() => this.#comesBack && this.#connect(kinds[k % kinds.length]!), (spreadMs * k) / count);
+    }
+    this.#dripping = setInterval(() => this.#drip(), BYTE_EVERY_MS / PHASES);
   }
 
   /** From now on they do not come back. */
@@ -87,9 +101,9 @@ export class HostilePeers {
 
   #connect(behaviour: Behaviour): void {
     const socket = connect({ port: this.#port, host: '127.0.0.1', allowHalfOpen: true });
-    const peer = { behaviour, sinceMs: performance.now(), isReplaced: false };
+    const phase = this.connected++ % PHASES;
+    const peer = { behaviour, sinceMs: performance.now(), phase, isReplaced: false };
     this.#peers.set(socket, peer);
-    this.connected++;
     socket.on('error', () => {});
     // It does not close its side, whatever the server does.
     socket.once('end', () => this.#replace(peer));
@@ -110,7 +124,9 @@ export class HostilePeers {
 
   #drip(): void {
     const backMs = performance.now() - this.#backAfterMs;
+    this.#phase = (this.#phase + 1) % PHASES;
     for (const [socket, peer] of this.#peers) {
+      if (peer.phase !== this.#phase) continue;
       const { drip } = peer.behaviour;
       if (drip && socket.writable) socket.write(drip);
       if (peer.sinceMs < backMs) this.#replace(peer);

@@ -3,11 +3,13 @@
 // without, the server's memory stays within 64 MiB of before, and when the peers come back no more their
 // sockets are gone within twice the timeouts. Without the guards the sockets stay: the measurement would
 // show it. Linux only, for /proc.
+import { once } from 'node:events';
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
 import { type RunningServer, startServer } from '../helpers/process.ts';
-import { HostilePeers } from './hostile-peers.ts';
+import type { PeersOptions } from './hostile-peers.ts';
 
 const PEERS = Number(process.env.PEERS ?? 1_000);
 const SECONDS = Number(process.env.PEER_SECONDS ?? 30);
@@ -35,15 +37,15 @@ await withServer(undefined, async (server) => {
   await goodClients(server, 5);
   const alone = await goodClients(server, SECONDS);
   const [mibBefore, socketsBefore] = [residentMiB(server), socketsOf(server)];
-  const peers = new HostilePeers(server.port, sessionId, PEERS, 2 * TIMEOUT_MS);
+  const peers = startPeers(server, sessionId);
   let mibMost = 0;
   const watching = setInterval(() => (mibMost = Math.max(mibMost, residentMiB(server))), 200);
   const beside = await goodClients(server, SECONDS);
   clearInterval(watching);
-  peers.giveUp();
+  const connected = await tell(peers, 'give up');
   const goneMs = await msUntilGone(server, socketsBefore, 2 * TIMEOUT_MS);
-  console.log(`${peers.connected} connections of ${PEERS} peers in ${SECONDS} s`);
-  peers.end();
+  console.log(`${connected} connections of ${PEERS} peers in ${SECONDS} s`);
+  await tell(peers, 'end');
   const ratio = beside.p99Ms / alone.p99Ms;
   check(beside.failed === 0, `good requests: ${beside.count}, failed ${beside.failed}`);
   check(
@@ -59,12 +61,12 @@ await withServer(undefined, async (server) => {
 await withServer('test/fixtures/servers/without-guards.ts', async (server) => {
   const sessionId = await createSession(server);
   const socketsBefore = socketsOf(server);
-  const peers = new HostilePeers(server.port, sessionId, PEERS, 2 * TIMEOUT_MS);
+  const peers = startPeers(server, sessionId);
   await sleep(2 * TIMEOUT_MS);
-  peers.giveUp();
+  await tell(peers, 'give up');
   const goneMs = await msUntilGone(server, socketsBefore, 2 * TIMEOUT_MS);
   const left = socketsOf(server) - socketsBefore;
-  peers.end();
+  await tell(peers, 'end');
   check(goneMs === undefined, `control, no guards: ${left} sockets are left`);
 });
 
@@ -87,6 +89,24 @@ async function withServer(
 function check(isFine: boolean, text: string): void {
   console.log(`${isFine ? 'ok    ' : 'FAILED'} ${text}`);
   if (!isFine) failures++;
+}
+
+function startPeers({ port }: RunningServer, sessionId: string): Worker {
+  const workerData: PeersOptions = {
+    port,
+    sessionId,
+    count: PEERS,
+    spreadMs: TIMEOUT_MS,
+    backAfterMs: 2 * TIMEOUT_MS,
+  };
+  return new Worker(new URL('./hostile-peers-thread.ts', import.meta.url), { workerData });
+}
+
+/** The number of connections that they have made. */
+async function tell(peers: Worker, wish: 'give up' | 'end'): Promise<number> {
+  peers.postMessage(wish);
+  const [connected] = (await once(peers, 'message')) as [number];
+  return connected;
 }
 
 async function createSession({ url }: RunningServer): Promise<string> {
