@@ -18,7 +18,7 @@ import { problemJson } from './problem.ts';
 export interface StreamsOptions {
   /** One more is refused with queue_full. */
   readonly streamsMax: number;
-  /** A reader that takes nothing for so long is cut off. */
+  /** How far behind its least rate a reader may be; connections.ts cuts it off then. */
   readonly streamStallMs: number;
   /** Streams go on so long after closing began; then they are told, and after half as long again cut. */
   readonly streamGraceMs: number;
@@ -27,10 +27,7 @@ export interface StreamsOptions {
 /** The events of some steps, with their tensors to be printed. */
 export type StepPieces = (steps: StreamedSteps, framing: Framing) => readonly Piece[];
 
-/**
- * What is written at a time. A reader shows that it is alive by taking so much: with STREAM_STALL_MS
- * at 30 s it may be as slow as 0.5 KiB/s.
- */
+/** What is written at a time; more when the reader has taken it. */
 const WRITE_BYTES = 16 * 1024;
 
 /** The part of STREAMS_MAX that one connection may use, by requests that it sends ahead. */

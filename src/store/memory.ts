@@ -4,6 +4,7 @@ import { CarryoverError } from '../errors.ts';
 import { SortedKeys } from '../sorted-keys.ts';
 import { monotonicClock } from './clock.ts';
 import { DueHeap } from './due-heap.ts';
+import { modelNotFound } from './model-not-found.ts';
 import type {
   ListedRecord,
   ModelStore,
@@ -237,6 +238,6 @@ class MemoryModels implements ModelStore {
   /** @throws model_not_found */
   expect(id: string): void {
     if (this.#models.has(id)) return;
-    throw new CarryoverError('model_not_found', { detail: `The store has no model ${id}; register it with POST /v1/models.` });
+    throw modelNotFound(id);
   }
 }

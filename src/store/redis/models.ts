@@ -6,7 +6,7 @@
 // between leaves a file that is not listed, which put() finds, or an entry without a file, which
 // get() and remove() take off. An incarnation tells a file from one that was put later.
 import { randomBytes } from 'node:crypto';
-import { CarryoverError } from '../../errors.ts';
+import { modelNotFound } from '../model-not-found.ts';
 import type { ModelStore, StoredModel } from '../store.ts';
 import type { Argument } from './client.ts';
 import type { DeadlineMs, Link } from './link.ts';
@@ -183,10 +183,6 @@ export class RedisModels implements ModelStore {
     if (reply === 1) this.#ownChanges++;
     return reply as number;
   }
-}
-
-export function modelNotFound(id: string): CarryoverError {
-  return new CarryoverError('model_not_found', { detail: `The store has no model ${id}; register it with POST /v1/models.` });
 }
 
 /** A view of the same bytes. */

@@ -14,12 +14,13 @@
 // record stays when it has expired.
 import { randomBytes } from 'node:crypto';
 import { CarryoverError } from '../../errors.ts';
+import { modelNotFound } from '../model-not-found.ts';
 import type { ListedRecord, RecordParts, Revision, SessionStore, StoredRecord } from '../store.ts';
 import { parseRedisUrl } from './address.ts';
 import type { Argument } from './client.ts';
 import { INDEXES, entryOf, indexOf, partsOfEntry, upTo } from './index-keys.ts';
 import { type Answer, type DeadlineMs, Link } from './link.ts';
-import { RedisModels, fileKey, modelNotFound, pinsKey, toBuffer } from './models.ts';
+import { RedisModels, fileKey, pinsKey, toBuffer } from './models.ts';
 import { type Place, after, newNonce, revisionOf, step } from './revision.ts';
 import {
   ABSENT,

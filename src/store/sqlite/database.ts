@@ -1,12 +1,12 @@
 // What each call does to the database. Used by the thread of the store alone; every call here may wait
 // for the disk.
 import { dirname } from 'node:path';
-import { CarryoverError } from '../../errors.ts';
-import { HEAD, type CallOf, type Part, type Request, type Revising } from './wire.ts';
+import { modelNotFound } from '../model-not-found.ts';
 import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
 import { markIn, nextMark, userVersionOf } from './log-match.ts';
 import { type Connection, FORMAT, SLOTS_MAX, openFile, sqliteCode, syncFolder } from './open.ts';
 import { type Statements, prepareStatements } from './statements.ts';
+import { HEAD, type CallOf, type Part, type Request, type Revising } from './wire.ts';
 
 const PAGE_BYTES = 4_096;
 
@@ -153,7 +153,7 @@ export class Database {
         this.#statements.collectModel.run(call[1]);
         return this.#statements.modelKey.get(call[1]) === undefined;
       case 'point':
-        if (this.#statements.point.run(call[1], call[2]).changes === 0) throw noModel(call[2]);
+        if (this.#statements.point.run(call[1], call[2]).changes === 0) throw modelNotFound(call[2]);
         this.#statements.keepModel.run(call[2]);
         return undefined;
       case 'getModel':
@@ -219,7 +219,7 @@ export class Database {
   #create([, id, dueAtMs, modelId]: CallOf<'create'>, parts: readonly Part[]) {
     if (this.#statements.findRecord.get(id) !== undefined) return false;
     const model = this.#statements.modelKey.get(modelId);
-    if (model === undefined) throw noModel(modelId);
+    if (model === undefined) throw modelNotFound(modelId);
     const key = this.#statements.create.get(id, model, dueAtMs, bytesOf(parts[0]!)) as number;
     this.#putSlots(key, parts);
     this.#liveAdded++;
@@ -295,8 +295,4 @@ export class Database {
 /** Bytes of length 0 that are not a Buffer would be stored as NULL. */
 function bytesOf([, bytes]: Part): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function noModel(id: string): CarryoverError {
-  return new CarryoverError('model_not_found', { detail: `The store has no model ${id}; register it with POST /v1/models.` });
 }
