@@ -140,7 +140,7 @@ export interface ModelStore {
   names(): Promise<Map<string, string>>;
   /**
    * Grows whenever another process has changed the models or the names; constant otherwise. Less than
-   * before if the store has lost changes.
+   * before if the store has lost changes, and another one if it has taken others in their place.
    */
   revision(): Promise<number>;
 }

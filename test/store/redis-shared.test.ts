@@ -139,6 +139,18 @@ describeWith('redis-server', 'two replicas', () => {
     expect((await a.models.names()).size).toBe(0);
   });
 
+  test('a server that lost changes and took as many others has another revision', async () => {
+    const [a, b] = await openTwo();
+    const other = { ...MODEL, id: 'sha256:other' };
+    await a.models.put(MODEL);
+    const before = await a.models.revision();
+    // As many changes as were lost, made by another before this one looks again.
+    await server.admin.flushall();
+    await b.models.put(other);
+    expect(await b.models.ids()).toEqual([other.id]);
+    expect(await a.models.revision()).not.toBe(before);
+  });
+
   test('no name is given to a model whose file another has removed and not yet taken off the list', async () => {
     const [a] = await openTwo();
     await a.models.put({ ...MODEL, isKept: false });

@@ -5,7 +5,7 @@
 // A model is listed after its file is there and taken off the list after its file is gone. A crash in
 // between leaves a file that is not listed, which put() finds, or an entry without a file, which
 // get() and remove() take off. An incarnation tells a file from one that was put later.
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { modelNotFound } from '../model-not-found.ts';
 import type { ModelStore, StoredModel } from '../store.ts';
 import type { Argument } from './client.ts';
@@ -16,6 +16,7 @@ import {
   LIST_MODEL,
   POINT,
   PUT_MODEL,
+  RANDOMS,
   REMOVE_MODEL,
   type Script,
   UNLIST_MODEL,
@@ -37,7 +38,7 @@ export const pinsKey = (id: string) => `carryover:{${id}}:pins`;
 export class RedisModels implements ModelStore {
   readonly #link: Link;
   /** By how much this process has moved the revision: of that it need not be told. */
-  #ownChanges = 0;
+  #ownMoves = 0;
 
   constructor(link: Link) {
     this.#link = link;
@@ -128,7 +129,7 @@ export class RedisModels implements ModelStore {
 
   async revision(): Promise<number> {
     const reply = await this.#link.read('get', [REVISION], this.#link.deadline());
-    return Number(reply ?? 0) - this.#ownChanges;
+    return Number(reply ?? 0) - this.#ownMoves;
   }
 
   /** False if its file is not there. */
@@ -179,9 +180,11 @@ export class RedisModels implements ModelStore {
     args: readonly Argument[],
     deadlineMs: DeadlineMs,
   ): Promise<number> {
-    const { reply } = await this.#link.run(script, keys, args, deadlineMs);
-    if (reply === 1) this.#ownChanges++;
-    return reply as number;
+    const random = String(randomInt(RANDOMS));
+    const { reply } = await this.#link.run(script, keys, [random, ...args], deadlineMs);
+    const moved = reply as number;
+    this.#ownMoves += Math.max(0, moved);
+    return moved;
   }
 }
 

@@ -183,41 +183,56 @@ return inc or ''
 `);
 
 // The list of models: revision · models (id → incarnation:createdAtMs:order) · names (name → order:id).
+// The revision is a count of changes and, in its lower digits, a random number of the last one, ARGV[1]: a
+// server that has lost changes comes to the same count again, but to another revision.
 // Each answers with by how much it moved the revision.
 
-/** revision, models · id, incarnation, createdAtMs */
-export const LIST_MODEL = script(`
-local had = redis.call('HGET', KEYS[2], ARGV[1])
-if had and string.sub(had, 1, #ARGV[2] + 1) == ARGV[2] .. ':' then return 0 end
-local order = redis.call('INCR', KEYS[1])
-redis.call('HSET', KEYS[2], ARGV[1], ARGV[2] .. ':' .. ARGV[3] .. ':' .. order)
-return 1
+/** The random number of a change is below this. The count has 33 of the 53 bits of a float64. */
+export const RANDOMS = 2 ** 20;
+
+const MOVE = `
+local function move(key, random)
+  local before = tonumber(redis.call('GET', key) or '0')
+  local after = (math.floor(before / ${RANDOMS}) + 1) * ${RANDOMS} + tonumber(random)
+  local text = string.format('%.0f', after)
+  redis.call('SET', key, text)
+  return after - before, text
+end
+`;
+
+/** revision, models · random, id, incarnation, createdAtMs */
+export const LIST_MODEL = script(`${MOVE}
+local had = redis.call('HGET', KEYS[2], ARGV[2])
+if had and string.sub(had, 1, #ARGV[3] + 1) == ARGV[3] .. ':' then return 0 end
+local moved, order = move(KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ':' .. ARGV[4] .. ':' .. order)
+return moved
 `);
 
-/** revision, models, names · id, incarnation, … : unless it has been put again since. */
-export const UNLIST_MODEL = script(`
-local had = redis.call('HGET', KEYS[2], ARGV[1])
+/** revision, models, names · random, id, incarnation, … : unless it has been put again since. */
+export const UNLIST_MODEL = script(`${MOVE}
+local had = redis.call('HGET', KEYS[2], ARGV[2])
 local is_same = false
-for k = 2, #ARGV do
+for k = 3, #ARGV do
   is_same = is_same or (had and string.sub(had, 1, #ARGV[k] + 1) == ARGV[k] .. ':')
 end
 if not is_same then return 0 end
-redis.call('HDEL', KEYS[2], ARGV[1])
+redis.call('HDEL', KEYS[2], ARGV[2])
 local names = redis.call('HGETALL', KEYS[3])
 for k = 1, #names, 2 do
-  if string.match(names[k + 1], '^%d+:(.*)$') == ARGV[1] then redis.call('HDEL', KEYS[3], names[k]) end
+  if string.match(names[k + 1], '^%d+:(.*)$') == ARGV[2] then redis.call('HDEL', KEYS[3], names[k]) end
 end
-redis.call('INCR', KEYS[1])
-return 1
+local moved = move(KEYS[1], ARGV[1])
+return moved
 `);
 
-/** revision, models, names · name, id. Answers -1 if there is no such model. */
-export const POINT = script(`
-if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0 then return -1 end
-local had = redis.call('HGET', KEYS[3], ARGV[1])
-if had and string.match(had, '^%d+:(.*)$') == ARGV[2] then return 0 end
-local revision = redis.call('INCR', KEYS[1])
-local order = had and string.match(had, '^%d+') or tostring(revision)
-redis.call('HSET', KEYS[3], ARGV[1], order .. ':' .. ARGV[2])
-return 1
+/** revision, models, names · random, name, id. Answers -1 if there is no such model. */
+export const POINT = script(`${MOVE}
+if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 0 then return -1 end
+local had = redis.call('HGET', KEYS[3], ARGV[2])
+if had and string.match(had, '^%d+:(.*)$') == ARGV[3] then return 0 end
+local moved, place = move(KEYS[1], ARGV[1])
+local order = had and string.match(had, '^%d+') or place
+redis.call('HSET', KEYS[3], ARGV[2], order .. ':' .. ARGV[3])
+return moved
 `);
