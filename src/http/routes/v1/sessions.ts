@@ -1,37 +1,27 @@
-// /v1/sessions: hidden states that live on the server, each with one model.
-import type { FastifyInstance, FastifyReply } from 'fastify';
+// /v1/sessions: hidden states that live on the server, each with one model. Made, read and listed.
+import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
 import { nestedTensor } from '../../../codec/nested.ts';
 import type { SessionCalls } from '../../../engine/session-calls.ts';
 import type { ErrorCode } from '../../../errors.ts';
 import type { ModelLibrary } from '../../../models/library.ts';
-import type { Reply, Session } from '../../../sessions/session.ts';
-import type { Outcome } from '../../../sessions/call.ts';
 import type { Sessions } from '../../../sessions/sessions.ts';
 import type { Answers } from '../../answers.ts';
 import { answerContent, answerType } from '../../media.ts';
 import { BODY_ERRORS, problemResponses } from '../../schemas/problem.ts';
 import { ref } from '../../schemas/ref.ts';
 import {
-  CallHeaders,
   CreateHeaders,
   CreateSessionBody,
   IdParams,
   ListQuery,
-  RewindBody,
   SessionInfo,
   SessionList,
   SessionWithState,
-  StateBody,
 } from '../../schemas/sessions.ts';
-import {
-  SESSION_ERRORS,
-  callKey,
-  callOf,
-  infoOf,
-  markReplayed,
-  sessionHeaders,
-} from '../../session-call.ts';
+import { callKey, infoOf, sessionHeaders } from '../../session-call.ts';
+import { sessionChangeRoutes } from './session-changes.ts';
+import { createdReply, sendReply } from './session-replies.ts';
 import { weightsOf, weightsSource } from './weights.ts';
 
 export interface SessionRoutesOptions {
@@ -43,10 +33,6 @@ export interface SessionRoutesOptions {
   readonly ttlMsMax: number;
 }
 
-interface ById {
-  readonly Params: Static<typeof IdParams>;
-}
-
 const READ_ERRORS = [
   'session_not_found',
   'session_gone',
@@ -54,14 +40,10 @@ const READ_ERRORS = [
   'store_unavailable',
 ] as const satisfies readonly ErrorCode[];
 
-const JSON_TYPE = 'application/json; charset=utf-8';
-
 export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
   createRoute(app, options);
   readRoutes(app, options);
-  stateRoutes(app, options);
-  forkRoute(app, options);
-  deleteRoute(app, options);
+  sessionChangeRoutes(app, options);
 }
 
 function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void {
@@ -122,7 +104,7 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
 
 function readRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
   const { sessions, answers, library } = options;
-  app.get<ById>(
+  app.get<{ Params: Static<typeof IdParams> }>(
     '/v1/sessions/:id',
     {
       schema: {
@@ -179,144 +161,4 @@ function readRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
       };
     },
   );
-}
-
-function stateRoutes(app: FastifyInstance, { sessions, sessionCalls }: SessionRoutesOptions): void {
-  app.put<ById & { Body: Static<typeof StateBody> }>(
-    '/v1/sessions/:id/state',
-    {
-      schema: {
-        operationId: 'setState',
-        tags: ['sessions'],
-        summary: 'Put another state in place of the present one',
-        params: IdParams,
-        headers: CallHeaders,
-        body: ref(StateBody),
-        response: {
-          200: { description: 'The session with the new state.', ...ref(SessionInfo) },
-          ...problemResponses([
-            ...BODY_ERRORS,
-            'shape_mismatch',
-            'out_of_range',
-            'internal',
-            'shutting_down',
-            ...SESSION_ERRORS,
-          ]),
-        },
-      },
-    },
-    async (request, reply) => {
-      const { body, params } = request;
-      const h = nestedTensor('h', 'NH', body.h);
-      const outcome = await sessions.setState(
-        params.id,
-        callOf(request),
-        (session) => ({ h: sessionCalls.readState(h, session), t: body.t ?? session.t }),
-        infoReply,
-      );
-      return sendReply(reply, outcome);
-    },
-  );
-  app.post<ById & { Body: Static<typeof RewindBody> }>(
-    '/v1/sessions/:id/rewind',
-    {
-      schema: {
-        operationId: 'rewindSession',
-        tags: ['sessions'],
-        summary: 'Go back to a kept state',
-        description: 'The latest kept state of step t; what was kept after it is dropped.',
-        params: IdParams,
-        headers: CallHeaders,
-        body: ref(RewindBody),
-        response: {
-          200: { description: 'The session at step t.', ...ref(SessionInfo) },
-          ...problemResponses([
-            ...BODY_ERRORS,
-            'state_not_kept',
-            'internal',
-            'shutting_down',
-            ...SESSION_ERRORS,
-          ]),
-        },
-      },
-    },
-    async (request, reply) => {
-      const { body, params } = request;
-      const outcome = await sessions.rewind(params.id, callOf(request), body.t, infoReply);
-      return sendReply(reply, outcome);
-    },
-  );
-}
-
-function forkRoute(app: FastifyInstance, { sessions }: SessionRoutesOptions): void {
-  app.post<ById>(
-    '/v1/sessions/:id/fork',
-    {
-      schema: {
-        operationId: 'forkSession',
-        tags: ['sessions'],
-        summary: 'Begin another session with the present state',
-        description: 'With its kept past states, and a lifetime of its own; this one is not changed.',
-        params: IdParams,
-        headers: CallHeaders,
-        response: {
-          201: { description: 'The new session.', ...ref(SessionInfo) },
-          ...problemResponses([
-            'invalid_request',
-            'internal',
-            'shutting_down',
-            'sessions_full',
-            ...SESSION_ERRORS,
-          ]),
-        },
-      },
-    },
-    async (request, reply) => {
-      const outcome = await sessions.fork(request.params.id, callOf(request), createdReply);
-      return sendReply(reply, outcome);
-    },
-  );
-}
-
-function deleteRoute(app: FastifyInstance, { sessions }: SessionRoutesOptions): void {
-  app.delete<ById>(
-    '/v1/sessions/:id',
-    {
-      schema: {
-        operationId: 'deleteSession',
-        tags: ['sessions'],
-        summary: 'End a session',
-        params: IdParams,
-        headers: CallHeaders,
-        response: {
-          204: { description: 'Its id answers 410 for a while, then 404.', type: 'null' },
-          ...problemResponses(['invalid_request', 'internal', 'shutting_down', ...SESSION_ERRORS]),
-        },
-      },
-    },
-    async (request, reply) => {
-      const { replayed } = await sessions.delete(request.params.id, callOf(request));
-      markReplayed(reply, replayed);
-      return reply.code(204).send();
-    },
-  );
-}
-
-function createdReply(session: Session): Reply {
-  const { body, headers } = infoReply(session);
-  return { status: 201, headers: { ...headers, location: `/v1/sessions/${session.id}` }, body };
-}
-
-function infoReply(session: Session): Reply {
-  return {
-    status: 200,
-    headers: sessionHeaders(session),
-    body: JSON.stringify(infoOf(session)),
-  };
-}
-
-/** What is kept is sent as it is, so a repeated answer has the same bytes. */
-function sendReply(reply: FastifyReply, { value, replayed }: Outcome<Reply>): FastifyReply {
-  markReplayed(reply, replayed);
-  return reply.code(value.status).headers(value.headers).type(JSON_TYPE).send(value.body);
 }
