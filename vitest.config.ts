@@ -1,5 +1,30 @@
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** They take longest, mostly waiting: begun last, they would leave the other cores idle at the end. */
+const LONGEST = [
+  'store/redis-faults',
+  'sessions/crash',
+  'docker/image',
+  'sessions/model',
+  'server',
+  'http/stream-socket',
+  'http/streams',
+  'http/silence',
+  'store/sqlite',
+  'sessions/isolation',
+].map((name) => join(import.meta.dirname, 'test', `${name}.test.ts`));
+
+/** Those first; the rest as vitest has it. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    // oxlint-disable-next-line unicorn/no-array-sort -- not that of an array
+    const sorted = await super.sort(files);
+    const isLong = ({ moduleId }: TestSpecification) => LONGEST.includes(moduleId);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
 
 export default defineConfig({
   test: {
@@ -8,6 +33,7 @@ export default defineConfig({
     pool: 'forks',
     // Many tests wait for servers, kills and timeouts: another file runs meanwhile.
     maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     // Some tests start the service dozens of times: with its compiled code kept in 0.8 s instead of 1.1.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compiled') },
     reporters: ['default', './test/helpers/report-skips.ts'],

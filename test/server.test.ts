@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { describeWith } from './helpers/needs.ts';
-import { startServer } from './helpers/process.ts';
+import { type RunningServer, startServer } from './helpers/process.ts';
 import { nested, randomRecurrence, weightsBody } from './helpers/recurrence.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -30,16 +30,20 @@ function longSequence() {
   return { weights: weightsBody(weights), x: nested(x, [T, N, 1]), outputs: ['h'] };
 }
 
+/** For the tests that neither stop it nor look at its whole log. */
+let shared: RunningServer;
+beforeAll(async () => {
+  shared = await startServer({ BODY_BYTES_MAX: '100000', REQUEST_TIMEOUT_MS: '1000' });
+});
+
 describeWith('curl', 'the greeting', () => {
   test('has the addresses and a curl that works as printed', async () => {
-    const server = await startServer();
-    const greeting = server.output();
-    expect(greeting).toContain(`${server.url}/docs`);
+    const greeting = shared.output();
+    expect(greeting).toContain(`${shared.url}/docs`);
     const curl = /curl (.|\n)+/.exec(greeting)![0];
     const { stdout, status } = spawnSync('bash', ['-c', curl], { encoding: 'utf8' });
     expect(status).toBe(0);
     expect(Object.keys(JSON.parse(stdout))).toEqual(['h']);
-    expect(await server.stop()).toBe(0);
   });
 });
 
@@ -57,17 +61,17 @@ describe('the process', () => {
   });
 
   test('runs without 256-bit vectors on request, and says what it runs with', async () => {
-    const kernelOf = async (env: Record<string, string>) => {
-      const server = await startServer({ ...env, LOG_LEVEL: 'info' });
+    const kernelOf = async (server: RunningServer) => {
       const ready = await fetch(`${server.url}/health/ready`);
       const { kernel } = (await ready.json()) as { kernel: string };
-      expect(server.output()).toContain(`"kernel":"${kernel}"`);
-      expect(await server.stop()).toBe(0);
       return kernel;
     };
-    expect(await kernelOf({ KERNEL: 'simd128' })).toBe('simd128');
+    const narrow = await startServer({ KERNEL: 'simd128', LOG_LEVEL: 'info' });
+    expect(await kernelOf(narrow)).toBe('simd128');
+    expect(await narrow.stop()).toBe(0);
+    expect(narrow.output()).toContain('"kernel":"simd128"');
     const is256 = process.arch === 'x64' && /^v2[46]\./.test(process.version);
-    expect(await kernelOf({})).toBe(is256 ? 'simd256' : 'simd128');
+    expect(await kernelOf(shared)).toBe(is256 ? 'simd256' : 'simd128');
   });
 
   test('lists every problem of its configuration in one go and exits 78', () => {
@@ -87,15 +91,13 @@ describe('the process', () => {
     expect(stderr).toMatch(/^Cannot start: .*\/does\/not\/exist.*\n$/);
   });
 
-  test('says in one line that its port is taken, and exits 1', async () => {
-    const server = await startServer();
+  test('says in one line that its port is taken, and exits 1', () => {
     const { status, stderr } = run(['src/server.ts'], {
-      PORT: String(server.port),
+      PORT: String(shared.port),
       LOG_LEVEL: 'silent',
     });
     expect(status).toBe(1);
     expect(stderr).toMatch(/^Cannot listen: .*EADDRINUSE.* HOST and PORT\.\n$/);
-    await server.stop();
   });
 
   test('refuses an old Node.js with one clear line', () => {
@@ -182,9 +184,8 @@ describe('the process', () => {
 
 describe('a body larger than the limit', () => {
   test('is answered 413 even while the client is still sending', async () => {
-    const server = await startServer({ BODY_BYTES_MAX: '100000' });
     for (const size of [100_001, 1_000_000, 20_000_000]) {
-      const answer = await fetch(`${server.url}/v1/step`, {
+      const answer = await fetch(`${shared.url}/v1/step`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: ' '.repeat(size),
@@ -192,17 +193,15 @@ describe('a body larger than the limit', () => {
       expect(answer.status).toBe(413);
       expect(((await answer.json()) as { code: string }).code).toBe('body_too_large');
     }
-    await server.stop();
   });
 });
 
 describe('a slow client', () => {
   test('that does not finish its request in time gets 408, in that time', async () => {
-    const server = await startServer({ REQUEST_TIMEOUT_MS: '1000' });
     const { connect } = await import('node:net');
     const start = performance.now();
     const text = await new Promise<string>((resolve) => {
-      const socket = connect(server.port, '127.0.0.1', () =>
+      const socket = connect(shared.port, '127.0.0.1', () =>
         socket.write(
           'POST /v1/step HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n' +
             'content-length: 100\r\n\r\n{',
@@ -217,6 +216,5 @@ describe('a slow client', () => {
     expect(performance.now() - start).toBeLessThan(4_000);
     expect(text).toMatch(/^HTTP\/1.1 408 /);
     expect(JSON.parse(text.split('\r\n\r\n')[1]!).code).toBe('request_timeout');
-    await server.stop();
   });
 });

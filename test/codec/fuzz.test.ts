@@ -4,6 +4,8 @@ import { lifetimeOf } from '../helpers/lifetime.ts';
 import { fuzz, texts } from './fuzz.ts';
 import { SEED } from '../helpers/seed.ts';
 
+/** npm run test:fuzz takes a million. */
+const BODIES = 10_000;
 
 async function read(body: string) {
   const bytes = Buffer.from(body);
@@ -12,17 +14,20 @@ async function read(body: string) {
   return texts.read(text, lifetimeOf());
 }
 
-test(`20,000 made-up bodies are read and printed as the plain codec does, seed ${SEED}`, async () => {
-  const { wrong, bodies, accepted, declined, tensors, numbers, printed, bytesLeft } = await fuzz(20_000, SEED);
+/** What else runs on the machine must not decide. */
+const timeout = 600_000;
+
+test(`${BODIES} made-up bodies are read and printed as the plain codec does, seed ${SEED}`, { timeout }, async () => {
+  const { wrong, bodies, accepted, declined, tensors, numbers, printed, bytesLeft } = await fuzz(BODIES, SEED);
   expect(wrong).toEqual([]);
-  expect(bodies).toBe(20_000);
+  expect(bodies).toBe(BODIES);
   // The comparison means something: bodies were refused and accepted, and took the fast way.
-  expect(accepted).toBeGreaterThan(8_000);
-  expect(accepted).toBeLessThan(19_000);
-  expect(declined).toBeGreaterThan(500);
-  expect(tensors).toBeGreaterThan(8_000);
-  expect(numbers).toBeGreaterThan(50_000);
-  expect(printed).toBeGreaterThan(50_000);
+  expect(accepted).toBeGreaterThan(BODIES * 0.4);
+  expect(accepted).toBeLessThan(BODIES * 0.95);
+  expect(declined).toBeGreaterThan(BODIES / 40);
+  expect(tensors).toBeGreaterThan(BODIES * 0.4);
+  expect(numbers).toBeGreaterThan(BODIES * 2.5);
+  expect(printed).toBeGreaterThan(BODIES * 2.5);
   expect(bytesLeft).toBe(0);
 });
 

@@ -35,7 +35,7 @@ describe('the image', () => {
     const stages = readStages(readFileSync(join(context, 'Dockerfile'), 'utf8'));
     image = await replay(stages, folder, ignore);
     data = await stat(join(image.root, '/app/data'));
-    await run('chmod', ['-R', 'a+rX,a-w', folder]);
+    await run('chmod', ['-R', 'a+rX,a-w', image.root]);
     // As an engine makes a volume: with the owner and the rights of the image's folder.
     volume = await mkdtemp(join(tmpdir(), 'carryover-volume-'));
     if (IS_ROOT) await chown(volume, data.uid, data.gid);
@@ -290,10 +290,16 @@ async function copy(
   const target = join(image.root, image.workdir, paths.at(-1) ?? '');
   for (const path of paths.slice(0, -1)) {
     const source = join(sourceRoot, path);
-    const filter = (file: string) => stage !== undefined || !ignored(relative(context, file));
-    if (!filter(source)) throw new Error(`COPY ${path}: .dockerignore keeps it from the builder`);
     const isFolder = (await stat(source)).isDirectory();
-    await cp(source, isFolder ? target : join(target, basename(path)), { recursive: true, filter });
+    const copied = isFolder ? target : join(target, basename(path));
+    if (stage !== undefined) {
+      // Thousands of files, all of them wanted: a program of its own is several times faster.
+      await run('cp', ['-RT', source, copied]);
+      continue;
+    }
+    const filter = (file: string) => !ignored(relative(context, file));
+    if (!filter(source)) throw new Error(`COPY ${path}: .dockerignore keeps it from the builder`);
+    await cp(source, copied, { recursive: true, filter });
   }
 }
 

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 
 /** 20 MB and more: the system takes up to 10 MB, the rest has to wait for its reader. */
 const ROWS = { 'application/json': 1_000, 'application/octet-stream': 2_000 };
@@ -18,11 +18,6 @@ const step = (rows: number, shift: number) => ({
   weights: { W_x: [Array(COLUMNS).fill(0.01)], W_h: Array(COLUMNS).fill(Array(COLUMNS).fill(0)) },
   x: Array.from({ length: rows }, (_, n) => [Math.sin(n + shift)]),
   trace: true,
-});
-
-afterEach(() => {
-  vi.doUnmock('../../src/http/admission.ts');
-  vi.resetModules();
 });
 
 /** Answers one request to a reader that waits, while others are answered. */
@@ -59,7 +54,9 @@ async function askSlowly(accept: keyof typeof ROWS) {
   return { isSame: answer.equals(expected), bytes: answer.length, bytesUsed: () => memory.bytesUsed, post };
 }
 
-describe.each(Object.keys(ROWS) as (keyof typeof ROWS)[])('%s', (accept) => {
+const ACCEPTED = Object.keys(ROWS) as (keyof typeof ROWS)[];
+
+describe.each(ACCEPTED)('%s', (accept) => {
   test('a slow reader gets its own answer, and its memory is given back', async () => {
     const { isSame, bytes, bytesUsed, post } = await askSlowly(accept);
     expect(bytes).toBeGreaterThan(16_000_000);
@@ -68,17 +65,6 @@ describe.each(Object.keys(ROWS) as (keyof typeof ROWS)[])('%s', (accept) => {
     await post(step(ROWS[accept], 9));
     await sleep(50);
     expect(bytesUsed()).toBe(before);
-  });
-
-  test('control: given back when it was sent, it would be overwritten', async () => {
-    vi.doMock('../../src/http/admission.ts', async (original) => ({
-      ...(await original<object>()),
-      holdFor: (_request: unknown, release: () => void) => {
-        setImmediate(release);
-        return true;
-      },
-    }));
-    expect((await askSlowly(accept)).isSame).toBe(false);
   });
 });
 
@@ -145,4 +131,21 @@ test('a reader that takes nothing is cut off, one that takes little is not', asy
   stalled.on('error', () => {}).on('data', (chunk) => (stalledBytes += chunk.length)).resume();
   await once(stalled, 'close');
   expect(stalledBytes).toBeLessThan(slowBytes);
+});
+
+describe('control: given back when it was sent, it would be overwritten', () => {
+  beforeAll(() => {
+    vi.resetModules();
+    vi.doMock('../../src/http/admission.ts', async (original) => ({
+      ...(await original<object>()),
+      holdFor: (_request: unknown, release: () => void) => {
+        setImmediate(release);
+        return true;
+      },
+    }));
+  });
+
+  test.each(ACCEPTED)('%s', async (accept) => {
+    expect((await askSlowly(accept)).isSame).toBe(false);
+  });
 });

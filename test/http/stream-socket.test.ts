@@ -342,7 +342,7 @@ describe('versions and keys', () => {
 });
 
 describe('after a cut', () => {
-  const CUTS = 300;
+  const CUTS = 200;
 
   /**
    * A client that sends numbered frames, some ahead of their answers, has its connection cut at

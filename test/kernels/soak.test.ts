@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Job } from '../../src/wasm/job.ts';
 import { LEAK_BYTES_MAX, soak } from './soak.ts';
 
-const JOBS = 400_000;
+const JOBS = 200_000;
 const MODELS = 100;
 
 test(`${JOBS} jobs over ${MODELS} models leave nothing behind`, () => {
@@ -13,7 +13,7 @@ test(`${JOBS} jobs over ${MODELS} models leave nothing behind`, () => {
 });
 
 describe('control: it would be found that', () => {
-  const jobs = JOBS / 4;
+  const jobs = JOBS / 2;
 
   test.each([
     ['an object', (job: Job) => ({ job: job.ptr })],

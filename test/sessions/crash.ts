@@ -10,8 +10,6 @@ export interface CrashOptions {
   readonly kills: number;
   readonly seed: number;
   readonly withKeys: boolean;
-  /** For compiled code, which makes starting faster. */
-  readonly cacheFolder: string;
 }
 
 export interface CrashReport extends TrafficReport {
@@ -29,18 +27,11 @@ const STARTING_MS_MAX = 1_000;
 const KILLS_AT_START = 0.3;
 
 export async function crashAgainAndAgain(options: CrashOptions): Promise<CrashReport> {
-  const { storeUrl, kills, seed, withKeys, cacheFolder } = options;
+  const { storeUrl, kills, seed, withKeys } = options;
   const port = await freePort();
-  const env = {
-    PORT: String(port),
-    STORE_URL: storeUrl,
-    WORKERS: '1',
-    NODE_COMPILE_CACHE: cacheFolder,
-  };
+  const env = { PORT: String(port), STORE_URL: storeUrl, WORKERS: '1' };
   const random = pseudoRandom(seed);
   const chance = () => (random() + 1) / 2;
-  // Compiled code is written when a process ends by itself.
-  await (await startServer({ ...env, STORE_URL: 'memory:' })).stop();
   let server = await startServer(env);
   const traffic = new Traffic({ clients: 32, sessions: 64, port, seed, withKeys, pauseMs: 100 });
   await traffic.createSessions();

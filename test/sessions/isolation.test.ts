@@ -13,7 +13,7 @@ import { readSession } from './traffic.ts';
 import { SEED } from '../helpers/seed.ts';
 
 const SESSIONS = 1_000;
-const CALLS = 8;
+const CALLS = 5;
 const LINES = 32;
 /** Sizes whose rows end within a vector, so that what is behind them would show. */
 const MODELS = [

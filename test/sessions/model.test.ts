@@ -23,7 +23,7 @@ import {
 } from './model.ts';
 import { SEED } from '../helpers/seed.ts';
 
-const RUNS = Number(process.env.MODEL_RUNS ?? 25);
+const RUNS = Number(process.env.MODEL_RUNS ?? 15);
 /** Of 100 commands: a restart costs as much as hundreds of calls. */
 const RESTARTS = 1;
 const COMMANDS_MAX = 40;
