@@ -22,6 +22,7 @@ import { ModelRegistry } from './models/registry.ts';
 import { WeightsCache } from './models/weights-cache.ts';
 import { startPeriodic } from './periodic.ts';
 import { Pool } from './pool/pool.ts';
+import type { MemorySpeed } from './scheduler/costs.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { startSweeper } from './sessions/sweeper.ts';
@@ -53,6 +54,8 @@ export interface AppOverrides {
   readonly workerEntry?: URL;
   /** Work up to this runs on the main thread; measured at the start unless given. */
   readonly hereFlopsMax?: number;
+  /** Measured once in a process unless given, for which 64 MiB are filled: a tenth of a second. */
+  readonly memorySpeeds?: readonly MemorySpeed[];
   /** In which of the three ways bodies of which lengths are read; the results are the same. */
   readonly reading?: Pick<TextsParts, 'plainBytesMax' | 'hereBytesMax'>;
   /** In place of the clock of the store, by which sessions expire; ms since 1970. */
@@ -187,7 +190,12 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   await library.collectAll();
   await ownModels.load(modelFilesOf(config.MODELS_DIR));
   await pool.start();
-  const { handOverMs, hereFlopsMax, speeds } = await calibrate(memory, pool, kernels.run);
+  const { handOverMs, hereFlopsMax, speeds } = await calibrate(
+    memory,
+    pool,
+    kernels.run,
+    overrides.memorySpeeds,
+  );
   const { flopsPerMs } = speeds;
   scheduler.speeds = speeds;
   scheduler.hereFlopsMax = overrides.hereFlopsMax ?? hereFlopsMax;

@@ -44,12 +44,14 @@ const CACHED_BYTES = 4 * 2 ** 20;
 /** Within the last cache of most machines, and beyond it. */
 const MEMORY_SIZES = [20 * 2 ** 20, 64 * 2 ** 20];
 /** A process measures it once. */
-let memorySpeeds: readonly MemorySpeed[] | undefined;
+let measuredSpeeds: readonly MemorySpeed[] | undefined;
 
+/** @param memorySpeeds in place of what is measured */
 export async function calibrate(
   memory: LinearMemory,
   workers: JobRunner,
   runHere: (job: number) => void,
+  memorySpeeds = measuredMemory(),
 ): Promise<Calibration> {
   const handOverMs = await withJob(memory, EMPTY, ({ ptr }) => measureHandOverMs(workers, ptr));
   const speedOf = (sample: Sample, rounds: number) =>
@@ -60,7 +62,6 @@ export async function calibrate(
     'few rows': speedOf(KINDS['few rows'], ROUNDS),
     rows: speedOf(KINDS.rows, ROUNDS),
   };
-  memorySpeeds ??= measureMemory();
   const speeds = { flopsPerMs, flopsPerMsOf, memory: memorySpeeds };
   return { handOverMs, hereFlopsMax: hereFlopsMaxOf(handOverMs, flopsPerMs), speeds };
 }
@@ -80,6 +81,10 @@ function withJob<Result>(memory: LinearMemory, { D, H, shape }: Sample, use: (jo
   if (result instanceof Promise) return result.finally(release) as Result;
   release();
   return result;
+}
+
+function measuredMemory(): readonly MemorySpeed[] {
+  return (measuredSpeeds ??= measureMemory());
 }
 
 /**
