@@ -66,7 +66,7 @@ export const ConfigSchema = Type.Object({
     16_384 * MiB,
     16 * MiB,
     8_388_608 * MiB,
-    'The file of a `sqlite:` store; beside it there is a log of some MiB.',
+    'The file of a `sqlite:` store; beside it there are a log of some MiB and a reserve of 6 MiB.',
   ),
   MEMORY_STORE_BYTES_MAX: integer(1_024 * MiB, 1, 65_536 * MiB, 'Sessions in a `memory:` store.'),
   SESSIONS_MAX: integer(1_000_000, 0, 1_000_000_000, 'Open sessions.'),

@@ -1,17 +1,17 @@
 // A disk that is soon full, for tests that may mount one: describeWith('mount', …).
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect } from 'vitest';
 
-/** The folder where 12 MiB of memory are mounted while the group that asks is running. */
+/** The folder where 24 MiB of memory are mounted while the group that asks is running. */
 export function useSmallDisk(): string {
   const folder = join(tmpdir(), `carryover-small-${randomUUID()}`);
   beforeAll(() => {
     mkdirSync(folder);
-    const args = ['-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', folder];
+    const args = ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', folder];
     const { status, stderr } = spawnSync('mount', args, { encoding: 'utf8' });
     expect(status, stderr).toBe(0);
   });
@@ -20,4 +20,17 @@ export function useSmallDisk(): string {
     rmSync(folder, { recursive: true });
   });
   return folder;
+}
+
+/** Writes a file until nothing more can be written. @returns its path */
+export function fillDisk(folder: string): string {
+  const path = join(folder, 'everything-else');
+  for (;;) {
+    try {
+      appendFileSync(path, Buffer.alloc(4_096));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+      return path;
+    }
+  }
 }

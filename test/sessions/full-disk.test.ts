@@ -1,51 +1,39 @@
 // A disk that is full, seen by a client: 507 that says truly that nothing was applied, a process that
-// lives and says it is not ready, and service again when there is space, the same call by the same key
-// included. (The store alone, and errors of system calls: test/store/sqlite-disk.test.ts.)
-import { rmSync, writeFileSync } from 'node:fs';
+// lives and says it is not ready, deletions that go through nevertheless, and service again when there is
+// space, the same call by the same key included. (The store alone, and errors of system calls:
+// test/store/sqlite-disk.test.ts.)
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { describeWith } from '../helpers/needs.ts';
 import { startServer } from '../helpers/process.ts';
-import { useSmallDisk } from '../helpers/small-disk.ts';
+import { fillDisk, useSmallDisk } from '../helpers/small-disk.ts';
 
-/** With H = 32, 8 KiB of state are kept with every key: the disk is soon full. */
-const N = 64;
+/** With H = 32, 32 KiB of state are kept with every key: the disk is soon full. */
+const N = 256;
 const RESUME_MS_MAX = 5_000;
 
 describeWith('mount', 'a full disk', () => {
   const disk = useSmallDisk();
+  afterEach(() => {
+    for (const name of readdirSync(disk)) rmSync(join(disk, name));
+  });
 
   test('is an answer, and passes', async () => {
     const filler = join(disk, 'filler');
-    writeFileSync(filler, Buffer.alloc(6 * 2 ** 20));
-    const server = await startServer({ STORE_URL: `sqlite:${join(disk, 'carryover.sqlite')}` });
-    const call = async (method: string, path: string, body?: object, key?: string) => {
-      const answer = await fetch(server.url + path, {
-        method,
-        headers: {
-          ...(body && { 'content-type': 'application/json' }),
-          ...(key !== undefined && { 'idempotency-key': key }),
-        },
-        ...(body && { body: JSON.stringify(body) }),
-      });
-      return { status: answer.status, body: (await answer.json()) as Record<string, any> };
-    };
-    const create = () => call('POST', '/v1/sessions', { model: 'sunspots', N, keep: 64 });
-    const step = (id: string, t: number) => {
-      const x = Array.from({ length: N }, (_, n) => [(n + t) / 100]);
-      return call('POST', '/v1/step', { session: id, x }, `step-${t}`);
-    };
+    writeFileSync(filler, Buffer.alloc(11 * 2 ** 20));
+    const { server, call, create, step } = await start();
 
-    const first = (await create()).body.id as string;
+    const first = await create();
     let acknowledged = 0;
     let refused = await step(first, acknowledged);
     for (; refused.status === 200; acknowledged++) {
       refused = await step(first, acknowledged + 1);
       // A session keeps no more than its last 64: others make the disk full.
-      if (acknowledged % 16 === 0) {
-        const { body } = await create();
-        for (let t = 0; t < 64 && body.id; t++) if ((await step(body.id, t)).status !== 200) break;
+      if (acknowledged % 4 === 0) {
+        const id = await create();
+        for (let t = 0; t < 64; t++) if ((await step(id, t)).status !== 200) break;
       }
     }
     expect(refused).toMatchObject({ status: 507, body: { code: 'store_full', applied: 'no' } });
@@ -58,13 +46,77 @@ describeWith('mount', 'a full disk', () => {
     expect([read.status, read.body.t]).toEqual([200, acknowledged]);
 
     rmSync(filler);
-    const start = performance.now();
-    let resumed = await step(first, acknowledged);
-    while (resumed.status !== 200 && performance.now() - start < RESUME_MS_MAX) {
-      await sleep(50);
-      resumed = await step(first, acknowledged);
-    }
-    expect([resumed.status, resumed.body.session?.t]).toEqual([200, acknowledged + 1]);
+    expect(await stepUntilDone(step, first, acknowledged)).toBe(acknowledged + 1);
     expect(await server.stop()).toBe(0);
   });
+
+  test.each([
+    ['sessions and models are deleted, and steps go on', true],
+    ['control: with no room kept for it most are not deleted', false],
+  ])('%s', async (_, hasReserve) => {
+    const { server, call, create, step } = await start();
+    const kept = await create();
+    const ids = await Promise.all(Array.from({ length: 100 }, create));
+    const model = { weights: { W_x: [[1]], W_h: [[0.5]], b: [0] } };
+    const registered = await call('POST', '/v1/models', model);
+    expect(registered.status).toBe(201);
+    await Promise.all(ids.map((id) => step(id, 0)));
+
+    if (!hasReserve) rmSync(join(disk, 'carryover.sqlite-reserve'));
+    const filler = fillDisk(disk);
+    let t = 0;
+    // There is room in the log as long as it is.
+    while ((await step(kept, t)).status === 200) t++;
+    // What the log gave back when it was emptied, which is more or less by chance.
+    if (!hasReserve) fillDisk(disk);
+
+    const statuses: number[] = [];
+    for (const id of ids) statuses.push((await call('DELETE', `/v1/sessions/${id}`)).status);
+    statuses.push((await call('DELETE', `/v1/models/${registered.body.id}`)).status);
+    const deletedCount = statuses.filter((status) => status === 204).length;
+    if (hasReserve) expect(deletedCount).toBe(101);
+    else expect(deletedCount).toBeLessThan(50);
+
+    if (!hasReserve) rmSync(filler);
+    expect(await stepUntilDone(step, kept, t)).toBe(t + 1);
+    expect(await server.stop()).toBe(0);
+  });
+
+  async function start() {
+    const server = await startServer({ STORE_URL: `sqlite:${join(disk, 'carryover.sqlite')}` });
+    const call = async (method: string, path: string, body?: object, key?: string) => {
+      const answer = await fetch(server.url + path, {
+        method,
+        headers: {
+          ...(body && { 'content-type': 'application/json' }),
+          ...(key !== undefined && { 'idempotency-key': key }),
+        },
+        ...(body && { body: JSON.stringify(body) }),
+      });
+      const text = await answer.text();
+      return { status: answer.status, body: JSON.parse(text || '{}') as Record<string, any> };
+    };
+    const create = async () => {
+      const { body } = await call('POST', '/v1/sessions', { model: 'sunspots', N, keep: 64 });
+      return body.id as string;
+    };
+    const step = (id: string, t: number) => {
+      const x = Array.from({ length: N }, (_, n) => [(n + t) / 100]);
+      return call('POST', '/v1/step', { session: id, x }, `step-${t}`);
+    };
+    return { server, call, create, step };
+  }
 });
+
+type Step = (id: string, t: number) => Promise<{ status: number; body: Record<string, any> }>;
+
+/** @returns the t of the session, or the last refusal */
+async function stepUntilDone(step: Step, id: string, t: number): Promise<unknown> {
+  const start = performance.now();
+  for (;;) {
+    const { status, body } = await step(id, t);
+    if (status === 200) return body.session.t;
+    if (performance.now() - start > RESUME_MS_MAX) return body;
+    await sleep(50);
+  }
+}

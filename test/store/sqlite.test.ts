@@ -369,7 +369,7 @@ describe('faults', () => {
   test('without a change that could tell, a failed COMMIT is unknown', async () => {
     await store.bury('b', '0', Buffer.from('gone'), 0);
     const outcomes = await Promise.all([
-      outcomeOf(store.bury('a', '0', Buffer.from('commit fails: SQLITE_FULL'), 0)),
+      outcomeOf(store.bury('a', '0', Buffer.from('commit fails: SQLITE_IOERR_FSYNC'), 0)),
       outcomeOf(store.forget('b')),
     ]);
     expect(outcomes).toEqual(Array(2).fill('store_unavailable unknown'));

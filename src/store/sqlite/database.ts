@@ -1,16 +1,21 @@
 // What each call does to the database. Used by the thread of the store alone; every call here may wait
 // for the disk.
+import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { modelNotFound } from '../model-not-found.ts';
 import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
 import { markIn, nextMark, userVersionOf } from './log-match.ts';
-import { type Connection, FORMAT, SLOTS_MAX, openFile, sqliteCode, syncFolder } from './open.ts';
+import { type Connection, FORMAT, SLOTS_MAX, openFile, syncFolder } from './open.ts';
+import { NoRoom, Reserve, freeBytes, isFull } from './reserve.ts';
 import { type Statements, prepareStatements } from './statements.ts';
 import { HEAD, type CallOf, type Part, type Request, type Revising } from './wire.ts';
 
 const PAGE_BYTES = 4_096;
 
-/** Pages that only what makes room may take: ends of sessions, and their tombstones. */
+/**
+ * Pages below the limit that only what makes room may take: ends of sessions, and their tombstones. They are
+ * for the limit what the reserve (reserve.ts) is for the disk.
+ */
 const RESERVED_PAGES = 256;
 
 /** What a change takes besides its bytes, at most: pages of the tables and of their indexes. */
@@ -19,6 +24,9 @@ const SPARE_PAGES = 32;
 /** Free pages are kept up to this number; beyond it they are given back, so many at a time. */
 const FREE_PAGES_KEPT = 256;
 const FREED_AT_ONCE = 256;
+
+/** So often, to get room for the reserve: 8 MiB, which is more than it has. */
+const FREED_TIMES_MAX = 8;
 
 /**
  * After so many pages of 4 KiB the log is copied into the database and begun anew. Four times as
@@ -41,7 +49,8 @@ export class Database {
   #liveAdded = 0;
   readonly #path: string;
   readonly #pagesMax: number;
-  #isReserveOpen: boolean | undefined;
+  #isLimitLifted: boolean | undefined;
+  readonly #reserve: Reserve;
   /** Of this file and of its log, as they were opened. */
   readonly identity: FileIdentity;
   #logIdentity: FileIdentity | undefined;
@@ -59,16 +68,13 @@ export class Database {
     this.#connection = openFile(path, known);
     try {
       this.identity = identityOf(path)!;
+      this.#reserve = new Reserve(path);
       this.#mark = markIn(this.#pragma('user_version'));
       this.#statements = prepareStatements(this.#connection);
       this.#liveCount = this.#statements.countLive.get() as number;
       // What a crash has left in the log may not have reached the disk, so nobody may see it before
       // it has. A full disk does not matter: the log was synced before there was something to copy.
-      try {
-        this.#statements.checkpointAll.get();
-      } catch (error) {
-        if (sqliteCode(error) !== 'SQLITE_FULL') throw error;
-      }
+      if (this.#emptyLog() || this.freeRoom()) this.#reserve.take();
       // A log that was deleted must not come back with changes that were reported as not applied.
       syncFolder(dirname(path));
     } catch (error) {
@@ -77,9 +83,18 @@ export class Database {
     }
   }
 
-  /** @param kind what the transaction is for: the last pages are kept for what makes room */
+  /** Whether there is room on the disk that only what makes room may take. Without it nothing may grow. */
+  get hasReserve(): boolean {
+    return this.#reserve.isHeld;
+  }
+
+  /**
+   * @param kind what the transaction is for: the last pages and bytes are kept for what makes room
+   * @throws NoRoom · an error of SQLite
+   */
   begin(kind: 'reads' | 'writes' | 'makesRoom'): void {
-    if (kind !== 'reads') this.#openReserve(kind === 'makesRoom');
+    if (kind !== 'reads') this.#liftLimit(kind === 'makesRoom');
+    if (kind === 'writes' && !this.hasReserve) throw new NoRoom();
     this.#statements.begin.run();
     if (kind === 'reads' || this.#beginsLog === 'no') return;
     this.#beginsLog = 'now';
@@ -110,8 +125,37 @@ export class Database {
 
   /** Gives some of many free pages back to the disk. Between two transactions. @throws an error of SQLite */
   shrink(): void {
-    if (this.#pragma('freelist_count') <= FREE_PAGES_KEPT + FREED_AT_ONCE) return;
-    this.#alone(() => this.#pragma(`incremental_vacuum(${FREED_AT_ONCE})`));
+    if (this.#freePages() > FREE_PAGES_KEPT + FREED_AT_ONCE) this.#vacuum();
+  }
+
+  /**
+   * Makes room for what makes room, on a disk that is full: gives the reserve up, and copies the log into
+   * the file if that has room for it. Between two transactions.
+   *
+   * @returns whether the log is empty now
+   * @throws an error of the system · an error of SQLite, other than that the disk is full
+   */
+  freeRoom(): boolean {
+    this.#reserve.release();
+    return this.#emptyLog();
+  }
+
+  /**
+   * Takes the reserve again, if need be in the place of free pages. Between two transactions.
+   *
+   * @returns whether it is there, so that all calls can be done again
+   * @throws an error of the system · an error of SQLite
+   */
+  regainReserve(): boolean {
+    if (this.hasReserve) return true;
+    for (let times = 0; ; times++) {
+      if (this.#emptyLog() && this.#reserve.take()) return true;
+      const freePages = this.#freePages();
+      if (freePages === 0 || times === FREED_TIMES_MAX) return false;
+      this.#vacuum();
+      // A file of an earlier server stays as large as it is.
+      if (this.#freePages() === freePages) return false;
+    }
   }
 
   rollback(): void {
@@ -167,6 +211,12 @@ export class Database {
     }
   }
 
+  /** Whether a model or a name is there already, as after every start, so that it needs no room. */
+  isSo({ call, parts }: Request): boolean {
+    if (call[0] === 'putModel') return this.#isStored(call, parts);
+    return call[0] === 'point' && this.#statements.isPointed.get(call[1], call[2]) !== undefined;
+  }
+
   /**
    * Whether the transaction in which this request succeeded has come to pass. That transaction must
    * not have forgotten records: otherwise they exist, and their revisions grow.
@@ -186,15 +236,21 @@ export class Database {
   keepLogShort(): void {
     const { log } = this.#statements.logLength.get() as { log: number };
     if (log <= WAL_PAGES_MAX) return;
-    const copied = this.#statements.checkpoint.get() as { log: number; checkpointed: number };
-    if (copied.log === copied.checkpointed) this.#beginsLog = 'next';
+    try {
+      if (!this.#hasRoomForCopy()) throw new NoRoom();
+      const copied = this.#statements.checkpoint.get() as { log: number; checkpointed: number };
+      if (copied.log === copied.checkpointed) this.#beginsLog = 'next';
+    } catch (error) {
+      if (!isFull(error) || !this.hasReserve) throw error;
+      if (this.freeRoom()) this.#reserve.take();
+    }
   }
 
   close(): void {
     this.#connection.close();
   }
 
-  /** A transaction that may use the reserve. */
+  /** A transaction that may use the room that is kept. */
   #alone(change: () => void): void {
     this.begin('makesRoom');
     try {
@@ -206,10 +262,38 @@ export class Database {
     }
   }
 
-  #openReserve(isOpen: boolean): void {
-    if (this.#isReserveOpen === isOpen) return;
-    this.#isReserveOpen = isOpen;
-    this.#pragma(`max_page_count = ${this.#pagesMax - (isOpen ? 0 : RESERVED_PAGES)}`);
+  #liftLimit(isLifted: boolean): void {
+    if (this.#isLimitLifted === isLifted) return;
+    this.#isLimitLifted = isLifted;
+    this.#pragma(`max_page_count = ${this.#pagesMax - (isLifted ? 0 : RESERVED_PAGES)}`);
+  }
+
+  /** Copies the log into the file and cuts it to nothing. False if the disk is too full for the copy. */
+  #emptyLog(): boolean {
+    if (!this.#hasRoomForCopy()) return false;
+    try {
+      this.#statements.checkpointAll.get();
+      this.#beginsLog = 'next';
+      return true;
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      return false;
+    }
+  }
+
+  /** A copy that does not fit would take the room that deletions need for the log. */
+  #hasRoomForCopy(): boolean {
+    const growth = this.#pragma('page_count') * PAGE_BYTES - statSync(this.#path).size;
+    return growth <= 0 || growth <= freeBytes(dirname(this.#path));
+  }
+
+  #freePages(): number {
+    return this.#pragma('freelist_count');
+  }
+
+  #vacuum(): void {
+    // It gives a row for each page, and stops when these are not asked for: exec() asks for all.
+    this.#alone(() => this.#connection.exec(`PRAGMA incremental_vacuum(${FREED_AT_ONCE})`));
   }
 
   #pragma(sql: string): number {
@@ -261,6 +345,11 @@ export class Database {
     this.#statements.putModel.run(id, createdAtMs, bytesOf(parts[0]!));
     if (isKept) this.#statements.keepModel.run(id);
     else if (isNew) this.#statements.letModelGo.run(id);
+  }
+
+  #isStored([, id, , isKept]: CallOf<'putModel'>, parts: readonly Part[]): boolean {
+    const row = this.#statements.isStored.get(id, bytesOf(parts[0]!)) as { isInline: number } | undefined;
+    return row !== undefined && !(isKept && row.isInline);
   }
 
   #getModel(id: string) {

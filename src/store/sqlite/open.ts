@@ -166,7 +166,10 @@ function open(path: string): Connection {
   const connection = new Connection(resolve(path), { timeout: LOCK_TIMEOUT_MS });
   const pragma = (sql: string) => connection.pragma(sql, { simple: true });
   try {
-    // Before the first access; from that on no other process, nor another thread of this one, can
+    // So that freed pages can be given back to the disk. Only a file without any page can be told so, and the
+    // first transaction makes one.
+    if (statSync(path).size === 0) pragma('auto_vacuum = INCREMENTAL');
+    // Before the first access to a file that has pages; from that on no other process, nor another thread of this one, can
     // read or write the file.
     pragma('locking_mode = EXCLUSIVE');
     connection.exec('BEGIN EXCLUSIVE; COMMIT');
@@ -213,9 +216,7 @@ function improveIndex(connection: Connection): void {
 /** What has to stand in the file before it has a log. */
 function beginFile(connection: Connection): void {
   const mark = firstMark(randomInt(2 ** 32) / 2 ** 32);
-  // Freed pages can be given back to the disk; it cannot be switched on later.
   connection.exec(`
-    PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA application_id = ${APPLICATION_ID};
     PRAGMA user_version = ${userVersionOf(FORMAT, mark)};`);
 }

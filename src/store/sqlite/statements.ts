@@ -70,10 +70,18 @@ export function prepareStatements(connection: Connection) {
          EXISTS (SELECT 1 FROM inline_models WHERE model = models.key) AS isInline
        FROM models WHERE id = ?`,
     ),
+    isStored: sql(
+      `SELECT EXISTS (SELECT 1 FROM inline_models WHERE model = models.key) AS isInline
+       FROM models WHERE id = ? AND file = ?`,
+    ),
     modelIds: sql('SELECT id FROM models ORDER BY key').pluck(),
     point: sql(
       `INSERT INTO names (name, model) SELECT ?, key FROM models WHERE id = ?
        ON CONFLICT (name) DO UPDATE SET model = excluded.model`,
+    ),
+    isPointed: sql(
+      `SELECT 1 FROM names JOIN models ON names.model = models.key WHERE name = ? AND id = ?
+       AND names.model NOT IN (SELECT model FROM inline_models)`,
     ),
     secret: sql('SELECT text FROM secret').pluck(),
     names: sql(

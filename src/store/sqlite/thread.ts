@@ -4,6 +4,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { CarryoverError, type Applied } from '../../errors.ts';
 import { Database } from './database.ts';
 import { Refusal, replaced, sqliteCode } from './open.ts';
+import { FREE_BYTES_NEEDED, NoRoom, isFull } from './reserve.ts';
 import {
   isWrite,
   makesRoom,
@@ -22,6 +23,8 @@ const GROUP_MAX = 256;
 
 /** How often a store that could not write tries again by itself. */
 const PROBE_INTERVAL_MS = 500;
+
+const DISK_FULL = 'the disk of the session store is full';
 
 /** What a request has come to: its answer, or why it failed. */
 type Outcome = { readonly value: unknown } | { readonly failure: Failure };
@@ -90,8 +93,12 @@ function takeAll(first: ToThread): { requests: Request[]; isLast: boolean } {
   return { requests, isLast: true };
 }
 
-/** Every request within one transaction; a conflict of one is an answer, the others are done. */
-function runGroup(group: readonly Request[]): Outcome[] {
+/**
+ * Every request within one transaction; a conflict of one is an answer, the others are done.
+ *
+ * @param mayFreeRoom whether what makes room is tried again on a full disk, when some was made for it
+ */
+function runGroup(group: readonly Request[], mayFreeRoom = true): Outcome[] {
   let open: Database;
   try {
     open = database ??= openDatabase();
@@ -108,20 +115,43 @@ function runGroup(group: readonly Request[]): Outcome[] {
     abandon(open, error);
     // One that cannot be done must not fail its neighbours.
     if (group.length > 1) return group.flatMap((request) => runGroup([request]));
-    return fail(group, error, 'no');
+    const [request] = group as [Request];
+    return afterFullDisk(request, error, mayFreeRoom) ?? fail(group, error, 'no');
   }
   try {
     open.commit();
   } catch (error) {
-    const failures = fail(group, error, afterFailedCommit(open, group, outcomes));
-    return group.map((request, i) =>
-      isWrite(request.call) || !database ? failures[i]! : runGroup([request])[0]!,
-    );
+    const failures = fail(group, error, afterFailedCommit(open, error, group, outcomes));
+    return group.flatMap((request, i) => {
+      if (!isWrite(request.call)) return database ? runGroup([request]) : failures[i]!;
+      return afterFullDisk(request, error, mayFreeRoom) ?? failures[i]!;
+    });
   }
   if (!group.some(({ call }) => isWrite(call))) return outcomes;
   writeProblem = undefined;
   // What was written to a file that is not there any more is not kept.
   return isInPlace(open) ? outcomes : displaced(group, 'unknown');
+}
+
+/** What a request that a full disk has stopped comes to nevertheless; undefined if it stays undone. */
+function afterFullDisk(request: Request, error: unknown, mayFreeRoom: boolean): Outcome[] | undefined {
+  if (!isFull(error)) return undefined;
+  if (makesRoom(request.call)) return mayFreeRoom ? runWithRoom(request) : undefined;
+  try {
+    return database?.isSo(request) ? [{ value: undefined }] : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function runWithRoom(request: Request): Outcome[] {
+  try {
+    database ??= openDatabase();
+    database.freeRoom();
+  } catch (error) {
+    return fail([request], error, 'no');
+  }
+  return runGroup([request], false);
 }
 
 function kindOf(group: readonly Request[]): 'reads' | 'writes' | 'makesRoom' {
@@ -169,6 +199,7 @@ function abandon(open: Database, cause: unknown): void {
  */
 function afterFailedCommit(
   open: Database,
+  error: unknown,
   group: readonly Request[],
   outcomes: readonly Outcome[],
 ): Applied {
@@ -176,7 +207,9 @@ function afterFailedCommit(
   const witness = witnessOf(group, outcomes);
   try {
     database = openDatabase();
-    return witness && !database.shows(witness) ? 'no' : 'unknown';
+    // On a full disk it fails before it writes the frame that commits.
+    if (!witness) return isFull(error) ? 'no' : 'unknown';
+    return database.shows(witness) ? 'unknown' : 'no';
   } catch {
     return 'unknown';
   }
@@ -204,7 +237,7 @@ function fail(group: readonly Request[], error: unknown, applied: Applied): Outc
   const reason = oneLine(error);
   // A damaged page is the trouble of those who need it, not of all.
   const isDamage = sqliteCode(error)?.startsWith('SQLITE_CORRUPT') ?? false;
-  const isAtLimit = isFull(error) && (database?.wouldExceed(bytesIn(group)) ?? false);
+  const isAtLimit = isFull(error) && !(error instanceof NoRoom) && (database?.wouldExceed(bytesIn(group)) ?? false);
   if (isKnown(error) && !isDamage && !isAtLimit) writeProblem = problemOf(error);
   return group.map(({ call }): Outcome => {
     if (isWrite(call) && applied === 'unknown') {
@@ -213,11 +246,15 @@ function fail(group: readonly Request[], error: unknown, applied: Applied): Outc
     }
     const lacksRoom = isWrite(call) && isFull(error);
     const code = !isKnown(error) ? 'internal' : lacksRoom ? 'store_full' : 'store_unavailable';
-    const detail = isAtLimit
-      ? `The session store has ${options.bytesMax} bytes (STORE_BYTES_MAX); nothing was changed.`
-      : `The session store failed (${reason}); nothing was changed.`;
-    return { failure: { code, detail, applied: 'no' } };
+    const detail = `The session store failed (${reason}); nothing was changed.`;
+    return { failure: { code, detail: lacksRoom ? lackOfRoom(isAtLimit) : detail, applied: 'no' } };
   });
+}
+
+function lackOfRoom(isAtLimit: boolean): string {
+  if (isAtLimit) return `The session store has ${options.bytesMax} bytes (STORE_BYTES_MAX); nothing was changed.`;
+  const needed = `${FREE_BYTES_NEEDED / 2 ** 20} MiB`;
+  return `The disk of the session store is full: delete sessions or models, or have ${needed} free; nothing was changed.`;
 }
 
 function bytesIn(group: readonly Request[]): number {
@@ -227,17 +264,11 @@ function bytesIn(group: readonly Request[]): number {
 /** Others are bugs. */
 function isKnown(error: unknown): boolean {
   const isOfSystem = error instanceof Error && 'syscall' in error;
-  return error instanceof Refusal || sqliteCode(error) !== undefined || isOfSystem;
-}
-
-function isFull(error: unknown): boolean {
-  return sqliteCode(error) === 'SQLITE_FULL';
+  return error instanceof Refusal || error instanceof NoRoom || sqliteCode(error) !== undefined || isOfSystem;
 }
 
 function problemOf(error: unknown): string {
-  return isFull(error)
-    ? 'the disk of the session store is full'
-    : `the session store cannot write: ${oneLine(error)}`;
+  return isFull(error) ? DISK_FULL : `the session store cannot write: ${oneLine(error)}`;
 }
 
 /** So that the store is neither ready when its file is gone, nor larger than it needs to be, unasked. */
@@ -260,10 +291,10 @@ function shrink(open: Database): void {
 
 /** Otherwise a server that says it is not ready would get no request that finds it ready again. */
 function probe(): void {
-  if (writeProblem === undefined && logProblem === undefined) return;
+  if (problem() === undefined) return;
   try {
     database ??= openDatabase();
-    database.probe();
+    if (database.regainReserve()) database.probe();
     writeProblem = undefined;
   } catch (error) {
     if (database) closeAfter(database);
@@ -284,12 +315,17 @@ function keepLogShort(): void {
   if (logProblem !== before) post(answersOf([]));
 }
 
+/** Why not everything can be written; undefined if it can. */
+function problem(): string | undefined {
+  return writeProblem ?? logProblem ?? (database?.hasReserve === false ? DISK_FULL : undefined);
+}
+
 function answersOf(outcomes: readonly Outcome[]): Answers {
   const failures = outcomes.flatMap((outcome, place) =>
     'failure' in outcome ? [[place, outcome.failure] as const] : [],
   );
   const values = outcomes.map((outcome) => ('value' in outcome ? outcome.value : undefined));
-  return { values, failures, problem: placeProblem ?? writeProblem ?? logProblem };
+  return { values, failures, problem: placeProblem ?? problem() };
 }
 
 function post(message: FromThread): void {
