@@ -3,21 +3,22 @@
 
 interface Hint {
   readonly pattern: RegExp;
+  /** `$1` stands for what the pattern has captured. */
   readonly sentence: string;
 }
 
 const HINTS: readonly Hint[] = [
   {
-    pattern: /(?:^|[./])parametrizations[./]/,
+    pattern: /(?:^|[./])parametrizations[./](\w{1,64})/,
     sentence:
       'is a part of a parametrized weight, e.g. of weight_norm: before saving, call ' +
-      'torch.nn.utils.parametrize.remove_parametrizations(module, "weight_hh_l0") for each of them',
+      'torch.nn.utils.parametrize.remove_parametrizations(module, "$1") for each of them',
   },
   {
-    pattern: /weight(?:_[ih]h(?:_l\d+(?:_reverse)?)?)?_[gv]$/,
+    pattern: /(weight(?:_[ih]h(?:_l\d+(?:_reverse)?)?)?)_[gv]$/,
     sentence:
       'is a part of a weight under weight_norm: before saving, call ' +
-      'torch.nn.utils.remove_weight_norm(module, "weight_hh_l0") for each of them',
+      'torch.nn.utils.remove_weight_norm(module, "$1") for each of them',
   },
   {
     pattern: /weight(?:_[ih]h(?:_l\d+(?:_reverse)?)?)?_(?:orig|mask|u)$/,
@@ -69,7 +70,8 @@ const HINTS: readonly Hint[] = [
 export function hintAbout(names: readonly string[], quote: (name: string) => string): string {
   for (const name of names) {
     const hint = HINTS.find(({ pattern }) => pattern.test(name));
-    if (hint) return ` ${quote(name)} ${hint.sentence}.`;
+    const captured = hint?.pattern.exec(name)?.[1] ?? '';
+    if (hint) return ` ${quote(name)} ${hint.sentence.replace('$1', () => captured)}.`;
   }
   return '';
 }

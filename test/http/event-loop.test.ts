@@ -3,6 +3,7 @@
 // by monitorEventLoopDelay, and with the heap that Node.js takes.
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Held } from '../fixtures/servers/event-loop.ts';
 import { type HeavyCall, heavyCalls } from './heavy-calls.ts';
@@ -66,6 +67,26 @@ class Service {
     return { status: response.status, problem, held: await this.held() };
   }
 
+  /** Writes frames to a session's WebSocket at once, and waits until as much as `answered` came back. */
+  async frames(session: string, bytes: Buffer, answered: number): Promise<Held> {
+    const socket = connect(Number(new URL(this.#url).port), '127.0.0.1');
+    socket.write(
+      `GET /v1/sessions/${session}/stream HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n` +
+        'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+    );
+    await once(socket, 'data');
+    await this.held();
+    socket.write(bytes);
+    let received = 0;
+    for await (const chunk of socket) {
+      received += (chunk as Buffer).length;
+      if (received >= answered) break;
+    }
+    expect(received).toBeGreaterThanOrEqual(answered);
+    return this.held();
+  }
+
   async held(): Promise<Held> {
     this.#child.send('held');
     const [held] = (await once(this.#child, 'message')) as [Held];
@@ -110,6 +131,15 @@ describe.each(LONG ? [512, undefined] : [512])('with a heap of %s MiB', (heapMiB
     }
     if (LONG) expect((await service.held()).p999Ms).toBeLessThanOrEqual(HOLD_MS_MAX);
   });
+
+  test.each([
+    ['many short steps that are refused', () => repeated(textFrame('{"x":[["a"]]}'), 10_000), 10_000 * 100],
+    ['the largest frame', () => textFrame('{'.padEnd(4 * MiB)), 200],
+    ['a larger frame', () => textFrame('{'.padEnd(31 * MiB)), 200],
+  ])('%s on a WebSocket: not held either', { timeout: 60_000 }, async (_, frames, answered) => {
+    const held = await service.frames(state.session, frames(), answered);
+    expect(msOf(held)).toBeLessThanOrEqual(HOLD_MS_MAX);
+  });
 });
 
 test('control: without workers it is held', { timeout: 60_000 }, async () => {
@@ -127,3 +157,15 @@ test('control: without workers it is held', { timeout: 60_000 }, async () => {
 });
 
 const isRefusal = (status: unknown) => typeof status === 'number' && status >= 400 && status < 500;
+
+const repeated = (frame: Buffer, count: number) => Buffer.alloc(frame.length * count, frame);
+
+/** Its mask's key is zero. */
+function textFrame(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  if (bytes.length < 126) return Buffer.concat([Buffer.from([0x81, 0x80 | bytes.length, 0, 0, 0, 0]), bytes]);
+  const head = Buffer.alloc(14);
+  head.set([0x81, 0xff]);
+  head.writeBigUInt64BE(BigInt(bytes.length), 2);
+  return Buffer.concat([head, bytes]);
+}

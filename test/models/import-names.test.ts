@@ -538,11 +538,18 @@ const REFUSALS: readonly Refusal[] = [
     /"rnn\.weight_hh_l0_g" is a part .* torch\.nn\.utils\.remove_weight_norm\(module, "weight_hh_l0"\)/,
   ],
   [
+    'weight_norm of a Linear',
+    { ...torch, 'head.weight_g': tensor(1, 1), 'head.weight_v': tensor(1, 3) },
+    'unknown_tensors',
+    '/head.weight_g',
+    /"head\.weight_g" is a part .* torch\.nn\.utils\.remove_weight_norm\(module, "weight"\)/,
+  ],
+  [
     'weight_norm, as torch has it',
     { 'rnn.parametrizations.weight_hh_l0.original0': tensor(3, 1) },
     'unknown_tensors',
     '/rnn.parametrizations.weight_hh_l0.original0',
-    /torch\.nn\.utils\.parametrize\.remove_parametrizations/,
+    /torch\.nn\.utils\.parametrize\.remove_parametrizations\(module, "weight_hh_l0"\)/,
   ],
   [
     'two spellings of one tensor',

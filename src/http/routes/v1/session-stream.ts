@@ -11,7 +11,7 @@ import type { Call } from '../../../sessions/call.ts';
 import type { Sessions } from '../../../sessions/sessions.ts';
 import type { BodyBudget } from '../../body-budget.ts';
 import { readIfMatch } from '../../entity-tags.ts';
-import type { FrameAnswer } from '../../frame-socket.ts';
+import { type FrameAnswer, MESSAGE_BYTES_MAX } from '../../frame-socket.ts';
 import type { FrameSockets } from '../../plugins/websocket.ts';
 import { frameProblem } from '../../problem.ts';
 import { problemResponses } from '../../schemas/problem.ts';
@@ -91,7 +91,7 @@ export function sessionStreamRoute(
       const stream = new SessionStream(request, options);
       sockets.add(socket, request.raw, {
         waitingMax: options.sessionQueueMax,
-        messageBytesMax: options.bodyBytesMax,
+        messageBytesMax: Math.min(options.bodyBytesMax, MESSAGE_BYTES_MAX),
         budget,
         sender: request.client ?? { bodyBytes: 0 },
         greet: () => stream.greet(),
