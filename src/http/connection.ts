@@ -3,6 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import type { CarryoverError } from '../errors.ts';
+import { isTurnOver, nextTurn } from './turn.ts';
 
 /** A body that is coming in. */
 export interface Receiving {
@@ -133,7 +134,7 @@ export class Connection {
       const next = this.#waiting.shift();
       this.#running = next?.request;
       // Of a connection that is lost all end; they run no more.
-      if (!this.socket.destroyed) next?.run();
+      if (next && !this.socket.destroyed) void this.#run(next.run);
     }
     if (this.#newest === request && request.complete) this.#newest = undefined;
     this.#idleSinceMs = nowMs;
@@ -142,6 +143,12 @@ export class Connection {
       this.#isHeld = false;
       this.socket.resume();
     }
+  }
+
+  /** Small requests that were sent ahead would follow one another within one turn of the event loop. */
+  async #run(run: () => void): Promise<void> {
+    if (isTurnOver()) await nextTurn();
+    if (!this.socket.destroyed) run();
   }
 
   /** Node reads on behind every request; this has to be said again each time. */

@@ -12,7 +12,7 @@ import type { Limits } from '../engine/shapes.ts';
 import type { WeightsWork } from '../engine/weights-work.ts';
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
-import { admission } from './admission.ts';
+import { admission, oneAtATime } from './admission.ts';
 import { Answers } from './answers.ts';
 import { BodyBudget } from './body-budget.ts';
 import { expectBodies, otherBodies } from './body-types.ts';
@@ -131,6 +131,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
     throw unknownAddress(request);
   });
   requestLog(app);
+  oneAtATime(app, connections);
   constantHeaders(app);
   admission(app, connections, options);
   // Before the body is read: what it holds does not matter at an address that does not exist.

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Held } from '../fixtures/servers/event-loop.ts';
+import { requestText } from '../helpers/request-text.ts';
 import { type HeavyCall, heavyCalls } from './heavy-calls.ts';
 
 const LONG = process.env.EVENT_LOOP_LONG === 'true';
@@ -87,6 +88,24 @@ class Service {
     return this.held();
   }
 
+  /** Sends a request many times without waiting for answers; resolves when all of them are there. */
+  async sendAhead(request: string, count: number): Promise<Held> {
+    const socket = connect(Number(new URL(this.#url).port), '127.0.0.1');
+    await this.held();
+    socket.write(request.repeat(count));
+    const MARK = 'x-request-id';
+    let [answers, rest] = [0, ''];
+    for await (const chunk of socket.setEncoding('latin1')) {
+      const parts = (rest + (chunk as string)).split(MARK);
+      answers += parts.length - 1;
+      // The beginning of another one may be at its end.
+      rest = parts.at(-1)!.slice(1 - MARK.length);
+      if (answers >= count) break;
+    }
+    expect(answers).toBe(count);
+    return this.held();
+  }
+
   async held(): Promise<Held> {
     this.#child.send('held');
     const [held] = (await once(this.#child, 'message')) as [Held];
@@ -139,6 +158,14 @@ describe.each(LONG ? [512, undefined] : [512])('with a heap of %s MiB', (heapMiB
   ])('%s on a WebSocket: not held either', { timeout: 60_000 }, async (_, frames, answered) => {
     const held = await service.frames(state.session, frames(), answered);
     expect(msOf(held)).toBeLessThanOrEqual(HOLD_MS_MAX);
+  });
+
+  test.each(['/health/live', '/nowhere'])('GET %s, sent ahead 5,000 times: not held either', async (path) => {
+    // As clients send it. Of heads that say nothing a chunk holds 1,700: parsing them alone takes Node 15 ms.
+    const request = requestText('GET', path, { accept: '*/*', 'accept-encoding': 'gzip', 'user-agent': 'client/1.0.0' });
+    // Until it is compiled.
+    await service.sendAhead(request, 5_000);
+    expect(msOf(await service.sendAhead(request, 5_000))).toBeLessThanOrEqual(HOLD_MS_MAX);
   });
 });
 

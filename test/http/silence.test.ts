@@ -302,6 +302,7 @@ describe('what is no request', () => {
     ['a head of 32 KiB', requestText('GET', '/', { a: 'b'.repeat(32_768) }), 431, 'headers_too_large'],
     ['no host', 'GET /v1/models HTTP/1.1\r\n\r\n', 400, 'invalid_request'],
     ['a path that is none', requestText('GET', '/v1/%'), 400, 'invalid_request'],
+    ['a coding of transfer', requestText('POST', '/v1/step', { ...JSON_TYPE, 'transfer-encoding': 'gzip, chunked' }, '0\r\n\r\n'), 415, 'unsupported_media_type'],
     ['an expectation', stepRequest({ expect: 'wonders' }), 417, 'expectation_failed'],
     ['a chunk that is none', requestText('POST', '/v1/step', { ...JSON_TYPE, 'transfer-encoding': 'chunked' }, 'x\r\n'), 400, 'invalid_request'],
   ])('%s: a problem with an id and headers, and a line in the log', async (_, bytes, status, code) => {
