@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import type { CarryoverError } from '../errors.ts';
-import { isTurnOver, nextTurn } from './turn.ts';
+import { nextTurn } from './turn.ts';
 
 /** A body that is coming in. */
 export interface Receiving {
@@ -145,9 +145,9 @@ export class Connection {
     }
   }
 
-  /** Small requests that were sent ahead would follow one another within one turn of the event loop. */
+  /** In the next turn of the event loop: of many requests sent ahead, each lets those of other connections pass. */
   async #run(run: () => void): Promise<void> {
-    if (isTurnOver()) await nextTurn();
+    await nextTurn();
     if (!this.socket.destroyed) run();
   }
 
