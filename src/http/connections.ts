@@ -30,7 +30,8 @@ const PIPELINED_ALL_MAX = 8_192;
 /** Of the readers of answers when the process ends. */
 const LAST_LAG_MS_MAX = 2_000;
 const LOOK_MS_MIN = 20;
-const LOOK_MS_MAX = 1_000;
+/** Often, so that few are cut at a time. */
+const LOOK_MS_MAX = 200;
 
 export function headMsMax(requestTimeoutMs: number): number {
   return Math.min(HEAD_MS_MAX, requestTimeoutMs);
