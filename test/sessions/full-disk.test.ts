@@ -50,10 +50,12 @@ describeWith('mount', 'a full disk', () => {
     expect(await server.stop()).toBe(0);
   });
 
-  test.each([
-    ['sessions and models are deleted, and steps go on', true],
-    ['control: with no room kept for it most are not deleted', false],
-  ])('%s', async (_, hasReserve) => {
+  test('sessions and models are deleted, and steps go on', () => deleteAll(true));
+
+  // How much room the log itself has when the disk is full is by chance: sometimes it is enough for all.
+  test('control: with no room kept for it most are not deleted', { retry: 4 }, () => deleteAll(false));
+
+  async function deleteAll(hasReserve: boolean): Promise<void> {
     const { server, call, create, step } = await start();
     const kept = await create();
     const ids = await Promise.all(Array.from({ length: 100 }, create));
@@ -65,8 +67,11 @@ describeWith('mount', 'a full disk', () => {
     if (!hasReserve) rmSync(join(disk, 'carryover.sqlite-reserve'));
     const filler = fillDisk(disk);
     let t = 0;
-    // There is room in the log as long as it is.
-    while ((await step(kept, t)).status === 200) t++;
+    // There is room in the log as long as it is, and it may be emptied and filled again without an end: others
+    // make the disk full.
+    for (; t < 1_000 && (await step(kept, t)).status === 200; t++) {
+      if (hasReserve && t % 16 === 0) await create();
+    }
     // What the log gave back when it was emptied, which is more or less by chance.
     if (!hasReserve) fillDisk(disk);
 
@@ -74,13 +79,13 @@ describeWith('mount', 'a full disk', () => {
     for (const id of ids) statuses.push((await call('DELETE', `/v1/sessions/${id}`)).status);
     statuses.push((await call('DELETE', `/v1/models/${registered.body.id}`)).status);
     const deletedCount = statuses.filter((status) => status === 204).length;
+    if (!hasReserve) rmSync(filler);
+    const after = await stepUntilDone(step, kept, t);
+    const exitCode = await server.stop();
     if (hasReserve) expect(deletedCount).toBe(101);
     else expect(deletedCount).toBeLessThan(50);
-
-    if (!hasReserve) rmSync(filler);
-    expect(await stepUntilDone(step, kept, t)).toBe(t + 1);
-    expect(await server.stop()).toBe(0);
-  });
+    expect([after, exitCode]).toEqual([t + 1, 0]);
+  }
 
   async function start() {
     const server = await startServer({ STORE_URL: `sqlite:${join(disk, 'carryover.sqlite')}` });
