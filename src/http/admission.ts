@@ -127,16 +127,13 @@ function expectAsHttp({ raw, headers }: FastifyRequest): void {
 
 /** Node takes a body apart that is chunked, and hands on as it is what another coding has made of it. */
 function expectUncompressed(headers: IncomingHttpHeaders): void {
-  const { 'content-encoding': encoding, 'transfer-encoding': transferEncoding } = headers;
-  const name =
-    encoding !== undefined && encoding !== 'identity'
-      ? 'Content-Encoding'
-      : transferEncoding !== undefined && transferEncoding.toLowerCase() !== 'chunked'
-        ? 'Transfer-Encoding'
-        : undefined;
-  if (name === undefined) return;
-  const value = name === 'Content-Encoding' ? encoding : transferEncoding;
+  expectCoding('Content-Encoding', headers['content-encoding'], 'identity');
+  expectCoding('Transfer-Encoding', headers['transfer-encoding'], 'chunked');
+}
+
+function expectCoding(header: string, coding: string | undefined, expected: string): void {
+  if (coding === undefined || coding.toLowerCase() === expected) return;
   throw new CarryoverError('unsupported_media_type', {
-    detail: `Expected an uncompressed body, got ${name}: ${value?.slice(0, 40)}.`,
+    detail: `Expected an uncompressed body, got ${header}: ${coding.slice(0, 40)}.`,
   });
 }
