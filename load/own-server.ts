@@ -102,7 +102,7 @@ async function becomesReady(url: string, hasExited: () => boolean): Promise<bool
 }
 
 /** What `npm start` gives to Node.js. */
-function nodeFlagsOfStart(): string[] {
+export function nodeFlagsOfStart(): string[] {
   const manifest = readFileSync(join(import.meta.dirname, '../package.json'), 'utf8');
   const { scripts } = JSON.parse(manifest) as { scripts: { start: string } };
   return scripts.start.split(' ').filter((word) => word.startsWith('--'));

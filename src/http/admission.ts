@@ -54,7 +54,9 @@ export function admission(
   options: AdmissionOptions,
 ): void {
   const admit = (request: FastifyRequest, reply: FastifyReply) => {
-    const { raw, headers, client } = request;
+    const { raw, headers } = request;
+    const client = connections.of(raw.socket);
+    request.client = client;
     request.lifetime = new Lifetime(raw.socket, options.deadlineMs);
     // Behind the last answer of its connection there is nobody to be answered.
     if (client?.isEnding) throw clientClosed();
@@ -76,6 +78,7 @@ export function admission(
       dropBody(request);
     });
   };
+  app.decorateRequest('client', undefined);
   app.decorateRequest('lifetime');
   app.decorateRequest('releases', undefined);
   // Not async: a promise for every request would be made, and awaited, for nothing.
@@ -86,19 +89,6 @@ export function admission(
       return done(error as Error);
     }
     done();
-  });
-}
-
-/**
- * Has each request wait until those of its connection that were sent before it are answered. Its hook
- * comes early: a chunk of 64 KiB can hold 1,700 requests, and what is done before it is done for all of them at once.
- */
-export function oneAtATime(app: FastifyInstance, connections: Connections): void {
-  app.decorateRequest('client', undefined);
-  app.addHook('onRequest', (request, _reply, done) => {
-    request.client = connections.of(request.raw.socket);
-    if (request.client) request.client.takeTurn(request.raw, done);
-    else done();
   });
 }
 

@@ -2,7 +2,7 @@
 //
 // A connection that makes no progress is closed: an idle one, one whose reader takes nothing, one that
 // was refused. One timer looks at all of them. (Node itself ends requests that do not arrive in time.)
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import { CarryoverError } from '../errors.ts';
@@ -65,13 +65,41 @@ export class Connections {
     server.maxConnections = options.connectionsMax + EXTRA_CONNECTIONS;
     server.on('connection', (socket: Socket) => this.#accept(socket));
     server.on('drop', () => this.#tellFull());
-    // Before the listener that has it answered.
-    server.prependListener('request', (request, response) => this.#begin(request, response));
     server.prependListener('upgrade', (_, socket) => this.#upgrade(socket as Socket));
     const { keepAliveTimeoutMs, requestTimeoutMs, streamStallMs } = options;
     const shortestMs = Math.min(keepAliveTimeoutMs, requestTimeoutMs, streamStallMs);
     const everyMs = Math.min(LOOK_MS_MAX, Math.max(LOOK_MS_MIN, shortestMs / 8));
     this.#looking = setInterval(() => this.#look(2 * everyMs), everyMs).unref();
+  }
+
+  /**
+   * Has `listener` answer the request when those that its connection sent before it are answered. A chunk of
+   * 64 KiB can hold 1,700 requests: those that wait take a head and a response of Node each, and nothing of
+   * Fastify's.
+   */
+  serve(request: IncomingMessage, response: ServerResponse, listener: RequestListener): void {
+    const connection = this.#bySocket.get(request.socket);
+    // Its socket was closed before its head was read.
+    if (!connection) return void response.destroy();
+    let isServed = false;
+    connection.beginRequest(request);
+    this.#requests++;
+    this.#idle.delete(connection);
+    response.on('close', () => {
+      this.#end(connection, request);
+      if (!isServed) this.#logUnserved(connection, request);
+    });
+    if (this.#requests - this.#open.size > PIPELINED_ALL_MAX && connection.requests > 1) {
+      return this.#cut(connection, 'too many requests wait behind others');
+    }
+    connection.takeTurn(request, () => {
+      isServed = true;
+      listener(request, response);
+    });
+  }
+
+  #logUnserved({ endReason }: Connection, { method, url }: IncomingMessage): void {
+    this.#log.info({ method, url, unanswered: endReason ?? 'the client left' }, 'request');
   }
 
   /** Undefined for a request that came over no connection, as tests make them. */
@@ -156,18 +184,6 @@ export class Connections {
       'CONNECTIONS_MAX is reached: idle and silent connections are closed, the oldest first; while there ' +
         'are none, new ones are answered about health only',
     );
-  }
-
-  #begin(request: IncomingMessage, response: ServerResponse): void {
-    const connection = this.#bySocket.get(request.socket);
-    if (!connection) return;
-    connection.beginRequest(request);
-    this.#requests++;
-    this.#idle.delete(connection);
-    response.on('close', () => this.#end(connection, request));
-    if (this.#requests - this.#open.size > PIPELINED_ALL_MAX && connection.requests > 1) {
-      this.#cut(connection, 'too many requests wait behind others');
-    }
   }
 
   #end(connection: Connection, request: IncomingMessage): void {

@@ -1,6 +1,7 @@
 // The HTTP layer: a Fastify instance that speaks JSON to the left and the engine's words to the
 // right. It knows the engine; the engine does not know HTTP.
 import { randomUUID } from 'node:crypto';
+import { type Server, createServer } from 'node:http';
 import accepts from '@fastify/accepts';
 import Fastify, {
   type FastifyInstance,
@@ -12,7 +13,7 @@ import type { Limits } from '../engine/shapes.ts';
 import type { WeightsWork } from '../engine/weights-work.ts';
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
-import { admission, oneAtATime } from './admission.ts';
+import { admission } from './admission.ts';
 import { Answers } from './answers.ts';
 import { BodyBudget } from './body-budget.ts';
 import { expectBodies, otherBodies } from './body-types.ts';
@@ -86,21 +87,14 @@ export interface HttpOptions
 }
 
 export async function createHttp(options: HttpOptions): Promise<FastifyInstance> {
+  const server = createServerOf(options);
   const app = Fastify({
     logger: options.logger ?? false,
     ajv: STRICT_AJV,
     schemaErrorFormatter: validationError,
     bodyLimit: options.bodyBytesMax,
-    requestTimeout: options.requestTimeoutMs,
-    keepAliveTimeout: options.keepAliveTimeoutMs,
-    // Node checks its timeouts every 30 s unless told otherwise.
-    http: {
-      headersTimeout: headMsMax(options.requestTimeoutMs),
-      connectionsCheckingInterval: Math.min(TIMEOUTS_CHECKED_MS, options.requestTimeoutMs),
-      shouldUpgradeCallback: isWebSocketRequest,
-      // Refused by admission(), with a problem.
-      requireHostHeader: false,
-    },
+    serverFactory: (listener) =>
+      server.on('request', (request, response) => connections.serve(request, response, listener)),
     // A longer name or id is as unknown as a short one; the head of a request is bounded anyway.
     routerOptions: { maxParamLength: HEAD_BYTES_MAX },
     // One line a request, in requestLog(), instead of Fastify's two.
@@ -117,8 +111,8 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
       sendProblem(error, request, reply);
     },
   });
-  const connections = new Connections(app.server, app.log, options);
-  takeExpectations(app.server);
+  const connections = new Connections(server, app.log, options);
+  takeExpectations(server);
   app.addHook('preClose', (done) => {
     connections.shutDown();
     done();
@@ -133,7 +127,6 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
     throw unknownAddress(request);
   });
   requestLog(app);
-  oneAtATime(app, connections);
   constantHeaders(app);
   admission(app, connections, options);
   // Before the body is read: what it holds does not matter at an address that does not exist.
@@ -170,6 +163,19 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   await app.after();
   refuseOtherMethods();
   return app;
+}
+
+function createServerOf({ requestTimeoutMs, keepAliveTimeoutMs }: HttpOptions): Server {
+  return createServer({
+    headersTimeout: headMsMax(requestTimeoutMs),
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    // Node checks its timeouts every 30 s unless told otherwise.
+    connectionsCheckingInterval: Math.min(TIMEOUTS_CHECKED_MS, requestTimeoutMs),
+    shouldUpgradeCallback: isWebSocketRequest,
+    // Refused by admission(), with a problem.
+    requireHostHeader: false,
+  });
 }
 
 function unknownAddress({ method, url }: FastifyRequest): CarryoverError {

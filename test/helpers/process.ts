@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { nodeFlagsOfStart } from '../../load/own-server.ts';
 
 /** Children that have not ended; what a failing test leaves is stopped with its file. */
 const running = new Set<ChildProcess>();
@@ -15,6 +16,8 @@ if (process.env.VITEST) {
   });
 }
 
+/** What `npm start` gives Node.js. */
+export const NODE_FLAGS = nodeFlagsOfStart();
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 20_000;
 
@@ -57,7 +60,7 @@ export function spawnServer(
   entry = 'src/server.ts',
   wrapper: readonly string[] = [],
 ): RunningProcess {
-  const [command, ...args] = [...wrapper, process.execPath, entry];
+  const [command, ...args] = [...wrapper, process.execPath, ...NODE_FLAGS, entry];
   return startProcess(command, args, {
     cwd: join(import.meta.dirname, '../..'),
     env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', STORE_URL: 'memory:', ...env },

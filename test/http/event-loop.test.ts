@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Held } from '../fixtures/servers/event-loop.ts';
+import { NODE_FLAGS } from '../helpers/process.ts';
 import { requestText } from '../helpers/request-text.ts';
 import { type HeavyCall, heavyCalls } from './heavy-calls.ts';
 
@@ -24,7 +25,7 @@ class Service {
   constructor(heapMiB: number | undefined, args: readonly string[] = []) {
     const heap = heapMiB === undefined ? [] : [`--max-old-space-size=${heapMiB}`];
     this.#child = fork(ENTRY, args, {
-      execArgv: ['--max-semi-space-size=4', ...heap],
+      execArgv: [...NODE_FLAGS, ...heap],
       env: { ...process.env, STORE_URL: 'memory:', WORKERS: '1', JOB_DEADLINE_MS: '60000' },
     });
   }

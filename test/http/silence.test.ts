@@ -327,6 +327,19 @@ describe('what is no request', () => {
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatchObject({ url: '/v1/sequence', unanswered: 'the client left' });
   });
+
+  test('and for each that waited behind it, of which Fastify has seen nothing', async () => {
+    const server = await listen();
+    const client = new RawClient(server.port, longStream() + LIVE.repeat(100), false);
+    await until(() => client.socket.bytesWritten > 0 && server.app.memory.bytesUsed > 1_000_000, SOON_MS);
+    await sleep(100);
+    client.socket.destroy();
+    const lines = () => server.lines().filter(({ msg, unanswered }) => msg === 'request' && unanswered);
+    await until(() => lines().length >= 2, SOON_MS);
+    const ids = lines().map(({ reqId }) => reqId as string | undefined);
+    expect(ids.filter((id) => id !== undefined)).toHaveLength(1);
+    expect(lines().at(-1)).toMatchObject({ url: '/health/live', unanswered: 'the client left' });
+  });
 });
 
 describe('an offer to upgrade that is declined', () => {

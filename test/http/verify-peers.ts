@@ -77,8 +77,7 @@ async function withServer(
   entry: string | undefined,
   measure: (server: RunningServer) => Promise<void>,
 ): Promise<void> {
-  const flags = ['--max-semi-space-size=4'];
-  const server = await startServer({ ...SETTINGS, NODE_OPTIONS: flags.join(' ') }, entry);
+  const server = await startServer(SETTINGS, entry);
   try {
     await measure(server);
   } finally {
