@@ -304,7 +304,7 @@ export class CarryoverError extends Error {
     this.errors = errors;
     this.applied = applied;
     this.members = members;
-    this.retryAfter_s = 
+    this.retryAfter_s =
       retryAfterMs === undefined ? this.kind.retryAfter_s : wholeSeconds(retryAfterMs);
   }
 

@@ -24,26 +24,24 @@ export function tooLate(ms: number, remainingMs: number, aheadMs: number): Carry
   });
 }
 
-/** @param lateMs by how much it would be done too late */
 export function tooMuchAhead(
   ms: number,
   aheadMs: number,
   remainingMs: number,
-  lateMs: number,
+  retryAfterMs: number,
 ): CarryoverError {
   return new CarryoverError('queue_full', {
     detail:
       `About ${Math.round(aheadMs)} ms of work come before this request, which takes about ` +
       `${Math.round(ms)} ms and has ${Math.round(remainingMs)} ms left (JOB_DEADLINE_MS); it was not started.`,
-    retryAfterMs: lateMs,
+    retryAfterMs,
   });
 }
 
-export function queueFull(jobsMax: number, aheadMs: number): CarryoverError {
+export function queueFull(jobsMax: number, retryAfterMs: number): CarryoverError {
   return new CarryoverError('queue_full', {
     detail: `${jobsMax} requests are waiting already (QUEUE_JOBS_MAX); this one was not started.`,
-    // By then half of them are done.
-    retryAfterMs: aheadMs / 2,
+    retryAfterMs,
   });
 }
 

@@ -22,6 +22,7 @@ import { type Cost, Costs, type Speeds } from './costs.ts';
 import { FairQueue, type Place, isBefore } from './fair-queue.ts';
 import { Part, type Slice, type Slices, Whole } from './part.ts';
 import { neverInTime, queueFull, shareFull, tooLate, tooMuchAhead } from './refusals.ts';
+import { RetryTimes } from './retry-times.ts';
 
 export interface SchedulerOptions {
   /** Requests that may wait for a worker; one more is refused with queue_full. */
@@ -75,6 +76,7 @@ export class Scheduler {
   readonly #options: SchedulerOptions;
   readonly #costs = new Costs();
   readonly #queue = new FairQueue<Part>();
+  readonly #retryTimes = new RetryTimes();
   /** Parts that have not begun. */
   #waitingCount = 0;
   /** Estimated, of the slices that workers have. */
@@ -155,13 +157,20 @@ export class Scheduler {
     if (ms * BEGIN_SLACK > remainingMs) throw tooLate(ms, remainingMs, this.#aheadMs(undefined));
     if (this.#queue.length === 0 && this.#pool.free(AHEAD_MS)) return;
     const { queueJobsMax } = this.#options;
-    if (this.#waitingCount >= queueJobsMax) throw queueFull(queueJobsMax, this.#aheadMs(undefined));
+    if (this.#waitingCount >= queueJobsMax) {
+      // By then half of them are done.
+      throw queueFull(queueJobsMax, this.#retryAfterMs(this.#aheadMs(undefined) / 2, ms));
+    }
     const { client } = lifetime;
     const clientMax = Math.ceil(queueJobsMax * CLIENT_QUEUE_SHARE);
     if (this.#queue.countOf(client) > clientMax) throw shareFull(clientMax, ms * clientMax);
     const aheadMs = this.#aheadMs(this.#queue.placeFor(client, ms, false));
     const lateMs = aheadMs + ms - remainingMs * ACCEPTED_SHARE;
-    if (lateMs > 0) throw tooMuchAhead(ms, aheadMs, remainingMs, lateMs);
+    if (lateMs > 0) throw tooMuchAhead(ms, aheadMs, remainingMs, this.#retryAfterMs(lateMs, ms));
+  }
+
+  #retryAfterMs(soonestMs: number, ms: number): number {
+    return this.#retryTimes.next(soonestMs, ms / Math.max(1, this.#pool.readyCount));
   }
 
   /** Whether no worker has anything to do that takes time. */
