@@ -8,15 +8,15 @@ import { readFileSync } from 'node:fs';
 import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import type { Config } from './config.ts';
 import { calibrate } from './engine/calibrate.ts';
-import { Copies } from './engine/copies.ts';
+import { TensorCopier } from './engine/tensor-copier.ts';
 import { Engine } from './engine/engine.ts';
-import { OwnModels } from './engine/own-models.ts';
-import { SessionCalls } from './engine/session-calls.ts';
+import { InlineModels } from './engine/inline-models.ts';
+import { SessionCompute } from './engine/session-compute.ts';
 import type { Limits } from './engine/shapes.ts';
-import { Texts, type TextsParts } from './engine/texts.ts';
-import { WeightsWork } from './engine/weights-work.ts';
+import { JsonCodec, type JsonCodecParts } from './engine/json-codec.ts';
+import { WeightsPacker } from './engine/weights-packer.ts';
 import { createHttp } from './http/http.ts';
-import { modelFilesOf } from './models/folder.ts';
+import { modelFilesOf } from './models/models-dir.ts';
 import { ModelLibrary } from './models/library.ts';
 import { ModelRegistry } from './models/registry.ts';
 import { WeightsCache } from './models/weights-cache.ts';
@@ -53,11 +53,11 @@ export interface AppOverrides {
   /** The file a worker runs; see pool/pool.ts. */
   readonly workerEntry?: URL;
   /** Work up to this runs on the main thread; measured at the start unless given. */
-  readonly hereFlopsMax?: number;
+  readonly inlineFlopsMax?: number;
   /** Measured once in a process unless given, for which 64 MiB are filled: a tenth of a second. */
   readonly memorySpeeds?: readonly MemorySpeed[];
   /** In which of the three ways bodies of which lengths are read; the results are the same. */
-  readonly reading?: Pick<TextsParts, 'plainBytesMax' | 'hereBytesMax'>;
+  readonly reading?: Pick<JsonCodecParts, 'plainBytesMax' | 'hereBytesMax'>;
   /** In place of the clock of the store, by which sessions expire; ms since 1970. */
   readonly now?: () => number;
   /** In place of the kernels' own: as if an earlier or a later server had them. */
@@ -89,7 +89,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   });
   const scheduler = new Scheduler(pool, {
     queueJobsMax: config.QUEUE_JOBS_MAX,
-    runHere: kernels.run,
+    runInline: kernels.run,
   });
   const weightsCache = new WeightsCache(memory, config.WEIGHTS_CACHE_BYTES_MAX);
   const limits = limitsOf(config);
@@ -109,24 +109,24 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     }));
   const library = new ModelLibrary(registry, store.models);
   const logFailure = (err: unknown) => http.log.error({ err }, 'the store failed');
-  const texts = new Texts({ memory, scheduler, kernels, lengthsMax: limits.N, ...overrides.reading });
+  const jsonCodec = new JsonCodec({ memory, scheduler, kernels, lengthsMax: limits.N, ...overrides.reading });
   const isFinite = finiteCheck(memory, kernels);
-  const copies = new Copies({ memory, scheduler, isFinite });
-  const work = new WeightsWork({ memory, scheduler, copies, weightsCache });
+  const copies = new TensorCopier({ memory, scheduler, isFinite });
+  const work = new WeightsPacker({ memory, scheduler, copies, weightsCache });
   const engine = new Engine({
     memory,
     weightsCache,
     library,
     scheduler,
     limits,
-    texts,
+    jsonCodec,
     copies,
     work,
     isFinite,
   });
   const sessions = new Sessions(store, {
     countMax: config.SESSIONS_MAX,
-    hotBytesMax: config.HOT_SESSIONS_BYTES_MAX,
+    cacheBytesMax: config.HOT_SESSIONS_BYTES_MAX,
     waitingMax: config.SESSION_QUEUE_MAX,
     tombstoneMs: config.TOMBSTONE_S * 1_000,
     numerics: overrides.numerics ?? NUMERICS,
@@ -134,9 +134,9 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     onEnded: (modelId) => library.collect(modelId).catch(logFailure),
   });
   const stateNumbersMax = config.SESSION_STATE_NUMBERS_MAX;
-  const sessionCalls = new SessionCalls({ engine, sessions, library, limits, work, stateNumbersMax });
+  const sessionCompute = new SessionCompute({ engine, sessions, library, limits, work, stateNumbersMax });
 
-  const ownModels = new OwnModels({
+  const inlineModels = new InlineModels({
     library,
     limits,
     onLoaded: (name, { id, D, H, O, activation }, tensors) =>
@@ -151,7 +151,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     library,
     work,
     sessions,
-    sessionCalls,
+    sessionCompute,
     ttlMs: config.SESSION_TTL_S * 1_000,
     ttlMsMax: config.SESSION_TTL_S_MAX * 1_000,
     limits,
@@ -161,7 +161,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       reasons: () => [
         ...(state === 'serving' ? [] : ['shutting down']),
         ...store.problems(),
-        ...ownModels.problems(),
+        ...inlineModels.problems(),
         // One that is replaced is missed for a moment by the others, not by clients.
         ...(pool.readyCount > 0 ? [] : [`none of ${config.WORKERS} workers is up`]),
       ],
@@ -188,9 +188,9 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   };
   await library.refresh(skipModel);
   await library.collectAll();
-  await ownModels.load(modelFilesOf(config.MODELS_DIR));
+  await inlineModels.load(modelFilesOf(config.MODELS_DIR));
   await pool.start();
-  const { handOverMs, hereFlopsMax, speeds } = await calibrate(
+  const { handOverMs, inlineFlopsMax, speeds } = await calibrate(
     memory,
     pool,
     kernels.run,
@@ -198,9 +198,9 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   );
   const { flopsPerMs } = speeds;
   scheduler.speeds = speeds;
-  scheduler.hereFlopsMax = overrides.hereFlopsMax ?? hereFlopsMax;
-  texts.calibrate(flopsPerMs);
-  http.log.info({ kernel: compiled.path, handOverMs, flopsPerMs, hereFlopsMax }, 'kernels');
+  scheduler.inlineFlopsMax = overrides.inlineFlopsMax ?? inlineFlopsMax;
+  jsonCodec.calibrate(flopsPerMs);
+  http.log.info({ kernel: compiled.path, handOverMs, flopsPerMs, inlineFlopsMax }, 'kernels');
   http.log.info({ store: store.description, sessions: await store.count() }, 'sessions');
   const sweeper = startSweeper(sessions, logFailure);
   const collector = startPeriodic(MODELS_COLLECT_MS, () => library.collectAll(), logFailure);
@@ -208,7 +208,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const refresher = store.isShared
     ? startPeriodic(
         MODELS_REFRESH_MS,
-        async () => ownModels.restore(await library.refresh(skipModel)),
+        async () => inlineModels.restore(await library.refresh(skipModel)),
         logFailure,
       )
     : undefined;

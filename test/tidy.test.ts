@@ -39,13 +39,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** Packages that belong to one place. */
 const ONLY_IN: Record<string, RegExp> = {
   fastify: /^(http\/|app\.ts)/,
-  '@fastify/websocket': /^http\/(plugins\/websocket|frame-socket)\.ts$/,
+  '@fastify/websocket': /^http\/(plugins\/websocket|websocket\/message-socket)\.ts$/,
   'node:worker_threads': /^(pool\/|store\/sqlite\/)/,
   'better-sqlite3': /^store\/sqlite\/open\.ts$/,
   'node:http': /^http\//,
   'env-schema': /^config\.ts$/,
   'close-with-grace': /^server\.ts$/,
-  ioredis: /^store\/redis\/(client|link)\.ts$/,
+  ioredis: /^store\/redis\/(client|connection)\.ts$/,
 };
 
 const BANS: readonly { what: RegExp; except: RegExp; instead: string }[] = [

@@ -29,12 +29,12 @@ export const isPiscinaInstalled = existsSync(PISCINA);
 /**
  * This project's: a mailbox in shared memory, Atomics.waitAsync, and the scheduler's queue.
  *
- * @param hereFlopsMax as the scheduler's: 0 hands every job over, whole
+ * @param inlineFlopsMax as the scheduler's: 0 hands every job over, whole
  */
 export async function startPool(
   parts: KernelParts,
   workers: number,
-  hereFlopsMax = 0,
+  inlineFlopsMax = 0,
 ): Promise<Contestant> {
   const pool = new Pool({
     ...parts,
@@ -45,9 +45,9 @@ export async function startPool(
   });
   const scheduler = new Scheduler(pool, {
     queueJobsMax: 1_000,
-    runHere: instantiateKernels(parts.kernels, parts.memory).run,
+    runInline: instantiateKernels(parts.kernels, parts.memory).run,
   });
-  scheduler.hereFlopsMax = hereFlopsMax;
+  scheduler.inlineFlopsMax = inlineFlopsMax;
   await pool.start();
   return {
     name: 'pool (waitAsync)',

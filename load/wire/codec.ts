@@ -5,8 +5,8 @@
 // memory; JSON.parse is given a string. An answer is left there, as the service sends it from there;
 // JSON.stringify need not make bytes of its text. Both results are compared before anything is timed.
 import { objectToJson, tensorToJson } from '../../src/codec/json-write.ts';
-import { type MovedTensor, movedTensor, numbersOf } from '../../src/codec/moved.ts';
-import { Texts, takeText } from '../../src/engine/texts.ts';
+import { type PlaceholderTensor, tensorOf, numbersOf } from '../../src/codec/tensor-placeholders.ts';
+import { JsonCodec, takeText } from '../../src/engine/json-codec.ts';
 import { Lifetime } from '../../src/lifetime.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
@@ -43,14 +43,14 @@ interface Contest {
 
 /** @throws Error if the two sides of a contest do not agree */
 export async function benchCodec(rounds: number): Promise<readonly CodecResult[]> {
-  const { texts, memory } = textsOnThisThread();
+  const { jsonCodec, memory } = textsOnThisThread();
   const random = pseudoRandom(1);
   // All 53 bits, as Math.random() has them.
   const fine = () => random() + random() * 2 ** -31;
   const contests = [
-    await readingOf(texts, 'read, 9 digits', fill(random, COUNT, 1), (x) => x.toPrecision(9)),
-    await readingOf(texts, 'read, 17 digits', Float64Array.from({ length: COUNT }, fine), String),
-    await writingOf(texts, 'write', inLinearMemory(memory, fill(random, COUNT, 1))),
+    await readingOf(jsonCodec, 'read, 9 digits', fill(random, COUNT, 1), (x) => x.toPrecision(9)),
+    await readingOf(jsonCodec, 'read, 17 digits', Float64Array.from({ length: COUNT }, fine), String),
+    await writingOf(jsonCodec, 'write', inLinearMemory(memory, fill(random, COUNT, 1))),
   ];
   const samples = contests.map(() => ({ ours: [] as number[], peer: [] as number[] }));
   for (let round = -3; round < rounds; round++) {
@@ -102,7 +102,7 @@ function inLinearMemory(memory: LinearMemory, values: Float32Array): Float32Arra
   return tensor;
 }
 
-function textsOnThisThread(): { texts: Texts; memory: LinearMemory } {
+function textsOnThisThread(): { jsonCodec: JsonCodec; memory: LinearMemory } {
   const memory = new LinearMemory(64 * 1024 * 1024);
   const kernels = instantiateKernels(compileKernels(), memory.memory);
   const scheduler = {
@@ -110,11 +110,11 @@ function textsOnThisThread(): { texts: Texts; memory: LinearMemory } {
       work.split(1).forEach(kernels.run);
     },
   };
-  return { texts: new Texts({ memory, kernels, scheduler }), memory };
+  return { jsonCodec: new JsonCodec({ memory, kernels, scheduler }), memory };
 }
 
 async function readingOf(
-  texts: Texts,
+  jsonCodec: JsonCodec,
   name: string,
   values: Float32Array | Float64Array,
   print: (value: number) => string,
@@ -128,11 +128,11 @@ async function readingOf(
   const bytes = Buffer.from(text);
   const target = new Float32Array(COUNT);
   const ours = async () => {
-    const block = texts.open(bytes.length);
+    const block = jsonCodec.open(bytes.length);
     block.append(bytes);
-    const body = await texts.read(block, LIFETIME);
+    const body = await jsonCodec.read(block, LIFETIME);
     const { x } = body.value as { x: object };
-    target.set(numbersOf(movedTensor(x) as MovedTensor));
+    target.set(numbersOf(tensorOf(x) as PlaceholderTensor));
     body.release();
   };
   const peerTarget = new Float32Array(COUNT);
@@ -148,17 +148,17 @@ async function readingOf(
   return { name, ours, peer, oursBytes: bytes.length, peerBytes: bytes.length };
 }
 
-async function writingOf(texts: Texts, name: string, values: Float32Array): Promise<Contest> {
+async function writingOf(jsonCodec: JsonCodec, name: string, values: Float32Array): Promise<Contest> {
   const tensor = { shape: [ROWS, COLUMNS], strides: [COLUMNS, 1], data: values };
   const nested = Array.from({ length: ROWS }, (_, row) => [
     ...values.subarray(row * COLUMNS, (row + 1) * COLUMNS),
   ]);
   const ours = async () => {
-    const printed = await texts.print({ tensors: { h: tensor } }, LIFETIME);
+    const printed = await jsonCodec.print({ tensors: { h: tensor } }, LIFETIME);
     printed.release();
   };
   const peer = () => JSON.stringify({ h: nested });
-  const printed = await takeText(await texts.print({ tensors: { h: tensor } }, LIFETIME));
+  const printed = await takeText(await jsonCodec.print({ tensors: { h: tensor } }, LIFETIME));
   if (printed.toString() !== objectToJson({ h: tensorToJson(tensor) })) {
     throw new Error(`${name}: the text is not that of the plain writer.`);
   }

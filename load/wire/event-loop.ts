@@ -64,13 +64,13 @@ async function measureSequence(
 ): Promise<LoopResult> {
   const body = Buffer.from(sequenceBody(sequence));
   const urls = { peer: contestants.peerUrl, ours: contestants.oursUrl };
-  const texts = await checkAnswers(urls, sequence, body);
+  const jsonCodec = await checkAnswers(urls, sequence, body);
   const samples = { peer: emptySamples(), ours: emptySamples() };
   const progress = startProgress('event loop', rounds * CONTESTANTS.length);
   let done = 0;
   for (let round = 0; round < rounds; round++) {
     for (const name of CONTESTANTS) {
-      const flood = { url: `${urls[name]}/v1/sequence`, body, expectBody: texts[name] };
+      const flood = { url: `${urls[name]}/v1/sequence`, body, expectBody: jsonCodec[name] };
       await sample(samples[name], urls[name], flood, seconds);
       progress.update(++done);
     }

@@ -22,7 +22,7 @@ import {
   isHex,
   isSpace,
 } from './json-characters.ts';
-import { boundMet, duplicateKey, malformed, notJson } from './json-faults.ts';
+import { boundMet, duplicateKey, malformed, notJson } from './json-errors.ts';
 import { JsonPath } from './json-path.ts';
 import { type TensorRules, TensorCheck } from './tensor-check.ts';
 

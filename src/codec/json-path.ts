@@ -3,7 +3,7 @@ import { escapePointer } from '../errors.ts';
 
 /** A pointer deeper than this is cut in its middle. */
 const POINTER_STEPS_MAX = 16;
-/** Texts of others, quoted in errors. */
+/** JsonCodec of others, quoted in errors. */
 const QUOTED_CHARACTERS_MAX = 40;
 
 export interface Container {

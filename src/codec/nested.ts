@@ -3,7 +3,7 @@ import { CarryoverError } from '../errors.ts';
 import type { RawTensor, TensorSource } from '../tensor.ts';
 import { copyFlat, orderOf } from './flat.ts';
 import { beyondFloat32, hasFloat32 } from './float32.ts';
-import { movedTensor, numbersOf } from './moved.ts';
+import { tensorOf, numbersOf } from './tensor-placeholders.ts';
 
 export type Vector = readonly number[];
 export type Matrix = readonly Vector[];
@@ -19,7 +19,7 @@ export function nestedTensor(
   axes: string,
   value: Vector | Matrix | Cube,
 ): TensorSource {
-  const moved = movedTensor(value);
+  const moved = tensorOf(value);
   if (moved) {
     const { shape } = moved;
     const copyTo = (target: Float32Array) => copyFlat(axes, shape, numbersOf(moved), target);

@@ -1,5 +1,5 @@
 // A JSON text whose tensors are not printed yet: pieces of text with a tensor behind each. What prints
-// them is engine/texts.ts.
+// them is engine/json-codec.ts.
 import type { TensorView } from '../tensor.ts';
 
 /** Some text, then a tensor as nested arrays. */

@@ -93,7 +93,7 @@ function begin(tensors: Tensors, metadata: Readonly<Record<string, string>> | un
   return { file, present, dataAt };
 }
 
-/** Copies row by row where views have padding behind their rows; returns where the copy ended. */
+/** TensorCopier row by row where views have padding behind their rows; returns where the copy ended. */
 function copyAxis(view: TensorView, axis: number, start: number, file: Buffer, at: number): number {
   const { shape, strides, data } = view;
   const count = contiguousCount(shape, strides, axis);

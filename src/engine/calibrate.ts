@@ -4,8 +4,8 @@
 import { isAscii } from 'node:buffer';
 import {
   type JobRunner,
-  hereFlopsMaxOf,
-  measureHandOverMs,
+  inlineFlopsMaxOf,
+  measureDispatchMs,
   medianMs,
 } from '../scheduler/calibrate.ts';
 import type { MemorySpeed, Speeds } from '../scheduler/costs.ts';
@@ -17,7 +17,7 @@ import { panelsBytes } from '../wasm/panels.ts';
 export interface Calibration {
   readonly handOverMs: number;
   /** Work up to this is better done on the calling thread. */
-  readonly hereFlopsMax: number;
+  readonly inlineFlopsMax: number;
   readonly speeds: Speeds;
 }
 
@@ -50,12 +50,12 @@ let measuredSpeeds: readonly MemorySpeed[] | undefined;
 export async function calibrate(
   memory: LinearMemory,
   workers: JobRunner,
-  runHere: (job: number) => void,
+  runInline: (job: number) => void,
   memorySpeeds = measuredMemory(),
 ): Promise<Calibration> {
-  const handOverMs = await withJob(memory, EMPTY, ({ ptr }) => measureHandOverMs(workers, ptr));
+  const handOverMs = await withJob(memory, EMPTY, ({ ptr }) => measureDispatchMs(workers, ptr));
   const speedOf = (sample: Sample, rounds: number) =>
-    withJob(memory, sample, ({ ptr, flops }) => flops / medianMs(() => runHere(ptr), rounds));
+    withJob(memory, sample, ({ ptr, flops }) => flops / medianMs(() => runInline(ptr), rounds));
   const flopsPerMs = speedOf(STEP, STEPS);
   const flopsPerMsOf: Record<JobKind, number> = {
     narrow: speedOf(KINDS.narrow, ROUNDS),
@@ -63,7 +63,7 @@ export async function calibrate(
     rows: speedOf(KINDS.rows, ROUNDS),
   };
   const speeds = { flopsPerMs, flopsPerMsOf, memory: memorySpeeds };
-  return { handOverMs, hereFlopsMax: hereFlopsMaxOf(handOverMs, flopsPerMs), speeds };
+  return { handOverMs, inlineFlopsMax: inlineFlopsMaxOf(handOverMs, flopsPerMs), speeds };
 }
 
 /** Gives the job back when `use` has settled. */

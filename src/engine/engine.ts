@@ -13,19 +13,19 @@ import { costOf } from '../wasm/job-cost.ts';
 import { partsMaxOf } from '../wasm/job-parts.ts';
 import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
-import type { Copies } from './copies.ts';
+import type { TensorCopier } from './tensor-copier.ts';
 import { type RecurrenceResult, expectFinite } from './result.ts';
 import {
   type Limits,
   type ModelSizes,
   type RecurrenceInput,
   type WeightsSource,
-  agreeOnSizes,
-  agreeOnWeights,
+  resolveSizes,
+  resolveWeightsSizes,
 } from './shapes.ts';
 import { RecurrenceStream, planStream } from './stream.ts';
-import type { Texts } from './texts.ts';
-import type { WeightsWork } from './weights-work.ts';
+import type { JsonCodec } from './json-codec.ts';
+import type { WeightsPacker } from './weights-packer.ts';
 
 export type { RecurrenceResult };
 
@@ -35,21 +35,21 @@ export interface EngineParts {
   readonly library: ModelLibrary;
   readonly scheduler: Scheduler;
   readonly limits: Limits;
-  readonly texts: Texts;
-  readonly copies: Copies;
-  readonly work: WeightsWork;
+  readonly jsonCodec: JsonCodec;
+  readonly copies: TensorCopier;
+  readonly work: WeightsPacker;
   /** Whether all numbers are finite; see wasm/finite.ts. */
   readonly isFinite: (numbers: Float32Array) => boolean;
 }
 
 export class Engine {
   /** How JSON comes in and goes out. */
-  readonly texts: Texts;
+  readonly jsonCodec: JsonCodec;
   readonly #parts: EngineParts;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
-    this.texts = parts.texts;
+    this.jsonCodec = parts.jsonCodec;
   }
 
   /**
@@ -71,7 +71,7 @@ export class Engine {
     const fetched = this.fetchModel(input.weights);
     if (fetched) await fetched;
     const sizes = this.#sizesOf(input.weights);
-    const { T, N } = agreeOnSizes(input, sizes, limits);
+    const { T, N } = resolveSizes(input, sizes, limits);
     const { lengths, keepsStates, trace } = input;
     const cost = costOf(sizes, { T, N, lengths, keepsStates, trace });
     scheduler.expectPossible(cost, partsMaxOf(N), lifetime);
@@ -139,7 +139,7 @@ export class Engine {
   }
 
   #sizesOf(weights: WeightsSource | string): ModelSizes {
-    if (typeof weights !== 'string') return agreeOnWeights(weights);
+    if (typeof weights !== 'string') return resolveWeightsSizes(weights);
     const { D, H, readout } = this.#parts.library.registry.model(weights);
     return { D, H, O: readout?.O ?? 0, origin: `model ${JSON.stringify(weights)}` };
   }

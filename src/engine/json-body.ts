@@ -1,12 +1,12 @@
 // A JSON body that was read: by the kernel, its tensors moved out, or in the plain way.
 import { isUtf8 } from 'node:buffer';
 import { readJson } from '../codec/json-read.ts';
-import { type MovedTensor, placeTensors } from '../codec/moved.ts';
+import { type PlaceholderTensor, bindPlaceholders } from '../codec/tensor-placeholders.ts';
 import type { ByteBlock } from '../wasm/byte-block.ts';
 import type { ReadJob, ReadTensor } from '../wasm/read-job.ts';
 
 export interface JsonBody {
-  /** What JSON.parse would give, with arrays that stand for tensors (codec/moved.ts). */
+  /** What JSON.parse would give, with arrays that stand for tensors (codec/tensor-placeholders.ts). */
   readonly value: unknown;
   /** Gives the tensors' memory back: they cannot be copied afterwards. May be called twice. */
   release(): void;
@@ -33,7 +33,7 @@ export function bodyOf(job: ReadJob): JsonBody | undefined {
     try {
       body.value = JSON.parse(skeleton.toString());
       const placed = job.tensors().map((tensor) => new HeldTensor(body, job, tensor));
-      if (placeTensors(body.value, placed) === job.keys) return body;
+      if (bindPlaceholders(body.value, placed) === job.keys) return body;
     } catch {
       // Not JSON.
     }
@@ -58,7 +58,7 @@ class MovedBody implements JsonBody {
   }
 }
 
-class HeldTensor implements MovedTensor {
+class HeldTensor implements PlaceholderTensor {
   readonly shape: readonly number[];
   readonly #body: MovedBody;
   readonly #job: ReadJob;

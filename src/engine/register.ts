@@ -8,11 +8,11 @@ import {
   type Limits,
   type ReadoutSource,
   type WeightsSource,
-  agreeOnReadout,
-  agreeOnWeights,
+  resolveReadoutSizes,
+  resolveWeightsSizes,
   expectWithinLimits,
 } from './shapes.ts';
-import type { WeightsWork } from './weights-work.ts';
+import type { WeightsPacker } from './weights-packer.ts';
 
 export interface ModelSource {
   readonly weights: WeightsSource;
@@ -26,7 +26,7 @@ export interface RegisterParts {
   readonly library: ModelLibrary;
   readonly limits: Limits;
   /** Prepares large weights on workers; without, all is done on this thread, as at the start. */
-  readonly work?: WeightsWork;
+  readonly work?: WeightsPacker;
 }
 
 /**
@@ -41,10 +41,10 @@ export async function registerModel(
   { weights, readout, name, isKept }: ModelSource,
   lifetime?: Lifetime,
 ): Promise<{ info: ModelInfo; created: boolean }> {
-  const model = agreeOnWeights(weights);
+  const model = resolveWeightsSizes(weights);
   const { D, H } = model;
   expectWithinLimits({ D, H }, limits);
-  const O = readout && agreeOnReadout(readout, model);
+  const O = readout && resolveReadoutSizes(readout, model);
   // A readout is as wide as a state may be.
   if (O !== undefined) expectWithinLimits({ H: O }, limits);
   const sizes = { D, H, O: O ?? 0 };

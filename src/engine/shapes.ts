@@ -66,7 +66,7 @@ export interface ModelSizes {
 }
 
 /** @throws shape_mismatch if the weights do not fit together */
-export function agreeOnWeights({ W_x, W_h, b }: WeightsSource): ModelSizes {
+export function resolveWeightsSizes({ W_x, W_h, b }: WeightsSource): ModelSizes {
   const [D, H] = W_x.shape as [number, number];
   const origin = `W_x ${describeShape(W_x)}`;
   expectShape(W_h, [H, H], `${origin} makes H = ${H}`);
@@ -75,7 +75,7 @@ export function agreeOnWeights({ W_x, W_h, b }: WeightsSource): ModelSizes {
 }
 
 /** @throws shape_mismatch if the readout does not fit the model */
-export function agreeOnReadout({ W_y, b_y }: ReadoutSource, { H, origin }: ModelSizes): number {
+export function resolveReadoutSizes({ W_y, b_y }: ReadoutSource, { H, origin }: ModelSizes): number {
   const O = W_y.shape[1]!;
   expectShape(W_y, [H, O], `${origin} makes H = ${H}`);
   if (b_y) expectShape(b_y, [O], `W_y ${describeShape(W_y)} makes O = ${O}`);
@@ -83,7 +83,7 @@ export function agreeOnReadout({ W_y, b_y }: ReadoutSource, { H, origin }: Model
 }
 
 /** @throws shape_mismatch · out_of_range (lengths) · limit_exceeded */
-export function agreeOnSizes(input: RecurrenceInput, model: ModelSizes, limits: Limits): Sizes {
+export function resolveSizes(input: RecurrenceInput, model: ModelSizes, limits: Limits): Sizes {
   const { x, h, batch, lengths } = input;
   const { D, H, origin } = model;
 

@@ -10,14 +10,14 @@ import type { ModelLease } from '../models/packed.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
-import type { Copies } from './copies.ts';
+import type { TensorCopier } from './tensor-copier.ts';
 import { type RecurrenceResult, copyRows, expectFinite } from './result.ts';
 import {
   type Limits,
   type ModelSizes,
   type RecurrenceInput,
   type Sizes,
-  agreeOnSizes,
+  resolveSizes,
   expectAnswerWithinLimit,
 } from './shapes.ts';
 
@@ -56,7 +56,7 @@ export interface StreamParts {
  * @throws shape_mismatch · out_of_range (lengths) · limit_exceeded
  */
 export function planStream(input: RecurrenceInput, model: ModelSizes, limits: Limits): StreamPlan {
-  const sizes = agreeOnSizes(input, model, { ...limits, answerNumbers: Infinity });
+  const sizes = resolveSizes(input, model, { ...limits, answerNumbers: Infinity });
   const chunkSteps = stepsOfChunk(input, sizes, model.O, limits);
   expectAnswerWithinLimit(input, { ...sizes, T: chunkSteps }, model.O, limits);
   return { ...sizes, chunkSteps };
@@ -94,12 +94,12 @@ export class RecurrenceStream {
   #closed = false;
 
   /**
-   * Copies x and h, and takes over the lease, also when it throws.
+   * TensorCopier x and h, and takes over the lease, also when it throws.
    *
-   * @throws memory_full · out_of_range · as Copies.copy
+   * @throws memory_full · out_of_range · as TensorCopier.copy
    */
   static async open(
-    parts: StreamParts & { readonly copies: Copies },
+    parts: StreamParts & { readonly copies: TensorCopier },
     lease: ModelLease,
     input: RecurrenceInput,
     plan: StreamPlan,

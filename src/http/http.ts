@@ -10,37 +10,37 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import type { Limits } from '../engine/shapes.ts';
-import type { WeightsWork } from '../engine/weights-work.ts';
+import type { WeightsPacker } from '../engine/weights-packer.ts';
 import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
-import { admission } from './admission.ts';
-import { Answers } from './answers.ts';
-import { BodyBudget } from './body-budget.ts';
-import { expectBodies, otherBodies } from './body-types.ts';
-import { compression } from './compression.ts';
-import { Connections, headMsMax } from './connections.ts';
-import { takeExpectations } from './continue.ts';
-import { jsonBodies } from './json-bodies.ts';
-import { methodNotAllowed } from './method-not-allowed.ts';
-import { constantHeaders, setConstantHeaders } from './plugins/headers.ts';
+import { admission } from './plugins/admission.ts';
+import { ResponseWriter } from './responses/response-writer.ts';
+import { BodyBudget } from './bodies/body-budget.ts';
+import { expectBodies, otherBodies } from './bodies/body-types.ts';
+import { compression } from './plugins/compression.ts';
+import { Connections, headMsMax } from './connections/connections.ts';
+import { deferContinue } from './connections/expect-continue.ts';
+import { jsonBodies } from './plugins/request-bodies.ts';
+import { methodNotAllowed } from './plugins/method-not-allowed.ts';
+import { securityHeaders, setSecurityHeaders } from './plugins/security-headers.ts';
 import { openapi } from './plugins/openapi.ts';
 import { isWebSocketRequest, webSockets } from './plugins/websocket.ts';
-import { answerParserError } from './parser-errors.ts';
-import { sendProblem } from './problem.ts';
-import { type Readiness, healthRoutes } from './routes/health.ts';
-import { indexRoute } from './routes/index.ts';
-import { problemsRoute } from './routes/problems.ts';
-import { type ComputeParts, computeRoute } from './routes/v1/compute-route.ts';
-import { modelRoutes } from './routes/v1/models.ts';
-import { sequenceRoute } from './routes/v1/sequence.ts';
-import { type SessionStreamOptions, sessionStreamRoute } from './routes/v1/session-stream.ts';
-import { type SessionRoutesOptions, sessionRoutes } from './routes/v1/sessions.ts';
-import { STEP } from './routes/v1/step.ts';
-import { logAtEnd, requestLog } from './request-log.ts';
-import { ModelBody, ModelInfo, ModelList, PointBody } from './schemas/models.ts';
+import { answerClientError } from './connections/client-errors.ts';
+import { sendProblem } from './plugins/errors.ts';
+import { type Readiness, healthRoutes } from './ops/health.ts';
+import { indexRoute } from './ops/index.ts';
+import { problemsRoute } from './ops/problems.ts';
+import { type ComputeParts, computeRoute } from './compute/compute-route.ts';
+import { modelRoutes } from './models/models.ts';
+import { sequenceRoute } from './compute/sequence.ts';
+import { type SessionStreamOptions, sessionStreamRoute } from './sessions/stream.ts';
+import { type SessionRoutesOptions, sessionRoutes } from './sessions/sessions.ts';
+import { STEP } from './compute/step.ts';
+import { logAtEnd, accessLog } from './plugins/access-log.ts';
+import { ModelBody, ModelInfo, ModelList, PointBody } from './models/schemas.ts';
 import { Problem } from './schemas/problem.ts';
-import { SequenceLine } from './schemas/sequence-line.ts';
-import { SequenceBody, SequenceReply, SequenceTrace } from './schemas/sequence.ts';
+import { SequenceLine } from './compute/sequence-line-schema.ts';
+import { SequenceBody, SequenceReply, SequenceTrace } from './compute/sequence-schemas.ts';
 import {
   CreateSessionBody,
   RewindBody,
@@ -49,12 +49,12 @@ import {
   SessionMark,
   SessionWithState,
   StateBody,
-} from './schemas/sessions.ts';
-import { StepBody, StepReply, StepTrace } from './schemas/step.ts';
-import { FrameCall } from './schemas/stream.ts';
+} from './sessions/schemas.ts';
+import { StepBody, StepReply, StepTrace } from './compute/step-schemas.ts';
+import { FrameCall } from './sessions/stream-schemas.ts';
 import { Weights } from './schemas/tensor.ts';
-import { Streams } from './stream-answer.ts';
-import { refuseWhatIsNotUnderstood } from './understood.ts';
+import { Streams } from './responses/stream-response.ts';
+import { strictInput } from './plugins/strict-input.ts';
 import { STRICT_AJV, validationError } from './validation.ts';
 
 /** Often, so that few requests time out at a time: answering each takes some 0.1 ms. */
@@ -65,7 +65,7 @@ const HEAD_BYTES_MAX = 16 * 1024;
 export interface HttpOptions
   extends Omit<ComputeParts & SessionRoutesOptions & SessionStreamOptions, 'answers' | 'room'> {
   readonly library: ModelLibrary;
-  readonly work: WeightsWork;
+  readonly work: WeightsPacker;
   readonly limits: Limits;
   readonly readiness: Readiness;
   readonly isClosing: () => boolean;
@@ -97,22 +97,22 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
       server.on('request', (request, response) => connections.serve(request, response, listener)),
     // A longer name or id is as unknown as a short one; the head of a request is bounded anyway.
     routerOptions: { maxParamLength: HEAD_BYTES_MAX },
-    // One line a request, in requestLog(), instead of Fastify's two.
+    // One line a request, in accessLog(), instead of Fastify's two.
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: ({ headers }) => requestId(headers['x-request-id']),
     // Closing is answered by admission(), with a problem.
     return503OnClosing: false,
-    clientErrorHandler: (error, socket) => answerParserError(error, socket, connections, app.log),
+    clientErrorHandler: (error, socket) => answerClientError(error, socket, connections, app.log),
     frameworkErrors: (error, request, reply) => {
       // No hook has seen this request.
       request.client = connections.of(request.raw.socket);
-      setConstantHeaders(request, reply);
+      setSecurityHeaders(request, reply);
       logAtEnd(request, reply);
       sendProblem(error, request, reply);
     },
   });
   const connections = new Connections(server, app.log, options);
-  takeExpectations(server);
+  deferContinue(server);
   app.addHook('preClose', (done) => {
     connections.shutDown();
     done();
@@ -126,8 +126,8 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   app.setNotFoundHandler((request) => {
     throw unknownAddress(request);
   });
-  requestLog(app);
-  constantHeaders(app);
+  accessLog(app);
+  securityHeaders(app);
   admission(app, connections, options);
   // Before the body is read: what it holds does not matter at an address that does not exist.
   app.addHook('onRequest', (request, _reply, done) => {
@@ -136,7 +136,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
 
   app.removeAllContentTypeParsers();
   const budget = new BodyBudget(options.bodiesBytesMax, options.bodyBytesMax);
-  const room = { texts: options.engine.texts, budget };
+  const room = { jsonCodec: options.engine.jsonCodec, budget };
   jsonBodies(app, room);
   otherBodies(app);
   expectBodies(app);
@@ -145,7 +145,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema);
 
   const refuseOtherMethods = methodNotAllowed(app);
-  refuseWhatIsNotUnderstood(app);
+  strictInput(app);
   await app.register(accepts);
   compression(app, options.compressBytesMin);
   await openapi(app, options.version);
@@ -154,11 +154,11 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
   healthRoutes(app, options.readiness);
   problemsRoute(app);
   modelRoutes(app, { ...options, room });
-  const answers = new Answers(options.engine.texts);
+  const answers = new ResponseWriter(options.engine.jsonCodec);
   sessionRoutes(app, { ...options, answers });
   sessionStreamRoute(app, sockets, budget, options);
   computeRoute(app, { ...options, answers, room }, STEP);
-  const streams = new Streams(app, options.engine.texts, options);
+  const streams = new Streams(app, options.engine.jsonCodec, options);
   sequenceRoute(app, { ...options, answers, room }, streams);
   await app.after();
   refuseOtherMethods();

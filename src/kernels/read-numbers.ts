@@ -77,13 +77,13 @@ export function startNumbers(job: usize): void {
 export function endNumbers(): bool {
   const end = doubts;
   doubts = firstDoubt;
-  return end == firstDoubt || settleDoubts(firstDoubt, end) != 0;
+  return end == firstDoubt || roundFallbacks(firstDoubt, end) != 0;
 }
 
 /** Writes the numbers of the doubts from `start` to `end`: wasm/doubts.ts. 0 if one is beyond float32. */
 // @ts-ignore: decorator
-@external("env", "settleDoubts")
-declare function settleDoubts(start: usize, end: usize): u32;
+@external("env", "roundFallbacks")
+declare function roundFallbacks(start: usize, end: usize): u32;
 
 /**
  * Reads the numbers from `at` to the bracket that closes their array; returns where it ends, 0 if

@@ -17,9 +17,9 @@ import { refusal } from './import-refusal.ts';
 export function readModelFile(
   bytes: Uint8Array,
   said: ImportOptions = {},
-  isHeld?: () => boolean,
+  isBodyHeld?: () => boolean,
 ): Import {
-  const { tensors, metadata } = readTensors(bytes, isHeld);
+  const { tensors, metadata } = readTensors(bytes, isBodyHeld);
   return importTensors(tensors, {
     activation: agreed('activation', said.activation, metadata['activation']),
     readout: agreed('readout', said.readout, metadata['readout']),
@@ -42,9 +42,9 @@ function agreed(
 }
 
 /** A tensor of another dtype is most often one that is no weight: then its name says what it is. */
-function readTensors(bytes: Uint8Array, isHeld?: () => boolean): SafetensorsFile {
+function readTensors(bytes: Uint8Array, isBodyHeld?: () => boolean): SafetensorsFile {
   try {
-    return readSafetensorsFile(bytes, isHeld);
+    return readSafetensorsFile(bytes, isBodyHeld);
   } catch (error) {
     if (!(error instanceof SafetensorsError) || error.tensor === undefined) throw error;
     const hint = hintAbout([error.tensor], quote);
@@ -56,11 +56,11 @@ function readTensors(bytes: Uint8Array, isHeld?: () => boolean): SafetensorsFile
 /**
  * The weights and the readout of a file, and what they were made of.
  *
- * @param isHeld if given, tensors are read in place as long as it says so; see readSafetensorsFile()
+ * @param isBodyHeld if given, tensors are read in place as long as it says so; see readSafetensorsFile()
  * @throws as readModelFile()
  */
-export function modelFileSource(bytes: Uint8Array, said?: ImportOptions, isHeld?: () => boolean) {
-  const { model, tensors } = readModelFile(bytes, said, isHeld);
+export function modelFileSource(bytes: Uint8Array, said?: ImportOptions, isBodyHeld?: () => boolean) {
+  const { model, tensors } = readModelFile(bytes, said, isBodyHeld);
   const { W_x, W_h, b, W_y, b_y } = model;
   return {
     tensors,

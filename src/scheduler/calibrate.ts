@@ -16,7 +16,7 @@ const HERE_MS_MAX = 0.1;
 export type JobRunner = Pick<Pool, 'tryRun'>;
 
 /** Median time of a job, to a sleeping worker and back. @param emptyJob one without rows */
-export async function measureHandOverMs(workers: JobRunner, emptyJob: number): Promise<number> {
+export async function measureDispatchMs(workers: JobRunner, emptyJob: number): Promise<number> {
   const handOvers: number[] = [];
   for (let round = 0; round < HAND_OVERS; round++) {
     await sleep(PAUSE_MS);
@@ -28,7 +28,7 @@ export async function measureHandOverMs(workers: JobRunner, emptyJob: number): P
 }
 
 /** Work up to this is better done on the calling thread. */
-export function hereFlopsMaxOf(handOverMs: number, flopsPerMs: number): number {
+export function inlineFlopsMaxOf(handOverMs: number, flopsPerMs: number): number {
   return Math.round(Math.min(handOverMs, HERE_MS_MAX) * flopsPerMs);
 }
 

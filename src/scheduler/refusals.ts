@@ -24,7 +24,7 @@ export function tooLate(ms: number, remainingMs: number, aheadMs: number): Carry
   });
 }
 
-export function tooMuchAhead(
+export function backlogTooLong(
   ms: number,
   aheadMs: number,
   remainingMs: number,

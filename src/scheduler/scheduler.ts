@@ -21,14 +21,14 @@ import type { Pool } from '../pool/pool.ts';
 import { type Cost, Costs, type Speeds } from './costs.ts';
 import { FairQueue, type Place, isBefore } from './fair-queue.ts';
 import { Part, type Slice, type Slices, Whole } from './part.ts';
-import { neverInTime, queueFull, shareFull, tooLate, tooMuchAhead } from './refusals.ts';
+import { neverInTime, queueFull, shareFull, tooLate, backlogTooLong } from './refusals.ts';
 import { RetryTimes } from './retry-times.ts';
 
 export interface SchedulerOptions {
   /** Requests that may wait for a worker; one more is refused with queue_full. */
   readonly queueJobsMax: number;
   /** Runs the job at an address on this thread. */
-  readonly runHere: (job: number) => void;
+  readonly runInline: (job: number) => void;
 }
 
 /** Work that can run as a whole or in parts that touch different rows. */
@@ -81,7 +81,7 @@ export class Scheduler {
   #waitingCount = 0;
   /** Estimated, of the slices that workers have. */
   #handedOverMs = 0;
-  #hereFlopsMax = 0;
+  #inlineFlopsMax = 0;
 
   constructor(pool: Pool, options: SchedulerOptions) {
     this.#pool = pool;
@@ -89,12 +89,12 @@ export class Scheduler {
   }
 
   /** Work up to this runs on the calling thread; what a hand-over costs, see calibrate.ts. */
-  get hereFlopsMax(): number {
-    return this.#hereFlopsMax;
+  get inlineFlopsMax(): number {
+    return this.#inlineFlopsMax;
   }
 
-  set hereFlopsMax(flops: number) {
-    this.#hereFlopsMax = flops;
+  set inlineFlopsMax(flops: number) {
+    this.#inlineFlopsMax = flops;
   }
 
   /** Until they are set, work is taken to be done in no time. */
@@ -108,7 +108,7 @@ export class Scheduler {
    * @throws limit_exceeded if it would take too long even if there were nothing else to do
    */
   expectPossible(cost: Cost, partsMax: number, { msMax }: Lifetime): void {
-    if (cost.flops <= this.#hereFlopsMax) return;
+    if (cost.flops <= this.#inlineFlopsMax) return;
     const parts = Math.max(1, Math.min(partsMax, this.#pool.readyCount));
     const ms = this.#costs.atStartMsOf(cost) / parts;
     const allowedMs = msMax * COMPUTING_SHARE;
@@ -122,8 +122,8 @@ export class Scheduler {
    *   touches the work's memory any more.
    */
   run(work: Work, lifetime: Lifetime): Promise<void> | undefined {
-    if (work.flops > this.#hereFlopsMax) return this.#runElsewhere(work, lifetime);
-    for (const job of work.split(1)) this.#options.runHere(job);
+    if (work.flops > this.#inlineFlopsMax) return this.#runElsewhere(work, lifetime);
+    for (const job of work.split(1)) this.#options.runInline(job);
     return undefined;
   }
 
@@ -144,8 +144,8 @@ export class Scheduler {
   }
 
   #partCount({ flops, partsMax }: Work): number {
-    if (this.#queue.length > 0 || this.#hereFlopsMax === 0) return 1;
-    const worthwhile = Math.floor(flops / (PART_HAND_OVERS * this.#hereFlopsMax));
+    if (this.#queue.length > 0 || this.#inlineFlopsMax === 0) return 1;
+    const worthwhile = Math.floor(flops / (PART_HAND_OVERS * this.#inlineFlopsMax));
     return Math.max(1, Math.min(partsMax, worthwhile, this.#pool.idleCount));
   }
 
@@ -166,7 +166,7 @@ export class Scheduler {
     if (this.#queue.countOf(client) > clientMax) throw shareFull(clientMax, ms * clientMax);
     const aheadMs = this.#aheadMs(this.#queue.placeFor(client, ms, false));
     const lateMs = aheadMs + ms - remainingMs * ACCEPTED_SHARE;
-    if (lateMs > 0) throw tooMuchAhead(ms, aheadMs, remainingMs, this.#retryAfterMs(lateMs, ms));
+    if (lateMs > 0) throw backlogTooLong(ms, aheadMs, remainingMs, this.#retryAfterMs(lateMs, ms));
   }
 
   #retryAfterMs(soonestMs: number, ms: number): number {

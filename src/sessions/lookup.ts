@@ -2,12 +2,12 @@
 import { CarryoverError } from '../errors.ts';
 import type { Revision, SessionStore, StoredRecord } from '../store/store.ts';
 import { gone } from './call.ts';
-import type { HotSession } from './hot-sessions.ts';
+import type { CachedSession } from './session-cache.ts';
 import { decodeRecord, isTombstone } from './record.ts';
 import type { Session, Tombstone } from './session.ts';
 
 /** @throws session_not_found · session_gone · session_corrupt */
-export async function readLive(store: SessionStore, id: string): Promise<HotSession> {
+export async function readLive(store: SessionStore, id: string): Promise<CachedSession> {
   const { record, revision } = await readRecord(store, id);
   if (isTombstone(record)) throw gone(record);
   return { session: record, revision };

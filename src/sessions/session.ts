@@ -143,7 +143,7 @@ export function newSession(id: string, incarnation: string, spec: SessionSpec, n
 }
 
 /** The session after a change of its state; the state before goes to the past. */
-export function moved(
+export function advanced(
   session: Session,
   { h, t }: { readonly h: Float32Array; readonly t: number },
   stamp: Stamp,
@@ -185,7 +185,7 @@ export function forked(session: Session, id: string, incarnation: string, nowMs:
 }
 
 /** The session with one more kept answer; the oldest makes room. */
-export function remembering(session: Session, answer: KeptAnswer): Session {
+export function withKeptAnswer(session: Session, answer: KeptAnswer): Session {
   return {
     ...session,
     answers: [...session.answers, answer].slice(-ANSWERS_MAX),
@@ -194,7 +194,7 @@ export function remembering(session: Session, answer: KeptAnswer): Session {
 }
 
 /** The session as it was before a step or sequence that is computed again. */
-export function asBefore(session: Session, { before }: AdvanceAnswer): Session {
+export function withStateBefore(session: Session, { before }: AdvanceAnswer): Session {
   return { ...session, ...before };
 }
 

@@ -23,13 +23,13 @@ import {
   reused,
   told,
 } from './call.ts';
-import { Creations, type CreationsOptions, type ForkPlace } from './creations.ts';
-import { Endings, type EndingsOptions } from './endings.ts';
-import { type HotSession, HotSessions } from './hot-sessions.ts';
+import { SessionCreation, type SessionCreationOptions, type ForkPlace } from './creation.ts';
+import { SessionExpiry, type SessionExpiryOptions } from './expiry.ts';
+import { type CachedSession, SessionCache } from './session-cache.ts';
 import { randomNonce } from './ids.ts';
 import { type SessionPage, listSessions } from './listing.ts';
 import { ifIntact, readLive, readStored } from './lookup.ts';
-import { OVERTAKEN, untilFirst } from './overtaken.ts';
+import { WRITE_CONFLICT, retryOnConflict } from './write-conflict.ts';
 import { decodeRecord, encodeChange, isTombstone } from './record.ts';
 import {
   type CallKey,
@@ -38,22 +38,22 @@ import {
   type Session,
   type SessionSpec,
   type Stamp,
-  asBefore,
-  moved,
-  remembering,
+  withStateBefore,
+  advanced,
+  withKeptAnswer,
   rewound,
   stateDigest,
 } from './session.ts';
-import { Turns } from './turns.ts';
+import { SessionLocks } from './session-locks.ts';
 
-export interface SessionsOptions extends EndingsOptions, CreationsOptions {
-  readonly hotBytesMax: number;
+export interface SessionsOptions extends SessionExpiryOptions, SessionCreationOptions {
+  readonly cacheBytesMax: number;
   readonly waitingMax: number;
   /** Number of the numerics that `compute` has; see wasm/numerics.ts. */
   readonly numerics: number;
 }
 
-/** The session after a step, made by moved(), and the answer that tells of it. */
+/** The session after a step, made by advanced(), and the answer that tells of it. */
 export interface Advance<Value> {
   readonly after: Session;
   readonly value: Value;
@@ -65,26 +65,26 @@ const LATE_SHARE_MAX = 0.1;
 export class Sessions {
   readonly #store: SessionStore;
   readonly #options: SessionsOptions;
-  readonly #hot: HotSessions;
-  readonly #turns: Turns;
-  readonly #endings: Endings;
-  readonly #creations: Creations;
+  readonly #hot: SessionCache;
+  readonly #turns: SessionLocks;
+  readonly #endings: SessionExpiry;
+  readonly #creations: SessionCreation;
 
   constructor(store: SessionStore, options: SessionsOptions) {
     this.#store = store;
     this.#options = options;
-    this.#hot = new HotSessions(options.hotBytesMax);
-    this.#turns = new Turns(options);
-    this.#endings = new Endings(store, this.#hot, this.#turns, options);
-    this.#creations = new Creations(store, this.#hot, this.#endings, options);
+    this.#hot = new SessionCache(options.cacheBytesMax);
+    this.#turns = new SessionLocks(options);
+    this.#endings = new SessionExpiry(store, this.#hot, this.#turns, options);
+    this.#creations = new SessionCreation(store, this.#hot, this.#endings, options);
   }
 
-  /** @throws as Creations.create */
+  /** @throws as SessionCreation.create */
   create(spec: SessionSpec): Promise<Session> {
     return this.#creations.create(spec);
   }
 
-  /** @throws as Creations.createOnce */
+  /** @throws as SessionCreation.createOnce */
   createOnce(
     spec: SessionSpec,
     key: CallKey,
@@ -93,7 +93,7 @@ export class Sessions {
     return this.#creations.createOnce(spec, key, reply);
   }
 
-  /** @throws as Creations.created */
+  /** @throws as SessionCreation.created */
   created(key: CallKey): Promise<Outcome<Reply> | undefined> {
     return this.#creations.created(key);
   }
@@ -106,7 +106,7 @@ export class Sessions {
 
   /** As it was committed last. @throws session_not_found · session_gone · session_corrupt */
   async read(id: string): Promise<Session> {
-    return untilFirst(id, async () => {
+    return retryOnConflict(id, async () => {
       const known = this.#store.isShared ? undefined : this.#hot.get(id);
       const hot = known ?? (await readLive(this.#store, id));
       await this.#endings.expectAlive(hot);
@@ -137,7 +137,7 @@ export class Sessions {
         if (earlier.kind !== 'advance') throw reused(earlier);
         const { numerics } = this.#options;
         expectNumerics(earlier, session, numerics);
-        const before = asBefore(session, earlier);
+        const before = withStateBefore(session, earlier);
         const { after, value } = await compute(before, () => earlier.stamp, true);
         expectBits(earlier, session, after);
         return { value, replayed: true };
@@ -154,7 +154,7 @@ export class Sessions {
         stamp: { nonce, expiresAtMs },
         made: { numerics, digest: stateDigest(after) },
       });
-      await this.#commit(hot, call.key ? remembering(after, answer(call.key)) : after, call);
+      await this.#commit(hot, call.key ? withKeptAnswer(after, answer(call.key)) : after, call);
       return { value, replayed: false };
     });
   }
@@ -167,7 +167,7 @@ export class Sessions {
     reply: (after: Session) => Reply,
   ): Promise<Outcome<Reply>> {
     return this.#reply(id, call, reply, (session) =>
-      moved(session, next(session), this.#stampOf(session)),
+      advanced(session, next(session), this.#stampOf(session)),
     );
   }
 
@@ -192,7 +192,7 @@ export class Sessions {
 
   /**
    * Another session that goes on from the present state. With a key its id follows from the id of
-   * this session and the key: if the call is cut off between making the fork and remembering the
+   * this session and the key: if the call is cut off between making the fork and withKeptAnswer the
    * key, the next attempt finds the same fork. Where a fork that the key stood for is gone, and the key
    * forgotten, the call is a new one. @throws sessions_full · as advance
    */
@@ -212,7 +212,7 @@ export class Sessions {
         const fork = await this.#creations.addFork(session, place!.id);
         const value = reply(fork);
         if (call.key) {
-          const after = remembering(session, { kind: 'reply', ...call.key, reply: value });
+          const after = withKeptAnswer(session, { kind: 'reply', ...call.key, reply: value });
           await this.#commit(hot, after, call).catch(inDoubt);
         }
         return { value, replayed: false };
@@ -261,7 +261,7 @@ export class Sessions {
     });
   }
 
-  /** @returns how many that were due were looked at; see Endings.sweep */
+  /** @returns how many that were due were looked at; see SessionExpiry.sweep */
   sweep(limit: number): Promise<number> {
     return this.#endings.sweep(limit);
   }
@@ -279,7 +279,7 @@ export class Sessions {
       const value = reply(after);
       await this.#commit(
         hot,
-        call.key ? remembering(after, { kind: 'reply', ...call.key, reply: value }) : after,
+        call.key ? withKeptAnswer(after, { kind: 'reply', ...call.key, reply: value }) : after,
         call,
       );
       return { value, replayed: false };
@@ -295,7 +295,7 @@ export class Sessions {
   async #change<Value>(
     id: string,
     call: Call,
-    attempt: (hot: HotSession, earlier: KeptAnswer | undefined) => Promise<Outcome<Value>>,
+    attempt: (hot: CachedSession, earlier: KeptAnswer | undefined) => Promise<Outcome<Value>>,
     admit: (session: Session) => Promise<void> | void = (session) => expectVersion(session, call),
     isReadAnew = false,
   ): Promise<Outcome<Value>> {
@@ -320,9 +320,9 @@ export class Sessions {
   }
 
   /** Has the call begin again, with what the store holds. */
-  #stale(id: string): typeof OVERTAKEN {
+  #stale(id: string): typeof WRITE_CONFLICT {
     this.#hot.delete(id);
-    return OVERTAKEN;
+    return WRITE_CONFLICT;
   }
 
   /** Runs `attempt` in turn, told when the call came, and again where another process was faster. */
@@ -333,12 +333,12 @@ export class Sessions {
   ): Promise<Result> {
     const sinceMs = this.#options.now();
     return this.#turns.take(id, call.key?.key, call.lifetime, () =>
-      untilFirst(id, () => attempt(sinceMs)),
+      retryOnConflict(id, () => attempt(sinceMs)),
     );
   }
 
-  /** @throws OVERTAKEN if the record has another revision by now · client_closed · deadline_exceeded · the store's */
-  async #commit({ session, revision }: HotSession, after: Session, call: Call): Promise<void> {
+  /** @throws WRITE_CONFLICT if the record has another revision by now · client_closed · deadline_exceeded · the store's */
+  async #commit({ session, revision }: CachedSession, after: Session, call: Call): Promise<void> {
     call.lifetime.throwIfOver();
     const { id } = session;
     // Until the store has answered it is not known what it holds.
@@ -346,12 +346,12 @@ export class Sessions {
     const change = this.#store.change(id, revision, encodeChange(session, after));
     // What was handed over may be committed at any time after nobody waits for it any more.
     const next = await call.lifetime.race(change, 'unknown');
-    if (next === undefined) throw OVERTAKEN;
+    if (next === undefined) throw WRITE_CONFLICT;
     this.#hot.set({ session: after, revision: next });
   }
 
   /** From the store into memory. To be called in turn. */
-  async #load(id: string): Promise<HotSession> {
+  async #load(id: string): Promise<CachedSession> {
     const hot = await readLive(this.#store, id);
     this.#hot.set(hot);
     return hot;

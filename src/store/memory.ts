@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { CarryoverError } from '../errors.ts';
 import { SortedKeys } from '../sorted-keys.ts';
 import { monotonicClock } from './clock.ts';
-import { DueHeap } from './due-heap.ts';
+import { ExpiryHeap } from './expiry-heap.ts';
 import { modelNotFound } from './model-not-found.ts';
 import type {
   ListedRecord,
@@ -35,7 +35,7 @@ export class MemoryStore implements SessionStore {
   readonly #secret = randomBytes(16).toString('base64url');
   readonly #bytesMax: number;
   readonly #entries = new Map<string, Entry>();
-  readonly #due = new DueHeap();
+  readonly #due = new ExpiryHeap();
   /** The live records that pin a model; none of a model that is not pinned. */
   readonly #idsByModel = new Map<string, SortedKeys>();
   #bytes = 0;
@@ -77,7 +77,7 @@ export class MemoryStore implements SessionStore {
     return String(next);
   }
 
-  async bury(id: string, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean> {
+  async writeTombstone(id: string, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean> {
     const entry = this.#liveAt(id, revision);
     if (!entry) return false;
     const tombstone = { revision: entry.revision + 1, head, slots: new Map<number, Uint8Array>() };

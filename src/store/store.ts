@@ -72,7 +72,7 @@ export interface SessionStore {
    * Replaces a live record at this revision by a tombstone: its head is kept until due, its slots and
    * its pin are dropped, it is no longer listed. False if it is not at this revision.
    */
-  bury(id: SessionId, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean>;
+  writeTombstone(id: SessionId, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean>;
 
   /** A live record or a tombstone (told apart by its head), as of the last change that resolved. */
   read(id: SessionId): Promise<StoredRecord | undefined>;

@@ -15,7 +15,7 @@
 import { createHash } from 'node:crypto';
 import { convertTensor } from '../codec/convert.ts';
 import { checkJson } from '../codec/json-check.ts';
-import { TENSOR_NAMES } from '../codec/moved.ts';
+import { TENSOR_NAMES } from '../codec/tensor-placeholders.ts';
 import {
   CONTAINERS_MAX,
   DEPTH_MAX,

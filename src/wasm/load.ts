@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
-import { settleDoubts } from './doubts.ts';
+import { roundFallbacks } from './number-fallbacks.ts';
 import { runHostJob } from './host-job.ts';
 
 /** The functions of src/kernels/index.ts. Pointers are byte addresses in the shared memory. */
@@ -53,7 +53,7 @@ export function instantiateKernels(
 ): Kernels {
   const host = {
     runHost: (record: number) => runHostJob(memory, record >>> 0),
-    settleDoubts: (start: number, end: number) => settleDoubts(memory, start >>> 0, end >>> 0),
+    roundFallbacks: (start: number, end: number) => roundFallbacks(memory, start >>> 0, end >>> 0),
   };
   const instance = new WebAssembly.Instance(module, { env: { memory, ...host } });
   const kernels = instance.exports as unknown as Kernels;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { nestedTensor } from '../../src/codec/nested.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
-import { fuzz, texts } from './fuzz.ts';
+import { fuzz, jsonCodec } from './fuzz.ts';
 import { SEED } from '../helpers/seed.ts';
 
 /** npm run test:fuzz takes a million. */
@@ -9,9 +9,9 @@ const BODIES = 10_000;
 
 async function read(body: string) {
   const bytes = Buffer.from(body);
-  const text = texts.open(bytes.length);
+  const text = jsonCodec.open(bytes.length);
   text.append(bytes);
-  return texts.read(text, lifetimeOf());
+  return jsonCodec.read(text, lifetimeOf());
 }
 
 /** What else runs on the machine must not decide. */

@@ -6,9 +6,9 @@ import { checkJson } from '../../src/codec/json-check.ts';
 import { readJson } from '../../src/codec/json-read.ts';
 import { tensorToJson } from '../../src/codec/json-write.ts';
 import { eachMember } from '../../src/codec/members.ts';
-import { TENSOR_NAMES, movedTensor, numbersOf } from '../../src/codec/moved.ts';
+import { TENSOR_NAMES, tensorOf, numbersOf } from '../../src/codec/tensor-placeholders.ts';
 import type { JsonBody } from '../../src/engine/json-body.ts';
-import { Texts, takeText } from '../../src/engine/texts.ts';
+import { JsonCodec, takeText } from '../../src/engine/json-codec.ts';
 import type { CarryoverError } from '../../src/errors.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { GuardedMemory } from '../helpers/guarded-memory.ts';
@@ -24,7 +24,7 @@ export interface FuzzFindings {
   tensors: number;
   numbers: number;
   printed: number;
-  /** The first few differences, as texts. */
+  /** The first few differences, as JSON. */
   readonly wrong: string[];
   bytesLeft: number;
 }
@@ -34,9 +34,9 @@ const kernels = instantiateKernels(compileKernels(), memory.memory);
 const scheduler = {
   run: async (work: { split(count: number): readonly number[] }) => work.split(1).forEach(kernels.run),
 };
-export const texts = new Texts({ memory, kernels, scheduler, plainBytesMax: 0 });
+export const jsonCodec = new JsonCodec({ memory, kernels, scheduler, plainBytesMax: 0 });
 /** Treats every body as a long one. */
-export const longTexts = new Texts({ memory, kernels, scheduler, plainBytesMax: 0, hereBytesMax: 0 });
+export const longTexts = new JsonCodec({ memory, kernels, scheduler, plainBytesMax: 0, hereBytesMax: 0 });
 
 export async function fuzz(
   count: number,
@@ -60,7 +60,7 @@ export async function fuzz(
 async function fuzzReading(bytes: Buffer, findings: FuzzFindings): Promise<void> {
   findings.bodies++;
   const expected = outcomeOf(() => readPlain(bytes));
-  const body = await readBody(texts, bytes).catch((error: Error) => ({ error }));
+  const body = await readBody(jsonCodec, bytes).catch((error: Error) => ({ error }));
   checkGrammar(bytes, findings);
   await fuzzLong(bytes, expected, findings);
   if ('error' in expected || 'error' in body) {
@@ -81,7 +81,7 @@ function readPlain(bytes: Buffer): unknown {
 }
 
 /** Some errors are thrown, others reject. */
-async function readBody(reader: Texts, bytes: Buffer): Promise<JsonBody> {
+async function readBody(reader: JsonCodec, bytes: Buffer): Promise<JsonBody> {
   const text = reader.open(bytes.length);
   text.append(bytes);
   return reader.read(text, lifetimeOf());
@@ -163,7 +163,7 @@ function difference(
     return Object.is(expected, actual) ? undefined : path;
   }
   if (typeof actual !== 'object' || actual === null) return path;
-  const moved = movedTensor(actual);
+  const moved = tensorOf(actual);
   if (moved) {
     const numbers = numbersOf(moved);
     findings.tensors++;
@@ -210,7 +210,7 @@ async function fuzzPrinting(json: MadeUpJson, findings: FuzzFindings): Promise<v
   const tensor = { shape, strides, data };
   const trace = json.chance(2) ? { z: tensor } : undefined;
   const printed = (
-    await takeText(await texts.print({ tensors: { h: tensor, y: undefined }, trace }, lifetimeOf()))
+    await takeText(await jsonCodec.print({ tensors: { h: tensor, y: undefined }, trace }, lifetimeOf()))
   ).toString();
   findings.printed += shape.reduce((product, size) => product * size, 1);
   const plain = tensorToJson(tensor);

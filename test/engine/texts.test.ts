@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Texts } from '../../src/engine/texts.ts';
+import { JsonCodec } from '../../src/engine/json-codec.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
 import { kernels } from '../helpers/kernels.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
@@ -12,30 +12,30 @@ function textsThatFail() {
   const fail = () => {
     throw new Error('trapped');
   };
-  const texts = new Texts({
+  const jsonCodec = new JsonCodec({
     memory,
     kernels: { ...kernels, countCommas: () => 5_000, run: fail },
     scheduler: { run: async () => fail() },
   });
-  return { memory, texts, bytesIdle: memory.bytesUsed };
+  return { memory, jsonCodec, bytesIdle: memory.bytesUsed };
 }
 
 describe.each(COUNTS)('a kernel that fails, at %i numbers', (count) => {
   const numbers = Array.from({ length: count }, (_, i) => i + 0.5);
 
   test('costs no memory when it reads', async () => {
-    const { memory, texts, bytesIdle } = textsThatFail();
+    const { memory, jsonCodec, bytesIdle } = textsThatFail();
     const body = Buffer.from(JSON.stringify({ x: numbers }));
-    const text = texts.open(body.length);
+    const text = jsonCodec.open(body.length);
     text.append(body);
-    await expect(async () => texts.read(text, lifetimeOf())).rejects.toThrow('trapped');
+    await expect(async () => jsonCodec.read(text, lifetimeOf())).rejects.toThrow('trapped');
     expect(memory.bytesUsed).toBe(bytesIdle);
   });
 
   test('costs no memory when it prints', async () => {
-    const { memory, texts, bytesIdle } = textsThatFail();
+    const { memory, jsonCodec, bytesIdle } = textsThatFail();
     const h = { shape: [count], strides: [1], data: Float32Array.from(numbers) };
-    await expect(async () => texts.print({ tensors: { h } }, lifetimeOf())).rejects.toThrow('trapped');
+    await expect(async () => jsonCodec.print({ tensors: { h } }, lifetimeOf())).rejects.toThrow('trapped');
     expect(memory.bytesUsed).toBe(bytesIdle);
   });
 });

@@ -1,4 +1,4 @@
-// Answers are sent from where they were written, in linear memory: its blocks are others' only when the
+// ResponseWriter are sent from where they were written, in linear memory: its blocks are others' only when the
 // system has taken all of an answer.
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
@@ -20,7 +20,7 @@ const step = (rows: number, shift: number) => ({
   trace: true,
 });
 
-/** Answers one request to a reader that waits, while others are answered. */
+/** ResponseWriter one request to a reader that waits, while others are answered. */
 async function askSlowly(accept: keyof typeof ROWS) {
   const { buildApp } = await import('../helpers/app.ts');
   const { http, memory } = await buildApp();
@@ -136,9 +136,9 @@ test('a reader that takes nothing is cut off, one that takes little is not', asy
 describe('control: given back when it was sent, it would be overwritten', () => {
   beforeAll(() => {
     vi.resetModules();
-    vi.doMock('../../src/http/admission.ts', async (original) => ({
+    vi.doMock('../../src/http/plugins/admission.ts', async (original) => ({
       ...(await original<object>()),
-      holdFor: (_request: unknown, release: () => void) => {
+      addRelease: (_request: unknown, release: () => void) => {
         setImmediate(release);
         return true;
       },

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { takeTurns } from '../../src/http/body-turns.ts';
+import { throttleReads } from '../../src/http/bodies/read-throttle.ts';
 
 const KiB = 1024;
 const CHUNK = Buffer.alloc(64 * KiB);
@@ -44,7 +44,7 @@ async function receive(taken: (body: Readable, bytes: number) => void) {
 
 describe('long bodies that come in side by side', () => {
   test('leave every turn to others after some of their bytes, and come in whole', async () => {
-    const { most, bytes, ended } = await receive(takeTurns);
+    const { most, bytes, ended } = await receive(throttleReads);
     expect(ended).toBe(BODIES);
     expect(bytes).toBe(ALL_BYTES);
     expect(most).toBeLessThan(256 * KiB + 2 * BODIES * CHUNK.length);
@@ -58,7 +58,7 @@ describe('long bodies that come in side by side', () => {
 
 test('one that is gone when its turn comes is nobody’s trouble', async () => {
   const body = makeBody();
-  body.on('data', (chunk: Buffer) => takeTurns(body, 100 * chunk.length));
+  body.on('data', (chunk: Buffer) => throttleReads(body, 100 * chunk.length));
   await nextTurn();
   body.destroy();
   await nextTurn();

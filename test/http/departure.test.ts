@@ -1,9 +1,9 @@
-// Answers of one turn of the event loop leave together.
+// ResponseWriter of one turn of the event loop leave together.
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { departure } from '../../src/http/departure.ts';
+import { nextFlush } from '../../src/http/responses/write-coalescing.ts';
 import { buildApp } from '../helpers/app.ts';
 import { StreamClient } from '../helpers/stream-client.ts';
 
@@ -14,8 +14,8 @@ const ROUNDS = 50;
 test('they are held until the turn ends, and no longer', async () => {
   const log: string[] = [];
   setImmediate(() => log.push('end of turn'));
-  void departure().then(() => log.push('first'));
-  void departure().then(() => log.push('second'));
+  void nextFlush().then(() => log.push('first'));
+  void nextFlush().then(() => log.push('second'));
   queueMicrotask(() => log.push('work of the same turn'));
   await nextTurn();
   await nextTurn();
@@ -25,10 +25,10 @@ test('they are held until the turn ends, and no longer', async () => {
 test('in a long turn the first does not wait for the last', async () => {
   const log: string[] = [];
   setImmediate(() => log.push('end of turn'));
-  void departure().then(() => log.push('first'));
+  void nextFlush().then(() => log.push('first'));
   const endMs = performance.now() + 5;
   while (performance.now() < endMs);
-  void departure().then(() => log.push('second'));
+  void nextFlush().then(() => log.push('second'));
   await nextTurn();
   await nextTurn();
   expect(log).toEqual(['first', 'second', 'end of turn']);
@@ -61,7 +61,7 @@ test('requests that arrive together are computed before the first answer is writ
   for (let round = 0; round < ROUNDS; round++) await answerAll();
   for (const socket of sockets) socket.destroy();
 
-  // One departure a round; written at once it would be one for each answer.
+  // One nextFlush a round; written at once it would be one for each answer.
   expect(events).toHaveLength(2 * ROUNDS * CONNECTIONS);
   expect(departuresIn(events)).toBeLessThan(3 * ROUNDS);
 });
@@ -96,7 +96,7 @@ test('so are frames that arrive together on WebSockets', async () => {
   expect(departuresIn(events)).toBeLessThan(3 * ROUNDS);
 });
 
-/** Answers in a row left together. */
+/** ResponseWriter in a row left together. */
 function departuresIn(events: string): number {
   return events.match(/a+/g)?.length ?? 0;
 }

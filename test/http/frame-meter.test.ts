@@ -1,6 +1,6 @@
 // Frame headers are found wherever the bytes are cut.
 import { expect, test } from 'vitest';
-import { type FrameHeader, FrameMeter } from '../../src/http/frame-meter.ts';
+import { type FrameHeader, FrameMeter } from '../../src/http/websocket/frame-meter.ts';
 import { fc } from '../helpers/seed.ts';
 
 const frames = fc.record({

@@ -2,7 +2,7 @@
 // with times and memory measured: `npm run verify:peers`.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
-import { Connection } from '../../src/http/connection.ts';
+import { Connection } from '../../src/http/connections/connection.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 import { HostilePeers } from './hostile-peers.ts';
 

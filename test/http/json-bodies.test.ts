@@ -12,14 +12,14 @@ import { type TestApp, buildApp } from '../helpers/app.ts';
 import { HOSTILE_CORPUS, hostileRequests } from '../helpers/hostile.ts';
 import { SEED } from '../helpers/seed.ts';
 
-/** Texts above 12 KiB are handed to the worker, here every one of them. */
-const app = await buildApp({ WEIGHTS_CACHE_BYTES_MAX: '0' }, { hereFlopsMax: 0 });
+/** JsonCodec above 12 KiB are handed to the worker, here every one of them. */
+const app = await buildApp({ WEIGHTS_CACHE_BYTES_MAX: '0' }, { inlineFlopsMax: 0 });
 /** Makes values of whole bodies: the reference. */
 const plain = await buildApp({}, { reading: { plainBytesMax: Infinity, hereBytesMax: Infinity } });
 /** Lets the kernel read bodies however short they are, and the plain way what it declines. */
 const fast = await buildApp({}, { reading: { plainBytesMax: 0, hereBytesMax: Infinity } });
 /** Lets a worker read bodies, and say what is wrong with them. */
-const long = await buildApp({}, { hereFlopsMax: 0, reading: { plainBytesMax: 0, hereBytesMax: 0 } });
+const long = await buildApp({}, { inlineFlopsMax: 0, reading: { plainBytesMax: 0, hereBytesMax: 0 } });
 const bytesIdle = app.memory.bytesUsed;
 const { port } = (await app.http.listen({ port: 0 }), app.http.server.address() as AddressInfo);
 

@@ -10,7 +10,7 @@ import { type TensorToWrite, writeSafetensors } from '../helpers/safetensors.ts'
 const [N, D, H] = [3, 200, 220];
 const recurrence = randomRecurrence({ T: 1, N, D, H }, 5);
 const { weights, x } = recurrence;
-const app = await buildApp({}, { hereFlopsMax: 0 });
+const app = await buildApp({}, { inlineFlopsMax: 0 });
 const idle = app.memory.bytesUsed;
 
 const post = async (url: string, payload: Uint8Array | object) => {

@@ -73,7 +73,7 @@ describe('a model that came with a session', () => {
     const app = await buildApp({}, { store });
     const { model, id } = await sessionWith(app, { weights: weights(1) });
     const { revision, head } = (await store.read(id))!;
-    await store.bury(id, revision, head, 0);
+    await store.writeTombstone(id, revision, head, 0);
     expect(await idsOf(await buildApp({}, { store }))).not.toContain(model);
   });
 });

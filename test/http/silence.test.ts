@@ -3,7 +3,7 @@
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
-import { BodyBudget } from '../../src/http/body-budget.ts';
+import { BodyBudget } from '../../src/http/bodies/body-budget.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 import { startServer } from '../helpers/process.ts';
 import { padded } from '../helpers/padding.ts';

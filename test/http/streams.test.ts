@@ -4,7 +4,7 @@ import { ServerResponse } from 'node:http';
 import { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { write } from '../../src/http/stream-answer.ts';
+import { write } from '../../src/http/responses/stream-response.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 import { startServer } from '../helpers/process.ts';
 import { bitsOf, nested, recurrences, weightsBody } from '../helpers/recurrence.ts';
@@ -214,7 +214,7 @@ describe('a stream', () => {
 
   test('lets others have their turn, though the socket takes all at once', async () => {
     // Every chunk is small enough for the main thread, and all of them for the socket's buffer.
-    const here = await buildApp({ ANSWER_NUMBERS_MAX: '100' }, { hereFlopsMax: 1e9 });
+    const here = await buildApp({ ANSWER_NUMBERS_MAX: '100' }, { inlineFlopsMax: 1e9 });
     const url = await urlOf(here);
     let turns = 0;
     let isRunning = true;
@@ -277,7 +277,7 @@ describe('what goes wrong in the middle', () => {
     const code = 'worker_failed';
     const app = await buildApp(
       { ANSWER_NUMBERS_MAX: '20', WORKER_HANG_MS: '300', WEIGHTS_CACHE_BYTES_MAX: '0' },
-      { workerEntry, hereFlopsMax: 0 },
+      { workerEntry, inlineFlopsMax: 0 },
     );
     const bytesIdle = app.memory.bytesUsed;
     // The worker looks at the first input of a chunk: that of the first is harmless.
@@ -287,8 +287,8 @@ describe('what goes wrong in the middle', () => {
       expect(answer.statusCode).toBe(200);
       const reader = new EventReader();
       reader.push(answer.rawPayload);
-      const texts = type === SSE ? reader.events.map(({ data }) => data) : answer.body.split('\n');
-      const lines = texts.filter((text) => text !== '').map((text) => JSON.parse(text));
+      const jsonCodec = type === SSE ? reader.events.map(({ data }) => data) : answer.body.split('\n');
+      const lines = jsonCodec.filter((text) => text !== '').map((text) => JSON.parse(text));
       expect(lines.length).toBeGreaterThan(5);
       expect(lines.at(-2).t).toBe(lines.length - 1);
       expect(lines.at(-1).error).toMatchObject({
@@ -306,7 +306,7 @@ describe('what goes wrong in the middle', () => {
   test('a crowd is waited for: streams that have begun share one worker without a queue', async () => {
     const app = await buildApp(
       { ANSWER_NUMBERS_MAX: '20', QUEUE_JOBS_MAX: '0', WORKERS: '1' },
-      { hereFlopsMax: 0 },
+      { inlineFlopsMax: 0 },
     );
     const url = await urlOf(app);
     const x = repeat(60_000, [[0.5]]);
@@ -316,8 +316,8 @@ describe('what goes wrong in the middle', () => {
       if (answer.statusCode === 200) streams.push(answer);
       else await readAll(answer);
     }
-    const texts = await Promise.all(streams.map((answer) => readAll(answer)));
-    for (const { text } of texts) expect(readLines(text).at(-1)).toMatchObject({ done: true });
+    const jsonCodec = await Promise.all(streams.map((answer) => readAll(answer)));
+    for (const { text } of jsonCodec) expect(readLines(text).at(-1)).toMatchObject({ done: true });
   });
 
   test('a result that is not finite names its place in the whole sequence', async () => {

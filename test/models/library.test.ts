@@ -146,7 +146,7 @@ test('a model that sessions use stays, here and in the store', async () => {
   await sessions.create('session', record, 0, info.id);
   await expect(library.delete('name')).rejects.toMatchObject({ code: 'model_pinned' });
   expect(library.registry.has('name')).toBe(true);
-  await sessions.bury('session', '0', new Uint8Array(), 0);
+  await sessions.writeTombstone('session', '0', new Uint8Array(), 0);
   await library.delete('name');
   expect([library.registry.has(info.id), await sessions.models.ids()]).toEqual([false, []]);
 });

@@ -14,7 +14,7 @@ import {
 } from '../helpers/recurrence.ts';
 
 const workerEntry = new URL('../fixtures/workers/faulty.ts', import.meta.url);
-const app = await buildApp({ WORKERS: '2', WORKER_HANG_MS: '300' }, { workerEntry, hereFlopsMax: 0 });
+const app = await buildApp({ WORKERS: '2', WORKER_HANG_MS: '300' }, { workerEntry, inlineFlopsMax: 0 });
 
 const W = { W_x: [[0.5]], W_h: [[0.25]] };
 /** A thread starts in 50 ms; on a machine with much else to do it may take longer. */
@@ -49,7 +49,7 @@ describe('in the middle of 1,000 mixed requests', () => {
         QUEUE_JOBS_MAX: '1000',
         WEIGHTS_CACHE_BYTES_MAX: '0',
       },
-      { workerEntry, hereFlopsMax: 0 },
+      { workerEntry, inlineFlopsMax: 0 },
     );
     const bytesIdle = patient.memory.bytesUsed;
     const random = pseudoRandom(7);
@@ -86,7 +86,7 @@ describe('in the middle of 1,000 mixed requests', () => {
 describe('jobs that a worker has ahead of it', () => {
   // A job of W is 8 operations: more than what runs here, and nine of them may be under way.
   const oneWorker = (settings = {}) =>
-    buildApp({ WORKERS: '1', QUEUE_JOBS_MAX: '1', ...settings }, { workerEntry, hereFlopsMax: 7 });
+    buildApp({ WORKERS: '1', QUEUE_JOBS_MAX: '1', ...settings }, { workerEntry, inlineFlopsMax: 7 });
   const step = (pooled: TestApp, x: number) => pooled.post('/v1/step', { weights: W, x: [[x]] });
 
   const faults = FAULTS.filter(({ name }) => name !== 'endless loop');
@@ -118,7 +118,7 @@ test('numbers and slots of jobs go on behind the largest', () => {
 test('a job split over two workers fails as a whole, once both have let go of it', async () => {
   const splitting = await buildApp(
     { WORKERS: '2', WEIGHTS_CACHE_BYTES_MAX: '0' },
-    { workerEntry, hereFlopsMax: 1 },
+    { workerEntry, inlineFlopsMax: 1 },
   );
   const bytesIdle = splitting.memory.bytesUsed;
   // The first part has the first eight rows; in the second, the first input makes the worker exit.
@@ -132,7 +132,7 @@ test('a job split over two workers fails as a whole, once both have let go of it
 });
 
 test('control: a hanging job that is not looked for is not answered and holds its worker', async () => {
-  const unguarded = await buildApp({ WORKER_HANG_MS: '3600000' }, { workerEntry, hereFlopsMax: 0 });
+  const unguarded = await buildApp({ WORKER_HANG_MS: '3600000' }, { workerEntry, inlineFlopsMax: 0 });
   const hanging = unguarded.post('/v1/step', { weights: W, x: [[1005]] });
   const behind = unguarded.post('/v1/step', { weights: W, x: [[2]] });
   const answered = await Promise.race([hanging, behind, sleep(1_000, 'neither')]);
@@ -143,7 +143,7 @@ test('control: a hanging job that is not looked for is not answered and holds it
 
 test('a wake-up that comes too early or too late is not taken for a reply', async () => {
   const spurious = new URL('../fixtures/workers/spurious.ts', import.meta.url);
-  const woken = await buildApp({ WORKERS: '2' }, { workerEntry: spurious, hereFlopsMax: 0 });
+  const woken = await buildApp({ WORKERS: '2' }, { workerEntry: spurious, inlineFlopsMax: 0 });
   const answers = await Promise.all(
     Array.from({ length: 100 }, (_, i) => woken.post('/v1/step', { weights: W, x: [[i / 100]] })),
   );

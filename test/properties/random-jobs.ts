@@ -43,7 +43,7 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
   });
   const scheduler = new Scheduler(pool, {
     queueJobsMax: IN_FLIGHT * 3,
-    runHere: (job) => {
+    runInline: (job) => {
       runsHere++;
       kernels.run(job);
     },
@@ -60,7 +60,7 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
     const clean = Array.from({ length: input.N }, () => pick(3) > 1);
     const lengths = pick(3) === 1 ? clean.map(() => pick(input.T + 1) - 1) : undefined;
     // One of these decides where it runs: here, whole, or in parts.
-    scheduler.hereFlopsMax = [0, 1, 20_000][pick(3) - 1]!;
+    scheduler.inlineFlopsMax = [0, 1, 20_000][pick(3) - 1]!;
 
     const { model, job, release } = place(input, clean, lengths);
     const before = runsHere;

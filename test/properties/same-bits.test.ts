@@ -13,7 +13,7 @@ import {
 import { fc } from '../helpers/seed.ts';
 
 const app = await buildApp();
-const appOfTwoWorkers = await buildApp({ WORKERS: '2' }, { hereFlopsMax: 1 });
+const appOfTwoWorkers = await buildApp({ WORKERS: '2' }, { inlineFlopsMax: 1 });
 
 function bodyOf({ T, N, weights, x, h }: Recurrence) {
   const { D, H } = weights;

@@ -10,7 +10,7 @@ const LOST = new CarryoverError('worker_failed', { detail: 'lost' });
 
 function simulated(workers: number, { queueJobsMax = 256 } = {}) {
   const pool = new SimulatedPool(workers);
-  const scheduler = new Scheduler(pool.asPool, { queueJobsMax, runHere: () => {} });
+  const scheduler = new Scheduler(pool.asPool, { queueJobsMax, runInline: () => {} });
   pool.scheduler = scheduler;
   scheduler.speeds = { flopsPerMs: 1, flopsPerMsOf: {}, memory: [] };
   const done: string[] = [];
@@ -200,7 +200,7 @@ describe('what cannot be done in time', () => {
 
 test('what waits is computed, first come first served, once a worker is free', async () => {
   vi.useRealTimers();
-  const app = await buildApp({ JOB_DEADLINE_MS: '5000' }, { hereFlopsMax: 0 });
+  const app = await buildApp({ JOB_DEADLINE_MS: '5000' }, { inlineFlopsMax: 0 });
   const order: number[] = [];
   const answers = Array.from({ length: 50 }, async (_, i) => {
     const answer = await app.post('/v1/step', { weights: { W_x: [[1]], W_h: [[1]] }, x: [[0.5]] });

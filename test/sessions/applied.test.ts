@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../src/errors.ts';
 import type { Call } from '../../src/sessions/call.ts';
 import { Sessions } from '../../src/sessions/sessions.ts';
-import { type Session, type Stamp, etagOf, moved } from '../../src/sessions/session.ts';
+import { type Session, type Stamp, etagOf, advanced } from '../../src/sessions/session.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { buildApp } from '../helpers/app.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
@@ -18,7 +18,7 @@ async function place(store = new MemoryStore(1e9)) {
   await store.models.put(MODEL);
   const sessions = new Sessions(store, {
     countMax: 100,
-    hotBytesMax: 1e6,
+    cacheBytesMax: 1e6,
     waitingMax: 0,
     tombstoneMs: 1_000,
     numerics: 1,
@@ -36,7 +36,7 @@ async function place(store = new MemoryStore(1e9)) {
 }
 
 const next = (session: Session, stamp: Stamp) =>
-  moved(session, { h: Float32Array.of(session.t + 1), t: session.t + 1 }, stamp);
+  advanced(session, { h: Float32Array.of(session.t + 1), t: session.t + 1 }, stamp);
 
 const key = (key: string, digest = 'a') => ({ key: { key, digest } });
 

@@ -2,7 +2,7 @@
 // order: gates hold calls of the store back until the test lets them go on.
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Call } from '../../src/sessions/call.ts';
-import { type Session, moved } from '../../src/sessions/session.ts';
+import { type Session, advanced } from '../../src/sessions/session.ts';
 import { Sessions } from '../../src/sessions/sessions.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { StoredRecord } from '../../src/store/store.ts';
@@ -12,7 +12,7 @@ const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: 
 const SPEC = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 0, ttlMs: 1e6, h: new Float32Array(1) };
 const OPTIONS = {
   countMax: 100,
-  hotBytesMax: 1e6,
+  cacheBytesMax: 1e6,
   waitingMax: 64,
   tombstoneMs: 1_000,
   numerics: 1,
@@ -53,7 +53,7 @@ describe('a fork that is asked for again', () => {
 
   const step = (id: string) =>
     sessions.advance(id, { lifetime: lifetimeOf() }, async (session, stamp) => ({
-      after: moved(session, { h: session.h, t: session.t + 1 }, stamp()),
+      after: advanced(session, { h: session.h, t: session.t + 1 }, stamp()),
       value: session.t + 1,
     }));
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CarryoverError } from '../../src/errors.ts';
 import type { Call } from '../../src/sessions/call.ts';
-import { moved } from '../../src/sessions/session.ts';
+import { advanced } from '../../src/sessions/session.ts';
 import { Sessions } from '../../src/sessions/sessions.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
@@ -23,7 +23,7 @@ async function place(processes = 1) {
   const clock = { nowMs: 0 };
   const options = {
     countMax: 100,
-    hotBytesMax: 1e6,
+    cacheBytesMax: 1e6,
     waitingMax: 8,
     tombstoneMs: 1e6,
     numerics: 1,
@@ -45,7 +45,7 @@ const step = (
 ) =>
   sessions.advance(id, of, async (session, stamp) => {
     await compute;
-    const after = moved(session, { h: session.h, t: session.t + 1 }, stamp());
+    const after = advanced(session, { h: session.h, t: session.t + 1 }, stamp());
     await print;
     return { after, value: after.expiresAtMs };
   });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { HotSessions } from '../../src/sessions/hot-sessions.ts';
+import { SessionCache } from '../../src/sessions/session-cache.ts';
 import { newSession } from '../../src/sessions/session.ts';
 
 const SPEC = { modelId: 'sha256:m', N: 1, D: 1, H: 1_000, keep: 0, ttlMs: 1_000 };
@@ -9,7 +9,7 @@ const hot = (id: string) => ({
 });
 
 test('holds what there is room for, and lets go of what was set longest ago', () => {
-  const sessions = new HotSessions(3 * 5_000);
+  const sessions = new SessionCache(3 * 5_000);
   for (const id of ['a', 'b', 'c']) sessions.set(hot(id));
   sessions.set(hot('a'));
   sessions.set(hot('d'));
@@ -21,7 +21,7 @@ test('holds what there is room for, and lets go of what was set longest ago', ()
 });
 
 test('one that is larger than all room is not held', () => {
-  const sessions = new HotSessions(100);
+  const sessions = new SessionCache(100);
   sessions.set(hot('a'));
   expect(sessions.get('a')).toBeUndefined();
 });

@@ -44,7 +44,7 @@ afterEach(() => {
 async function stateAfterCut(type: string) {
   const { buildApp } = await import('../helpers/app.ts');
   const settings = { WORKERS: '1', JOB_DEADLINE_MS: '20000' };
-  const app = await buildApp(settings, { workerEntry, hereFlopsMax: 0 });
+  const app = await buildApp(settings, { workerEntry, inlineFlopsMax: 0 });
   const { http, memory } = app;
   const gate = new Gate(memory.memory);
   await http.listen({ port: 0, host: '127.0.0.1' });

@@ -48,7 +48,7 @@ export class LosingStore extends MemoryStore {
     return next;
   }
 
-  override async bury(id: string, revision: Revision, head: Uint8Array, dueAtMs: number) {
+  override async writeTombstone(id: string, revision: Revision, head: Uint8Array, dueAtMs: number) {
     const kept = this.#liveAt(id, revision);
     if (!kept) return false;
     const record = { head, slots: new Map(), revision: this.#revisionAfter(revision) };

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../src/errors.ts';
 import type { Call } from '../../src/sessions/call.ts';
-import { type Session, etagOf, moved } from '../../src/sessions/session.ts';
+import { type Session, etagOf, advanced } from '../../src/sessions/session.ts';
 import { Sessions } from '../../src/sessions/sessions.ts';
 import type { Revision } from '../../src/store/store.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
@@ -13,7 +13,7 @@ const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: 
 const SPEC = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 2, ttlMs: 1e6, h: new Float32Array(1) };
 const OPTIONS = {
   countMax: 100,
-  hotBytesMax: 1e6,
+  cacheBytesMax: 1e6,
   waitingMax: 64,
   tombstoneMs: 1_000,
   numerics: 1,
@@ -34,7 +34,7 @@ async function place(revisionAfter?: (before: Revision | undefined) => Revision)
   const add = async (sessions: Sessions, x: number, of: Call = call()) => {
     const { value } = await sessions.advance(id, of, async (session, stamp) => {
       const h = Float32Array.of(session.h[0]! + x);
-      const after = moved(session, { h, t: session.t + 1 }, stamp());
+      const after = advanced(session, { h, t: session.t + 1 }, stamp());
       return { after, value: etagOf(after) };
     });
     return value;
@@ -147,7 +147,7 @@ describe('after the store went back', () => {
     const widthOf = (sessions: Sessions) =>
       sessions.advance(id, call(), async (session, stamp) => {
         if (session.N !== 2) throw new CarryoverError('shape_mismatch', { detail: 'expected N = 1' });
-        const after = moved(session, { h: session.h, t: session.t + 1 }, stamp());
+        const after = advanced(session, { h: session.h, t: session.t + 1 }, stamp());
         return { after, value: session.N };
       });
     expect(await codeOf(widthOf(a))).toBe('shape_mismatch');

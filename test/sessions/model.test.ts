@@ -230,14 +230,14 @@ class TrustedLosingStore extends LosingStore {
 }
 
 class ImmortalStore extends MemoryStore {
-  override async bury(): Promise<boolean> {
+  override async writeTombstone(): Promise<boolean> {
     return true;
   }
 }
 
 class EarlyForgettingStore extends MemoryStore {
-  override async bury(...args: Parameters<MemoryStore['bury']>): Promise<boolean> {
-    const isDone = await super.bury(...args);
+  override async writeTombstone(...args: Parameters<MemoryStore['writeTombstone']>): Promise<boolean> {
+    const isDone = await super.writeTombstone(...args);
     await this.forget(args[0]);
     return isDone;
   }

@@ -274,7 +274,7 @@ export class Command implements fc.AsyncCommand<Model, Service> {
         return service.setTime(model.nowMs);
       case 'sweep':
         await service.sweep();
-        return bury(model);
+        return writeTombstone(model);
       case 'restart':
         return service.restart();
       case 'list':
@@ -617,7 +617,7 @@ async function list(model: Model, service: Service, limit: number): Promise<void
 }
 
 /** What is gone when the store is swept has become a tombstone; old tombstones are forgotten. */
-function bury(model: Model): void {
+function writeTombstone(model: Model): void {
   for (const session of model.sessions) {
     if (!isGone(model, session)) continue;
     session.buriedAtMs ??= session.deleted?.atMs ?? model.nowMs;

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
-import { moved } from '../../src/sessions/session.ts';
+import { advanced } from '../../src/sessions/session.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 
 const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
@@ -14,7 +14,7 @@ async function repeatOnChanged(): Promise<unknown> {
   await store.models.put(MODEL);
   const sessions = new Sessions(store, {
     countMax: 100,
-    hotBytesMax: 1e6,
+    cacheBytesMax: 1e6,
     waitingMax: 0,
     tombstoneMs: 1_000,
     numerics: 1,
@@ -25,7 +25,7 @@ async function repeatOnChanged(): Promise<unknown> {
   const call = { key: { key: 'k', digest: 'd' }, lifetime: lifetimeOf() };
   const step = (value: number) =>
     sessions.advance(id, call, async (session, stamp) => {
-      const after = moved(session, { h: Float32Array.of(value), t: session.t + 1 }, stamp());
+      const after = advanced(session, { h: Float32Array.of(value), t: session.t + 1 }, stamp());
       return { after, value };
     });
   expect(await step(0.1)).toEqual({ value: 0.1, replayed: false });

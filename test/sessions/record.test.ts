@@ -12,9 +12,9 @@ import {
   type Tombstone,
   etagOf,
   forked,
-  moved,
+  advanced,
   newSession,
-  remembering,
+  withKeptAnswer,
   rewound,
 } from '../../src/sessions/session.ts';
 import { fc } from '../helpers/seed.ts';
@@ -37,16 +37,16 @@ function apply(session: Session, step: Action, n: number): Session {
   }
   if (step.kind === 'reply') {
     const reply = { status: 200, headers: { etag: `"${n}"` }, body: (step as { text: string }).text };
-    return remembering(session, { kind: 'reply', key: `k${n}`, digest: `d${n}`, reply });
+    return withKeptAnswer(session, { kind: 'reply', key: `k${n}`, digest: `d${n}`, reply });
   }
   const { h, keyed } = step as { h: Float32Array; keyed: boolean };
-  const after = moved(session, { h, t: session.t + 1 }, stamp);
+  const after = advanced(session, { h, t: session.t + 1 }, stamp);
   const before = { version: session.version, t: session.t, h: session.h };
   // Records of servers that knew one numerics do not say what made an answer.
   const made = n % 3 === 0 ? undefined : { numerics: n, digest: `s${n}` };
   const call = { key: `k${n}`, digest: `d${n}` };
   const answer = { kind: 'advance', ...call, before, stamp, made } as const;
-  return keyed ? remembering(after, answer) : after;
+  return keyed ? withKeptAnswer(after, answer) : after;
 }
 
 /** The states a session has, whatever arrays they are in; toEqual tells 0 from -0 and knows NaN. */
@@ -98,10 +98,10 @@ describe('records', () => {
   test('a record from before there were nonces is read, with the ETags that it had', () => {
     const without = { nonce: undefined, expiresAtMs: 9 };
     const first = { ...newSession(ID, 'incarnat', { ...SPEC, keep: 0, h: new Float32Array(6) }, 0), ...without };
-    const after = moved(first, { h: new Float32Array(6), t: 1 }, without);
+    const after = advanced(first, { h: new Float32Array(6), t: 1 }, without);
     const before = { version: 0, t: 0, h: first.h };
     const answer = { kind: 'advance', key: 'k', digest: 'd', before, stamp: without } as const;
-    const record = encodeSession(remembering(after, answer));
+    const record = encodeSession(withKeptAnswer(after, answer));
     expect(Buffer.from(record.head).toString()).not.toContain('nonce');
     const read = decodeRecord(ID, record) as Session;
     expect(etagOf(read)).toBe('"incarnat.1"');

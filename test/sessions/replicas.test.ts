@@ -3,7 +3,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Session } from '../../src/sessions/session.ts';
-import { etagOf, moved } from '../../src/sessions/session.ts';
+import { etagOf, advanced } from '../../src/sessions/session.ts';
 import type { Call } from '../../src/sessions/call.ts';
 import { Sessions } from '../../src/sessions/sessions.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
@@ -13,7 +13,7 @@ import { lifetimeOf } from '../helpers/lifetime.ts';
 const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
 const OPTIONS = {
   countMax: 100,
-  hotBytesMax: 1e6,
+  cacheBytesMax: 1e6,
   waitingMax: 64,
   tombstoneMs: 1_000,
   numerics: 1,
@@ -46,7 +46,7 @@ const step = (sessions: Sessions, of: Call = call()) =>
   sessions.advance(id, of, async (session: Session, stamp) => {
     await Promise.resolve();
     const h = Float32Array.of(session.h[0]! + 1);
-    const after = moved(session, { h, t: session.t + 1 }, stamp());
+    const after = advanced(session, { h, t: session.t + 1 }, stamp());
     return { after, value: after.h[0]! };
   });
 

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { CarryoverError } from '../../src/errors.ts';
-import { Turns } from '../../src/sessions/turns.ts';
+import { SessionLocks } from '../../src/sessions/session-locks.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 
-const turnsOf = ({ waitingMax = 64 } = {}) => new Turns({ waitingMax });
+const turnsOf = ({ waitingMax = 64 } = {}) => new SessionLocks({ waitingMax });
 
 const codeOf = (promise: Promise<unknown>) =>
   promise.then(

@@ -45,7 +45,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       const revision = await create('x');
       expect(revision).toBeDefined();
       expect(await create('x')).toBeUndefined();
-      expect(await store.bury('x', revision!, bytes('gone'), HOUR_MS)).toBe(true);
+      expect(await store.writeTombstone('x', revision!, bytes('gone'), HOUR_MS)).toBe(true);
       expect(await create('x')).toBeUndefined();
       await store.forget('x');
       expect(await create('x')).toBeDefined();
@@ -89,13 +89,13 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     test('buries: the head stays, the slots go, nothing changes it any more', async () => {
       const first = (await create('x', HOUR_MS, MODEL.id, { 1: 'one' }))!;
       const second = (await store.change('x', first, parts('next')))!;
-      expect(await store.bury('x', first, bytes('gone'), HOUR_MS)).toBe(false);
-      expect(await store.bury('x', second, bytes('gone'), HOUR_MS)).toBe(true);
+      expect(await store.writeTombstone('x', first, bytes('gone'), HOUR_MS)).toBe(false);
+      expect(await store.writeTombstone('x', second, bytes('gone'), HOUR_MS)).toBe(true);
       const record = await store.read('x');
       expect(Buffer.from(record!.head).toString()).toBe('gone');
       expect(record!.slots.size).toBe(0);
       expect(await store.change('x', record!.revision, parts('alive?'))).toBeUndefined();
-      expect(await store.bury('x', record!.revision, bytes('again'), 0)).toBe(false);
+      expect(await store.writeTombstone('x', record!.revision, bytes('again'), 0)).toBe(false);
       expect(await store.list(undefined, 10)).toEqual([]);
       expect(await store.count()).toBe(0);
     });
@@ -104,7 +104,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       const revision = (await create('x'))!;
       await store.forget('x');
       expect(await store.read('x')).toBeDefined();
-      await store.bury('x', revision, bytes('gone'), 5);
+      await store.writeTombstone('x', revision, bytes('gone'), 5);
       await store.forget('x');
       await store.forget('x');
       expect(await store.read('x')).toBeUndefined();
@@ -122,7 +122,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await store.due(300, 10)).toEqual(['a', 'b', 'c']);
       await store.postpone('a', 350);
       await store.change('b', b, parts('a change is not a postponement'));
-      await store.bury('c', c, bytes('gone'), 250);
+      await store.writeTombstone('c', c, bytes('gone'), 250);
       expect(await store.due(400, 10)).toEqual(['b', 'c', 'a', 'd']);
       await store.forget('c');
       await store.postpone('a', HOUR_MS);
@@ -132,7 +132,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     test('lists live records by id, page by page', async () => {
       const ids = ['Zz', '-a', '_b', '0c', 'ab', 'aa', 'A-'];
       for (const id of ids) await create(id);
-      await store.bury('gone', (await create('gone'))!, bytes('gone'), HOUR_MS);
+      await store.writeTombstone('gone', (await create('gone'))!, bytes('gone'), HOUR_MS);
       const sorted = ids.toSorted();
       const listed = await store.list(undefined, 100);
       expect(listed.map(({ id }) => id)).toEqual(sorted);
@@ -151,7 +151,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     test('lists the live records that pin a model, page by page', async () => {
       for (const id of ['d', 'a', 'c', '-b', 'Ze']) await create(id);
       for (const id of ['b', 'A', 'zz']) await create(id, HOUR_MS, OTHER.id);
-      await store.bury('gone', (await create('gone'))!, bytes('gone'), HOUR_MS);
+      await store.writeTombstone('gone', (await create('gone'))!, bytes('gone'), HOUR_MS);
       const idsOf = async (after: string | undefined, limit: number, modelId: string) =>
         (await store.list(after, limit, modelId)).map(({ id }) => id);
       expect(await idsOf(undefined, 10, MODEL.id)).toEqual(['-b', 'Ze', 'a', 'c', 'd']);
@@ -194,10 +194,10 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       const [x, y] = [(await create('x'))!, (await create('y'))!];
       expect(await store.models.remove(OTHER.id)).toBe(true);
       expect(await store.models.remove(MODEL.id)).toBe(false);
-      await store.bury('x', x, bytes('gone'), HOUR_MS);
+      await store.writeTombstone('x', x, bytes('gone'), HOUR_MS);
       expect(await store.models.remove(MODEL.id)).toBe(false);
       expect(await store.models.names()).toEqual(new Map([['pinned', MODEL.id]]));
-      await store.bury('y', y, bytes('gone'), HOUR_MS);
+      await store.writeTombstone('y', y, bytes('gone'), HOUR_MS);
       expect(await store.models.remove(MODEL.id)).toBe(true);
       expect(await store.models.ids()).toEqual([]);
       expect((await store.models.names()).size).toBe(0);
@@ -211,9 +211,9 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       const x = (await create('x', HOUR_MS, id))!;
       const y = (await create('y', HOUR_MS, id))!;
       expect(await store.models.collect(id)).toBe(false);
-      await store.bury('x', x, bytes('gone'), HOUR_MS);
+      await store.writeTombstone('x', x, bytes('gone'), HOUR_MS);
       expect(await store.models.collect(id)).toBe(false);
-      await store.bury('y', y, bytes('gone'), HOUR_MS);
+      await store.writeTombstone('y', y, bytes('gone'), HOUR_MS);
       expect((await store.models.get(id))!.isKept).toBe(false);
       expect(await store.models.collect(id)).toBe(true);
       expect(await store.models.collect(id)).toBe(true);
@@ -251,7 +251,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       const x = (await create('x', 100, MODEL.id, { 3: 'three' }))!;
       await store.change('x', x, parts('second', { 4: 'four' }));
       const y = (await create('y', 200))!;
-      await store.bury('y', y, bytes('gone'), 50);
+      await store.writeTombstone('y', y, bytes('gone'), 50);
       const before = [plain(await store.read('x')), plain(await store.read('y'))];
       await store.close();
       store = await reopen!();
@@ -267,7 +267,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     test('agrees with a plain map over random calls', async () => {
       const id = fc.constantFrom('p', 'q', 'r', 's');
       const call: fc.Arbitrary<Call> = fc.record({
-        kind: fc.constantFrom('create', 'change', 'change', 'bury', 'postpone', 'forget'),
+        kind: fc.constantFrom('create', 'change', 'change', 'writeTombstone', 'postpone', 'forget'),
         id,
         off: fc.constantFrom(0, 0, 0, 1),
         slot: fc.nat(3),
@@ -304,7 +304,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
           ).toEqual(live.toSorted());
           // What is left would make later runs slower.
           for (const [key, { isLive }] of plainStore) {
-            if (isLive) await store.bury(key, (await store.read(key))!.revision, bytes(''), 0);
+            if (isLive) await store.writeTombstone(key, (await store.read(key))!.revision, bytes(''), 0);
             await store.forget(key);
           }
         }),
@@ -322,7 +322,7 @@ interface PlainRecord {
 }
 
 interface Call {
-  readonly kind: 'create' | 'change' | 'bury' | 'postpone' | 'forget';
+  readonly kind: 'create' | 'change' | 'writeTombstone' | 'postpone' | 'forget';
   readonly id: string;
   readonly off: number;
   readonly slot: number;
@@ -349,7 +349,7 @@ function applyPlainly(
       record.head = text;
       record.slots.set(slot, text);
       return true;
-    case 'bury':
+    case 'writeTombstone':
       if (!fits) return false;
       Object.assign(record, { head: text, slots: new Map(), isLive: false, dueAtMs });
       return true;
@@ -384,8 +384,8 @@ async function applyTo(
       if (next !== undefined) known.push(next);
       return next !== undefined;
     }
-    case 'bury':
-      return store.bury(key, revision, bytes(text), dueAtMs);
+    case 'writeTombstone':
+      return store.writeTombstone(key, revision, bytes(text), dueAtMs);
     case 'postpone':
       await store.postpone(key, dueAtMs);
       return undefined;

@@ -15,7 +15,7 @@ test('a full store refuses what grows, says so, and goes on with what fits', asy
   });
   expect(await store.read('b')).toBeUndefined();
   expect(await store.change('a', '0', record(4_000))).toBe('1');
-  await store.bury('a', '1', new Uint8Array(10), 0);
+  await store.writeTombstone('a', '1', new Uint8Array(10), 0);
   await store.forget('a');
   expect(await store.create('b', record(9_000), 0, 'm')).toBe('0');
 });

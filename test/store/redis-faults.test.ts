@@ -127,7 +127,7 @@ describeWith('redis-server', 'a server that stops', () => {
     await expect(store.models.put({ ...MODEL, id: 'sha256:b' })).rejects.toMatchObject(full);
     expect((await store.read(a!))!.revision).toBe(revision);
     expect(await store.count()).toBe(2);
-    expect(await store.bury(a!, revision, Buffer.from('gone'), 5)).toBe(true);
+    expect(await store.writeTombstone(a!, revision, Buffer.from('gone'), 5)).toBe(true);
     expect(await store.due(5, 10)).toEqual([a]);
     await store.postpone(a!, 6);
     await store.forget(a!);
@@ -232,7 +232,7 @@ describeWith('redis-server', 'a connection that breaks', () => {
     },
   );
 
-  test.each(['create', 'bury'] as const)('%s too is done once when its reply is lost', async (kind) => {
+  test.each(['create', 'writeTombstone'] as const)('%s too is done once when its reply is lost', async (kind) => {
     const { proxy, store, id } = await through();
     // A creation is of three requests, of which each may be lost.
     for (let k = 0; k < 3; k++) {
@@ -244,7 +244,7 @@ describeWith('redis-server', 'a connection that breaks', () => {
       expect(revision).toBeDefined();
       if (kind === 'create') continue;
       count = 0;
-      expect(await store.bury(name, revision!, Buffer.from('gone'), 50)).toBe(true);
+      expect(await store.writeTombstone(name, revision!, Buffer.from('gone'), 50)).toBe(true);
       expect(String((await store.read(name))!.head)).toBe('gone');
     }
     proxy.choose = () => undefined;

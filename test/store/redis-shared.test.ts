@@ -133,7 +133,7 @@ describeWith('redis-server', 'two replicas', () => {
     const revision = await b.create('x', parts('x'), 5, MODEL.id);
     expect(await a.models.remove(MODEL.id)).toBe(false);
     expect(await b.models.revision()).toBe(bAfter);
-    await a.bury('x', revision!, Buffer.from(''), 5);
+    await a.writeTombstone('x', revision!, Buffer.from(''), 5);
     expect(await b.models.remove(MODEL.id)).toBe(true);
     expect(await a.models.revision()).not.toBe(aBefore);
     expect((await a.models.names()).size).toBe(0);
@@ -218,7 +218,7 @@ describeWith('redis-server', 'two replicas', () => {
         const id = String((await both[0].read(session))!.head);
         expect(await both[0].models.get(id)).toBeDefined();
         expect(await both[0].models.remove(id)).toBe(false);
-        await both[0].bury(session, (await both[0].read(session))!.revision, Buffer.from(''), 5);
+        await both[0].writeTombstone(session, (await both[0].read(session))!.revision, Buffer.from(''), 5);
         await both[0].forget(session);
       }
     }
@@ -268,7 +268,7 @@ describeWith('redis-server', 'two replicas', () => {
     const [pins] = await server.admin.keys('*:pins');
     const [ids] = await server.admin.keys('*index*:ids');
     const [entry] = await server.admin.zrange(ids!, '0', '-1');
-    await store.bury('x', revision!, Buffer.from('gone'), 50);
+    await store.writeTombstone('x', revision!, Buffer.from('gone'), 50);
     await server.admin.sadd(pins!, 'x');
     await server.admin.zadd(ids!, 0, entry!);
     expect(await store.list(undefined, 10)).toEqual([]);
@@ -283,7 +283,7 @@ describeWith('redis-server', 'two replicas', () => {
     const [id] = await createSessions(store, 1);
     const key = `carryover:{${id}}:s`;
     expect(await server.admin.pttl(key)).toBe(-1);
-    await store.bury(id!, (await store.read(id!))!.revision, Buffer.from('gone'), Date.now() + 3_600_000);
+    await store.writeTombstone(id!, (await store.read(id!))!.revision, Buffer.from('gone'), Date.now() + 3_600_000);
     const leftMs = await server.admin.pttl(key);
     expect(leftMs).toBeGreaterThan(24 * 3_600_000);
     expect(leftMs).toBeLessThan(26 * 3_600_000);

@@ -98,13 +98,13 @@ describeWith('mount', 'a full disk', () => {
 
     const again = await open();
     await expectExactly(again, ids);
-    const buried = await Promise.all(ids.map((id) => outcomeOf(bury(again, id))));
+    const buried = await Promise.all(ids.map((id) => outcomeOf(writeTombstone(again, id))));
     const left = ids.filter((__, k) => buried[k] !== true);
     if (isGood) expect(left).toEqual([]);
     await expectExactly(again, left);
     rmSync(filler);
     await untilFine(again);
-    for (const id of left) expect(await bury(again, id)).toBe(true);
+    for (const id of left) expect(await writeTombstone(again, id)).toBe(true);
     expect(await create(again, 'after')).toBeDefined();
     const { size, blocks } = statSync(reserve);
     expect(blocks * 512).toBeGreaterThanOrEqual(size);
@@ -206,8 +206,8 @@ async function untilFine(store: SessionStore): Promise<void> {
   }
 }
 
-function bury(store: SessionStore, id: string): Promise<boolean> {
-  return store.bury(id, '0', Buffer.from('gone'), 1e12);
+function writeTombstone(store: SessionStore, id: string): Promise<boolean> {
+  return store.writeTombstone(id, '0', Buffer.from('gone'), 1e12);
 }
 
 function outcomeOf(promise: Promise<boolean>): Promise<unknown> {

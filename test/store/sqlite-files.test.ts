@@ -214,7 +214,7 @@ describe('a limit in bytes', () => {
     const [first] = await Promise.all(
       ids.map(async (id) => {
         const { revision } = (await store.read(id))!;
-        return store.bury(id, revision, Buffer.from('gone'), 5);
+        return store.writeTombstone(id, revision, Buffer.from('gone'), 5);
       }),
     );
     expect(first).toBe(true);

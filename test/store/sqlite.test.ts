@@ -17,7 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CarryoverError } from '../../src/errors.ts';
 import { type SqliteOptions, openSqliteStore } from '../../src/store/sqlite/sqlite.ts';
-import { packAll, unpack } from '../../src/store/sqlite/wire.ts';
+import { packAll, unpack } from '../../src/store/sqlite/messages.ts';
 import type { SessionStore } from '../../src/store/store.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { until } from '../helpers/process.ts';
@@ -199,7 +199,7 @@ describe('groups', () => {
       store.change('a', '0', parts('first')),
       headOf(store, 'a'),
       store.count(),
-      store.bury('a', '1', Buffer.from('gone'), 0),
+      store.writeTombstone('a', '1', Buffer.from('gone'), 0),
       store.count(),
       store.due(0, 10),
     ]);
@@ -367,9 +367,9 @@ describe('faults', () => {
   });
 
   test('without a change that could tell, a failed COMMIT is unknown', async () => {
-    await store.bury('b', '0', Buffer.from('gone'), 0);
+    await store.writeTombstone('b', '0', Buffer.from('gone'), 0);
     const outcomes = await Promise.all([
-      outcomeOf(store.bury('a', '0', Buffer.from('commit fails: SQLITE_IOERR_FSYNC'), 0)),
+      outcomeOf(store.writeTombstone('a', '0', Buffer.from('commit fails: SQLITE_IOERR_FSYNC'), 0)),
       outcomeOf(store.forget('b')),
     ]);
     expect(outcomes).toEqual(Array(2).fill('store_unavailable unknown'));

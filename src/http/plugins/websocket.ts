@@ -8,9 +8,9 @@ import type { Socket } from 'node:net';
 import websocket, { type WebSocket } from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
 import { CarryoverError } from '../../errors.ts';
-import { FrameSocket, type FrameSocketOptions } from '../frame-socket.ts';
-import type { Connections } from '../connections.ts';
-import { endWithProblem } from '../parser-errors.ts';
+import { FrameSocket, type FrameSocketOptions } from '../websocket/message-socket.ts';
+import type { Connections } from '../connections/connections.ts';
+import { endWithProblem } from '../connections/client-errors.ts';
 
 /** From our closing frame until the connection is cut: a slow round trip and a half. */
 const CLOSE_MS_MAX = 2_000;

@@ -9,7 +9,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { modelNotFound } from '../model-not-found.ts';
 import type { ModelStore, StoredModel } from '../store.ts';
 import type { Argument } from './client.ts';
-import type { DeadlineMs, Link } from './link.ts';
+import type { DeadlineMs, RedisConnection } from './connection.ts';
 import {
   COLLECT_MODEL,
   KEEP_MODEL,
@@ -36,11 +36,11 @@ export const fileKey = (id: string) => `carryover:{${id}}:file`;
 export const pinsKey = (id: string) => `carryover:{${id}}:pins`;
 
 export class RedisModels implements ModelStore {
-  readonly #link: Link;
+  readonly #link: RedisConnection;
   /** By how much this process has moved the revision: of that it need not be told. */
   #ownMoves = 0;
 
-  constructor(link: Link) {
+  constructor(link: RedisConnection) {
     this.#link = link;
   }
 

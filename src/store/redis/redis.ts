@@ -4,7 +4,7 @@
 // what finds them: by time (due), by id (ids), by model (pins). No transaction covers both, so these
 // may name more than there is, never less:
 //
-//   create: ids and due → pin → record      bury: record → pin → ids
+//   create: ids and due → pin → record      writeTombstone: record → pin → ids
 //
 // Wherever that breaks off, due still names the id, and forget() clears the rest away. The entry of an
 // id in ids also holds its model: so a pin without a record is found and dropped.
@@ -19,12 +19,12 @@ import type { ListedRecord, RecordParts, Revision, SessionStore, StoredRecord } 
 import { parseRedisUrl } from './address.ts';
 import type { Argument } from './client.ts';
 import { INDEXES, entryOf, indexOf, partsOfEntry, upTo } from './index-keys.ts';
-import { type Answer, type DeadlineMs, Link } from './link.ts';
+import { type Answer, type DeadlineMs, RedisConnection } from './connection.ts';
 import { RedisModels, fileKey, pinsKey, toBuffer } from './models.ts';
 import { type Place, after, newNonce, revisionOf, step } from './revision.ts';
 import {
   ABSENT,
-  BURY,
+  WRITE_TOMBSTONE,
   CHANGE,
   CREATE,
   DONE,
@@ -51,7 +51,7 @@ const SORTED_PINS_MAX = 4_000;
 /** So many ids are read at once to find those of a model, about 100 kB. */
 const SCANNED_AT_ONCE = 1_000;
 
-/** Creations that were given up may still be under way for a while: so long, besides their time. */
+/** SessionCreation that were given up may still be under way for a while: so long, besides their time. */
 const CREATION_GRACE_MS = 60_000;
 
 /** If nobody ever forgets a tombstone, Redis does, so long after it is due. */
@@ -59,7 +59,7 @@ const TOMBSTONE_GRACE_MS = 24 * 3_600_000;
 
 /** @throws Error, one line, if the URL is wrong or there is no usable server in time */
 export async function openRedisStore(url: string, options: RedisStoreOptions): Promise<SessionStore> {
-  const link = new Link(parseRedisUrl(url), options.timeoutMs);
+  const link = new RedisConnection(parseRedisUrl(url), options.timeoutMs);
   await link.open();
   return new RedisStore(link, options.timeoutMs);
 }
@@ -69,11 +69,11 @@ const recordKey = (id: string) => `carryover:{${id}}:s`;
 class RedisStore implements SessionStore {
   readonly isShared = true;
   readonly models: RedisModels;
-  readonly #link: Link;
+  readonly #link: RedisConnection;
   /** What is half made for longer stays so. */
   readonly #creationMsMax: number;
 
-  constructor(link: Link, timeoutMs: number) {
+  constructor(link: RedisConnection, timeoutMs: number) {
     this.#link = link;
     this.#creationMsMax = timeoutMs + CREATION_GRACE_MS;
     this.models = new RedisModels(link);
@@ -129,11 +129,11 @@ class RedisStore implements SessionStore {
     return isDone(answer.reply, answer) ? revisionOf(next) : undefined;
   }
 
-  async bury(id: string, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean> {
+  async writeTombstone(id: string, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean> {
     const deadlineMs = this.#link.deadline();
     const leftMs = Math.max(0, Math.round(dueAtMs - this.now())) + TOMBSTONE_GRACE_MS;
     const args = [...step(revision, after(revision)), toBuffer(head), String(leftMs)];
-    const answer = await this.#link.run(BURY, [recordKey(id)], args, deadlineMs);
+    const answer = await this.#link.run(WRITE_TOMBSTONE, [recordKey(id)], args, deadlineMs);
     const [outcome, modelId] = answer.reply as [number, Buffer];
     if (!isDone(outcome, answer)) return false;
     const { due, ids } = indexOf(id);

@@ -67,7 +67,7 @@ return ${DONE}
  * DEL comes first: behind it HSET is allowed also when the memory is full, so that sessions can be
  * deleted then.
  */
-export const BURY = script(`${OUTCOME}
+export const WRITE_TOMBSTONE = script(`${OUTCOME}
 local r, n, l, m = unpack(redis.call('HMGET', KEYS[1], 'r', 'n', 'l', 'm'))
 if not (${FOLLOWS}) then return {outcome(r, n, tonumber(ARGV[1]), ARGV[4]), m} end
 redis.call('DEL', KEYS[1])

@@ -4,11 +4,11 @@ import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { modelNotFound } from '../model-not-found.ts';
 import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
-import { markIn, nextMark, userVersionOf } from './log-match.ts';
+import { markIn, nextMark, userVersionOf } from './wal-match.ts';
 import { type Connection, FORMAT, SLOTS_MAX, openFile, syncFolder } from './open.ts';
 import { NoRoom, Reserve, freeBytes, isFull } from './reserve.ts';
 import { type Statements, prepareStatements } from './statements.ts';
-import { HEAD, type CallOf, type Part, type Request, type Revising } from './wire.ts';
+import { HEAD, type CallOf, type Part, type Request, type Revising } from './messages.ts';
 
 const PAGE_BYTES = 4_096;
 
@@ -172,8 +172,8 @@ export class Database {
         return this.#create(call, parts);
       case 'change':
         return this.#change(call, parts);
-      case 'bury':
-        return this.#bury(call, parts);
+      case 'writeTombstone':
+        return this.#writeTombstone(call, parts);
       case 'postpone':
         this.#statements.postpone.run(call[2], call[1]);
         return undefined;
@@ -268,7 +268,7 @@ export class Database {
     this.#pragma(`max_page_count = ${this.#pagesMax - (isLifted ? 0 : RESERVED_PAGES)}`);
   }
 
-  /** Copies the log into the file and cuts it to nothing. False if the disk is too full for the copy. */
+  /** TensorCopier the log into the file and cuts it to nothing. False if the disk is too full for the copy. */
   #emptyLog(): boolean {
     if (!this.#hasRoomForCopy()) return false;
     try {
@@ -317,8 +317,8 @@ export class Database {
     return true;
   }
 
-  #bury([, id, revision, dueAtMs]: CallOf<'bury'>, parts: readonly Part[]) {
-    const key = this.#statements.bury.get(bytesOf(parts[0]!), dueAtMs, id, revision);
+  #writeTombstone([, id, revision, dueAtMs]: CallOf<'writeTombstone'>, parts: readonly Part[]) {
+    const key = this.#statements.writeTombstone.get(bytesOf(parts[0]!), dueAtMs, id, revision);
     if (key === undefined) return false;
     const first = (key as number) * SLOTS_MAX;
     this.#statements.dropSlots.run(first, first + SLOTS_MAX);

@@ -1,6 +1,6 @@
 // Models in the SQLite file.
 import type { ModelStore, StoredModel } from '../store.ts';
-import { HEAD, type Call, type Part } from './wire.ts';
+import { HEAD, type Call, type Part } from './messages.ts';
 
 /** Has the thread of the store execute a call. @throws CarryoverError */
 export type CallThread = (call: Call, parts?: readonly Part[]) => Promise<unknown>;

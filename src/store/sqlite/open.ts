@@ -6,7 +6,7 @@ import { dirname, resolve } from 'node:path';
 // @ts-expect-error: the package has no types; those of what is used here follow.
 import Untyped from 'better-sqlite3';
 import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
-import { firstMark, formatIn, isLogOf, userVersionOf } from './log-match.ts';
+import { firstMark, formatIn, isWalOf, userVersionOf } from './wal-match.ts';
 
 export interface Connection {
   readonly inTransaction: boolean;
@@ -126,7 +126,7 @@ export function replaced(path: string): string {
 function expectLogBelongs(path: string): void {
   // Closing a file drops the locks that SQLite has on it in this process, so it is opened if need be.
   const log = statSync(`${path}-wal`, { throwIfNoEntry: false });
-  if (!log || log.size === 0 || isLogOf(path)) return;
+  if (!log || log.size === 0 || isWalOf(path)) return;
   throw new Refusal(
     `${path}-wal is the log of another file than ${path}, or of another time: together they would be a mix ` +
       'of both. If the file was restored from a backup, delete the log; else restore both as they were together',

@@ -31,7 +31,7 @@ import {
   type Request,
   type ThreadOptions,
   type ToThread,
-} from './wire.ts';
+} from './messages.ts';
 
 export interface SqliteOptions {
   /** Of the file; 16 GiB unless said otherwise. */
@@ -127,8 +127,8 @@ class SqliteStore implements SessionStore {
     return isDone ? String(count + 1) : undefined;
   }
 
-  async bury(id: string, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean> {
-    const call: Call = ['bury', id, Number(revision), dueAtMs];
+  async writeTombstone(id: string, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean> {
+    const call: Call = ['writeTombstone', id, Number(revision), dueAtMs];
     return this.#call(call, [[HEAD, head]]) as Promise<boolean>;
   }
 

@@ -24,7 +24,7 @@ export function prepareStatements(connection: Connection) {
       `UPDATE records SET head = ?, revision = revision + 1
        WHERE id = ? AND revision = ? AND model IS NOT NULL RETURNING key`,
     ).pluck(),
-    bury: sql(
+    writeTombstone: sql(
       `UPDATE records SET head = ?, due_at = ?, revision = revision + 1, model = NULL
        WHERE id = ? AND revision = ? AND model IS NOT NULL RETURNING key`,
     ).pluck(),

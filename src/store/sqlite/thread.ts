@@ -16,7 +16,7 @@ import {
   type Revising,
   type ThreadOptions,
   type ToThread,
-} from './wire.ts';
+} from './messages.ts';
 
 /** A larger group answers its first request late, and gains little. */
 const GROUP_MAX = 256;
@@ -219,7 +219,7 @@ function witnessOf(group: readonly Request[], outcomes: readonly Outcome[]) {
   if (group.some(({ call }) => call[0] === 'forget')) return undefined;
   return group.find((request, i): request is Request & { call: Revising } => {
     const outcome = outcomes[i]!;
-    const isRevising = ['create', 'change', 'bury'].includes(request.call[0]);
+    const isRevising = ['create', 'change', 'writeTombstone'].includes(request.call[0]);
     return isRevising && 'value' in outcome && outcome.value === true;
   });
 }

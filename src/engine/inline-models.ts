@@ -1,0 +1,83 @@
+// The models that a server brings along: the built-in one, and those of MODELS_DIR under their file names.
+// They are registered at the start, and again when the store has lost them (FLUSHALL, an older snapshot). A
+// model of MODELS_DIR that was deleted through the API stays deleted until the next start.
+import { DEMO_MODEL, type ModelFile } from '../models/models-dir.ts';
+import type { ModelLibrary } from '../models/library.ts';
+import { modelFileSource } from '../models/model-file.ts';
+import { type ModelInfo, NAME_PATTERN } from '../models/registry.ts';
+import { registerModel } from './register.ts';
+import type { Limits } from './shapes.ts';
+
+export interface InlineModelsParts {
+  readonly library: ModelLibrary;
+  readonly limits: Limits;
+  /** @param tensors what of the file was taken for what */
+  readonly onLoaded: (name: string, info: ModelInfo, tensors: unknown) => void;
+  /** A file that cannot be used is skipped: the others are served. */
+  readonly onSkipped: (file: ModelFile, error: unknown) => void;
+}
+
+export class InlineModels {
+  readonly #parts: InlineModelsParts;
+  #loaded: ModelFile[] = [];
+  /** Of those that were loaded: the store has lost them. */
+  #lost: ModelFile[] = [];
+
+  constructor(parts: InlineModelsParts) {
+    this.#parts = parts;
+  }
+
+  /** @param files besides the built-in model */
+  async load(files: readonly ModelFile[]): Promise<void> {
+    for (const file of [DEMO_MODEL, ...files]) {
+      if (await this.#register(file)) this.#loaded.push(file);
+    }
+  }
+
+  /**
+   * Registers again what the store has lost. To be called when the library has been refreshed.
+   *
+   * @param hasLost whether the store is known to have lost anything; without the built-in model it has
+   */
+  async restore(hasLost: boolean): Promise<void> {
+    const { registry } = this.#parts.library;
+    const isMissing = ({ name }: ModelFile) => !registry.has(name);
+    if (hasLost || isMissing(DEMO_MODEL)) this.#lost = this.#loaded;
+    const left: ModelFile[] = [];
+    for (const file of this.#lost.filter(isMissing)) {
+      if (!(await this.#register(file))) left.push(file);
+    }
+    this.#lost = left;
+  }
+
+  /** Why not all of them can be used. */
+  problems(): readonly string[] {
+    const names = this.#lost.map(({ name }) => name).join(', ');
+    return names === '' ? [] : [`the store has lost these models: ${names}`];
+  }
+
+  async #register(file: ModelFile): Promise<boolean> {
+    const { library, limits, onLoaded, onSkipped } = this.#parts;
+    const { name, read } = file;
+    try {
+      if (!new RegExp(NAME_PATTERN).test(name)) throw notAName(name);
+      const source = modelFileSource(read());
+      const { info } = await registerModel({ library, limits }, source);
+      // The file decides what its name means, whatever the name pointed to before.
+      if (file === DEMO_MODEL) await library.reserve(name, info.id);
+      else await library.point(name, info.id);
+      onLoaded(name, info, source.tensors);
+      return true;
+    } catch (error) {
+      onSkipped(file, error);
+      return false;
+    }
+  }
+}
+
+function notAName(name: string): Error {
+  return new Error(
+    `The file's name without its ending, ${JSON.stringify(name)}, is to be the model's name: expected ` +
+      'letters, digits, dot, dash and underscore, at most 128, a letter or a digit first. Rename the file.',
+  );
+}

@@ -1,0 +1,215 @@
+// What a call on a session means: the session gives the model and h_{t-1}, the call gives x_t, and h_t
+// becomes the session's state.
+import { CarryoverError } from '../errors.ts';
+import type { Lifetime } from '../lifetime.ts';
+import type { ModelLibrary } from '../models/library.ts';
+import type { ModelInfo } from '../models/registry.ts';
+import {
+  type CallKey,
+  type Reply,
+  STEPS_MAX,
+  type Session,
+  advanced,
+} from '../sessions/session.ts';
+import type { Call, Outcome } from '../sessions/call.ts';
+import type { Sessions } from '../sessions/sessions.ts';
+import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
+import type { Engine, RecurrenceResult } from './engine.ts';
+import { registerModel } from './register.ts';
+import { copyRows } from './result.ts';
+import type { JsonCodec } from './json-codec.ts';
+import type { WeightsPacker } from './weights-packer.ts';
+import type { Limits, RecurrenceInput, WeightsSource } from './shapes.ts';
+
+/** What a call on a session brings; the rest of a RecurrenceInput is the session's. */
+export type SessionInput = Omit<RecurrenceInput, 'weights' | 'h' | 'batch'>;
+
+export interface SessionRequest {
+  readonly weights: WeightsSource | string;
+  /** If absent, that of h, or 1. */
+  readonly N?: number | undefined;
+  /** (N, H); zeros if absent. */
+  readonly h?: TensorSource | undefined;
+  readonly keep: number;
+  readonly ttlMs: number;
+  /** A repeated call with this key is answered as before. */
+  readonly key: CallKey | undefined;
+  readonly reply: (session: Session) => Reply;
+}
+
+export interface SessionComputeParts {
+  readonly engine: Engine;
+  readonly sessions: Sessions;
+  readonly library: ModelLibrary;
+  readonly limits: Limits;
+  readonly work: WeightsPacker;
+  /** Largest N · H of a session. */
+  readonly stateNumbersMax: number;
+}
+
+/** Sessions with the same weights that begin and end all the time may take their model from each other. */
+const CREATE_ATTEMPTS_MAX = 10;
+
+export class SessionCompute {
+  readonly #parts: SessionComputeParts;
+
+  constructor(parts: SessionComputeParts) {
+    this.#parts = parts;
+  }
+
+  /** What prints the answers. */
+  get jsonCodec(): JsonCodec {
+    return this.#parts.engine.jsonCodec;
+  }
+
+  /**
+   * A session at t = 0. Inline weights are registered without a name, until their last session ends.
+   *
+   * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded · sessions_full ·
+   *   models_full · store_full · store_unavailable
+   */
+  async create(request: SessionRequest, lifetime: Lifetime): Promise<Outcome<Reply>> {
+    const { sessions } = this.#parts;
+    const { key } = request;
+    if (!key) return this.#create(request, lifetime);
+    try {
+      // Before its weights are registered again, and whether or not there is room for another session.
+      return (await sessions.created(key)) ?? (await this.#create(request, lifetime));
+    } catch (error) {
+      throw error instanceof CarryoverError ? asCreation(error) : error;
+    }
+  }
+
+  async #create(request: SessionRequest, lifetime: Lifetime): Promise<Outcome<Reply>> {
+    const { library } = this.#parts;
+    const { weights } = request;
+    if (typeof weights === 'string') {
+      await library.ensure(weights);
+      return this.#createWith(library.registry.info(weights), request);
+    }
+    for (let attempts = 1; ; attempts++) {
+      const source = { weights, isKept: false };
+      const { info } = await registerModel(this.#parts, source, lifetime);
+      try {
+        return await this.#createWith(info, request);
+      } catch (error) {
+        // Before this session was there, the last other one with these weights has ended.
+        const isLost = error instanceof CarryoverError && error.code === 'model_not_found';
+        if (isLost && attempts < CREATE_ATTEMPTS_MAX) continue;
+        await library.collect(info.id).catch(() => {});
+        throw error;
+      }
+    }
+  }
+
+  /**
+   * Advances a session by the T steps of x. `write` makes the answer while the result is valid, before
+   * the state is committed.
+   *
+   * @throws what Engine.run and Sessions.advance throw; the session is then as it was, unless the
+   *   error's `applied` says 'unknown'
+   */
+  async advance<Answer>(
+    id: string,
+    call: Call,
+    input: SessionInput,
+    write: (
+      result: RecurrenceResult,
+      after: Session,
+      isReplay: boolean,
+    ) => Answer | Promise<Answer>,
+  ): Promise<Outcome<{ readonly answer: Answer; readonly after: Session }>> {
+    const { engine, sessions } = this.#parts;
+    const T = input.x.axes.includes('T') ? sizeOf(input.x, 'T') : 1;
+    return sessions.advance(id, call, (session, stamp, isReplay) => {
+      expectCountable(session, T);
+      return engine.run({ ...input, ...sessionInput(session) }, call.lifetime, async (result) => {
+        const h = new Float32Array(session.N * session.H);
+        copyRows(result.h, h);
+        const next = { h, t: session.t + T };
+        const after = advanced(session, next, stamp());
+        return { after, value: { answer: await write(result, after, isReplay), after } };
+      });
+    });
+  }
+
+  /** Reads a state that shall replace a session's. @throws shape_mismatch · out_of_range */
+  readState(h: TensorSource, { id, N, H }: Session): Float32Array {
+    expectState(h, N, H, `session ${id} has N = ${N} and H = ${H}`);
+    const state = new Float32Array(N * H);
+    h.copyTo(state);
+    return state;
+  }
+
+  async #createWith(
+    { id: modelId, D, H }: ModelInfo,
+    { N: wantedN, h, keep, ttlMs, key, reply }: SessionRequest,
+  ): Promise<Outcome<Reply>> {
+    const N = wantedN ?? (h ? sizeOf(h, 'N') : 1);
+    this.#expectStateFits(h, N, H, wantedN === undefined ? 'h' : 'N');
+    const state = new Float32Array(N * H);
+    h?.copyTo(state);
+    const { sessions } = this.#parts;
+    const spec = { modelId, N, D, H, keep, ttlMs, h: state };
+    if (key) return sessions.createOnce(spec, key, reply);
+    return { value: reply(await sessions.create(spec)), replayed: false };
+  }
+
+  #expectStateFits(h: TensorSource | undefined, N: number, H: number, origin: string): void {
+    const { limits, stateNumbersMax } = this.#parts;
+    if (h) expectState(h, N, H, `${origin} makes N = ${N} and the model makes H = ${H}`);
+    const limit =
+      N > limits.N
+        ? `N is ${N}; this server takes at most ${limits.N} (N_MAX).`
+        : N * H > stateNumbersMax
+          ? `A state of N · H = ${N * H} numbers is too large; at most ${stateNumbersMax} are kept ` +
+            '(SESSION_STATE_NUMBERS_MAX).'
+          : undefined;
+    if (limit === undefined) return;
+    throw new CarryoverError('limit_exceeded', {
+      detail: limit,
+      errors: [{ pointer: '/N', message: limit }],
+    });
+  }
+}
+
+function sessionInput(session: Session) {
+  const { id, modelId, N, H, h } = session;
+  const state: TensorSource = {
+    name: 'h',
+    axes: 'NH',
+    shape: [N, H],
+    copyTo: (target) => target.set(h),
+  };
+  return { weights: modelId, h: state, batch: { N, origin: `session ${id}` } };
+}
+
+/** What became of a call with a key that creates a session, by the error of its attempt. */
+function asCreation(error: CarryoverError): CarryoverError {
+  // The session was made, and has ended or was damaged since.
+  if (error.code === 'session_gone' || error.code === 'session_corrupt') return error.withApplied('yes');
+  // What is wrong with a call was wrong whenever it came; else the same call may be running elsewhere.
+  return error.withApplied(error.kind.status < 500 ? 'no' : 'unknown');
+}
+
+/** @throws out_of_range */
+function expectCountable({ id, t }: Session, T: number): void {
+  if (t <= STEPS_MAX - T) return;
+  const message =
+    `Session ${id} is at t = ${t}; ${T} more steps would go beyond ${STEPS_MAX}, the largest t. ` +
+    'PUT /v1/sessions/{id}/state can give the state a smaller one.';
+  throw new CarryoverError('out_of_range', {
+    detail: message,
+    errors: [{ pointer: '/x', message }],
+  });
+}
+
+function expectState(h: TensorSource, N: number, H: number, why: string): void {
+  if (h.shape[0] === N && h.shape[1] === H) return;
+  const message =
+    `h has shape ${describeShape(h)}, expected ${formatShape([N, H])}, because ${why}.`;
+  throw new CarryoverError('shape_mismatch', {
+    detail: message,
+    errors: [{ pointer: '/h', message }],
+  });
+}

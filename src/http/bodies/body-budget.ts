@@ -1,0 +1,100 @@
+// Bytes that clients have sent and that are not answered yet: bodies of requests and messages of
+// WebSockets, all together. What is announced does not count, only what has arrived: a peer that says
+// much and sends nothing holds nothing.
+import { CarryoverError } from '../../errors.ts';
+
+/** A body of up to so many bytes is small: a part of the budget is kept for those. */
+const SMALL_BYTES_MAX = 64 * 1024;
+/** The part of the budget that only small bodies may use. */
+const SMALL_PART = 1 / 16;
+/** The part of the budget that one connection may use. */
+const CONNECTION_PART = 1 / 4;
+/** No part is less than one body of the largest size, with what may be counted besides its bytes. */
+const OVERHEAD_BYTES_MAX = 4 * 1024;
+
+/** Whoever shares the budget: a connection, with what it holds of it. */
+export interface BodySender {
+  bodyBytes: number;
+}
+
+export class BodyBudget {
+  readonly #bytesMax: number;
+  readonly #largeBytesMax: number;
+  readonly #senderBytesMax: number;
+  #bytes = 0;
+
+  /**
+   * @param bytesMax of all bodies
+   * @param bodyBytesMax of one body
+   */
+  constructor(bytesMax: number, bodyBytesMax: number) {
+    this.#bytesMax = bytesMax;
+    this.#largeBytesMax = Math.max(bytesMax * (1 - SMALL_PART), bodyBytesMax + OVERHEAD_BYTES_MAX);
+    this.#senderBytesMax = Math.max(bytesMax * CONNECTION_PART, bodyBytesMax + OVERHEAD_BYTES_MAX);
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** The share of one body, empty at first. */
+  open(sender: BodySender): BodyClaim {
+    return new BodyClaim(this, sender);
+  }
+
+  /**
+   * @param heldBytes what the same body holds already
+   * @throws queue_full
+   */
+  take(sender: BodySender, heldBytes: number, bytes: number): void {
+    const isSmall = heldBytes + bytes <= SMALL_BYTES_MAX;
+    const bytesMax = isSmall ? this.#bytesMax : this.#largeBytesMax;
+    if (this.#bytes + bytes > bytesMax) {
+      throw new CarryoverError('queue_full', {
+        detail:
+          `Bodies of ${this.#bytes} bytes are being served; with this one they would exceed ` +
+          `${this.#bytesMax} (BODIES_BYTES_MAX)${isSmall ? '' : ', of which a part is for small ones'}.`,
+      });
+    }
+    if (sender.bodyBytes + bytes > this.#senderBytesMax) {
+      throw new CarryoverError('queue_full', {
+        detail:
+          `This connection has bodies of ${sender.bodyBytes} bytes being served; with this one they ` +
+          `would exceed its share of ${this.#senderBytesMax}. Wait for its answers.`,
+      });
+    }
+    this.#bytes += bytes;
+    sender.bodyBytes += bytes;
+  }
+
+  giveBack(sender: BodySender, bytes: number): void {
+    this.#bytes -= bytes;
+    sender.bodyBytes -= bytes;
+  }
+}
+
+/** What one body holds of the budget. */
+export class BodyClaim {
+  readonly #budget: BodyBudget;
+  readonly #sender: BodySender;
+  #bytes = 0;
+
+  constructor(budget: BodyBudget, sender: BodySender) {
+    this.#budget = budget;
+    this.#sender = sender;
+  }
+
+  /** Nothing is taken if this throws. @throws queue_full */
+  growTo(bytes: number): void {
+    const more = bytes - this.#bytes;
+    if (more <= 0) return;
+    this.#budget.take(this.#sender, this.#bytes, more);
+    this.#bytes = bytes;
+  }
+
+  /** May be called twice. */
+  release(): void {
+    this.#budget.giveBack(this.#sender, this.#bytes);
+    this.#bytes = 0;
+  }
+}

@@ -1,0 +1,97 @@
+// A computation as a safetensors file: tensors x, h, W_x, W_h, b; all other fields as text in
+// __metadata__: model or session, trace, and for a sequence layout, outputs ("hs,h") and lengths ("3,1").
+import { flatTensor } from '../../codec/flat.ts';
+import type { SafeTensor, SafetensorsFile } from '../../codec/safetensors.ts';
+import { invalidRequest } from '../../errors.ts';
+import type { TensorSource } from '../../tensor.ts';
+
+type Layout = 'TND' | 'NTD';
+type Output = 'hs' | 'h';
+
+export interface FileBody {
+  readonly tensors: ReadonlyMap<string, SafeTensor>;
+  readonly model: string | undefined;
+  readonly session: string | undefined;
+  readonly trace: boolean;
+  readonly layout: Layout;
+  readonly outputs: readonly Output[];
+  readonly lengths: readonly number[] | undefined;
+}
+
+const TENSORS = ['x', 'h', 'W_x', 'W_h', 'b'];
+
+/**
+ * @param fields the metadata fields that the route takes
+ * @throws invalid_request
+ */
+export function readFileBody(
+  { tensors, metadata }: SafetensorsFile,
+  fields: readonly string[],
+): FileBody {
+  expectKnown('tensor', [...tensors.keys()], TENSORS);
+  expectKnown('metadata field', Object.keys(metadata).filter(isOurs), fields);
+  const { model, session, trace, layout, outputs, lengths } = metadata;
+  return {
+    tensors,
+    model,
+    session,
+    trace: oneOf('trace', trace, ['false', 'true']) === 'true',
+    layout: oneOf('layout', layout, ['TND', 'NTD']),
+    outputs: outputs?.split(',').map((name) => oneOf('outputs', name, ['hs', 'h'])) ?? ['hs', 'h'],
+    lengths: lengths?.split(',').map(readLength),
+  };
+}
+
+/** @throws invalid_request if it is missing · shape_mismatch if its rank is another */
+export function requiredTensor(body: FileBody, name: string, axes: string, place = name): TensorSource {
+  const tensor = optionalTensor(body, name, axes, place);
+  if (tensor) return tensor;
+  const names = [...body.tensors.keys()].join(', ') || 'none';
+  throw invalidRequest(`The tensor ${name} is required, and the file has ${names}.`, `/${place}`);
+}
+
+export function optionalTensor({ tensors }: FileBody, name: string, axes: string, place = name) {
+  const tensor = tensors.get(name);
+  return tensor && flatTensor(place, axes, tensor);
+}
+
+/** Inline weights, if any of their tensors is there. */
+export function fileWeights(body: FileBody) {
+  if (!['W_x', 'W_h', 'b'].some((name) => body.tensors.has(name))) return undefined;
+  const bAxes = body.tensors.get('b')?.shape.length === 2 ? '1H' : 'H';
+  return {
+    W_x: requiredTensor(body, 'W_x', 'DH', 'weights/W_x'),
+    W_h: requiredTensor(body, 'W_h', 'HH', 'weights/W_h'),
+    b: optionalTensor(body, 'b', bAxes, 'weights/b'),
+  };
+}
+
+/** Libraries write `format`, the framework that the tensors are of. */
+function isOurs(field: string): boolean {
+  return field !== 'format';
+}
+
+function expectKnown(what: string, names: readonly string[], known: readonly string[]): void {
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const shown = JSON.stringify(unknown.slice(0, 40));
+  throw invalidRequest(`${shown} is not a known ${what}; expected ${known.join(', ')}.`, '');
+}
+
+/** The first choice is the default. */
+function oneOf<Choice extends string>(
+  field: string,
+  value: string | undefined,
+  choices: readonly [Choice, ...Choice[]],
+): Choice {
+  const found = choices.find((choice) => choice === (value ?? choices[0]));
+  if (found !== undefined) return found;
+  const shown = JSON.stringify(value?.slice(0, 40));
+  throw invalidRequest(`${field} must be one of ${choices.join(', ')}, got ${shown}.`, `/${field}`);
+}
+
+function readLength(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  const shown = JSON.stringify(text.slice(0, 40));
+  throw invalidRequest(`lengths must be integers, 0 … T, separated by commas, got ${shown}.`, '/lengths');
+}

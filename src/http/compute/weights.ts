@@ -1,0 +1,46 @@
+import type { Static } from 'typebox';
+import { type Matrix, type Vector, nestedTensor } from '../../codec/nested.ts';
+import type { WeightsSource } from '../../engine/shapes.ts';
+import { CarryoverError } from '../../errors.ts';
+import type { Weights } from '../schemas/tensor.ts';
+
+/**
+ * Where the weights of a computation come from: in the body, or a registered model; undefined if from
+ * neither, as with a session.
+ *
+ * @throws invalid_request if both are given
+ */
+export function optionalWeights(
+  model: string | undefined,
+  weights: WeightsSource | undefined,
+): WeightsSource | string | undefined {
+  if (model === undefined || weights === undefined) return model ?? weights;
+  throw new CarryoverError('invalid_request', {
+    detail: 'Expected one of `weights` and `model`, got both.',
+  });
+}
+
+/** @throws invalid_request unless exactly one is given */
+export function weightsOf(
+  model: string | undefined,
+  weights: WeightsSource | undefined,
+): WeightsSource | string {
+  const source = optionalWeights(model, weights);
+  if (source !== undefined) return source;
+  throw new CarryoverError('invalid_request', {
+    detail: 'Expected one of `weights` and `model`, got neither.',
+  });
+}
+
+/** @throws ragged_array */
+export function weightsSource({ W_x, W_h, b }: Static<typeof Weights>): WeightsSource {
+  return {
+    W_x: nestedTensor('weights/W_x', 'DH', W_x),
+    W_h: nestedTensor('weights/W_h', 'HH', W_h),
+    b: b && biasSource(b),
+  };
+}
+
+function biasSource(b: Vector | Matrix) {
+  return nestedTensor('weights/b', Array.isArray(b[0]) ? '1H' : 'H', b);
+}

@@ -1,0 +1,81 @@
+// What Node's HTTP parser does not take, and requests that do not arrive in time. Mostly there is no request
+// yet: the answer is written by hand, with all that other answers have.
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyBaseLogger } from 'fastify';
+import { CarryoverError, type ErrorCode } from '../../errors.ts';
+import type { Connections } from './connections.ts';
+import { SECURITY_HEADERS } from '../plugins/security-headers.ts';
+import { problemBody } from '../plugins/errors.ts';
+import { PROBLEM_TYPE } from '../schemas/problem.ts';
+
+const PROBLEMS: Readonly<Record<string, { readonly code: ErrorCode; readonly detail: string }>> = {
+  HPE_HEADER_OVERFLOW: {
+    code: 'headers_too_large',
+    detail: 'The headers together exceed 16 KiB.',
+  },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: {
+    code: 'invalid_request',
+    detail: 'The extensions of a chunk exceed 16 KiB.',
+  },
+  HPE_INVALID_EOF_STATE: {
+    code: 'invalid_request',
+    detail: 'The connection was closed before the request was complete.',
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    code: 'request_timeout',
+    detail: 'The request was not complete within the time limit (REQUEST_TIMEOUT_MS).',
+  },
+};
+
+/** ResponseWriter what can be answered, and closes the connection. */
+export function answerClientError(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  connections: Connections,
+  log: FastifyBaseLogger,
+): void {
+  const client = connections.of(socket);
+  if (!client || !socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+  // What comes behind the last answer does not matter.
+  if (client.isEnding) return;
+  const { code, detail } = PROBLEMS[error.code ?? ''] ?? {
+    code: 'invalid_request',
+    detail: 'The bytes received are not an HTTP/1.1 request.',
+  };
+  const problem = new CarryoverError(code, { detail });
+  if (client.receiving) {
+    client.isBroken = true;
+    return client.receiving.abort(problem);
+  }
+  const hasNothingToAnswer = client.requests > 0 || client.isAhead || socket.bytesRead === 0;
+  if (!hasNothingToAnswer) return endWithProblem(socket, problem, connections, log);
+  // A second head would become a part of the answer that is being sent.
+  log.info({ code, requests: client.requests, bytes: socket.bytesRead }, 'connection closed');
+  client.cut(detail);
+}
+
+/** @param headers further ones, each a line with its end */
+export function endWithProblem(
+  socket: Socket,
+  problem: CarryoverError,
+  connections: Connections,
+  log: FastifyBaseLogger,
+  headers = '',
+): void {
+  const { code } = problem;
+  const { status } = problem.kind;
+  const reqId = randomUUID();
+  const body = JSON.stringify(problemBody(problem, reqId));
+  log.info({ reqId, code, statusCode: status }, 'request refused');
+  const constant = Object.entries(SECURITY_HEADERS).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${constant.join('')}x-request-id: ${reqId}\r\n` +
+      `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
+      `${headers}connection: close\r\n\r\n${body}`,
+  );
+  const client = connections.of(socket);
+  if (client) client.linger(performance.now());
+  else socket.end();
+}

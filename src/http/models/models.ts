@@ -1,0 +1,236 @@
+// /v1/models: register weights once, address them by content or by a name that may move.
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { Static } from 'typebox';
+import { nestedTensor } from '../../codec/nested.ts';
+import { type ModelSource, type RegisterParts, registerModel } from '../../engine/register.ts';
+import type { Limits } from '../../engine/shapes.ts';
+import type { WeightsPacker } from '../../engine/weights-packer.ts';
+import { type ErrorCode, invalidRequest } from '../../errors.ts';
+import type { ModelLibrary } from '../../models/library.ts';
+import { expectTanh } from '../../models/import-activation.ts';
+import type { ImportOptions } from '../../models/import-names.ts';
+import { modelFileSource } from '../../models/model-file.ts';
+import { READOUT_NAMES } from '../../models/import-readout.ts';
+import type { ModelInfo as Info } from '../../models/registry.ts';
+import { isBodyHeld } from '../plugins/admission.ts';
+import { jsonOrFile, takeFiles } from '../bodies/media-types.ts';
+import type { BodyRoom } from '../bodies/receive-body.ts';
+import {
+  ModelBody,
+  ModelInfo,
+  ModelList,
+  ModelListQuery,
+  ModelQuery,
+  NameParams,
+  PointBody,
+  RefParams,
+} from './schemas.ts';
+import { BODY_ERRORS, problemResponses } from '../schemas/problem.ts';
+import { ref } from '../schemas/ref.ts';
+import { weightsSource } from '../compute/weights.ts';
+
+const REGISTER_ERRORS: ErrorCode[] = [
+  ...BODY_ERRORS,
+  'malformed_safetensors',
+  'name_taken',
+  'built_in_model',
+  'shape_mismatch',
+  'out_of_range',
+  'unknown_tensors',
+  'activation_unconfirmed',
+  'activation_unsupported',
+  'limit_exceeded',
+  'internal',
+  'memory_full',
+  'shutting_down',
+  'store_unavailable',
+  'models_full',
+  'store_full',
+];
+
+type FileSource = ReturnType<typeof modelFileSource>;
+
+/** Of a page, unless the caller says how many. */
+const PAGE_MODELS = 100;
+
+export interface ModelRoutesOptions {
+  readonly room: BodyRoom;
+  readonly library: ModelLibrary;
+  readonly limits: Limits;
+  readonly work: WeightsPacker;
+}
+
+export function modelRoutes(app: FastifyInstance, options: ModelRoutesOptions): void {
+  const { room, library } = options;
+  app.register(async (scope) => {
+    takeFiles(scope, room);
+    registerRoute(scope, options);
+  });
+  readRoutes(app, library);
+  changeRoutes(app, library);
+}
+
+function registerRoute(app: FastifyInstance, parts: RegisterParts): void {
+  app.post<{ Body: Static<typeof ModelBody> | Buffer; Querystring: Static<typeof ModelQuery> }>(
+    '/v1/models',
+    {
+      schema: {
+        operationId: 'registerModel',
+        tags: ['models'],
+        summary: 'Register weights',
+        description:
+          'The same weights (and readout) have the same id: registering them again is 200. A ' +
+          'safetensors file may have the tensor names of this API (W_x, W_h, b, W_y, b_y), of ' +
+          'torch (`*weight_ih_l0` …, of an RNNCell `*weight_ih` …) or of Keras (`*kernel` …). Nothing ' +
+          'is guessed: names of torch and Keras do not tell the activation, so it must be confirmed, ' +
+          'and a Linear or Dense layer is the readout only if `readout` names it or, for torch, it is ' +
+          `called ${READOUT_NAMES.join(', ')}. The answer lists in \`tensors\` what was taken for what.`,
+        querystring: ModelQuery,
+        body: jsonOrFile(ref(ModelBody)),
+        response: {
+          200: { description: 'It was registered already.', ...ref(ModelInfo) },
+          201: { description: 'Registered.', ...ref(ModelInfo) },
+          ...problemResponses(REGISTER_ERRORS),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { body, query, lifetime } = request;
+      if (!Buffer.isBuffer(body)) expectNothingUntold(query);
+      const file = Buffer.isBuffer(body)
+        ? modelFileSource(body, query, () => isBodyHeld(request))
+        : undefined;
+      const source = file
+        ? { ...file, name: query.name }
+        : modelSource(body as Static<typeof ModelBody>, query.name);
+      const { info, created } = await registerModel(parts, source, lifetime);
+      const tensors = file && { tensors: file.tensors };
+      return sendInfo(reply.code(created ? 201 : 200), { ...info, ...tensors });
+    },
+  );
+}
+
+function readRoutes(app: FastifyInstance, library: ModelLibrary): void {
+  app.get<{ Querystring: Static<typeof ModelListQuery> }>(
+    '/v1/models',
+    {
+      schema: {
+        operationId: 'listModels',
+        tags: ['models'],
+        summary: 'List the registered models, oldest first',
+        querystring: ModelListQuery,
+        response: {
+          200: { description: 'A page; `next` asks for the one after it.', ...ref(ModelList) },
+          ...problemResponses(['invalid_request']),
+        },
+      },
+    },
+    async ({ query }) => {
+      const { models, next } = library.registry.list(query.cursor, Number(query.limit ?? PAGE_MODELS));
+      return { models, ...(next !== undefined && { next }) };
+    },
+  );
+  app.get<{ Params: Static<typeof RefParams> }>(
+    '/v1/models/:ref',
+    {
+      schema: {
+        operationId: 'getModel',
+        tags: ['models'],
+        summary: 'Read about a model',
+        params: RefParams,
+        response: {
+          200: { description: 'The model.', ...ref(ModelInfo) },
+          ...problemResponses(['invalid_request', 'model_not_found', 'model_corrupt', 'store_unavailable']),
+        },
+      },
+    },
+    async ({ params }, reply) => {
+      await library.ensure(params.ref);
+      return sendInfo(reply, library.registry.info(params.ref));
+    },
+  );
+}
+
+function changeRoutes(app: FastifyInstance, library: ModelLibrary): void {
+  app.put<{ Params: Static<typeof NameParams>; Body: Static<typeof PointBody> }>(
+    '/v1/models/:ref',
+    {
+      schema: {
+        operationId: 'pointName',
+        tags: ['models'],
+        summary: 'Let a name, new or not, point to a model',
+        params: NameParams,
+        body: ref(PointBody),
+        response: {
+          200: { description: 'The model that the name points to now.', ...ref(ModelInfo) },
+          ...problemResponses([
+            ...BODY_ERRORS,
+            'model_not_found',
+            'model_corrupt',
+            'built_in_model',
+            'internal',
+            'shutting_down',
+            'store_unavailable',
+            'models_full',
+            'store_full',
+          ]),
+        },
+      },
+    },
+    async ({ params, body }, reply) => sendInfo(reply, await library.point(params.ref, body.model)),
+  );
+  app.delete<{ Params: Static<typeof RefParams> }>(
+    '/v1/models/:ref',
+    {
+      schema: {
+        operationId: 'deleteModel',
+        tags: ['models'],
+        summary: 'Delete a model with all its names',
+        params: RefParams,
+        response: {
+          204: { description: 'Deleted. Requests that run are finished.', type: 'null' },
+          ...problemResponses([
+            'invalid_request',
+            'model_not_found',
+            'model_corrupt',
+            'built_in_model',
+            'model_pinned',
+            'store_unavailable',
+          ]),
+        },
+      },
+    },
+    async ({ params }, reply) => {
+      await library.delete(params.ref);
+      return reply.code(204).send();
+    },
+  );
+}
+
+/** In JSON everything has its name. */
+function expectNothingUntold({ activation, readout }: ImportOptions): void {
+  expectTanh(activation, undefined);
+  if (readout === undefined) return;
+  throw invalidRequest(
+    'The query parameter `readout` names a layer in a safetensors file; in JSON, expected the ' +
+      'readout as {"readout": {"W_y": …, "b_y": …}} in the body.',
+  );
+}
+
+function modelSource(
+  { weights, readout, name }: Static<typeof ModelBody>,
+  queryName: string | undefined,
+): ModelSource {
+  return {
+    weights: weightsSource(weights),
+    readout: readout && {
+      W_y: nestedTensor('readout/W_y', 'HO', readout.W_y),
+      b_y: readout.b_y && nestedTensor('readout/b_y', 'O', readout.b_y),
+    },
+    name: name ?? queryName,
+  };
+}
+
+function sendInfo(reply: FastifyReply, info: Info & Partial<Pick<FileSource, 'tensors'>>) {
+  return reply.header('location', `/v1/models/${info.id}`).send(info);
+}

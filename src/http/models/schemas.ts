@@ -1,0 +1,130 @@
+import { Type } from 'typebox';
+import { ACTIVATION } from '../../models/import-activation.ts';
+import { NAME_LENGTH_MAX, NAME_PATTERN } from '../../models/registry.ts';
+import { pageLimit } from '../schemas/page.ts';
+import { ref } from '../schemas/ref.ts';
+import { Weights, matrix, vector } from '../schemas/tensor.ts';
+
+/** A name, or an id. */
+export const ModelRef = Type.String({
+  minLength: 1,
+  maxLength: NAME_LENGTH_MAX,
+  description: 'A registered model: its name, or its id `sha256:…`.',
+});
+
+const Name = Type.String({
+  pattern: NAME_PATTERN,
+  description: 'Letters, digits, dot, dash and underscore; the name may be moved later.',
+});
+
+export const ModelBody = Type.Object(
+  {
+    weights: ref(Weights),
+    name: Type.Optional(Name),
+    readout: Type.Optional(
+      Type.Object(
+        {
+          W_y: matrix('Readout weights, (H, O).'),
+          b_y: Type.Optional(vector('Readout bias, (O); absent means 0.')),
+        },
+        {
+          additionalProperties: false,
+          description: 'With a readout, answers also carry y = h W_y + b_y.',
+        },
+      ),
+    ),
+  },
+  {
+    $id: 'ModelBody',
+    additionalProperties: false,
+    examples: [
+      {
+        name: 'tiny',
+        weights: {
+          W_x: [[0.5, -0.25]],
+          W_h: [
+            [0.1, 0.2],
+            [-0.3, 0.4],
+          ],
+          b: [0.01, -0.02],
+        },
+        readout: { W_y: [[1], [-1]], b_y: [0.5] },
+      },
+    ],
+  },
+);
+
+export const ModelInfo = Type.Object(
+  {
+    id: Type.String({ description: 'sha256 of the float32 values: the same weights, the same id.' }),
+    names: Type.Array(Type.String(), { description: 'Names that point to it, oldest first.' }),
+    D: Type.Integer({ description: 'Input size.' }),
+    H: Type.Integer({ description: 'Hidden size.' }),
+    O: Type.Optional(Type.Integer({ description: 'Outputs of the readout, if there is one.' })),
+    activation: Type.Enum([ACTIVATION], { description: 'f in h_t = f(z).' }),
+    tensors: Type.Optional(
+      Type.Record(Type.String(), Type.String(), {
+        description:
+          'In the answer to a file: what each of W_x, W_h, b, W_y, b_y was made of, e.g. ' +
+          '`rnn.weight_ih_l0 (transposed)`.',
+      }),
+    ),
+    bytes: Type.Integer({ description: 'Packed, in memory.' }),
+    created_at: Type.String({ format: 'date-time' }),
+  },
+  { $id: 'ModelInfo', additionalProperties: false },
+);
+
+export const ModelList = Type.Object(
+  {
+    models: Type.Array(ref(ModelInfo)),
+    next: Type.Optional(Type.String({ description: 'The cursor of the next page, if there is one.' })),
+  },
+  { $id: 'ModelList', additionalProperties: false },
+);
+
+export const ModelListQuery = Type.Object(
+  {
+    limit: Type.Optional(pageLimit('Models of a page, 1 to 1000; 100 if absent.')),
+    cursor: Type.Optional(
+      Type.String({ pattern: '^[\\w.:]{1,128}$', description: '`next` of the page before.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export const PointBody = Type.Object(
+  { model: ModelRef },
+  {
+    $id: 'PointBody',
+    additionalProperties: false,
+    description: 'What the name shall point to.',
+    examples: [{ model: 'tiny' }],
+  },
+);
+
+export const ModelQuery = Type.Object(
+  {
+    name: Type.Optional(Name),
+    activation: Type.Optional(
+      Type.String({
+        description:
+          'Of a file: confirms that the layer was made with `tanh`, where the names do not tell it ' +
+          '(torch, Keras). May also be said in `__metadata__`.',
+      }),
+    ),
+    readout: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description:
+          'Of a file: the name of the layer that computes y from h, e.g. `head` for `head.weight` and ' +
+          '`head.bias`. May also be said in `__metadata__`.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+/** One path has one template, so a name is called `ref` where only a name is taken. */
+export const NameParams = Type.Object({ ref: Name });
+export const RefParams = Type.Object({ ref: ModelRef });

@@ -1,0 +1,147 @@
+// Changes of a session that compute nothing: another state, an earlier one, a fork, the end.
+import type { FastifyInstance } from 'fastify';
+import type { Static } from 'typebox';
+import { nestedTensor } from '../../codec/nested.ts';
+import type { SessionCompute } from '../../engine/session-compute.ts';
+import type { Sessions } from '../../sessions/sessions.ts';
+import { BODY_ERRORS, problemResponses } from '../schemas/problem.ts';
+import { ref } from '../schemas/ref.ts';
+import { CallHeaders, IdParams, RewindBody, SessionInfo, StateBody } from './schemas.ts';
+import { SESSION_ERRORS, callOf, markReplayed } from './session-call.ts';
+import { createdReply, infoReply, sendReply } from './replies.ts';
+
+export interface SessionChangeParts {
+  readonly sessions: Sessions;
+  readonly sessionCompute: SessionCompute;
+}
+
+interface ById {
+  readonly Params: Static<typeof IdParams>;
+}
+
+export function sessionChangeRoutes(app: FastifyInstance, parts: SessionChangeParts): void {
+  stateRoutes(app, parts);
+  forkRoute(app, parts);
+  deleteRoute(app, parts);
+}
+
+function stateRoutes(app: FastifyInstance, { sessions, sessionCompute }: SessionChangeParts): void {
+  app.put<ById & { Body: Static<typeof StateBody> }>(
+    '/v1/sessions/:id/state',
+    {
+      schema: {
+        operationId: 'setState',
+        tags: ['sessions'],
+        summary: 'Put another state in place of the present one',
+        params: IdParams,
+        headers: CallHeaders,
+        body: ref(StateBody),
+        response: {
+          200: { description: 'The session with the new state.', ...ref(SessionInfo) },
+          ...problemResponses([
+            ...BODY_ERRORS,
+            'shape_mismatch',
+            'out_of_range',
+            'internal',
+            'shutting_down',
+            ...SESSION_ERRORS,
+          ]),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { body, params } = request;
+      const h = nestedTensor('h', 'NH', body.h);
+      const outcome = await sessions.setState(
+        params.id,
+        callOf(request),
+        (session) => ({ h: sessionCompute.readState(h, session), t: body.t ?? session.t }),
+        infoReply,
+      );
+      return sendReply(reply, outcome);
+    },
+  );
+  app.post<ById & { Body: Static<typeof RewindBody> }>(
+    '/v1/sessions/:id/rewind',
+    {
+      schema: {
+        operationId: 'rewindSession',
+        tags: ['sessions'],
+        summary: 'Go back to a kept state',
+        description: 'The latest kept state of step t; what was kept after it is dropped.',
+        params: IdParams,
+        headers: CallHeaders,
+        body: ref(RewindBody),
+        response: {
+          200: { description: 'The session at step t.', ...ref(SessionInfo) },
+          ...problemResponses([
+            ...BODY_ERRORS,
+            'state_not_kept',
+            'internal',
+            'shutting_down',
+            ...SESSION_ERRORS,
+          ]),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { body, params } = request;
+      const outcome = await sessions.rewind(params.id, callOf(request), body.t, infoReply);
+      return sendReply(reply, outcome);
+    },
+  );
+}
+
+function forkRoute(app: FastifyInstance, { sessions }: SessionChangeParts): void {
+  app.post<ById>(
+    '/v1/sessions/:id/fork',
+    {
+      schema: {
+        operationId: 'forkSession',
+        tags: ['sessions'],
+        summary: 'Begin another session with the present state',
+        description: 'With its kept past states, and a lifetime of its own; this one is not changed.',
+        params: IdParams,
+        headers: CallHeaders,
+        response: {
+          201: { description: 'The new session.', ...ref(SessionInfo) },
+          ...problemResponses([
+            'invalid_request',
+            'internal',
+            'shutting_down',
+            'sessions_full',
+            ...SESSION_ERRORS,
+          ]),
+        },
+      },
+    },
+    async (request, reply) => {
+      const outcome = await sessions.fork(request.params.id, callOf(request), createdReply);
+      return sendReply(reply, outcome);
+    },
+  );
+}
+
+function deleteRoute(app: FastifyInstance, { sessions }: SessionChangeParts): void {
+  app.delete<ById>(
+    '/v1/sessions/:id',
+    {
+      schema: {
+        operationId: 'deleteSession',
+        tags: ['sessions'],
+        summary: 'End a session',
+        params: IdParams,
+        headers: CallHeaders,
+        response: {
+          204: { description: 'Its id answers 410 for a while, then 404.', type: 'null' },
+          ...problemResponses(['invalid_request', 'internal', 'shutting_down', ...SESSION_ERRORS]),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { replayed } = await sessions.delete(request.params.id, callOf(request));
+      markReplayed(reply, replayed);
+      return reply.code(204).send();
+    },
+  );
+}

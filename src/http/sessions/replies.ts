@@ -1,0 +1,29 @@
+// Short answers about a session. They are kept with the session, and a repeated call is answered with the
+// same bytes.
+import type { FastifyReply } from 'fastify';
+import type { Outcome } from '../../sessions/call.ts';
+import type { Reply, Session } from '../../sessions/session.ts';
+import { infoOf, markReplayed, sessionHeaders } from './session-call.ts';
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** 201, for a session that was made. */
+export function createdReply(session: Session): Reply {
+  const { body, headers } = infoReply(session);
+  return { status: 201, headers: { ...headers, location: `/v1/sessions/${session.id}` }, body };
+}
+
+/** 200, for a session that was changed. */
+export function infoReply(session: Session): Reply {
+  return {
+    status: 200,
+    headers: sessionHeaders(session),
+    body: JSON.stringify(infoOf(session)),
+  };
+}
+
+/** As it was kept. */
+export function sendReply(reply: FastifyReply, { value, replayed }: Outcome<Reply>): FastifyReply {
+  markReplayed(reply, replayed);
+  return reply.code(value.status).headers(value.headers).type(JSON_TYPE).send(value.body);
+}

@@ -1,0 +1,164 @@
+// /v1/sessions: hidden states that live on the server, each with one model. Made, read and listed.
+import type { FastifyInstance } from 'fastify';
+import type { Static } from 'typebox';
+import { nestedTensor } from '../../codec/nested.ts';
+import type { SessionCompute } from '../../engine/session-compute.ts';
+import type { ErrorCode } from '../../errors.ts';
+import type { ModelLibrary } from '../../models/library.ts';
+import type { Sessions } from '../../sessions/sessions.ts';
+import type { ResponseWriter } from '../responses/response-writer.ts';
+import { answerContent, answerType } from '../bodies/media-types.ts';
+import { BODY_ERRORS, problemResponses } from '../schemas/problem.ts';
+import { ref } from '../schemas/ref.ts';
+import {
+  CreateHeaders,
+  CreateSessionBody,
+  IdParams,
+  ListQuery,
+  SessionInfo,
+  SessionList,
+  SessionWithState,
+} from './schemas.ts';
+import { callKey, infoOf, sessionHeaders } from './session-call.ts';
+import { sessionChangeRoutes } from './changes.ts';
+import { createdReply, sendReply } from './replies.ts';
+import { weightsOf, weightsSource } from '../compute/weights.ts';
+
+export interface SessionRoutesOptions {
+  readonly sessions: Sessions;
+  readonly library: Pick<ModelLibrary, 'idOf'>;
+  readonly sessionCompute: SessionCompute;
+  readonly answers: ResponseWriter;
+  readonly ttlMs: number;
+  readonly ttlMsMax: number;
+}
+
+const READ_ERRORS = [
+  'session_not_found',
+  'session_gone',
+  'session_corrupt',
+  'store_unavailable',
+] as const satisfies readonly ErrorCode[];
+
+export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
+  createRoute(app, options);
+  readRoutes(app, options);
+  sessionChangeRoutes(app, options);
+}
+
+function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void {
+  const { sessionCompute, ttlMs, ttlMsMax } = options;
+  app.post<{ Body: Static<typeof CreateSessionBody> }>(
+    '/v1/sessions',
+    {
+      schema: {
+        operationId: 'createSession',
+        tags: ['sessions'],
+        summary: 'Begin a session',
+        description:
+          'Then send `session` in place of weights and h to /v1/step and /v1/sequence. The session ' +
+          'stays with the model it began with, also when its name moves. With an Idempotency-Key the ' +
+          'same call again is answered as before, as long as the session lives, and 410 once it has ' +
+          'ended. These keys are shared by all clients: take random ones, such as UUIDs.',
+        headers: CreateHeaders,
+        body: ref(CreateSessionBody),
+        response: {
+          201: { description: 'At t = 0.', ...ref(SessionInfo) },
+          ...problemResponses([
+            ...BODY_ERRORS,
+            'model_not_found',
+            'model_corrupt',
+            'session_gone',
+            'session_corrupt',
+            'idempotency_key_reused',
+            'shape_mismatch',
+            'out_of_range',
+            'limit_exceeded',
+            'internal',
+            'memory_full',
+            'shutting_down',
+            'store_unavailable',
+            'models_full',
+            'sessions_full',
+            'store_full',
+          ]),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { body, lifetime } = request;
+      const { model, weights, N, h, ttl_s, keep = 0 } = body;
+      const wanted = {
+        weights: weightsOf(model, weights && weightsSource(weights)),
+        N,
+        h: h && nestedTensor('h', 'NH', h),
+        keep,
+        ttlMs: Math.min(ttlMsMax, ttl_s === undefined ? ttlMs : Math.round(ttl_s * 1_000)),
+        key: callKey(request),
+        reply: createdReply,
+      };
+      return sendReply(reply, await sessionCompute.create(wanted, lifetime));
+    },
+  );
+}
+
+function readRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
+  const { sessions, answers, library } = options;
+  app.get<{ Params: Static<typeof IdParams> }>(
+    '/v1/sessions/:id',
+    {
+      schema: {
+        operationId: 'getSession',
+        tags: ['sessions'],
+        summary: 'Read a session with its state',
+        description: 'Does not renew its lifetime.',
+        params: IdParams,
+        response: {
+          200: { description: 'As committed last.', content: answerContent(ref(SessionWithState), undefined) },
+          ...problemResponses(['invalid_request', 'not_acceptable', ...READ_ERRORS]),
+        },
+      },
+    },
+    async (request, reply) => {
+      const type = answerType(request, false);
+      const session = await sessions.read(request.params.id);
+      const { N, H, h, past } = session;
+      void reply.headers(sessionHeaders(session));
+      return answers.send(request, reply, type, async (write) =>
+        write({
+          fields: { ...infoOf(session), kept: past.map(({ t }) => t) },
+          tensors: { h: { shape: [N, H], strides: [H, 1], data: h } },
+        }),
+      );
+    },
+  );
+  app.get<{ Querystring: Static<typeof ListQuery> }>(
+    '/v1/sessions',
+    {
+      schema: {
+        operationId: 'listSessions',
+        tags: ['sessions'],
+        summary: 'List the sessions, all or those of a model, in the order of their ids',
+        querystring: ListQuery,
+        response: {
+          200: { description: 'A page; `next` asks for the one after it.', ...ref(SessionList) },
+          ...problemResponses(['invalid_request', 'model_not_found', 'store_unavailable']),
+        },
+      },
+    },
+    async ({ query }) => {
+      const { cursor, limit = 100, model } = query;
+      const modelId = model === undefined ? undefined : await library.idOf(model);
+      const {
+        sessions: page,
+        damaged,
+        next,
+      } = await sessions.list(cursor, Number(limit), modelId);
+      return {
+        sessions: page.map(infoOf),
+        ...(damaged.length > 0 && { damaged }),
+        ...(next !== undefined && { next }),
+      };
+    },
+  );
+}

@@ -1,0 +1,113 @@
+// Messages of a stream: what a client asks for in one, as JSON or as a safetensors file.
+import type { Answer } from '../../codec/response-body.ts';
+import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetensors.ts';
+import type { RecurrenceResult } from '../../engine/engine.ts';
+import type { JsonCodec } from '../../engine/json-codec.ts';
+import type { Lifetime } from '../../lifetime.ts';
+import type { ByteBlock } from '../../wasm/byte-block.ts';
+import { ref } from '../schemas/ref.ts';
+import { FrameCall } from './stream-schemas.ts';
+import type { Computation, ComputeRoute } from '../compute/compute-route.ts';
+import { SEQUENCE } from '../compute/sequence.ts';
+import { STEP } from '../compute/step.ts';
+
+/** A frame with what stands around its step or sequence taken off. */
+export interface Frame {
+  readonly id: unknown;
+  readonly call: { readonly id: unknown; readonly key: unknown; readonly if_match: unknown };
+  readonly body: unknown;
+  readonly isFile: boolean;
+  /** Of x, as far as it is a tensor. */
+  readonly rank: number;
+  /** Gives the memory of its tensors back; to be called when it is answered. */
+  readonly release: () => void;
+}
+
+/** @throws invalid_request */
+export type Validate = (schema: object, value: unknown) => void;
+
+export interface FrameComputation {
+  readonly computation: Computation;
+  readonly answerOf: (result: RecurrenceResult) => Answer;
+}
+
+const CALL_SCHEMA = ref(FrameCall);
+const STEP_SCHEMA = ref(STEP.bodySchema);
+const SEQUENCE_SCHEMA = ref(SEQUENCE.bodySchema);
+
+/** @throws malformed_safetensors · memory_full, and what JsonCodec.read throws */
+export async function openFrame(
+  jsonCodec: JsonCodec,
+  message: Buffer,
+  isFile: boolean,
+  lifetime: Lifetime,
+): Promise<Frame> {
+  const placed = jsonCodec.place(message);
+  const block = placed instanceof Promise ? await placed : placed;
+  if (isFile) return openFile(block);
+  const read = await jsonCodec.read(block, lifetime);
+  const { value } = read;
+  const release = () => read.release();
+  if (!isObject(value)) {
+    return { id: undefined, call: NO_CALL, body: value, isFile: false, rank: 0, release };
+  }
+  const { id, key, if_match, ...body } = value;
+  return { id, call: { id, key, if_match }, body, isFile: false, rank: depthOf(body.x), release };
+}
+
+/** Its tensors are used where they are. @throws malformed_safetensors */
+function openFile(block: ByteBlock): Frame {
+  let isBodyHeld = true;
+  const release = () => {
+    if (isBodyHeld) block.release();
+    isBodyHeld = false;
+  };
+  try {
+    const { tensors, metadata } = readSafetensorsFile(block.view(), () => isBodyHeld);
+    const { id, key, if_match, ...rest } = metadata;
+    const body: SafetensorsFile = { tensors, metadata: rest };
+    const rank = tensors.get('x')?.shape.length ?? 0;
+    return { id, call: { id, key, if_match }, body, isFile: true, rank, release };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** Three axes are a sequence, anything else a step. @throws what the POST routes throw */
+export function readFrame(frame: Frame, validate: Validate): FrameComputation {
+  return frame.rank === 3
+    ? readAs(SEQUENCE, SEQUENCE_SCHEMA, frame, validate)
+    : readAs(STEP, STEP_SCHEMA, frame, validate);
+}
+
+/** @throws invalid_request */
+export function readCall({ call }: Frame, validate: Validate) {
+  validate(CALL_SCHEMA, call);
+  return call as { id?: string | number; key?: string; if_match?: string };
+}
+
+const NO_CALL = { id: undefined, key: undefined, if_match: undefined };
+
+function readAs<JsonBody, Request extends Computation>(
+  route: ComputeRoute<JsonBody, Request>,
+  schema: object,
+  { body, isFile }: Frame,
+  validate: Validate,
+): FrameComputation {
+  if (!isFile) validate(schema, body);
+  const computation = isFile
+    ? route.readFile(body as SafetensorsFile)
+    : route.readJson(body as JsonBody);
+  return { computation, answerOf: (result) => route.answerOf(result, computation) };
+}
+
+function depthOf(value: unknown): number {
+  let depth = 0;
+  for (let inner = value; Array.isArray(inner) && depth < 3; inner = inner[0]) depth++;
+  return depth;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

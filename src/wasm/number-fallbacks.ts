@@ -1,0 +1,23 @@
+// Numbers whose float32 the reading kernel leaves open (kernels/read-numbers.ts), decided by the definition of
+// reading: rounded to float64, then to float32.
+import { DOUBT_BYTES, DOUBT_NUMBER, DOUBT_TEXT, DOUBT_TEXT_END } from '../kernels/layout.ts';
+
+const U32 = Uint32Array.BYTES_PER_ELEMENT;
+
+/**
+ * Called by the kernel, on the thread that it runs on.
+ *
+ * @param start of the doubt records, bytes
+ * @returns 1, or 0 if one is beyond float32
+ */
+export function roundFallbacks({ buffer }: WebAssembly.Memory, start: number, end: number): number {
+  const doubts = new Uint32Array(buffer, start, (end - start) / U32);
+  for (let doubt = 0; doubt < doubts.length; doubt += DOUBT_BYTES / U32) {
+    const text = doubts[doubt + DOUBT_TEXT / U32]!;
+    const textEnd = doubts[doubt + DOUBT_TEXT_END / U32]!;
+    const number = new Float32Array(buffer, doubts[doubt + DOUBT_NUMBER / U32], 1);
+    number[0] = Number(Buffer.from(buffer, text, textEnd - text).toString('latin1'));
+    if (!Number.isFinite(number[0])) return 0;
+  }
+  return 1;
+}
