@@ -9,7 +9,7 @@
 // if an answer is not 2xx, differs from the reference by a bit, or does not come.
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { readSafetensors } from '../src/codec/safetensors.ts';
+import { readSafetensors } from '../src/codec/safetensors/read.ts';
 import { CONNECTIONS, type Round, fire } from './fire.ts';
 import { startServer } from './own-server.ts';
 import { runProgram, secondsOf, wholeNumber } from './program.ts';

@@ -1,6 +1,6 @@
 // One step of a mini-batch with made-up numbers, and the answer that it must have.
-import { objectToJson, tensorToJson } from '../src/codec/json-write.ts';
-import { writeSafetensors } from '../src/codec/safetensors-write.ts';
+import { objectToJson, tensorToJson } from '../src/codec/json/print.ts';
+import { writeSafetensors } from '../src/codec/safetensors/write.ts';
 import type { Weights } from '../src/tensor.ts';
 import { referenceStep } from '../src/wasm/reference.ts';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';

@@ -1,5 +1,5 @@
 // The two calls of the service that the demo makes, for one sequence (N = 1).
-import { objectToJson, tensorToJson } from '../../src/codec/json-write.ts';
+import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
 import type { Weights } from '../../src/tensor.ts';
 
 /** Something that one sentence explains to the person at the terminal. */

@@ -1,5 +1,5 @@
 // The demo's model, as torch saved it: an nn.RNN of H units and a linear head.
-import { type SafeTensor, readSafetensors } from '../../src/codec/safetensors.ts';
+import { type SafeTensor, readSafetensors } from '../../src/codec/safetensors/read.ts';
 import type { Weights } from '../../src/tensor.ts';
 
 export interface Model {

@@ -10,7 +10,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readSafetensors } from '../../src/codec/safetensors.ts';
+import { readSafetensors } from '../../src/codec/safetensors/read.ts';
 import { startProgress } from '../progress.ts';
 import { Client, DemoError } from './client.ts';
 import { maxAbsError, rmse, sameBits } from './compare.ts';

@@ -4,8 +4,8 @@
 // In turn, A B A B …, and the ratio is taken within a round. Ours has the body's bytes to copy into linear
 // memory; JSON.parse is given a string. An answer is left there, as the service sends it from there;
 // JSON.stringify need not make bytes of its text. Both results are compared before anything is timed.
-import { objectToJson, tensorToJson } from '../../src/codec/json-write.ts';
-import { type PlaceholderTensor, tensorOf, numbersOf } from '../../src/codec/tensor-placeholders.ts';
+import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
+import { type PlaceholderTensor, tensorOf, numbersOf } from '../../src/codec/json/placeholders.ts';
 import { JsonCodec, takeText } from '../../src/engine/json-codec.ts';
 import { Lifetime } from '../../src/lifetime.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';

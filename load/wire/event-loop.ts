@@ -2,7 +2,7 @@
 // with nothing else to do, and with sixteen bodies of 8 MB in flight.
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { objectToJson, tensorToJson } from '../../src/codec/json-write.ts';
+import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
 import { referenceStep } from '../../src/wasm/reference.ts';
 import { startProgress } from '../progress.ts';
 import { type SequenceCase, makeSequenceCase } from '../sequence-case.ts';

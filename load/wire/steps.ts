@@ -1,5 +1,5 @@
 // POST /v1/step end to end, round by round: the peer's JSON, our JSON, our bytes.
-import { readSafetensors } from '../../src/codec/safetensors.ts';
+import { readSafetensors } from '../../src/codec/safetensors/read.ts';
 import { type Round, type Target, fire } from '../fire.ts';
 import { startProgress } from '../progress.ts';
 import { type StepCase, expectRightBits, makeStepCase, stepBody, stepFile } from '../step-case.ts';

@@ -1,6 +1,6 @@
 // An answer is some tensors by name; written as JSON or as a safetensors file they are the same.
-import { type Piece, PieceWriter, type Tensors } from './pieces.ts';
-import { type Room, writeSafetensors, writeSafetensorsInSlices } from './safetensors-write.ts';
+import { type JsonSegment, SegmentWriter, type Tensors } from './json/segments.ts';
+import { type Room, writeSafetensors, writeSafetensorsInSlices } from './safetensors/write.ts';
 
 /** Copied in half a millisecond, if every number is a row. */
 const AT_ONCE_NUMBERS_MAX = 8_192;
@@ -14,8 +14,8 @@ export interface Answer {
 }
 
 /** The answer as JSON, cut where its tensors begin and end: engine/json-codec.ts prints them. */
-export function piecesOf({ fields = {}, tensors, trace }: Answer): readonly Piece[] {
-  const writer = new PieceWriter();
+export function toJsonSegments({ fields = {}, tensors, trace }: Answer): readonly JsonSegment[] {
+  const writer = new SegmentWriter();
   writer.open();
   writer.tensors(tensors);
   if (trace) {
@@ -37,7 +37,7 @@ export function piecesOf({ fields = {}, tensors, trace }: Answer): readonly Piec
  *
  * @param room where the file is written to; by default a Buffer of its own
  */
-export function answerToFile(
+export function toSafetensors(
   { fields, tensors, trace = {} }: Answer,
   room?: Room,
 ): Buffer | Promise<Buffer> {

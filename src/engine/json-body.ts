@@ -1,7 +1,7 @@
 // A JSON body that was read: by the kernel, its tensors moved out, or in the plain way.
 import { isUtf8 } from 'node:buffer';
-import { readJson } from '../codec/json-read.ts';
-import { type PlaceholderTensor, bindPlaceholders } from '../codec/tensor-placeholders.ts';
+import { parseJson } from '../codec/json/parse.ts';
+import { type PlaceholderTensor, bindPlaceholders } from '../codec/json/placeholders.ts';
 import type { ByteBlock } from '../wasm/byte-block.ts';
 import type { ReadJob, ReadTensor } from '../wasm/read-job.ts';
 
@@ -18,7 +18,7 @@ export interface JsonBody {
  * @throws malformed_json · duplicate_key
  */
 export function plainBody(text: ByteBlock): JsonBody {
-  return { value: readJson(text.view()), release: () => {} };
+  return { value: parseJson(text.view()), release: () => {} };
 }
 
 /**

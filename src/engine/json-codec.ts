@@ -1,10 +1,10 @@
 // JSON in and out of linear memory. What costs more than handing it over is read and printed by a
 // worker, like any other work; the calling thread then only moves bytes.
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type Answer, piecesOf } from '../codec/response-body.ts';
-import type { Piece } from '../codec/pieces.ts';
-import { expectUtf8 } from '../codec/encoding.ts';
-import { TENSOR_NAMES } from '../codec/tensor-placeholders.ts';
+import { type Answer, toJsonSegments } from '../codec/response-body.ts';
+import type { JsonSegment } from '../codec/json/segments.ts';
+import { stripByteOrderMark } from '../codec/json/encoding.ts';
+import { TENSOR_NAMES } from '../codec/json/placeholders.ts';
 import type { Lifetime } from '../lifetime.ts';
 import { medianMs } from '../scheduler/calibrate.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
@@ -100,7 +100,7 @@ export class JsonCodec {
     const { plainBytesMax = PLAIN_BYTES_MAX, hereBytesMax = HERE_BYTES_MAX } = this.#parts;
     if (text.bytes > hereBytesMax) return this.#readLong(text, lifetime);
     try {
-      expectUtf8(text.view());
+      stripByteOrderMark(text.view());
       if (text.bytes <= plainBytesMax) return plainBody(text);
       const job = this.#readJob(text);
       this.#runInline(job);
@@ -112,7 +112,7 @@ export class JsonCodec {
 
   async #readLong(text: ByteBlock, lifetime: Lifetime): Promise<JsonBody> {
     try {
-      expectUtf8(text.view());
+      stripByteOrderMark(text.view());
       const job = this.#readJob(text);
       const flops = text.bytes * this.#flopsPerByte;
       await this.#run(job, flops, false, lifetime);
@@ -141,12 +141,12 @@ export class JsonCodec {
    * @throws memory_full · deadline_exceeded · worker_failed
    */
   print(answer: Answer, lifetime: Lifetime): PrintedText | Promise<PrintedText> {
-    return this.printPieces(piecesOf(answer), lifetime);
+    return this.printSegments(toJsonSegments(answer), lifetime);
   }
 
   /** @throws as print */
-  printPieces(
-    pieces: readonly Piece[],
+  printSegments(
+    pieces: readonly JsonSegment[],
     lifetime: Lifetime,
   ): PrintedText | Promise<PrintedText> {
     const job = new PrintJob(this.#parts.memory, pieces);

@@ -1,7 +1,7 @@
 // The schemas decide what a body may contain; this file makes the validator strict and its
 // findings readable: which element, what was expected, what was there.
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
-import { lengthOf } from '../codec/tensor-placeholders.ts';
+import { lengthOf } from '../codec/json/placeholders.ts';
 import { CarryoverError, type ErrorPlace, escapePointer } from '../errors.ts';
 
 const SHOWN_CHARACTERS_MAX = 40;

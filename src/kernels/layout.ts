@@ -76,8 +76,8 @@ export const PAIR_BYTES = 8;
 export const SUMS_PAIRS = 40;
 
 /**
- * What a record asks for, in its last word: a job (JOB_… above), a text to be read, one to be printed, or
- * a function of the host.
+ * What a record asks for, in its last word: a job (JOB_… above), JSON to be read, JSON to be printed, or a
+ * function of the host.
  */
 export const RECORD_KIND = 60;
 export const KIND_JOB = 0;
@@ -85,36 +85,36 @@ export const KIND_READ = 1;
 export const KIND_PRINT = 2;
 export const KIND_HOST = 3;
 
-// A text to be read: JSON whose tensors are moved out of it, see read.ts. Behind the text are
-// TEXT_PADDING zero bytes.
-export const READ_TEXT = 0;
-export const READ_TEXT_END = 4;
+// JSON to be read: its tensors are copied to READ_NUMBERS and the rest, with placeholders for them, to
+// READ_SKELETON (read.ts). Behind the input are TEXT_PADDING zero bytes.
+export const READ_INPUT = 0;
+export const READ_INPUT_END = 4;
 export const READ_NAMES = 8; //          the names of tensors: see READ_NAME_BYTES
 export const READ_NAMES_END = 12;
-export const READ_SKELETON = 16; //      room for the text without the tensors' numbers
-export const READ_SKELETON_END = 20; //  written by the kernel: where the skeleton ended; 0 if the text
-//                                       has something in it that is not read here, whatever it is
-export const READ_OUTSIDE_MAX = 24; //   bytes that the text may have outside its tensors, without white
+export const READ_SKELETON = 16; //      space for the input without the tensors' numbers
+export const READ_SKELETON_END = 20; //  written by the kernel: where the skeleton ends; 0 if the kernel
+//                                       declines the input, for whatever reason
+export const READ_OUTSIDE_MAX = 24; //   bytes that the input may have outside its tensors, without white
 //                                       space; of a tensor its first number counts
-export const READ_TENSORS = 28; //       room for TENSORS_MAX tensor records
+export const READ_TENSORS = 28; //       space for TENSORS_MAX tensor records
 export const READ_TENSORS_END = 32; //   written by the kernel
-export const READ_NUMBERS = 36; //       room for all numbers, float32
-export const READ_NUMBERS_MAX = 40; //   end of the room
-export const READ_DOUBTS = 44; //        room for DOUBTS_MAX doubt records
+export const READ_NUMBERS = 36; //       space for all numbers, float32
+export const READ_NUMBERS_MAX = 40; //   end of that space
+export const READ_FALLBACKS = 44; //     space for FALLBACKS_MAX fallback records
 export const READ_KEYS = 56; //          written by the kernel: how many keys its objects have
 export const READ_BYTES = 64;
 
-/** 32 bytes are looked at at once, so up to 31 behind the text's last one. */
+/** The kernel loads 32 bytes at once, so up to 31 behind the last byte of its input. */
 export const TEXT_PADDING = 64;
 
 /** A name: its length in the first byte, then its characters. */
 export const READ_NAME_BYTES = 8;
 
-/** Tensors of one text: ten times what one layer with its readout, its inputs and state has. */
+/** Tensors of one document: ten times what one layer with its readout, its inputs and state has. */
 export const TENSORS_MAX = 64;
 /**
- * What a text may have outside its tensors, so that whoever makes values of its skeleton knows what they
- * cost: a request has a few dozen keys, and is three deep.
+ * Bounds of a document outside its tensors, and so of what JSON.parse of its skeleton costs. A request has a
+ * few dozen keys, and is three deep.
  */
 export const DEPTH_MAX = 32;
 export const CONTAINERS_MAX = 2048;
@@ -125,43 +125,43 @@ export const TENSOR_SHAPE = 8; //   RANK_MAX sizes, the outermost first
 export const TENSOR_BYTES = 32;
 export const RANK_MAX = 3;
 
-// A number whose float32 the kernel leaves open: wasm/doubts.ts decides, for up to DOUBTS_MAX at once. Of
-// multiples of 2^-32, printed with 17 digits, one in 256 is the middle of two float32; of other float64s,
-// hardly any is as near to one as to be in doubt.
-export const DOUBTS_MAX = 64;
-export const DOUBT_TEXT = 0; //     the decimal, its address and end
-export const DOUBT_TEXT_END = 4;
-export const DOUBT_NUMBER = 8; //   where its float32 goes
-export const DOUBT_BYTES = 16;
+// A fallback: a decimal too close to the middle of two float32 for the kernel, converted by the host, up to
+// FALLBACKS_MAX at once (wasm/number-fallbacks.ts). Of multiples of 2^-32, printed with 17 digits, one in 256
+// is such a middle; of other float64s hardly any is as close to one.
+export const FALLBACKS_MAX = 64;
+export const FALLBACK_DECIMAL = 0; //  address of the decimal, and of its end
+export const FALLBACK_DECIMAL_END = 4;
+export const FALLBACK_NUMBER = 8; //   where its float32 goes
+export const FALLBACK_BYTES = 16;
 
-// A text to be printed: pieces behind each other, see print.ts.
-export const PRINT_PIECES = 0;
-export const PRINT_PIECES_END = 4;
-export const PRINT_TEXT = 8; //       room for the text: see print-job.ts
-export const PRINT_TEXT_END = 12; //  written by the kernel
+// JSON to be printed: segments behind each other (print.ts).
+export const PRINT_SEGMENTS = 0;
+export const PRINT_SEGMENTS_END = 4;
+export const PRINT_OUTPUT = 8; //      space for the JSON; its size: wasm/print-job.ts
+export const PRINT_OUTPUT_END = 12; // written by the kernel
 export const PRINT_BYTES = 64;
 
-// A piece: some bytes as they are, then a tensor as nested arrays.
-export const PIECE_BYTES_AT = 0;
-export const PIECE_BYTES_END = 4;
-export const PIECE_NUMBERS = 8;
-export const PIECE_RANK = 12; //      0: there is no tensor
-export const PIECE_AXES = 16; //      for each axis, the outermost first: its size, and the bytes from
-export const PIECE_AXIS_BYTES = 8; // one element to the next
-export const PIECE_BYTES = 48;
+// A segment: some bytes as they are, then a tensor as nested arrays.
+export const SEGMENT_TEXT = 0;
+export const SEGMENT_TEXT_END = 4;
+export const SEGMENT_NUMBERS = 8;
+export const SEGMENT_RANK = 12; //      0: there is no tensor
+export const SEGMENT_AXES = 16; //      for each axis, the outermost first: its size, and the bytes from
+export const SEGMENT_AXIS_BYTES = 8; // one element to the next
+export const SEGMENT_BYTES = 48;
 
 /**
- * `-123456790000000000000,` has 23 characters. Behind the text are TEXT_PADDING bytes, as whole words are
- * stored.
+ * `-123456790000000000000,` has 23 characters. Behind the output are TEXT_PADDING bytes, as the kernel
+ * stores more at once than it prints.
  */
 export const PRINTED_BYTES_MAX = 24;
 
-// A function of the host over linear memory: see wasm/host-job.ts. The kernels only hand it on.
+// A function of the host over linear memory (wasm/host-job.ts). The kernels only call it.
 export const HOST_FUNCTION = 0; //    its number in the table
 export const HOST_INPUT = 4;
 export const HOST_INPUT_END = 8;
-export const HOST_RESULT = 12; //     room for what it returns
-export const HOST_RESULT_MAX = 16; // end of the room
+export const HOST_RESULT = 12; //     space for what it returns
+export const HOST_RESULT_MAX = 16; // end of that space
 export const HOST_RESULT_END = 20; // written by the host
 export const HOST_FAILED = 24; //     written by the host: 1 if the result is an error
 export const HOST_ARGUMENTS = 28; //  HOST_ARGUMENTS_MAX words; what they mean is the function's

@@ -9,17 +9,17 @@
 // What hidden states mostly are has a way of its own, four at a time: print-fractions.ts.
 // All of the 2^32 patterns are compared with codec/float32.ts by `npm run verify:decimal`.
 import {
-  PIECE_AXES,
-  PIECE_AXIS_BYTES,
-  PIECE_BYTES,
-  PIECE_BYTES_AT,
-  PIECE_BYTES_END,
-  PIECE_NUMBERS,
-  PIECE_RANK,
-  PRINT_PIECES,
-  PRINT_PIECES_END,
-  PRINT_TEXT,
-  PRINT_TEXT_END,
+  SEGMENT_AXES,
+  SEGMENT_AXIS_BYTES,
+  SEGMENT_BYTES,
+  SEGMENT_TEXT,
+  SEGMENT_TEXT_END,
+  SEGMENT_NUMBERS,
+  SEGMENT_RANK,
+  PRINT_SEGMENTS,
+  PRINT_SEGMENTS_END,
+  PRINT_OUTPUT,
+  PRINT_OUTPUT_END,
 } from './layout';
 import { CLOSE, COMMA, MINUS, OPEN, POINT, SMALL_E, ZERO } from './ascii';
 import { areFractions, eightDigits, isFraction, printFraction, printFractions } from './print-fractions';
@@ -29,19 +29,19 @@ const ZEROS: u64 = 0x3030303030303030;
 /** "0.000000" */
 const ZERO_POINT_ZEROS: u64 = 0x3030303030302e30;
 
-/** Prints the pieces of the record at `job` behind each other. Every number must be finite. */
+/** Prints the segments of the record at `job` behind each other. Every number must be finite. */
 export function print(job: usize): void {
-  let text = <usize>load<u32>(job, PRINT_TEXT);
-  const end = <usize>load<u32>(job, PRINT_PIECES_END);
-  for (let piece = <usize>load<u32>(job, PRINT_PIECES); piece < end; piece += PIECE_BYTES) {
-    const bytes = <usize>load<u32>(piece, PIECE_BYTES_AT);
-    const size = <usize>load<u32>(piece, PIECE_BYTES_END) - bytes;
+  let text = <usize>load<u32>(job, PRINT_OUTPUT);
+  const end = <usize>load<u32>(job, PRINT_SEGMENTS_END);
+  for (let segment = <usize>load<u32>(job, PRINT_SEGMENTS); segment < end; segment += SEGMENT_BYTES) {
+    const bytes = <usize>load<u32>(segment, SEGMENT_TEXT);
+    const size = <usize>load<u32>(segment, SEGMENT_TEXT_END) - bytes;
     memory.copy(text, bytes, size);
     text += size;
-    const rank = load<u32>(piece, PIECE_RANK);
-    if (rank > 0) text = printAxis(piece + PIECE_AXES, rank, load<u32>(piece, PIECE_NUMBERS), text);
+    const rank = load<u32>(segment, SEGMENT_RANK);
+    if (rank > 0) text = printAxis(segment + SEGMENT_AXES, rank, load<u32>(segment, SEGMENT_NUMBERS), text);
   }
-  store<u32>(job, <u32>text, PRINT_TEXT_END);
+  store<u32>(job, <u32>text, PRINT_OUTPUT_END);
 }
 
 /** Prints the numbers of the `rank` axes that begin at `axis`; returns the end of the text. */
@@ -54,7 +54,7 @@ function printAxis(axis: usize, rank: u32, numbers: usize, text: usize): usize {
     text = printRow(numbers, size, stride, text);
   } else {
     for (let i: u32 = 0; i < size; i++, numbers += stride) {
-      text = printAxis(axis + PIECE_AXIS_BYTES, rank - 1, numbers, text);
+      text = printAxis(axis + SEGMENT_AXIS_BYTES, rank - 1, numbers, text);
       store<u8>(text, COMMA);
       text++;
     }

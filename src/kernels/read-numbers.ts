@@ -3,14 +3,14 @@
 //
 // The digits make an integer w and a power of ten e; w 10^e is computed in float64, off by at most a
 // known part of it. If all of that margin rounds to one float32, it is the right one. If not (the number
-// is, or nearly is, the middle of two float32), it is noted as a doubt, which the host settles.
+// is, or nearly is, the middle of two float32), the host converts it: a fallback (wasm/number-fallbacks.ts).
 import {
-  DOUBT_BYTES,
-  DOUBT_NUMBER,
-  DOUBT_TEXT,
-  DOUBT_TEXT_END,
-  DOUBTS_MAX,
-  READ_DOUBTS,
+  FALLBACK_BYTES,
+  FALLBACK_NUMBER,
+  FALLBACK_DECIMAL,
+  FALLBACK_DECIMAL_END,
+  FALLBACKS_MAX,
+  READ_FALLBACKS,
   READ_NUMBERS,
   READ_NUMBERS_MAX,
 } from './layout';
@@ -61,26 +61,29 @@ const LAST_BYTES: usize = memory.data<u64>([0, 0, -1, -1, -1, -1]);
 /** Where the next number goes. */
 export let numbers: usize;
 let numbersMax: usize;
-let firstDoubt: usize;
-/** Where the next doubt goes. */
-let doubts: usize;
+let firstFallback: usize;
+/** Where the record of the next fallback goes. */
+let nextFallback: usize;
 
 /** Begins with the numbers of the record at `job`. */
 export function startNumbers(job: usize): void {
   numbers = load<u32>(job, READ_NUMBERS);
   numbersMax = load<u32>(job, READ_NUMBERS_MAX);
-  firstDoubt = load<u32>(job, READ_DOUBTS);
-  doubts = firstDoubt;
+  firstFallback = load<u32>(job, READ_FALLBACKS);
+  nextFallback = firstFallback;
 }
 
-/** Decides the doubts that are left. False if one is beyond float32. */
+/** Has the host convert the fallbacks recorded so far. False if one of them is beyond float32. */
 export function endNumbers(): bool {
-  const end = doubts;
-  doubts = firstDoubt;
-  return end == firstDoubt || roundFallbacks(firstDoubt, end) != 0;
+  const end = nextFallback;
+  nextFallback = firstFallback;
+  return end == firstFallback || roundFallbacks(firstFallback, end) != 0;
 }
 
-/** Writes the numbers of the doubts from `start` to `end`: wasm/doubts.ts. 0 if one is beyond float32. */
+/**
+ * Converts the decimals of the fallback records from `start` to `end` (wasm/number-fallbacks.ts); 0 if one is beyond
+ * float32.
+ */
 // @ts-ignore: decorator
 @external("env", "roundFallbacks")
 declare function roundFallbacks(start: usize, end: usize): u32;
@@ -211,12 +214,12 @@ function readLong(at: usize, target: usize): usize {
   // Neither 19 digits nor 10^18 leave the range of float64, nor does their quotient that of float32.
   const near = <f64>w / load<f64>(decimals << 3, TEN);
   store<u32>(target, reinterpret<u32>(<f32>near) | (negative << 31));
-  // It is in doubt near the middle of two float32. Not of `isExact &&`: that is so for every other w
+  // Near the middle of two float32 the host converts it. Not of `isExact &&`: that is so for every other w
   // of 16 digits, which no processor foresees.
   const isExact = <i32>(w <= EXACT_INTEGER_MAX);
   const fromMiddle = <u32>reinterpret<u64>(near) + MARGIN - (1 << (BITS_MORE - 1));
-  const isDoubtful = <i32>(fromMiddle & ((1 << BITS_MORE) - 1)) <= 2 * MARGIN - (isExact << 5);
-  if (isDoubtful && !noteDoubt(at, at + end, target)) return 0;
+  const isTooClose = <i32>(fromMiddle & ((1 << BITS_MORE) - 1)) <= 2 * MARGIN - (isExact << 5);
+  if (isTooClose && !noteFallback(at, at + end, target)) return 0;
   return at + end;
 }
 
@@ -263,7 +266,7 @@ function readOther(at: usize, target: usize): usize {
     const isExact = w <= EXACT_INTEGER_MAX && abs(exponent) <= EXACT_POWER_MAX && digitsLeftOut == 0;
     const margin = near * load<f64>(MARGINS + (<usize>isExact << 3));
     value = <f32>(near - margin);
-    if (value != <f32>(near + margin) && !noteDoubt(start, at, target)) return 0;
+    if (value != <f32>(near + margin) && !noteFallback(start, at, target)) return 0;
     if (value == Infinity) return 0;
   }
   store<u32>(target, reinterpret<u32>(value) | (<u32>negative << 31));
@@ -321,11 +324,11 @@ function firstDigits(at: usize, end: usize): u64 {
   return w;
 }
 
-function noteDoubt(text: usize, textEnd: usize, number: usize): bool {
-  if (doubts == firstDoubt + DOUBTS_MAX * DOUBT_BYTES && !endNumbers()) return false;
-  store<u32>(doubts, <u32>text, DOUBT_TEXT);
-  store<u32>(doubts, <u32>textEnd, DOUBT_TEXT_END);
-  store<u32>(doubts, <u32>number, DOUBT_NUMBER);
-  doubts += DOUBT_BYTES;
+function noteFallback(text: usize, textEnd: usize, number: usize): bool {
+  if (nextFallback == firstFallback + FALLBACKS_MAX * FALLBACK_BYTES && !endNumbers()) return false;
+  store<u32>(nextFallback, <u32>text, FALLBACK_DECIMAL);
+  store<u32>(nextFallback, <u32>textEnd, FALLBACK_DECIMAL_END);
+  store<u32>(nextFallback, <u32>number, FALLBACK_NUMBER);
+  nextFallback += FALLBACK_BYTES;
   return true;
 }

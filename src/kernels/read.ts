@@ -23,8 +23,8 @@ import {
   READ_SKELETON_END,
   READ_TENSORS,
   READ_TENSORS_END,
-  READ_TEXT,
-  READ_TEXT_END,
+  READ_INPUT,
+  READ_INPUT_END,
   TENSORS_MAX,
   TENSOR_BYTES,
   TENSOR_NUMBERS,
@@ -54,9 +54,9 @@ import { endNumbers, numbers, readRow, startNumbers } from './read-numbers';
 
 /** Reads the text of the record at `job`. */
 export function read(job: usize): void {
-  const end = <usize>load<u32>(job, READ_TEXT_END);
+  const end = <usize>load<u32>(job, READ_INPUT_END);
   const tensorsMax = <usize>load<u32>(job, READ_TENSORS) + TENSORS_MAX * TENSOR_BYTES;
-  let at = <usize>load<u32>(job, READ_TEXT);
+  let at = <usize>load<u32>(job, READ_INPUT);
   let skeleton = <usize>load<u32>(job, READ_SKELETON);
   let tensor = <usize>load<u32>(job, READ_TENSORS);
   /** Bytes that may still come outside tensors. */

@@ -1,6 +1,6 @@
 // The activation of an imported layer. An RNN of torch or Keras has the same tensors whether it was made
 // with tanh or with relu, so of such a file somebody has to say it.
-import { quote } from '../codec/describe.ts';
+import { quote } from '../codec/safetensors/quote.ts';
 import { CarryoverError } from '../errors.ts';
 
 export const ACTIVATION = 'tanh';

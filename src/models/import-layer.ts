@@ -1,7 +1,7 @@
 // A recurrent layer whose tensors are known by their names: do their shapes agree, and what are they in
 // our layout, float32?
 import { elementAt, numbersIn } from '../codec/dtypes.ts';
-import { quote } from '../codec/describe.ts';
+import { quote } from '../codec/safetensors/quote.ts';
 import type { CarryoverError } from '../errors.ts';
 import { type RawTensor, formatShape } from '../tensor.ts';
 import { list, refusal } from './import-refusal.ts';

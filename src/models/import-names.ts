@@ -13,8 +13,8 @@
 // The names alone tell the layout, never the shapes: W_h is square, and so is W_x where D = H, so a
 // matrix that should have been transposed would go unnoticed. Nothing is guessed: a tensor whose part
 // is not certain is refused with its name.
-import { quote } from '../codec/describe.ts';
-import type { SafeTensor } from '../codec/safetensors.ts';
+import { quote } from '../codec/safetensors/quote.ts';
+import type { SafeTensor } from '../codec/safetensors/read.ts';
 import type { CarryoverError } from '../errors.ts';
 import { expectTanh } from './import-activation.ts';
 import { hintAbout } from './import-hints.ts';

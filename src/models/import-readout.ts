@@ -1,7 +1,7 @@
 // Which tensors of torch or Keras are the readout y = h W_y + b_y. A layer in front of the RNN and an
 // attention layer have tensors of the same kind, and a shape that fits by chance, so only two things
 // count: that somebody says it, or a name that is given to nothing else.
-import { quote } from '../codec/describe.ts';
+import { quote } from '../codec/safetensors/quote.ts';
 import type { Layer } from './import-layer.ts';
 import type { TensorsLeft } from './import-tensors.ts';
 

@@ -1,6 +1,6 @@
 // The tensors of a file that have no part yet: each is taken once, and none may be left.
-import { quote } from '../codec/describe.ts';
-import type { SafeTensor } from '../codec/safetensors.ts';
+import { quote } from '../codec/safetensors/quote.ts';
+import type { SafeTensor } from '../codec/safetensors/read.ts';
 import { hintAbout } from './import-hints.ts';
 import { list, refusal } from './import-refusal.ts';
 

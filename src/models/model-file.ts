@@ -1,6 +1,6 @@
 // Model files: safetensors bytes → tensors in our layout, as a source for registration.
-import { quote } from '../codec/describe.ts';
-import { SafetensorsError, type SafetensorsFile, readSafetensorsFile } from '../codec/safetensors.ts';
+import { quote } from '../codec/safetensors/quote.ts';
+import { SafetensorsError, type SafetensorsFile, readSafetensorsFile } from '../codec/safetensors/read.ts';
 import { invalidRequest } from '../errors.ts';
 import type { TensorSource } from '../tensor.ts';
 import { hintAbout } from './import-hints.ts';

@@ -1,7 +1,7 @@
 // Model files at the start: the built-in demo model, and those of MODELS_DIR under their file names.
 import { closeSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
-import { foreignFormat } from '../codec/foreign-formats.ts';
+import { identifyFormat } from '../codec/safetensors/file-signatures.ts';
 
 export interface ModelFile {
   /** The file's name without its ending. */
@@ -55,7 +55,7 @@ function safetensorsFile(path: string): ModelFile {
 
 function otherFile(path: string): ModelFile {
   const read = () => {
-    const format = foreignFormat(startOf(path)) ?? 'It is of another format.';
+    const format = identifyFormat(startOf(path)) ?? 'It is of another format.';
     throw new Error(`Only *${ENDING} files are models here. ${format}`);
   };
   return { name: basename(path, extname(path)), path, read };

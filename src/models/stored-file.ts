@@ -1,6 +1,6 @@
 // A registered model as one file for a store: safetensors with our names, float32.
-import { readSafetensorsFile } from '../codec/safetensors.ts';
-import { writeSafetensorsInSlices } from '../codec/safetensors-write.ts';
+import { readSafetensorsFile } from '../codec/safetensors/read.ts';
+import { writeSafetensorsInSlices } from '../codec/safetensors/write.ts';
 import { CarryoverError } from '../errors.ts';
 import type { Readout, TensorView, Weights } from '../tensor.ts';
 import { weightsIdInSlices } from './digest.ts';

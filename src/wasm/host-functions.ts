@@ -13,9 +13,9 @@
 //     job.release();
 //   }
 import { createHash } from 'node:crypto';
-import { convertTensor } from '../codec/convert.ts';
-import { checkJson } from '../codec/json-check.ts';
-import { TENSOR_NAMES } from '../codec/tensor-placeholders.ts';
+import { convertTensor } from '../codec/convert-tensor.ts';
+import { checkJson } from '../codec/json/check.ts';
+import { TENSOR_NAMES } from '../codec/json/placeholders.ts';
 import {
   CONTAINERS_MAX,
   DEPTH_MAX,

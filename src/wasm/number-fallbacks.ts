@@ -1,6 +1,6 @@
 // Numbers whose float32 the reading kernel leaves open (kernels/read-numbers.ts), decided by the definition of
 // reading: rounded to float64, then to float32.
-import { DOUBT_BYTES, DOUBT_NUMBER, DOUBT_TEXT, DOUBT_TEXT_END } from '../kernels/layout.ts';
+import { FALLBACK_BYTES, FALLBACK_NUMBER, FALLBACK_DECIMAL, FALLBACK_DECIMAL_END } from '../kernels/layout.ts';
 
 const U32 = Uint32Array.BYTES_PER_ELEMENT;
 
@@ -12,10 +12,10 @@ const U32 = Uint32Array.BYTES_PER_ELEMENT;
  */
 export function roundFallbacks({ buffer }: WebAssembly.Memory, start: number, end: number): number {
   const doubts = new Uint32Array(buffer, start, (end - start) / U32);
-  for (let doubt = 0; doubt < doubts.length; doubt += DOUBT_BYTES / U32) {
-    const text = doubts[doubt + DOUBT_TEXT / U32]!;
-    const textEnd = doubts[doubt + DOUBT_TEXT_END / U32]!;
-    const number = new Float32Array(buffer, doubts[doubt + DOUBT_NUMBER / U32], 1);
+  for (let doubt = 0; doubt < doubts.length; doubt += FALLBACK_BYTES / U32) {
+    const text = doubts[doubt + FALLBACK_DECIMAL / U32]!;
+    const textEnd = doubts[doubt + FALLBACK_DECIMAL_END / U32]!;
+    const number = new Float32Array(buffer, doubts[doubt + FALLBACK_NUMBER / U32], 1);
     number[0] = Number(Buffer.from(buffer, text, textEnd - text).toString('latin1'));
     if (!Number.isFinite(number[0])) return 0;
   }

@@ -3,19 +3,19 @@
 //   job block    | record | pieces | texts | tensors that are not in linear memory | room for the text |
 import {
   KIND_PRINT,
-  PIECE_AXES,
-  PIECE_AXIS_BYTES,
-  PIECE_BYTES,
-  PIECE_BYTES_AT,
-  PIECE_BYTES_END,
-  PIECE_NUMBERS,
-  PIECE_RANK,
+  SEGMENT_AXES,
+  SEGMENT_AXIS_BYTES,
+  SEGMENT_BYTES,
+  SEGMENT_TEXT,
+  SEGMENT_TEXT_END,
+  SEGMENT_NUMBERS,
+  SEGMENT_RANK,
   PRINTED_BYTES_MAX,
   PRINT_BYTES,
-  PRINT_PIECES,
-  PRINT_PIECES_END,
-  PRINT_TEXT,
-  PRINT_TEXT_END,
+  PRINT_SEGMENTS,
+  PRINT_SEGMENTS_END,
+  PRINT_OUTPUT,
+  PRINT_OUTPUT_END,
   RANK_MAX,
   RECORD_KIND,
   TEXT_PADDING,
@@ -29,7 +29,7 @@ const U32 = Uint32Array.BYTES_PER_ELEMENT;
 const AXIS_BYTES_MAX = 3;
 
 /** Some text, then a tensor of finite numbers, of at most RANK_MAX axes. */
-export interface PrintPiece {
+export interface PrintSegment {
   readonly text: string;
   readonly tensor?: TensorView | undefined;
 }
@@ -43,7 +43,7 @@ export class PrintJob {
   readonly #textPtr: number;
 
   /** @throws memory_full */
-  constructor(memory: LinearMemory, pieces: readonly PrintPiece[]) {
+  constructor(memory: LinearMemory, pieces: readonly PrintSegment[]) {
     let textsBytes = 0;
     let stagedBytes = 0;
     let tensorsBytes = 0;
@@ -55,7 +55,7 @@ export class PrintJob {
       tensorsBytes += printedBytesMax(tensor);
       if (!memory.holds(tensor.data)) stagedBytes += tensor.data.byteLength;
     }
-    const textsAt = PRINT_BYTES + pieces.length * PIECE_BYTES;
+    const textsAt = PRINT_BYTES + pieces.length * SEGMENT_BYTES;
     const stagedAt = Math.ceil((textsAt + textsBytes) / F32) * F32;
     const printedAt = stagedAt + stagedBytes;
     const ptr = memory.allocate(printedAt + textsBytes + tensorsBytes + TEXT_PADDING);
@@ -69,32 +69,32 @@ export class PrintJob {
     let stagedPtr = ptr + stagedAt;
     let piece = (ptr + PRINT_BYTES) >>> 2;
     for (const { text, tensor } of pieces) {
-      words[piece + PIECE_BYTES_AT / U32] = textPtr;
+      words[piece + SEGMENT_TEXT / U32] = textPtr;
       textPtr += bytes.write(text, textPtr);
-      words[piece + PIECE_BYTES_END / U32] = textPtr;
-      words[piece + PIECE_RANK / U32] = tensor?.shape.length ?? 0;
+      words[piece + SEGMENT_TEXT_END / U32] = textPtr;
+      words[piece + SEGMENT_RANK / U32] = tensor?.shape.length ?? 0;
       if (tensor) {
         this.#writeAxes(piece, tensor);
-        if (memory.holds(tensor.data)) words[piece + PIECE_NUMBERS / U32] = tensor.data.byteOffset;
+        if (memory.holds(tensor.data)) words[piece + SEGMENT_NUMBERS / U32] = tensor.data.byteOffset;
         else {
           memory.f32(stagedPtr, tensor.data.length).set(tensor.data);
-          words[piece + PIECE_NUMBERS / U32] = stagedPtr;
+          words[piece + SEGMENT_NUMBERS / U32] = stagedPtr;
           stagedPtr += tensor.data.byteLength;
         }
       }
-      piece += PIECE_BYTES / U32;
+      piece += SEGMENT_BYTES / U32;
     }
     const record = ptr >>> 2;
-    words[record + PRINT_PIECES / U32] = ptr + PRINT_BYTES;
-    words[record + PRINT_PIECES_END / U32] = ptr + textsAt;
-    words[record + PRINT_TEXT / U32] = this.#textPtr;
+    words[record + PRINT_SEGMENTS / U32] = ptr + PRINT_BYTES;
+    words[record + PRINT_SEGMENTS_END / U32] = ptr + textsAt;
+    words[record + PRINT_OUTPUT / U32] = this.#textPtr;
     words[record + RECORD_KIND / U32] = KIND_PRINT;
   }
 
   /** The text, in place: to be used before release(). */
   text(): Buffer {
     const { words, bytes } = this.#memory;
-    return bytes.subarray(this.#textPtr, words[(this.ptr + PRINT_TEXT_END) >>> 2]);
+    return bytes.subarray(this.#textPtr, words[(this.ptr + PRINT_OUTPUT_END) >>> 2]);
   }
 
   release(): void {
@@ -104,8 +104,8 @@ export class PrintJob {
   #writeAxes(piece: number, { shape, strides }: TensorView): void {
     if (shape.length > RANK_MAX) throw new Error(`a tensor of ${shape.length} axes`);
     const { words } = this.#memory;
-    let axisAt = piece + PIECE_AXES / U32;
-    for (let axis = 0; axis < shape.length; axis++, axisAt += PIECE_AXIS_BYTES / U32) {
+    let axisAt = piece + SEGMENT_AXES / U32;
+    for (let axis = 0; axis < shape.length; axis++, axisAt += SEGMENT_AXIS_BYTES / U32) {
       words[axisAt] = shape[axis]!;
       words[axisAt + 1] = strides[axis]! * F32;
     }

@@ -3,11 +3,11 @@
 //   text block   | body | TEXT_PADDING zeros |
 //   job block    | record | tensors | doubts | skeleton | numbers |
 import {
-  DOUBTS_MAX,
-  DOUBT_BYTES,
+  FALLBACKS_MAX,
+  FALLBACK_BYTES,
   KIND_READ,
   READ_BYTES,
-  READ_DOUBTS,
+  READ_FALLBACKS,
   READ_KEYS,
   READ_NAMES,
   READ_NAMES_END,
@@ -19,8 +19,8 @@ import {
   READ_SKELETON_END,
   READ_TENSORS,
   READ_TENSORS_END,
-  READ_TEXT,
-  READ_TEXT_END,
+  READ_INPUT,
+  READ_INPUT_END,
   RECORD_KIND,
   TENSORS_MAX,
   RANK_MAX,
@@ -86,7 +86,7 @@ export class ReadJob {
   ) {
     const tensorsAt = READ_BYTES;
     const doubtsAt = tensorsAt + TENSORS_MAX * TENSOR_BYTES;
-    const skeletonAt = doubtsAt + DOUBTS_MAX * DOUBT_BYTES;
+    const skeletonAt = doubtsAt + FALLBACKS_MAX * FALLBACK_BYTES;
     // White space, one for each byte that counts, has room as well.
     const skeletonBytes = Math.min(text.bytes, 2 * outsideMax + 1) + TENSORS_MAX * PLACEHOLDER_BYTES;
     const numbersAt = skeletonAt + Math.ceil(skeletonBytes / 64) * 64;
@@ -99,8 +99,8 @@ export class ReadJob {
     memory.bytes.fill(0, textEnd, textEnd + TEXT_PADDING);
     const { words } = memory;
     const record = ptr >>> 2;
-    words[record + READ_TEXT / U32] = text.ptr;
-    words[record + READ_TEXT_END / U32] = textEnd;
+    words[record + READ_INPUT / U32] = text.ptr;
+    words[record + READ_INPUT_END / U32] = textEnd;
     words[record + READ_NAMES / U32] = names.ptr;
     words[record + READ_NAMES_END / U32] = names.end;
     words[record + READ_SKELETON / U32] = ptr + skeletonAt;
@@ -109,7 +109,7 @@ export class ReadJob {
     words[record + READ_TENSORS / U32] = ptr + tensorsAt;
     words[record + READ_NUMBERS / U32] = ptr + numbersAt;
     words[record + READ_NUMBERS_MAX / U32] = ptr + bytes;
-    words[record + READ_DOUBTS / U32] = ptr + doubtsAt;
+    words[record + READ_FALLBACKS / U32] = ptr + doubtsAt;
     words[record + RECORD_KIND / U32] = KIND_READ;
   }
 

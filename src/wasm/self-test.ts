@@ -10,7 +10,7 @@ import type { LinearMemory } from './memory.ts';
 import { packPanels, packReadout, panelsBytes, readoutOffsets } from './panels.ts';
 import { pseudoRandom } from './pseudo-random.ts';
 import { type ReferenceStep, referenceReadout, referenceStep } from './reference.ts';
-import { selfTestTexts } from './self-test-texts.ts';
+import { selfTestDecimals } from './self-test-decimals.ts';
 
 interface Shape {
   readonly T: number;
@@ -54,7 +54,7 @@ const WAYS: readonly Pick<JobShape, 'keepsStates' | 'trace'>[] = [
 export function selfTest(kernels: Kernels, memory: LinearMemory): void {
   const random = pseudoRandom(1);
   for (const shape of SHAPES) checkShape(kernels, memory, shape, random);
-  selfTestTexts(kernels, memory);
+  selfTestDecimals(kernels, memory);
 }
 
 function checkShape(kernels: Kernels, memory: LinearMemory, shape: Shape, random: () => number): void {

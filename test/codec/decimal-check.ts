@@ -2,7 +2,7 @@
 // to the same float32, no shorter decimal does, none of the same length is nearer; the reading kernel
 // gives the same bits; a negative number is a minus sign and the same text. Independent of the codec:
 // only Number, Math.fround, and products of float64 with a margin for their rounding.
-import { TENSOR_NAMES } from '../../src/codec/tensor-placeholders.ts';
+import { TENSOR_NAMES } from '../../src/codec/json/placeholders.ts';
 import { shortest } from '../../src/codec/float32.ts';
 import { ByteBlock } from '../../src/wasm/byte-block.ts';
 import { PrintJob } from '../../src/wasm/print-job.ts';

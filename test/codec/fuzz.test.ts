@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { nestedTensor } from '../../src/codec/nested.ts';
+import { tensorFromJson } from '../../src/codec/json/tensor.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 import { fuzz, jsonCodec } from './fuzz.ts';
 import { SEED } from '../helpers/seed.ts';
@@ -34,7 +34,7 @@ test(`${BODIES} made-up bodies are read and printed as the plain codec does, see
 test('a tensor of a body that was released is refused, not read from memory of others', async () => {
   const body = await read('{"x": [[1, 2], [3, 4]]}');
   const { x } = body.value as { x: number[][] };
-  const source = nestedTensor('x', 'ND', x);
+  const source = tensorFromJson('x', 'ND', x);
   const target = new Float32Array(4);
   source.copyTo(target);
   expect([...target]).toEqual([1, 2, 3, 4]);

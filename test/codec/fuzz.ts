@@ -1,12 +1,12 @@
 // The codec against JSON.parse, Math.fround and the plain writer: the same bodies are accepted, with
 // the same bits and the same errors; the same text is printed.
-import { expectUtf8 } from '../../src/codec/encoding.ts';
+import { stripByteOrderMark } from '../../src/codec/json/encoding.ts';
 import { hasFloat32 } from '../../src/codec/float32.ts';
-import { checkJson } from '../../src/codec/json-check.ts';
-import { readJson } from '../../src/codec/json-read.ts';
-import { tensorToJson } from '../../src/codec/json-write.ts';
-import { eachMember } from '../../src/codec/members.ts';
-import { TENSOR_NAMES, tensorOf, numbersOf } from '../../src/codec/tensor-placeholders.ts';
+import { checkJson } from '../../src/codec/json/check.ts';
+import { parseJson } from '../../src/codec/json/parse.ts';
+import { tensorToJson } from '../../src/codec/json/print.ts';
+import { visitMembers } from '../../src/codec/json/visit-members.ts';
+import { TENSOR_NAMES, tensorOf, numbersOf } from '../../src/codec/json/placeholders.ts';
 import type { JsonBody } from '../../src/engine/json-body.ts';
 import { JsonCodec, takeText } from '../../src/engine/json-codec.ts';
 import type { CarryoverError } from '../../src/errors.ts';
@@ -76,8 +76,8 @@ async function fuzzReading(bytes: Buffer, findings: FuzzFindings): Promise<void>
 
 function readPlain(bytes: Buffer): unknown {
   const text = Buffer.from(bytes);
-  expectUtf8(text);
-  return readJson(text);
+  stripByteOrderMark(text);
+  return parseJson(text);
 }
 
 /** Some errors are thrown, others reject. */
@@ -107,7 +107,7 @@ async function fuzzLong(bytes: Buffer, expected: Outcome, findings: FuzzFindings
 /** Whether all of them are rectangular, of one to three axes, of numbers within float32. */
 function areTensorsFine(body: unknown): boolean {
   let areFine = true;
-  eachMember(body, (key, member) => {
+  visitMembers(body, (key, member) => {
     if (!TENSOR_NAMES.includes(key) || !Array.isArray(member)) return true;
     const shape: number[] = [];
     for (let inner: unknown = member; Array.isArray(inner); inner = inner[0]) shape.push(inner.length);

@@ -1,6 +1,6 @@
 // Computations as safetensors files: the same bits and the same strictness as in JSON.
 import { describe, expect, test } from 'vitest';
-import { readSafetensors } from '../../src/codec/safetensors.ts';
+import { readSafetensors } from '../../src/codec/safetensors/read.ts';
 import { buildApp } from '../helpers/app.ts';
 import { bitsOf, nested, recurrences, weightsBody } from '../helpers/recurrence.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';

@@ -1,6 +1,6 @@
 // The heaviest calls of every route: bodies and answers as large as the defaults allow, legal ones and illegal
 // ones. Each held the event loop, or could.
-import { writeSafetensors } from '../../src/codec/safetensors-write.ts';
+import { writeSafetensors } from '../../src/codec/safetensors/write.ts';
 import { WORST_FILES, WORST_JSON } from '../helpers/worst-bodies.ts';
 
 export interface HeavyCall {

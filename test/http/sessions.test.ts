@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { readSafetensorsFile } from '../../src/codec/safetensors.ts';
-import { writeSafetensors } from '../../src/codec/safetensors-write.ts';
+import { readSafetensorsFile } from '../../src/codec/safetensors/read.ts';
+import { writeSafetensors } from '../../src/codec/safetensors/write.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 

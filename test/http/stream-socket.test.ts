@@ -4,7 +4,7 @@ import { type Socket, connect as connectTcp } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { AppOverrides } from '../../src/app.ts';
-import { readSafetensorsFile } from '../../src/codec/safetensors.ts';
+import { readSafetensorsFile } from '../../src/codec/safetensors/read.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readModel } from '../../load/demo/model.ts';
-import { type SafeTensor, readSafetensors } from '../../src/codec/safetensors.ts';
+import { type SafeTensor, readSafetensors } from '../../src/codec/safetensors/read.ts';
 import { CarryoverError, type ErrorCode } from '../../src/errors.ts';
 import type { ImportedModel, ImportedTensor } from '../../src/models/import-layer.ts';
 import { type ImportOptions, importTensors } from '../../src/models/import-names.ts';

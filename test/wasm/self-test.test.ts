@@ -7,7 +7,7 @@ import {
   KIND_JOB,
   KIND_PRINT,
   KIND_READ,
-  PRINT_TEXT,
+  PRINT_OUTPUT,
   READ_NUMBERS,
   RECORD_KIND,
   ROW_BYTES,
@@ -57,7 +57,7 @@ const FAULTS: Record<string, Fault> = {
   'the traced x W_x': trace(1),
   'the traced z': trace(2),
   'a number that is read': (record) => (kindOf(record) === KIND_READ ? u32(record, READ_NUMBERS) : 0),
-  'a number that is printed': (record) => (kindOf(record) === KIND_PRINT ? u32(record, PRINT_TEXT) : 0),
+  'a number that is printed': (record) => (kindOf(record) === KIND_PRINT ? u32(record, PRINT_OUTPUT) : 0),
 };
 
 /** The kernels, which spoil the lowest bit of one word of each result that the fault finds. */

@@ -1,6 +1,6 @@
 // The types of bodies: JSON everywhere, safetensors where an address takes or gives tensors.
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { FRAMINGS } from '../../codec/stream-text.ts';
+import { FRAMINGS } from '../../codec/json/step-events.ts';
 import { CarryoverError } from '../../errors.ts';
 import { type BodyRoom, deliverBody, receiveBody } from './receive-body.ts';
 

@@ -3,7 +3,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
 import type { Answer } from '../../codec/response-body.ts';
-import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetensors.ts';
+import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { Engine, RecurrenceResult } from '../../engine/engine.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import type { RecurrenceInput } from '../../engine/shapes.ts';
@@ -12,7 +12,7 @@ import { isBodyHeld } from '../plugins/admission.ts';
 import type { ResponseWriter } from '../responses/response-writer.ts';
 import { answerContent, answerType, jsonOrFile, takeFiles } from '../bodies/media-types.ts';
 import type { BodyRoom } from '../bodies/receive-body.ts';
-import { type StepPieces, type Streams, isStreamType } from '../responses/stream-response.ts';
+import { type StepSegments, type Streams, isStreamType } from '../responses/stream-response.ts';
 import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
 import { ComputeHeaders } from '../sessions/schemas.ts';
@@ -51,7 +51,7 @@ export interface ComputeStream<Request> {
   readonly streams: Streams;
   readonly lineSchema: TSchema;
   /** What makes events of the steps. It outlives the request, so it must not hold on to it. */
-  readonly piecesOf: (request: Request) => StepPieces;
+  readonly toSegments: (request: Request) => StepSegments;
 }
 
 export interface ComputeParts {
@@ -136,9 +136,9 @@ export function computeRoute<JsonBody, Request extends Computation>(
         expectNoPromises(request);
         const input = { ...computation.input, weights: expectWeights(computation) };
         if (stream && isStreamType(type)) {
-          const piecesOf = stream.piecesOf(computation);
+          const toSegments = stream.toSegments(computation);
           await engine.fetchModel(input.weights);
-          return stream.streams.send(request, reply, type, piecesOf, () =>
+          return stream.streams.send(request, reply, type, toSegments, () =>
             engine.stream(input, request.lifetime),
           );
         }

@@ -1,7 +1,7 @@
 // A computation as a safetensors file: tensors x, h, W_x, W_h, b; all other fields as text in
 // __metadata__: model or session, trace, and for a sequence layout, outputs ("hs,h") and lengths ("3,1").
-import { flatTensor } from '../../codec/flat.ts';
-import type { SafeTensor, SafetensorsFile } from '../../codec/safetensors.ts';
+import { tensorFromFile } from '../../codec/safetensors/tensor.ts';
+import type { SafeTensor, SafetensorsFile } from '../../codec/safetensors/read.ts';
 import { invalidRequest } from '../../errors.ts';
 import type { TensorSource } from '../../tensor.ts';
 
@@ -52,7 +52,7 @@ export function requiredTensor(body: FileBody, name: string, axes: string, place
 
 export function optionalTensor({ tensors }: FileBody, name: string, axes: string, place = name) {
   const tensor = tensors.get(name);
-  return tensor && flatTensor(place, axes, tensor);
+  return tensor && tensorFromFile(place, axes, tensor);
 }
 
 /** Inline weights, if any of their tensors is there. */

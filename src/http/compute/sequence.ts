@@ -3,15 +3,15 @@
 import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
 import type { Answer } from '../../codec/response-body.ts';
-import { swapAxes } from '../../codec/json-write.ts';
-import { nestedTensor } from '../../codec/nested.ts';
-import type { SafetensorsFile } from '../../codec/safetensors.ts';
-import { piecesOfSteps } from '../../codec/stream-text.ts';
+import { swapAxes } from '../../codec/json/print.ts';
+import { tensorFromJson } from '../../codec/json/tensor.ts';
+import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
+import { segmentsOfSteps } from '../../codec/json/step-events.ts';
 import type { RecurrenceResult } from '../../engine/engine.ts';
 import type { TensorView } from '../../tensor.ts';
 import { SequenceLine } from './sequence-line-schema.ts';
 import { SequenceBody, SequenceReply } from './sequence-schemas.ts';
-import type { StepPieces, Streams } from '../responses/stream-response.ts';
+import type { StepSegments, Streams } from '../responses/stream-response.ts';
 import {
   type ComputeParts,
   type Computation,
@@ -44,7 +44,7 @@ export const SEQUENCE: ComputeRoute<Body, SequenceRequest> = {
 };
 
 export function sequenceRoute(app: FastifyInstance, parts: ComputeParts, streams: Streams): void {
-  const stream = { streams, lineSchema: SequenceLine, piecesOf: stepPiecesOf };
+  const stream = { streams, lineSchema: SequenceLine, toSegments: stepSegmentsOf };
   computeRoute(app, parts, { ...SEQUENCE, stream });
 }
 
@@ -52,8 +52,8 @@ function requestFromJson(body: Body): SequenceRequest {
   const { x, h, lengths, session, layout = 'TND', outputs = ['hs', 'h'], trace = false } = body;
   const input = {
     weights: optionalWeights(body.model, body.weights && weightsSource(body.weights)),
-    x: nestedTensor('x', layout, x),
-    h: h && nestedTensor('h', 'NH', h),
+    x: tensorFromJson('x', layout, x),
+    h: h && tensorFromJson('h', 'NH', h),
     lengths,
     keepsStates: outputs.includes('hs'),
     trace,
@@ -99,7 +99,7 @@ function answerOf(
 }
 
 /** In a stream a step's tensors are (N, H) and (N, O): there is no layout to choose. */
-function stepPiecesOf({ outputs }: SequenceRequest): StepPieces {
+function stepSegmentsOf({ outputs }: SequenceRequest): StepSegments {
   const wantsLast = outputs.includes('h');
-  return (steps, framing) => piecesOfSteps(steps, wantsLast, framing);
+  return (steps, framing) => segmentsOfSteps(steps, wantsLast, framing);
 }

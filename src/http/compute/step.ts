@@ -1,8 +1,8 @@
 // POST /v1/step: one step of a mini-batch, as JSON or as a safetensors file.
 import type { Static } from 'typebox';
 import type { Answer } from '../../codec/response-body.ts';
-import { nestedTensor } from '../../codec/nested.ts';
-import type { SafetensorsFile } from '../../codec/safetensors.ts';
+import { tensorFromJson } from '../../codec/json/tensor.ts';
+import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { RecurrenceResult } from '../../engine/engine.ts';
 import type { TensorView } from '../../tensor.ts';
 import { StepBody, StepReply } from './step-schemas.ts';
@@ -28,8 +28,8 @@ function computationFromJson(body: Body): Computation {
   const { x, h, session, trace = false } = body;
   const input = {
     weights: optionalWeights(body.model, body.weights && weightsSource(body.weights)),
-    x: nestedTensor('x', 'ND', x),
-    h: h && nestedTensor('h', 'NH', h),
+    x: tensorFromJson('x', 'ND', x),
+    h: h && tensorFromJson('h', 'NH', h),
     keepsStates: false,
     trace,
   };

@@ -1,5 +1,5 @@
 import type { Static } from 'typebox';
-import { type Matrix, type Vector, nestedTensor } from '../../codec/nested.ts';
+import { type Matrix, type Vector, tensorFromJson } from '../../codec/json/tensor.ts';
 import type { WeightsSource } from '../../engine/shapes.ts';
 import { CarryoverError } from '../../errors.ts';
 import type { Weights } from '../schemas/tensor.ts';
@@ -35,12 +35,12 @@ export function weightsOf(
 /** @throws ragged_array */
 export function weightsSource({ W_x, W_h, b }: Static<typeof Weights>): WeightsSource {
   return {
-    W_x: nestedTensor('weights/W_x', 'DH', W_x),
-    W_h: nestedTensor('weights/W_h', 'HH', W_h),
+    W_x: tensorFromJson('weights/W_x', 'DH', W_x),
+    W_h: tensorFromJson('weights/W_h', 'HH', W_h),
     b: b && biasSource(b),
   };
 }
 
 function biasSource(b: Vector | Matrix) {
-  return nestedTensor('weights/b', Array.isArray(b[0]) ? '1H' : 'H', b);
+  return tensorFromJson('weights/b', Array.isArray(b[0]) ? '1H' : 'H', b);
 }

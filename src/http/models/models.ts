@@ -1,7 +1,7 @@
 // /v1/models: register weights once, address them by content or by a name that may move.
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
-import { nestedTensor } from '../../codec/nested.ts';
+import { tensorFromJson } from '../../codec/json/tensor.ts';
 import { type ModelSource, type RegisterParts, registerModel } from '../../engine/register.ts';
 import type { Limits } from '../../engine/shapes.ts';
 import type { WeightsPacker } from '../../engine/weights-packer.ts';
@@ -224,8 +224,8 @@ function modelSource(
   return {
     weights: weightsSource(weights),
     readout: readout && {
-      W_y: nestedTensor('readout/W_y', 'HO', readout.W_y),
-      b_y: readout.b_y && nestedTensor('readout/b_y', 'O', readout.b_y),
+      W_y: tensorFromJson('readout/W_y', 'HO', readout.W_y),
+      b_y: readout.b_y && tensorFromJson('readout/b_y', 'O', readout.b_y),
     },
     name: name ?? queryName,
   };

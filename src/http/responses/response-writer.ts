@@ -1,6 +1,6 @@
 // Sends what was computed: as JSON or as a file, from where it was written in linear memory.
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Answer, answerToFile } from '../../codec/response-body.ts';
+import { type Answer, toSafetensors } from '../../codec/response-body.ts';
 import type { JsonCodec } from '../../engine/json-codec.ts';
 import { addRelease } from '../plugins/admission.ts';
 import { nextFlush } from './write-coalescing.ts';
@@ -38,7 +38,7 @@ export class ResponseWriter {
   }
 
   #toFile(request: FastifyRequest, answer: Answer): Buffer | Promise<Buffer> {
-    return answerToFile(answer, (bytes) => {
+    return toSafetensors(answer, (bytes) => {
       const block = this.#jsonCodec.open(bytes);
       addRelease(request, () => block.release());
       return block.room;

@@ -7,8 +7,8 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Piece } from '../../codec/pieces.ts';
-import { FRAMINGS, type Framing, errorEvent } from '../../codec/stream-text.ts';
+import type { JsonSegment } from '../../codec/json/segments.ts';
+import { FRAMINGS, type Framing, errorEvent } from '../../codec/json/step-events.ts';
 import type { RecurrenceStream, StreamedSteps } from '../../engine/stream.ts';
 import { type JsonCodec, takeText } from '../../engine/json-codec.ts';
 import { CarryoverError } from '../../errors.ts';
@@ -25,7 +25,7 @@ export interface StreamsOptions {
 }
 
 /** The events of some steps, with their tensors to be printed. */
-export type StepPieces = (steps: StreamedSteps, framing: Framing) => readonly Piece[];
+export type StepSegments = (steps: StreamedSteps, framing: Framing) => readonly JsonSegment[];
 
 /** What is written at a time; more when the reader has taken it. */
 const WRITE_BYTES = 16 * 1024;
@@ -77,19 +77,19 @@ export class Streams {
     request: FastifyRequest,
     reply: FastifyReply,
     type: string,
-    piecesOf: StepPieces,
+    toSegments: StepSegments,
     open: () => Promise<RecurrenceStream>,
   ): Promise<void> {
     this.#makeRoom(request);
     // No async function: it would hold `open` until it has returned.
-    return open().then((stream) => this.#start(request, reply, type, piecesOf, stream));
+    return open().then((stream) => this.#start(request, reply, type, toSegments, stream));
   }
 
   #start(
     request: FastifyRequest,
     reply: FastifyReply,
     type: string,
-    piecesOf: StepPieces,
+    toSegments: StepSegments,
     stream: RecurrenceStream,
   ): Promise<void> {
     try {
@@ -102,7 +102,7 @@ export class Streams {
     const framing = FRAMINGS[type]!;
     const { lifetime } = request;
     const print = async (steps: StreamedSteps) =>
-      takeText(await this.#jsonCodec.printPieces(piecesOf(steps, framing), lifetime));
+      takeText(await this.#jsonCodec.printSegments(toSegments(steps, framing), lifetime));
     const answer = new StreamAnswer(request, reply, type, print, stream);
     releaseBody(request);
     this.#running.add(answer);

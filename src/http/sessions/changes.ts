@@ -1,7 +1,7 @@
 // Changes of a session that compute nothing: another state, an earlier one, a fork, the end.
 import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
-import { nestedTensor } from '../../codec/nested.ts';
+import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
 import { BODY_ERRORS, problemResponses } from '../schemas/problem.ts';
@@ -51,7 +51,7 @@ function stateRoutes(app: FastifyInstance, { sessions, sessionCompute }: Session
     },
     async (request, reply) => {
       const { body, params } = request;
-      const h = nestedTensor('h', 'NH', body.h);
+      const h = tensorFromJson('h', 'NH', body.h);
       const outcome = await sessions.setState(
         params.id,
         callOf(request),

@@ -1,7 +1,7 @@
 // /v1/sessions: hidden states that live on the server, each with one model. Made, read and listed.
 import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
-import { nestedTensor } from '../../codec/nested.ts';
+import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { ModelLibrary } from '../../models/library.ts';
@@ -91,7 +91,7 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
       const wanted = {
         weights: weightsOf(model, weights && weightsSource(weights)),
         N,
-        h: h && nestedTensor('h', 'NH', h),
+        h: h && tensorFromJson('h', 'NH', h),
         keep,
         ttlMs: Math.min(ttlMsMax, ttl_s === undefined ? ttlMs : Math.round(ttl_s * 1_000)),
         key: callKey(request),

@@ -1,6 +1,6 @@
 // Messages of a stream: what a client asks for in one, as JSON or as a safetensors file.
 import type { Answer } from '../../codec/response-body.ts';
-import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetensors.ts';
+import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { RecurrenceResult } from '../../engine/engine.ts';
 import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { Lifetime } from '../../lifetime.ts';

@@ -1,7 +1,7 @@
 // GET /v1/sessions/{id}/stream: a WebSocket on a session.
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
-import { type Answer, answerToFile } from '../../codec/response-body.ts';
+import { type Answer, toSafetensors } from '../../codec/response-body.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import { takeText } from '../../engine/json-codec.ts';
 import { CarryoverError, type ErrorCode } from '../../errors.ts';
@@ -167,7 +167,7 @@ class SessionStream {
         lifetime,
       };
       const toJson = async (answer: Answer) => takeText(await jsonCodec.print(answer, lifetime));
-      const write = isBinary ? (answer: Answer) => answerToFile(answer) : toJson;
+      const write = isBinary ? (answer: Answer) => toSafetensors(answer) : toJson;
       const { value } = await this.#options.sessionCompute.advance<Buffer>(
         this.#request.params.id,
         call,

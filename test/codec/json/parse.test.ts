@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { readJson } from '../../src/codec/json-read.ts';
-import { fc } from '../helpers/seed.ts';
+import { parseJson } from '../../../src/codec/json/parse.ts';
+import { fc } from '../../helpers/seed.ts';
 
-const read = (text: string) => readJson(Buffer.from(text));
+const read = (text: string) => parseJson(Buffer.from(text));
 const refusal = (code: string) => expect.objectContaining({ code });
 
 describe('readJson', () => {
@@ -45,7 +45,7 @@ describe('readJson', () => {
 
   test('refuses bytes that are not UTF-8, instead of replacing them', () => {
     const bytes = Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}')]);
-    expect(() => readJson(bytes)).toThrow(refusal('malformed_json'));
+    expect(() => parseJson(bytes)).toThrow(refusal('malformed_json'));
   });
 
   test('survives any depth', () => {

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { type CheckOptions, checkJson } from '../../src/codec/json-check.ts';
-import { readJson } from '../../src/codec/json-read.ts';
-import { CarryoverError } from '../../src/errors.ts';
-import { fc } from '../helpers/seed.ts';
+import { type CheckOptions, checkJson } from '../../../src/codec/json/check.ts';
+import { parseJson } from '../../../src/codec/json/parse.ts';
+import { CarryoverError } from '../../../src/errors.ts';
+import { fc } from '../../helpers/seed.ts';
 
 function isJson(text: string): boolean {
   try {
@@ -88,7 +88,7 @@ describe('what is not JSON', () => {
   });
 
   test('is told with the bytes that are there, and what is no UTF-8 as such', () => {
-    expect(() => readJson(Buffer.from('{"жé😀":}'))).toThrow(
+    expect(() => parseJson(Buffer.from('{"жé😀":}'))).toThrow(
       'Not JSON at byte 12, in /жé😀: expected a value, got "}".',
     );
     expect(() => checkJson(Buffer.from([0x22, 0xc3, 0x28, 0x22]))).toThrow('The body is not valid UTF-8.');

@@ -1,6 +1,6 @@
 // The errors of a JSON text in which something is wrong.
-import { CarryoverError, invalidRequest } from '../errors.ts';
-import { cutText } from './json-path.ts';
+import { CarryoverError, invalidRequest } from '../../errors.ts';
+import { cutText } from './path.ts';
 
 export function malformed(detail: string): CarryoverError {
   return new CarryoverError('malformed_json', { detail });

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { SafetensorsError, readSafetensors, readSafetensorsFile } from '../../src/codec/safetensors.ts';
-import { fc } from '../helpers/seed.ts';
+import { SafetensorsError, readSafetensors, readSafetensorsFile } from '../../../src/codec/safetensors/read.ts';
+import { fc } from '../../helpers/seed.ts';
 
-const fixtures = join(import.meta.dirname, '../fixtures/demo');
+const fixtures = join(import.meta.dirname, '../../fixtures/demo');
 
 /** A file with any header, right or wrong. */
 function file(header: unknown, data: Uint8Array = new Uint8Array(0)): Uint8Array {

@@ -1,9 +1,9 @@
 // What is wrong with the tensors of a JSON text, as json-check.ts comes by them: a tensor is rectangular, of
 // one or more axes, of numbers within float32. Behind the first fault nothing is a tensor any more, so the
 // bounds end the reading of what is wrong.
-import { CarryoverError, invalidRequest } from '../errors.ts';
-import { beyondFloat32, hasFloat32 } from './float32.ts';
-import { type JsonPath, cutText } from './json-path.ts';
+import { CarryoverError, invalidRequest } from '../../errors.ts';
+import { beyondFloat32, hasFloat32 } from '../float32.ts';
+import { type JsonPath, cutText } from './path.ts';
 
 export interface TensorRules {
   /** Keys behind which an array is a tensor. */

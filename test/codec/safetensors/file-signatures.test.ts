@@ -1,8 +1,8 @@
 // Files of other formats: each is named, with what to do, and nothing else is taken for one of them.
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { readSafetensors } from '../../src/codec/safetensors.ts';
-import { writeSafetensors } from '../helpers/safetensors.ts';
+import { readSafetensors } from '../../../src/codec/safetensors/read.ts';
+import { writeSafetensors } from '../../helpers/safetensors.ts';
 
 const latin1 = (text: string) => Buffer.from(text.padEnd(200, '\x01'), 'latin1');
 

@@ -1,5 +1,5 @@
 // Where in a JSON text a reader is: the containers that are open, and the element or member of each.
-import { escapePointer } from '../errors.ts';
+import { escapePointer } from '../../errors.ts';
 
 /** A pointer deeper than this is cut in its middle. */
 const POINTER_STEPS_MAX = 16;

@@ -1,6 +1,6 @@
 // The self-test's part on texts: some hundred numbers, of all kinds and lengths, are printed and read
 // as the plain codec does it.
-import { tensorToJson } from '../codec/json-write.ts';
+import { tensorToJson } from '../codec/json/print.ts';
 import { ByteBlock } from './byte-block.ts';
 import type { Kernels } from './load.ts';
 import type { LinearMemory } from './memory.ts';
@@ -11,7 +11,7 @@ import { ReadJob, TensorNames } from './read-job.ts';
 const COUNT = 300;
 
 /** @throws Error naming the first number that is printed or read in another way */
-export function selfTestTexts(kernels: Kernels, memory: LinearMemory): void {
+export function selfTestDecimals(kernels: Kernels, memory: LinearMemory): void {
   const random = pseudoRandom(2);
   checkPrinting(kernels, memory, allKinds(random));
   checkReading(kernels, memory, Array.from({ length: COUNT }, (_, i) => decimal(random, i)));

@@ -1,17 +1,17 @@
 // A JSON text whose tensors are not printed yet: pieces of text with a tensor behind each. What prints
 // them is engine/json-codec.ts.
-import type { TensorView } from '../tensor.ts';
+import type { TensorView } from '../../tensor.ts';
 
 /** Some text, then a tensor as nested arrays. */
-export interface Piece {
+export interface JsonSegment {
   readonly text: string;
   readonly tensor?: TensorView | undefined;
 }
 
 export type Tensors = Readonly<Record<string, TensorView | undefined>>;
 
-export class PieceWriter {
-  readonly #pieces: Piece[] = [];
+export class SegmentWriter {
+  readonly #pieces: JsonSegment[] = [];
   /** What comes behind the last tensor. */
   #text = '';
   /** Whether the next member is the first of its object. */
@@ -52,7 +52,7 @@ export class PieceWriter {
     }
   }
 
-  pieces(): readonly Piece[] {
+  pieces(): readonly JsonSegment[] {
     return [...this.#pieces, { text: this.#text }];
   }
 }

@@ -1,8 +1,8 @@
 // Tensors that were moved out of a JSON body (kernels/read.ts). In the parsed body an array of as many
 // axes stands for each of them, holding its first number and its index: [[0.5, 0]]. What it stands for
 // is noted on it, so that the body can be validated, and passed on, like any other.
-import { clientClosed } from '../errors.ts';
-import { eachMember } from './members.ts';
+import { clientClosed } from '../../errors.ts';
+import { visitMembers } from './visit-members.ts';
 
 /** The fields whose arrays are tensors, wherever they are. */
 export const TENSOR_NAMES: readonly string[] = ['x', 'h', 'W_x', 'W_h', 'b', 'W_y', 'b_y'];
@@ -26,7 +26,7 @@ type Placeholder = readonly unknown[] & { [MOVED]?: PlaceholderTensor };
  */
 export function bindPlaceholders(body: unknown, tensors: readonly PlaceholderTensor[]): number {
   let keys = 0;
-  eachMember(body, (name, member) => {
+  visitMembers(body, (name, member) => {
     keys++;
     const isTensor = Array.isArray(member) && TENSOR_NAMES.includes(name);
     if (isTensor) placeTensor(member, tensors);

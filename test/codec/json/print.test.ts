@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { objectToJson, swapAxes, tensorToJson } from '../../src/codec/json-write.ts';
+import { objectToJson, swapAxes, tensorToJson } from '../../../src/codec/json/print.ts';
 
 const view = {
   shape: [2, 3, 2],

@@ -4,8 +4,8 @@
 //   step   {"t":1,"h":[[…]],"y":[[…]],"trace":{…}}   h_t (N,H), y_t (N,O), if they are wanted
 //   done   {"done":true,"t":T,"h":[[…]],"y":[[…]]}   h after each row's last step, its readout
 //   error  {"error":{…}}                             a problem, in place of what would have followed
-import type { TensorView } from '../tensor.ts';
-import { type Piece, PieceWriter } from './pieces.ts';
+import type { TensorView } from '../../tensor.ts';
+import { type JsonSegment, SegmentWriter } from './segments.ts';
 
 /** What stands before and behind one event's JSON, which has no line breaks. */
 export interface Framing {
@@ -41,8 +41,8 @@ interface Steps {
  *
  * @param wantsLast whether the last event carries h and y
  */
-export function piecesOfSteps(chunk: Steps, wantsLast: boolean, framing: Framing): readonly Piece[] {
-  const out = new PieceWriter();
+export function segmentsOfSteps(chunk: Steps, wantsLast: boolean, framing: Framing): readonly JsonSegment[] {
+  const out = new SegmentWriter();
   if (chunk.hs ?? chunk.trace) {
     for (let i = 0; i < chunk.steps; i++) writeStep(out, chunk, i, framing);
   }
@@ -56,7 +56,7 @@ export function errorEvent(stepsTaken: number, problem: string, framing: Framing
   return Buffer.from(`${before}{"error":${problem}}${framing.behind}`);
 }
 
-function writeStep(out: PieceWriter, chunk: Steps, index: number, framing: Framing): void {
+function writeStep(out: SegmentWriter, chunk: Steps, index: number, framing: Framing): void {
   const { hs, ys, trace, stepsBefore } = chunk;
   const t = stepsBefore + index + 1;
   out.text(framing.before('step', t));
@@ -75,7 +75,7 @@ function writeStep(out: PieceWriter, chunk: Steps, index: number, framing: Frami
   out.text(framing.behind);
 }
 
-function writeLast(out: PieceWriter, chunk: Steps, wantsLast: boolean, framing: Framing): void {
+function writeLast(out: SegmentWriter, chunk: Steps, wantsLast: boolean, framing: Framing): void {
   const T = chunk.stepsBefore + chunk.steps;
   out.text(framing.before('done', T));
   out.open();

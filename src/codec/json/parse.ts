@@ -1,11 +1,11 @@
 // JSON bodies in: bytes → values. JSON.parse decides the grammar; this file adds what it lets pass:
 // bytes that are not UTF-8, and keys that appear twice (JSON.parse keeps the last, silently).
 import { isUtf8 } from 'node:buffer';
-import { checkJson } from './json-check.ts';
-import { eachMember } from './members.ts';
+import { checkJson } from './check.ts';
+import { visitMembers } from './visit-members.ts';
 
 /** @throws malformed_json · duplicate_key */
-export function readJson(bytes: Buffer): unknown {
+export function parseJson(bytes: Buffer): unknown {
   if (!isUtf8(bytes)) throw faultOf(bytes);
   const text = bytes.toString('utf8');
   let value: unknown;
@@ -48,7 +48,7 @@ function countKeysOfText(text: string): number {
 
 function countMembers(value: unknown): number {
   let count = 0;
-  eachMember(value, () => void count++);
+  visitMembers(value, () => void count++);
   return count;
 }
 

@@ -1,6 +1,6 @@
 // JSON is UTF-8 (RFC 8259, section 8.1). Some writers put a byte order mark before it, and some write
 // UTF-16, which is not read but named.
-import { CarryoverError } from '../errors.ts';
+import { CarryoverError } from '../../errors.ts';
 
 const SPACE = 0x20;
 
@@ -10,7 +10,7 @@ const SPACE = 0x20;
  * @throws malformed_json if the text is UTF-16 or UTF-32: a zero is no part of a JSON text, and its first
  *   character is ASCII, so of these one of the first two bytes is zero or they are a mark
  */
-export function expectUtf8(text: Uint8Array): void {
+export function stripByteOrderMark(text: Uint8Array): void {
   const first = text[0];
   if (first === 0xef && text[1] === 0xbb && text[2] === 0xbf) text.fill(SPACE, 0, 3);
   else if (first === 0 || text[1] === 0 || isMark(first, text[1])) {

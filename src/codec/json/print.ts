@@ -1,6 +1,6 @@
 // JSON answers out: tensors → text, each number as the shortest decimal of its float32.
-import type { TensorView } from '../tensor.ts';
-import { shortest } from './float32.ts';
+import type { TensorView } from '../../tensor.ts';
+import { shortest } from '../float32.ts';
 
 /** Nested arrays, the first axis outermost. Every element must be finite. */
 export function tensorToJson(view: TensorView): string {

@@ -75,7 +75,7 @@ const FORMATS: readonly Format[] = [
 ];
 
 /** A sentence about what the file is, if it is known. */
-export function foreignFormat(bytes: Uint8Array): string | undefined {
+export function identifyFormat(bytes: Uint8Array): string | undefined {
   const start = Buffer.from(bytes.subarray(0, LOOKED_AT_BYTES));
   const [hex, text] = [start.toString('hex'), start.toString('latin1')];
   const sentence = hex.startsWith(ZIP)

@@ -1,6 +1,6 @@
 // Writes tensors as a safetensors file, float32: bytes as they are in memory, without padding.
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { TensorView } from '../tensor.ts';
+import type { TensorView } from '../../tensor.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
 /** The header is filled with spaces to a multiple of this, so that the data is aligned. */

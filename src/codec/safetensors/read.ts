@@ -7,12 +7,12 @@
 // Offsets count from the first byte of the data. The tensors cover the data without gap or overlap;
 // their order in the header means nothing. https://github.com/huggingface/safetensors#format
 import { isUtf8 } from 'node:buffer';
-import { CarryoverError, clientClosed } from '../errors.ts';
-import type { Dtype } from '../tensor.ts';
-import { describe, quote } from './describe.ts';
-import { ELEMENT_BYTES, copiedNumbers, numbersIn } from './dtypes.ts';
-import { foreignFormat } from './foreign-formats.ts';
-import { readJson } from './json-read.ts';
+import { CarryoverError, clientClosed } from '../../errors.ts';
+import type { Dtype } from '../../tensor.ts';
+import { describe, quote } from './quote.ts';
+import { ELEMENT_BYTES, copiedNumbers, numbersIn } from '../dtypes.ts';
+import { identifyFormat } from './file-signatures.ts';
+import { parseJson } from '../json/parse.ts';
 
 const HEADER_AT = 8;
 /**
@@ -110,7 +110,7 @@ function readHeaderSize(bytes: Uint8Array): number {
 
 /** The file may be of another format: then that is what is wrong with it. */
 function notSafetensors(file: Uint8Array, problem: string): SafetensorsError {
-  const format = foreignFormat(file);
+  const format = identifyFormat(file);
   return new SafetensorsError(
     format === undefined ? problem : `Expected a safetensors file. ${format}`,
   );
@@ -135,7 +135,7 @@ function readHeader(bytes: Uint8Array): Readonly<Record<string, unknown>> {
 /** JSON that begins with '{' is an object. */
 function readHeaderJson(bytes: Buffer): Record<string, unknown> {
   try {
-    return readJson(bytes) as Record<string, unknown>;
+    return parseJson(bytes) as Record<string, unknown>;
   } catch (cause) {
     if (!(cause instanceof CarryoverError)) throw cause;
     throw new SafetensorsError(`The header is not the JSON expected: ${cause.message}`, { cause });

@@ -4,7 +4,7 @@
  * Calls `visit` for each, whatever the depth: a list of its own costs no stack. What it returns false for
  * is not looked into.
  */
-export function eachMember(
+export function visitMembers(
   value: unknown,
   visit: (key: string, member: unknown) => boolean | void,
 ): void {

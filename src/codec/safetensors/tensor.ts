@@ -1,12 +1,12 @@
 // A tensor from a safetensors file, as a TensorSource.
-import { CarryoverError } from '../errors.ts';
-import { type RawTensor, type TensorSource, areFinite, formatShape } from '../tensor.ts';
-import { beyondFloat32, hasFloat32 } from './float32.ts';
-import { elementAt, numbersIn } from './dtypes.ts';
-import type { SafeTensor } from './safetensors.ts';
+import { CarryoverError } from '../../errors.ts';
+import { type RawTensor, type TensorSource, areFinite, formatShape } from '../../tensor.ts';
+import { beyondFloat32, hasFloat32 } from '../float32.ts';
+import { elementAt, numbersIn } from '../dtypes.ts';
+import type { SafeTensor } from './read.ts';
 
 /** @throws shape_mismatch if the tensor has another number of axes, or an empty one */
-export function flatTensor(name: string, axes: string, tensor: SafeTensor): TensorSource {
+export function tensorFromFile(name: string, axes: string, tensor: SafeTensor): TensorSource {
   const { shape } = tensor;
   if (shape.length !== axes.length || shape.includes(0)) {
     const message =

@@ -1,9 +1,9 @@
 // A JSON tensor: nested arrays of numbers, or an array that stands for them, as a TensorSource.
-import { CarryoverError } from '../errors.ts';
-import type { RawTensor, TensorSource } from '../tensor.ts';
-import { copyFlat, orderOf } from './flat.ts';
-import { beyondFloat32, hasFloat32 } from './float32.ts';
-import { tensorOf, numbersOf } from './tensor-placeholders.ts';
+import { CarryoverError } from '../../errors.ts';
+import type { RawTensor, TensorSource } from '../../tensor.ts';
+import { copyFlat, orderOf } from '../safetensors/tensor.ts';
+import { beyondFloat32, hasFloat32 } from '../float32.ts';
+import { tensorOf, numbersOf } from './placeholders.ts';
 
 export type Vector = readonly number[];
 export type Matrix = readonly Vector[];
@@ -14,7 +14,7 @@ export type Cube = readonly Matrix[];
  *
  * @throws ragged_array
  */
-export function nestedTensor(
+export function tensorFromJson(
   name: string,
   axes: string,
   value: Vector | Matrix | Cube,

@@ -1,7 +1,7 @@
 // What is wrong with a JSON text, and where. Reads the whole grammar (RFC 8259) byte by byte and makes no
 // value of it: JSON.parse tells neither bytes nor paths, and takes ten times the room of its text.
 import { isUtf8 } from 'node:buffer';
-import type { CarryoverError } from '../errors.ts';
+import type { CarryoverError } from '../../errors.ts';
 import {
   BACKSLASH,
   BLANK,
@@ -21,10 +21,10 @@ import {
   isDigit,
   isHex,
   isSpace,
-} from './json-characters.ts';
-import { boundMet, duplicateKey, malformed, notJson } from './json-errors.ts';
-import { JsonPath } from './json-path.ts';
-import { type TensorRules, TensorCheck } from './tensor-check.ts';
+} from './characters.ts';
+import { boundMet, duplicateKey, malformed, notJson } from './errors.ts';
+import { JsonPath } from './path.ts';
+import { type TensorRules, TensorCheck } from './check-tensors.ts';
 
 /** Behind a backslash: one of `"\/bfnrt`. */
 const ESCAPED = new Set(Buffer.from('"\\/bfnrt'));
