@@ -8,7 +8,7 @@
 // errors that quote it, and its index. All else is copied as it is, apart from white space, of which one
 // character stands for many, so the text is JSON if and only if its skeleton is: strings are recognized by their quotes as in any JSON, and one array has taken the
 // place of another. Whatever no request has (a ragged array, a number beyond float32, a million keys, …)
-// ends the reading: codec/json-check.ts, which has the same bounds, says what is wrong with such a text.
+// ends the reading: codec/json/check.ts, which has the same bounds, says what is wrong with such a text.
 import {
   CONTAINERS_MAX,
   DEPTH_MAX,
