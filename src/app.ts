@@ -5,7 +5,7 @@
 //             ├── models ───┐
 //             └── sessions ─┴→ store
 import { readFileSync } from 'node:fs';
-import type { FastifyInstance, FastifyServerOptions } from 'fastify';
+import type { FastifyServerOptions } from 'fastify';
 import type { Config } from './config.ts';
 import { calibrate } from './engine/calibrate.ts';
 import { TensorCopier } from './engine/tensor-copier.ts';
@@ -16,6 +16,7 @@ import type { Limits } from './engine/shapes.ts';
 import { JsonCodec, type JsonCodecParts } from './engine/json-codec.ts';
 import { WeightsPacker } from './engine/weights-packer.ts';
 import { createHttp } from './http/http.ts';
+import type { HttpServer } from './http/http-server.ts';
 import { modelFilesOf } from './models/models-dir.ts';
 import { ModelLibrary } from './models/library.ts';
 import { ModelRegistry } from './models/registry.ts';
@@ -35,7 +36,7 @@ import { NUMERICS } from './wasm/numerics.ts';
 import { selfTest } from './wasm/self-test.ts';
 
 export interface App {
-  readonly http: FastifyInstance;
+  readonly http: HttpServer;
   readonly pool: Pool;
   readonly memory: LinearMemory;
   readonly weightsCache: WeightsCache;

@@ -3,8 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import { type Server, createServer } from 'node:http';
 import accepts from '@fastify/accepts';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, {
-  type FastifyInstance,
   type FastifyRequest,
   type FastifyServerOptions,
   LogController,
@@ -27,6 +27,7 @@ import { openapi } from './plugins/openapi.ts';
 import { isWebSocketRequest, webSockets } from './plugins/websocket.ts';
 import { answerClientError } from './connections/client-errors.ts';
 import { sendProblem } from './plugins/errors.ts';
+import type { HttpServer } from './http-server.ts';
 import { type Readiness, healthRoutes } from './ops/health.ts';
 import { indexRoute } from './ops/index.ts';
 import { problemsRoute } from './ops/problems.ts';
@@ -86,7 +87,7 @@ export interface HttpOptions
   readonly keepAliveTimeoutMs: number;
 }
 
-export async function createHttp(options: HttpOptions): Promise<FastifyInstance> {
+export async function createHttp(options: HttpOptions): Promise<HttpServer> {
   const server = createServerOf(options);
   const app = Fastify({
     logger: options.logger ?? false,
@@ -110,7 +111,7 @@ export async function createHttp(options: HttpOptions): Promise<FastifyInstance>
       logAtEnd(request, reply);
       sendProblem(error, request, reply);
     },
-  });
+  }).withTypeProvider<TypeBoxTypeProvider>();
   const connections = new Connections(server, app.log, options);
   deferContinue(server);
   app.addHook('preClose', (done) => {

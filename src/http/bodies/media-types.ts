@@ -1,5 +1,6 @@
 // The types of bodies: JSON everywhere, safetensors where an address takes or gives tensors.
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { type Static, type TSchema, Type } from 'typebox';
 import { FRAMINGS } from '../../codec/json/step-events.ts';
 import { CarryoverError } from '../../errors.ts';
 import { type BodyRoom, deliverBody, receiveBody } from './receive-body.ts';
@@ -26,13 +27,13 @@ export function takeFiles(scope: FastifyInstance, room: BodyRoom): void {
  * `content` of a route's body schema: JSON by its schema, or a file. A file is not validated: it is
  * a view of linear memory, not the string of bytes that its schema in the OpenAPI document says.
  */
-export function jsonOrFile(schema: object) {
-  return {
+export function jsonOrFile<Schema extends TSchema>(schema: Schema) {
+  return Type.Unsafe<Static<Schema> | Buffer>({
     content: {
       [JSON_TYPE]: { schema },
       ...Object.fromEntries(FILE_TYPES.map((type) => [type, { schema: {} }])),
     },
-  };
+  });
 }
 
 /** A route's schema as the OpenAPI document has it: files in its body are strings of bytes. */
