@@ -2,18 +2,18 @@
 //
 //   for t = 0 … T-1:    h_t = tanh((x_t W_x + h_{t-1} W_h) + b)    for every row that still has steps
 //
-// x W_x does not depend on the state, so it is computed ahead for JOB_AHEAD steps at a time, as one
+// x W_x does not depend on the state, so it is computed ahead for JOB_TIME_BLOCK steps at a time, as one
 // matrix product over all their rows; its results wait where the states will be. Where that is one step,
 // it is taken as a whole. Rows are sorted by their number of steps, so the rows at work are always the
 // first `active` ones.
 export { areFinite } from './finite';
 import { finish, tanhRow } from './finish';
 import {
-  JOB_AHEAD,
+  JOB_TIME_BLOCK,
   JOB_B,
   JOB_D,
-  JOB_END,
-  JOB_FROM,
+  JOB_END_STEP,
+  JOB_FIRST_STEP,
   JOB_H,
   JOB_N,
   JOB_NARROW,
@@ -72,9 +72,9 @@ export function run(record: usize): void {
 function runJob(job: usize): void {
   const rows = <usize>load<u32>(job, JOB_ROWS);
   const narrow = load<u32>(job, JOB_NARROW) != 0;
-  const ahead = load<u32>(job, JOB_AHEAD);
-  const from = load<u32>(job, JOB_FROM);
-  const end = load<u32>(job, JOB_END);
+  const ahead = load<u32>(job, JOB_TIME_BLOCK);
+  const from = load<u32>(job, JOB_FIRST_STEP);
+  const end = load<u32>(job, JOB_END_STEP);
   let active = load<u32>(job, JOB_N);
   let ready = from;
   for (let t = from; t < end; t++) {

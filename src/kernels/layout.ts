@@ -35,16 +35,16 @@ export const JOB_H = 16;
 export const JOB_N = 20;
 export const JOB_ROWS = 24; //  N row records, sorted by ROW_STEPS, longest first
 export const JOB_PAIRS = 28; // room for JOB_PAIRS_MAX pairs
-export const JOB_PAIRS_MAX = 32; // at least 2 N + SUMS_PAIRS
-export const JOB_AHEAD = 36; // steps whose x W_x is computed ahead: the slots of hs allow as many
+export const JOB_PAIRS_MAX = 32; // at least 2 N + SCRATCH_PAIRS
+export const JOB_TIME_BLOCK = 36; // steps whose x W_x is computed ahead: the slots of hs allow as many
 export const JOB_NARROW = 40; // 1: W_x, W_h and b are packed as float64, 0: as float32
 export const JOB_O = 44; //      outputs of the readout y = h W_y + b_y; 0: there is none
 export const JOB_W_Y = 48; //    packed panels, float32
 export const JOB_B_Y = 52;
-// A job may be computed in slices, one after another: steps JOB_FROM … JOB_END - 1 of every row that has
-// them. The states before JOB_FROM must be where the slice before has left them.
-export const JOB_FROM = 56;
-export const JOB_END = 64; //    behind RECORD_KIND; beyond the longest row: to the end
+// A job may be computed in slices, one after another: steps JOB_FIRST_STEP … JOB_END_STEP - 1 of every row that has
+// them. The states before JOB_FIRST_STEP must be where the slice before has left them.
+export const JOB_FIRST_STEP = 56;
+export const JOB_END_STEP = 64; //    behind RECORD_KIND; beyond the longest row: to the end
 export const JOB_BYTES = 128;
 
 // A row of the mini-batch. State t (t = 0, 1, …) of the row is written at
@@ -73,7 +73,7 @@ export const PAIR_BYTES = 8;
  * Room behind the 2 N pairs of a step: narrow models put the sums of a tile there, 256 bytes at the next
  * multiple of 64.
  */
-export const SUMS_PAIRS = 40;
+export const SCRATCH_PAIRS = 40;
 
 /**
  * What a record asks for, in its last word: a job (JOB_… above), JSON to be read, JSON to be printed, or a

@@ -41,14 +41,14 @@ export function costOf({ D, H, O }: CostSizes, { T, N, lengths, keepsStates, tra
   const flops = 2 * rowSteps * (D + H) * H * (narrow ? 2 : 1) * products + readoutFlops;
   const columnsBytes = Math.ceil(H / NR) * NR * F32 * (narrow ? 2 : 1);
   const weightsBytes = (D + H) * columnsBytes;
-  const stepBytes = (H + D / stepsAhead(T, N * columnsBytes)) * columnsBytes;
+  const stepBytes = (H + D / timeBlockSteps(T, N * columnsBytes)) * columnsBytes;
   const readBytes = steps * stepBytes + (trace ? rowSteps * weightsBytes : 0);
   const kind = narrow ? 'narrow' : N <= FEW_ROWS_MAX ? 'few rows' : 'rows';
   return { kind, flops, weightsBytes, readBytes };
 }
 
 /** For how many steps x W_x is computed ahead. @param bytesPerStep of the states of all rows */
-export function stepsAhead(T: number, bytesPerStep: number): number {
+export function timeBlockSteps(T: number, bytesPerStep: number): number {
   return Math.max(1, Math.min(T, AHEAD_STEPS_MAX, Math.floor(AHEAD_BYTES_MAX / bytesPerStep)));
 }
 

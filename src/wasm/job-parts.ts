@@ -6,13 +6,13 @@
 // Where rows and steps are cut does not change a bit of their results. A part has two records, so that a
 // thread can be given its next slice while it computes one.
 import {
-  JOB_AHEAD,
+  JOB_TIME_BLOCK,
   JOB_B,
   JOB_B_Y,
   JOB_BYTES,
   JOB_D,
-  JOB_END,
-  JOB_FROM,
+  JOB_END_STEP,
+  JOB_FIRST_STEP,
   JOB_H,
   JOB_N,
   JOB_NARROW,
@@ -27,7 +27,7 @@ import {
   PAIR_BYTES,
   RECORD_KIND,
   ROW_BYTES,
-  SUMS_PAIRS,
+  SCRATCH_PAIRS,
 } from '../kernels/layout.ts';
 import { sumOf } from './job-cost.ts';
 import type { PackedModel } from './job-shape.ts';
@@ -35,7 +35,7 @@ import type { LinearMemory } from './memory.ts';
 import { isNarrow, panelOffsets, readoutOffsets } from './panels.ts';
 
 /** Pairs of a part beyond the two for each of its rows, so that a product has rows of many steps. */
-const PAIRS_MAX = Math.max(64, SUMS_PAIRS);
+const PAIRS_MAX = Math.max(64, SCRATCH_PAIRS);
 /** The rows of a batch tile: parts below that are not worth their while. */
 const PART_ROWS_MIN = 4;
 const PARTS_MAX = 16;
@@ -145,11 +145,11 @@ export class JobParts {
     words[record + JOB_B_Y / 4] = readout ? readout.panelsPtr + readoutOffsets(H, readout.O).b_y : 0;
     words[record + JOB_N / 4] = count;
     words[record + JOB_ROWS / 4] = rowsPtr + firstRow * ROW_BYTES;
-    words[record + JOB_AHEAD / 4] = ahead;
+    words[record + JOB_TIME_BLOCK / 4] = ahead;
     words[record + JOB_PAIRS / 4] = pairsPtr + (2 * firstRow + part * PAIRS_MAX) * PAIR_BYTES;
     words[record + JOB_PAIRS_MAX / 4] = 2 * count + PAIRS_MAX;
-    words[record + JOB_FROM / 4] = fromStep;
-    words[record + JOB_END / 4] = endStep;
+    words[record + JOB_FIRST_STEP / 4] = fromStep;
+    words[record + JOB_END_STEP / 4] = endStep;
     return ptr;
   }
 }

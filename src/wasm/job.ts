@@ -27,7 +27,7 @@ import {
   ROW_YS_STEP,
 } from '../kernels/layout.ts';
 import type { TensorView } from '../tensor.ts';
-import { type JobCost, costOf, stepsAhead } from './job-cost.ts';
+import { type JobCost, costOf, timeBlockSteps } from './job-cost.ts';
 import { JobParts, type JobSlices, pairsBytes, partsMaxOf, recordsBytes } from './job-parts.ts';
 import type { JobShape, PackedModel } from './job-shape.ts';
 import type { LinearMemory } from './memory.ts';
@@ -74,7 +74,7 @@ export class Job {
     const O = model.readout?.O ?? 0;
     this.cost = costOf({ D, H, O }, shape);
     const paddedH = Math.ceil(H / NR) * NR;
-    const ahead = stepsAhead(T, N * paddedH * F32);
+    const ahead = timeBlockSteps(T, N * paddedH * F32);
     const stateSlots = keepsStates ? T : ringSlots(T, ahead);
     const statesBytes = stateSlots * N * paddedH * F32;
     const traceBytes = shape.trace ? T * N * paddedH * F32 : 0;

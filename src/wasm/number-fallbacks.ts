@@ -7,15 +7,15 @@ const U32 = Uint32Array.BYTES_PER_ELEMENT;
 /**
  * Called by the kernel, on the thread that it runs on.
  *
- * @param start of the doubt records, bytes
+ * @param start of the fallback records, bytes
  * @returns 1, or 0 if one is beyond float32
  */
 export function roundFallbacks({ buffer }: WebAssembly.Memory, start: number, end: number): number {
-  const doubts = new Uint32Array(buffer, start, (end - start) / U32);
-  for (let doubt = 0; doubt < doubts.length; doubt += FALLBACK_BYTES / U32) {
-    const text = doubts[doubt + FALLBACK_DECIMAL / U32]!;
-    const textEnd = doubts[doubt + FALLBACK_DECIMAL_END / U32]!;
-    const number = new Float32Array(buffer, doubts[doubt + FALLBACK_NUMBER / U32], 1);
+  const fallbacks = new Uint32Array(buffer, start, (end - start) / U32);
+  for (let fallback = 0; fallback < fallbacks.length; fallback += FALLBACK_BYTES / U32) {
+    const text = fallbacks[fallback + FALLBACK_DECIMAL / U32]!;
+    const textEnd = fallbacks[fallback + FALLBACK_DECIMAL_END / U32]!;
+    const number = new Float32Array(buffer, fallbacks[fallback + FALLBACK_NUMBER / U32], 1);
     number[0] = Number(Buffer.from(buffer, text, textEnd - text).toString('latin1'));
     if (!Number.isFinite(number[0])) return 0;
   }

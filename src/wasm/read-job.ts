@@ -1,7 +1,7 @@
 // A JSON body in linear memory, and the reading of its tensors (kernels/read.ts).
 //
 //   text block   | body | TEXT_PADDING zeros |
-//   job block    | record | tensors | doubts | skeleton | numbers |
+//   job block    | record | tensors | fallbacks | skeleton | numbers |
 import {
   FALLBACKS_MAX,
   FALLBACK_BYTES,
@@ -85,8 +85,8 @@ export class ReadJob {
     outsideMax: number,
   ) {
     const tensorsAt = READ_BYTES;
-    const doubtsAt = tensorsAt + TENSORS_MAX * TENSOR_BYTES;
-    const skeletonAt = doubtsAt + FALLBACKS_MAX * FALLBACK_BYTES;
+    const fallbacksAt = tensorsAt + TENSORS_MAX * TENSOR_BYTES;
+    const skeletonAt = fallbacksAt + FALLBACKS_MAX * FALLBACK_BYTES;
     // White space, one for each byte that counts, has room as well.
     const skeletonBytes = Math.min(text.bytes, 2 * outsideMax + 1) + TENSORS_MAX * PLACEHOLDER_BYTES;
     const numbersAt = skeletonAt + Math.ceil(skeletonBytes / 64) * 64;
@@ -109,7 +109,7 @@ export class ReadJob {
     words[record + READ_TENSORS / U32] = ptr + tensorsAt;
     words[record + READ_NUMBERS / U32] = ptr + numbersAt;
     words[record + READ_NUMBERS_MAX / U32] = ptr + bytes;
-    words[record + READ_FALLBACKS / U32] = ptr + doubtsAt;
+    words[record + READ_FALLBACKS / U32] = ptr + fallbacksAt;
     words[record + RECORD_KIND / U32] = KIND_READ;
   }
 

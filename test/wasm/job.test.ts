@@ -6,7 +6,7 @@ import {
   JOB_ROWS,
   ROW_BYTES,
   ROW_STEPS,
-  SUMS_PAIRS,
+  SCRATCH_PAIRS,
 } from '../../src/kernels/layout.ts';
 import { Job, type JobShape } from '../../src/wasm/job.ts';
 import { panelsBytes, readoutOffsets } from '../../src/wasm/panels.ts';
@@ -61,7 +61,7 @@ describe('the parts of a job', () => {
       });
       expect(parts.reduce((sum, { count }) => sum + count, 0)).toBe(N);
       for (const [i, { rows, count, pairsMax }] of parts.entries()) {
-        expect(pairsMax).toBeGreaterThanOrEqual(2 * count + SUMS_PAIRS);
+        expect(pairsMax).toBeGreaterThanOrEqual(2 * count + SCRATCH_PAIRS);
         if (i > 0) expect(rows).toBe(parts[i - 1]!.rows + parts[i - 1]!.count * ROW_BYTES);
       }
       const steps = memory.u32(parts[0]!.rows, (N * ROW_BYTES) / 4);
