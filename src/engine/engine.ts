@@ -14,7 +14,7 @@ import { partsMaxOf } from '../wasm/job-parts.ts';
 import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import type { TensorCopier } from './tensor-copier.ts';
-import { type RecurrenceResult, expectFinite } from './result.ts';
+import { JobResult, type RecurrenceResult, expectFinite } from './result.ts';
 import {
   type Limits,
   type ModelSizes,
@@ -53,20 +53,16 @@ export class Engine {
   }
 
   /**
-   * Advances a mini-batch by T steps and passes the result to `use`, whose value is returned.
+   * Advances a mini-batch by T steps. Disposing of the result frees its memory and the model.
    *
    * Bits: a row's result depends on its own x, h and the weights only; not on N, T, its neighbours,
    * or where the sequence was cut into calls.
    *
-   * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded before anything is
-   *   computed; memory_full · queue_full · deadline_exceeded · client_closed · worker_failed; not_finite for a result that
-   *   overflowed.
+   * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded before anything is computed;
+   *   memory_full · queue_full · deadline_exceeded · client_closed · worker_failed; not_finite for a result
+   *   that overflowed
    */
-  async run<Result>(
-    input: RecurrenceInput,
-    lifetime: Lifetime,
-    use: (result: RecurrenceResult) => Result | Promise<Result>,
-  ): Promise<Result> {
+  async run(input: RecurrenceInput, lifetime: Lifetime): Promise<RecurrenceResult> {
     const { memory, scheduler, limits, isFinite, copies } = this.#parts;
     const fetched = this.fetchModel(input.weights);
     if (fetched) await fetched;
@@ -77,27 +73,26 @@ export class Engine {
     scheduler.expectPossible(cost, partsMaxOf(N), lifetime);
     const leased = this.#lease(input.weights, lifetime);
     const lease = leased instanceof Promise ? await leased : leased;
+    let job: Job | undefined;
+    // Released by hand where it fails, and by the result where it does not: a DisposableStack that moves them
+    // would take 0.45 µs more of the 30 µs of a small step.
     try {
       const xPtr = this.#placeOf(input.x);
       const hPtr = input.h && this.#placeOf(input.h);
-      const shape = { T, N, lengths, keepsStates, trace, xPtr, hPtr };
-      const job = new Job(memory, lease.model, shape);
-      try {
-        // Of numbers in place that are not all finite, copyTo() says which.
-        const copied = xPtr === undefined || !isFinite(job.x) ? copies.copy(input.x, job.x, lifetime) : undefined;
-        if (copied) await copied;
-        if (hPtr === undefined || !isFinite(job.h)) input.h?.copyTo(job.h, isFinite);
-        const computed = scheduler.run(job, lifetime);
-        if (computed) await computed;
-        const { hs, y, ys, trace: products } = job;
-        const result = { h: job.finalState(), hs, y, ys, trace: products };
-        expectFinite(result, isFinite, input.x.axes);
-        return await use(result);
-      } finally {
-        job.release();
-      }
-    } finally {
+      job = new Job(memory, lease.model, { T, N, lengths, keepsStates, trace, xPtr, hPtr });
+      // Of numbers in place that are not all finite, copyTo() says which.
+      const copied = xPtr === undefined || !isFinite(job.x) ? copies.copy(input.x, job.x, lifetime) : undefined;
+      if (copied) await copied;
+      if (hPtr === undefined || !isFinite(job.h)) input.h?.copyTo(job.h, isFinite);
+      const computed = scheduler.run(job, lifetime);
+      if (computed) await computed;
+      const result = new JobResult(job, lease);
+      expectFinite(result, isFinite, input.x.axes);
+      return result;
+    } catch (error) {
+      job?.release();
       lease.release();
+      throw error;
     }
   }
 

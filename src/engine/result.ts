@@ -1,10 +1,16 @@
 // What a computation comes out as, and the check that it can be told: every number is finite.
 import { CarryoverError } from '../errors.ts';
+import type { ModelLease } from '../models/packed.ts';
 import type { TensorView } from '../tensor.ts';
-import type { Trace } from '../wasm/job.ts';
+import type { Job, Trace } from '../wasm/job.ts';
 
-/** Views into the job's memory: valid only until the function they are given to returns. */
-export interface RecurrenceResult {
+/**
+ * What was computed: views into the job's memory, valid until it is disposed of. It holds that memory and
+ * the lease on the model.
+ */
+export interface RecurrenceResult extends RecurrenceTensors, Disposable {}
+
+export interface RecurrenceTensors {
   /** (N, H), the state after each row's last step. */
   readonly h: TensorView;
   /** (T, N, H), 0 beyond a row's length; absent unless keepsStates. */
@@ -15,6 +21,33 @@ export interface RecurrenceResult {
   readonly ys: TensorView | undefined;
   /** Each (T, N, H); absent unless asked for. */
   readonly trace: Trace | undefined;
+}
+
+/** The result of a job that has run; takes over the job and the lease. */
+export class JobResult implements RecurrenceResult {
+  readonly h: TensorView;
+  readonly hs: TensorView | undefined;
+  readonly y: TensorView | undefined;
+  readonly ys: TensorView | undefined;
+  readonly trace: Trace | undefined;
+  readonly #job: Job;
+  readonly #lease: ModelLease;
+
+  constructor(job: Job, lease: ModelLease) {
+    this.h = job.finalState();
+    this.hs = job.hs;
+    this.y = job.y;
+    this.ys = job.ys;
+    this.trace = job.trace;
+    this.#job = job;
+    this.#lease = lease;
+  }
+
+  /** Frees the memory of the job and releases the lease on the model. */
+  [Symbol.dispose](): void {
+    this.#job.release();
+    this.#lease.release();
+  }
 }
 
 type FiniteCheck = (numbers: Float32Array) => boolean;
@@ -30,7 +63,7 @@ type FiniteCheck = (numbers: Float32Array) => boolean;
  * @throws not_finite
  */
 export function expectFinite(
-  { h, y, ys, trace }: Omit<RecurrenceResult, 'hs'>,
+  { h, y, ys, trace }: Omit<RecurrenceTensors, 'hs'>,
   isFinite: FiniteCheck,
   axes: string,
   firstStep = 0,

@@ -11,7 +11,8 @@ import {
   type Session,
   advanced,
 } from '../sessions/session.ts';
-import type { Call, Outcome } from '../sessions/call.ts';
+import { type Call, type Outcome, expectVersion } from '../sessions/call.ts';
+import type { SessionChange } from '../sessions/session-change.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
 import type { Engine, RecurrenceResult } from './engine.ts';
@@ -23,6 +24,22 @@ import type { Limits, RecurrenceInput, WeightsSource } from './shapes.ts';
 
 /** What a call on a session brings; the rest of a RecurrenceInput is the session's. */
 export type SessionInput = Omit<RecurrenceInput, 'weights' | 'h' | 'batch'>;
+
+/** Prints what some steps have come to. The tensors are valid until it has settled. */
+export type PrintSteps<Answer> = (
+  result: RecurrenceResult,
+  after: Session,
+  isReplay: boolean,
+) => Answer | Promise<Answer>;
+
+/** Steps that are committed. */
+export interface Advanced<Answer> {
+  readonly answer: Answer;
+  /** The session after them, as the answer describes it. */
+  readonly after: Session;
+  /** Whether the call was applied before, and this is its answer again. */
+  readonly replayed: boolean;
+}
 
 export interface SessionRequest {
   readonly weights: WeightsSource | string;
@@ -103,34 +120,48 @@ export class SessionCompute {
   }
 
   /**
-   * Advances a session by the T steps of x. `write` makes the answer while the result is valid, before
-   * the state is committed.
+   * Advances a session by the T steps of x. `print` is given the result while it is valid, before the state
+   * is committed, so an answer that cannot be printed changes nothing. A call that was answered before is
+   * computed again from the state before it, and changes nothing.
    *
-   * @throws what Engine.run and Sessions.advance throw; the session is then as it was, unless the
-   *   error's `applied` says 'unknown'
+   * @throws what Engine.run, Sessions.begin, SessionChange and `print` throw; the session is then as it was,
+   *   unless the error's `applied` says otherwise
    */
   async advance<Answer>(
     id: string,
     call: Call,
     input: SessionInput,
-    write: (
-      result: RecurrenceResult,
-      after: Session,
-      isReplay: boolean,
-    ) => Answer | Promise<Answer>,
-  ): Promise<Outcome<{ readonly answer: Answer; readonly after: Session }>> {
-    const { engine, sessions } = this.#parts;
-    const T = input.x.axes.includes('T') ? sizeOf(input.x, 'T') : 1;
-    return sessions.advance(id, call, (session, stamp, isReplay) => {
-      expectCountable(session, T);
-      return engine.run({ ...input, ...sessionInput(session) }, call.lifetime, async (result) => {
-        const h = new Float32Array(session.N * session.H);
-        copyRows(result.h, h);
-        const next = { h, t: session.t + T };
-        const after = advanced(session, next, stamp());
-        return { after, value: { answer: await write(result, after, isReplay), after } };
-      });
+    print: PrintSteps<Answer>,
+  ): Promise<Advanced<Answer>> {
+    using change = await this.#parts.sessions.begin(id, call);
+    return await change.retryOnConflict(async () => {
+      const session = await change.load();
+      if (change.replay) return this.#computeAgain(change, input, print);
+      expectVersion(session, call);
+      using result = await this.#run(session, input, call.lifetime);
+      const after = advanced(session, stateAfter(session, input, result), change.stamp(session));
+      const answer = await print(result, after, false);
+      await change.commitSteps(after);
+      return { answer, after, replayed: false };
     });
+  }
+
+  async #computeAgain<Answer>(
+    change: SessionChange,
+    input: SessionInput,
+    print: PrintSteps<Answer>,
+  ): Promise<Advanced<Answer>> {
+    const { before, stamp } = change.answeredSteps();
+    using result = await this.#run(before, input, change.call.lifetime);
+    const after = advanced(before, stateAfter(before, input, result), stamp);
+    const answer = await print(result, after, true);
+    change.expectSameBits(after);
+    return { answer, after, replayed: true };
+  }
+
+  #run(session: Session, input: SessionInput, lifetime: Lifetime): Promise<RecurrenceResult> {
+    expectCountable(session, stepsOf(input));
+    return this.#parts.engine.run({ ...input, ...sessionInput(session) }, lifetime);
   }
 
   /** Reads a state that shall replace a session's. @throws shape_mismatch · out_of_range */
@@ -171,6 +202,16 @@ export class SessionCompute {
       errors: [{ pointer: '/N', message: limit }],
     });
   }
+}
+
+function stepsOf({ x }: SessionInput): number {
+  return x.axes.includes('T') ? sizeOf(x, 'T') : 1;
+}
+
+function stateAfter({ N, H, t }: Session, input: SessionInput, result: RecurrenceResult) {
+  const h = new Float32Array(N * H);
+  copyRows(result.h, h);
+  return { h, t: t + stepsOf(input) };
 }
 
 function sessionInput(session: Session) {

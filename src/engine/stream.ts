@@ -11,7 +11,7 @@ import type { Scheduler } from '../scheduler/scheduler.ts';
 import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import type { TensorCopier } from './tensor-copier.ts';
-import { type RecurrenceResult, copyRows, expectFinite } from './result.ts';
+import { type RecurrenceTensors, copyRows, expectFinite } from './result.ts';
 import {
   type Limits,
   type ModelSizes,
@@ -34,7 +34,7 @@ export interface StreamPlan extends Sizes {
 }
 
 /** Some steps of the sequence. Views are valid as those of a RecurrenceResult are. */
-export interface StreamedSteps extends RecurrenceResult {
+export interface StreamedSteps extends RecurrenceTensors {
   /** How many steps came before these. */
   readonly stepsBefore: number;
   /** How many steps these are. */

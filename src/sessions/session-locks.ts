@@ -34,17 +34,14 @@ export class SessionLocks {
   }
 
   /**
-   * Runs `call` when the calls before it are over.
+   * Waits until the calls before it have released the lock. Disposing of what it resolves with lets the next
+   * call run.
    *
-   * @param lifetime the turn must come before it is over
-   * @throws idempotency_key_in_use · session_busy · client_closed, without running it
+   * @param key of the call, if it has an Idempotency-Key: a second call with it is refused until then
+   * @param lifetime the lock must be free before it is over
+   * @throws idempotency_key_in_use · session_busy · client_closed
    */
-  async take<Result>(
-    id: string,
-    key: string | undefined,
-    lifetime: Lifetime,
-    call: () => Promise<Result>,
-  ): Promise<Result> {
+  async acquire(id: string, key: string | undefined, lifetime: Lifetime): Promise<Disposable> {
     const line = this.#lines.get(id) ?? { tail: Promise.resolve(), length: 0, keys: new Set() };
     if (key !== undefined && line.keys.has(key)) {
       throw new CarryoverError('idempotency_key_in_use', {
@@ -62,16 +59,22 @@ export class SessionLocks {
     line.tail = over;
     line.length++;
     if (key !== undefined) line.keys.add(key);
-    try {
-      if (!isFirst) await waitFor(before, lifetime);
-      return await call();
-    } finally {
-      // A call that gave up waiting leaves its place to the next, behind those before it.
+    const release = () => {
+      // A call that gave up waiting leaves its place to the next one, which still runs after those before it.
       void before.then(finish);
       line.length--;
       if (key !== undefined) line.keys.delete(key);
       if (line.length === 0) this.#lines.delete(id);
+    };
+    if (!isFirst) {
+      try {
+        await waitFor(before, lifetime);
+      } catch (error) {
+        release();
+        throw error;
+      }
     }
+    return { [Symbol.dispose]: release };
   }
 }
 

@@ -9,15 +9,21 @@ export const WRITE_CONFLICT = Symbol('overtaken');
 const ATTEMPTS_MAX = 100;
 
 /**
- * Runs `attempt` until no other process was faster, that is until it does not throw WRITE_CONFLICT.
+ * Runs `attempt` again for as long as it throws WRITE_CONFLICT.
  *
- * @throws session_busy if others are faster again and again · what `attempt` throws
+ * @param errorOf what an error of `attempt` means: WRITE_CONFLICT, or the error to throw
+ * @throws session_busy after ATTEMPTS_MAX conflicts in a row · what `attempt` throws
  */
-export async function retryOnConflict<Result>(id: string, attempt: () => Promise<Result>): Promise<Result> {
+export async function retryOnConflict<Result>(
+  id: string,
+  attempt: () => Promise<Result>,
+  errorOf: (error: unknown) => unknown = (error) => error,
+): Promise<Result> {
   for (let attempts = 0; attempts < ATTEMPTS_MAX; attempts++) {
     try {
       return await attempt();
-    } catch (error) {
+    } catch (thrown) {
+      const error = errorOf(thrown);
       if (error !== WRITE_CONFLICT) throw error;
     }
   }

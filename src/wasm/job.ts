@@ -210,6 +210,10 @@ export class Job {
   }
 
   /** Gives the memory back. No view of this job may be read afterwards, and no worker may hold it. */
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
   release(): void {
     this.#memory.free(this.ptr);
   }

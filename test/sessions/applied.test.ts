@@ -5,6 +5,7 @@ import type { Call } from '../../src/sessions/call.ts';
 import { Sessions } from '../../src/sessions/sessions.ts';
 import { type Session, type Stamp, etagOf, advanced } from '../../src/sessions/session.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
+import { advance } from '../helpers/advance.ts';
 import { buildApp } from '../helpers/app.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 
@@ -28,7 +29,7 @@ async function place(store = new MemoryStore(1e9)) {
   const { id } = await sessions.create({ ...spec, h: new Float32Array(1) });
   /** A step that comes to `fails`, if it is given, in place of its result. */
   const step = (call: Partial<Call>, fails?: () => Promise<never>) =>
-    sessions.advance(id, callOf(call), async (session, stamp) => {
+    advance(sessions, id, callOf(call), async (session, stamp) => {
       await fails?.();
       return { after: next(session, stamp()), value: undefined };
     });

@@ -6,6 +6,7 @@ import { type Session, advanced } from '../../src/sessions/session.ts';
 import { Sessions } from '../../src/sessions/sessions.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { StoredRecord } from '../../src/store/store.ts';
+import { advance } from '../helpers/advance.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 
 const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
@@ -52,7 +53,7 @@ describe('a fork that is asked for again', () => {
   });
 
   const step = (id: string) =>
-    sessions.advance(id, { lifetime: lifetimeOf() }, async (session, stamp) => ({
+    advance(sessions, id, { lifetime: lifetimeOf() }, async (session, stamp) => ({
       after: advanced(session, { h: session.h, t: session.t + 1 }, stamp()),
       value: session.t + 1,
     }));

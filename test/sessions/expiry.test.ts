@@ -5,6 +5,7 @@ import type { Call } from '../../src/sessions/call.ts';
 import { advanced } from '../../src/sessions/session.ts';
 import { Sessions } from '../../src/sessions/sessions.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
+import { advance } from '../helpers/advance.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 
 const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
@@ -43,7 +44,7 @@ const step = (
   id: string,
   { compute, print, of = call() }: { compute?: Promise<void>; print?: Promise<void>; of?: Call } = {},
 ) =>
-  sessions.advance(id, of, async (session, stamp) => {
+  advance(sessions, id, of, async (session, stamp) => {
     await compute;
     const after = advanced(session, { h: session.h, t: session.t + 1 }, stamp());
     await print;

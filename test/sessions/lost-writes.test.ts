@@ -6,6 +6,7 @@ import type { Call } from '../../src/sessions/call.ts';
 import { type Session, etagOf, advanced } from '../../src/sessions/session.ts';
 import { Sessions } from '../../src/sessions/sessions.ts';
 import type { Revision } from '../../src/store/store.ts';
+import { advance } from '../helpers/advance.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 import { LosingStore } from './losing-store.ts';
 
@@ -32,7 +33,7 @@ async function place(revisionAfter?: (before: Revision | undefined) => Revision)
   store.save();
   /** h ← h + x; answers with the ETag. */
   const add = async (sessions: Sessions, x: number, of: Call = call()) => {
-    const { value } = await sessions.advance(id, of, async (session, stamp) => {
+    const { value } = await advance(sessions, id, of, async (session, stamp) => {
       const h = Float32Array.of(session.h[0]! + x);
       const after = advanced(session, { h, t: session.t + 1 }, stamp());
       return { after, value: etagOf(after) };
@@ -130,7 +131,7 @@ describe('after the store went back', () => {
     const { store, a, id, add } = await place();
     const { promise: gate, reject } = Promise.withResolvers<never>();
     const first = add(a, 1);
-    const second = a.advance(id, call(), () => gate);
+    const second = advance(a, id, call(), () => gate);
     const fork = a.fork(id, call(), ({ h }) => ({ status: 201, headers: {}, body: `${h[0]}` }));
     await first;
     store.goBack();
@@ -145,7 +146,7 @@ describe('after the store went back', () => {
     const reply = ({ id }: Session) => ({ status: 201, headers: {}, body: id });
     const { body: id } = (await a.createOnce(SPEC, key, reply)).value;
     const widthOf = (sessions: Sessions) =>
-      sessions.advance(id, call(), async (session, stamp) => {
+      advance(sessions, id, call(), async (session, stamp) => {
         if (session.N !== 2) throw new CarryoverError('shape_mismatch', { detail: 'expected N = 1' });
         const after = advanced(session, { h: session.h, t: session.t + 1 }, stamp());
         return { after, value: session.N };

@@ -1,5 +1,6 @@
 // An answer is computed again for a repeated key: with the bits that were committed, or not at all.
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { advance } from '../helpers/advance.ts';
 import { buildApp } from '../helpers/app.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 import { advanced } from '../../src/sessions/session.ts';
@@ -24,7 +25,7 @@ async function repeatOnChanged(): Promise<unknown> {
   const { id } = await sessions.create({ ...spec, h: new Float32Array(1) });
   const call = { key: { key: 'k', digest: 'd' }, lifetime: lifetimeOf() };
   const step = (value: number) =>
-    sessions.advance(id, call, async (session, stamp) => {
+    advance(sessions, id, call, async (session, stamp) => {
       const after = advanced(session, { h: Float32Array.of(value), t: session.t + 1 }, stamp());
       return { after, value };
     });

@@ -8,6 +8,7 @@ import type { Call } from '../../src/sessions/call.ts';
 import { Sessions } from '../../src/sessions/sessions.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { CarryoverError } from '../../src/errors.ts';
+import { advance } from '../helpers/advance.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 
 const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
@@ -43,7 +44,7 @@ const keyed = (key: string) => call({ key: { key, digest: key } });
 
 /** h ← h + 1: how often it was applied can be read off the state. */
 const step = (sessions: Sessions, of: Call = call()) =>
-  sessions.advance(id, of, async (session: Session, stamp) => {
+  advance(sessions, id, of, async (session: Session, stamp) => {
     await Promise.resolve();
     const h = Float32Array.of(session.h[0]! + 1);
     const after = advanced(session, { h, t: session.t + 1 }, stamp());

@@ -77,16 +77,16 @@ export function computeRoute<JsonBody, Request extends Computation>(
   ) => {
     const call = callOf(request);
     return answers.send(request, reply, type, async (write) => {
-      const { value, replayed } = await sessionCompute.advance(
+      const { answer, after, replayed } = await sessionCompute.advance(
         session,
         call,
         computation.input,
-        (result, after) =>
-          write({ ...answerOf(result, computation), fields: { session: markOf(after) } }),
+        (result, stepped) =>
+          write({ ...answerOf(result, computation), fields: { session: markOf(stepped) } }),
       );
-      void reply.headers(sessionHeaders(value.after));
+      void reply.headers(sessionHeaders(after));
       markReplayed(reply, replayed);
-      return value.answer;
+      return answer;
     });
   };
 
@@ -142,9 +142,10 @@ export function computeRoute<JsonBody, Request extends Computation>(
             engine.stream(input, request.lifetime),
           );
         }
-        return answers.send(request, reply, type, (write) =>
-          engine.run(input, request.lifetime, (result) => write(answerOf(result, computation))),
-        );
+        return answers.send(request, reply, type, async (write) => {
+          using result = await engine.run(input, request.lifetime);
+          return await write(answerOf(result, computation));
+        });
       },
     );
   });

@@ -168,18 +168,18 @@ class SessionStream {
       };
       const toJson = async (answer: Answer) => takeText(await jsonCodec.print(answer, lifetime));
       const write = isBinary ? (answer: Answer) => toSafetensors(answer) : toJson;
-      const { value } = await this.#options.sessionCompute.advance<Buffer>(
+      const { answer, after } = await this.#options.sessionCompute.advance<Buffer>(
         this.#request.params.id,
         call,
         computation.input,
-        (result, after, isReplay) => {
+        (result, session, isReplay) => {
           const replayed = isReplay || undefined;
-          const fields = { id, session: streamMarkOf(after), replayed };
+          const fields = { id, session: streamMarkOf(session), replayed };
           return write({ ...answerOf(result), fields });
         },
       );
-      this.#etag = etagOf(value.after);
-      return { data: value.answer, isBinary };
+      this.#etag = etagOf(after);
+      return { data: answer, isBinary };
     } catch (error) {
       const mayHaveKey = frame ? typeof frame.call.key === 'string' : !isUnreadable(error);
       return this.problem(error, `${this.#request.id}/${this.count}`, mayHaveKey, id);

@@ -1,0 +1,241 @@
+// One call that changes a session, from the lock to the commit:
+//
+//   lock → load the session as committed last → was the call answered before? → is it at the right version?
+//   → compute → print → is the client still there? → commit, as a whole or not at all → answer
+//
+// Sessions.begin() takes the lock, and disposing of the change releases it. In between whoever makes the
+// change runs an attempt with retryOnConflict(): load(), then either the answer of `replay` or a commit.
+import type { Revision, SessionStore } from '../store/store.ts';
+import {
+  type Call,
+  type LookedUp,
+  answeredBefore,
+  dependsOnState,
+  expectBits,
+  expectNumerics,
+  reused,
+  told,
+} from './call.ts';
+import type { SessionExpiry } from './expiry.ts';
+import { randomNonce } from './ids.ts';
+import { readLive } from './lookup.ts';
+import { encodeChange } from './record.ts';
+import type { CachedSession, SessionCache } from './session-cache.ts';
+import {
+  type AdvanceAnswer,
+  type CallKey,
+  type KeptAnswer,
+  type Reply,
+  type Session,
+  type Stamp,
+  stateDigest,
+  withKeptAnswer,
+  withStateBefore,
+} from './session.ts';
+import { WRITE_CONFLICT, retryOnConflict } from './write-conflict.ts';
+
+export interface SessionChangeParts {
+  readonly store: SessionStore;
+  readonly cache: SessionCache;
+  readonly expiry: SessionExpiry;
+  /** Number of the numerics that compute the steps; see wasm/numerics.ts. */
+  readonly numerics: number;
+  /** The clock of the store, ms since 1970. */
+  readonly now: () => number;
+}
+
+/** Where steps that were answered before began, and what they gave the session. */
+export interface AnsweredSteps {
+  readonly before: Session;
+  readonly stamp: Stamp;
+}
+
+/** The expiry in an answer may be earlier than the committed one by at most this part of the lifetime. */
+const LATE_SHARE_MAX = 0.1;
+
+export class SessionChange implements Disposable {
+  readonly id: string;
+  readonly call: Call;
+  readonly #parts: SessionChangeParts;
+  /** When the call arrived: a session that expires while the call waits for the lock does not expire for it. */
+  readonly #sinceMs: number;
+  readonly #lock: Disposable;
+  /** What load() has found. */
+  #loaded: CachedSession | undefined;
+  #replay: KeptAnswer | undefined;
+  #isFromCache = false;
+  #lookedUp: LookedUp | undefined;
+
+  constructor(parts: SessionChangeParts, id: string, call: Call, sinceMs: number, lock: Disposable) {
+    this.#parts = parts;
+    this.id = id;
+    this.call = call;
+    this.#sinceMs = sinceMs;
+    this.#lock = lock;
+  }
+
+  /** Releases the session's lock. */
+  [Symbol.dispose](): void {
+    this.#lock[Symbol.dispose]();
+  }
+
+  /** How the call was answered before, if it has an Idempotency-Key that the session keeps. */
+  get replay(): KeptAnswer | undefined {
+    return this.#replay;
+  }
+
+  /**
+   * Runs `attempt`, which begins with load(), again for as long as another process commits first or a copy
+   * in memory turns out to be stale. What it throws says by `applied` whether the call was applied.
+   *
+   * @throws session_busy · what `attempt` throws
+   */
+  retryOnConflict<Result>(attempt: () => Promise<Result>): Promise<Result> {
+    return retryOnConflict(this.id, attempt, (error) => this.#meaningOf(error));
+  }
+
+  /**
+   * The session as it was committed last, from memory or else from the store; sets `replay`.
+   *
+   * @param fromStore for a change whose commit does not compare the session's revision: a copy in memory may
+   *   be stale
+   * @throws session_not_found · session_gone · session_corrupt · idempotency_key_reused
+   */
+  async load({ fromStore = false } = {}): Promise<Session> {
+    const { cache, expiry } = this.#parts;
+    const cached = fromStore ? undefined : cache.get(this.id);
+    this.#isFromCache = cached !== undefined;
+    const loaded = cached ?? (await this.#loadFromStore());
+    // Before the key is looked up: it must make no difference whether an expired session was swept already.
+    await expiry.expectLiveSince(loaded, this.#sinceMs);
+    return this.#lookUpKey(loaded);
+  }
+
+  /**
+   * The same for a record that the caller has read from the store.
+   *
+   * @throws session_gone · idempotency_key_reused
+   */
+  async use(session: Session, revision: Revision): Promise<Session> {
+    const loaded = { session, revision };
+    await this.#parts.expiry.expectLiveSince(loaded, this.#sinceMs);
+    return this.#lookUpKey(loaded);
+  }
+
+  async #loadFromStore(): Promise<CachedSession> {
+    const loaded = await readLive(this.#parts.store, this.id);
+    this.#parts.cache.set(loaded);
+    return loaded;
+  }
+
+  #lookUpKey(loaded: CachedSession): Session {
+    const { session } = loaded;
+    const { isShared } = this.#parts.store;
+    const replay = answeredBefore(session, this.call);
+    // A shared store may have lost the answer that the copy in memory has.
+    if (replay && this.#isFromCache && isShared) throw this.#stale();
+    this.#loaded = loaded;
+    this.#replay = replay;
+    this.#lookedUp = { session, earlier: replay, isShared };
+    return session;
+  }
+
+  /** Of a change that is made now. */
+  stamp({ ttlMs }: Session): Stamp {
+    return { nonce: randomNonce(), expiresAtMs: this.#parts.now() + ttlMs };
+  }
+
+  /**
+   * From where the steps of a call that was answered before are computed again.
+   *
+   * @throws idempotency_key_reused if the call was no step or sequence · answer_not_kept if other numerics
+   *   computed them
+   */
+  answeredSteps(): AnsweredSteps {
+    const { session } = this.#loaded!;
+    const replay = expectSteps(this.#replay!);
+    expectNumerics(replay, session, this.#parts.numerics);
+    return { before: withStateBefore(session, replay), stamp: replay.stamp };
+  }
+
+  /** @throws answer_not_kept unless the steps computed again came to the state that was committed */
+  expectSameBits(after: Session): void {
+    expectBits(expectSteps(this.#replay!), this.#loaded!.session, after);
+  }
+
+  /**
+   * Commits the state after some steps. For a call with a key it keeps what computes the answer again.
+   *
+   * @throws WRITE_CONFLICT · client_closed · deadline_exceeded · store_full · store_unavailable
+   */
+  commitSteps(answered: Session): Promise<void> {
+    const after = this.#withFullLifetime(answered);
+    const { key } = this.call;
+    return this.#commit(key ? withKeptAnswer(after, this.#answerOf(key, answered)) : after);
+  }
+
+  /**
+   * Commits a change whose answer is short. For a call with a key it keeps the answer.
+   *
+   * @throws as commitSteps
+   */
+  commitReply(after: Session, reply: Reply): Promise<void> {
+    const { key } = this.call;
+    return this.#commit(key ? withKeptAnswer(after, { kind: 'reply', ...key, reply }) : after);
+  }
+
+  async #commit(after: Session): Promise<void> {
+    const { id, call } = this;
+    const { store, cache } = this.#parts;
+    const { session, revision } = this.#loaded!;
+    call.lifetime.throwIfOver();
+    // Until the store has answered it is not known what it holds.
+    cache.delete(id);
+    const change = store.change(id, revision, encodeChange(session, after));
+    // The store may commit it at any time after the caller has stopped waiting.
+    const next = await call.lifetime.race(change, 'unknown');
+    if (next === undefined) throw WRITE_CONFLICT;
+    cache.set({ session: after, revision: next });
+  }
+
+  #answerOf(key: CallKey, after: Session): KeptAnswer {
+    const { version, t, h } = this.#loaded!.session;
+    const { nonce, expiresAtMs } = after;
+    return {
+      ...key,
+      kind: 'advance',
+      before: { version, t, h },
+      stamp: { nonce, expiresAtMs },
+      made: { numerics: this.#parts.numerics, digest: stateDigest(after) },
+    };
+  }
+
+  /** The lifetime begins with the commit: where that comes much later than the answer says, it ends later. */
+  #withFullLifetime(after: Session): Session {
+    const { ttlMs } = after;
+    const expiresAtMs = this.#parts.now() + ttlMs;
+    return expiresAtMs - after.expiresAtMs > ttlMs * LATE_SHARE_MAX ? { ...after, expiresAtMs } : after;
+  }
+
+  /** What the error that an attempt ended with means: WRITE_CONFLICT, or the error with its `applied`. */
+  #meaningOf(error: unknown): unknown {
+    const { store } = this.#parts;
+    const mayBeStale = this.#isFromCache && store.isShared;
+    const lookedUp = this.#lookedUp;
+    this.#isFromCache = false;
+    this.#lookedUp = undefined;
+    if (mayBeStale && dependsOnState(error)) return this.#stale();
+    return told(error, this.call, lookedUp);
+  }
+
+  /** Makes the next attempt load the session from the store. */
+  #stale(): typeof WRITE_CONFLICT {
+    this.#parts.cache.delete(this.id);
+    return WRITE_CONFLICT;
+  }
+}
+
+function expectSteps(answer: KeptAnswer): CallKey & AdvanceAnswer {
+  if (answer.kind !== 'advance') throw reused(answer);
+  return answer;
+}
