@@ -33,7 +33,7 @@ import { finiteCheck } from './wasm/finite.ts';
 import { compileKernels, instantiateKernels } from './wasm/load.ts';
 import { LinearMemory } from './wasm/memory.ts';
 import { NUMERICS } from './wasm/numerics.ts';
-import { selfTest } from './wasm/self-test.ts';
+import { selfTestOnce } from './wasm/self-test.ts';
 
 export interface App {
   readonly http: HttpServer;
@@ -77,7 +77,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const memory = new LinearMemory(config.MEMORY_BYTES_MAX);
   const compiled = compileKernels(config.KERNEL);
   const kernels = instantiateKernels(compiled, memory.memory);
-  selfTest(kernels, memory);
+  selfTestOnce(compiled, kernels, memory);
 
   const pool = new Pool({
     workers: config.WORKERS,

@@ -56,7 +56,7 @@ import { FrameCall } from './sessions/stream-schemas.ts';
 import { Weights } from './schemas/tensor.ts';
 import { Streams } from './responses/stream-response.ts';
 import { strictInput } from './plugins/strict-input.ts';
-import { STRICT_AJV, validationError } from './validation.ts';
+import { STRICT_AJV, compileOnFirstUse, validationError } from './validation.ts';
 
 /** Often, so that few requests time out at a time: answering each takes some 0.1 ms. */
 const TIMEOUTS_CHECKED_MS = 200;
@@ -92,6 +92,7 @@ export async function createHttp(options: HttpOptions): Promise<HttpServer> {
   const app = Fastify({
     logger: options.logger ?? false,
     ajv: STRICT_AJV,
+    schemaController: { compilersFactory: { buildValidator: compileOnFirstUse } },
     schemaErrorFormatter: validationError,
     bodyLimit: options.bodyBytesMax,
     serverFactory: (listener) =>

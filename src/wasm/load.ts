@@ -34,6 +34,9 @@ const JOINS_VECTORS = [24, 26];
 /** V8 optimizes a function after so much work instead of 13,000,000: at once, in practice. */
 const TIERING_BUDGET = 1_000;
 
+/** A process compiles a module once, however many services it makes. */
+const compiledFiles = new Map<KernelPath, CompiledKernels>();
+
 /**
  * Compiles the kernels. V8's flags are those of the whole process and must be set before.
  *
@@ -41,10 +44,14 @@ const TIERING_BUDGET = 1_000;
  */
 export function compileKernels(choice: 'auto' | 'simd128' = 'auto'): CompiledKernels {
   const path = choice === 'auto' ? bestPath() : 'simd128';
+  const before = compiledFiles.get(path);
+  if (before) return before;
   setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`);
   if (path === 'simd256') setFlagsFromString('--experimental-wasm-revectorize');
   const file = join(import.meta.dirname, '../kernels/build/kernels.wasm');
-  return { module: new WebAssembly.Module(readFileSync(file)), path };
+  const compiled = { module: new WebAssembly.Module(readFileSync(file)), path };
+  compiledFiles.set(path, compiled);
+  return compiled;
 }
 
 export function instantiateKernels(

@@ -5,7 +5,7 @@
 import { NARROW_MAX, NR } from '../kernels/layout.ts';
 import type { Readout, TensorView, Weights } from '../tensor.ts';
 import { Job, type JobShape, type PackedModel } from './job.ts';
-import type { Kernels } from './load.ts';
+import type { CompiledKernels, Kernels } from './load.ts';
 import type { LinearMemory } from './memory.ts';
 import { packPanels, packReadout, panelsBytes, readoutOffsets } from './panels.ts';
 import { pseudoRandom } from './pseudo-random.ts';
@@ -49,6 +49,19 @@ const WAYS: readonly Pick<JobShape, 'keepsStates' | 'trace'>[] = [
   { keepsStates: true, trace: false },
   { keepsStates: false, trace: false },
 ];
+
+const tested = new WeakSet<WebAssembly.Module>();
+
+/**
+ * The self-test of a module's first instance: further ones in this process run the same machine code.
+ *
+ * @throws as selfTest
+ */
+export function selfTestOnce({ module }: CompiledKernels, kernels: Kernels, memory: LinearMemory): void {
+  if (tested.has(module)) return;
+  selfTest(kernels, memory);
+  tested.add(module);
+}
 
 /** @throws Error naming the first element whose bits differ */
 export function selfTest(kernels: Kernels, memory: LinearMemory): void {

@@ -7,7 +7,7 @@ import { percentile } from '../../load/statistics.ts';
 import { type CrashReport, crashAgainAndAgain } from './crash.ts';
 import { SEED } from '../helpers/seed.ts';
 
-const KILLS = Number(process.env.CRASH_KILLS ?? 8);
+const KILLS = Number(process.env.CRASH_KILLS ?? 6);
 const folder = mkdtempSync(join(tmpdir(), 'carryover-crash-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
