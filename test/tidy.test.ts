@@ -39,7 +39,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** Packages that belong to one place. */
 const ONLY_IN: Record<string, RegExp> = {
   fastify: /^(http\/|app\.ts)/,
-  '@fastify/websocket': /^http\/(plugins\/websocket|websocket\/message-socket)\.ts$/,
+  '@fastify/websocket': /^http\/(plugins\/websocket\.ts|websocket\/)/,
   '@fastify/type-provider-typebox': /^http\/(http|http-server)\.ts$/,
   'node:worker_threads': /^(pool\/|store\/sqlite\/)/,
   'better-sqlite3': /^store\/sqlite\/open\.ts$/,

@@ -1,4 +1,4 @@
-// Frame headers are found wherever the bytes are cut.
+// Frames are followed wherever the chunks of the connection begin and end.
 import { expect, test } from 'vitest';
 import { type FrameHeader, FrameMeter } from '../../src/http/websocket/frame-meter.ts';
 import { fc } from '../helpers/seed.ts';
@@ -31,7 +31,7 @@ function encode({ opcode, isFinal, isMasked, bytes, isLong }: Frame): Buffer {
   return Buffer.concat([Buffer.from(short), key, payload]);
 }
 
-test('each data frame is announced once, with its length, and counted as it comes in', () => {
+test('each data frame is reported once, with its length, and its payload as it arrives', () => {
   const cuts = fc.array(fc.integer({ min: 1, max: 80_000 }), { minLength: 1, maxLength: 20 });
   fc.assert(
     fc.property(fc.array(frames, { maxLength: 12 }), cuts, (sent, sizes) => {
@@ -39,25 +39,25 @@ test('each data frame is announced once, with its length, and counted as it come
       const found: FrameHeader[] = [];
       const arrived: number[] = [0];
       const listener = {
-        announced: (header: FrameHeader) => void found.push(header),
-        arrived: (length: number, isWhole: boolean) => {
+        onFrame: (header: FrameHeader) => void found.push(header),
+        onPayload: (length: number, isMessageEnd: boolean) => {
           arrived.push(arrived.pop()! + length);
-          if (isWhole) arrived.push(0);
+          if (isMessageEnd) arrived.push(0);
         },
       };
-      const meter = new FrameMeter();
+      const meter = new FrameMeter(listener);
       for (let at = 0, k = 0; at < bytes.length; k++) {
         const size = sizes[k % sizes.length]!;
-        meter.read(bytes.subarray(at, at + size), listener);
+        meter.read(bytes.subarray(at, at + size));
         at += size;
       }
       const expected = sent
         .filter(({ opcode }) => opcode < 8)
-        .map(({ bytes: length, isFinal }) => ({ bytes: length, isFinal }));
+        .map(({ bytes: payloadBytes, isFinal }) => ({ payloadBytes, isFinal }));
       expect(found).toEqual(expected);
       const messages = [0];
-      for (const { bytes: length, isFinal } of expected) {
-        messages.push(messages.pop()! + length);
+      for (const { payloadBytes, isFinal } of expected) {
+        messages.push(messages.pop()! + payloadBytes);
         if (isFinal) messages.push(0);
       }
       expect(arrived).toEqual(messages);
@@ -68,11 +68,11 @@ test('each data frame is announced once, with its length, and counted as it come
 
 test('a length is known before the payload comes', () => {
   const found: FrameHeader[] = [];
-  const listener = { announced: (header: FrameHeader) => void found.push(header), arrived: () => {} };
+  const listener = { onFrame: (header: FrameHeader) => void found.push(header), onPayload: () => {} };
   const header = Buffer.from([0x02, 0x7f, 0, 0, 0, 1, 0, 0, 0, 0]);
-  for (const byte of header) new FrameMeter().read(Buffer.of(byte), listener);
+  for (const byte of header) new FrameMeter(listener).read(Buffer.of(byte));
   expect(found).toEqual([]);
-  const meter = new FrameMeter();
-  for (const byte of header) meter.read(Buffer.of(byte), listener);
-  expect(found).toEqual([{ bytes: 2 ** 32, isFinal: false }]);
+  const meter = new FrameMeter(listener);
+  for (const byte of header) meter.read(Buffer.of(byte));
+  expect(found).toEqual([{ payloadBytes: 2 ** 32, isFinal: false }]);
 });

@@ -8,7 +8,7 @@ import type { Socket } from 'node:net';
 import websocket, { type WebSocket } from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
 import { CarryoverError } from '../../errors.ts';
-import { FrameSocket, type FrameSocketOptions } from '../websocket/message-socket.ts';
+import { MessageSocket, type MessageSocketOptions } from '../websocket/message-socket.ts';
 import type { Connections } from '../connections/connections.ts';
 import { endWithProblem } from '../connections/client-errors.ts';
 
@@ -41,8 +41,8 @@ export async function webSockets(
     readonly keepAliveTimeoutMs: number;
     readonly requestTimeoutMs: number;
   },
-): Promise<FrameSockets> {
-  const sockets = new FrameSockets(options.keepAliveTimeoutMs, options.requestTimeoutMs);
+): Promise<MessageSockets> {
+  const sockets = new MessageSockets(options.keepAliveTimeoutMs, options.requestTimeoutMs);
   const serverOptions = {
     maxPayload: options.bodyBytesMax,
     perMessageDeflate: false,
@@ -69,8 +69,8 @@ export async function webSockets(
 }
 
 /** Those that are open. */
-export class FrameSockets {
-  readonly #open = new Set<FrameSocket>();
+export class MessageSockets {
+  readonly #open = new Set<MessageSocket>();
   readonly #beat: NodeJS.Timeout;
   readonly #look: NodeJS.Timeout;
   #isShuttingDown = false;
@@ -80,12 +80,12 @@ export class FrameSockets {
   constructor(silenceMsMax: number, messageMsMax: number) {
     this.#beat = this.#beatEvery(Math.min(BEAT_MS_MAX, silenceMsMax / 3), silenceMsMax);
     const lookMs = Math.min(LOOK_MS_MAX, messageMsMax / 4);
-    const look = () => this.#forEach((socket) => socket.expectMessages(messageMsMax));
+    const look = () => this.#forEach((socket) => socket.checkTimeout(messageMsMax));
     this.#look = setInterval(look, lookMs).unref();
   }
 
-  add(socket: WebSocket, request: IncomingMessage, options: FrameSocketOptions): FrameSocket {
-    const frames = new FrameSocket(socket, request.socket, options);
+  add(socket: WebSocket, request: IncomingMessage, options: MessageSocketOptions): MessageSocket {
+    const frames = new MessageSocket(socket, request.socket, options);
     this.#open.add(frames);
     socket.once('close', () => {
       this.#open.delete(frames);
@@ -110,10 +110,10 @@ export class FrameSockets {
   }
 
   #beatEvery(ms: number, silenceMsMax: number): NodeJS.Timeout {
-    return setInterval(() => this.#forEach((socket) => socket.beat(silenceMsMax)), ms).unref();
+    return setInterval(() => this.#forEach((socket) => socket.ping(silenceMsMax)), ms).unref();
   }
 
-  #forEach(act: (socket: FrameSocket) => void): void {
+  #forEach(act: (socket: MessageSocket) => void): void {
     for (const socket of Array.from(this.#open)) act(socket);
   }
 }

@@ -11,8 +11,8 @@ import type { Call } from '../../sessions/call.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
 import type { BodyBudget } from '../bodies/body-budget.ts';
 import { readIfMatch } from './if-match.ts';
-import { type FrameAnswer, MESSAGE_BYTES_MAX } from '../websocket/message-socket.ts';
-import type { FrameSockets } from '../plugins/websocket.ts';
+import { type MessageAnswer, MESSAGE_BYTES_MAX } from '../websocket/message-socket.ts';
+import type { MessageSockets } from '../plugins/websocket.ts';
 import { frameProblem } from '../plugins/errors.ts';
 import { problemResponses } from '../schemas/problem.ts';
 import { IdParams } from './schemas.ts';
@@ -45,7 +45,7 @@ const CLOSING_ERRORS: Partial<Record<ErrorCode, number>> = {
 
 export function sessionStreamRoute(
   app: FastifyInstance,
-  sockets: FrameSockets,
+  sockets: MessageSockets,
   budget: BodyBudget,
   options: SessionStreamOptions,
 ): void {
@@ -90,7 +90,7 @@ export function sessionStreamRoute(
       const startMs = performance.now();
       const stream = new SessionStream(request, options);
       sockets.add(socket, request.raw, {
-        waitingMax: options.sessionQueueMax,
+        queueMax: options.sessionQueueMax,
         messageBytesMax: Math.min(options.bodyBytesMax, MESSAGE_BYTES_MAX),
         budget,
         sender: request.client ?? { bodyBytes: 0 },
@@ -134,7 +134,7 @@ class SessionStream {
     this.#lifetime?.close();
   }
 
-  async greet(): Promise<FrameAnswer> {
+  async greet(): Promise<MessageAnswer> {
     try {
       const session = await this.#options.sessions.read(this.#request.params.id);
       this.#etag = etagOf(session);
@@ -144,7 +144,7 @@ class SessionStream {
     }
   }
 
-  async answer(message: Buffer, isBinary: boolean): Promise<FrameAnswer> {
+  async answer(message: Buffer, isBinary: boolean): Promise<MessageAnswer> {
     this.count++;
     const { jsonCodec } = this.#options.sessionCompute;
     let id: unknown;

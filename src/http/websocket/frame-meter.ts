@@ -1,72 +1,92 @@
-// Reads WebSocket frames as their bytes arrive (RFC 6455, section 5.2), so that a message is measured when
-// it is announced, and counted as it comes in, and not when all of it is in memory:
+// Follows the frames of a WebSocket in the bytes that arrive (RFC 6455, section 5.2), without keeping any:
 //
-//   | FIN 1 | RSV 3 | opcode 4 | MASK 1 | length 7 | length 16 or 64, if length 7 is 126 or 127 | … |
+//   | FIN 1 | RSV 3 | opcode 4 | MASK 1 | length 7 | length 16 or 64, if length 7 is 126 or 127 |
+//   | masking key 32, if MASK is set | payload |
+//
+// The WebSocket library reports a message when all of it is in memory. This reports its length when the
+// header is there, and its payload as it arrives, so that both can be limited before memory is used.
 
-/** Of a frame with data; of a message in several frames only the last is final. */
+/** Header of a data frame: text, binary or continuation. */
 export interface FrameHeader {
-  readonly bytes: number;
+  readonly payloadBytes: number;
+  /** FIN: whether the frame is the last one of its message. */
   readonly isFinal: boolean;
 }
 
 export interface FrameListener {
-  announced(header: FrameHeader): void;
-  /** @param isWhole whether the message is complete with them */
-  arrived(bytes: number, isWhole: boolean): void;
+  /** The header of a data frame is complete. */
+  onFrame(header: FrameHeader): void;
+  /**
+   * Payload of a data frame has arrived; 0 bytes for a frame without payload.
+   *
+   * @param isMessageEnd whether the message is complete with these bytes
+   */
+  onPayload(bytes: number, isMessageEnd: boolean): void;
 }
 
-/** Opcodes from here on are control frames: close, ping, pong. */
-const CONTROL = 8;
-const MASK_KEY_BYTES = 4;
+/** Opcodes from here on are those of control frames: close, ping, pong. */
+const CONTROL_OPCODE_MIN = 8;
+const MASKING_KEY_BYTES = 4;
 const HEADER_BYTES_MAX = 14;
 
 export class FrameMeter {
+  readonly #listener: FrameListener;
   readonly #header = Buffer.alloc(HEADER_BYTES_MAX);
   #headerBytes = 0;
-  /** What is still to come of the frame whose header was read. */
-  #restBytes = 0;
+  #payloadBytesLeft = 0;
   #isData = false;
   #isFinal = false;
 
-  /** Takes the next bytes; `listener` is told of frames with data, in their order. */
-  read(chunk: Uint8Array, listener: FrameListener): void {
-    let at = 0;
-    while (at < chunk.length) {
-      if (this.#restBytes > 0) {
-        const bytes = Math.min(this.#restBytes, chunk.length - at);
-        this.#restBytes -= bytes;
-        at += bytes;
-        this.#arrive(bytes, listener);
+  /** @param listener is called for data frames only */
+  constructor(listener: FrameListener) {
+    this.#listener = listener;
+  }
+
+  /** Bytes that are missing of the payload of the frame whose header is complete; 0 between frames. */
+  get payloadBytesLeft(): number {
+    return this.#payloadBytesLeft;
+  }
+
+  /** Takes the next bytes of the connection. */
+  read(chunk: Uint8Array): void {
+    let offset = 0;
+    while (offset < chunk.length) {
+      if (this.#payloadBytesLeft > 0) {
+        const bytes = Math.min(this.#payloadBytesLeft, chunk.length - offset);
+        this.#payloadBytesLeft -= bytes;
+        offset += bytes;
+        this.#reportPayload(bytes);
         continue;
       }
-      this.#header[this.#headerBytes++] = chunk[at++]!;
+      this.#header[this.#headerBytes++] = chunk[offset++]!;
       if (this.#headerBytes >= 2 && this.#headerBytes === headerBytesOf(this.#header)) {
-        this.#announce(listener);
+        this.#reportFrame();
       }
     }
   }
 
-  #announce(listener: FrameListener): void {
+  #reportFrame(): void {
     const header = this.#header;
-    const bytes = payloadBytesOf(header);
+    const payloadBytes = payloadBytesOf(header);
     this.#headerBytes = 0;
-    this.#restBytes = bytes;
-    this.#isData = (header[0]! & 0x0f) < CONTROL;
+    this.#payloadBytesLeft = payloadBytes;
+    this.#isData = (header[0]! & 0x0f) < CONTROL_OPCODE_MIN;
     this.#isFinal = (header[0]! & 0x80) !== 0;
-    if (this.#isData) listener.announced({ bytes, isFinal: this.#isFinal });
-    if (bytes === 0) this.#arrive(0, listener);
+    if (this.#isData) this.#listener.onFrame({ payloadBytes, isFinal: this.#isFinal });
+    if (payloadBytes === 0) this.#reportPayload(0);
   }
 
-  #arrive(bytes: number, listener: FrameListener): void {
-    if (this.#isData) listener.arrived(bytes, this.#isFinal && this.#restBytes === 0);
+  #reportPayload(bytes: number): void {
+    if (!this.#isData) return;
+    this.#listener.onPayload(bytes, this.#isFinal && this.#payloadBytesLeft === 0);
   }
 }
 
-/** With the mask's key. */
+/** With the masking key. */
 function headerBytesOf(header: Buffer): number {
   const length = header[1]! & 0x7f;
   const isMasked = (header[1]! & 0x80) !== 0;
-  return (length === 127 ? 10 : length === 126 ? 4 : 2) + (isMasked ? MASK_KEY_BYTES : 0);
+  return (length === 127 ? 10 : length === 126 ? 4 : 2) + (isMasked ? MASKING_KEY_BYTES : 0);
 }
 
 function payloadBytesOf(header: Buffer): number {

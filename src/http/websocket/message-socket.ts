@@ -1,276 +1,185 @@
-// One WebSocket: each message of the client is answered by one of ours, in their order. What it
-// may hold is bounded on both sides: messages are counted as they arrive; reading stops while
-// enough of them wait, or while there is no room for the next; and the next one is not begun
-// before the answer of the last one is on its way.
+// One WebSocket on which each message of the client is answered by one message, in their order.
+//
+//              a message is queued               its answer is ready
+//       idle ─────────────────────▶ answering ─────────────────────▶ sending
+//        ▲                              ▲                               │
+//        │                              └───── the queue has another ───┤
+//        └────────────────────────────────────── the queue is empty ────┤
+//                                                                       │ the answer has a close code
+//       idle, answering ── fail() ──────────────▶ closed ◀──────────────┘
+//
+// `closed` means that our Close frame has been sent or the connection is lost: nothing is sent any more.
+// fail() while an answer is being sent replaces the queue by the error, because nothing may be sent between
+// the fragments of a message (RFC 6455, section 5.4). shutDown() stops reading and queues a last answer,
+// which has a close code.
+//
+// What a connection can hold is bounded. The reader is paused while the queue is full, and the next
+// message is not begun before the system has taken the whole answer of the one before it.
 import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
 import { CarryoverError } from '../../errors.ts';
-import type { BodyBudget, BodySender } from '../bodies/body-budget.ts';
+import { isTurnOver, nextTurn } from '../event-loop.ts';
 import { nextFlush } from '../responses/write-coalescing.ts';
-import { type FrameListener, FrameMeter } from './frame-meter.ts';
-import { beginTurn, isTurnOver, nextTurn } from '../event-loop.ts';
+import { CLOSE_CODES } from './close-codes.ts';
+import { MessageReader, type MessageReaderOptions } from './message-reader.ts';
 
-/** RFC 6455, section 7.4.1, and its registry; from 4000 on they are ours. */
-export const CLOSE_CODES = {
-  goingAway: 1001,
-  tooSlow: 1008,
-  tooLarge: 1009,
-  tryAgainLater: 1013,
-} as const;
-
-export interface FrameAnswer {
+export interface MessageAnswer {
   readonly data: string | Buffer;
-  /** Whether it is a file, and not JSON. */
+  /** Whether it is sent as a binary message, and not as text. */
   readonly isBinary: boolean;
-  /** If given, the connection is closed behind it. */
+  /** If given, the connection is closed with it after the answer. */
   readonly closeCode?: number | undefined;
 }
 
-export interface FrameSocketOptions {
-  /** Messages that may wait before no more are read. */
-  readonly waitingMax: number;
-  readonly messageBytesMax: number;
-  readonly budget: BodyBudget;
-  /** The connection, which has a share of the budget. */
-  readonly sender: BodySender;
-  /** What is sent before anything was received. */
-  readonly greet: () => Promise<FrameAnswer>;
+export interface MessageSocketOptions
+  extends Omit<MessageReaderOptions, 'onMessage' | 'onFailure'> {
+  /** Messages that may wait before reading is paused. */
+  readonly queueMax: number;
+  /** Makes the message that is sent before anything has been received. Must not reject. */
+  readonly greet: () => Promise<MessageAnswer>;
   /** Must not reject. */
-  readonly answer: (message: Buffer, isBinary: boolean) => Promise<FrameAnswer>;
-  /** The message that tells of an error of the connection. */
+  readonly answer: (message: Buffer, isBinary: boolean) => Promise<MessageAnswer>;
+  /** The message for an error that closes the connection. */
   readonly problem: (error: CarryoverError) => string;
 }
 
-/** Messages are unmasked and joined on the event loop, which takes about 2 ms a MiB; bodies of POST are not. */
+/** Messages are unmasked and joined on the event loop, about 2 ms a MiB, unlike the bodies of POST. */
 export const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
-/** What a message costs besides its bytes, about: it bounds the number of empty ones as well. */
-const MESSAGE_BYTES_MIN = 512;
-/** A large answer goes out in fragments of this size: a slow reader can be told from a dead one. */
-const PART_BYTES_MAX = 256 * 1024;
+/** A long answer is sent in fragments of this size: each that is taken shows that its reader is alive. */
+const FRAGMENT_BYTES_MAX = 256 * 1024;
 
-interface Task {
-  readonly run: () => Promise<FrameAnswer>;
-  /** Claimed from the budget. */
-  readonly bytes: number;
+type State = 'idle' | 'answering' | 'sending' | 'closed';
+
+interface QueuedAnswer {
+  readonly make: () => Promise<MessageAnswer>;
+  /** Of its message, to be released when it has been sent. */
+  readonly claimedBytes: number;
 }
 
-export class FrameSocket {
+export class MessageSocket {
   readonly #socket: WebSocket;
-  readonly #raw: Socket;
-  readonly #options: FrameSocketOptions;
-  readonly #meter = new FrameMeter();
-  readonly #sender: BodySender;
-  readonly #waiting: Task[] = [];
-  /** Of each message that has arrived and has not been handed on yet. */
-  readonly #arrived: number[] = [];
-  /** Announced, of the message that is coming in. */
-  #announcedBytes = 0;
-  /** Arrived of it. */
-  #partBytes = 0;
-  /** Claimed from the budget and not released. */
-  #claimedBytes = 0;
-  /** Arrived while the budget had no room: at most what one read of the connection brings. */
-  #owedBytes = 0;
-  #arrivingSinceMs: number | undefined;
-  #isBusy = false;
-  #isComputing = false;
-  /** No message is taken any more. */
-  #isEnding = false;
-  #isShuttingDown = false;
-  #lifeMs = performance.now();
+  readonly #options: MessageSocketOptions;
+  readonly #reader: MessageReader;
+  #queue: QueuedAnswer[] = [];
+  #state: State = 'idle';
+  /** When the last answer became ready, or the last fragment was taken. */
+  #lastSentMs = performance.now();
 
-  /** @param raw the connection beneath `socket` */
-  constructor(socket: WebSocket, raw: Socket, options: FrameSocketOptions) {
+  /** @param connection the TCP connection of `socket` */
+  constructor(socket: WebSocket, connection: Socket, options: MessageSocketOptions) {
     this.#socket = socket;
-    this.#raw = raw;
     this.#options = options;
-    this.#sender = options.sender;
-    // Before the listener of the WebSocket, so that a message is counted before it is there.
-    raw.prependListener('data', (chunk: Buffer) => this.#measure(chunk));
-    socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
-    socket.once('close', () => this.#release(this.#claimedBytes));
-    this.#waiting.push({ run: options.greet, bytes: 0 });
-    void this.#work();
-  }
-
-  get isOpen(): boolean {
-    return this.#socket.readyState === this.#socket.OPEN;
+    this.#reader = new MessageReader(socket, connection, {
+      ...options,
+      onMessage: ({ data, isBinary, claimedBytes }) => {
+        this.#enqueue({ make: () => options.answer(data, isBinary), claimedBytes });
+      },
+      onFailure: (error, closeCode) => this.#fail(error, closeCode),
+    });
+    this.#enqueue({ make: options.greet, claimedBytes: 0 });
   }
 
   /**
-   * To be called several times within `silenceMsMax`, in which a client that is there answers a ping
-   * or takes a part of an answer. One that did neither is cut off.
+   * To be called several times within `silenceMsMax`. Sends a ping, and terminates a connection whose peer
+   * has neither sent anything, such as a pong, nor taken a fragment for so long.
    */
-  beat(silenceMsMax: number): void {
-    const isSilent = performance.now() - this.#lifeMs > silenceMsMax;
-    if (isSilent && !this.#isComputing) return this.#socket.terminate();
-    if (this.isOpen) this.#socket.ping();
+  ping(silenceMsMax: number): void {
+    const lastMs = Math.max(this.#lastSentMs, this.#reader.lastReadMs);
+    const isSilent = performance.now() - lastMs > silenceMsMax;
+    if (isSilent && this.#state !== 'answering') return this.#socket.terminate();
+    if (this.#isOpen) this.#socket.ping();
   }
 
-  /** To be called again and again: a client that does not finish a message in time is cut off. */
-  expectMessages(messageMsMax: number): void {
-    const since = this.#arrivingSinceMs;
-    const isLate = since !== undefined && performance.now() - since > messageMsMax;
-    if (!isLate || this.#socket.isPaused) return;
-    const detail = `A message was not complete within ${messageMsMax} ms (REQUEST_TIMEOUT_MS).`;
-    this.#fail(new CarryoverError('request_timeout', { detail }), CLOSE_CODES.tooSlow);
+  /** To be called periodically: closes the connection if a message takes longer to arrive. */
+  checkTimeout(messageMsMax: number): void {
+    this.#reader.checkTimeout(messageMsMax);
   }
 
-  /** Reads no more, has what waits answered, and closes. */
+  /** Reads no more, answers the messages that wait, and closes with 1001. */
   shutDown(): void {
-    this.#isShuttingDown = true;
-    this.#socket.pause();
-    void this.#work();
+    this.#reader.stop();
+    const detail = 'This instance takes no new requests.';
+    const error = new CarryoverError('shutting_down', { detail });
+    this.#enqueue(this.#lastAnswer(error, CLOSE_CODES.goingAway));
   }
 
-  #measure(chunk: Buffer): void {
-    this.#lifeMs = performance.now();
-    // Taking ten thousand messages counts, too.
-    beginTurn();
-    this.#meter.read(chunk, this.#listener);
+  /** Neither side has sent a Close frame. */
+  get #isOpen(): boolean {
+    return this.#socket.readyState === this.#socket.OPEN;
   }
 
-  readonly #listener: FrameListener = {
-    announced: ({ bytes }) => this.#announce(bytes),
-    arrived: (bytes, isWhole) => this.#arrive(bytes, isWhole),
-  };
-
-  #announce(bytes: number): void {
-    // What comes after the end was not asked for.
-    if (this.#isEnding) return this.#discardInput();
-    this.#announcedBytes += bytes;
-    const { messageBytesMax } = this.#options;
-    if (this.#announcedBytes > messageBytesMax) {
-      const expected = `expected at most ${messageBytesMax} (BODY_BYTES_MAX, here 4 MiB at most)`;
-      const detail = `A message of ${this.#announcedBytes} bytes; ${expected}. Send larger ones with POST.`;
-      return this.#fail(new CarryoverError('body_too_large', { detail }), CLOSE_CODES.tooLarge);
-    }
-    this.#arrivingSinceMs ??= performance.now();
-    if (this.#partBytes === 0) this.#owe(MESSAGE_BYTES_MIN);
+  get #isQueueFull(): boolean {
+    return this.#queue.length >= Math.max(1, this.#options.queueMax);
   }
 
-  #arrive(bytes: number, isWhole: boolean): void {
-    if (this.#isEnding) return;
-    this.#owe(bytes);
-    if (!isWhole) return;
-    this.#arrived.push(this.#partBytes);
-    this.#partBytes = 0;
-    this.#announcedBytes = 0;
+  #enqueue(answer: QueuedAnswer): void {
+    if (this.#state === 'closed') return;
+    this.#queue.push(answer);
+    if (this.#isQueueFull) this.#reader.pause();
+    if (this.#state === 'idle') void this.#run();
   }
 
-  #owe(bytes: number): void {
-    this.#owedBytes += bytes;
-    this.#partBytes += bytes;
-    this.#settle(this.#isBusy || this.#arrived.length > 0);
-  }
-
-  /** Waits for room that its own messages will give back, if any will; not for that of others. */
-  #settle(willRelease: boolean): void {
-    if (this.#owedBytes === 0) return;
-    const { budget } = this.#options;
-    try {
-      budget.take(this.#sender, this.#claimedBytes, this.#owedBytes);
-      this.#claimedBytes += this.#owedBytes;
-      this.#owedBytes = 0;
-    } catch (error) {
-      if (willRelease) this.#socket.pause();
-      else this.#fail(error as CarryoverError, CLOSE_CODES.tryAgainLater);
-    }
-  }
-
-  #receive(message: Buffer, isBinary: boolean): void {
-    const bytes = this.#arrived.shift() ?? 0;
-    const isBetween = this.#arrived.length === 0 && this.#partBytes === 0;
-    this.#arrivingSinceMs = isBetween ? undefined : performance.now();
-    if (this.#isEnding) return;
-    this.#waiting.push({ run: () => this.#options.answer(message, isBinary), bytes });
-    if (this.#isFull) this.#socket.pause();
-    void this.#work();
-  }
-
-  async #work(): Promise<void> {
-    if (this.#isBusy) return;
-    this.#isBusy = true;
-    for (let task = this.#next(); task; task = this.#next()) {
-      this.#isComputing = true;
-      const answer = await task.run();
-      // Not if others wait behind it: each of them would wait for a turn of its own.
-      if (this.#waiting.length === 0) await nextFlush();
-      this.#isComputing = false;
-      this.#lifeMs = performance.now();
+  /** Answers what is queued: from idle to idle, or to closed. */
+  async #run(): Promise<void> {
+    let closeCode: number | undefined;
+    while (this.#isOpen && closeCode === undefined) {
+      const next = this.#queue.shift();
+      if (!next) {
+        this.#state = 'idle';
+        return;
+      }
+      this.#state = 'answering';
+      const answer = await next.make();
+      // Only the last of several: each would wait for a flush of its own.
+      if (this.#queue.length === 0) await nextFlush();
+      if (!this.#isOpen) break;
+      this.#state = 'sending';
       await this.#send(answer);
-      this.#release(task.bytes);
-      if (answer.closeCode !== undefined) this.#end(answer.closeCode);
-      this.#settle(true);
-      this.#resume();
-      // Messages that are refused at once would follow each other without an end of the turn.
+      this.#reader.release(next.claimedBytes);
+      if (!this.#isQueueFull) this.#reader.resume();
+      ({ closeCode } = answer);
+      // Messages that are refused at once would be answered in microtasks, all in one iteration.
       if (isTurnOver()) await nextTurn();
     }
-    this.#isBusy = false;
-    this.#settle(false);
-    this.#resume();
-    if (this.#isShuttingDown) {
-      const detail = 'This instance takes no new requests.';
-      this.#end(CLOSE_CODES.goingAway, new CarryoverError('shutting_down', { detail }));
-    }
+    this.#close(closeCode);
   }
 
-  #next(): Task | undefined {
-    return this.isOpen ? this.#waiting.shift() : undefined;
-  }
-
-  get #isFull(): boolean {
-    return this.#waiting.length >= Math.max(1, this.#options.waitingMax);
-  }
-
-  #resume(): void {
-    const mustWait = this.#isFull || this.#owedBytes > 0 || this.#isShuttingDown;
-    if (mustWait || !this.#socket.isPaused) return;
-    // The client could not go on with a message that has begun.
-    if (this.#arrivingSinceMs !== undefined) this.#arrivingSinceMs = performance.now();
-    this.#socket.resume();
-  }
-
-  /** Resolves when the system has taken all of it, or the connection is gone. */
-  async #send({ data, isBinary }: FrameAnswer): Promise<void> {
+  /** Resolves when the system has taken all of it, or the connection is lost. */
+  async #send({ data, isBinary }: MessageAnswer): Promise<void> {
+    this.#lastSentMs = performance.now();
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
-    for (let start = 0; start < bytes.length; start += PART_BYTES_MAX) {
-      const part = bytes.subarray(start, start + PART_BYTES_MAX);
-      const fin = start + PART_BYTES_MAX >= bytes.length;
-      if (!this.isOpen) return;
+    for (let start = 0; start < bytes.length && this.#isOpen; start += FRAGMENT_BYTES_MAX) {
+      const fragment = bytes.subarray(start, start + FRAGMENT_BYTES_MAX);
+      const fin = start + FRAGMENT_BYTES_MAX >= bytes.length;
       await new Promise<void>((resolve) => {
-        this.#socket.send(part, { binary: isBinary, fin }, () => resolve());
+        this.#socket.send(fragment, { binary: isBinary, fin }, () => resolve());
       });
-      this.#lifeMs = performance.now();
+      this.#lastSentMs = performance.now();
     }
   }
 
-  /** In the middle of a message: what is still to come of it is not kept. */
+  /** Messages that wait are not answered. */
   #fail(error: CarryoverError, closeCode: number): void {
-    this.#end(closeCode, error);
-    this.#discardInput();
+    this.#reader.discard();
+    if (this.#state === 'closed') return;
+    const last = this.#lastAnswer(error, closeCode);
+    if (this.#state === 'sending') {
+      this.#queue = [last];
+      return;
+    }
+    if (this.#isOpen) this.#socket.send(this.#options.problem(error));
+    this.#close(closeCode);
   }
 
-  /** The messages that wait are not answered. */
-  #end(closeCode: number, error?: CarryoverError): void {
-    if (this.#isEnding || !this.isOpen) return;
-    this.#isEnding = true;
-    if (error) this.#socket.send(this.#options.problem(error));
-    this.#socket.close(closeCode);
-    this.#socket.resume();
+  #lastAnswer(error: CarryoverError, closeCode: number): QueuedAnswer {
+    const make = async () => ({ data: this.#options.problem(error), isBinary: false, closeCode });
+    return { make, claimedBytes: 0 };
   }
 
-  /** Unread bytes would make the system reset the connection, and the client lose what was sent. */
-  #discardInput(): void {
-    this.#raw.removeAllListeners('data');
-    this.#raw.resume();
-  }
-
-  #release(bytes: number): void {
-    const claimed = Math.min(bytes, this.#claimedBytes);
-    this.#claimedBytes -= claimed;
-    // Nothing is left if the connection was closed meanwhile.
-    this.#owedBytes -= Math.min(bytes - claimed, this.#owedBytes);
-    this.#options.budget.giveBack(this.#sender, claimed);
+  #close(closeCode?: number): void {
+    this.#state = 'closed';
+    this.#queue = [];
+    if (this.#isOpen) this.#socket.close(closeCode);
+    this.#reader.finish();
   }
 }

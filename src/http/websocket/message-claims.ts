@@ -1,0 +1,92 @@
+// What the messages of one connection take of the budget of bodies (bodies/body-budget.ts). Bytes are
+// counted as they arrive and released when their message has been answered.
+//
+// Bytes that arrive when the budget is exhausted are in memory and cannot be refused any more. They are
+// owed: nothing further is read until they could be claimed. The connection waits for that only while
+// it has unanswered messages of its own, whose release makes room; it never waits for other connections.
+import type { BodyBudget, BodySender } from '../bodies/body-budget.ts';
+
+/** What a message takes besides its bytes, about; it limits the number of empty messages as well. */
+const MESSAGE_OVERHEAD_BYTES = 512;
+
+export class MessageClaims {
+  readonly #budget: BodyBudget;
+  readonly #sender: BodySender;
+  /** Claimed from the budget and not released. */
+  #claimedBytes = 0;
+  #owedBytes = 0;
+  /** Of the message that is arriving, claimed or owed. */
+  #arrivingBytes = 0;
+  /** Of complete messages that the WebSocket has not reported yet, oldest first. */
+  readonly #completeBytes: number[] = [];
+  #isClosed = false;
+
+  constructor(budget: BodyBudget, sender: BodySender) {
+    this.#budget = budget;
+    this.#sender = sender;
+  }
+
+  /** Whether bytes have arrived that the budget has no capacity for. */
+  get isOwing(): boolean {
+    return this.#owedBytes > 0;
+  }
+
+  /** Counts bytes of the message that is arriving. @throws queue_full if waiting for capacity is in vain */
+  add(bytes: number): void {
+    const more = this.#arrivingBytes === 0 ? bytes + MESSAGE_OVERHEAD_BYTES : bytes;
+    const isWaiting = this.isOwing;
+    this.#arrivingBytes += more;
+    this.#owedBytes += more;
+    // One attempt for each release: an error for every frame of a full chunk would cost 10 µs each.
+    if (!isWaiting) this.#claimOwed();
+  }
+
+  /** The message that was arriving is complete. */
+  complete(): void {
+    this.#completeBytes.push(this.#arrivingBytes);
+    this.#arrivingBytes = 0;
+  }
+
+  /** What the oldest complete message counts for; it is now the caller's to release. */
+  takeComplete(): number {
+    return this.#completeBytes.shift() ?? 0;
+  }
+
+  /**
+   * Of a message that has been answered. Without effect after close().
+   *
+   * @throws queue_full if bytes are still owed and no other message of the connection will be released
+   */
+  release(bytes: number): void {
+    if (this.#isClosed) return;
+    const owed = Math.min(bytes, this.#owedBytes);
+    this.#owedBytes -= owed;
+    this.#giveBack(bytes - owed);
+    this.#claimOwed();
+  }
+
+  /** Releases everything; to be called when the connection is closed. */
+  close(): void {
+    this.#isClosed = true;
+    this.#owedBytes = 0;
+    this.#giveBack(this.#claimedBytes);
+  }
+
+  #claimOwed(): void {
+    if (this.#isClosed || this.#owedBytes === 0) return;
+    try {
+      this.#budget.take(this.#sender, this.#claimedBytes, this.#owedBytes);
+    } catch (error) {
+      const willRelease = this.#claimedBytes + this.#owedBytes > this.#arrivingBytes;
+      if (willRelease) return;
+      throw error;
+    }
+    this.#claimedBytes += this.#owedBytes;
+    this.#owedBytes = 0;
+  }
+
+  #giveBack(bytes: number): void {
+    this.#claimedBytes -= bytes;
+    this.#budget.giveBack(this.#sender, bytes);
+  }
+}
