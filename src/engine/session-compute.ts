@@ -4,16 +4,13 @@ import { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import type { ModelInfo } from '../models/registry.ts';
-import {
-  type CallKey,
-  type Reply,
-  STEPS_MAX,
-  type Session,
-  advanced,
-} from '../sessions/session.ts';
-import { type Call, type Outcome, expectVersion } from '../sessions/call.ts';
+import type { Call, Outcome } from '../sessions/call.ts';
+import type { IdempotencyKey, Reply } from '../sessions/kept-answer.ts';
+import { expectIfMatch } from '../sessions/precondition.ts';
 import type { SessionChange } from '../sessions/session-change.ts';
+import { STEPS_MAX, type Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
+import { advanced } from '../sessions/transitions.ts';
 import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
 import type { Engine, RecurrenceResult } from './engine.ts';
 import { registerModel } from './register.ts';
@@ -50,7 +47,7 @@ export interface SessionRequest {
   readonly keep: number;
   readonly ttlMs: number;
   /** A repeated call with this key is answered as before. */
-  readonly key: CallKey | undefined;
+  readonly key: IdempotencyKey | undefined;
   readonly reply: (session: Session) => Reply;
 }
 
@@ -137,9 +134,9 @@ export class SessionCompute {
     return await change.retryOnConflict(async () => {
       const session = await change.load();
       if (change.replay) return this.#computeAgain(change, input, print);
-      expectVersion(session, call);
+      expectIfMatch(session, call);
       using result = await this.#run(session, input, call.lifetime);
-      const after = advanced(session, stateAfter(session, input, result), change.stamp(session));
+      const after = advanced(session, stateAfter(session, input, result), change.newMetadata(session));
       const answer = await print(result, after, false);
       await change.commitSteps(after);
       return { answer, after, replayed: false };
@@ -151,9 +148,9 @@ export class SessionCompute {
     input: SessionInput,
     print: PrintSteps<Answer>,
   ): Promise<Advanced<Answer>> {
-    const { before, stamp } = change.answeredSteps();
+    const { before, metadata } = change.replayedSteps();
     using result = await this.#run(before, input, change.call.lifetime);
-    const after = advanced(before, stateAfter(before, input, result), stamp);
+    const after = advanced(before, stateAfter(before, input, result), metadata);
     const answer = await print(result, after, true);
     change.expectSameBits(after);
     return { answer, after, replayed: true };

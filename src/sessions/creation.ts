@@ -1,74 +1,72 @@
-// How sessions come to be: created, once for each key if the call has one, or forked from another.
+// How sessions are created: by a call of their own, once for each idempotency key, or as forks.
 import { CarryoverError } from '../errors.ts';
 import type { Revision, SessionStore } from '../store/store.ts';
-import { type Outcome, gone, reused } from './call.ts';
+import type { Outcome } from './call.ts';
 import type { SessionExpiry } from './expiry.ts';
-import type { SessionCache } from './session-cache.ts';
-import { createdId, derivedId, randomId, randomIncarnation } from './ids.ts';
+import { idempotencyKeyReused } from './idempotency.ts';
+import { forkIdFromKey, idFromKey, randomId, randomIncarnation } from './ids.ts';
+import type { IdempotencyKey, Reply } from './kept-answer.ts';
 import { readRecord } from './lookup.ts';
-import { WRITE_CONFLICT, retryOnConflict } from './write-conflict.ts';
 import { decodeHead, decodeRecord, encodeSession, isTombstone } from './record.ts';
-import {
-  type CallKey,
-  type Reply,
-  type Session,
-  type SessionSpec,
-  forked,
-  newSession,
-} from './session.ts';
+import type { SessionCache } from './session-cache.ts';
+import { sessionGone } from './session-gone.ts';
+import { type Session, type SessionSpec, newSession } from './session.ts';
+import { forked } from './transitions.ts';
+import { WRITE_CONFLICT, retryOnConflict } from './write-conflict.ts';
 
 export interface SessionCreationOptions {
-  /** Open sessions. */
+  /** Most sessions that may exist at the same time (SESSIONS_MAX). */
   readonly countMax: number;
   readonly now: () => number;
 }
 
-/** Where a call that forks finds its fork, or makes it. */
-export interface ForkPlace {
+/** The fork that a call stands for. */
+export interface ForkTarget {
   readonly id: string;
-  /** Whether an earlier attempt has made the fork. */
-  readonly isTaken: boolean;
+  /** Whether an earlier attempt of the call has created it. */
+  readonly exists: boolean;
 }
 
 export class SessionCreation {
   readonly #store: SessionStore;
-  readonly #hot: SessionCache;
-  readonly #endings: SessionExpiry;
+  readonly #cache: SessionCache;
+  readonly #expiry: SessionExpiry;
   readonly #options: SessionCreationOptions;
 
-  constructor(store: SessionStore, hot: SessionCache, endings: SessionExpiry, options: SessionCreationOptions) {
+  constructor(store: SessionStore, cache: SessionCache, expiry: SessionExpiry, options: SessionCreationOptions) {
     this.#store = store;
-    this.#hot = hot;
-    this.#endings = endings;
+    this.#cache = cache;
+    this.#expiry = expiry;
     this.#options = options;
   }
 
   /** @throws sessions_full · model_not_found · store_full · store_unavailable */
   async create(spec: SessionSpec): Promise<Session> {
-    await this.expectRoom();
+    await this.expectCapacity();
     const session = newSession(randomId(), randomIncarnation(), spec, this.#options.now());
     const revision = await this.#add(session);
-    // Nobody else knows this id yet, so no call on it can have changed it.
-    if (revision !== undefined) this.#hot.set({ session, revision });
+    // The id has not been answered yet, so no call can have changed the session.
+    if (revision !== undefined) this.#cache.set({ session, revision });
     return session;
   }
 
   /**
-   * The same for a call with a key: of several attempts one makes the session, the others are answered as
-   * that was. What remembers it is the session: a key is remembered as long as that and its tombstone.
+   * Creates a session once for an idempotency key: one of several attempts creates it, the others get the
+   * same answer. The answer is stored in the session itself, so the key is known as long as the session
+   * and then its tombstone exist.
    *
    * @throws as create and created
    */
   async createOnce(
     spec: SessionSpec,
-    key: CallKey,
+    key: IdempotencyKey,
     reply: (session: Session) => Reply,
   ): Promise<Outcome<Reply>> {
-    const id = await this.#createdId(key);
+    const id = await this.#idOf(key);
     return retryOnConflict(id, async () => {
-      const earlier = await this.created(key);
-      if (earlier) return earlier;
-      await this.expectRoom();
+      const replay = await this.created(key);
+      if (replay) return replay;
+      await this.expectCapacity();
       const session = newSession(id, randomIncarnation(), spec, this.#options.now());
       const value = reply(session);
       const revision = await this.#add({ ...session, creation: { ...key, reply: value } });
@@ -78,25 +76,28 @@ export class SessionCreation {
   }
 
   /**
-   * How a call with this key that created a session was answered; undefined if there was none.
+   * The answer of the call that created a session with this key; undefined if there was none.
    *
    * @throws idempotency_key_reused · session_gone · session_corrupt
    */
-  async created(key: CallKey): Promise<Outcome<Reply> | undefined> {
-    const id = await this.#createdId(key);
+  async created(key: IdempotencyKey): Promise<Outcome<Reply> | undefined> {
+    const id = await this.#idOf(key);
     return retryOnConflict(id, async () => {
       const stored = await this.#store.read(id);
       if (!stored) return undefined;
       const record = decodeRecord(id, stored);
-      if (isTombstone(record)) throw gone(record);
+      if (isTombstone(record)) throw sessionGone(record);
       const { creation } = record;
-      if (creation?.digest !== key.digest) throw reused(key);
-      await this.#endings.expectAlive({ session: record, revision: stored.revision });
+      if (creation?.digest !== key.digest) throw idempotencyKeyReused(key);
+      await this.#expiry.expectAlive({ session: record, revision: stored.revision });
       return { value: creation.reply, replayed: true };
     });
   }
 
-  /** Not kept in memory: calls on the fork may be running by now, and this is not its turn. */
+  /**
+   * Stores the fork, or returns the one that an earlier attempt has stored. It is not put into the cache:
+   * calls on it may be running already, and this call does not hold its lock.
+   */
   async addFork(session: Session, id: string): Promise<Session> {
     const fork = forked(session, id, randomIncarnation(), this.#options.now());
     if ((await this.#add(fork)) !== undefined) return fork;
@@ -105,20 +106,24 @@ export class SessionCreation {
     return record;
   }
 
-  /** @param key of the call; of several attempts with it one makes the fork · @throws session_corrupt */
-  async forkPlace(session: Session, key: string | undefined): Promise<ForkPlace> {
-    if (key === undefined) return { id: randomId(), isTaken: false };
+  /**
+   * The fork that a call stands for: with a key the one that an earlier attempt has created, if it is alive.
+   *
+   * @throws session_corrupt
+   */
+  async findFork(session: Session, key: string | undefined): Promise<ForkTarget> {
+    if (key === undefined) return { id: randomId(), exists: false };
     for (let ended = 0; ; ended++) {
-      const id = derivedId(session, key, ended);
+      const id = forkIdFromKey(session, key, ended);
       const stored = await this.#store.read(id);
-      if (!stored) return { id, isTaken: false };
+      if (!stored) return { id, exists: false };
       const record = decodeHead(id, stored.head);
-      if (!isTombstone(record) && this.#endings.isAlive(record)) return { id, isTaken: true };
+      if (!isTombstone(record) && this.#expiry.isAlive(record)) return { id, exists: true };
     }
   }
 
   /** @throws sessions_full */
-  async expectRoom(): Promise<void> {
+  async expectCapacity(): Promise<void> {
     const { countMax } = this.#options;
     if ((await this.#store.count()) < countMax) return;
     throw new CarryoverError('sessions_full', {
@@ -126,8 +131,8 @@ export class SessionCreation {
     });
   }
 
-  async #createdId({ key }: CallKey): Promise<string> {
-    return createdId(await this.#store.secret(), key);
+  async #idOf({ key }: IdempotencyKey): Promise<string> {
+    return idFromKey(await this.#store.secret(), key);
   }
 
   async #add(session: Session): Promise<Revision | undefined> {

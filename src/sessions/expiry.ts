@@ -1,66 +1,69 @@
-// How sessions end: deleted, or idle for longer than their lifetime. What is left is a tombstone, for a
-// while. A session expires by the clock of the store, and while a call on it runs or waits it does not:
-// the call sets a new end when it commits.
+// What happens at expiry, and how sessions end otherwise: a session is deleted by a call, or it expires
+// when it was not changed for ttlMs. Its record is replaced by a tombstone, which is erased after
+// tombstoneMs. Times are those of the store's clock. A session does not expire while a call on it runs or
+// waits: the call sets a new expiry time when it commits.
 //
-// A call on a shared store may run in another process. So 410 is told only once the tombstone is in the
-// store: then that call can commit no more, and is told the same.
+// In a shared store that call may run in another process. So session_gone is answered only after the
+// tombstone is in the store: from then on the other call cannot commit, and gets the same answer.
 import { CarryoverError } from '../errors.ts';
 import type { Revision, SessionStore } from '../store/store.ts';
-import { gone } from './call.ts';
-import type { CachedSession, SessionCache } from './session-cache.ts';
-import { WRITE_CONFLICT } from './write-conflict.ts';
 import { decodeHead, encodeTombstone, isTombstone } from './record.ts';
-import { type Session, type Tombstone, expired } from './session.ts';
+import type { CachedSession, SessionCache } from './session-cache.ts';
+import { sessionGone } from './session-gone.ts';
 import type { SessionLocks } from './session-locks.ts';
+import type { Session, Tombstone } from './session.ts';
+import { expiredTombstone } from './transitions.ts';
+import { WRITE_CONFLICT } from './write-conflict.ts';
 
 export interface SessionExpiryOptions {
+  /** How long a tombstone is kept. */
   readonly tombstoneMs: number;
   readonly now: () => number;
-  /** Told of the model of each session that has ended; waited for, and rejects never. */
+  /** Called with the model of each session that has ended, and awaited; must not reject. */
   readonly onEnded?: (modelId: string) => Promise<void>;
 }
 
-/** A call that another process runs has so long to commit; after that it may be told 410. */
-const ELSEWHERE_MS = 3_000;
-/** A session that is in use when it is due is looked at again after this. */
-const BUSY_MS = 1_000;
+/** With a shared store the sweep leaves calls of other processes so much longer to commit. */
+const SHARED_GRACE_MS = 3_000;
+/** A session that is locked when it is due is looked at again after this. */
+const LOCKED_RETRY_MS = 1_000;
 
 export class SessionExpiry {
   readonly #store: SessionStore;
-  readonly #hot: SessionCache;
-  readonly #turns: SessionLocks;
+  readonly #cache: SessionCache;
+  readonly #locks: SessionLocks;
   readonly #options: SessionExpiryOptions;
 
-  constructor(store: SessionStore, hot: SessionCache, turns: SessionLocks, options: SessionExpiryOptions) {
+  constructor(store: SessionStore, cache: SessionCache, locks: SessionLocks, options: SessionExpiryOptions) {
     this.#store = store;
-    this.#hot = hot;
-    this.#turns = turns;
+    this.#cache = cache;
+    this.#locks = locks;
     this.#options = options;
   }
 
-  /** Whether it has not expired, or is kept alive by a call. */
+  /** Whether it has not expired, or a call holds or awaits its lock. */
   isAlive({ id, expiresAtMs }: Session): boolean {
-    return expiresAtMs > this.#options.now() || this.#turns.has(id);
+    return expiresAtMs > this.#options.now() || this.#locks.has(id);
   }
 
-  /** @throws session_gone, final, if it is not alive · WRITE_CONFLICT */
-  async expectAlive(hot: CachedSession): Promise<void> {
-    if (this.isAlive(hot.session)) return;
-    // Nobody else can have a call on it, nor a clock that says otherwise.
-    if (!this.#store.isShared) throw gone(expired(hot.session));
-    await this.#expire(hot);
+  /** @throws session_gone if it is not alive, and will not be again · WRITE_CONFLICT */
+  async expectAlive(cached: CachedSession): Promise<void> {
+    if (this.isAlive(cached.session)) return;
+    // No other process has a call on it, or another clock.
+    if (!this.#store.isShared) throw sessionGone(expiredTombstone(cached.session));
+    await this.#expire(cached);
   }
 
   /**
-   * For a call whose turn it is, that came at `sinceMs`.
+   * For a call that holds the session's lock and was received at `sinceMs`.
    *
-   * @throws session_gone, and buries it, if it had expired when the call came · WRITE_CONFLICT
+   * @throws session_gone if the session had expired by then, and writes its tombstone · WRITE_CONFLICT
    */
-  async expectLiveSince(hot: CachedSession, sinceMs: number): Promise<void> {
-    if (hot.session.expiresAtMs <= sinceMs) await this.#expire(hot);
+  async expectLiveSince(cached: CachedSession, sinceMs: number): Promise<void> {
+    if (cached.session.expiresAtMs <= sinceMs) await this.#expire(cached);
   }
 
-  /** @param modelId undefined if the record is damaged · @throws WRITE_CONFLICT */
+  /** Writes the tombstone of a deletion. @param modelId undefined if the record is damaged · @throws WRITE_CONFLICT */
   async delete(
     ended: Omit<Tombstone, 'reason' | 'atMs'>,
     revision: Revision,
@@ -71,9 +74,10 @@ export class SessionExpiry {
   }
 
   /**
-   * SessionLocks expired sessions into tombstones and erases old tombstones, at most `limit` of them.
+   * Turns expired sessions into tombstones and erases old tombstones.
    *
-   * @returns how many were looked at
+   * @param limit of records that are looked at
+   * @returns how many were due and were looked at
    */
   async sweep(limit: number): Promise<number> {
     const due = await this.#store.due(this.#options.now(), limit);
@@ -83,20 +87,20 @@ export class SessionExpiry {
     return due.length;
   }
 
-  /** The end of a session in its turn or beside it: the store compares its revision. */
+  /** Needs no lock: the store compares the revision. @throws session_gone · WRITE_CONFLICT */
   async #expire({ session, revision }: CachedSession): Promise<never> {
-    if (!(await this.#writeTombstone(expired(session), revision, session.modelId))) throw WRITE_CONFLICT;
-    throw gone(expired(session));
+    if (!(await this.#writeTombstone(expiredTombstone(session), revision, session.modelId))) throw WRITE_CONFLICT;
+    throw sessionGone(expiredTombstone(session));
   }
 
-  /** False if the record is at another revision by now. */
+  /** @returns whether it was written: false if the record has another revision by now */
   async #writeTombstone(
     tombstone: Tombstone,
     revision: Revision,
     modelId: string | undefined,
   ): Promise<boolean> {
     const { id } = tombstone;
-    this.#hot.delete(id);
+    this.#cache.delete(id);
     const dueAtMs = this.#options.now() + this.#options.tombstoneMs;
     if (!(await this.#store.writeTombstone(id, revision, encodeTombstone(tombstone), dueAtMs))) return false;
     if (modelId !== undefined) await this.#options.onEnded?.(modelId);
@@ -105,27 +109,27 @@ export class SessionExpiry {
 
   async #sweepOne(id: string): Promise<void> {
     const nowMs = this.#options.now();
-    if (this.#turns.has(id)) return this.#store.postpone(id, nowMs + BUSY_MS);
+    if (this.#locks.has(id)) return this.#store.postpone(id, nowMs + LOCKED_RETRY_MS);
     const stored = await this.#store.read(id);
     const record = stored && decodeHead(id, stored.head);
     if (!stored || !record) return this.#store.forget(id);
     if (isTombstone(record)) {
-      // One that another process has made just now may still be due as the session was.
-      const forgottenAtMs = record.atMs + this.#options.tombstoneMs;
-      if (forgottenAtMs > nowMs) return this.#store.postpone(id, forgottenAtMs);
+      // Another process may have written it after this sweep read which records are due.
+      const erasedAtMs = record.atMs + this.#options.tombstoneMs;
+      if (erasedAtMs > nowMs) return this.#store.postpone(id, erasedAtMs);
       return this.#store.forget(id);
     }
-    const endMs = this.#sweptAtMs(record);
-    if (endMs > nowMs) return this.#store.postpone(id, endMs);
-    await this.#writeTombstone(expired(record), stored.revision, record.modelId);
+    const dueAtMs = this.#sweptAtMs(record);
+    if (dueAtMs > nowMs) return this.#store.postpone(id, dueAtMs);
+    await this.#writeTombstone(expiredTombstone(record), stored.revision, record.modelId);
     return undefined;
   }
 
   #sweptAtMs({ expiresAtMs }: Session): number {
-    return expiresAtMs + (this.#store.isShared ? ELSEWHERE_MS : 0);
+    return expiresAtMs + (this.#store.isShared ? SHARED_GRACE_MS : 0);
   }
 
-  /** A damaged record stays for whoever wants to look at it, and must not hold up the others. */
+  /** A damaged record is kept for inspection, and postponed so that it does not block the others. */
   async #skip(id: string, error: unknown): Promise<void> {
     if (!(error instanceof CarryoverError) || error.code !== 'session_corrupt') throw error;
     await this.#store.postpone(id, this.#options.now() + this.#options.tombstoneMs);

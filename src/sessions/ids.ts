@@ -1,21 +1,22 @@
-// Names that nobody can guess.
+// Identifiers that cannot be guessed.
 import { createHash, randomBytes } from 'node:crypto';
 
-/** 128 random bits. */
+/** 128 random bits, base64url. */
 export function randomId(): string {
   return randomBytes(16).toString('base64url');
 }
 
+/** 48 random bits, base64url. */
 export function randomIncarnation(): string {
   return randomBytes(6).toString('base64url');
 }
 
 const NONCE_LENGTH = 8;
 const NONCES_AT_ONCE = 512;
-/** Random text, cut up from its end: a call of the generator for each nonce would take longer. */
+/** Random characters, used up from the end: one call of the generator for each nonce would take longer. */
 let nonces = '';
 
-/** 48 random bits. */
+/** 48 random bits, base64url. */
 export function randomNonce(): string {
   if (nonces === '') nonces = randomBytes((NONCE_LENGTH * NONCES_AT_ONCE * 3) / 4).toString('base64url');
   const nonce = nonces.slice(-NONCE_LENGTH);
@@ -23,23 +24,30 @@ export function randomNonce(): string {
   return nonce;
 }
 
-/** Of the session that a key makes. As hard to guess as the secret of the store. */
-export function createdId(secret: string, key: string): string {
-  const hash = createHash('sha256').update(`create/${secret}/${key}`).digest();
-  return hash.subarray(0, 16).toString('base64url');
+/**
+ * The id of the session that is created with an idempotency key: the same for every attempt.
+ *
+ * @param secret of the store; the id is as hard to guess as it
+ */
+export function idFromKey(secret: string, key: string): string {
+  return idFrom(`create/${secret}/${key}`);
 }
 
 /**
- * As hard to guess as the id of the session that is forked.
+ * The id of the fork that is made with an idempotency key: the same for every attempt, and as hard to
+ * guess as the id of the session that is forked.
  *
- * @param gone how many forks of this key are gone already
+ * @param endedForks how many forks made with this key have ended already
  */
-export function derivedId(
+export function forkIdFromKey(
   { id, incarnation }: { readonly id: string; readonly incarnation: string },
   key: string,
-  gone: number,
+  endedForks: number,
 ): string {
-  const purpose = gone === 0 ? 'fork' : `fork after ${gone}`;
-  const hash = createHash('sha256').update(`${purpose}/${id}/${incarnation}/${key}`).digest();
-  return hash.subarray(0, 16).toString('base64url');
+  const purpose = endedForks === 0 ? 'fork' : `fork after ${endedForks}`;
+  return idFrom(`${purpose}/${id}/${incarnation}/${key}`);
+}
+
+function idFrom(source: string): string {
+  return createHash('sha256').update(source).digest().subarray(0, 16).toString('base64url');
 }

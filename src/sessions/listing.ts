@@ -1,27 +1,28 @@
-// Pages of sessions, bounded in bytes as well as in number.
+// Pages of the list of sessions, bounded in bytes as well as in number.
 import type { SessionStore } from '../store/store.ts';
 import { ifIntact } from './lookup.ts';
 import { decodeHead, isTombstone } from './record.ts';
 import type { Session } from './session.ts';
 
-/** Of the records of a page: the states are read with them, and their digests are computed. */
-const LIST_BYTES_MAX = 4 * 1024 * 1024;
-/** So many are asked for first, and while they are small each time twice as many. */
-const LIST_FIRST = 16;
+/** Records of a page, about: their states are read with them, and digests of the states computed. */
+const PAGE_BYTES_MAX = 4 * 1024 * 1024;
+/** Records in the first batch; each further batch has twice as many. */
+const FIRST_BATCH_SIZE = 16;
 
 export interface SessionPage {
-  /** Without their answers and past. */
+  /** Without their kept answers and past states. */
   readonly sessions: readonly Session[];
   /** The ids of damaged records. */
   readonly damaged: readonly string[];
-  /** Continues where the page ends; undefined after the last one. */
+  /** Where the next page starts; undefined after the last one. */
   readonly next: string | undefined;
 }
 
 /**
- * Live sessions in the order of their ids, all or those of a model; fewer than `limit` if they are large.
+ * Live sessions in the order of their ids; fewer than `limit` if their records are large.
  *
  * @param after the `next` of the page before
+ * @param modelId lists only the sessions of this model
  */
 export async function listSessions(
   store: SessionStore,
@@ -33,9 +34,9 @@ export async function listSessions(
   const sessions: Session[] = [];
   const damaged: string[] = [];
   let next = after;
-  let [bytes, left, atOnce] = [0, limit, LIST_FIRST];
-  for (; left > 0 && bytes < LIST_BYTES_MAX; atOnce *= 2) {
-    const wanted = Math.min(left, atOnce);
+  let [bytes, left, batchSize] = [0, limit, FIRST_BATCH_SIZE];
+  for (; left > 0 && bytes < PAGE_BYTES_MAX; batchSize *= 2) {
+    const wanted = Math.min(left, batchSize);
     const records = await store.list(next, wanted, modelId);
     for (const { id, head } of records) {
       bytes += head.length;

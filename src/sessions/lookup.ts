@@ -1,19 +1,19 @@
-// What the store holds of a session, or the error that says why there is none.
+// Reads the record of a session from the store, or throws the error that says why there is none.
 import { CarryoverError } from '../errors.ts';
 import type { Revision, SessionStore, StoredRecord } from '../store/store.ts';
-import { gone } from './call.ts';
 import type { CachedSession } from './session-cache.ts';
 import { decodeRecord, isTombstone } from './record.ts';
+import { sessionGone } from './session-gone.ts';
 import type { Session, Tombstone } from './session.ts';
 
-/** @throws session_not_found · session_gone · session_corrupt */
+/** A session that has no tombstone; it may have expired. @throws session_not_found · session_gone · session_corrupt */
 export async function readLive(store: SessionStore, id: string): Promise<CachedSession> {
   const { record, revision } = await readRecord(store, id);
-  if (isTombstone(record)) throw gone(record);
+  if (isTombstone(record)) throw sessionGone(record);
   return { session: record, revision };
 }
 
-/** A session or what is left of one. @throws session_not_found · session_corrupt */
+/** A session or its tombstone. @throws session_not_found · session_corrupt */
 export async function readRecord(
   store: SessionStore,
   id: string,
@@ -22,7 +22,7 @@ export async function readRecord(
   return { record: decodeRecord(id, stored), revision: stored.revision };
 }
 
-/** The bytes of a record, intact or damaged. @throws session_not_found */
+/** The bytes of a record, not decoded: they may be damaged. @throws session_not_found */
 export async function readStored(store: SessionStore, id: string): Promise<StoredRecord> {
   const stored = await store.read(id);
   if (stored) return stored;
@@ -32,7 +32,7 @@ export async function readStored(store: SessionStore, id: string): Promise<Store
   });
 }
 
-/** Undefined if what it decodes is damaged. */
+/** What `decode` returns; undefined if it throws session_corrupt. */
 export function ifIntact<Decoded>(decode: () => Decoded): Decoded | undefined {
   try {
     return decode();

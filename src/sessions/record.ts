@@ -1,36 +1,33 @@
-// Sessions as bytes. A head and each slot are frames of their own, so that a change writes the head and
-// at most two slots, however many answers and states are kept:
+// The stored record of a session. The head and each slot are frames of their own, so a change writes the
+// head and at most two slots, however many answers and past states are kept. A frame is
 //
 //   | CRC-32 (u32) | length of fields (u32) | fields (JSON) | state (float32, little-endian) |
 //
-//   slots 0 … 63     the n-th keyed answer is in slot n mod 64
+//   slots 0 … 63     the n-th kept answer, in slot n mod 64
 //   slots 64 … 127   the i-th past state, counted from the bottom of its stack, in slot 64 + i mod keep
 //   slot 128         the answer to the call that created the session, if that had a key
 //
-// Slots that were overtaken are not erased: n and i in the frame tell whether it still counts. The
-// checksum covers the session's id and the place, so a frame in a wrong place is found too.
+// Slots that are no longer needed are not erased: n and i in the frame say whether it is still valid. The
+// checksum covers the session's id and the frame's place, so a misplaced frame is detected too.
 import { crc32 } from 'node:zlib';
 import { CarryoverError } from '../errors.ts';
 import type { RecordParts } from '../store/store.ts';
 import {
   ANSWERS_MAX,
-  type CallKey,
+  type ChangeMetadata,
   type Creation,
-  KEEP_MAX,
+  type IdempotencyKey,
   type KeptAnswer,
-  type Made,
-  type PastState,
+  type Provenance,
   type Reply,
-  type Session,
-  type Stamp,
-  type Tombstone,
-} from './session.ts';
+} from './kept-answer.ts';
+import { KEEP_MAX, type PastState, type Session, type Tombstone } from './session.ts';
 
 const FORMAT = 1;
 const PREFIX_BYTES = 8;
 const HEAD = 'head';
 
-/** Written once. */
+/** Written once, with the first record of the session. */
 const CREATION_SLOT = ANSWERS_MAX + KEEP_MAX;
 
 type Place = typeof HEAD | number;
@@ -40,18 +37,19 @@ type SessionFields = Omit<Session, 'id' | 'h' | 'answers' | 'past' | 'creation'>
   readonly reason?: undefined;
 };
 type TombstoneFields = Omit<Tombstone, 'id'> & { readonly format: number };
-type AnswerFields = CallKey & {
+/** `made` holds the provenance: the stored name is older than the type's. */
+type AnswerFields = IdempotencyKey & {
   readonly n: number;
   readonly reply?: Reply;
   readonly before?: { readonly version: number; readonly t: number };
-  readonly made?: Made | undefined;
-} & Partial<Stamp>;
+  readonly made?: Provenance | undefined;
+} & Partial<ChangeMetadata>;
 interface PastFields {
   readonly i: number;
   readonly t: number;
 }
 
-/** Everything of a session, as when it is created. */
+/** The whole record of a session, as it is written at creation. */
 export function encodeSession(session: Session): RecordParts {
   const slots = new Map<number, Uint8Array>();
   const firstAnswer = session.answersCount - session.answers.length;
@@ -63,7 +61,7 @@ export function encodeSession(session: Session): RecordParts {
   return { head: encodeHead(session), slots };
 }
 
-/** What a change of `before` into `after` has to write. */
+/** The parts of the record that differ between `before` and `after`, one change later. */
 export function encodeChange(before: Session, after: Session): RecordParts {
   const slots = new Map<number, Uint8Array>();
   if (after.answersCount > before.answersCount) {
@@ -99,7 +97,7 @@ export function decodeRecord(id: string, { head, slots }: RecordParts): Session 
   return { ...decoded, answers, past, ...(creation && { creation }) };
 }
 
-/** The same without answers and past, for lists. @throws session_corrupt */
+/** The session without its kept answers and past states, for lists. @throws session_corrupt */
 export function decodeHead(id: string, head: Uint8Array): Session | Tombstone {
   const { fields, floats } = decodeFrame(id, HEAD, head);
   const { format, ...rest } = fields as SessionFields | TombstoneFields;
@@ -132,9 +130,9 @@ function putAnswer(
     slots.set(slot, encodeFrame(id, slot, fields));
     return;
   }
-  const { before, stamp, made } = answer;
+  const { before, metadata, provenance: made } = answer;
   const { version, t, h } = before;
-  const fields: AnswerFields = { n, key, digest, before: { version, t }, ...stamp, made };
+  const fields: AnswerFields = { n, key, digest, before: { version, t }, ...metadata, made };
   slots.set(slot, encodeFrame(id, slot, fields, h));
 }
 
@@ -159,11 +157,11 @@ function decodeAnswer(id: string, n: number, slots: RecordParts['slots']): KeptA
   if (reply) return { kind: 'reply', key, digest, reply };
   if (!before) throw corrupt(id, `has an empty answer ${n}`);
   const { nonce, expiresAtMs = 0 } = fields as AnswerFields;
-  const stamp: Stamp = { nonce, expiresAtMs };
-  return { kind: 'advance', key, digest, before: { ...before, h: floats }, stamp, made };
+  const metadata: ChangeMetadata = { nonce, expiresAtMs };
+  return { kind: 'advance', key, digest, before: { ...before, h: floats }, metadata, provenance: made };
 }
 
-/** Undefined if it was overtaken before the stack shrank to this height. */
+/** Undefined if a later state was written to its slot before a rewind lowered the stack to this height. */
 function decodePast(
   id: string,
   i: number,
@@ -188,11 +186,11 @@ function encodeFrame(
   fields: object,
   floats: Float32Array = new Float32Array(),
 ): Uint8Array {
-  const text = Buffer.from(JSON.stringify(fields));
-  const frame = Buffer.allocUnsafe(PREFIX_BYTES + text.length + floats.byteLength);
-  frame.writeUInt32LE(text.length, 4);
-  frame.set(text, PREFIX_BYTES);
-  frame.set(bytesOf(floats), PREFIX_BYTES + text.length);
+  const json = Buffer.from(JSON.stringify(fields));
+  const frame = Buffer.allocUnsafe(PREFIX_BYTES + json.length + floats.byteLength);
+  frame.writeUInt32LE(json.length, 4);
+  frame.set(json, PREFIX_BYTES);
+  frame.set(bytesOf(floats), PREFIX_BYTES + json.length);
   frame.writeUInt32LE(checksum(id, place, frame), 0);
   return frame;
 }

@@ -27,11 +27,11 @@ export class SessionCache {
     return this.#entries.get(id);
   }
 
-  set(hot: CachedSession): void {
-    const { id } = hot.session;
+  set(cached: CachedSession): void {
+    const { id } = cached.session;
     this.delete(id);
-    this.#entries.set(id, hot);
-    this.#bytes += bytesOf(hot);
+    this.#entries.set(id, cached);
+    this.#bytes += bytesOf(cached);
     for (const oldest of this.#entries.keys()) {
       if (this.#bytes <= this.#bytesMax) return;
       this.delete(oldest);

@@ -1,37 +1,33 @@
 // One call that changes a session, from the lock to the commit:
 //
-//   lock → load the session as committed last → was the call answered before? → is it at the right version?
-//   → compute → print → is the client still there? → commit, as a whole or not at all → answer
+//   acquire the lock → load the session as committed last → compare the idempotency key → compare If-Match
+//   → compute → print → check that the client is connected → commit, as a whole or not at all → answer
 //
-// Sessions.begin() takes the lock, and disposing of the change releases it. In between whoever makes the
-// change runs an attempt with retryOnConflict(): load(), then either the answer of `replay` or a commit.
+// Sessions.begin() takes the lock, and disposing of the change releases it. In between the caller runs
+// an attempt with retryOnConflict(): load(), then either the answer of `replay` or a commit.
 import type { Revision, SessionStore } from '../store/store.ts';
-import {
-  type Call,
-  type LookedUp,
-  answeredBefore,
-  dependsOnState,
-  expectBits,
-  expectNumerics,
-  reused,
-  told,
-} from './call.ts';
+import { type KeyLookup, dependsOnState, withApplied } from './applied.ts';
+import type { Call } from './call.ts';
 import type { SessionExpiry } from './expiry.ts';
+import {
+  expectSameNumerics,
+  expectSameState,
+  findKeptAnswer,
+  idempotencyKeyReused,
+} from './idempotency.ts';
 import { randomNonce } from './ids.ts';
+import type {
+  AdvanceAnswer,
+  ChangeMetadata,
+  IdempotencyKey,
+  KeptAnswer,
+  Reply,
+} from './kept-answer.ts';
 import { readLive } from './lookup.ts';
 import { encodeChange } from './record.ts';
 import type { CachedSession, SessionCache } from './session-cache.ts';
-import {
-  type AdvanceAnswer,
-  type CallKey,
-  type KeptAnswer,
-  type Reply,
-  type Session,
-  type Stamp,
-  stateDigest,
-  withKeptAnswer,
-  withStateBefore,
-} from './session.ts';
+import { type Session, stateDigest } from './session.ts';
+import { withKeptAnswer, withStateBefore } from './transitions.ts';
 import { WRITE_CONFLICT, retryOnConflict } from './write-conflict.ts';
 
 export interface SessionChangeParts {
@@ -44,10 +40,11 @@ export interface SessionChangeParts {
   readonly now: () => number;
 }
 
-/** Where steps that were answered before began, and what they gave the session. */
-export interface AnsweredSteps {
+/** What it takes to compute the steps of a replayed call again. */
+export interface ReplayedSteps {
+  /** The session as it was before the steps. */
   readonly before: Session;
-  readonly stamp: Stamp;
+  readonly metadata: ChangeMetadata;
 }
 
 /** The expiry in an answer may be earlier than the committed one by at most this part of the lifetime. */
@@ -60,11 +57,11 @@ export class SessionChange implements Disposable {
   /** When the call arrived: a session that expires while the call waits for the lock does not expire for it. */
   readonly #sinceMs: number;
   readonly #lock: Disposable;
-  /** What load() has found. */
+  /** Result of load(). */
   #loaded: CachedSession | undefined;
   #replay: KeptAnswer | undefined;
   #isFromCache = false;
-  #lookedUp: LookedUp | undefined;
+  #lookup: KeyLookup | undefined;
 
   constructor(parts: SessionChangeParts, id: string, call: Call, sinceMs: number, lock: Disposable) {
     this.#parts = parts;
@@ -79,7 +76,7 @@ export class SessionChange implements Disposable {
     this.#lock[Symbol.dispose]();
   }
 
-  /** How the call was answered before, if it has an Idempotency-Key that the session keeps. */
+  /** The kept answer of the call, if its idempotency key was used before. */
   get replay(): KeptAnswer | undefined {
     return this.#replay;
   }
@@ -112,7 +109,7 @@ export class SessionChange implements Disposable {
   }
 
   /**
-   * The same for a record that the caller has read from the store.
+   * Does for a record that the caller has read from the store what load() does for others.
    *
    * @throws session_gone · idempotency_key_reused
    */
@@ -131,40 +128,41 @@ export class SessionChange implements Disposable {
   #lookUpKey(loaded: CachedSession): Session {
     const { session } = loaded;
     const { isShared } = this.#parts.store;
-    const replay = answeredBefore(session, this.call);
+    const replay = findKeptAnswer(session, this.call);
     // A shared store may have lost the answer that the copy in memory has.
     if (replay && this.#isFromCache && isShared) throw this.#stale();
     this.#loaded = loaded;
     this.#replay = replay;
-    this.#lookedUp = { session, earlier: replay, isShared };
+    this.#lookup = { session, keptAnswer: replay, isShared };
     return session;
   }
 
-  /** Of a change that is made now. */
-  stamp({ ttlMs }: Session): Stamp {
+  /** The metadata of a change that is made now. */
+  newMetadata({ ttlMs }: Session): ChangeMetadata {
     return { nonce: randomNonce(), expiresAtMs: this.#parts.now() + ttlMs };
   }
 
   /**
-   * From where the steps of a call that was answered before are computed again.
+   * What it takes to compute the steps of a replayed call again.
    *
    * @throws idempotency_key_reused if the call was no step or sequence · answer_not_kept if other numerics
    *   computed them
    */
-  answeredSteps(): AnsweredSteps {
+  replayedSteps(): ReplayedSteps {
     const { session } = this.#loaded!;
     const replay = expectSteps(this.#replay!);
-    expectNumerics(replay, session, this.#parts.numerics);
-    return { before: withStateBefore(session, replay), stamp: replay.stamp };
+    expectSameNumerics(replay, session, this.#parts.numerics);
+    return { before: withStateBefore(session, replay), metadata: replay.metadata };
   }
 
   /** @throws answer_not_kept unless the steps computed again came to the state that was committed */
   expectSameBits(after: Session): void {
-    expectBits(expectSteps(this.#replay!), this.#loaded!.session, after);
+    expectSameState(expectSteps(this.#replay!), this.#loaded!.session, after);
   }
 
   /**
-   * Commits the state after some steps. For a call with a key it keeps what computes the answer again.
+   * Commits the state after some steps. For a call with a key it keeps what it takes to compute the answer
+   * again.
    *
    * @throws WRITE_CONFLICT · client_closed · deadline_exceeded · store_full · store_unavailable
    */
@@ -198,15 +196,15 @@ export class SessionChange implements Disposable {
     cache.set({ session: after, revision: next });
   }
 
-  #answerOf(key: CallKey, after: Session): KeptAnswer {
+  #answerOf(key: IdempotencyKey, after: Session): KeptAnswer {
     const { version, t, h } = this.#loaded!.session;
     const { nonce, expiresAtMs } = after;
     return {
       ...key,
       kind: 'advance',
       before: { version, t, h },
-      stamp: { nonce, expiresAtMs },
-      made: { numerics: this.#parts.numerics, digest: stateDigest(after) },
+      metadata: { nonce, expiresAtMs },
+      provenance: { numerics: this.#parts.numerics, digest: stateDigest(after) },
     };
   }
 
@@ -221,11 +219,11 @@ export class SessionChange implements Disposable {
   #meaningOf(error: unknown): unknown {
     const { store } = this.#parts;
     const mayBeStale = this.#isFromCache && store.isShared;
-    const lookedUp = this.#lookedUp;
+    const lookup = this.#lookup;
     this.#isFromCache = false;
-    this.#lookedUp = undefined;
+    this.#lookup = undefined;
     if (mayBeStale && dependsOnState(error)) return this.#stale();
-    return told(error, this.call, lookedUp);
+    return withApplied(error, this.call, lookup);
   }
 
   /** Makes the next attempt load the session from the store. */
@@ -235,7 +233,7 @@ export class SessionChange implements Disposable {
   }
 }
 
-function expectSteps(answer: KeptAnswer): CallKey & AdvanceAnswer {
-  if (answer.kind !== 'advance') throw reused(answer);
+function expectSteps(answer: KeptAnswer): IdempotencyKey & AdvanceAnswer {
+  if (answer.kind !== 'advance') throw idempotencyKeyReused(answer);
   return answer;
 }

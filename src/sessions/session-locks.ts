@@ -1,36 +1,37 @@
-// One call at a time for each session, in the order of their arrival.
+// One lock for each session. Calls get it one at a time, in the order of their arrival.
 import { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 
 export interface SessionLocksOptions {
-  /** Calls that may wait for one session. */
+  /** Most calls that may wait for the lock of one session. */
   readonly waitingMax: number;
 }
 
-interface Line {
-  /** Settled when the last call in the line is over. */
+/** The calls that hold or await the lock of one session. */
+interface LockQueue {
+  /** Resolved when the last call in the queue has released the lock. */
   tail: Promise<void>;
   length: number;
-  /** Idempotency-Keys of the calls in the line. */
+  /** Idempotency keys of the calls in the queue. */
   readonly keys: Set<string>;
 }
 
 export class SessionLocks {
   readonly #options: SessionLocksOptions;
-  readonly #lines = new Map<string, Line>();
+  readonly #queues = new Map<string, LockQueue>();
 
   constructor(options: SessionLocksOptions) {
     this.#options = options;
   }
 
-  /** Whether a call on the session is running or waiting. */
+  /** Whether a call holds or awaits the lock of the session. */
   has(id: string): boolean {
-    return this.#lines.has(id);
+    return this.#queues.has(id);
   }
 
-  /** Sessions that have a call running or waiting. */
+  /** Sessions whose lock is held. */
   get size(): number {
-    return this.#lines.size;
+    return this.#queues.size;
   }
 
   /**
@@ -42,29 +43,29 @@ export class SessionLocks {
    * @throws idempotency_key_in_use · session_busy · client_closed
    */
   async acquire(id: string, key: string | undefined, lifetime: Lifetime): Promise<Disposable> {
-    const line = this.#lines.get(id) ?? { tail: Promise.resolve(), length: 0, keys: new Set() };
-    if (key !== undefined && line.keys.has(key)) {
+    const queue = this.#queues.get(id) ?? { tail: Promise.resolve(), length: 0, keys: new Set() };
+    if (key !== undefined && queue.keys.has(key)) {
       throw new CarryoverError('idempotency_key_in_use', {
         detail: `A call with the Idempotency-Key ${JSON.stringify(key)} is running; retry it later.`,
       });
     }
     const { waitingMax } = this.#options;
-    if (line.length > waitingMax) {
+    if (queue.length > waitingMax) {
       throw busy(`${waitingMax} calls are waiting for session ${id} already (SESSION_QUEUE_MAX).`);
     }
-    this.#lines.set(id, line);
-    const before = line.tail;
-    const isFirst = line.length === 0;
-    const { promise: over, resolve: finish } = Promise.withResolvers<void>();
-    line.tail = over;
-    line.length++;
-    if (key !== undefined) line.keys.add(key);
+    this.#queues.set(id, queue);
+    const before = queue.tail;
+    const isFirst = queue.length === 0;
+    const { promise: released, resolve: finish } = Promise.withResolvers<void>();
+    queue.tail = released;
+    queue.length++;
+    if (key !== undefined) queue.keys.add(key);
     const release = () => {
       // A call that gave up waiting leaves its place to the next one, which still runs after those before it.
       void before.then(finish);
-      line.length--;
-      if (key !== undefined) line.keys.delete(key);
-      if (line.length === 0) this.#lines.delete(id);
+      queue.length--;
+      if (key !== undefined) queue.keys.delete(key);
+      if (queue.length === 0) this.#queues.delete(id);
     };
     if (!isFirst) {
       try {

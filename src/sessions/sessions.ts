@@ -1,44 +1,34 @@
-// What can be done with sessions, and what is promised about it. An answer that was sent has been committed,
+// The operations on sessions, and their guarantee: an answer that was sent has been committed,
 // and an error before the commit has changed nothing; session-change.ts has the order of a change.
 //
 // Where other processes share the store, the commit compares revisions: of two changes one is committed, and
-// the other call begins again with what the store holds then. So does a call whose copy of the session in
-// memory is newer than a store that has lost changes: the commit is refused, and nothing is answered from
-// memory alone.
+// the other call is attempted again on what the store holds then. So is a call whose cached session is newer
+// than a store that has lost changes: the commit is refused, and no answer comes from the cache alone.
 import { CarryoverError } from '../errors.ts';
 import type { SessionStore } from '../store/store.ts';
-import {
-  type Call,
-  type Outcome,
-  expectDeletedBy,
-  expectVersion,
-  inDoubt,
-  reused,
-} from './call.ts';
+import { throwAppliedUnknown } from './applied.ts';
+import type { Call, Outcome } from './call.ts';
 import { SessionCreation, type SessionCreationOptions } from './creation.ts';
 import { SessionExpiry, type SessionExpiryOptions } from './expiry.ts';
-import { SessionCache } from './session-cache.ts';
+import { expectDeletedBy, idempotencyKeyReused } from './idempotency.ts';
+import type { ChangeMetadata, IdempotencyKey, KeptAnswer, Reply } from './kept-answer.ts';
 import { type SessionPage, listSessions } from './listing.ts';
 import { ifIntact, readLive, readStored } from './lookup.ts';
-import { retryOnConflict } from './write-conflict.ts';
+import { expectIfMatch } from './precondition.ts';
 import { decodeRecord, isTombstone } from './record.ts';
-import {
-  type CallKey,
-  type KeptAnswer,
-  type Reply,
-  type Session,
-  type SessionSpec,
-  type Stamp,
-  advanced,
-  rewound,
-} from './session.ts';
+import { SessionCache } from './session-cache.ts';
 import { SessionChange, type SessionChangeParts } from './session-change.ts';
 import { SessionLocks } from './session-locks.ts';
+import type { Session, SessionSpec } from './session.ts';
+import { advanced, rewound } from './transitions.ts';
+import { retryOnConflict } from './write-conflict.ts';
 
 export interface SessionsOptions extends SessionExpiryOptions, SessionCreationOptions {
+  /** Most bytes of sessions in the cache, about. */
   readonly cacheBytesMax: number;
+  /** Most calls that may wait for the lock of one session (SESSION_QUEUE_MAX). */
   readonly waitingMax: number;
-  /** Number of the numerics that `compute` has; see wasm/numerics.ts. */
+  /** Number of the numerics that compute the steps; see wasm/numerics.ts. */
   readonly numerics: number;
 }
 
@@ -70,24 +60,24 @@ export class Sessions {
   /** @throws as SessionCreation.createOnce */
   createOnce(
     spec: SessionSpec,
-    key: CallKey,
+    key: IdempotencyKey,
     reply: (session: Session) => Reply,
   ): Promise<Outcome<Reply>> {
     return this.#creation.createOnce(spec, key, reply);
   }
 
   /** @throws as SessionCreation.created */
-  created(key: CallKey): Promise<Outcome<Reply> | undefined> {
+  created(key: IdempotencyKey): Promise<Outcome<Reply> | undefined> {
     return this.#creation.created(key);
   }
 
-  /** A page of them; see listSessions(). */
+  /** A page of live sessions; see listSessions(). */
   list(after: string | undefined, limit: number, modelId?: string): Promise<SessionPage> {
     const isAlive = (session: Session) => this.#expiry.isAlive(session);
     return listSessions(this.#store, isAlive, after, limit, modelId);
   }
 
-  /** As it was committed last. @throws session_not_found · session_gone · session_corrupt */
+  /** The session as it was committed last. @throws session_not_found · session_gone · session_corrupt */
   async read(id: string): Promise<Session> {
     return retryOnConflict(id, async () => {
       const known = this.#store.isShared ? undefined : this.#cache.get(id);
@@ -121,7 +111,9 @@ export class Sessions {
     next: (session: Session) => { readonly h: Float32Array; readonly t: number },
     reply: (after: Session) => Reply,
   ): Promise<Outcome<Reply>> {
-    return this.#changeState(id, call, reply, (session, stamp) => advanced(session, next(session), stamp));
+    return this.#changeState(id, call, reply, (session, metadata) =>
+      advanced(session, next(session), metadata),
+    );
   }
 
   /** Back to the latest kept state of step t. @throws state_not_kept · as setState */
@@ -131,8 +123,8 @@ export class Sessions {
     t: number,
     reply: (after: Session) => Reply,
   ): Promise<Outcome<Reply>> {
-    return this.#changeState(id, call, reply, (session, stamp) => {
-      const after = rewound(session, t, stamp);
+    return this.#changeState(id, call, reply, (session, metadata) => {
+      const after = rewound(session, t, metadata);
       if (after) return after;
       const kept = session.past.map((state) => state.t);
       throw new CarryoverError('state_not_kept', {
@@ -148,14 +140,14 @@ export class Sessions {
     id: string,
     call: Call,
     reply: (after: Session) => Reply,
-    transition: (session: Session, stamp: Stamp) => Session,
+    transition: (session: Session, metadata: ChangeMetadata) => Session,
   ): Promise<Outcome<Reply>> {
     using change = await this.begin(id, call);
     return await change.retryOnConflict(async () => {
       const session = await change.load();
       if (change.replay) return replayOf(change.replay);
-      expectVersion(session, call);
-      const after = transition(session, change.stamp(session));
+      expectIfMatch(session, call);
+      const after = transition(session, change.newMetadata(session));
       const value = reply(after);
       await change.commitReply(after, value);
       return { value, replayed: false };
@@ -180,16 +172,16 @@ export class Sessions {
       // Making the fork does not compare the revision of this session.
       const session = await change.load({ fromStore: this.#store.isShared });
       if (change.replay) return replayOf(change.replay);
-      const place = await this.#creation.forkPlace(session, call.key?.key);
+      const target = await this.#creation.findFork(session, call.key?.key);
       // A fork that an earlier attempt made stands for this call, whatever has happened since.
-      if (!place.isTaken) {
-        expectVersion(session, call);
-        await this.#creation.expectRoom();
+      if (!target.exists) {
+        expectIfMatch(session, call);
+        await this.#creation.expectCapacity();
       }
       call.lifetime.throwIfOver();
-      const fork = await this.#creation.addFork(session, place.id);
+      const fork = await this.#creation.addFork(session, target.id);
       const value = reply(fork);
-      if (call.key) await change.commitReply(session, value).catch(inDoubt);
+      if (call.key) await change.commitReply(session, value).catch(throwAppliedUnknown);
       return { value, replayed: false };
     });
   }
@@ -212,8 +204,8 @@ export class Sessions {
         return { replayed: true };
       }
       const session = await change.use(record, revision);
-      if (change.replay) throw reused(change.replay);
-      expectVersion(session, call);
+      if (change.replay) throw idempotencyKeyReused(change.replay);
+      expectIfMatch(session, call);
       call.lifetime.throwIfOver();
       await this.#expiry.delete({ id, t: session.t, deletion: call.key }, revision, session.modelId);
       return { replayed: false };
@@ -226,7 +218,7 @@ export class Sessions {
   }
 }
 
-function replayOf(earlier: KeptAnswer): Outcome<Reply> {
-  if (earlier.kind !== 'reply') throw reused(earlier);
-  return { value: earlier.reply, replayed: true };
+function replayOf(answer: KeptAnswer): Outcome<Reply> {
+  if (answer.kind !== 'reply') throw idempotencyKeyReused(answer);
+  return { value: answer.reply, replayed: true };
 }

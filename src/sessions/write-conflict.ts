@@ -1,11 +1,11 @@
-// Where other processes share the store, one of two that change a session is first. The other begins
-// again, with what it finds then.
+// Optimistic concurrency: where processes share a store, a commit compares revisions, and of two
+// concurrent changes of a session one is committed. The other is attempted again on what the store has then.
 import { CarryoverError } from '../errors.ts';
 
-/** Not an error that is told: another process was faster, so the call begins again. */
-export const WRITE_CONFLICT = Symbol('overtaken');
+/** Thrown when the record has another revision than the one that was read. Clients never see it. */
+export const WRITE_CONFLICT = Symbol('write conflict');
 
-/** With several processes a change may lose against others; it gives up after as many times. */
+/** A change that meets as many conflicts in a row is refused. */
 const ATTEMPTS_MAX = 100;
 
 /**

@@ -2,48 +2,25 @@
 import { describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../src/errors.ts';
 import type { Call } from '../../src/sessions/call.ts';
-import { Sessions } from '../../src/sessions/sessions.ts';
-import { type Session, type Stamp, etagOf, advanced } from '../../src/sessions/session.ts';
+import { type Session, etagOf } from '../../src/sessions/session.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
-import { advance } from '../helpers/advance.ts';
 import { buildApp } from '../helpers/app.ts';
-import { lifetimeOf } from '../helpers/lifetime.ts';
+import { SPEC, SharedStore, callOf, keyedCall, sessionsOn, step as stepOf } from './setup.ts';
 
-const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
-
-class SharedStore extends MemoryStore {
-  override readonly isShared = true;
-}
-
-async function place(store = new MemoryStore(1e9)) {
-  await store.models.put(MODEL);
-  const sessions = new Sessions(store, {
-    countMax: 100,
-    cacheBytesMax: 1e6,
-    waitingMax: 0,
-    tombstoneMs: 1_000,
-    numerics: 1,
-    now: () => 0,
-  });
-  const spec = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 1, ttlMs: 1e6 };
-  const { id } = await sessions.create({ ...spec, h: new Float32Array(1) });
-  /** A step that comes to `fails`, if it is given, in place of its result. */
-  const step = (call: Partial<Call>, fails?: () => Promise<never>) =>
-    advance(sessions, id, callOf(call), async (session, stamp) => {
-      await fails?.();
-      return { after: next(session, stamp()), value: undefined };
+async function setUp(store = new MemoryStore(1e9)) {
+  const sessions = await sessionsOn(store, { waitingMax: 0 });
+  const { id } = await sessions.create({ ...SPEC, keep: 1 });
+  /** A step whose computation fails with `failure`, if it is given. */
+  const step = (call: Partial<Call>, failure?: () => Promise<never>) =>
+    stepOf(sessions, id, callOf(call), async ({ t }) => {
+      await failure?.();
+      return Float32Array.of(t + 1);
     });
   return { id, sessions, step };
 }
 
-const next = (session: Session, stamp: Stamp) =>
-  advanced(session, { h: Float32Array.of(session.t + 1), t: session.t + 1 }, stamp);
-
-const key = (key: string, digest = 'a') => ({ key: { key, digest } });
-
-function callOf(call: Partial<Call>): Call {
-  return { lifetime: lifetimeOf(), ...call };
-}
+/** The part of a call that is its key; the lifetime is made by setUp(). */
+const key = (name: string, digest = 'a') => ({ key: keyedCall(name, digest).key });
 
 const appliedOf = (call: Promise<unknown>) =>
   call.then(
@@ -57,13 +34,13 @@ const refused = async () => {
 
 describe('a call that is refused while it is computed', () => {
   test('was not applied when it had no key, or a new one', async () => {
-    const { step } = await place();
+    const { step } = await setUp();
     expect(await appliedOf(step({}, refused))).toBe('no');
     expect(await appliedOf(step(key('a'), refused))).toBe('no');
   });
 
   test('was applied when its key was answered before', async () => {
-    const { step } = await place();
+    const { step } = await setUp();
     await step(key('a'));
     expect(await appliedOf(step(key('a'), refused))).toBe('yes');
     expect(await appliedOf(step(key('a', 'other body'), refused))).toBe('no');
@@ -71,14 +48,14 @@ describe('a call that is refused while it is computed', () => {
   });
 
   test('may have been applied when another process shares the store', async () => {
-    const { step } = await place(new SharedStore(1e9));
+    const { step } = await setUp(new SharedStore(1e9));
     expect(await appliedOf(step({}, refused))).toBe('no');
     expect(await appliedOf(step(key('a'), refused))).toBe('unknown');
     expect(await appliedOf(step({ ...key('a'), ifMatch: ['"other.0"'] }))).toBe('no');
   });
 
   test('may have been applied when so many keys came since that it is forgotten', async () => {
-    const { id, sessions, step } = await place();
+    const { id, sessions, step } = await setUp();
     const tag = async () => etagOf(await sessions.read(id));
     const first = await tag();
     await step({ ...key('first'), ifMatch: [first] });
@@ -102,7 +79,7 @@ describe('a call that the session of now cannot take', () => {
   };
 
   test('may have been applied to the session of then, when its key is forgotten', async () => {
-    const { id, sessions, step } = await place();
+    const { id, sessions, step } = await setUp();
     const rewind = (k: string) => appliedOf(sessions.rewind(id, callOf(key(k)), 0, reply));
     await step({});
     expect(await rewind('a')).toBe('answered');
@@ -116,7 +93,7 @@ describe('a call that the session of now cannot take', () => {
   });
 
   test('may be applied by another process that finds another state', async () => {
-    const { id, sessions, step } = await place(new SharedStore(1e9));
+    const { id, sessions, step } = await setUp(new SharedStore(1e9));
     const rewind = sessions.rewind(id, callOf(key('a')), 7, reply);
     expect(await appliedOf(rewind)).toBe('unknown');
     expect(await appliedOf(step(key('a'), notFinite))).toBe('unknown');
@@ -127,7 +104,7 @@ describe('a call that the session of now cannot take', () => {
 
 describe('a call that is refused before its key is looked up', () => {
   test('may have been applied: its first attempt is running, or others are', async () => {
-    const { step } = await place();
+    const { step } = await setUp();
     const { promise: gate, resolve: open } = Promise.withResolvers<void>();
     const first = step(key('a'), () => gate as Promise<never>);
     expect(await appliedOf(step(key('a')))).toBe(undefined);
@@ -137,7 +114,7 @@ describe('a call that is refused before its key is looked up', () => {
   });
 
   test('may have been applied: the session is gone', async () => {
-    const { id, sessions, step } = await place();
+    const { id, sessions, step } = await setUp();
     await step(key('a'));
     await sessions.delete(id, callOf({}));
     expect(await appliedOf(step(key('a')))).toBe('unknown');

@@ -1,24 +1,11 @@
 // What a process keeps of a session in memory must be what the store holds, whatever happens in which
 // order: gates hold calls of the store back until the test lets them go on.
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Call } from '../../src/sessions/call.ts';
-import { type Session, advanced } from '../../src/sessions/session.ts';
-import { Sessions } from '../../src/sessions/sessions.ts';
+import type { Session } from '../../src/sessions/session.ts';
+import type { Sessions } from '../../src/sessions/sessions.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { StoredRecord } from '../../src/store/store.ts';
-import { advance } from '../helpers/advance.ts';
-import { lifetimeOf } from '../helpers/lifetime.ts';
-
-const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
-const SPEC = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 0, ttlMs: 1e6, h: new Float32Array(1) };
-const OPTIONS = {
-  countMax: 100,
-  cacheBytesMax: 1e6,
-  waitingMax: 64,
-  tombstoneMs: 1_000,
-  numerics: 1,
-  now: () => 0,
-};
+import { SPEC, callOf, keyedCall, sessionsOn, step as stepOf } from './setup.ts';
 
 /** Reads see the store as it is when they are asked; one of them answers when it is let. */
 class LateStore extends MemoryStore {
@@ -40,7 +27,6 @@ class LateStore extends MemoryStore {
   }
 }
 
-const keyed = (key: string): Call => ({ lifetime: lifetimeOf(), key: { key, digest: key } });
 const replyOf = ({ id }: Session) => ({ status: 201, headers: {}, body: id });
 
 describe('a fork that is asked for again', () => {
@@ -48,20 +34,15 @@ describe('a fork that is asked for again', () => {
   let sessions: Sessions;
   beforeEach(async () => {
     store = new LateStore(1e9);
-    await store.models.put(MODEL);
-    sessions = new Sessions(store, OPTIONS);
+    sessions = await sessionsOn(store);
   });
 
-  const step = (id: string) =>
-    advance(sessions, id, { lifetime: lifetimeOf() }, async (session, stamp) => ({
-      after: advanced(session, { h: session.h, t: session.t + 1 }, stamp()),
-      value: session.t + 1,
-    }));
+  const step = async (id: string) => (await stepOf(sessions, id, callOf(), ({ h }) => h)).value.t;
 
   test('while it is stepped, is not taken back to what it was before', async () => {
     const { id } = await sessions.create(SPEC);
     // The fork is made, and the client gone when its key should be remembered.
-    const cutOff = keyed('f');
+    const cutOff = keyedCall('f');
     const leave = (session: Session) => {
       cutOff.lifetime.close();
       return replyOf(session);
@@ -72,12 +53,12 @@ describe('a fork that is asked for again', () => {
 
     // It looks whether the fork is there, finds that it cannot make it, and reads it.
     const letGo = store.holdRead(1);
-    const again = sessions.fork(id, keyed('f'), replyOf);
+    const again = sessions.fork(id, keyedCall('f'), replyOf);
     await new Promise(setImmediate);
     await step(fork);
     letGo();
     expect((await again).value.body).toBe(fork);
     expect((await sessions.read(fork)).t).toBe(2);
-    expect((await step(fork)).value).toBe(3);
+    expect(await step(fork)).toBe(3);
   });
 });

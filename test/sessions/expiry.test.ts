@@ -1,61 +1,38 @@
 // A lifetime ends by the clock of the store, never under a call, and whoever is told 410 is told the end.
 import { describe, expect, test } from 'vitest';
-import type { CarryoverError } from '../../src/errors.ts';
 import type { Call } from '../../src/sessions/call.ts';
-import { advanced } from '../../src/sessions/session.ts';
-import { Sessions } from '../../src/sessions/sessions.ts';
+import type { Session } from '../../src/sessions/session.ts';
+import type { Sessions } from '../../src/sessions/sessions.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
-import { advance } from '../helpers/advance.ts';
-import { lifetimeOf } from '../helpers/lifetime.ts';
+import { SPEC, SharedStore, callOf, codeOf, keyedCall, sessionsOn, step as stepOf } from './setup.ts';
 
-const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
 const TTL_MS = 300;
-/** What a sweep leaves a call in another process to commit. */
-const ELSEWHERE_MS = 3_000;
+/** How much longer a sweep of a shared store leaves calls of other processes to commit. */
+const SHARED_GRACE_MS = 3_000;
 
-class SharedStore extends MemoryStore {
-  override readonly isShared = true;
-}
-
-/** So many processes on one store, at time 0, and a session that one of them has made. */
-async function place(processes = 1) {
+/** The sessions of one or more processes on one store, at time 0, and a session created by the first. */
+async function setUp(processes = 1) {
   const store = processes === 1 ? new MemoryStore(1e9) : new SharedStore(1e9);
-  await store.models.put(MODEL);
   const clock = { nowMs: 0 };
-  const options = {
-    countMax: 100,
-    cacheBytesMax: 1e6,
-    waitingMax: 8,
-    tombstoneMs: 1e6,
-    numerics: 1,
-    now: () => clock.nowMs,
-  };
-  const all = Array.from({ length: processes }, () => new Sessions(store, options));
-  const spec = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 0, ttlMs: TTL_MS };
-  const { id } = await all[0]!.create({ ...spec, h: new Float32Array(1) });
+  const options = { waitingMax: 8, tombstoneMs: 1e6, now: () => clock.nowMs };
+  const all = await Promise.all(Array.from({ length: processes }, () => sessionsOn(store, options)));
+  const { id } = await all[0]!.create({ ...SPEC, ttlMs: TTL_MS });
   return { id, clock, all, store, sessions: all[0]! };
 }
 
-const call = (more: Partial<Call> = {}): Call => ({ lifetime: lifetimeOf(), ...more });
-
-/** A step that is computed when `compute` is over, and printed when `print` is. Answers its end. */
-const step = (
+/** A step that is computed when `compute` resolves, and answered when `print` does. Returns its expiry time. */
+const step = async (
   sessions: Sessions,
   id: string,
-  { compute, print, of = call() }: { compute?: Promise<void>; print?: Promise<void>; of?: Call } = {},
-) =>
-  advance(sessions, id, of, async (session, stamp) => {
+  { compute, print, call = callOf() }: { compute?: Promise<void>; print?: Promise<void>; call?: Call } = {},
+) => {
+  const nextState = async ({ h }: Session) => {
     await compute;
-    const after = advanced(session, { h: session.h, t: session.t + 1 }, stamp());
-    await print;
-    return { after, value: after.expiresAtMs };
-  });
-
-const codeOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => undefined,
-    (error: CarryoverError) => error.code,
-  );
+    return h;
+  };
+  const { value, replayed } = await stepOf(sessions, id, call, nextState, print);
+  return { value: value.expiresAtMs, replayed };
+};
 
 function gate() {
   const { promise: opened, resolve: open } = Promise.withResolvers<void>();
@@ -66,7 +43,7 @@ const turn = () => new Promise(setImmediate);
 
 describe('a call that takes longer than the lifetime', () => {
   test('keeps its session alive, and the lifetime begins when it commits', async () => {
-    const { id, clock, sessions } = await place();
+    const { id, clock, sessions } = await setUp();
     const { opened, open } = gate();
     const long = step(sessions, id, { compute: opened });
     await turn();
@@ -82,9 +59,9 @@ describe('a call that takes longer than the lifetime', () => {
   });
 
   test('also while its answer is written: the session then lives longer than was told', async () => {
-    const { id, clock, sessions } = await place();
+    const { id, clock, sessions } = await setUp();
     const { opened, open } = gate();
-    const long = step(sessions, id, { print: opened, of: call({ key: { key: 'k', digest: 'd' } }) });
+    const long = step(sessions, id, { print: opened, call: keyedCall('k') });
     await turn();
     clock.nowMs = 500;
     open();
@@ -92,12 +69,12 @@ describe('a call that takes longer than the lifetime', () => {
     expect(value).toBe(TTL_MS);
     expect((await sessions.read(id)).expiresAtMs).toBe(500 + TTL_MS);
     // The answer that is computed again tells what the first one told.
-    const again = await step(sessions, id, { of: call({ key: { key: 'k', digest: 'd' } }) });
+    const again = await step(sessions, id, { call: keyedCall('k') });
     expect(again).toEqual({ value, replayed: true });
   });
 
   test('has those that came in time and wait for it find the session alive', async () => {
-    const { id, clock, sessions } = await place();
+    const { id, clock, sessions } = await setUp();
     const { opened, open } = gate();
     const fails = step(sessions, id, { compute: opened.then(() => Promise.reject(new Error('no'))) });
     clock.nowMs = TTL_MS - 1;
@@ -112,13 +89,13 @@ describe('a call that takes longer than the lifetime', () => {
   });
 
   test('control: one that comes when the time is over and no call is there is refused', async () => {
-    const { id, clock, sessions } = await place();
+    const { id, clock, sessions } = await setUp();
     clock.nowMs = TTL_MS;
     expect(await codeOf(step(sessions, id))).toBe('session_gone');
   });
 
   test('if it fails, the session has expired for all that came too late', async () => {
-    const { id, clock, sessions } = await place();
+    const { id, clock, sessions } = await setUp();
     const { opened, open } = gate();
     const fails = step(sessions, id, { compute: opened.then(() => Promise.reject(new Error('no'))) });
     await turn();
@@ -133,7 +110,7 @@ describe('a call that takes longer than the lifetime', () => {
 
 describe('a call that takes longer than the lifetime, in another process', () => {
   test('is not ended by a sweep', async () => {
-    const { id, clock, all } = await place(2);
+    const { id, clock, all } = await setUp(2);
     const { opened, open } = gate();
     const long = step(all[0]!, id, { compute: opened });
     await turn();
@@ -145,7 +122,7 @@ describe('a call that takes longer than the lifetime, in another process', () =>
   });
 
   test('commits no more when somebody was told that the session is gone', async () => {
-    const { id, clock, all } = await place(2);
+    const { id, clock, all } = await setUp(2);
     const { opened, open } = gate();
     const long = step(all[0]!, id, { compute: opened });
     await turn();
@@ -157,8 +134,8 @@ describe('a call that takes longer than the lifetime, in another process', () =>
   });
 
   test('a tombstone that another one has just made is not swept away', async () => {
-    const { id, clock, all, store } = await place(2);
-    clock.nowMs = TTL_MS + ELSEWHERE_MS;
+    const { id, clock, all, store } = await setUp(2);
+    clock.nowMs = TTL_MS + SHARED_GRACE_MS;
     await all[0]!.sweep(10);
     // What was due as a session has just become a tombstone.
     await store.postpone(id, TTL_MS);
@@ -167,11 +144,11 @@ describe('a call that takes longer than the lifetime, in another process', () =>
   });
 
   test('a session that nobody uses is swept a little later', async () => {
-    const { clock, all } = await place(2);
-    clock.nowMs = TTL_MS + ELSEWHERE_MS - 1;
+    const { clock, all } = await setUp(2);
+    clock.nowMs = TTL_MS + SHARED_GRACE_MS - 1;
     expect(await all[0]!.sweep(10)).toBe(1);
     expect(await all[0]!.sweep(10)).toBe(0);
-    clock.nowMs = TTL_MS + ELSEWHERE_MS;
+    clock.nowMs = TTL_MS + SHARED_GRACE_MS;
     expect(await all[1]!.sweep(10)).toBe(1);
     expect((await all[1]!.list(undefined, 10)).sessions).toEqual([]);
   });

@@ -2,57 +2,32 @@
 // there before and takes other changes from there. A version is then no identity.
 import { describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../src/errors.ts';
-import type { Call } from '../../src/sessions/call.ts';
-import { type Session, etagOf, advanced } from '../../src/sessions/session.ts';
-import { Sessions } from '../../src/sessions/sessions.ts';
+import { type Session, etagOf } from '../../src/sessions/session.ts';
+import type { Sessions } from '../../src/sessions/sessions.ts';
 import type { Revision } from '../../src/store/store.ts';
-import { advance } from '../helpers/advance.ts';
-import { lifetimeOf } from '../helpers/lifetime.ts';
 import { LosingStore } from './losing-store.ts';
+import { SPEC as BASE_SPEC, callOf, codeOf, keyedCall, sessionsOn, step } from './setup.ts';
 
-const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
-const SPEC = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 2, ttlMs: 1e6, h: new Float32Array(1) };
-const OPTIONS = {
-  countMax: 100,
-  cacheBytesMax: 1e6,
-  waitingMax: 64,
-  tombstoneMs: 1_000,
-  numerics: 1,
-  now: () => 0,
-};
-
-const call = (more: Partial<Call> = {}): Call => ({ lifetime: lifetimeOf(), ...more });
-const keyed = (key: string) => call({ key: { key, digest: key } });
+const SPEC = { ...BASE_SPEC, keep: 2 };
 
 /** Two replicas, A and B, on one store that was saved when the session was new. */
-async function place(revisionAfter?: (before: Revision | undefined) => Revision) {
+async function setUp(revisionAfter?: (before: Revision | undefined) => Revision) {
   const store = new LosingStore(revisionAfter);
-  await store.models.put(MODEL);
-  const [a, b] = [new Sessions(store, OPTIONS), new Sessions(store, OPTIONS)];
+  const [a, b] = [await sessionsOn(store), await sessionsOn(store)];
   const { id } = await a.create(SPEC);
   store.save();
   /** h ← h + x; answers with the ETag. */
-  const add = async (sessions: Sessions, x: number, of: Call = call()) => {
-    const { value } = await advance(sessions, id, of, async (session, stamp) => {
-      const h = Float32Array.of(session.h[0]! + x);
-      const after = advanced(session, { h, t: session.t + 1 }, stamp());
-      return { after, value: etagOf(after) };
-    });
-    return value;
+  const add = async (sessions: Sessions, x: number, call = callOf()) => {
+    const { value } = await step(sessions, id, call, ({ h }) => Float32Array.of(h[0]! + x));
+    return etagOf(value);
   };
   const state = async (sessions: Sessions) => (await sessions.read(id)).h[0];
   return { store, a, b, id, add, state };
 }
 
-const codeOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => undefined,
-    (error: CarryoverError) => error.code,
-  );
-
 /** A steps twice, the store loses that, B steps twice: both have been told of version 2. */
 async function twoPasts(revisionAfter?: (before: Revision | undefined) => Revision) {
-  const all = await place(revisionAfter);
+  const all = await setUp(revisionAfter);
   const { store, a, b, add } = all;
   await add(a, 1);
   const etagOfA = await add(a, 1);
@@ -66,9 +41,9 @@ describe('after the store went back', () => {
   test('an ETag of what is lost matches nothing, and nothing is overwritten', async () => {
     const { a, b, add, state, etagOfA, etagOfB } = await twoPasts();
     expect(etagOfA).not.toBe(etagOfB);
-    expect(await codeOf(add(a, 1, call({ ifMatch: [etagOfA] })))).toBe('step_conflict');
+    expect(await codeOf(add(a, 1, callOf({ ifMatch: [etagOfA] })))).toBe('step_conflict');
     expect(await state(b)).toBe(200);
-    await add(a, 1, call({ ifMatch: [etagOfB] }));
+    await add(a, 1, callOf({ ifMatch: [etagOfB] }));
     expect([await state(a), await state(b)]).toEqual([201, 201]);
   });
 
@@ -92,47 +67,47 @@ describe('after the store went back', () => {
   });
 
   test('an ETag without a nonce matches no state that has one', async () => {
-    const { a, id, add } = await place();
+    const { a, id, add } = await setUp();
     const { incarnation, version } = await a.read(id);
     const ifMatch = `"${incarnation}.${version}"`;
-    expect(await codeOf(add(a, 1, call({ ifMatch: [ifMatch] })))).toBe('step_conflict');
+    expect(await codeOf(add(a, 1, callOf({ ifMatch: [ifMatch] })))).toBe('step_conflict');
   });
 
   test('a repeated key is answered again only while the store knows it', async () => {
-    const { store, a, add, state } = await place();
-    await add(a, 1, keyed('lost'));
-    expect(await add(a, 1, keyed('lost'))).toBeDefined();
+    const { store, a, add, state } = await setUp();
+    await add(a, 1, keyedCall('lost'));
+    expect(await add(a, 1, keyedCall('lost'))).toBeDefined();
     expect(await state(a)).toBe(1);
     store.goBack();
     // The copy in memory still has the answer, and the state that it speaks of is gone.
-    await add(a, 1, keyed('lost'));
+    await add(a, 1, keyedCall('lost'));
     expect(await state(a)).toBe(1);
   });
 
   test('a key that was lost is free for another call', async () => {
-    const { store, a, add, state } = await place();
-    await add(a, 1, keyed('k'));
+    const { store, a, add, state } = await setUp();
+    await add(a, 1, keyedCall('k'));
     store.goBack();
-    await add(a, 5, call({ key: { key: 'k', digest: 'another body' } }));
+    await add(a, 5, keyedCall('k', 'another body'));
     expect(await state(a)).toBe(5);
   });
 
   test('reads, forks and rewinds are of what the store holds', async () => {
-    const { store, a, id, add, state } = await place();
+    const { store, a, id, add, state } = await setUp();
     await add(a, 1);
     store.goBack();
     const reply = ({ h }: Session) => ({ status: 200, headers: {}, body: `${h[0]}` });
     expect(await state(a)).toBe(0);
-    expect((await a.fork(id, call(), reply)).value.body).toBe('0');
-    expect(await codeOf(a.rewind(id, call(), 0, reply))).toBe('state_not_kept');
+    expect((await a.fork(id, callOf(), reply)).value.body).toBe('0');
+    expect(await codeOf(a.rewind(id, callOf(), 0, reply))).toBe('state_not_kept');
   });
 
   test('a fork that waits for its turn is of what the store holds then', async () => {
-    const { store, a, id, add } = await place();
+    const { store, a, id, add } = await setUp();
     const { promise: gate, reject } = Promise.withResolvers<never>();
     const first = add(a, 1);
-    const second = advance(a, id, call(), () => gate);
-    const fork = a.fork(id, call(), ({ h }) => ({ status: 201, headers: {}, body: `${h[0]}` }));
+    const second = step(a, id, callOf(), () => gate);
+    const fork = a.fork(id, callOf(), ({ h }) => ({ status: 201, headers: {}, body: `${h[0]}` }));
     await first;
     store.goBack();
     reject(new Error('the second step fails'));
@@ -141,19 +116,18 @@ describe('after the store went back', () => {
   });
 
   test('another session of the same id, made by the same key, is not refused by what the lost one was', async () => {
-    const { store, a, b } = await place();
+    const { store, a, b } = await setUp();
     const key = { key: 'k', digest: 'k' };
     const reply = ({ id }: Session) => ({ status: 201, headers: {}, body: id });
     const { body: id } = (await a.createOnce(SPEC, key, reply)).value;
-    const widthOf = (sessions: Sessions) =>
-      advance(sessions, id, call(), async (session, stamp) => {
-        if (session.N !== 2) throw new CarryoverError('shape_mismatch', { detail: 'expected N = 1' });
-        const after = advanced(session, { h: session.h, t: session.t + 1 }, stamp());
-        return { after, value: session.N };
+    const stepOfTwoRows = (sessions: Sessions) =>
+      step(sessions, id, callOf(), ({ N, h }) => {
+        if (N !== 2) throw new CarryoverError('shape_mismatch', { detail: 'expected N = 1' });
+        return h;
       });
-    expect(await codeOf(widthOf(a))).toBe('shape_mismatch');
+    expect(await codeOf(stepOfTwoRows(a))).toBe('shape_mismatch');
     store.goBack();
     await b.createOnce({ ...SPEC, N: 2, h: new Float32Array(2) }, key, reply);
-    expect((await widthOf(a)).value).toBe(2);
+    expect((await stepOfTwoRows(a)).value.N).toBe(2);
   });
 });

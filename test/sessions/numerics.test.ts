@@ -1,43 +1,24 @@
 // An answer is computed again for a repeated key: with the bits that were committed, or not at all.
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { advance } from '../helpers/advance.ts';
 import { buildApp } from '../helpers/app.ts';
-import { lifetimeOf } from '../helpers/lifetime.ts';
-import { advanced } from '../../src/sessions/session.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
-
-const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
 
 /** Steps once with a key, and once more after what computes the steps has changed. */
 async function repeatOnChanged(): Promise<unknown> {
-  const { Sessions } = await import('../../src/sessions/sessions.ts');
-  const store = new MemoryStore(1e9);
-  await store.models.put(MODEL);
-  const sessions = new Sessions(store, {
-    countMax: 100,
-    cacheBytesMax: 1e6,
-    waitingMax: 0,
-    tombstoneMs: 1_000,
-    numerics: 1,
-    now: () => 0,
-  });
-  const spec = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 0, ttlMs: 1e6 };
-  const { id } = await sessions.create({ ...spec, h: new Float32Array(1) });
-  const call = { key: { key: 'k', digest: 'd' }, lifetime: lifetimeOf() };
+  const { SPEC, keyedCall, sessionsOn, step: stepOf } = await import('./setup.ts');
+  const sessions = await sessionsOn(new MemoryStore(1e9));
+  const { id } = await sessions.create(SPEC);
   const step = (value: number) =>
-    advance(sessions, id, call, async (session, stamp) => {
-      const after = advanced(session, { h: Float32Array.of(value), t: session.t + 1 }, stamp());
-      return { after, value };
-    });
-  expect(await step(0.1)).toEqual({ value: 0.1, replayed: false });
-  expect(await step(0.1)).toEqual({ value: 0.1, replayed: true });
+    stepOf(sessions, id, keyedCall('k'), () => Float32Array.of(value));
+  expect(await step(0.1)).toMatchObject({ value: { t: 1 }, replayed: false });
+  expect(await step(0.1)).toMatchObject({ value: { t: 1 }, replayed: true });
   // One bit in the last place.
   return step(0.1 + 2 ** -27).catch((error: unknown) => error);
 }
 
 describe('bits that are not those that were committed', () => {
   afterEach(() => {
-    vi.doUnmock('../../src/sessions/call.ts');
+    vi.doUnmock('../../src/sessions/idempotency.ts');
     vi.resetModules();
   });
 
@@ -47,9 +28,9 @@ describe('bits that are not those that were committed', () => {
 
   test('control: without looking at the digest they are', async () => {
     vi.resetModules();
-    vi.doMock('../../src/sessions/call.ts', async (original) => ({
+    vi.doMock('../../src/sessions/idempotency.ts', async (original) => ({
       ...(await original<object>()),
-      expectBits: () => {},
+      expectSameState: () => {},
     }));
     expect(await repeatOnChanged()).toMatchObject({ replayed: true });
   });

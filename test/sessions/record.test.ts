@@ -1,4 +1,4 @@
-// Sessions as bytes: what is written is read back, and what was damaged is not.
+// Session records: what is written is read back, and damage is detected.
 import { describe, expect, test } from 'vitest';
 import type { CarryoverError } from '../../src/errors.ts';
 import {
@@ -7,16 +7,8 @@ import {
   encodeSession,
   encodeTombstone,
 } from '../../src/sessions/record.ts';
-import {
-  type Session,
-  type Tombstone,
-  etagOf,
-  forked,
-  advanced,
-  newSession,
-  withKeptAnswer,
-  rewound,
-} from '../../src/sessions/session.ts';
+import { type Session, type Tombstone, etagOf, newSession } from '../../src/sessions/session.ts';
+import { advanced, forked, rewound, withKeptAnswer } from '../../src/sessions/transitions.ts';
 import { fc } from '../helpers/seed.ts';
 
 const ID = 'AAAAAAAAAAAAAAAAAAAAAA';
@@ -24,32 +16,32 @@ const SPEC = { modelId: `sha256:${'0'.repeat(64)}`, N: 2, D: 1, H: 3, ttlMs: 60_
 
 const state = fc.float32Array({ minLength: 6, maxLength: 6 });
 const action = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ kind: fc.constant('move'), h: state, keyed: fc.boolean() }) },
+  { weight: 5, arbitrary: fc.record({ kind: fc.constant('advance'), h: state, keyed: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('reply'), text: fc.string() }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('rewind'), back: fc.nat(5) }) },
 );
 type Action = typeof action extends fc.Arbitrary<infer Value> ? Value : never;
 
 function apply(session: Session, step: Action, n: number): Session {
-  const stamp = { nonce: `nonce-${n}`, expiresAtMs: n };
+  const metadata = { nonce: `nonce-${n}`, expiresAtMs: n };
   if (step.kind === 'rewind') {
-    return rewound(session, Math.max(0, session.t - (step as { back: number }).back), stamp) ?? session;
+    return rewound(session, Math.max(0, session.t - (step as { back: number }).back), metadata) ?? session;
   }
   if (step.kind === 'reply') {
     const reply = { status: 200, headers: { etag: `"${n}"` }, body: (step as { text: string }).text };
     return withKeptAnswer(session, { kind: 'reply', key: `k${n}`, digest: `d${n}`, reply });
   }
   const { h, keyed } = step as { h: Float32Array; keyed: boolean };
-  const after = advanced(session, { h, t: session.t + 1 }, stamp);
+  const after = advanced(session, { h, t: session.t + 1 }, metadata);
   const before = { version: session.version, t: session.t, h: session.h };
-  // Records of servers that knew one numerics do not say what made an answer.
-  const made = n % 3 === 0 ? undefined : { numerics: n, digest: `s${n}` };
+  // Records from before numerics had numbers have no provenance.
+  const provenance = n % 3 === 0 ? undefined : { numerics: n, digest: `s${n}` };
   const call = { key: `k${n}`, digest: `d${n}` };
-  const answer = { kind: 'advance', ...call, before, stamp, made } as const;
+  const answer = { kind: 'advance', ...call, before, metadata, provenance } as const;
   return keyed ? withKeptAnswer(after, answer) : after;
 }
 
-/** The states a session has, whatever arrays they are in; toEqual tells 0 from -0 and knows NaN. */
+/** A session whose states are written as their bits: toEqual() would not tell every NaN from the others. */
 const plain = (record: Session | Tombstone) => JSON.parse(JSON.stringify(record, bitsOfArrays));
 const bitsOfArrays = (_: string, value: unknown) =>
   value instanceof Float32Array
@@ -87,7 +79,7 @@ describe('records', () => {
   test('a change writes the head and at most two slots', () => {
     let session = newSession(ID, 'incarnat', { ...SPEC, keep: 64, h: new Float32Array(6) }, 0);
     for (let n = 0; n < 200; n++) {
-      const after = apply(session, { kind: 'move', h: Float32Array.from(session.h), keyed: true }, n);
+      const after = apply(session, { kind: 'advance', h: Float32Array.from(session.h), keyed: true }, n);
       const { head, slots } = encodeChange(session, after);
       expect(slots.size).toBe(2);
       expect(head.length).toBeLessThan(24 + 1_024);
@@ -95,12 +87,12 @@ describe('records', () => {
     }
   });
 
-  test('a record from before there were nonces is read, with the ETags that it had', () => {
+  test('a record from before there were nonces is read, and its ETags are the same as then', () => {
     const without = { nonce: undefined, expiresAtMs: 9 };
     const first = { ...newSession(ID, 'incarnat', { ...SPEC, keep: 0, h: new Float32Array(6) }, 0), ...without };
     const after = advanced(first, { h: new Float32Array(6), t: 1 }, without);
     const before = { version: 0, t: 0, h: first.h };
-    const answer = { kind: 'advance', key: 'k', digest: 'd', before, stamp: without } as const;
+    const answer = { kind: 'advance', key: 'k', digest: 'd', before, metadata: without } as const;
     const record = encodeSession(withKeptAnswer(after, answer));
     expect(Buffer.from(record.head).toString()).not.toContain('nonce');
     const read = decodeRecord(ID, record) as Session;
@@ -118,7 +110,7 @@ describe('records', () => {
 
 describe('damage', () => {
   const session = Array.from({ length: 70 }).reduce<Session>(
-    (before, _, n) => apply(before, { kind: 'move', h: Float32Array.of(n, 1, 2, 3, 4, 5), keyed: true }, n),
+    (before, _, n) => apply(before, { kind: 'advance', h: Float32Array.of(n, 1, 2, 3, 4, 5), keyed: true }, n),
     newSession(ID, 'incarnat', { ...SPEC, keep: 3, h: new Float32Array(6) }, 0),
   );
   const { head, slots } = encodeSession(session);

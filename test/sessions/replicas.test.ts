@@ -2,27 +2,10 @@
 // remembers of a session never makes it answer wrongly.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
-import type { Session } from '../../src/sessions/session.ts';
-import { etagOf, advanced } from '../../src/sessions/session.ts';
-import type { Call } from '../../src/sessions/call.ts';
-import { Sessions } from '../../src/sessions/sessions.ts';
-import { MemoryStore } from '../../src/store/memory.ts';
-import type { CarryoverError } from '../../src/errors.ts';
-import { advance } from '../helpers/advance.ts';
+import { type Session, etagOf } from '../../src/sessions/session.ts';
+import type { Sessions } from '../../src/sessions/sessions.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
-
-const MODEL = { id: 'sha256:m', file: new Uint8Array(), createdAtMs: 0, isKept: true };
-const OPTIONS = {
-  countMax: 100,
-  cacheBytesMax: 1e6,
-  waitingMax: 64,
-  tombstoneMs: 1_000,
-  numerics: 1,
-};
-
-class SharedStore extends MemoryStore {
-  override readonly isShared = true;
-}
+import { SPEC, SharedStore, callOf, codeOf, keyedCall, sessionsOn, step as stepOf } from './setup.ts';
 
 let nowMs = 0;
 let store: SharedStore;
@@ -31,31 +14,20 @@ let id: string;
 
 beforeEach(async () => {
   store = new SharedStore(1e9);
-  await store.models.put(MODEL);
   nowMs = 0;
-  const options = { ...OPTIONS, now: () => nowMs };
-  replicas = [new Sessions(store, options), new Sessions(store, options)];
-  const spec = { modelId: MODEL.id, N: 1, D: 1, H: 1, keep: 2, ttlMs: 100, h: new Float32Array(1) };
-  ({ id } = await replicas[0].create(spec));
+  const options = { now: () => nowMs };
+  replicas = [await sessionsOn(store, options), await sessionsOn(store, options)];
+  ({ id } = await replicas[0].create({ ...SPEC, keep: 2, ttlMs: 100 }));
 });
 
-const call = (more: Partial<Call> = {}): Call => ({ lifetime: lifetimeOf(), ...more });
-const keyed = (key: string) => call({ key: { key, digest: key } });
-
-/** h ← h + 1: how often it was applied can be read off the state. */
-const step = (sessions: Sessions, of: Call = call()) =>
-  advance(sessions, id, of, async (session: Session, stamp) => {
+/** h ← h + 1, so the state counts how often a step was applied. */
+const step = async (sessions: Sessions, call = callOf()) => {
+  const { value, replayed } = await stepOf(sessions, id, call, async ({ h }) => {
     await Promise.resolve();
-    const h = Float32Array.of(session.h[0]! + 1);
-    const after = advanced(session, { h, t: session.t + 1 }, stamp());
-    return { after, value: after.h[0]! };
+    return Float32Array.of(h[0]! + 1);
   });
-
-const codeOf = (promise: Promise<unknown>) =>
-  promise.then(
-    () => undefined,
-    (error: CarryoverError) => error.code,
-  );
+  return { value: value.h[0]!, replayed };
+};
 
 describe('two replicas', () => {
   test('race without losing or doubling a step', async () => {
@@ -69,9 +41,9 @@ describe('two replicas', () => {
   });
 
   test('answer a repeated key on either side, also at the same time', async () => {
-    expect(await step(replicas[0], keyed('a'))).toEqual({ value: 1, replayed: false });
-    expect(await step(replicas[1], keyed('a'))).toEqual({ value: 1, replayed: true });
-    const both = await Promise.all(replicas.map((replica) => step(replica, keyed('b'))));
+    expect(await step(replicas[0], keyedCall('a'))).toEqual({ value: 1, replayed: false });
+    expect(await step(replicas[1], keyedCall('a'))).toEqual({ value: 1, replayed: true });
+    const both = await Promise.all(replicas.map((replica) => step(replica, keyedCall('b'))));
     expect(both.map(({ value }) => value)).toEqual([2, 2]);
     expect(both.filter(({ replayed }) => replayed)).toHaveLength(1);
   });
@@ -80,8 +52,8 @@ describe('two replicas', () => {
     await step(replicas[1]);
     await step(replicas[0]);
     const etag = etagOf(await replicas[0].read(id));
-    expect((await step(replicas[1], call({ ifMatch: [etag] }))).value).toBe(3);
-    expect(await codeOf(step(replicas[0], call({ ifMatch: [etag] })))).toBe('step_conflict');
+    expect((await step(replicas[1], callOf({ ifMatch: [etag] }))).value).toBe(3);
+    expect(await codeOf(step(replicas[0], callOf({ ifMatch: [etag] })))).toBe('step_conflict');
   });
 
   test('read what was committed last, not what they remember', async () => {
@@ -103,7 +75,7 @@ describe('two replicas', () => {
 
   test('sweep past a record that is damaged', async () => {
     const damaged = { head: new Uint8Array([1, 2, 3]), slots: new Map() };
-    await store.create('damaged', damaged, 1, MODEL.id);
+    await store.create('damaged', damaged, 1, SPEC.modelId);
     nowMs = 200;
     await replicas[0].sweep(10);
     expect(await codeOf(replicas[0].read(id))).toBe('session_gone');
@@ -113,7 +85,7 @@ describe('two replicas', () => {
 
   test('see a session that was ended by the other one', async () => {
     await step(replicas[1]);
-    await replicas[0].delete(id, call());
+    await replicas[0].delete(id, callOf());
     expect(await codeOf(step(replicas[1]))).toBe('session_gone');
     expect(await codeOf(replicas[1].read(id))).toBe('session_gone');
   });
@@ -123,24 +95,24 @@ describe('two replicas', () => {
     await step(replicas[0]);
     await step(replicas[0]);
     const reply = (session: Session) => ({ status: 200, headers: {}, body: `${session.h[0]}` });
-    expect((await replicas[1].fork(id, call(), reply)).value.body).toBe('3');
-    expect((await replicas[1].rewind(id, call(), 2, reply)).value.body).toBe('2');
+    expect((await replicas[1].fork(id, callOf(), reply)).value.body).toBe('3');
+    expect((await replicas[1].rewind(id, callOf(), 2, reply)).value.body).toBe('2');
   });
 
   test('take a key of another kind of call for no repetition of this one', async () => {
     const reply = (session: Session) => ({ status: 201, headers: {}, body: session.id });
     const set = (key: string) =>
-      replicas[1].setState(id, keyed(key), () => ({ h: Float32Array.of(9), t: 9 }), reply);
-    await step(replicas[0], keyed('stepped'));
+      replicas[1].setState(id, keyedCall(key), () => ({ h: Float32Array.of(9), t: 9 }), reply);
+    await step(replicas[0], keyedCall('stepped'));
     await set('set');
     expect(await codeOf(set('stepped'))).toBe('idempotency_key_reused');
-    expect(await codeOf(replicas[0].fork(id, keyed('stepped'), reply))).toBe('idempotency_key_reused');
-    expect(await codeOf(step(replicas[0], keyed('set')))).toBe('idempotency_key_reused');
+    expect(await codeOf(replicas[0].fork(id, keyedCall('stepped'), reply))).toBe('idempotency_key_reused');
+    expect(await codeOf(step(replicas[0], keyedCall('set')))).toBe('idempotency_key_reused');
     expect(await replicas[0].read(id)).toMatchObject({ version: 2, t: 9 });
   });
 
   test('a commit that takes longer than the deadline leaves open what became of it', async () => {
-    const late = step(replicas[0], call({ lifetime: lifetimeOf(30) }));
+    const late = step(replicas[0], callOf({ lifetime: lifetimeOf(30) }));
     const change = store.change.bind(store);
     const { promise: release, resolve } = Promise.withResolvers<void>();
     store.change = async (...args) => {
@@ -159,7 +131,7 @@ describe('two replicas', () => {
 
   test('a fork that was cut off before its key was kept is found again', async () => {
     const reply = (session: Session) => ({ status: 201, headers: {}, body: session.id });
-    const cutOff = keyed('f');
+    const cutOff = keyedCall('f');
     // There when the fork is made, gone when it should be committed.
     const leave = (session: Session) => {
       cutOff.lifetime.close();
@@ -167,8 +139,8 @@ describe('two replicas', () => {
     };
     expect(await codeOf(replicas[0].fork(id, cutOff, leave))).toBe('client_closed');
     await step(replicas[1]);
-    const first = await replicas[1].fork(id, keyed('f'), reply);
-    const second = await replicas[0].fork(id, keyed('f'), reply);
+    const first = await replicas[1].fork(id, keyedCall('f'), reply);
+    const second = await replicas[0].fork(id, keyedCall('f'), reply);
     expect(second).toEqual({ value: first.value, replayed: true });
     expect((await replicas[0].read(first.value.body)).h[0]).toBe(0);
     expect((await replicas[0].list(undefined, 10)).sessions).toHaveLength(2);

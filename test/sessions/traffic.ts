@@ -1,7 +1,7 @@
 // Clients that work on the same sessions at the same time: random calls, repeated until they are
 // answered, and everything they were told, to be checked in the end.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ANSWERS_MAX } from '../../src/sessions/session.ts';
+import { ANSWERS_MAX } from '../../src/sessions/kept-answer.ts';
 import type { Weights } from '../../src/tensor.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { nested, weightsBody } from '../helpers/recurrence.ts';

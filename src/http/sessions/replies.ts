@@ -2,7 +2,8 @@
 // same bytes.
 import type { FastifyReply } from 'fastify';
 import type { Outcome } from '../../sessions/call.ts';
-import type { Reply, Session } from '../../sessions/session.ts';
+import type { Reply } from '../../sessions/kept-answer.ts';
+import type { Session } from '../../sessions/session.ts';
 import { infoOf, markReplayed, sessionHeaders } from './session-call.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';

@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, invalidRequest } from '../../errors.ts';
-import { type CallKey, type Session, etagOf, stateDigest } from '../../sessions/session.ts';
 import type { Call } from '../../sessions/call.ts';
+import type { IdempotencyKey } from '../../sessions/kept-answer.ts';
+import { type Session, etagOf, stateDigest } from '../../sessions/session.ts';
 import { readIfMatch } from './if-match.ts';
 
 declare module 'fastify' {
@@ -57,7 +58,7 @@ export function digestBody(request: FastifyRequest): BodyDigest | undefined {
 export function callOf(request: FastifyRequest): Call {
   return {
     ifMatch: readIfMatch(request.headers['if-match'], 'If-Match', ''),
-    key: callKey(request),
+    key: idempotencyKeyOf(request),
     lifetime: request.lifetime,
   };
 }
@@ -143,7 +144,7 @@ export function markReplayed(reply: FastifyReply, replayed: boolean): void {
 }
 
 /** The Idempotency-Key, with a digest of what it was sent with. @throws invalid_request */
-export function callKey(request: FastifyRequest): CallKey | undefined {
+export function idempotencyKeyOf(request: FastifyRequest): IdempotencyKey | undefined {
   const header = headerOf(request, 'idempotency-key');
   if (header === undefined) return undefined;
   const { method, url, bodyDigest = '' } = request;

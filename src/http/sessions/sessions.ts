@@ -19,7 +19,7 @@ import {
   SessionList,
   SessionWithState,
 } from './schemas.ts';
-import { callKey, infoOf, sessionHeaders } from './session-call.ts';
+import { idempotencyKeyOf, infoOf, sessionHeaders } from './session-call.ts';
 import { sessionChangeRoutes } from './changes.ts';
 import { createdReply, sendReply } from './replies.ts';
 import { weightsOf, weightsSource } from '../compute/weights.ts';
@@ -94,7 +94,7 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
         h: h && tensorFromJson('h', 'NH', h),
         keep,
         ttlMs: Math.min(ttlMsMax, ttl_s === undefined ? ttlMs : Math.round(ttl_s * 1_000)),
-        key: callKey(request),
+        key: idempotencyKeyOf(request),
         reply: createdReply,
       };
       return sendReply(reply, await sessionCompute.create(wanted, lifetime));

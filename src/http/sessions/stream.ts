@@ -163,7 +163,7 @@ class SessionStream {
       const call: Call = {
         ifMatch:
           if_match === 'previous' ? [previous] : readIfMatch(if_match, 'if_match', '/if_match'),
-        key: key === undefined ? undefined : await callKey(key, message, isBinary),
+        key: key === undefined ? undefined : await idempotencyKeyOf(key, message, isBinary),
         lifetime,
       };
       const toJson = async (answer: Answer) => takeText(await jsonCodec.print(answer, lifetime));
@@ -238,7 +238,7 @@ function isUnreadable(error: unknown): boolean {
 }
 
 /** A repeated frame has the same bytes. */
-async function callKey(key: string, message: Buffer, isBinary: boolean) {
+async function idempotencyKeyOf(key: string, message: Buffer, isBinary: boolean) {
   const kind = isBinary ? 'binary' : 'text';
   const digest = message.length > HASHED_BYTES_MAX ? await sha256InTurns(message) : sha256(message);
   return { key: keyText(key, 'key', '/key'), digest: sha256(`frame ${kind} ${digest}`) };

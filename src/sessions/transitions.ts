@@ -1,0 +1,67 @@
+// How one state of a session follows another. Pure functions: each returns a new session.
+import { ANSWERS_MAX, type AdvanceAnswer, type ChangeMetadata, type KeptAnswer } from './kept-answer.ts';
+import { type Session, type Tombstone, newSession } from './session.ts';
+
+/** The session after a change of its state; the state before it becomes a past state. */
+export function advanced(
+  session: Session,
+  { h, t }: { readonly h: Float32Array; readonly t: number },
+  metadata: ChangeMetadata,
+): Session {
+  const { keep, past, pastHeight } = session;
+  const before = { t: session.t, h: session.h };
+  return {
+    ...session,
+    version: session.version + 1,
+    ...metadata,
+    t,
+    h,
+    past: keep === 0 ? past : [...past, before].slice(-keep),
+    pastHeight: keep === 0 ? 0 : pastHeight + 1,
+  };
+}
+
+/**
+ * The session back at the latest kept state of step t; this state and all later ones are dropped from the
+ * past. Undefined if no state of step t is kept.
+ */
+export function rewound(session: Session, t: number, metadata: ChangeMetadata): Session | undefined {
+  const { past, pastHeight } = session;
+  const index = past.findLastIndex((state) => state.t === t);
+  if (index < 0) return undefined;
+  return {
+    ...session,
+    version: session.version + 1,
+    ...metadata,
+    t,
+    h: past[index]!.h,
+    past: past.slice(0, index),
+    pastHeight: pastHeight - (past.length - index),
+  };
+}
+
+/** A new session that continues from the state of another, with its past but without its kept answers. */
+export function forked(session: Session, id: string, incarnation: string, nowMs: number): Session {
+  const { modelId, N, D, H, keep, ttlMs, h, t, past } = session;
+  const spec = { modelId, N, D, H, keep, ttlMs, h };
+  return { ...newSession(id, incarnation, spec, nowMs), t, past, pastHeight: past.length };
+}
+
+/** The session with one more kept answer; beyond ANSWERS_MAX the oldest is dropped. */
+export function withKeptAnswer(session: Session, answer: KeptAnswer): Session {
+  return {
+    ...session,
+    answers: [...session.answers, answer].slice(-ANSWERS_MAX),
+    answersCount: session.answersCount + 1,
+  };
+}
+
+/** The session as it was before a step or a sequence, to compute that again. */
+export function withStateBefore(session: Session, { before }: AdvanceAnswer): Session {
+  return { ...session, ...before };
+}
+
+/** The tombstone of a session that has expired. */
+export function expiredTombstone({ id, expiresAtMs, t }: Session): Tombstone {
+  return { id, reason: 'expired', atMs: expiresAtMs, t };
+}
