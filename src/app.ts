@@ -112,8 +112,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const logFailure = (err: unknown) => http.log.error({ err }, 'the store failed');
   const jsonCodec = new JsonCodec({ memory, scheduler, kernels, lengthsMax: limits.N, ...overrides.reading });
   const isFinite = finiteCheck(memory, kernels);
-  const copies = new TensorCopier({ memory, scheduler, isFinite });
-  const work = new WeightsPacker({ memory, scheduler, copies, weightsCache });
+  const tensorCopier = new TensorCopier({ memory, scheduler, isFinite });
+  const weightsPacker = new WeightsPacker({ memory, scheduler, tensorCopier, weightsCache });
   const engine = new Engine({
     memory,
     weightsCache,
@@ -121,8 +121,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     scheduler,
     limits,
     jsonCodec,
-    copies,
-    work,
+    tensorCopier,
+    weightsPacker,
     isFinite,
   });
   const sessions = new Sessions(store, {
@@ -135,7 +135,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     onEnded: (modelId) => library.collect(modelId).catch(logFailure),
   });
   const stateNumbersMax = config.SESSION_STATE_NUMBERS_MAX;
-  const sessionCompute = new SessionCompute({ engine, sessions, library, limits, work, stateNumbersMax });
+  const sessionCompute = new SessionCompute({ engine, sessions, library, limits, weightsPacker, stateNumbersMax });
 
   const inlineModels = new InlineModels({
     library,
@@ -150,7 +150,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const http = await createHttp({
     engine,
     library,
-    work,
+    weightsPacker,
     sessions,
     sessionCompute,
     ttlMs: config.SESSION_TTL_S * 1_000,

@@ -36,8 +36,8 @@ export interface EngineParts {
   readonly scheduler: Scheduler;
   readonly limits: Limits;
   readonly jsonCodec: JsonCodec;
-  readonly copies: TensorCopier;
-  readonly work: WeightsPacker;
+  readonly tensorCopier: TensorCopier;
+  readonly weightsPacker: WeightsPacker;
   /** Whether all numbers are finite; see wasm/finite.ts. */
   readonly isFinite: (numbers: Float32Array) => boolean;
 }
@@ -63,7 +63,7 @@ export class Engine {
    *   that overflowed
    */
   async run(input: RecurrenceInput, lifetime: Lifetime): Promise<RecurrenceResult> {
-    const { memory, scheduler, limits, isFinite, copies } = this.#parts;
+    const { memory, scheduler, limits, isFinite, tensorCopier } = this.#parts;
     const fetched = this.fetchModel(input.weights);
     if (fetched) await fetched;
     const sizes = this.#sizesOf(input.weights);
@@ -81,7 +81,7 @@ export class Engine {
       const hPtr = input.h && this.#placeOf(input.h);
       job = new Job(memory, lease.model, { T, N, lengths, keepsStates, trace, xPtr, hPtr });
       // Of numbers in place that are not all finite, copyTo() says which.
-      const copied = xPtr === undefined || !isFinite(job.x) ? copies.copy(input.x, job.x, lifetime) : undefined;
+      const copied = xPtr === undefined || !isFinite(job.x) ? tensorCopier.copy(input.x, job.x, lifetime) : undefined;
       if (copied) await copied;
       if (hPtr === undefined || !isFinite(job.h)) input.h?.copyTo(job.h, isFinite);
       const computed = scheduler.run(job, lifetime);
@@ -108,7 +108,7 @@ export class Engine {
   }
 
   /**
-   * The same computation some steps at a time; to be closed by the caller. x and h are copied here and
+   * The same computation some steps at a time, to be disposed of by the caller. x and h are copied here and
    * not needed afterwards. The bits are those of run().
    *
    * @throws what run() throws before anything is computed (fetchModel() comes first), and memory_full
@@ -140,11 +140,11 @@ export class Engine {
   }
 
   #lease(weights: WeightsSource | string, lifetime: Lifetime): ModelLease | Promise<ModelLease> {
-    const { weightsCache, library, work } = this.#parts;
+    const { weightsCache, library, weightsPacker } = this.#parts;
     if (typeof weights === 'string') return library.registry.lease(weights);
     const [D, H] = weights.W_x.shape as [number, number];
-    return work.isLarge({ D, H, O: 0 })
-      ? work.lease(weights, lifetime)
+    return weightsPacker.isLarge({ D, H, O: 0 })
+      ? weightsPacker.lease(weights, lifetime)
       : weightsCache.acquire(readWeights(weights));
   }
 }

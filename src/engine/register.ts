@@ -26,7 +26,7 @@ export interface RegisterParts {
   readonly library: ModelLibrary;
   readonly limits: Limits;
   /** Prepares large weights on workers; without, all is done on this thread, as at the start. */
-  readonly work?: WeightsPacker;
+  readonly weightsPacker?: WeightsPacker;
 }
 
 /**
@@ -37,7 +37,7 @@ export interface RegisterParts {
  *   client_closed · worker_failed
  */
 export async function registerModel(
-  { library, limits, work }: RegisterParts,
+  { library, limits, weightsPacker }: RegisterParts,
   { weights, readout, name, isKept }: ModelSource,
   lifetime?: Lifetime,
 ): Promise<{ info: ModelInfo; created: boolean }> {
@@ -48,17 +48,17 @@ export async function registerModel(
   // A readout is as wide as a state may be.
   if (O !== undefined) expectWithinLimits({ H: O }, limits);
   const sizes = { D, H, O: O ?? 0 };
-  if (!work?.isLarge(sizes) || !lifetime) {
+  if (!weightsPacker?.isLarge(sizes) || !lifetime) {
     return library.register(readWeights(weights), readout && readReadout(readout), { name, isKept });
   }
-  const block = await work.gather(weights, readout, lifetime);
+  const block = await weightsPacker.gather(weights, readout, lifetime);
   try {
     const isThere = (id: string) => {
       const found = library.registry.has(id);
       if (!found) library.registry.expectRoom(sizes);
       return found;
     };
-    const prepared = await work.prepare(block, isThere, lifetime);
+    const prepared = await weightsPacker.prepare(block, isThere, lifetime);
     return await library.register(block.weights, block.readout, { name, isKept, prepared });
   } finally {
     block.release();

@@ -56,7 +56,7 @@ export interface SessionComputeParts {
   readonly sessions: Sessions;
   readonly library: ModelLibrary;
   readonly limits: Limits;
-  readonly work: WeightsPacker;
+  readonly weightsPacker: WeightsPacker;
   /** Largest N · H of a session. */
   readonly stateNumbersMax: number;
 }

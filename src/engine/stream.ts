@@ -1,6 +1,6 @@
-// A sequence some steps at a time: each chunk is a job of its own that begins with the state the last
-// one ended with. Between chunks only x and the state are held; states, readouts and traces exist
-// while they are being used.
+// A sequence, some steps at a time: each chunk is a job of its own that begins with the state that the last
+// one ended with. Between chunks only x and the state are held; states, readouts and traces exist while they
+// are printed.
 //
 //   chunk k: steps t+1 … t+S of T      h ← the state after them      t ← t + S
 //
@@ -23,9 +23,9 @@ import {
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
 
-/** About 256 KiB of text, at 11 characters a number: printing them takes a few milliseconds. */
+/** About 256 KiB of JSON, at 11 characters a number: printing them takes a few milliseconds. */
 const CHUNK_NUMBERS_MAX = 24_576;
-/** Some ten milliseconds of work: so soon is it seen that nobody reads any more. */
+/** Some ten milliseconds of work: for so long a stream is computed whose reader has gone. */
 const CHUNK_FLOPS_MAX = 2 ** 29;
 
 export interface StreamPlan extends Sizes {
@@ -33,8 +33,8 @@ export interface StreamPlan extends Sizes {
   readonly chunkSteps: number;
 }
 
-/** Some steps of the sequence. Views are valid as those of a RecurrenceResult are. */
-export interface StreamedSteps extends RecurrenceTensors {
+/** The tensors of some steps of the sequence, their outer axis as long as there are steps. */
+export interface StepTensors extends RecurrenceTensors {
   /** How many steps came before these. */
   readonly stepsBefore: number;
   /** How many steps these are. */
@@ -42,6 +42,9 @@ export interface StreamedSteps extends RecurrenceTensors {
   /** Whether h and y are those of the whole sequence. */
   readonly isLast: boolean;
 }
+
+/** Some steps that were computed. Its tensors are valid until it is disposed of. */
+export interface StreamedSteps extends StepTensors, Disposable {}
 
 export interface StreamParts {
   readonly memory: LinearMemory;
@@ -91,15 +94,15 @@ export class RecurrenceStream {
   /** (N, H), the state after the steps taken. */
   readonly #h: Float32Array;
   #stepsTaken = 0;
-  #closed = false;
+  #isDisposed = false;
 
   /**
-   * TensorCopier x and h, and takes over the lease, also when it throws.
+   * Copies x and h, which are not needed afterwards. Takes over the lease, also when it throws.
    *
    * @throws memory_full · out_of_range · as TensorCopier.copy
    */
   static async open(
-    parts: StreamParts & { readonly copies: TensorCopier },
+    parts: StreamParts & { readonly tensorCopier: TensorCopier },
     lease: ModelLease,
     input: RecurrenceInput,
     plan: StreamPlan,
@@ -107,11 +110,11 @@ export class RecurrenceStream {
   ): Promise<RecurrenceStream> {
     const stream = new RecurrenceStream(parts, lease, input, plan, lifetime);
     try {
-      await parts.copies.copy(input.x, stream.#x, lifetime);
-      if (input.h) await parts.copies.copy(input.h, stream.#h, lifetime);
+      await parts.tensorCopier.copy(input.x, stream.#x, lifetime);
+      if (input.h) await parts.tensorCopier.copy(input.h, stream.#h, lifetime);
       return stream;
     } catch (error) {
-      stream.close();
+      stream[Symbol.dispose]();
       throw error;
     }
   }
@@ -152,17 +155,15 @@ export class RecurrenceStream {
   }
 
   /**
-   * Takes the next steps and passes them to `use`, whose value is returned; the tensors are valid until
-   * that has settled. One call at a time, and none after the last.
+   * Computes the next steps. They are computed again by the next call unless accept() is given them.
+   * One call at a time, and none after the last steps were accepted.
    *
-   * @throws memory_full · queue_full · deadline_exceeded · worker_failed · not_finite · what `use` throws.
-   *   No step was taken then, so the call may be repeated.
+   * @throws memory_full · queue_full · deadline_exceeded · client_closed · worker_failed · not_finite
    */
-  async next<Result>(use: (steps: StreamedSteps) => Promise<Result>): Promise<Result> {
+  async next(): Promise<StreamedSteps> {
     const { N, D, chunkSteps } = this.#plan;
     const stepsBefore = this.#stepsTaken;
     const steps = Math.min(chunkSteps, this.T - stepsBefore);
-    const isLast = stepsBefore + steps === this.T;
     const job = new Job(this.#parts.memory, this.#lease.model, {
       T: steps,
       N,
@@ -174,26 +175,46 @@ export class RecurrenceStream {
       job.x.set(this.#x.subarray(stepsBefore * N * D, (stepsBefore + steps) * N * D));
       job.h.set(this.#h);
       await this.#parts.scheduler.run(job, this.#lifetime);
-      const h = job.finalState();
-      // The readout of a state between is not part of the answer unless all of them are.
-      const result = { h, hs: job.hs, y: isLast ? job.y : undefined, ys: job.ys, trace: job.trace };
+      const isLast = stepsBefore + steps === this.T;
+      const result = stepsOf(job, { stepsBefore, steps, isLast });
       expectFinite(result, this.#parts.isFinite, 'TND', stepsBefore);
-      const used = await use({ ...result, stepsBefore, steps, isLast });
-      copyRows(h, this.#h);
-      this.#stepsTaken = stepsBefore + steps;
-      return used;
-    } finally {
+      return result;
+    } catch (error) {
       job.release();
+      throw error;
     }
   }
 
-  /** Gives memory and model back. Not while next() runs; a second call does nothing. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+  /** Lets the next steps begin with the state after these. */
+  accept({ h, stepsBefore, steps }: StepTensors): void {
+    copyRows(h, this.#h);
+    this.#stepsTaken = stepsBefore + steps;
+  }
+
+  /** Frees its memory and releases the lease on the model. Not while next() runs; a second call does nothing. */
+  [Symbol.dispose](): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
     this.#parts.memory.free(this.#ptr);
     this.#lease.release();
   }
+}
+
+/** What a chunk's job has computed, to be released with it. */
+function stepsOf(
+  job: Job,
+  place: Pick<StepTensors, 'stepsBefore' | 'steps' | 'isLast'>,
+): StreamedSteps {
+  return {
+    ...place,
+    h: job.finalState(),
+    hs: job.hs,
+    // The readout of a state in between is part of the answer only where all of them are.
+    y: place.isLast ? job.y : undefined,
+    ys: job.ys,
+    trace: job.trace,
+    [Symbol.dispose]: () => job.release(),
+  };
 }
 
 function clamp(value: number, min: number, max: number): number {

@@ -22,7 +22,7 @@ const FLOPS_PER_BYTE = 40;
 export interface WeightsPackerParts {
   readonly memory: LinearMemory;
   readonly scheduler: Pick<Scheduler, 'run'>;
-  readonly copies: TensorCopier;
+  readonly tensorCopier: TensorCopier;
   readonly weightsCache: WeightsCache;
 }
 
@@ -59,7 +59,7 @@ export class WeightsPacker {
         [readout?.b_y, block.readout?.b_y],
       ];
       for (const [source, target] of pairs) {
-        if (source && target) await this.#parts.copies.copy(source, target, lifetime);
+        if (source && target) await this.#parts.tensorCopier.copy(source, target, lifetime);
       }
       return block;
     } catch (error) {

@@ -31,17 +31,15 @@ import type { HttpServer } from './http-server.ts';
 import { type Readiness, healthRoutes } from './ops/health.ts';
 import { indexRoute } from './ops/index.ts';
 import { problemsRoute } from './ops/problems.ts';
-import { type ComputeParts, computeRoute } from './compute/compute-route.ts';
 import { modelRoutes } from './models/models.ts';
 import { sequenceRoute } from './compute/sequence.ts';
 import { type SessionStreamOptions, sessionStreamRoute } from './sessions/stream.ts';
 import { type SessionRoutesOptions, sessionRoutes } from './sessions/sessions.ts';
-import { STEP } from './compute/step.ts';
+import { type StepParts, stepRoute } from './compute/step.ts';
 import { logAtEnd, accessLog } from './plugins/access-log.ts';
 import { ModelBody, ModelInfo, ModelList, PointBody } from './models/schemas.ts';
 import { Problem } from './schemas/problem.ts';
-import { SequenceLine } from './compute/sequence-line-schema.ts';
-import { SequenceBody, SequenceReply, SequenceTrace } from './compute/sequence-schemas.ts';
+import { SequenceBody, SequenceLine, SequenceReply, SequenceTrace } from './compute/sequence-schemas.ts';
 import {
   CreateSessionBody,
   RewindBody,
@@ -54,7 +52,7 @@ import {
 import { StepBody, StepReply, StepTrace } from './compute/step-schemas.ts';
 import { FrameCall } from './sessions/stream-schemas.ts';
 import { Weights } from './schemas/tensor.ts';
-import { Streams } from './responses/stream-response.ts';
+import { StreamResponses } from './responses/stream-responses.ts';
 import { strictInput } from './plugins/strict-input.ts';
 import { STRICT_AJV, compileOnFirstUse, validationError } from './validation.ts';
 
@@ -64,9 +62,9 @@ const TIMEOUTS_CHECKED_MS = 200;
 const HEAD_BYTES_MAX = 16 * 1024;
 
 export interface HttpOptions
-  extends Omit<ComputeParts & SessionRoutesOptions & SessionStreamOptions, 'answers' | 'room'> {
+  extends Omit<StepParts & SessionRoutesOptions & SessionStreamOptions, 'responses' | 'room'> {
   readonly library: ModelLibrary;
-  readonly work: WeightsPacker;
+  readonly weightsPacker: WeightsPacker;
   readonly limits: Limits;
   readonly readiness: Readiness;
   readonly isClosing: () => boolean;
@@ -156,12 +154,12 @@ export async function createHttp(options: HttpOptions): Promise<HttpServer> {
   healthRoutes(app, options.readiness);
   problemsRoute(app);
   modelRoutes(app, { ...options, room });
-  const answers = new ResponseWriter(options.engine.jsonCodec);
-  sessionRoutes(app, { ...options, answers });
+  const responses = new ResponseWriter(options.engine.jsonCodec);
+  sessionRoutes(app, { ...options, responses });
   sessionStreamRoute(app, sockets, budget, options);
-  computeRoute(app, { ...options, answers, room }, STEP);
-  const streams = new Streams(app, options.engine.jsonCodec, options);
-  sequenceRoute(app, { ...options, answers, room }, streams);
+  app.register(stepRoute, { ...options, responses, room });
+  const streams = new StreamResponses(app, options.engine.jsonCodec, options);
+  app.register(sequenceRoute, { ...options, responses, room, streams });
   await app.after();
   refuseOtherMethods();
   return app;

@@ -1,27 +1,79 @@
 // POST /v1/sequence: T steps of a mini-batch, every state or only the last, as JSON, as a safetensors
 // file, or as a stream of steps.
-import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
 import type { Answer } from '../../codec/response-body.ts';
 import { swapAxes } from '../../codec/json/print.ts';
+import { segmentsOfSteps } from '../../codec/json/step-events.ts';
 import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
-import { segmentsOfSteps } from '../../codec/json/step-events.ts';
-import type { RecurrenceResult } from '../../engine/engine.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { TensorView } from '../../tensor.ts';
-import { SequenceLine } from './sequence-line-schema.ts';
-import { SequenceBody, SequenceReply } from './sequence-schemas.ts';
-import type { StepSegments, Streams } from '../responses/stream-response.ts';
+import { answerType, takeFiles } from '../bodies/media-types.ts';
+import type { BodyRoom } from '../bodies/receive-body.ts';
+import type { HttpServer } from '../http-server.ts';
+import { sendBytes } from '../responses/response-writer.ts';
+import { type StepSegments, type StreamResponses, isStreamType } from '../responses/stream-responses.ts';
+import { expectNoPromises, sessionIdOf } from '../sessions/session-call.ts';
 import {
-  type ComputeParts,
   type Computation,
-  type ComputeRoute,
-  computeRoute,
-} from './compute-route.ts';
+  type ComputationFormat,
+  expectWeights,
+  readComputation,
+} from './computation.ts';
+import { computeSchema } from './compute-schema.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
+import { SequenceBody, SequenceLine, SequenceReply } from './sequence-schemas.ts';
+import { type SessionAnswerParts, answerOnSession } from './session-answer.ts';
 import { optionalWeights, weightsSource } from './weights.ts';
 
-type Body = Static<typeof SequenceBody>;
+export interface SequenceParts extends SessionAnswerParts {
+  readonly engine: Engine;
+  readonly room: BodyRoom;
+  readonly streams: StreamResponses;
+}
+
+/** Registers the route in a scope of its own: its bodies may be files. */
+export async function sequenceRoute(app: HttpServer, parts: SequenceParts): Promise<void> {
+  const { engine, responses, room, streams } = parts;
+  takeFiles(app, room);
+  app.post(
+    '/v1/sequence',
+    {
+      schema: {
+        operationId: 'sequence',
+        summary: 'Advance a mini-batch by T steps',
+        description:
+          'h_t = tanh(h_{t-1} W_h + x_t W_x + b) for t = 1 … T. Accept application/x-ndjson or ' +
+          'text/event-stream to be sent the steps while they are computed.',
+        ...computeSchema(SequenceBody, SequenceReply, SequenceLine),
+      },
+    },
+    async (request, reply) => {
+      void reply.header('vary', 'accept');
+      const sequence = readComputation(request, request.body, SEQUENCE);
+      const session = sessionIdOf(request, sequence.session);
+      // The answer of a session is sent after the commit, when all of it is there: never as a stream.
+      const type = answerType(request, session === undefined);
+      if (session !== undefined) {
+        return answerOnSession(parts, request, reply, type, session, sequence, answerOf);
+      }
+      expectNoPromises(request);
+      const input = expectWeights(sequence);
+      if (isStreamType(type)) {
+        // An unknown model is refused before another stream is ended to make room for this one.
+        await engine.fetchModel(input.weights);
+        streams.expectRoom(request);
+        const stream = await engine.stream(input, request.lifetime);
+        // Not awaited: while it is sent, nothing of this function is kept, and so nothing of the body.
+        return streams.send(request, reply, type, stream, stepSegmentsOf(sequence));
+      }
+      using result = await engine.run(input, request.lifetime);
+      const bytes = await responses.write(request, type, answerOf(result, sequence));
+      return sendBytes(reply, type, bytes);
+    },
+  );
+}
 
 /** What is computed, and how it is to be answered. */
 interface SequenceRequest extends Computation {
@@ -29,26 +81,14 @@ interface SequenceRequest extends Computation {
   readonly outputs: readonly ('hs' | 'h')[];
 }
 
-export const SEQUENCE: ComputeRoute<Body, SequenceRequest> = {
-  url: '/v1/sequence',
-  operationId: 'sequence',
-  summary: 'Advance a mini-batch by T steps',
-  description:
-    'h_t = tanh(h_{t-1} W_h + x_t W_x + b) for t = 1 … T. Accept application/x-ndjson or ' +
-    'text/event-stream to be sent the steps while they are computed.',
+export const SEQUENCE: ComputationFormat<Static<typeof SequenceBody>, SequenceRequest> = {
   bodySchema: SequenceBody,
-  replySchema: SequenceReply,
-  readJson: requestFromJson,
-  readFile: requestFromFile,
+  readJson,
+  readFile,
   answerOf,
 };
 
-export function sequenceRoute(app: FastifyInstance, parts: ComputeParts, streams: Streams): void {
-  const stream = { streams, lineSchema: SequenceLine, toSegments: stepSegmentsOf };
-  computeRoute(app, parts, { ...SEQUENCE, stream });
-}
-
-function requestFromJson(body: Body): SequenceRequest {
+function readJson(body: Static<typeof SequenceBody>): SequenceRequest {
   const { x, h, lengths, session, layout = 'TND', outputs = ['hs', 'h'], trace = false } = body;
   const input = {
     weights: optionalWeights(body.model, body.weights && weightsSource(body.weights)),
@@ -61,7 +101,7 @@ function requestFromJson(body: Body): SequenceRequest {
   return { input, session, layout, outputs };
 }
 
-function requestFromFile(file: SafetensorsFile): SequenceRequest {
+function readFile(file: SafetensorsFile): SequenceRequest {
   const fields = ['model', 'session', 'trace', 'layout', 'outputs', 'lengths'];
   const body = readFileBody(file, fields);
   const { session, layout, outputs, lengths, trace } = body;
@@ -77,10 +117,10 @@ function requestFromFile(file: SafetensorsFile): SequenceRequest {
 }
 
 function answerOf(
-  { hs, h, ys, y, trace }: RecurrenceResult,
+  { hs, h, ys, y, trace }: RecurrenceTensors,
   { layout, outputs }: SequenceRequest,
 ): Answer {
-  // Inside, time is the outer axis.
+  // The engine has time as the outer axis, whatever the layout.
   const inLayout = (view: TensorView) => (layout === 'NTD' ? swapAxes(view) : view);
   const wantsLast = outputs.includes('h');
   return {

@@ -3,28 +3,69 @@ import type { Static } from 'typebox';
 import type { Answer } from '../../codec/response-body.ts';
 import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
-import type { RecurrenceResult } from '../../engine/engine.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { TensorView } from '../../tensor.ts';
-import { StepBody, StepReply } from './step-schemas.ts';
-import type { Computation, ComputeRoute } from './compute-route.ts';
+import { answerType, takeFiles } from '../bodies/media-types.ts';
+import type { BodyRoom } from '../bodies/receive-body.ts';
+import type { HttpServer } from '../http-server.ts';
+import { sendBytes } from '../responses/response-writer.ts';
+import { expectNoPromises, sessionIdOf } from '../sessions/session-call.ts';
+import {
+  type Computation,
+  type ComputationFormat,
+  expectWeights,
+  readComputation,
+} from './computation.ts';
+import { computeSchema } from './compute-schema.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
+import { type SessionAnswerParts, answerOnSession } from './session-answer.ts';
+import { StepBody, StepReply } from './step-schemas.ts';
 import { optionalWeights, weightsSource } from './weights.ts';
 
-type Body = Static<typeof StepBody>;
+export interface StepParts extends SessionAnswerParts {
+  readonly engine: Engine;
+  readonly room: BodyRoom;
+}
 
-export const STEP: ComputeRoute<Body, Computation> = {
-  url: '/v1/step',
-  operationId: 'step',
-  summary: 'Advance a mini-batch by one step',
-  description: 'h = tanh(h W_h + x W_x + b)',
+/** Registers the route in a scope of its own: its bodies may be files. */
+export async function stepRoute(app: HttpServer, parts: StepParts): Promise<void> {
+  const { engine, responses, room } = parts;
+  takeFiles(app, room);
+  app.post(
+    '/v1/step',
+    {
+      schema: {
+        operationId: 'step',
+        summary: 'Advance a mini-batch by one step',
+        description: 'h = tanh(h W_h + x W_x + b)',
+        ...computeSchema(StepBody, StepReply),
+      },
+    },
+    async (request, reply) => {
+      void reply.header('vary', 'accept');
+      const step = readComputation(request, request.body, STEP);
+      const session = sessionIdOf(request, step.session);
+      const type = answerType(request, false);
+      if (session !== undefined) {
+        return answerOnSession(parts, request, reply, type, session, step, answerOf);
+      }
+      expectNoPromises(request);
+      using result = await engine.run(expectWeights(step), request.lifetime);
+      const bytes = await responses.write(request, type, answerOf(result));
+      return sendBytes(reply, type, bytes);
+    },
+  );
+}
+
+export const STEP: ComputationFormat<Static<typeof StepBody>, Computation> = {
   bodySchema: StepBody,
-  replySchema: StepReply,
-  readJson: computationFromJson,
-  readFile: computationFromFile,
+  readJson,
+  readFile,
   answerOf,
 };
 
-function computationFromJson(body: Body): Computation {
+function readJson(body: Static<typeof StepBody>): Computation {
   const { x, h, session, trace = false } = body;
   const input = {
     weights: optionalWeights(body.model, body.weights && weightsSource(body.weights)),
@@ -36,7 +77,7 @@ function computationFromJson(body: Body): Computation {
   return { input, session };
 }
 
-function computationFromFile(file: SafetensorsFile): Computation {
+function readFile(file: SafetensorsFile): Computation {
   const body = readFileBody(file, ['model', 'session', 'trace']);
   const { session, trace } = body;
   const input = {
@@ -49,7 +90,7 @@ function computationFromFile(file: SafetensorsFile): Computation {
   return { input, session };
 }
 
-function answerOf({ h, y, trace }: RecurrenceResult): Answer {
+function answerOf({ h, y, trace }: RecurrenceTensors): Answer {
   return {
     tensors: { h, y },
     trace: trace && {
@@ -60,7 +101,7 @@ function answerOf({ h, y, trace }: RecurrenceResult): Answer {
   };
 }
 
-/** Of a sequence of one step, the only step: (1, N, H) → (N, H). */
+/** (1, N, H) → (N, H): a step is computed as a sequence of one. */
 function onlyStep({ shape, strides, data }: TensorView): TensorView {
   return { shape: shape.slice(1), strides: strides.slice(1), data };
 }

@@ -57,7 +57,7 @@ export interface ModelRoutesOptions {
   readonly room: BodyRoom;
   readonly library: ModelLibrary;
   readonly limits: Limits;
-  readonly work: WeightsPacker;
+  readonly weightsPacker: WeightsPacker;
 }
 
 export function modelRoutes(app: FastifyInstance, options: ModelRoutesOptions): void {

@@ -1,10 +1,10 @@
-// Sends what was computed: as JSON or as a file, from where it was written in linear memory.
+// Answers that are computed: written as JSON or as a file into linear memory, and sent from there.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Answer, toSafetensors } from '../../codec/response-body.ts';
 import type { JsonCodec } from '../../engine/json-codec.ts';
+import { JSON_TYPE } from '../bodies/media-types.ts';
 import { addRelease } from '../plugins/admission.ts';
 import { nextFlush } from './write-coalescing.ts';
-import { JSON_TYPE } from '../bodies/media-types.ts';
 
 export class ResponseWriter {
   readonly #jsonCodec: JsonCodec;
@@ -14,21 +14,14 @@ export class ResponseWriter {
   }
 
   /**
-   * Sends an answer as `type`. `compute` is given what writes it, to be called while the answer's
-   * tensors are valid; they have to be until it is done. What it writes must not be kept: its memory is
-   * others' once it is sent.
+   * The bytes of an answer. They are in linear memory, and valid until the response has been sent or its
+   * connection is lost. The answer's tensors have to be valid until this has settled.
+   *
+   * @param type JSON_TYPE; any other is a file
+   * @throws memory_full · queue_full · deadline_exceeded · client_closed · worker_failed
    */
-  async send(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    type: string,
-    compute: (write: (answer: Answer) => Buffer | Promise<Buffer>) => Promise<Buffer>,
-  ): Promise<FastifyReply> {
-    const body = await compute((answer) =>
-      type === JSON_TYPE ? this.#toJson(request, answer) : this.#toFile(request, answer),
-    );
-    await nextFlush();
-    return reply.header('content-type', type).serializer(asItIs).send(body);
+  write(request: FastifyRequest, type: string, answer: Answer): Buffer | Promise<Buffer> {
+    return type === JSON_TYPE ? this.#toJson(request, answer) : this.#toFile(request, answer);
   }
 
   async #toJson(request: FastifyRequest, answer: Answer): Promise<Buffer> {
@@ -46,5 +39,11 @@ export class ResponseWriter {
   }
 }
 
-/** Fastify takes a Buffer over shared memory for an object, which it would make JSON of. */
-const asItIs = (body: Buffer) => body as unknown as string;
+/** Sends bytes as they are, together with the other responses that are ready now. */
+export async function sendBytes(reply: FastifyReply, type: string, bytes: Buffer): Promise<FastifyReply> {
+  await nextFlush();
+  return reply.header('content-type', type).serializer(unchanged).send(bytes);
+}
+
+/** Fastify would serialise a Buffer over shared memory as an object, as it does not recognise it as bytes. */
+const unchanged = (bytes: Buffer) => bytes as unknown as string;

@@ -6,7 +6,7 @@ import type { SessionCompute } from '../../engine/session-compute.ts';
 import type { ErrorCode } from '../../errors.ts';
 import type { ModelLibrary } from '../../models/library.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
-import type { ResponseWriter } from '../responses/response-writer.ts';
+import { type ResponseWriter, sendBytes } from '../responses/response-writer.ts';
 import { answerContent, answerType } from '../bodies/media-types.ts';
 import { BODY_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
@@ -28,7 +28,7 @@ export interface SessionRoutesOptions {
   readonly sessions: Sessions;
   readonly library: Pick<ModelLibrary, 'idOf'>;
   readonly sessionCompute: SessionCompute;
-  readonly answers: ResponseWriter;
+  readonly responses: ResponseWriter;
   readonly ttlMs: number;
   readonly ttlMsMax: number;
 }
@@ -103,7 +103,7 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
 }
 
 function readRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
-  const { sessions, answers, library } = options;
+  const { sessions, responses, library } = options;
   app.get<{ Params: Static<typeof IdParams> }>(
     '/v1/sessions/:id',
     {
@@ -124,12 +124,11 @@ function readRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
       const session = await sessions.read(request.params.id);
       const { N, H, h, past } = session;
       void reply.headers(sessionHeaders(session));
-      return answers.send(request, reply, type, async (write) =>
-        write({
-          fields: { ...infoOf(session), kept: past.map(({ t }) => t) },
-          tensors: { h: { shape: [N, H], strides: [H, 1], data: h } },
-        }),
-      );
+      const bytes = await responses.write(request, type, {
+        fields: { ...infoOf(session), kept: past.map(({ t }) => t) },
+        tensors: { h: { shape: [N, H], strides: [H, 1], data: h } },
+      });
+      return sendBytes(reply, type, bytes);
     },
   );
   app.get<{ Querystring: Static<typeof ListQuery> }>(

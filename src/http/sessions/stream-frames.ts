@@ -1,13 +1,13 @@
 // Messages of a stream: what a client asks for in one, as JSON or as a safetensors file.
 import type { Answer } from '../../codec/response-body.ts';
 import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetensors/read.ts';
-import type { RecurrenceResult } from '../../engine/engine.ts';
+import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { Lifetime } from '../../lifetime.ts';
 import type { ByteBlock } from '../../wasm/byte-block.ts';
 import { ref } from '../schemas/ref.ts';
 import { FrameCall } from './stream-schemas.ts';
-import type { Computation, ComputeRoute } from '../compute/compute-route.ts';
+import type { Computation, ComputationFormat } from '../compute/computation.ts';
 import { SEQUENCE } from '../compute/sequence.ts';
 import { STEP } from '../compute/step.ts';
 
@@ -28,7 +28,7 @@ export type Validate = (schema: object, value: unknown) => void;
 
 export interface FrameComputation {
   readonly computation: Computation;
-  readonly answerOf: (result: RecurrenceResult) => Answer;
+  readonly answerOf: (result: RecurrenceTensors) => Answer;
 }
 
 const CALL_SCHEMA = ref(FrameCall);
@@ -90,16 +90,16 @@ export function readCall({ call }: Frame, validate: Validate) {
 const NO_CALL = { id: undefined, key: undefined, if_match: undefined };
 
 function readAs<JsonBody, Request extends Computation>(
-  route: ComputeRoute<JsonBody, Request>,
+  format: ComputationFormat<JsonBody, Request>,
   schema: object,
   { body, isFile }: Frame,
   validate: Validate,
 ): FrameComputation {
   if (!isFile) validate(schema, body);
   const computation = isFile
-    ? route.readFile(body as SafetensorsFile)
-    : route.readJson(body as JsonBody);
-  return { computation, answerOf: (result) => route.answerOf(result, computation) };
+    ? format.readFile(body as SafetensorsFile)
+    : format.readJson(body as JsonBody);
+  return { computation, answerOf: (result) => format.answerOf(result, computation) };
 }
 
 function depthOf(value: unknown): number {

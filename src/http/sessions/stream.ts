@@ -19,7 +19,7 @@ import { IdParams } from './schemas.ts';
 import { STREAM_DESCRIPTION } from './stream-schemas.ts';
 import { HASHED_BYTES_MAX, keyText, markOf, sha256, sha256InTurns } from './session-call.ts';
 import { validationError } from '../validation.ts';
-import { type Computation, expectSessionOnly } from '../compute/compute-route.ts';
+import { type Computation, expectSessionOnly } from '../compute/computation.ts';
 import { type Frame, type Validate, openFrame, readCall, readFrame } from './stream-frames.ts';
 
 export interface SessionStreamOptions {

@@ -1,0 +1,31 @@
+// What the schemas of /v1/step and /v1/sequence have in common.
+import type { TSchema } from 'typebox';
+import { answerContent, jsonOrFile } from '../bodies/media-types.ts';
+import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses } from '../schemas/problem.ts';
+import { ref } from '../schemas/ref.ts';
+import { ComputeHeaders } from '../sessions/schemas.ts';
+import { SESSION_ERRORS } from '../sessions/session-call.ts';
+
+/**
+ * The parts of a route's schema that follow from those of its body and its answer.
+ *
+ * @param line of a stream, if the route can answer in one
+ */
+export function computeSchema<Body extends TSchema>(body: Body, reply: TSchema, line?: TSchema) {
+  return {
+    tags: ['compute'],
+    headers: ComputeHeaders,
+    body: jsonOrFile(ref(body)),
+    response: {
+      200: { description: 'Computed.', content: answerContent(ref(reply), line && ref(line)) },
+      ...problemResponses([
+        ...BODY_ERRORS,
+        ...FILE_ERRORS,
+        'model_not_found',
+        'model_corrupt',
+        ...COMPUTE_ERRORS,
+        ...SESSION_ERRORS,
+      ]),
+    },
+  };
+}

@@ -1,0 +1,43 @@
+// Steps and sequences on a session: computed and printed, committed, then answered.
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Answer } from '../../codec/response-body.ts';
+import type { RecurrenceTensors } from '../../engine/result.ts';
+import type { SessionCompute } from '../../engine/session-compute.ts';
+import { type ResponseWriter, sendBytes } from '../responses/response-writer.ts';
+import { callOf, markOf, markReplayed, sessionHeaders } from '../sessions/session-call.ts';
+import { type Computation, expectSessionOnly } from './computation.ts';
+
+export interface SessionAnswerParts {
+  readonly sessionCompute: SessionCompute;
+  readonly responses: ResponseWriter;
+}
+
+/**
+ * Advances a session and answers as `type`.
+ *
+ * @throws invalid_request · as SessionCompute.advance
+ */
+export async function answerOnSession<Request extends Computation>(
+  { sessionCompute, responses }: SessionAnswerParts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  type: string,
+  id: string,
+  computation: Request,
+  answerOf: (result: RecurrenceTensors, computation: Request) => Answer,
+): Promise<FastifyReply> {
+  expectSessionOnly(computation);
+  const call = callOf(request);
+  const { answer, after, replayed } = await sessionCompute.advance(
+    id,
+    call,
+    computation.input,
+    (result, session) => {
+      const fields = { session: markOf(session) };
+      return responses.write(request, type, { ...answerOf(result, computation), fields });
+    },
+  );
+  void reply.headers(sessionHeaders(after));
+  markReplayed(reply, replayed);
+  return sendBytes(reply, type, answer);
+}
