@@ -1,22 +1,21 @@
-// npm run bench:kernels: the arithmetic alone, this project's kernel beside onnxruntime-node's RNN.
+// npm run bench:kernels: the arithmetic alone, this project's kernel beside onnxruntime-node's RNN operator.
 //
-// Both on one thread, in one process, in turn: A B A B …, so that what slows the machine for a
-// while slows both. For scale there is sgemm by numpy's BLAS in each round: what the core can do.
+// Both run on one thread of one process and alternate, A B A B …, so that what slows the machine for a while
+// slows both. Each round also samples sgemm of numpy's BLAS: the practical peak of the core.
 //
 //   [KERNEL=simd128] node load/bench-kernels.ts [--rounds 7] [--seconds 0.02] [--quick]
 //     [--only 'H=64|128,T=1,N=1'] [--json FILE]
 //
-// `--seconds` is the length of one sample. Exit code 1 if our bits are not those of the reference,
-// if onnxruntime computes something else, or if it is not installed.
-import { writeFileSync } from 'node:fs';
+// `--seconds` is the length of one sample. Exit code 1 if our bits are not those of the reference, if the
+// states of onnxruntime-node are not within 1e-4 of ours, or if it is not installed.
 import { parseArgs } from 'node:util';
 import { allCells, only, quickCells } from './kernels/cells.ts';
 import { measureCells } from './kernels/measure.ts';
 import { figuresOf, formatCells, formatSummary, summaryOf } from './kernels/report.ts';
-import { describeMachine, machineFacts } from './machine.ts';
+import { describeMachine, machineInfo } from './report/machine.ts';
 import { loadOnnxRuntime } from './peers/onnxruntime.ts';
 import { INSTALL_SGEMM, startSgemm } from './peers/sgemm.ts';
-import { runProgram, secondsOf, wholeNumber } from './program.ts';
+import { runProgram, secondsOf, wholeNumber, writeReport } from './report/program.ts';
 
 await runProgram(main);
 
@@ -29,7 +28,7 @@ async function main(): Promise<void> {
     sgemm?.stop(),
   );
 
-  const machine = machineFacts();
+  const machine = machineInfo();
   const peers = { 'onnxruntime-node': onnxRuntime.version, sgemm: sgemm?.name };
   const summary = summaryOf(results);
   console.log(`
@@ -41,10 +40,8 @@ ${formatCells(results)}
 
 ${formatSummary(summary)}
 `);
-  if (json === undefined) return;
   const cellsOut = results.map((result) => ({ ...result, ...figuresOf(result) }));
-  const report = { machine, peers, rounds, seconds, cells: cellsOut, summary };
-  writeFileSync(json, `${JSON.stringify(report, undefined, 2)}\n`);
+  writeReport(json, { machine, peers, rounds, seconds, cells: cellsOut, summary });
 }
 
 function readArguments() {

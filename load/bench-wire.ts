@@ -1,27 +1,26 @@
-// npm run bench:wire: the service end to end, text and bytes, beside Fastify with onnxruntime-node.
+// npm run bench:wire: the service end to end, JSON and bytes, beside Fastify with onnxruntime-node.
 //
-// Both are processes of their own with the same models registered. They are measured in turn: A B C
-// A B C …, so that what slows the machine for a while slows all.
+// Both are processes of their own with the same models registered. Their samples alternate, A B C A B C …, so
+// that what slows the machine for a while slows all of them.
 //
 //   node load/bench-wire.ts [--rounds 5] [--seconds 3] [--quick]
 //     [--only codec] [--only 'steps,N=1|32'] [--only loop] [--json FILE]
 //
 // `--seconds` is the length of one sample. Exit code 1 if an answer is wrong (ours by a bit, the
-// peer's by more than 1e-4) or does not come, or if onnxruntime-node is not installed. A missed
-// target is printed, and no failure.
-import { writeFileSync } from 'node:fs';
+// peer's by more than 1e-4) or does not come, or if onnxruntime-node is not installed. A missed target is
+// printed and does not change the exit code.
 import { parseArgs } from 'node:util';
-import { CONNECTIONS } from './fire.ts';
-import { describeMachine, machineFacts } from './machine.ts';
+import { CONNECTIONS } from './clients/http-target.ts';
+import { describeMachine, machineInfo } from './report/machine.ts';
 import { onnxRuntimeManifest } from './peers/onnxruntime.ts';
-import { runProgram, secondsOf, wholeNumber } from './program.ts';
+import { runProgram, secondsOf, wholeNumber, writeReport } from './report/program.ts';
 import { benchCodec, codecTargets, describeCodec } from './wire/codec.ts';
 import { formatLoop, loopTargets, measureEventLoop } from './wire/event-loop.ts';
 import { formatSteps, stepFigures, stepTargets } from './wire/step-report.ts';
 import { STEP_SIZES, measureSteps } from './wire/steps.ts';
 import { type Target, formatTargets } from './wire/targets.ts';
 
-/** They take a few milliseconds each. */
+/** A round of the codec takes a few milliseconds. */
 const CODEC_ROUNDS_PER_ROUND = 5;
 
 interface Options {
@@ -33,11 +32,11 @@ interface Options {
 interface Part {
   readonly text: string;
   readonly targets: readonly Target[];
-  /** Every number, for --json. */
+  /** The numbers for --json. */
   readonly figures: object;
 }
 
-/** In this order; each starts what it measures, and stops it. */
+/** Measured in this order; each part starts the processes that it measures, and stops them. */
 const PARTS: Readonly<Record<string, (options: Options) => Promise<Part>>> = {
   async codec({ rounds }) {
     const results = await benchCodec(CODEC_ROUNDS_PER_ROUND * rounds);
@@ -62,8 +61,8 @@ await runProgram(main);
 
 async function main(): Promise<void> {
   const { parts, options, json } = readArguments();
-  const machine = machineFacts();
-  // The codec has no peer but JavaScript's own.
+  const machine = machineInfo();
+  // The codec alone is compared with JavaScript's JSON only.
   const onnxRuntime = parts.some((name) => name !== 'codec')
     ? onnxRuntimeManifest().version
     : undefined;
@@ -84,9 +83,7 @@ median of ${rounds} rounds of ${seconds} s; ratios are taken within a round`);
     targets.push(...part.targets);
   }
   console.log(`\n${formatTargets(targets)}\n`);
-  if (json === undefined) return;
-  const report = { machine, peer, rounds, seconds, ...figures, targets };
-  writeFileSync(json, `${JSON.stringify(report, undefined, 2)}\n`);
+  writeReport(json, { machine, peer, rounds, seconds, ...figures, targets });
 }
 
 function readArguments() {
@@ -107,7 +104,7 @@ function readArguments() {
   return { parts, options: { sizes: sizes ?? quickSizes, rounds, seconds }, json };
 }
 
-/** @throws Error unless each is the name of a part or sizes like `N=1|32` */
+/** `--only`. @throws Error unless each condition is the name of a part, or sizes like `N=1|32` */
 function readOnly(conditions: readonly string[]) {
   let sizes: number[] | undefined;
   const named: string[] = [];

@@ -1,117 +1,54 @@
-// npm run load: how many requests per second the service answers over HTTP, and how fast.
+// npm run load: requests per second and latency over HTTP, measured with autocannon.
 //
-// Targets in turn, for several rounds: A B C A B C …  The first one computes nothing, so the
-// ratio to it is what a step costs beyond an empty request on the same machine in the same minute.
+// The targets alternate, round by round: A B C A B C … The first target computes nothing, so the ratio to it
+// is what a step costs beyond an empty request, on the same machine in the same minute.
 //
 //   node load/load.ts [--url http://…] [--seconds 3] [--rounds 4] [--json FILE]
 //
-// Without --url it starts its own service, configured by the environment as always. Exit code 1
-// if an answer is not 2xx, differs from the reference by a bit, or does not come.
-import { writeFileSync } from 'node:fs';
+// Without --url it starts a service of its own, configured by the environment. Exit code 1 if a response is
+// not 2xx, differs from the reference by a bit, or does not come.
 import { parseArgs } from 'node:util';
 import { readSafetensors } from '../src/codec/safetensors/read.ts';
-import { CONNECTIONS, type Round, fire } from './fire.ts';
-import { startServer } from './own-server.ts';
-import { runProgram, secondsOf, wholeNumber } from './program.ts';
-import { startProgress } from './progress.ts';
-import { ratiosOf, spreadOf } from './statistics.ts';
-import {
-  type StepCase,
-  expectRightBits,
-  makeStepCase,
-  modelBody,
-  stepBody,
-  stepFile,
-} from './step-case.ts';
-import { formatNumber, formatTable } from './table.ts';
+import { expectSameBits } from './cases/same-bits.ts';
+import { type StepCase, makeStepCase, stepBody, stepFile } from './cases/step-case.ts';
+import { FILE_HEADERS, JSON_HEADERS, get, post, registerModel, stateOfJson } from './clients/api.ts';
+import { runAutocannon } from './clients/autocannon.ts';
+import { CONNECTIONS, type HttpRound, type HttpTarget } from './clients/http-target.ts';
+import { startServer } from './processes/server-process.ts';
+import { describeMachine, machineInfo } from './report/machine.ts';
+import { runProgram, secondsOf, wholeNumber, writeReport } from './report/program.ts';
+import { startProgress } from './report/progress.ts';
+import { ratiosOf, spreadOf } from './report/statistics.ts';
+import { formatNumber, formatTable } from './report/table.ts';
 
 const WARM_UP_SECONDS = 1;
-const JSON_HEADERS = { 'content-type': 'application/json' };
 const HEADINGS = ['', 'requests/s', 'min … max', 'p50', 'p90', 'p99', 'MB/s on the wire'];
-const COLUMNS: readonly ((round: Round) => number)[] = [
+const COLUMNS: readonly ((round: HttpRound) => number)[] = [
   ({ p50Ms }) => p50Ms,
   ({ p90Ms }) => p90Ms,
   ({ p99Ms }) => p99Ms,
-  ({ requestsPerS, requestBytes, answerBytes }) =>
-    (requestsPerS * (requestBytes + answerBytes)) / 1e6,
+  ({ requestsPerS, requestBytes, responseBytes }) =>
+    (requestsPerS * (requestBytes + responseBytes)) / 1e6,
 ];
-
-interface Target {
-  readonly name: string;
-  readonly method: 'GET' | 'POST';
-  readonly path: string;
-  readonly body?: Buffer;
-  /** JSON if absent. */
-  readonly type?: string;
-  readonly stepCase?: StepCase;
-}
-
-const FILE_TYPE = 'application/vnd.carryover.safetensors';
-const headersOf = ({ type }: Target) => (type ? { 'content-type': type } : JSON_HEADERS);
 
 const CASES = [
   makeStepCase({ N: 1, D: 128, H: 128 }),
   makeStepCase({ N: 32, D: 128, H: 128 }),
 ];
 
-/** Weights in every request, and the same steps with the weights registered before. */
-async function makeTargets(url: string): Promise<readonly Target[]> {
-  const models = await Promise.all(CASES.map((stepCase) => registerModel(url, stepCase)));
-  return [
-    { name: '/health/live', method: 'GET', path: '/health/live' },
-    ...CASES.map((stepCase) => stepTarget(stepCase)),
-    ...CASES.map((stepCase, i) => stepTarget(stepCase, models[i])),
-    ...CASES.map((stepCase, i) => fileTarget(stepCase, models[i]!)),
-  ];
-}
-
-function stepTarget(stepCase: StepCase, model?: string): Target {
-  const { N, weights } = stepCase;
-  const source = model === undefined ? 'weights inline' : 'registered model';
-  return {
-    name: `/v1/step N=${N} D=${weights.D} H=${weights.H}, ${source}`,
-    method: 'POST',
-    path: '/v1/step',
-    body: Buffer.from(stepBody(stepCase, model)),
-    stepCase,
-  };
-}
-
-function fileTarget(stepCase: StepCase, model: string): Target {
-  const target = stepTarget(stepCase, model);
-  return {
-    ...target,
-    name: `${target.name}, bytes`,
-    type: FILE_TYPE,
-    body: stepFile(stepCase, model),
-  };
-}
-
-/** @returns the model's id */
-async function registerModel(url: string, stepCase: StepCase): Promise<string> {
-  const answer = await fetch(new URL('/v1/models', url), {
-    method: 'POST',
-    headers: JSON_HEADERS,
-    body: modelBody(stepCase),
-  }).catch((cause: unknown) => {
-    throw new Error(`No service answers at ${url}.`, { cause });
-  });
-  if (!answer.ok) throw new Error(`The model was answered ${answer.status}.`);
-  return ((await answer.json()) as { id: string }).id;
+interface Result {
+  readonly name: string;
+  readonly rounds: readonly HttpRound[];
 }
 
 await runProgram(main);
 
 async function main(): Promise<void> {
   const { url, seconds, rounds, json } = readArguments();
-  const own = url === undefined ? await startServer() : undefined;
-  try {
-    const results = await measure((url ?? own?.url)!, seconds, rounds);
-    console.log(describe(results));
-    if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
-  } finally {
-    await own?.stop();
-  }
+  await using own = url === undefined ? await startServer() : undefined;
+  const results = await measure((url ?? own?.url)!, seconds, rounds);
+  console.log(describe(results));
+  writeReport(json, results);
 }
 
 function readArguments() {
@@ -125,24 +62,19 @@ function readArguments() {
   });
   const seconds = secondsOf(values.seconds, 1);
   const rounds = wholeNumber('rounds', values.rounds);
-  return { url: values.url, seconds, rounds, json: values.json };
+  return { url: values.url?.replace(/\/$/, ''), seconds, rounds, json: values.json };
 }
 
-type Results = readonly { readonly name: string; readonly rounds: Round[] }[];
-
-async function measure(url: string, seconds: number, rounds: number): Promise<Results> {
+async function measure(url: string, seconds: number, rounds: number): Promise<readonly Result[]> {
   const targets = await makeTargets(url);
-  const expected = new Map<Target, string | Buffer>();
-  for (const target of targets) expected.set(target, await checkAnswer(url, target));
-  const results = targets.map(({ name }) => ({ name, rounds: [] as Round[] }));
+  const results = targets.map(({ name }) => ({ name, rounds: [] as HttpRound[] }));
   const progress = startProgress('measuring', targets.length * (rounds + 1));
   let done = 0;
   for (let round = -1; round < rounds; round++) {
     const isWarmUp = round < 0;
     for (const [i, target] of targets.entries()) {
-      const duration = isWarmUp ? WARM_UP_SECONDS : seconds;
-      const result = await fire(loadOf(url, target, expected.get(target)), duration);
-      if (!isWarmUp) results[i]!.rounds.push(result);
+      const measured = await runAutocannon(target, isWarmUp ? WARM_UP_SECONDS : seconds);
+      if (!isWarmUp) results[i]!.rounds.push(measured);
       progress.update(++done);
     }
   }
@@ -150,61 +82,73 @@ async function measure(url: string, seconds: number, rounds: number): Promise<Re
   return results;
 }
 
-function loadOf(url: string, target: Target, expectBody: string | Buffer | undefined) {
-  const { name, method, path, body } = target;
-  const given = body ? { body, headers: headersOf(target) } : {};
-  return { name, url: new URL(path, url).href, method, ...given, expectBody };
+/** Steps with the weights in every request, with a registered model, and with that model as bytes. */
+async function makeTargets(url: string): Promise<readonly HttpTarget[]> {
+  const inline: HttpTarget[] = [];
+  const registered: HttpTarget[] = [];
+  const bytes: HttpTarget[] = [];
+  for (const stepCase of CASES) {
+    const model = await registerModel(url, stepCase.weights);
+    inline.push(await jsonTarget(url, stepCase));
+    registered.push(await jsonTarget(url, stepCase, model));
+    bytes.push(await fileTarget(url, stepCase, model));
+  }
+  const live = `${url}/health/live`;
+  const baseline = { name: '/health/live', url: live, method: 'GET' } as const;
+  return [{ ...baseline, expectBody: (await get(live)).toString() }, ...inline, ...registered, ...bytes];
 }
 
-/** The answer, once it is known to be right; every later one must equal it. */
-async function checkAnswer(url: string, target: Target): Promise<string | Buffer> {
-  const { name, method, path, body, type, stepCase } = target;
-  const answer = await fetch(new URL(path, url), {
-    method,
-    ...(body ? { body: new Uint8Array(body), headers: headersOf(target) } : {}),
-  }).catch((cause: unknown) => {
-    throw new Error(`No service answers at ${url}.`, { cause });
-  });
-  if (answer.ok && type === FILE_TYPE) {
-    const file = Buffer.from(await answer.arrayBuffer());
-    const tensors = readSafetensors(file);
-    expectRightBits(name, stepCase!, Float32Array.from(tensors.get('h')!.data));
-    return file;
-  }
-  const text = await answer.text();
-  if (!answer.ok) throw new Error(`${name} was answered ${answer.status}: ${text}`);
-  if (stepCase) {
-    const { h } = JSON.parse(text) as { h: number[][] };
-    expectRightBits(name, stepCase, Float32Array.from(h.flat()));
-  }
-  return text;
+/** @throws Error unless the service's answer has the bits of the reference */
+async function jsonTarget(url: string, stepCase: StepCase, model?: string): Promise<HttpTarget> {
+  const name = nameOf(stepCase, model === undefined ? 'weights inline' : 'registered model');
+  const body = Buffer.from(stepBody(stepCase, model));
+  const target = { name, url: `${url}/v1/step`, method: 'POST', headers: JSON_HEADERS, body } as const;
+  const answer = (await post(target.url, body)).toString();
+  expectSameBits(`${name}: h`, stateOfJson(answer), stepCase.expected);
+  return { ...target, expectBody: answer };
 }
 
-function describe(results: Results): string {
-  const baseline = results[0]!.rounds;
-  const rows = results.flatMap(({ name, rounds }, i) => [
-    figures(name, rounds),
-    ...(i === 0 ? [] : [ratios(`  ÷ ${results[0]!.name}`, rounds, baseline)]),
+/** @throws Error unless the service's answer has the bits of the reference */
+async function fileTarget(url: string, stepCase: StepCase, model: string): Promise<HttpTarget> {
+  const name = nameOf(stepCase, 'registered model, bytes');
+  const body = stepFile(stepCase, model);
+  const target = { name, url: `${url}/v1/step`, method: 'POST', headers: FILE_HEADERS, body } as const;
+  const answer = await post(target.url, body, FILE_HEADERS);
+  const { data } = readSafetensors(answer).get('h')!;
+  expectSameBits(`${name}: h`, Float32Array.from(data), stepCase.expected);
+  return target;
+}
+
+function nameOf({ N, weights: { D, H } }: StepCase, source: string): string {
+  return `/v1/step N=${N} D=${D} H=${H}, ${source}`;
+}
+
+function describe(results: readonly Result[]): string {
+  const baseline = results[0]!;
+  const rows = results.flatMap((result) => [
+    row(result.name, (column) => spreadOf(result.rounds.map(column))),
+    ...(result === baseline ? [] : [ratioRow(result, baseline)]),
   ]);
   return `
-${CONNECTIONS} connections, median of ${baseline.length} rounds, latencies in ms
+${describeMachine(machineInfo())}
+autocannon, ${CONNECTIONS} connections, median of ${baseline.rounds.length} rounds, latencies in ms
+autocannon decodes each response as UTF-8, 0.8 ms for 66 kB of float32: rows of bytes measure it as well
 
 ${formatTable([HEADINGS, ...rows])}
 `;
 }
 
-function figures(name: string, rounds: readonly Round[]): string[] {
-  const { median, min, max } = spreadOf(rounds.map((round) => round.requestsPerS));
-  const others = COLUMNS.map((column) => spreadOf(rounds.map(column)).median);
-  const range = `${formatNumber(min)} … ${formatNumber(max)}`;
-  return [name, formatNumber(median), range, ...others.map(formatNumber)];
+function ratioRow({ rounds }: Result, baseline: Result): string[] {
+  return row(`  ÷ ${baseline.name}`, (column) =>
+    ratiosOf(rounds.map(column), baseline.rounds.map(column)),
+  );
 }
 
-function ratios(name: string, rounds: readonly Round[], baseline: readonly Round[]): string[] {
-  const ratio = (column: (round: Round) => number) =>
-    ratiosOf(rounds.map(column), baseline.map(column));
-  const others = COLUMNS.map((column) => ratio(column).median);
-  const { median, min, max } = ratio(({ requestsPerS }) => requestsPerS);
+type Column = (round: HttpRound) => number;
+
+function row(name: string, figure: (column: Column) => ReturnType<typeof spreadOf>): string[] {
+  const { median, min, max } = figure(({ requestsPerS }) => requestsPerS);
+  const others = COLUMNS.map((column) => figure(column).median);
   const range = `${formatNumber(min)} … ${formatNumber(max)}`;
   return [name, formatNumber(median), range, ...others.map(formatNumber)];
 }

@@ -1,4 +1,4 @@
-// What is used of a package that comes without types.
+// The part of cli-progress that is used; the package has no types.
 
 declare module 'cli-progress' {
   interface BarOptions {

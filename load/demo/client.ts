@@ -1,14 +1,14 @@
-// The two calls of the service that the demo makes, for one sequence (N = 1).
+// The two calls of the service that the demo uses, for one sequence (N = 1).
 import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
 import type { Weights } from '../../src/tensor.ts';
 
-/** Something that one sentence explains to the person at the terminal. */
+/** An error whose message is printed without a stack. */
 export class DemoError extends Error {}
 
 export class Client {
   readonly #url: URL;
   readonly #weights: Weights;
-  /** Sent with every request, so it is made once. */
+  /** Every request has it. */
   readonly #weightsJson: string;
 
   constructor(url: string, weights: Weights) {
@@ -68,7 +68,7 @@ export class Client {
   }
 }
 
-/** With the service's own printing: every float32 keeps its bits, the sign of zero included. */
+/** Printed by the service's own writer, so that every float32 keeps its bits, and zero its sign. */
 function toJson(shape: readonly number[], data: Float32Array): string {
   const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
   return tensorToJson({ shape, strides, data });

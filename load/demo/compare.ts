@@ -1,10 +1,10 @@
-// What the demo asserts about numbers.
+// Comparisons of the demo's numbers.
 
 export function sameBits(a: Float32Array, b: Float32Array): boolean {
   return a.length === b.length && a.every((value, i) => Object.is(value, b[i]));
 }
 
-/** NaN if an element of either is NaN or the lengths differ: a comparison that must not pass. */
+/** NaN if the lengths differ or an element is NaN, so that a comparison with a limit fails. */
 export function maxAbsError(values: ArrayLike<number>, expected: ArrayLike<number>): number {
   if (values.length !== expected.length) return NaN;
   let error = 0;

@@ -1,9 +1,8 @@
-// npm run demo:crash: a service is killed in the middle of a session, and nothing is lost.
+// npm run demo:crash: the service is killed in the middle of a session, and nothing is lost.
 //
-// 264 years of sunspots go through a session, month by month, on a service of its own with a SQLite
-// store. Half-way it gets SIGKILL while a step is on its way. It is started again, the step is sent
-// again with the same key, and the record goes on. The states must have the bits of one long
-// /v1/sequence that nobody interrupted.
+// 264 years of sunspots go through a session, month by month, on a service of its own with a SQLite store. Half-way
+// the service gets SIGKILL while a step is in flight. It is started again, the step is sent again with the same
+// key, and the session continues. The states must have the bits of one long /v1/sequence without interruption.
 //
 //   node load/demo/crash.ts [--months 3177]
 //
@@ -12,8 +11,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type OwnServer, startServer } from '../own-server.ts';
-import { startProgress } from '../progress.ts';
+import { type ServerProcess, startServer } from '../processes/server-process.ts';
+import { startProgress } from '../report/progress.ts';
 import { readRecord } from './record.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'carryover-demo-'));
@@ -47,7 +46,7 @@ async function main(): Promise<boolean> {
   };
 
   await stepTo(killedAt);
-  // The answer of this step never arrives; whether it was applied, the client does not know.
+  // No answer to this step arrives, so the client does not know whether it was applied.
   const lost = step(server, session, killedAt, x[killedAt]!).catch(() => undefined);
   await server.kill();
   const cut = await lost;
@@ -66,7 +65,7 @@ async function main(): Promise<boolean> {
   console.log(`
 Sunspots, ${x.length} months through one session, SIGKILL at month ${killedAt}
 
-  the step on its way      ${cut ? 'was answered just in time' : 'got no answer, and was sent again with its key'}
+  the step in flight       ${cut ? 'was answered just in time' : 'got no answer, and was sent again with its key'}
   ready again after        ${Math.round(restartMs)} ms
   steps taken              ${end.t} of ${x.length}, ${complete ? 'none lost, none twice' : 'WRONG'}
   without interruption     ${sameBits ? 'the same bits' : 'DIFFERENT BITS'}
@@ -74,30 +73,30 @@ Sunspots, ${x.length} months through one session, SIGKILL at month ${killedAt}
   return sameBits && complete;
 }
 
-async function createSession(server: OwnServer): Promise<string> {
+async function createSession(server: ServerProcess): Promise<string> {
   const { id } = (await call(server, 'POST', '/v1/sessions', { model: 'sunspots' })) as { id: string };
   return id;
 }
 
-/** Month t; its number is the key, so a step sent again is known. */
-async function step(server: OwnServer, session: string, t: number, x: number): Promise<Answer> {
+/** Month t. Its number is the idempotency key, so a step sent again is recognised. */
+async function step(server: ServerProcess, session: string, t: number, x: number): Promise<Answer> {
   const body = { session, x: [[x]] };
   return (await call(server, 'POST', '/v1/step', body, { 'idempotency-key': `month-${t}` })) as Answer;
 }
 
-async function read(server: OwnServer, session: string): Promise<{ session: Answer['session'] }> {
+async function read(server: ServerProcess, session: string): Promise<{ session: Answer['session'] }> {
   return { session: (await call(server, 'GET', `/v1/sessions/${session}`)) as Answer['session'] };
 }
 
-/** All states of one call that carries its state itself. */
-async function sequence(server: OwnServer, x: Float32Array): Promise<(readonly number[])[]> {
+/** All states of one call without a session. */
+async function sequence(server: ServerProcess, x: Float32Array): Promise<(readonly number[])[]> {
   const body = { model: 'sunspots', x: Array.from(x, (value) => [[value]]), outputs: ['hs'] };
   const { hs } = (await call(server, 'POST', '/v1/sequence', body)) as { hs: [number[]][] };
   return hs.map(([h]) => h);
 }
 
 async function call(
-  { url }: OwnServer,
+  { url }: ServerProcess,
   method: string,
   path: string,
   body?: object,

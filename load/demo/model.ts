@@ -9,10 +9,10 @@ export interface Model {
 }
 
 /**
- * torch multiplies by the transposes, z = x W_ih^T + b_ih + h W_hh^T + b_hh, so W_x = W_ih^T and
- * W_h = W_hh^T. Only the names tell: W_hh is square, and a forgotten transpose would not show.
+ * torch multiplies by the transposes, z = x W_ih^T + b_ih + h W_hh^T + b_hh, so W_x = W_ih^T and W_h = W_hh^T.
+ * W_hh is square: its shape does not show whether it is transposed, only its name does.
  *
- * Its two biases are one: added in float64, then rounded.
+ * b is the sum of torch's two biases, added in float64 and rounded once.
  */
 export function readModel(file: Uint8Array): Model {
   const tensors = readSafetensors(file);

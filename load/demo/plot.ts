@@ -1,5 +1,4 @@
-// Two curves in plain text: one as a filled area, one as dots upon it, so that they can be told
-// apart without colour.
+// Two curves in plain text: one as a filled area and one as dots, so that they differ without colour.
 
 export interface PlotOptions {
   readonly area: readonly number[];
@@ -33,7 +32,7 @@ export function plot({ area, dots, from, to, columns, rows }: PlotOptions): stri
   return [...lines, `     └${from}${'─'.repeat(gap)}${to}`].join('\n');
 }
 
-/** As many means as columns, each over the values that fall into its column. */
+/** One mean for each column, over the values of that column. */
 function meansOfColumns(values: readonly number[], columns: number): number[] {
   return Array.from({ length: columns }, (_, column) => {
     const start = Math.floor((column * values.length) / columns);
@@ -43,12 +42,12 @@ function meansOfColumns(values: readonly number[], columns: number): number[] {
   });
 }
 
-/** How much of a cell is filled, 0 … 8. */
+/** The filled part of a cell in eighths, 0 … 8. */
 function eighths(filled: number): number {
   return Math.round(8 * Math.min(1, Math.max(0, filled)));
 }
 
-/** Up to the next multiple of 50, so that the axis has round numbers. */
+/** To the next multiple of 50, for round numbers at the axis. */
 function roundUp(value: number): number {
   return Math.max(50, Math.ceil(value / 50) * 50);
 }

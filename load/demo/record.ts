@@ -1,11 +1,11 @@
-// The sunspot record: one monthly mean a line, `year,month,sunspots`, from January 1749 on.
+// The sunspot record: one monthly mean per line, `year,month,sunspots`, from January 1749.
 
 export interface SunspotRecord {
   /** Observed sunspots, month by month. */
   readonly sunspots: readonly number[];
   /** The year of each month, as a fraction: 1749.5 is July 1749. */
   readonly years: readonly number[];
-  /** (T, 1, 1): what the model was trained on, sunspots / 100 in float32. */
+  /** (T, 1, 1): sunspots / 100 in float32, the unit of the model's training. */
   readonly x: Float32Array;
 }
 

@@ -1,8 +1,7 @@
-// npm run demo: a trained network over 264 years of sunspots, through a running service.
+// npm run demo: a trained network computes 264 years of sunspots through a running service.
 //
-// The months go through it twice, many at a time (/v1/sequence) and one by one (/v1/step). All
-// states must have the same bits, and agree with torch. After each month the readout forecasts the
-// next.
+// The months go through it twice, 256 at a time (/v1/sequence) and one by one (/v1/step). All states must have the
+// same bits, and agree with torch within 2e-6. After each month the readout forecasts the next one.
 //
 //   node load/demo/sunspots.ts [--url http://127.0.0.1:8080] [--json FILE]
 //
@@ -11,7 +10,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readSafetensors } from '../../src/codec/safetensors/read.ts';
-import { startProgress } from '../progress.ts';
+import { startProgress } from '../report/progress.ts';
 import { Client, DemoError } from './client.ts';
 import { maxAbsError, rmse, sameBits } from './compare.ts';
 import { type Model, readModel } from './model.ts';
@@ -19,10 +18,10 @@ import { plot } from './plot.ts';
 import { SUNSPOTS_PER_UNIT, type SunspotRecord, readRecord } from './record.ts';
 
 const CHUNK_STEPS = 256;
-/** What float32 and one rounded bias may cost against torch's float64. */
+/** Largest difference to torch's float64 that float32 and one rounded bias explain. */
 const ERROR_MAX = 2e-6;
-/** Forecasts are judged from this month on, counted from 0: the last 48 years. */
-const FIRST_JUDGED_MONTH = 2601;
+/** The first month, counted from 0, whose forecast counts: the last 48 years. */
+const FIRST_SCORED_MONTH = 2601;
 const PLOT = { months: 240, columns: 74, rows: 12 };
 
 try {
@@ -91,14 +90,14 @@ interface Streamed {
   readonly seconds: number;
 }
 
-/** The whole record in chunks; each begins with the state in which the one before ended. */
+/** The whole record in chunks; each starts from the last state of the chunk before. */
 async function streamSequence(client: Client, { x }: SunspotRecord, { weights }: Model) {
   return stream('sequence', x.length, CHUNK_STEPS, weights.H, (t, h) =>
     client.sequence(x.subarray(t, t + CHUNK_STEPS), h),
   );
 }
 
-/** Month by month. */
+/** The whole record month by month. */
 async function streamSteps(client: Client, { x }: SunspotRecord, { weights }: Model) {
   return stream('step', x.length, 1, weights.H, async (t, h) => {
     const next = await client.step(x.subarray(t, t + 1), h);
@@ -147,11 +146,11 @@ function forecastAll({ weights, readout }: Model, hs: Float32Array): number[] {
  * with the forecast made after month t - 1. Persistence forecasts that nothing changes.
  */
 function errorsOfForecasts({ sunspots }: SunspotRecord, forecasts: readonly number[]) {
-  const observed = sunspots.slice(FIRST_JUDGED_MONTH);
+  const observed = sunspots.slice(FIRST_SCORED_MONTH);
   return {
-    months: [FIRST_JUDGED_MONTH, sunspots.length - 1],
-    model: rmse(forecasts.slice(FIRST_JUDGED_MONTH - 1), observed),
-    persistence: rmse(sunspots.slice(FIRST_JUDGED_MONTH - 1), observed),
+    months: [FIRST_SCORED_MONTH, sunspots.length - 1],
+    model: rmse(forecasts.slice(FIRST_SCORED_MONTH - 1), observed),
+    persistence: rmse(sunspots.slice(FIRST_SCORED_MONTH - 1), observed),
   };
 }
 
@@ -168,7 +167,7 @@ interface Numbers {
   readonly step: ReturnType<typeof ratesOf>;
 }
 
-/** Written so that a NaN fails. */
+/** False also if the error is NaN. */
 function isRight({ sameBits: { chunksAndWholeCall, stepsAndSequence }, maxAbsError }: Numbers) {
   return chunksAndWholeCall && stepsAndSequence && maxAbsError <= ERROR_MAX;
 }

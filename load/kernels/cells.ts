@@ -1,5 +1,5 @@
-// The shapes that are measured, D = H throughout.
-import type { Sizes } from '../sequence-case.ts';
+// The shapes that bench:kernels measures; D = H in all of them.
+import type { Sizes } from '../cases/sequence-case.ts';
 
 const H_ALL = [64, 128, 256, 512, 1024];
 const T_ALL = [1, 100];
@@ -9,15 +9,15 @@ export function allCells(): Sizes[] {
   return H_ALL.flatMap((H) => T_ALL.flatMap((T) => N_ALL.map((N) => ({ T, N, D: H, H }))));
 }
 
-/** The corners of the small half. */
+/** The smaller shapes, for `--quick`. */
 export function quickCells(): Sizes[] {
   return only(allCells(), 'H=64|256,N=1|32');
 }
 
 /**
- * Those that a filter like `H=64|128,N=1` names.
+ * The cells that match a filter like `H=64|128,N=1`.
  *
- * @throws Error if it cannot be read, or if nothing is left
+ * @throws Error if the filter cannot be read, or if no cell matches it
  */
 export function only(cells: readonly Sizes[], filter: string): Sizes[] {
   const wanted = filter.split(',').map((condition) => {

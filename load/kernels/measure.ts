@@ -1,11 +1,11 @@
-// One cell after the other; within a cell the contenders alternate, round by round.
+// Measures one cell after the other; within a cell the implementations alternate, round by round.
 import type { OnnxRuntimePeer } from '../peers/onnxruntime.ts';
 import type { Sgemm } from '../peers/sgemm.ts';
-import { startProgress } from '../progress.ts';
-import { type Sizes, makeSequenceCase } from '../sequence-case.ts';
-import { type Contender, type Host, makeContenders, startHost } from './contenders.ts';
+import { startProgress } from '../report/progress.ts';
+import { type Sizes, makeSequenceCase } from '../cases/sequence-case.ts';
+import { type Implementation, type Host, prepareImplementations, startHost } from './implementations.ts';
 
-/** Long enough for V8 to have replaced the baseline code by the optimised one. */
+/** Long enough for V8 to replace its baseline code of the kernels by the optimised code. */
 const WARM_UP_SECONDS = 0.2;
 
 export interface Measurement {
@@ -17,12 +17,12 @@ export interface Measurement {
   readonly sgemm: Sgemm | undefined;
 }
 
-/** One list element a round; times are those of one run of the whole sequence. */
+/** Lists have one element for each round; times are those of one run of the whole sequence. */
 export interface CellResult {
   readonly sizes: Sizes;
   readonly oursUs: readonly number[];
   readonly peerUs: readonly number[];
-  /** GFLOP/s of the practical peak in the same round; empty if it is not known. */
+  /** GFLOP/s of sgemm in the same round; empty without numpy. */
   readonly sgemmGflops: readonly number[];
 }
 
@@ -47,7 +47,7 @@ async function measureCell(
   host: Host,
   sizes: Sizes,
 ): Promise<CellResult> {
-  const { ours, peer, release } = await makeContenders(host, onnxRuntime, makeSequenceCase(sizes));
+  const { ours, peer, release } = await prepareImplementations(host, onnxRuntime, makeSequenceCase(sizes));
   const oursUs: number[] = [];
   const peerUs: number[] = [];
   const sgemmGflops: number[] = [];
@@ -62,8 +62,8 @@ async function measureCell(
   return { sizes, oursUs, peerUs, sgemmGflops };
 }
 
-/** How many runs last for `seconds`. */
-async function warmUp({ repeat }: Contender, seconds: number): Promise<number> {
+/** Runs for WARM_UP_SECONDS. @returns the number of runs that take `seconds` */
+async function warmUp({ repeat }: Implementation, seconds: number): Promise<number> {
   for (let count = 1; ; count *= 2) {
     const startMs = performance.now();
     await repeat(count);
@@ -72,8 +72,8 @@ async function warmUp({ repeat }: Contender, seconds: number): Promise<number> {
   }
 }
 
-/** Mean time of a run. The first is not timed: it refills the caches after the other contender. */
-async function sampleUs({ repeat }: Contender, count: number): Promise<number> {
+/** Mean time of a run. The first run is not timed: it refills the caches after the other implementation. */
+async function sampleUs({ repeat }: Implementation, count: number): Promise<number> {
   await repeat(1);
   const startMs = performance.now();
   await repeat(count);

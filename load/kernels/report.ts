@@ -1,7 +1,7 @@
-// What the figures say, for a terminal.
-import { flopsOf } from '../sequence-case.ts';
-import { ratiosOf, spreadOf } from '../statistics.ts';
-import { formatNumber, formatTable } from '../table.ts';
+// The figures of bench:kernels, for a terminal and for a file.
+import { flopsOf } from '../cases/sequence-case.ts';
+import { ratiosOf, spreadOf } from '../report/statistics.ts';
+import { formatNumber, formatTable } from '../report/table.ts';
 import { nameOf } from './cells.ts';
 import type { CellResult } from './measure.ts';
 
@@ -13,11 +13,11 @@ export interface CellFigures {
   readonly peerUs: number;
   readonly oursGflops: number;
   readonly peerGflops: number;
-  /** The peer's time by ours: above 1 ours is faster. */
+  /** The peer's time ÷ ours; above 1 ours is faster. */
   readonly ratio: number;
   readonly ratioMin: number;
   readonly ratioMax: number;
-  /** Our GFLOP/s by those of sgemm; NaN if these are not known. */
+  /** Our GFLOP/s ÷ those of sgemm; NaN without numpy. */
   readonly share: number;
 }
 
@@ -46,7 +46,7 @@ export interface Summary {
   readonly ratioOfT: Readonly<Record<string, number>>;
   readonly worst: CellFigures;
   readonly best: CellFigures;
-  /** Of the practical peak over the whole run; NaN if it is not known. */
+  /** GFLOP/s of sgemm over the whole run; NaN without numpy. */
   readonly sgemmGflops: number;
 }
 
@@ -116,7 +116,7 @@ function formatShare(share: number): string {
   return Number.isNaN(share) ? '–' : (100 * share).toFixed(0);
 }
 
-/** A name outside of the table needs no columns. */
+/** Outside the table a name needs no padding. */
 function squeeze(name: string): string {
   return name.replaceAll(/ +/g, ' ');
 }

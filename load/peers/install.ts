@@ -1,3 +1,3 @@
-// No install script: the one of onnxruntime-node downloads what only a GPU needs.
+// Without install scripts: that of onnxruntime-node downloads libraries for GPUs only.
 export const INSTALL_PEERS =
   'npm install --prefix load/peers --no-package-lock --ignore-scripts';

@@ -1,11 +1,11 @@
-// The service that one would write without this project: Fastify, JSON with schemas on both sides,
-// and onnxruntime-node's RNN operator on one thread. It takes and gives what /v1/step and
-// /v1/sequence (with `outputs: ["h"]`) do with a registered model, and nothing else.
+// The peer of bench:wire: a service with Fastify, JSON schemas on both sides, and onnxruntime-node's RNN operator on
+// one thread. Its requests and responses are those of /v1/step and /v1/sequence (with `outputs: ["h"]`) with a
+// registered model; it has no other features.
 //
 //   HOST=127.0.0.1 PORT=8081 node load/peers/onnx-service.ts FOLDER
 //
-// Every *.onnx file of the folder is a model, named like it: one session, made once. Fastify is the
-// project's own. Nothing is logged, and the validator neither coerces nor collects errors.
+// Every *.onnx file of the folder is a model with the name of the file and one session, made at the start. Fastify is
+// the version of this project. Nothing is logged, and the validator neither coerces nor collects errors.
 import { readFileSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import Fastify from 'fastify';
@@ -99,7 +99,7 @@ function modelOf(name: string): Model {
   throw badRequest(`There is no model ${name}.`, 404);
 }
 
-/** T steps of N rows; the state after the last. */
+/** T steps of N rows. @returns the state after the last step */
 async function run(
   { D, H, session }: Model,
   x: readonly Matrix[],

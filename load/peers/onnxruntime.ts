@@ -1,12 +1,12 @@
-// onnxruntime-node's RNN operator on one thread. Installed apart, so its types are not at hand.
+// onnxruntime-node's RNN operator on one thread. It is a package of load/peers, so tsc does not find its types.
 import { existsSync, readFileSync } from 'node:fs';
-import type { SequenceCase } from '../sequence-case.ts';
+import type { SequenceCase } from '../cases/sequence-case.ts';
 import { INSTALL_PEERS } from './install.ts';
 import { encodeModel } from './onnx-model.ts';
 
 const PACKAGE = new URL('./node_modules/onnxruntime-node/', import.meta.url);
 
-/** One thread, no other; everything else is the default, which is the fastest. */
+/** One thread; all other options are the defaults, which are the fastest. */
 export const SESSION_OPTIONS = {
   executionProviders: ['cpu'],
   executionMode: 'sequential',
@@ -15,7 +15,7 @@ export const SESSION_OPTIONS = {
   interOpNumThreads: 1,
 };
 
-/** What is used of it. */
+/** The part of its API that is used. */
 export interface OnnxRuntime {
   readonly Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => Tensor;
   readonly InferenceSession: {
@@ -50,7 +50,7 @@ export interface OnnxRuntimePeer {
 export interface PreparedPeer {
   /** (T, N, H), after `repeat`. */
   readonly hs: Float32Array;
-  /** The whole sequence, `count` times in a row. */
+  /** Computes the whole sequence `count` times. */
   repeat(count: number): Promise<void>;
   release(): Promise<void>;
 }
@@ -67,14 +67,14 @@ export async function importOnnxRuntime(): Promise<OnnxRuntime> {
   return runtime.default;
 }
 
-/** @throws Error with the command, if it is not installed */
+/** @throws Error with the command that installs it, if it is missing */
 export function onnxRuntimeManifest(): Manifest {
   const manifest = new URL('package.json', PACKAGE);
   if (!existsSync(manifest)) throw new Error(`onnxruntime-node is missing: ${INSTALL_PEERS}`);
   return JSON.parse(readFileSync(manifest, 'utf8')) as Manifest;
 }
 
-/** Inputs and outputs are made here, so that a run neither copies nor allocates them. */
+/** Makes inputs and outputs beforehand, so that a run neither copies nor allocates them. */
 async function prepare(
   { InferenceSession, Tensor }: OnnxRuntime,
   { T, N, D, H, weights, x, h }: SequenceCase,

@@ -1,4 +1,4 @@
-// The thread side of the piscina column: one call, one job.
+// The worker thread of the piscina column: one call runs one job.
 import { workerData } from 'node:worker_threads';
 import { instantiateKernels } from '../../src/wasm/load.ts';
 

@@ -1,6 +1,6 @@
-"""What one core can do: a float32 matrix product by the BLAS that numpy has.
+"""The practical peak of one core: a float32 matrix product by numpy's BLAS.
 
-Says which in one line of JSON, then answers every line of input with the GFLOP/s of one sample.
+Prints one line of JSON with the versions, then the GFLOP/s of one sample for every line of input.
 """
 import json
 import re
@@ -14,18 +14,18 @@ SAMPLE_SECONDS = 0.02
 
 
 def blas_in_use():
-    """The BLAS library that is loaded, where the system tells, else 'unknown'."""
+    """The BLAS library that is loaded, or 'unknown' without /proc."""
     try:
         with open('/proc/self/maps') as maps:
             found = re.findall(r'openblas|mkl|blis|libblas', maps.read())
     except OSError:
         return 'unknown'
-    # Debian keeps OpenBLAS under the name libblas too, in a folder that has its own name.
+    # Debian's OpenBLAS is also called libblas, in a folder named openblas.
     return next((name for name in found if name != 'libblas'), 'reference' if found else 'unknown')
 
 
 def sample(a, b, out):
-    """GFLOP/s; the first product is not timed, it wakes the core and fills the caches."""
+    """GFLOP/s. The first product is not timed: it fills the caches."""
     numpy.matmul(a, b, out=out)
     count = 0
     start = time.perf_counter()

@@ -1,9 +1,9 @@
-// The practical peak of one core: sgemm.py in a process of its own, asked for one sample at a time.
+// The practical peak of one core: sgemm.py in a process of its own, which makes one sample per request.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** The system's own comes first: it is the one for which the system's packages are. */
+/** The system's own Python first, because the system's numpy is installed for it. */
 const PYTHONS = ['/usr/bin/python3', 'python3'];
 const ONE_THREAD = { OPENBLAS_NUM_THREADS: '1', MKL_NUM_THREADS: '1', BLIS_NUM_THREADS: '1' };
 
@@ -17,7 +17,7 @@ export interface Sgemm {
   stop(): void;
 }
 
-/** Absent unless there is a python3 with numpy and a BLAS that is made to be fast. */
+/** Undefined unless there is a python3 with numpy and an optimised BLAS. */
 export async function startSgemm(): Promise<Sgemm | undefined> {
   for (const python of PYTHONS) {
     const sgemm = await startWith(python);
@@ -32,7 +32,7 @@ async function startWith(python: string): Promise<Sgemm | undefined> {
     stdio: ['pipe', 'pipe', 'ignore'],
   });
   const reader = createInterface(child.stdout);
-  // It cannot be started: there is no line. If it ends later, so does its output.
+  // If the process cannot be started there is no first line; if it ends later, its output ends too.
   child.on('error', () => reader.close());
   child.stdin.on('error', () => undefined);
   const kill = () => child.kill('SIGKILL');

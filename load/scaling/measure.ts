@@ -1,29 +1,29 @@
-// Every point in every round, so that a slow minute of the machine touches all of them alike.
+// Measures every point in every round, so that what slows the machine for a while slows all of them.
 import { readConfig } from '../../src/config.ts';
 import type { Job } from '../../src/wasm/job.ts';
 import { compileKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
-import { type Contestant, startPool } from '../parts/contestants.ts';
-import { startProgress } from '../progress.ts';
-import { type SequenceCase, type Sizes, expectRightStates, makeSequenceCase } from '../sequence-case.ts';
+import { type Dispatcher, startPool } from '../dispatch/dispatchers.ts';
+import { startProgress } from '../report/progress.ts';
+import { type SequenceCase, type Sizes, expectRightStates, makeSequenceCase } from '../cases/sequence-case.ts';
 import { type PairResult, startPair } from './pair.ts';
 import { BASE, areSame } from './points.ts';
 import { IN_FLIGHT_PER_WORKER, type Pools, countFor, runAll, withJobs } from './runs.ts';
 
 const MEMORY_BYTES = 3 * 1024 ** 3;
-/** Of all jobs in flight: x and hs of a long sequence are large. */
+/** x and hs of all jobs in flight; those of a long sequence are large. */
 const JOBS_BYTES_MAX = 2 * 1024 ** 3;
 
 export interface PointResult {
   readonly sizes: Sizes;
   readonly workers: number;
   readonly inFlight: number;
-  /** Rows × steps a second, one list element a round. */
+  /** Rows × steps per second, one element for each round. */
   readonly rowStepsPerS: number[];
 }
 
-/** About what a hand-over costs: smaller jobs would not be handed over, as in the service. */
-const HAND_OVER_FLOPS = 500_000;
+/** About the cost of a dispatch: the scheduler runs smaller jobs inline, as it does in the service. */
+const DISPATCH_FLOPS = 500_000;
 
 export interface Measured {
   readonly points: readonly PointResult[];
@@ -42,15 +42,15 @@ export async function measureScaling(options: Options): Promise<Measured> {
   const { shapes, workerCounts, rounds, seconds } = options;
   const memory = new LinearMemory(MEMORY_BYTES);
   const parts = { kernels: compileKernels(readConfig().KERNEL), memory: memory.memory };
-  const pools = new Map<number, Contestant>();
-  for (const workers of workerCounts) pools.set(workers, await startPool(parts, workers, HAND_OVER_FLOPS));
+  const pools = new Map<number, Dispatcher>();
+  for (const workers of workerCounts) pools.set(workers, await startPool(parts, workers, DISPATCH_FLOPS));
 
   const points = shapes.map((sizes) => new Shape(sizes, workersAt(sizes, workerCounts)));
   const pair = await startPair(memory, pools, seconds);
   const progress = startProgress('measuring', (rounds + 1) * (points.length + 1));
   let done = 0;
   for (let round = -1; round < rounds; round++) {
-    // The first round is the warm-up; it also finds out how many jobs a sample takes.
+    // Round -1 is the warm-up; it also finds the number of jobs of a sample.
     const isWarmUp = round < 0;
     for (const shape of points) {
       await (isWarmUp ? shape.warmUp(memory, pools, seconds) : shape.measure(memory, pools));
@@ -65,16 +65,16 @@ export async function measureScaling(options: Options): Promise<Measured> {
   return { points: points.flatMap((shape) => shape.results), pair: pair.result };
 }
 
-/** The axis of workers is at the base point; elsewhere there are one worker and all of them. */
+/** The base point is measured with every number of workers, other points with one and with all. */
 function workersAt(sizes: Sizes, workerCounts: readonly number[]): readonly number[] {
   return areSame(sizes, BASE) ? workerCounts : [1, workerCounts.at(-1)!];
 }
 
-/** The points of one shape: they share weights and jobs. */
+/** The points of one shape, which share weights and jobs. */
 class Shape {
   readonly results: readonly PointResult[];
   readonly #sequence: SequenceCase;
-  /** Of each result: how many jobs make a sample. */
+  /** For each result the number of jobs of a sample. */
   readonly #counts: number[] = [];
 
   constructor(sizes: Sizes, workerCounts: readonly number[]) {
@@ -101,7 +101,7 @@ class Shape {
   async measure(memory: LinearMemory, pools: Pools): Promise<void> {
     const { T, N } = this.#sequence;
     await this.#withJobs(memory, async (jobs) => {
-      // Not timed: the first run of a job meets memory that no cache has.
+      // Not timed: the first run of a job finds its memory in no cache.
       await runAll(pools.get(this.results.at(-1)!.workers)!, jobs, jobs.length);
       for (const [i, { workers, inFlight, rowStepsPerS }] of this.results.entries()) {
         const count = this.#counts[i]!;

@@ -1,13 +1,13 @@
-// Two workers against one, at one shape and one after the other, beside what the machine itself gives to
-// two: processes that share nothing. Workers cannot do better than these.
+// Two workers against one at one shape, beside two processes that share nothing against one. The processes show
+// what the machine gives to two of anything; workers cannot gain more.
 import type { Job } from '../../src/wasm/job.ts';
 import type { LinearMemory } from '../../src/wasm/memory.ts';
-import { expectRightStates, makeSequenceCase, type Sizes } from '../sequence-case.ts';
+import { expectRightStates, makeSequenceCase, type Sizes } from '../cases/sequence-case.ts';
 import { PAIR } from './points.ts';
 import { startProcesses } from './processes.ts';
 import { IN_FLIGHT_PER_WORKER, type Pools, countFor, latencyMs, runAll, withJobs } from './runs.ts';
 
-/** Rows × steps a second, one list element a round. */
+/** Rows × steps per second, one element for each round. */
 export interface OneAndTwo {
   readonly one: number[];
   readonly two: number[];
@@ -15,9 +15,9 @@ export interface OneAndTwo {
 
 export interface PairResult {
   readonly sizes: Sizes;
-  /** Jobs enough for both workers. */
+  /** With enough jobs in flight for both workers. */
   readonly inFlight: OneAndTwo;
-  /** One job at a time, its rows split over the workers; from the median latency. */
+  /** With one job at a time, whose rows are split over the workers; from the median latency. */
   readonly alone: OneAndTwo;
   readonly processes: OneAndTwo;
 }

@@ -1,6 +1,6 @@
-// load/results/scaling.svg: four panels, one scale of GFLOP/s. It has its own background, so that
-// it can be read on any page, and follows the reader's choice of light or dark.
-import { describeMachine } from '../machine.ts';
+// load/results/scaling.svg: four panels with one scale of GFLOP/s. It has a background of its own, so that it
+// can be read on any page, and follows the light or dark scheme of the reader.
+import { describeMachine } from '../report/machine.ts';
 import { BASE } from './points.ts';
 import {
   type LinePoint,
@@ -56,7 +56,7 @@ interface Panel {
   readonly title: string;
   readonly xLabel: string;
   readonly series: readonly Series[];
-  /** What as many times one worker would be. */
+  /** The throughput of one worker times the number of workers. */
   readonly ideal?: readonly LinePoint[];
   /** rows·steps/s are GFLOP/s in another unit only while H stays the same. */
   readonly rowSteps: 'axis' | 'labels';
@@ -180,7 +180,7 @@ function drawYAxis(top: number, y: Scale): string {
       text(-8, at + 4, formatTick(tick), { style: 'small', anchor: 'end' }),
     ].join('');
   });
-  return [...ticks, turned(-48, 'GFLOP/s')].join('\n');
+  return [...ticks, rotatedText(-48, 'GFLOP/s')].join('\n');
 }
 
 /** The same heights in the other unit, at the right. */
@@ -193,7 +193,7 @@ function drawRowStepsAxis(top: number, y: Scale): string {
       text(PANEL.width + 9, at + 4, formatCompact(tick), { style: 'small' }),
     ].join('');
   });
-  return [...ticks, turned(PANEL.width + 56, 'rows·steps/s')].join('\n');
+  return [...ticks, rotatedText(PANEL.width + 56, 'rows·steps/s')].join('\n');
 }
 
 function drawXAxis({ xLabel, rowSteps }: Panel, values: readonly number[], x: Scale): string {
@@ -223,7 +223,7 @@ function drawSeries({ kind, line }: Series, x: Scale, y: Scale): string {
   ].join('\n');
 }
 
-/** Under the ticks, where the other unit is another one at each of them. */
+/** rows·steps/s under each tick, for an axis along which their ratio to GFLOP/s changes. */
 function drawRowStepsLabels(line: readonly LinePoint[], x: Scale): string {
   const labels = line.map(({ value, rowStepsPerS }) =>
     text(x(value), PANEL.height + 36, formatCompact(rowStepsPerS), {
@@ -265,8 +265,8 @@ function text(x: number, y: number, content: string, options: TextOptions = {}):
   return `<text${className} ${at}>${escape(content)}</text>`;
 }
 
-/** Beside an axis, read from below. */
-function turned(x: number, content: string): string {
+/** Beside a vertical axis, rotated by 90°. */
+function rotatedText(x: number, content: string): string {
   const at = `translate(${x} ${PANEL.height / 2}) rotate(-90)`;
   return `<g transform="${at}">${text(0, 0, content, { style: 'small', anchor: 'middle' })}</g>`;
 }

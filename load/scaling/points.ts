@@ -1,10 +1,10 @@
-// What is measured: one axis at a time around a base point, the others stay where they are.
-import type { Sizes } from '../sequence-case.ts';
+// The points that bench:scaling measures: one axis varies at a time, from a base point.
+import type { Sizes } from '../cases/sequence-case.ts';
 
 export const BASE: Sizes = sizes(100, 32, 256);
-/** Where two workers are compared with one: large enough that one job alone is worth the work of both. */
+/** The shape at which two workers are compared with one: large enough that one job alone is split. */
 export const PAIR: Sizes = sizes(100, 32, 512);
-/** What two workers should be worth there, to one. */
+/** The throughput of two workers ÷ that of one that is aimed at there. */
 export const PAIR_TARGET = 1.7;
 
 const SHAPES = {
@@ -20,13 +20,13 @@ export function shapesOf(axis: ShapeAxis): readonly Sizes[] {
   return SHAPES[axis];
 }
 
-/** Each once; the base point is on every axis. */
+/** Every shape once, although the base point is on every axis. */
 export function allShapes(): Sizes[] {
   const others = SHAPE_AXES.flatMap((axis) => SHAPES[axis]).filter((it) => !areSame(it, BASE));
   return [BASE, ...others];
 }
 
-/** 1, 2, 4 … and as many as there are cores; 1 and 2 whatever there is. */
+/** 1, 2, 4 … and the number of cores; 1 and 2 on every machine. */
 export function workerCounts(cores: number): number[] {
   const counts = [1, 2];
   while (counts.at(-1)! * 2 <= cores) counts.push(counts.at(-1)! * 2);

@@ -1,8 +1,8 @@
-// One of the processes that share nothing (processes.ts): runs its job for as many seconds as it is told,
-// and answers how many runs that were in a second.
-import { startHost } from '../kernels/contenders.ts';
-import { packModel } from '../packed-model.ts';
-import { type Sizes, makeJob, makeSequenceCase } from '../sequence-case.ts';
+// One of the processes that share nothing (processes.ts). A message is a number of seconds; the answer is the
+// runs per second of the job in that time.
+import { startHost } from '../kernels/implementations.ts';
+import { packModel } from '../cases/packed-model.ts';
+import { type Sizes, makeJob, makeSequenceCase } from '../cases/sequence-case.ts';
 
 const RUNS_MIN = 3;
 

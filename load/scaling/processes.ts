@@ -1,11 +1,11 @@
-// Two processes that do the arithmetic of a job and share nothing: no memory, no queue, no main thread.
+// Two processes that run the kernel on the same job and share nothing: no memory, no queue, no main thread.
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { Sizes } from '../sequence-case.ts';
+import type { Sizes } from '../cases/sequence-case.ts';
 
 export interface Processes {
-  /** Runs of the job a second, of one process alone or the sum of both side by side. */
+  /** Runs of the job per second: of one process alone, or the sum of both at the same time. */
   rate(count: 1 | 2, seconds: number): Promise<number>;
   stop(): void;
 }
@@ -35,7 +35,7 @@ export async function startProcesses(sizes: Sizes): Promise<Processes> {
 
 interface Child {
   readonly child: ChildProcess;
-  /** Rejects when it has ended. */
+  /** Rejects when the process ends. */
   readonly ended: Promise<never>;
 }
 
@@ -43,7 +43,7 @@ function failureOf(child: ChildProcess): Promise<never> {
   const ended = once(child, 'exit').then(() => {
     throw new Error('A process of load/scaling/process.ts ended early.');
   });
-  // Nobody may be waiting, as when it is stopped.
+  // Without a listener, as after stop(), the rejection must not end this process.
   ended.catch(() => undefined);
   return ended;
 }

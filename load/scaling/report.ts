@@ -1,13 +1,13 @@
-// The figures as tables and as lines to draw.
-import type { Machine } from '../machine.ts';
-import { type Sizes, flopsOf } from '../sequence-case.ts';
-import { type Spread, ratiosOf, spreadOf } from '../statistics.ts';
-import { formatNumber, formatTable } from '../table.ts';
+// The figures of bench:scaling as tables, and as the lines of its drawing.
+import type { Machine } from '../report/machine.ts';
+import { type Sizes, flopsOf } from '../cases/sequence-case.ts';
+import { type Spread, ratiosOf, spreadOf } from '../report/statistics.ts';
+import { formatNumber, formatTable } from '../report/table.ts';
 import type { Measured, PointResult } from './measure.ts';
 import type { OneAndTwo } from './pair.ts';
 import { BASE, PAIR_TARGET, SHAPE_AXES, type ShapeAxis, areSame, shapesOf } from './points.ts';
 
-/** What load/results/scaling.json has. */
+/** The contents of load/results/scaling.json. */
 export interface ScalingReport extends Measured {
   readonly machine: Machine;
   /** ISO 8601 */
@@ -82,7 +82,7 @@ function row(name: string, report: ScalingReport, sizes: Sizes, workers: number)
   ];
 }
 
-/** Two workers by one, in two ways, beside two processes by one, which is what the machine has to give. */
+/** Throughput of two workers ÷ one, in two ways, beside that of two processes ÷ one. */
 export function formatPair({ pair }: Measured): string {
   const machine = gainsOf(pair.processes);
   const row = (name: string, rates: OneAndTwo) => {
@@ -114,7 +114,7 @@ function gainsOf({ one, two }: OneAndTwo): number[] {
   return two.map((rate, round) => rate / one[round]!);
 }
 
-/** One job alone: what a second worker is worth to somebody who waits. */
+/** The latency of one job alone with one worker and with two. */
 export function formatAlone({ pair }: Measured): string {
   const { sizes, alone } = pair;
   const ms = (rowStepsPerS: readonly number[]) =>

@@ -1,17 +1,17 @@
-// Jobs through a pool: many of them as fast as it takes them, or one at a time.
+// Runs jobs through a pool: many in flight, or one at a time.
 import type { Job } from '../../src/wasm/job.ts';
 import type { LinearMemory } from '../../src/wasm/memory.ts';
-import { packModel } from '../packed-model.ts';
-import type { Contestant } from '../parts/contestants.ts';
-import { type SequenceCase, makeJob } from '../sequence-case.ts';
-import { percentile } from '../statistics.ts';
+import { packModel } from '../cases/packed-model.ts';
+import type { Dispatcher } from '../dispatch/dispatchers.ts';
+import { type SequenceCase, makeJob } from '../cases/sequence-case.ts';
+import { percentile } from '../report/statistics.ts';
 
-export type Pools = ReadonlyMap<number, Contestant>;
+export type Pools = ReadonlyMap<number, Dispatcher>;
 
-/** One that runs and one that waits: a worker is never without. */
+/** One that runs and one that waits, so that no worker is idle. */
 export const IN_FLIGHT_PER_WORKER = 2;
 
-/** As many jobs as are in flight, so that no two threads write the same bytes. */
+/** Calls `use` with `count` jobs, one for each in flight: no two threads may write the same bytes. */
 export async function withJobs(
   memory: LinearMemory,
   sequence: SequenceCase,
@@ -25,9 +25,9 @@ export async function withJobs(
   memory.free(model.panelsPtr);
 }
 
-/** How many jobs last for `seconds`: a multiple of the workers, so that all end together. */
+/** The number of jobs that take `seconds`: a multiple of the workers, so that all end together. */
 export async function countFor(
-  pool: Contestant,
+  pool: Dispatcher,
   jobs: readonly Job[],
   workers: number,
   seconds: number,
@@ -40,8 +40,8 @@ export async function countFor(
   }
 }
 
-/** Seconds for `count` runs; each job is handed over again as soon as it is back. */
-export async function runAll({ run }: Contestant, jobs: readonly Job[], count: number): Promise<number> {
+/** Seconds for `count` runs; each job is dispatched again as soon as it is done. */
+export async function runAll({ run }: Dispatcher, jobs: readonly Job[], count: number): Promise<number> {
   const startMs = performance.now();
   let left = count;
   await Promise.all(
@@ -52,8 +52,8 @@ export async function runAll({ run }: Contestant, jobs: readonly Job[], count: n
   return (performance.now() - startMs) / 1000;
 }
 
-/** The median of one job after the other. */
-export async function latencyMs({ run }: Contestant, job: Job, seconds: number): Promise<number> {
+/** Median latency of a job alone, for `seconds` and at least three runs. */
+export async function latencyMs({ run }: Dispatcher, job: Job, seconds: number): Promise<number> {
   const timesMs: number[] = [];
   const endMs = performance.now() + seconds * 1000;
   for (let startMs = performance.now(); startMs < endMs || timesMs.length < 3; ) {

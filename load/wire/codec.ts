@@ -1,9 +1,9 @@
-// The JSON codec alone, on one thread: what the service does with a body's and an answer's numbers,
-// beside JSON.parse with a loop into a Float32Array, and JSON.stringify of the same nested arrays.
+// The JSON codec alone, on one thread: reading the numbers of a body and printing those of an answer, beside
+// JSON.parse with a loop into a Float32Array and JSON.stringify of the same nested arrays.
 //
-// In turn, A B A B …, and the ratio is taken within a round. Ours has the body's bytes to copy into linear
-// memory; JSON.parse is given a string. An answer is left there, as the service sends it from there;
-// JSON.stringify need not make bytes of its text. Both results are compared before anything is timed.
+// The two sides alternate, A B A B …, and ratios are taken within a round. Ours starts from bytes and copies them into
+// linear memory; JSON.parse starts from a string. Ours leaves the printed answer in linear memory, where the service
+// sends it from; JSON.stringify makes a string and no bytes. Results are compared before anything is timed.
 import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
 import { type PlaceholderTensor, tensorOf, numbersOf } from '../../src/codec/json/placeholders.ts';
 import { JsonCodec, takeText } from '../../src/engine/json-codec.ts';
@@ -11,12 +11,12 @@ import { Lifetime } from '../../src/lifetime.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
-import { fill } from '../made-up.ts';
-import { type Spread, ratiosOf, spreadOf } from '../statistics.ts';
-import { formatNumber, formatTable } from '../table.ts';
+import { fill } from '../cases/pseudo-random-tensors.ts';
+import { type Spread, ratiosOf, spreadOf } from '../report/statistics.ts';
+import { formatNumber, formatTable } from '../report/table.ts';
 import { type Target, atLeast } from './targets.ts';
 
-/** Longer than anything here takes. */
+/** A deadline that no measurement reaches. */
 const LIFETIME = new Lifetime({}, 3_600_000);
 const ROWS = 256;
 const COLUMNS = 128;
@@ -28,7 +28,7 @@ export interface CodecResult {
   readonly ours: Spread;
   readonly peer: Spread;
   readonly ratio: Spread;
-  /** Of the text; for reading they are the same. */
+  /** Bytes of the JSON; for reading both sides have the same. */
   readonly oursBytes: number;
   readonly peerBytes: number;
 }
@@ -43,9 +43,9 @@ interface Contest {
 
 /** @throws Error if the two sides of a contest do not agree */
 export async function benchCodec(rounds: number): Promise<readonly CodecResult[]> {
-  const { jsonCodec, memory } = textsOnThisThread();
+  const { jsonCodec, memory } = codecOnThisThread();
   const random = pseudoRandom(1);
-  // All 53 bits, as Math.random() has them.
+  // Doubles with 53 random bits, as Math.random() makes them.
   const fine = () => random() + random() * 2 ** -31;
   const contests = [
     await readingOf(jsonCodec, 'read, 9 digits', fill(random, COUNT, 1), (x) => x.toPrecision(9)),
@@ -83,7 +83,7 @@ export function describeCodec(results: readonly CodecResult[]): string {
   return formatTable([headings, ...rows]);
 }
 
-/** Met on Node.js 24: later ones have a faster JSON.stringify. */
+/** Met under Node.js 24; later versions have a faster JSON.stringify. */
 export function codecTargets(results: readonly CodecResult[]): readonly Target[] {
   const of = (name: string) => results.find((result) => result.name === name);
   const written = of('write');
@@ -102,7 +102,7 @@ function inLinearMemory(memory: LinearMemory, values: Float32Array): Float32Arra
   return tensor;
 }
 
-function textsOnThisThread(): { jsonCodec: JsonCodec; memory: LinearMemory } {
+function codecOnThisThread(): { jsonCodec: JsonCodec; memory: LinearMemory } {
   const memory = new LinearMemory(64 * 1024 * 1024);
   const kernels = instantiateKernels(compileKernels(), memory.memory);
   const scheduler = {
@@ -160,7 +160,7 @@ async function writingOf(jsonCodec: JsonCodec, name: string, values: Float32Arra
   const peer = () => JSON.stringify({ h: nested });
   const printed = await takeText(await jsonCodec.print({ tensors: { h: tensor } }, LIFETIME));
   if (printed.toString() !== objectToJson({ h: tensorToJson(tensor) })) {
-    throw new Error(`${name}: the text is not that of the plain writer.`);
+    throw new Error(`${name}: the JSON is not that of the plain writer.`);
   }
   return { name, ours, peer, oursBytes: printed.length, peerBytes: peer().length };
 }

@@ -1,32 +1,28 @@
-// Does the event loop answer while large JSON bodies are read? /health/live is asked at fixed times
-// with nothing else to do, and with sixteen bodies of 8 MB in flight.
+// Latency of /health/live while large JSON bodies are read. It is requested at fixed times, first from an idle
+// server and then with sixteen bodies of 8 MB in flight.
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
 import { referenceStep } from '../../src/wasm/reference.ts';
-import { startProgress } from '../progress.ts';
-import { type SequenceCase, makeSequenceCase } from '../sequence-case.ts';
-import { percentile } from '../statistics.ts';
-import { formatNumber, formatTable } from '../table.ts';
-import {
-  type Contestants,
-  JSON_HEADERS,
-  expectNear,
-  post,
-  stateOfJson,
-  withContestants,
-} from './contestants.ts';
+import { expectNear, expectSameBits } from '../cases/same-bits.ts';
+import { type SequenceCase, makeSequenceCase } from '../cases/sequence-case.ts';
+import { post, stateOfJson } from '../clients/api.ts';
+import { startProgress } from '../report/progress.ts';
+import { percentile } from '../report/statistics.ts';
+import { formatNumber, formatTable } from '../report/table.ts';
 import { type Flood, startFlood } from './flood.ts';
 import type { PollerData } from './poller.ts';
+import { PEER_DIFFERENCE_MAX, type Services, withServices } from './services.ts';
 import { type Target, atMost } from './targets.ts';
 
 const MODEL = 'loop';
-/** H is small, so that the text is the work: about 8 MB in, one row out. */
+/** H is small, so that reading the JSON is most of the work: about 8 MB in, one row out. */
 const SIZES = { T: 11_180, N: 1, D: 64, H: 16 };
 const IN_FLIGHT = 16;
-const EVERY_MS = 5;
+const POLL_MS = 5;
 const IDLE_SECONDS = 1;
-const CONTESTANTS = ['peer', 'ours'] as const;
+const NAMES = ['peer', 'ours'] as const;
+type Name = (typeof NAMES)[number];
 
 export interface LoopMeasurement {
   readonly rounds: number;
@@ -40,7 +36,7 @@ export interface LoopResult {
 
 /** Of all rounds together. */
 export interface LoopRow {
-  readonly name: (typeof CONTESTANTS)[number];
+  readonly name: Name;
   readonly state: 'idle' | 'bodies in flight';
   readonly polls: number;
   readonly p50Ms: number;
@@ -52,31 +48,31 @@ export interface LoopRow {
 /** @throws Error if an answer is wrong */
 export function measureEventLoop(measurement: LoopMeasurement): Promise<LoopResult> {
   const sequence = makeSequenceCase(SIZES);
-  return withContestants(new Map([[MODEL, sequence.weights]]), (contestants) =>
-    measureSequence(measurement, sequence, contestants),
+  return withServices(new Map([[MODEL, sequence.weights]]), (services) =>
+    measureSequence(measurement, sequence, services),
   );
 }
 
 async function measureSequence(
   { rounds, seconds }: LoopMeasurement,
   sequence: SequenceCase,
-  contestants: Contestants,
+  services: Services,
 ): Promise<LoopResult> {
   const body = Buffer.from(sequenceBody(sequence));
-  const urls = { peer: contestants.peerUrl, ours: contestants.oursUrl };
-  const jsonCodec = await checkAnswers(urls, sequence, body);
+  const urls = { peer: services.peerUrl, ours: services.oursUrl };
+  const expected = await checkAnswers(urls, sequence, body);
   const samples = { peer: emptySamples(), ours: emptySamples() };
-  const progress = startProgress('event loop', rounds * CONTESTANTS.length);
+  const progress = startProgress('event loop', rounds * NAMES.length);
   let done = 0;
   for (let round = 0; round < rounds; round++) {
-    for (const name of CONTESTANTS) {
-      const flood = { url: `${urls[name]}/v1/sequence`, body, expectBody: jsonCodec[name] };
+    for (const name of NAMES) {
+      const flood = { url: `${urls[name]}/v1/sequence`, body, expectBody: expected[name] };
       await sample(samples[name], urls[name], flood, seconds);
       progress.update(++done);
     }
   }
   progress.stop();
-  const rows = CONTESTANTS.flatMap((name) => rowsOf(name, samples[name]));
+  const rows = NAMES.flatMap((name) => rowsOf(name, samples[name]));
   return { bodyBytes: body.length, rows };
 }
 
@@ -95,7 +91,7 @@ async function sample(
   target: { readonly url: string; readonly body: Buffer; readonly expectBody: string },
   seconds: number,
 ): Promise<void> {
-  const poller = await startPoller({ url: `${url}/health/live`, everyMs: EVERY_MS });
+  const poller = await startPoller({ url: `${url}/health/live`, everyMs: POLL_MS });
   try {
     samples.idleMs.push(...(await poller.poll(IDLE_SECONDS)));
     const flood = startFlood({ ...target, inFlight: IN_FLIGHT });
@@ -119,7 +115,7 @@ async function sample(
   }
 }
 
-/** The first bodies warm the process up. */
+/** The first bodies are the warm-up. */
 async function untilAnswered(flood: Flood, count: number): Promise<void> {
   while (flood.answered < count) {
     await Promise.race([flood.failed, new Promise((resolve) => setTimeout(resolve, 20))]);
@@ -139,24 +135,22 @@ async function startPoller(workerData: PollerData) {
   };
 }
 
-/** What each of them answers, once it is known to be right. */
+/**
+ * The answers of both, which every later one must equal.
+ *
+ * @throws Error unless ours has the bits of the reference and the peer's is close to it
+ */
 async function checkAnswers(
-  urls: Readonly<Record<(typeof CONTESTANTS)[number], string>>,
+  urls: Readonly<Record<Name, string>>,
   sequence: SequenceCase,
   body: Buffer,
 ) {
-  const ask = async (name: (typeof CONTESTANTS)[number]) =>
-    (await post(`${urls[name]}/v1/sequence`, JSON_HEADERS, body)).toString();
+  const ask = async (name: Name) =>
+    (await post(`${urls[name]}/v1/sequence`, body)).toString();
   const [ours, peer] = [await ask('ours'), await ask('peer')];
-  const expected = lastState(sequence);
   const h = stateOfJson(ours);
-  const wrong = expected.findIndex((value, j) => !Object.is(value, h[j]));
-  if (wrong >= 0 || h.length !== expected.length) {
-    throw new Error(
-      `sequence: element ${wrong} of h is ${h[wrong]}, the reference has ${expected[wrong]}.`,
-    );
-  }
-  expectNear("the peer's sequence", stateOfJson(peer), h);
+  expectSameBits('h of our sequence', h, lastState(sequence));
+  expectNear("h of the peer's sequence", stateOfJson(peer), h, PEER_DIFFERENCE_MAX);
   return { ours, peer };
 }
 
@@ -168,7 +162,7 @@ function sequenceBody({ T, N, D, x }: SequenceCase): string {
   });
 }
 
-/** From zeros, of one row. */
+/** The last state of the one row, from h = 0, by the plain reference. */
 function lastState({ T, D, H, weights, x }: SequenceCase): Float32Array {
   let state: Float32Array = new Float32Array(H);
   for (let t = 0; t < T; t++) {
@@ -200,7 +194,7 @@ export function formatLoop({ bodyBytes, rows }: LoopResult): string {
     polls.toLocaleString('en'),
     state === 'idle' ? '' : formatNumber(bodiesPerS),
   ]);
-  return `GET /health/live every ${EVERY_MS} ms, all rounds together; latencies in ms
+  return `GET /health/live every ${POLL_MS} ms, all rounds together; latencies in ms
 ${IN_FLIGHT} JSON bodies of ${megabytes} MB in flight, POST /v1/sequence
 
 ${formatTable([headings, ...table])}`;

@@ -1,14 +1,14 @@
-// Large bodies, always as many in flight as asked for: each connection sends its next as soon as it
-// has its answer.
+// Requests with large bodies, a fixed number of them in flight: each connection sends its next request as
+// soon as it has received its response.
 import { Agent, request } from 'node:http';
-import { JSON_HEADERS } from './contestants.ts';
+import { JSON_HEADERS } from '../clients/api.ts';
 
 export interface Flood {
-  /** Bodies answered until now. */
+  /** Bodies answered so far. */
   readonly answered: number;
-  /** Rejects as soon as an answer is wrong or does not come. */
+  /** Rejects as soon as a response is wrong or does not come. */
   readonly failed: Promise<never>;
-  /** Waits for the answers of what was sent: nothing is cut off, nothing left to compute. */
+  /** Sends no more, and waits for the responses to what was sent, so that no work is left in the server. */
   stop(): Promise<void>;
 }
 
@@ -16,7 +16,7 @@ export interface FloodOptions {
   readonly url: string;
   readonly body: Buffer;
   readonly inFlight: number;
-  /** Every answer must be this text. */
+  /** Every response must be this text. */
   readonly expectBody: string;
 }
 
@@ -27,7 +27,7 @@ export function startFlood({ url, body, inFlight, expectBody }: FloodOptions): F
   const failed = new Promise<never>((_, reject) => {
     connections.catch(reject);
   });
-  // It is raced against; after the race nobody listens.
+  // Callers race against it; a rejection after the race has no listener, and must not end the process.
   failed.catch(() => undefined);
   return {
     get answered() {

@@ -1,9 +1,9 @@
-// The thread that asks /health/live at fixed times, on a connection of its own. It is a thread so
-// that what the bodies cost their sender does not count as waiting for the server.
+// The thread that requests /health/live at fixed times on a connection of its own. It is a thread so that the
+// time which the bodies cost their sender does not count as waiting for the server.
 //
-// While an answer is missing nothing is asked, but every question that was due in the meantime counts
-// too, with its own wait until that answer: who asks a busy server at a bad moment is many, and a
-// poller that counted only its first question would hide them.
+// While a response is missing no request is sent, but each request that was due meanwhile counts with its own
+// wait until that response. Counting the first one only would hide a stall from the percentiles (coordinated
+// omission).
 import { Agent, get } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -17,32 +17,32 @@ const { url, everyMs } = workerData as PollerData;
 const agent = new Agent({ keepAlive: true, maxSockets: 1 });
 
 parentPort!.on('message', (seconds: number) => void poll(seconds * 1000));
-await ask();
+await request();
 parentPort!.postMessage('ready');
 
-/** Posts how long each answer took, in ms. */
+/** Posts the latencies in ms. */
 async function poll(durationMs: number): Promise<void> {
   const latenciesMs: number[] = [];
   const endMs = performance.now() + durationMs;
   for (let dueMs = performance.now(); dueMs < endMs; ) {
     await sleep(Math.max(0, dueMs - performance.now()));
-    // A timer that is late is no fault of the server: what it skipped was not asked.
-    const askedMs = Math.max(dueMs, performance.now());
-    await ask();
-    const answeredMs = performance.now();
-    for (dueMs = askedMs; dueMs < answeredMs; dueMs += everyMs) {
-      latenciesMs.push(answeredMs - dueMs);
+    // A timer that fires late is not the server's fault: requests that were due before do not count.
+    const sentMs = Math.max(dueMs, performance.now());
+    await request();
+    const receivedMs = performance.now();
+    for (dueMs = sentMs; dueMs < receivedMs; dueMs += everyMs) {
+      latenciesMs.push(receivedMs - dueMs);
     }
   }
   parentPort!.postMessage(latenciesMs);
 }
 
-/** @throws Error, which ends the thread, if the answer is not 200 */
-function ask(): Promise<void> {
+/** @throws Error, which ends the thread, if the status is not 200 */
+function request(): Promise<void> {
   return new Promise((resolve, reject) => {
-    get(url, { agent }, (answer) => {
-      if (answer.statusCode !== 200) reject(new Error(`${url}: ${answer.statusCode}`));
-      answer.resume().once('end', () => resolve());
+    get(url, { agent }, (response) => {
+      if (response.statusCode !== 200) reject(new Error(`${url}: ${response.statusCode}`));
+      response.resume().once('end', () => resolve());
     }).once('error', reject);
   });
 }

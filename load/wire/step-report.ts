@@ -1,7 +1,7 @@
-// What the steps' figures say, for a terminal and for a file.
-import { type Spread, ratiosOf, spreadOf } from '../statistics.ts';
-import type { Round } from '../fire.ts';
-import { formatNumber, formatTable } from '../table.ts';
+// The figures of the steps, for a terminal and for a file.
+import { type Spread, ratiosOf, spreadOf } from '../report/statistics.ts';
+import type { HttpRound } from '../clients/http-target.ts';
+import { formatNumber, formatTable } from '../report/table.ts';
 import { FORMS, type StepCell } from './steps.ts';
 import { type Target, atLeast, atMost } from './targets.ts';
 
@@ -18,7 +18,7 @@ const HEADINGS = [
   'min … max',
 ];
 
-/** What the tables say, cell by cell. */
+/** One row of the table: medians over the rounds. */
 export interface StepFigures {
   readonly name: string;
   readonly N: number;
@@ -27,17 +27,18 @@ export interface StepFigures {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly requestBytes: number;
-  readonly answerBytes: number;
-  /** Of the requests/s, round by round. */
+  readonly responseBytes: number;
+  /** Requests/s by those of the peer's JSON in the same round. */
   readonly ratio: Spread;
+  /** p99 by that of the peer's JSON in the same round. */
   readonly p99Ratio: Spread;
 }
 
 export function stepFigures(cells: readonly StepCell[]): StepFigures[] {
   return cells.flatMap(({ N, rounds }) =>
     FORMS.map((form) => {
-      const median = (key: keyof Round) => spreadOf(rounds[form].map((round) => round[key])).median;
-      const ratio = (key: keyof Round) =>
+      const median = (key: keyof HttpRound) => spreadOf(rounds[form].map((round) => round[key])).median;
+      const ratio = (key: keyof HttpRound) =>
         ratiosOf(
           rounds[form].map((round) => round[key]),
           rounds['peer JSON'].map((round) => round[key]),
@@ -50,7 +51,7 @@ export function stepFigures(cells: readonly StepCell[]): StepFigures[] {
         p50Ms: median('p50Ms'),
         p99Ms: median('p99Ms'),
         requestBytes: median('requestBytes'),
-        answerBytes: median('answerBytes'),
+        responseBytes: median('responseBytes'),
         ratio: ratio('requestsPerS'),
         p99Ratio: ratio('p99Ms'),
       };
@@ -63,7 +64,7 @@ export function formatSteps(figures: readonly StepFigures[]): string {
 }
 
 function row(figures: StepFigures): string[] {
-  const { name, form, requestsPerS, p50Ms, p99Ms, requestBytes, answerBytes } = figures;
+  const { name, form, requestsPerS, p50Ms, p99Ms, requestBytes, responseBytes } = figures;
   const ratios = [figures.ratio, figures.p99Ratio].flatMap(({ median, min, max }) =>
     form === 'peer JSON'
       ? ['', '']
@@ -72,12 +73,12 @@ function row(figures: StepFigures): string[] {
   return [
     name,
     ...[requestsPerS, p50Ms, p99Ms].map(formatNumber),
-    ...[requestBytes, answerBytes].map((bytes) => Math.round(bytes).toLocaleString('en')),
+    ...[requestBytes, responseBytes].map((bytes) => Math.round(bytes).toLocaleString('en')),
     ...ratios,
   ];
 }
 
-/** Those of them that were measured. */
+/** The targets whose cells were measured. */
 export function stepTargets(figures: readonly StepFigures[]): Target[] {
   const ratioOf = (N: number, form: (typeof FORMS)[number]) =>
     figures.find((cell) => cell.N === N && cell.form === form)?.ratio.median;

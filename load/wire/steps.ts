@@ -1,31 +1,26 @@
-// POST /v1/step end to end, round by round: the peer's JSON, our JSON, our bytes.
+// POST /v1/step end to end: the peer's JSON, our JSON and our bytes alternate, round by round.
 import { readSafetensors } from '../../src/codec/safetensors/read.ts';
-import { type Round, type Target, fire } from '../fire.ts';
-import { startProgress } from '../progress.ts';
-import { type StepCase, expectRightBits, makeStepCase, stepBody, stepFile } from '../step-case.ts';
-import {
-  type Contestants,
-  JSON_HEADERS,
-  expectNear,
-  post,
-  stateOfJson,
-  withContestants,
-} from './contestants.ts';
+import { expectNear, expectSameBits } from '../cases/same-bits.ts';
+import { type StepCase, makeStepCase, stepBody, stepFile } from '../cases/step-case.ts';
+import { FILE_HEADERS, JSON_HEADERS, post, stateOfJson } from '../clients/api.ts';
+import { runClosedLoop } from '../clients/closed-loop.ts';
+import type { HttpRound, HttpTarget } from '../clients/http-target.ts';
+import { startProgress } from '../report/progress.ts';
+import { PEER_DIFFERENCE_MAX, type Services, withServices } from './services.ts';
 
 const SIZE = 128;
-const FILE_HEADERS = { 'content-type': 'application/vnd.carryover.safetensors' };
 
 export const STEP_SIZES: readonly number[] = [1, 8, 32, 128];
 export const FORMS = ['peer JSON', 'our JSON', 'our bytes'] as const;
 
-/** One list element a round. */
+/** The rounds of one mini-batch size. */
 export interface StepCell {
   readonly N: number;
-  readonly rounds: Readonly<Record<(typeof FORMS)[number], readonly Round[]>>;
+  readonly rounds: Readonly<Record<(typeof FORMS)[number], readonly HttpRound[]>>;
 }
 
 export interface StepMeasurement {
-  /** Of the mini-batches. */
+  /** The mini-batch sizes N. */
   readonly sizes: readonly number[];
   readonly rounds: number;
   readonly seconds: number;
@@ -35,7 +30,7 @@ export interface StepMeasurement {
 export function measureSteps(measurement: StepMeasurement): Promise<StepCell[]> {
   const cases = measurement.sizes.map((N) => makeStepCase({ N, D: SIZE, H: SIZE }));
   const models = new Map(cases.map((stepCase) => [modelOf(stepCase), stepCase.weights]));
-  return withContestants(models, (contestants) => measureCases(measurement, cases, contestants));
+  return withServices(models, (services) => measureCases(measurement, cases, services));
 }
 
 const modelOf = ({ N }: StepCase) => `step-${N}`;
@@ -43,13 +38,17 @@ const modelOf = ({ N }: StepCase) => `step-${N}`;
 async function measureCases(
   { rounds, seconds }: StepMeasurement,
   cases: readonly StepCase[],
-  contestants: Contestants,
+  services: Services,
 ): Promise<StepCell[]> {
   const cells = await Promise.all(
     cases.map(async (stepCase) => ({
-      targets: await makeTargets(contestants, stepCase),
+      targets: await makeTargets(services, stepCase),
       N: stepCase.N,
-      rounds: { 'peer JSON': [] as Round[], 'our JSON': [] as Round[], 'our bytes': [] as Round[] },
+      rounds: {
+        'peer JSON': [] as HttpRound[],
+        'our JSON': [] as HttpRound[],
+        'our bytes': [] as HttpRound[],
+      },
     })),
   );
   const progress = startProgress('steps', cells.length * FORMS.length * (rounds + 1));
@@ -57,8 +56,8 @@ async function measureCases(
   for (let round = -1; round < rounds; round++) {
     for (const cell of cells) {
       for (const form of FORMS) {
-        const result = await fire(cell.targets[form], seconds);
-        // The round before the first warms up, as long as any: compilers are at work for seconds.
+        const result = await runClosedLoop(cell.targets[form], seconds);
+        // Round -1 warms up. It is as long as the others: V8 optimises for seconds.
         if (round >= 0) cell.rounds[form].push(result);
         progress.update(++done);
       }
@@ -68,32 +67,32 @@ async function measureCases(
   return cells.map(({ N, rounds }) => ({ N, rounds }));
 }
 
-type Targets = Readonly<Record<(typeof FORMS)[number], Target>>;
+type Targets = Readonly<Record<(typeof FORMS)[number], HttpTarget>>;
 
-/** Each is asked once, and its answer is compared. */
+/** @throws Error unless our answers have the bits of the reference and the peer's are close to them */
 async function makeTargets(
-  { oursUrl, peerUrl }: Contestants,
+  { oursUrl, peerUrl }: Services,
   stepCase: StepCase,
 ): Promise<Targets> {
   const model = modelOf(stepCase);
-  const text = Buffer.from(stepBody(stepCase, model));
+  const json = Buffer.from(stepBody(stepCase, model));
   const file = stepFile(stepCase, model);
   const [ours, peer] = [`${oursUrl}/v1/step`, `${peerUrl}/v1/step`];
   const nameOf = (form: string) => `${form}, N=${stepCase.N}`;
 
-  const oursText = (await post(ours, JSON_HEADERS, text)).toString();
-  expectRightBits(nameOf('our JSON'), stepCase, stateOfJson(oursText));
-  const oursFile = await post(ours, FILE_HEADERS, file);
+  const oursJson = (await post(ours, json)).toString();
+  expectSameBits(nameOf('our JSON'), stateOfJson(oursJson), stepCase.expected);
+  const oursFile = await post(ours, file, FILE_HEADERS);
   const { data } = readSafetensors(new Uint8Array(oursFile)).get('h')!;
-  expectRightBits(nameOf('our bytes'), stepCase, Float32Array.from(data));
-  const peerText = (await post(peer, JSON_HEADERS, text)).toString();
-  expectNear(nameOf('peer JSON'), stateOfJson(peerText), stepCase.expected);
+  expectSameBits(nameOf('our bytes'), Float32Array.from(data), stepCase.expected);
+  const peerJson = (await post(peer, json)).toString();
+  expectNear(nameOf('peer JSON'), stateOfJson(peerJson), stepCase.expected, PEER_DIFFERENCE_MAX);
 
   const target = (name: string, url: string, headers: typeof JSON_HEADERS, body: Buffer) =>
     ({ name: nameOf(name), url, method: 'POST', headers, body }) as const;
   return {
-    'peer JSON': { ...target('peer JSON', peer, JSON_HEADERS, text), expectBody: peerText },
-    'our JSON': { ...target('our JSON', ours, JSON_HEADERS, text), expectBody: oursText },
+    'peer JSON': { ...target('peer JSON', peer, JSON_HEADERS, json), expectBody: peerJson },
+    'our JSON': { ...target('our JSON', ours, JSON_HEADERS, json), expectBody: oursJson },
     'our bytes': { ...target('our bytes', ours, FILE_HEADERS, file), expectBody: oursFile },
   };
 }

@@ -1,5 +1,5 @@
-// What this project set out to reach, and what was measured.
-import { formatNumber, formatTable } from '../table.ts';
+// The targets of bench:wire, and whether the measurement met them.
+import { formatNumber, formatTable } from '../report/table.ts';
 
 export interface Target {
   readonly name: string;
@@ -8,13 +8,14 @@ export interface Target {
   readonly isMet: boolean;
 }
 
-/** Absent if it was not measured. */
+/** Undefined if the value was not measured. */
 export function atLeast(name: string, value: number | undefined, min: number): Target | undefined {
   return value === undefined
     ? undefined
     : { name, value, wanted: `≥ ${min}`, isMet: value >= min };
 }
 
+/** Undefined if the value was not measured. */
 export function atMost(name: string, value: number | undefined, max: number): Target | undefined {
   return value === undefined
     ? undefined

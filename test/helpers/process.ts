@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { nodeFlagsOfStart } from '../../load/own-server.ts';
+import { nodeFlagsOfStart } from '../../load/processes/server-process.ts';
 
 /** Children that have not ended; what a failing test leaves is stopped with its file. */
 const running = new Set<ChildProcess>();

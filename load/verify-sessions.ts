@@ -1,11 +1,11 @@
-// npm run verify:sessions: a million sessions that nobody uses just now, and a service that starts
-// on them. Some minutes, and 1 GB in the folder for temporary files.
+// npm run verify:sessions: a million idle sessions, and a service that starts on them. It takes some minutes, and
+// 1 GB in the folder for temporary files.
 //
-//   node load/idle-sessions.ts [--sessions 1000000] [--folder FOLDER]
+//   node load/verify-sessions.ts [--sessions 1000000] [--folder FOLDER]
 //
-// They are made through the store, as POST /v1/sessions makes them, without the HTTP; the service
-// is then started as always. Exit code 1 if it is not ready in 5 s, if file and resident memory are
-// more than 2 GiB together, or if a step on a session that was never touched has not the right bits.
+// The sessions are written through the store, as POST /v1/sessions writes them, but without HTTP; the service is
+// started as usual. Exit code 1 if it is not ready within 5 s, if file and resident memory are more than 2 GiB
+// together, or if a step on one of the sessions differs from the reference by a bit.
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,17 +16,18 @@ import { openSqliteStore } from '../src/store/sqlite/sqlite.ts';
 import type { SessionStore } from '../src/store/store.ts';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
 import { referenceStep } from '../src/wasm/reference.ts';
-import { fill, makeWeights } from './made-up.ts';
-import { startServer } from './own-server.ts';
-import { runProgram, wholeNumber } from './program.ts';
-import { startProgress } from './progress.ts';
-import { percentile } from './statistics.ts';
-import { modelBody } from './step-case.ts';
+import { postJson, registerModel } from './clients/api.ts';
+import { fill, makeWeights } from './cases/pseudo-random-tensors.ts';
+import { expectSameBits } from './cases/same-bits.ts';
+import { startServer } from './processes/server-process.ts';
+import { runProgram, wholeNumber } from './report/program.ts';
+import { startProgress } from './report/progress.ts';
+import { percentile } from './report/statistics.ts';
 
 const D = 64;
 const H = 64;
 const READY_MS_MAX = 5_000;
-/** The fastest counts: what else the machine does can only make it slower. */
+/** The fastest start counts: other work of the machine can only make a start slower. */
 const STARTS = 3;
 const BYTES_MAX = 2 * 2 ** 30;
 const COLD_STEPS = 200;
@@ -49,7 +50,7 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(values.folder, 'carryover-idle-'));
   try {
     const path = join(folder, 'idle.sqlite');
-    const ids = await makeSessions(path, count, await registerModel(path));
+    const ids = await makeSessions(path, count, await registerWeights(path));
     const empty: Start[] = [];
     const full: Start[] = [];
     for (let start = 0; start < STARTS; start++) {
@@ -74,15 +75,13 @@ async function main(): Promise<void> {
   }
 }
 
-/** By the service itself, so that it is stored as it always is. @returns its id */
-async function registerModel(path: string): Promise<string> {
-  const server = await startServer({ STORE_URL: `sqlite:${path}` });
-  const { id } = (await post(server.url, '/v1/models', modelBody({ weights }))) as { id: string };
-  await server.stop();
-  return id;
+/** Registers the model with a running service, so that the file has its record. @returns the model's id */
+async function registerWeights(path: string): Promise<string> {
+  await using server = await startServer({ STORE_URL: `sqlite:${path}` });
+  return await registerModel(server.url, weights);
 }
 
-/** @returns the first state of the k-th session: every session has another */
+/** The first state of the k-th session; every session has a different one. */
 function stateOf(k: number): Float32Array {
   return fill(pseudoRandom(k), H, 1);
 }
@@ -116,9 +115,9 @@ async function makeSession(store: SessionStore, k: number, modelId: string): Pro
 }
 
 interface Start {
-  /** Until /health/ready is 200. */
+  /** From the start of the process until /health/ready is 200. */
   readonly readyMs: number;
-  /** Of the processor, until then. */
+  /** Processor time until then. */
   readonly cpuMs: number;
 }
 
@@ -132,23 +131,19 @@ async function startAndStop(path: string): Promise<Start> {
 }
 
 async function useSessions(path: string, ids: readonly string[]) {
-  const server = await startServer({ STORE_URL: `sqlite:${path}` });
+  await using server = await startServer({ STORE_URL: `sqlite:${path}` });
   const random = pseudoRandom(2);
   const x = fill(random, D, 1);
   const stepMs: number[] = [];
-  try {
-    for (let step = 0; step < COLD_STEPS; step++) {
-      const k = Math.floor(((random() + 1) / 2) * ids.length);
-      const body = JSON.stringify({ session: ids[k], x: [[...x]] });
-      const before = performance.now();
-      const answer = await post(server.url, '/v1/step', body);
-      stepMs.push(performance.now() - before);
-      expectRightStep(k, x, answer as StepAnswer);
-    }
-    return { rssBytes: residentBytes(server.pid), stepMs };
-  } finally {
-    await server.stop();
+  for (let step = 0; step < COLD_STEPS; step++) {
+    const k = Math.floor(((random() + 1) / 2) * ids.length);
+    const body = { session: ids[k], x: [[...x]] };
+    const sentMs = performance.now();
+    const answer = await postJson<StepAnswer>(`${server.url}/v1/step`, body);
+    stepMs.push(performance.now() - sentMs);
+    expectRightStep(k, x, answer);
   }
+  return { rssBytes: residentBytes(server.pid), stepMs };
 }
 
 interface StepAnswer {
@@ -158,31 +153,18 @@ interface StepAnswer {
 
 function expectRightStep(k: number, x: Float32Array, { h, session }: StepAnswer): void {
   let expected = stateOf(k);
-  // The same session may be chosen again.
+  // A session may have been chosen before.
   for (let t = 0; t < session.t; t++) expected = referenceStep(weights, x, expected).state;
-  const state = Float32Array.from(h[0]!);
-  const wrong = expected.findIndex((value, j) => !Object.is(value, state[j]));
-  if (wrong < 0) return;
-  throw new Error(
-    `session ${k}: element ${wrong} of h is ${state[wrong]}, not ${expected[wrong]}.`,
-  );
+  expectSameBits(`session ${k}: h`, Float32Array.from(h[0]!), expected);
 }
 
-async function post(url: string, path: string, body: string): Promise<unknown> {
-  const headers = { 'content-type': 'application/json' };
-  const answer = await fetch(new URL(path, url), { method: 'POST', headers, body });
-  const text = await answer.text();
-  if (!answer.ok) throw new Error(`${path} was answered ${answer.status}: ${text}`);
-  return JSON.parse(text);
-}
-
-/** From Linux's list of processes. */
+/** From /proc, on Linux. */
 function residentBytes(pid: number): number {
   const [, kibibytes] = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   return Number(kibibytes) * 1024;
 }
 
-/** User and system time, which Linux counts in ticks of 10 ms. */
+/** User and system time from /proc, in ticks of 10 ms. */
 function processorMs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

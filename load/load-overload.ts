@@ -1,28 +1,29 @@
-// npm run load:overload: more requests than the workers can compute.
+// npm run load:overload: the service under more requests than its workers can compute.
 //
-//   node load/overload.ts [--seconds 60] [--workers 1,2] [--factors 1.5,3,10] [--json FILE]
+//   node load/load-overload.ts [--seconds 60] [--workers 1,2] [--factors 1.5,3,10] [--json FILE]
 //
-// Capacity is measured before and after each round, by as many callers as keep the workers busy. Open loop:
-// requests come at a rate, whatever becomes of those before. Closed loop: callers wait for their answer,
-// and for Retry-After behind a refusal; as many as would be answered just in time, times the factor. Exit
-// code 1 if less than 0.9 of the capacity is answered in time, if a worker was lost, if the service
-// was ever not ready, if the p99 of what was accepted is beyond the deadline, or if an answer is wrong.
-import { writeFileSync } from 'node:fs';
+// Capacity is measured before and after each round, with as many callers as keep the workers busy. Open loop:
+// requests are sent at a fixed rate, whether or not earlier ones are answered. Closed loop: each caller waits for its
+// answer, and after a refusal for Retry-After; there are as many callers as could be answered just within the
+// deadline, times the factor. Exit code 1 if less than 0.9 of the capacity is answered within the deadline, if a worker
+// was lost, if the service was ever not ready, if the p99 of accepted requests exceeds the deadline, or if an answer is
+// wrong.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { describeMachine, machineFacts } from './machine.ts';
-import { type Answer, Client, JOB } from './overload/client.ts';
-import { type OwnServer, startServer } from './own-server.ts';
-import { runProgram, secondsOf } from './program.ts';
-import { percentile } from './statistics.ts';
-import { formatNumber, formatTable } from './table.ts';
+import { describeMachine, machineInfo } from './report/machine.ts';
+import { type Answer, JOB, OverloadClient } from './clients/overload-client.ts';
+import { type ServerProcess, startServer } from './processes/server-process.ts';
+import { runProgram, secondsOf, writeReport } from './report/program.ts';
+import { percentile } from './report/statistics.ts';
+import { formatNumber, formatTable } from './report/table.ts';
 
 const DEADLINE_MS = 2_000;
-/** From one look at /health/ready to the next. */
-const LOOK_MS = 50;
+/** Between two requests for /health/ready. */
+const READY_POLL_MS = 50;
 const GOODPUT_MIN = 0.9;
 const ROUND_S = 10;
 const CAPACITY_S = 3;
+
 interface Load {
   readonly workers: number;
   readonly factor: number;
@@ -34,7 +35,7 @@ interface Result extends Load {
   readonly goodput: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** Answers by code; `ok` for those that were computed. */
+  /** Number of answers by code; `ok` for those that were computed. */
   readonly codes: Readonly<Record<string, number>>;
   readonly workersLost: number;
   readonly notReady: number;
@@ -44,7 +45,7 @@ await runProgram(main);
 
 async function main(): Promise<void> {
   const { seconds, workers, factors, json } = readArguments();
-  const servers: OwnServer[] = [];
+  const servers: ServerProcess[] = [];
   const results: Result[] = [];
   try {
     for (const count of workers) {
@@ -52,7 +53,7 @@ async function main(): Promise<void> {
       servers.push(await startServer(settings));
     }
     for (const [i, server] of servers.entries()) {
-      const client = new Client(server);
+      const client = new OverloadClient(server);
       await client.prepare();
       for (const factor of factors) {
         for (const loop of ['open', 'closed'] as const) {
@@ -65,8 +66,8 @@ async function main(): Promise<void> {
   } finally {
     for (const server of servers) await server.stop();
   }
-  console.log(`${describeMachine(machineFacts())}\n\n${describe(results)}`);
-  if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
+  console.log(`${describeMachine(machineInfo())}\n\n${describe(results)}`);
+  writeReport(json, results);
   const missed = results.filter((result) => missesOf(result).length > 0);
   if (missed.length > 0) throw new Error(`${missed.length} of ${results.length} loads missed a target.`);
 }
@@ -89,13 +90,13 @@ function readArguments() {
   };
 }
 
-/** In rounds, each beside a measurement of the capacity: a shared machine is slower by half at times. */
-async function measure(client: Client, load: Load, seconds: number): Promise<Result> {
+/** Rounds between measurements of the capacity, because a shared machine is slower by half at times. */
+async function measure(client: OverloadClient, load: Load, seconds: number): Promise<Result> {
   const { workers, factor, loop } = load;
   const rounds = Math.max(1, Math.round(seconds / ROUND_S));
   const roundSeconds = seconds / rounds;
-  // One computes while the answer of another is on its way.
-  const capacity = async () => rateOf(await client.fireClosed(2 * workers, CAPACITY_S), CAPACITY_S);
+  // Two callers for each worker: one is computed while the answer of the other is sent.
+  const capacity = async () => rateOf(await client.closedLoop(2 * workers, CAPACITY_S), CAPACITY_S);
   const lostBefore = client.workersLost();
   const answers: Answer[] = [];
   let [possible, notReady] = [0, 0];
@@ -103,11 +104,11 @@ async function measure(client: Client, load: Load, seconds: number): Promise<Res
   for (let round = 0; round < rounds; round++) {
     const health = watchReadiness(client.url);
     const callers = Math.round((factor * before * DEADLINE_MS) / 1_000);
-    const fired =
+    const sent =
       loop === 'open'
-        ? client.fireOpen(factor * before, roundSeconds)
-        : client.fireClosed(callers, roundSeconds);
-    answers.push(...(await fired));
+        ? client.openLoop(factor * before, roundSeconds)
+        : client.closedLoop(callers, roundSeconds);
+    answers.push(...(await sent));
     notReady += await health.stop();
     await sleep(DEADLINE_MS);
     const after = await capacity();
@@ -129,27 +130,27 @@ async function measure(client: Client, load: Load, seconds: number): Promise<Res
   };
 }
 
-/** Answers a second, of those that were computed. */
+/** Computed answers per second. */
 function rateOf(answers: readonly Answer[], seconds: number): number {
   return answers.filter(({ code }) => code === 'ok').length / seconds;
 }
 
-/** Counts how often the service was not ready. */
+/** Polls /health/ready. `stop` returns how often the service was not ready. */
 function watchReadiness(url: string): { stop(): Promise<number> } {
   const stopping = new AbortController();
   let notReady = 0;
-  const looking = (async () => {
+  const polling = (async () => {
     while (!stopping.signal.aborted) {
       const answer = await fetch(`${url}/health/ready`);
       await answer.arrayBuffer();
       if (!answer.ok) notReady++;
-      await sleep(LOOK_MS);
+      await sleep(READY_POLL_MS);
     }
   })();
   return {
     stop: async () => {
       stopping.abort();
-      await looking;
+      await polling;
       return notReady;
     },
   };

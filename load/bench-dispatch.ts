@@ -1,31 +1,31 @@
-// npm run bench:hand-off: what it costs to hand one job to a worker thread and get it back.
+// npm run bench:dispatch: the cost of dispatching one job to a worker thread.
 //
-// The job is a real one, a step of N=1, D=H=128 over packed weights in shared memory. In each round
-// every way has its turn: alone (one job at a time: the round trip, with the compute), then with 16
-// jobs in flight over 1 and over 2 workers. The direct call on this thread is the baseline.
+// The job is a step of N=1, D=H=128 over packed weights in shared memory. Each round measures every dispatcher:
+// with one job at a time (the round trip, compute included), then with 16 jobs in flight over one and over two
+// workers. The direct call on this thread is the compute without dispatch.
 //
-//   node load/parts/hand-off.ts [--seconds 0.3] [--rounds 7] [--json FILE]
-import { writeFileSync } from 'node:fs';
+//   node load/bench-dispatch.ts [--seconds 0.3] [--rounds 7] [--json FILE]
 import { parseArgs } from 'node:util';
-import { copyRows } from '../../src/engine/result.ts';
-import { Job } from '../../src/wasm/job.ts';
-import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
-import { LinearMemory } from '../../src/wasm/memory.ts';
-import { packModel } from '../packed-model.ts';
-import { INSTALL_PEERS } from '../peers/install.ts';
-import { runProgram, secondsOf, wholeNumber } from '../program.ts';
-import { startProgress } from '../progress.ts';
-import { percentile, ratiosOf, spreadOf } from '../statistics.ts';
-import { type StepCase, expectRightBits, makeStepCase } from '../step-case.ts';
-import { formatNumber, formatTable } from '../table.ts';
+import { copyRows } from '../src/engine/result.ts';
+import { Job } from '../src/wasm/job.ts';
+import { compileKernels, instantiateKernels } from '../src/wasm/load.ts';
+import { LinearMemory } from '../src/wasm/memory.ts';
+import { packModel } from './cases/packed-model.ts';
+import { INSTALL_PEERS } from './peers/install.ts';
+import { runProgram, secondsOf, wholeNumber, writeReport } from './report/program.ts';
+import { startProgress } from './report/progress.ts';
+import { percentile, ratiosOf, spreadOf } from './report/statistics.ts';
+import { expectSameBits } from './cases/same-bits.ts';
+import { type StepCase, makeStepCase } from './cases/step-case.ts';
+import { formatNumber, formatTable } from './report/table.ts';
 import {
-  type Contestant,
+  type Dispatcher,
   type KernelParts,
   isPiscinaInstalled,
   startMessages,
   startPiscina,
   startPool,
-} from './contestants.ts';
+} from './dispatch/dispatchers.ts';
 
 const IN_FLIGHT = 16;
 const SIZES = { N: 1, D: 128, H: 128 };
@@ -40,27 +40,26 @@ async function main(): Promise<void> {
   const stepCase = makeStepCase(SIZES);
   const jobs = makeJobs(memory, stepCase);
   const direct = startDirect(parts);
-  const pairs = await startContestants(parts);
+  const pairs = await startDispatchers(parts);
 
-  const ways = [direct, ...pairs.map(({ one }) => one)].map(
-    (contestant): Way => ({ name: contestant.name, alone: [], one: [], two: [] }),
+  const results = [direct, ...pairs.map(({ one }) => one)].map(
+    ({ name }): Figures => ({ name, alone: [], one: [], two: [] }),
   );
-  const progress = startProgress('measuring', (rounds + 1) * ways.length);
+  const progress = startProgress('measuring', (rounds + 1) * results.length);
   for (let round = -1; round < rounds; round++) {
-    for (const [i, way] of ways.entries()) {
+    for (const [i, figures] of results.entries()) {
       const pair = pairs[i - 1] ?? { one: direct, two: undefined };
       const measured = await measure(pair, jobs, stepCase, seconds);
-      // The first round is the warm-up.
-      if (round >= 0) keep(way, measured);
-      progress.update((round + 1) * ways.length + i + 1);
+      // Round -1 is the warm-up.
+      if (round >= 0) keep(figures, measured);
+      progress.update((round + 1) * results.length + i + 1);
     }
   }
   progress.stop();
   await Promise.all(pairs.flatMap(({ one, two }) => [one.close(), two.close()]));
 
-  console.log(describe(ways, rounds));
-  const results = { node: process.version, sizes: SIZES, inFlight: IN_FLIGHT, ways };
-  if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
+  console.log(describe(results, rounds));
+  writeReport(json, { node: process.version, sizes: SIZES, inFlight: IN_FLIGHT, results });
 }
 
 function readArguments() {
@@ -76,7 +75,7 @@ function readArguments() {
   return { seconds, rounds, json: values.json };
 }
 
-/** As many as are in flight, so that no two threads write the same bytes. */
+/** One job for each that is in flight, so that no two threads write the same bytes. */
 function makeJobs(memory: LinearMemory, { N, weights, x, h }: StepCase): Job[] {
   const model = packModel(memory, weights);
   return Array.from({ length: IN_FLIGHT }, () => {
@@ -87,8 +86,8 @@ function makeJobs(memory: LinearMemory, { N, weights, x, h }: StepCase): Job[] {
   });
 }
 
-/** No hand-over at all. The promise is that of the others, so that the loops are the same. */
-function startDirect({ kernels, memory }: KernelParts): Contestant {
+/** No dispatch. It returns a promise like the others, so that the measured loops are the same. */
+function startDirect({ kernels, memory }: KernelParts): Dispatcher {
   const { run } = instantiateKernels(kernels, memory);
   return {
     name: 'direct call',
@@ -99,12 +98,12 @@ function startDirect({ kernels, memory }: KernelParts): Contestant {
 
 interface Pair {
   /** With one worker. */
-  readonly one: Contestant;
+  readonly one: Dispatcher;
   /** With two. */
-  readonly two: Contestant;
+  readonly two: Dispatcher;
 }
 
-async function startContestants(parts: KernelParts): Promise<Pair[]> {
+async function startDispatchers(parts: KernelParts): Promise<Pair[]> {
   const starts = [startPool, startMessages, ...(isPiscinaInstalled ? [startPiscina] : [])];
   return Promise.all(
     starts.map(async (start) => ({ one: await start(parts, 1), two: await start(parts, 2) })),
@@ -116,8 +115,8 @@ interface RoundTrip {
   readonly p99Us: number;
 }
 
-/** One list element a round; `one` and `two` are jobs/s with so many workers. */
-interface Way {
+/** Lists have one element for each round; `one` and `two` are jobs/s with one and with two workers. */
+interface Figures {
   readonly name: string;
   readonly alone: RoundTrip[];
   readonly one: number[];
@@ -131,7 +130,7 @@ interface Measured {
 }
 
 async function measure(
-  { one, two }: { one: Contestant; two: Contestant | undefined },
+  { one, two }: { one: Dispatcher; two: Dispatcher | undefined },
   jobs: readonly Job[],
   stepCase: StepCase,
   seconds: number,
@@ -145,19 +144,19 @@ async function measure(
   for (const job of jobs) {
     const h = new Float32Array(stepCase.expected.length);
     copyRows(job.finalState(), h);
-    expectRightBits(one.name, stepCase, h);
+    expectSameBits(`${one.name}: h`, h, stepCase.expected);
   }
   return measured;
 }
 
-function keep(way: Way, { alone, one, two }: Measured): void {
-  way.alone.push(alone);
-  way.one.push(one);
-  if (two !== undefined) way.two.push(two);
+function keep(figures: Figures, { alone, one, two }: Measured): void {
+  figures.alone.push(alone);
+  figures.one.push(one);
+  if (two !== undefined) figures.two.push(two);
 }
 
 /** One job at a time. */
-async function roundTrips({ run }: Contestant, job: Job, seconds: number): Promise<RoundTrip> {
+async function roundTrips({ run }: Dispatcher, job: Job, seconds: number): Promise<RoundTrip> {
   const timesUs: number[] = [];
   const endMs = performance.now() + seconds * 1000;
   for (let startMs = performance.now(); startMs < endMs; ) {
@@ -169,8 +168,8 @@ async function roundTrips({ run }: Contestant, job: Job, seconds: number): Promi
   return { p50Us: percentile(timesUs, 50), p99Us: percentile(timesUs, 99) };
 }
 
-/** Jobs per second with all of them in flight: each is handed over again as soon as it is back. */
-async function throughput({ run }: Contestant, jobs: readonly Job[], seconds: number) {
+/** Jobs per second with all of them in flight: each is dispatched again as soon as it is done. */
+async function throughput({ run }: Dispatcher, jobs: readonly Job[], seconds: number) {
   const startMs = performance.now();
   const endMs = startMs + seconds * 1000;
   let count = 0;
@@ -185,7 +184,7 @@ async function throughput({ run }: Contestant, jobs: readonly Job[], seconds: nu
   return (count / (performance.now() - startMs)) * 1000;
 }
 
-function describe(ways: readonly Way[], rounds: number): string {
+function describe(results: readonly Figures[], rounds: number): string {
   const { N, D, H } = SIZES;
   const jobsPerS = `${IN_FLIGHT} in flight, jobs/s`;
   const headings = [
@@ -198,15 +197,15 @@ function describe(ways: readonly Way[], rounds: number): string {
     `2 workers, ${jobsPerS}`,
     '÷ pool',
   ];
-  const pool = ways[1]!;
+  const pool = results[1]!;
   return `
 Node ${process.version}, a step of N=${N} D=${D} H=${H}, median (min … max) of ${rounds} rounds
 
-${formatTable([headings, ...ways.map((way) => figures(way, pool))])}
+${formatTable([headings, ...results.map((figures) => row(figures, pool))])}
 `;
 }
 
-function figures({ name, alone, one, two }: Way, pool: Way): string[] {
+function row({ name, alone, one, two }: Figures, pool: Figures): string[] {
   const p50s = alone.map(({ p50Us }) => p50Us);
   const p99s = alone.map(({ p99Us }) => p99Us);
   const poolP50s = pool.alone.map(({ p50Us }) => p50Us);

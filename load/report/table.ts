@@ -1,5 +1,6 @@
-// Tables for the terminal: the first column to the left, numbers to the right.
+// Tables for the terminal.
 
+/** Columns as wide as their longest cell: the first aligned to the left, all others to the right. */
 export function formatTable(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows

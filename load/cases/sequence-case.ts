@@ -1,12 +1,13 @@
-// T steps of a mini-batch with made-up numbers, and whether its states are right.
-import type { TensorView, Weights } from '../src/tensor.ts';
-import { Job, type PackedModel } from '../src/wasm/job.ts';
-import type { LinearMemory } from '../src/wasm/memory.ts';
-import { referenceStep } from '../src/wasm/reference.ts';
-import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
-import { fill, makeWeights } from './made-up.ts';
+// T steps of a mini-batch with pseudo-random numbers, and the comparison of its states with the reference.
+import type { TensorView, Weights } from '../../src/tensor.ts';
+import { Job, type PackedModel } from '../../src/wasm/job.ts';
+import type { LinearMemory } from '../../src/wasm/memory.ts';
+import { referenceStep } from '../../src/wasm/reference.ts';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { fill, makeWeights } from './pseudo-random-tensors.ts';
+import { expectSameBits } from './same-bits.ts';
 
-/** The plain reference is slow; this much of it is a matter of some 10 ms. */
+/** Products that a comparison may compute: the plain reference takes some 10 ms for them. */
 const CHECK_PRODUCTS_MAX = 8_000_000;
 
 export interface Sizes {
@@ -38,16 +39,17 @@ export function makeJob(memory: LinearMemory, model: PackedModel, sequence: Sequ
   return job;
 }
 
-/** Floating-point operations of one run: a multiplication and an addition for each weight. */
+/** Floating-point operations of one run: a multiplication and an addition for each weight, row and step. */
 export function flopsOf({ T, N, D, H }: Sizes): number {
   return 2 * T * N * (D + H) * H;
 }
 
 /**
- * Compares states with the reference, each computed from the state before it as `hs` has it. Of
- * many only some are, from the first to the last.
+ * Compares states with the reference, each computed from the state before it in `hs`. Of a large case it
+ * compares some states only, spread evenly from the first to the last.
  *
- * @throws Error on the first bit that differs: wrong answers are not worth timing
+ * @param hs (T, N, H)
+ * @throws Error naming the first element whose bits differ
  */
 export function expectRightStates(what: string, sequence: SequenceCase, hs: TensorView): void {
   const { T, N, D, H, weights, x, h } = sequence;
@@ -58,16 +60,11 @@ export function expectRightStates(what: string, sequence: SequenceCase, hs: Tens
     const [t, n] = [Math.floor(index / N), index % N];
     const before = t === 0 ? h.subarray(n * H, (n + 1) * H) : stateOf(hs, t - 1, n);
     const expected = referenceStep(weights, x.subarray(index * D, (index + 1) * D), before).state;
-    const state = stateOf(hs, t, n);
-    const wrong = expected.findIndex((value, j) => !Object.is(value, state[j]));
-    if (wrong < 0) continue;
-    throw new Error(
-      `${what}: hs[${t}, ${n}, ${wrong}] is ${state[wrong]}, the reference has ${expected[wrong]}.`,
-    );
+    expectSameBits(`${what}: hs[${t}, ${n}]`, stateOf(hs, t, n), expected);
   }
 }
 
-/** State of row n after step t, H elements. */
+/** The state of row n after step t: H elements of `hs` (T, N, H). */
 export function stateOf({ shape, strides, data }: TensorView, t: number, n: number): Float32Array {
   const at = t * strides[0]! + n * strides[1]!;
   return data.subarray(at, at + shape[2]!);

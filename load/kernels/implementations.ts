@@ -1,33 +1,35 @@
-// Who computes a cell: this project's kernel, called on this thread, and onnxruntime-node.
+// The two implementations that bench:kernels compares: this project's kernel, called on this thread, and
+// onnxruntime-node.
 import { readConfig } from '../../src/config.ts';
 import type { TensorView } from '../../src/tensor.ts';
 import { type Kernels, compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
-import { packModel } from '../packed-model.ts';
+import { packModel } from '../cases/packed-model.ts';
+import { expectNear } from '../cases/same-bits.ts';
 import type { OnnxRuntimePeer } from '../peers/onnxruntime.ts';
 import {
   type SequenceCase,
   expectRightStates,
   makeJob,
   stateOf,
-} from '../sequence-case.ts';
+} from '../cases/sequence-case.ts';
 
 const MEMORY_BYTES = 256 * 1024 * 1024;
-/** What float32 may differ by when it is summed in another order. */
+/** The sums of float32 in another order differ by less. */
 const DIFFERENCE_MAX = 1e-4;
 
-export interface Contender {
-  /** The whole sequence, `count` times in a row. */
+export interface Implementation {
+  /** Computes the whole sequence `count` times. */
   readonly repeat: (count: number) => void | Promise<void>;
 }
 
-export interface Contenders {
-  readonly ours: Contender;
-  readonly peer: Contender;
+export interface Implementations {
+  readonly ours: Implementation;
+  readonly peer: Implementation;
   readonly release: () => Promise<void>;
 }
 
-/** One memory and one instance for all cells, as a process has them. */
+/** One linear memory and one instance of the kernels for all cells, as the service has them. */
 export interface Host {
   readonly memory: LinearMemory;
   readonly kernels: Kernels;
@@ -40,11 +42,11 @@ export function startHost(): Host {
 }
 
 /** @throws Error unless our bits are the reference's and the peer's states are close to ours */
-export async function makeContenders(
+export async function prepareImplementations(
   { memory, kernels }: Host,
   onnxRuntime: OnnxRuntimePeer,
   sequence: SequenceCase,
-): Promise<Contenders> {
+): Promise<Implementations> {
   const model = packModel(memory, sequence.weights);
   const job = makeJob(memory, model, sequence);
   const peer = await onnxRuntime.prepare(sequence);
@@ -68,18 +70,12 @@ export async function makeContenders(
   };
 }
 
-/** All states of all rows: both must have computed the same thing. */
+/** Compares all states of all rows. @throws Error unless they are within DIFFERENCE_MAX of each other */
 function expectClose(hs: TensorView, peer: Float32Array): void {
   const [T, N, H] = hs.shape as [number, number, number];
   for (let index = 0; index < T * N; index++) {
-    const state = stateOf(hs, Math.floor(index / N), index % N);
-    const wrong = state.findIndex(
-      (value, j) => !(Math.abs(value - peer[index * H + j]!) <= DIFFERENCE_MAX),
-    );
-    if (wrong < 0) continue;
-    throw new Error(
-      `Step ${Math.floor(index / N)}, row ${index % N}, element ${wrong}: ours is ` +
-        `${state[wrong]}, onnxruntime's ${peer[index * H + wrong]}.`,
-    );
+    const [t, n] = [Math.floor(index / N), index % N];
+    const peerState = peer.subarray(index * H, (index + 1) * H);
+    expectNear(`onnxruntime's hs[${t}, ${n}]`, peerState, stateOf(hs, t, n), DIFFERENCE_MAX);
   }
 }

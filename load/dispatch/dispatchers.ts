@@ -1,5 +1,5 @@
-// Three ways to hand a job to another thread and to learn that it is done. All run the same kernels
-// over the same shared memory; what crosses the thread boundary is one address.
+// Three ways to dispatch a job to a worker thread and to receive its completion. All run the same kernels over
+// the same shared memory; one address crosses the thread boundary.
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
@@ -14,9 +14,9 @@ export interface KernelParts {
   readonly memory: WebAssembly.Memory;
 }
 
-export interface Contestant {
+export interface Dispatcher {
   readonly name: string;
-  /** Resolves when the job is done. A job is handed over once at a time. */
+  /** Resolves when the job is done. A job must not be dispatched again before. */
   readonly run: (job: Job) => Promise<unknown>;
   readonly close: () => Promise<unknown>;
 }
@@ -27,15 +27,15 @@ const PISCINA = new URL('../peers/node_modules/piscina/dist/main.js', import.met
 export const isPiscinaInstalled = existsSync(PISCINA);
 
 /**
- * This project's: a mailbox in shared memory, Atomics.waitAsync, and the scheduler's queue.
+ * This project's pool: a mailbox in shared memory, Atomics.waitAsync, and the scheduler's queue.
  *
- * @param inlineFlopsMax as the scheduler's: 0 hands every job over, whole
+ * @param inlineFlopsMax as the scheduler's; with 0 every job is dispatched, and none is split
  */
 export async function startPool(
   parts: KernelParts,
   workers: number,
   inlineFlopsMax = 0,
-): Promise<Contestant> {
+): Promise<Dispatcher> {
   const pool = new Pool({
     ...parts,
     workers,
@@ -56,8 +56,8 @@ export async function startPool(
   };
 }
 
-/** The least that postMessage can do: no deadline, no bound, no replacement of a dead worker. */
-export async function startMessages(parts: KernelParts, workers: number): Promise<Contestant> {
+/** Plain postMessage, round robin: no deadline, no bounded queue, no replacement of a dead worker. */
+export async function startMessages(parts: KernelParts, workers: number): Promise<Dispatcher> {
   const waiting = new Map<number, () => void>();
   const threads = Array.from({ length: workers }, () => {
     const file = new URL('./message-worker.ts', import.meta.url);
@@ -81,8 +81,8 @@ export async function startMessages(parts: KernelParts, workers: number): Promis
   };
 }
 
-/** With its defaults; it is installed apart, so its types are not at hand. */
-export async function startPiscina(parts: KernelParts, workers: number): Promise<Contestant> {
+/** Piscina with its defaults. It is a package of load/peers, so tsc does not find its types. */
+export async function startPiscina(parts: KernelParts, workers: number): Promise<Dispatcher> {
   const { default: Piscina } = (await import(PISCINA.href)) as { default: PiscinaClass };
   const pool = new Piscina({
     filename: new URL('../peers/piscina-worker.ts', import.meta.url).href,

@@ -1,4 +1,4 @@
-// The thread side of the postMessage column: a job's address comes in, the same goes back.
+// The worker thread of the postMessage column: it receives a job's address and posts it back when the job is done.
 import { parentPort, workerData } from 'node:worker_threads';
 import { instantiateKernels } from '../../src/wasm/load.ts';
 

@@ -1,16 +1,18 @@
-// npm run bench:scaling: throughput of the scheduler and its pool of workers against the number of
-// workers, N, H and T, with several jobs in flight; and two workers against one, also for one job alone,
-// beside what two processes that share nothing are worth.
+// npm run bench:scaling: throughput of the scheduler and its pool against the number of workers, N, H and T, with
+// several jobs in flight; and two workers against one, with several jobs in flight and for one job alone, beside
+// two processes that share nothing against one.
 //
-//   [KERNEL=simd128] node load/scaling.ts [--rounds 5] [--seconds 0.3] [--quick] [--pair] [--out load/results]
+//   [KERNEL=simd128] node load/bench-scaling.ts [--rounds 5] [--seconds 0.3] [--quick] [--pair]
+//     [--out load/results]
 //
-// Writes scaling.svg and, beside it, scaling.json with every number; `--pair` measures two workers against
-// one, nothing else, and writes nothing. `--seconds` is the length of one sample. Exit code 1 if a state has not the bits of the reference.
+// Writes scaling.svg and, beside it, scaling.json with every number; `--pair` only measures two workers against one
+// and writes nothing. `--seconds` is the length of one sample. Exit code 1 if a state differs from the reference by a
+// bit.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { describeMachine, machineFacts } from './machine.ts';
-import { runProgram, secondsOf, wholeNumber } from './program.ts';
+import { describeMachine, machineInfo } from './report/machine.ts';
+import { runProgram, secondsOf, wholeNumber } from './report/program.ts';
 import { measureScaling } from './scaling/measure.ts';
 import { plotScaling } from './scaling/plot.ts';
 import { BASE, allShapes, workerCounts } from './scaling/points.ts';
@@ -20,7 +22,7 @@ await runProgram(main);
 
 async function main(): Promise<void> {
   const { rounds, seconds, pair, out } = readArguments();
-  const machine = machineFacts();
+  const machine = machineInfo();
   const counts = workerCounts(machine.cores);
   const date = new Date().toISOString();
   const shapes = pair ? [] : allShapes();

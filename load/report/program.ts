@@ -1,6 +1,7 @@
-// What the programs of this folder have in common: how they end, and what their options may be.
+// What the programs of this folder share: how they end, their options, and the file of their figures.
+import { writeFileSync } from 'node:fs';
 
-/** An error is one line, and exit code 1 whatever still runs: workers, servers, bodies in flight. */
+/** Prints an error as one line and exits with 1, although workers, servers or requests may still run. */
 export async function runProgram(main: () => Promise<void>): Promise<void> {
   try {
     await main();
@@ -10,16 +11,22 @@ export async function runProgram(main: () => Promise<void>): Promise<void> {
   }
 }
 
-/** @throws Error unless the option is a whole number, at least `min` */
+/** @throws Error unless the option is a whole number of at least `min` */
 export function wholeNumber(option: string, text: string | number, min = 1): number {
   const value = Number(text);
   if (Number.isInteger(value) && value >= min) return value;
   throw new Error(`--${option} must be a whole number, at least ${min}.`);
 }
 
-/** The length of a sample. @throws Error unless it is within these */
+/** `--seconds`, the length of a sample. @throws Error unless it is within min … max */
 export function secondsOf(text: string | number, min: number, max = 600): number {
   const value = Number(text);
   if (value >= min && value <= max) return value;
   throw new Error(`--seconds must be ${min} … ${max}.`);
+}
+
+/** Writes the figures of `--json FILE`, if the option is given. */
+export function writeReport(file: string | undefined, figures: unknown): void {
+  if (file === undefined) return;
+  writeFileSync(file, `${JSON.stringify(figures, undefined, 2)}\n`);
 }

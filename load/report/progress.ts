@@ -1,4 +1,4 @@
-// A progress bar on stderr, and only for a person at a terminal: never in a pipe or in CI.
+// A progress bar on stderr, shown at a terminal only: not in a pipe and not in CI.
 import cliProgress from 'cli-progress';
 
 export interface Progress {
@@ -6,7 +6,7 @@ export interface Progress {
   stop(): void;
 }
 
-/** @param what  said in front of the bar · @param total  what `update` counts up to */
+/** @param what the label of the bar · @param total the count at which it is full */
 export function startProgress(what: string, total: number): Progress {
   if (!process.stderr.isTTY || process.env['NO_COLOR'] || process.env['CI']) {
     return { update: () => undefined, stop: () => undefined };

@@ -1,11 +1,11 @@
-// Callers of the service under overload: each request is one job of some 50 ms, with a short body and a short
-// answer, and every answer must be that of the idle service.
+// Callers for load-overload.ts. Each request is one job of some 50 ms with a short body and a short answer, and every
+// answer must equal that of the idle service.
 import { Agent, request as httpRequest } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { makeWeights } from '../made-up.ts';
-import type { OwnServer } from '../own-server.ts';
-import { modelBody } from '../step-case.ts';
+import { makeWeights } from '../cases/pseudo-random-tensors.ts';
+import type { ServerProcess } from '../processes/server-process.ts';
+import { JSON_HEADERS, registerModel } from './api.ts';
 
 export const JOB = { T: 200, N: 8, D: 1, H: 1_024 };
 const BODY = JSON.stringify({
@@ -15,62 +15,58 @@ const BODY = JSON.stringify({
     Array.from({ length: JOB.N }, () => Array.from({ length: JOB.D }, () => 0.1)),
   ),
 });
+
 export interface Answer {
-  /** `ok` or the problem's code. */
+  /** `ok`, or the code of the problem. */
   readonly code: string;
   readonly ms: number;
-  /** What Retry-After says. */
+  /** Retry-After in ms; 1,000 if the answer has none. */
   readonly retryMs: number;
 }
 
-export class Client {
+export class OverloadClient {
   readonly url: string;
-  readonly #server: OwnServer;
+  readonly #server: ServerProcess;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 900 });
   #expected: Buffer | undefined;
 
-  constructor(server: OwnServer) {
+  constructor(server: ServerProcess) {
     this.#server = server;
     this.url = server.url;
   }
 
-  /** Registers the model, and keeps the answer that all others have to have. */
+  /** Registers the model, and keeps the answer that all later ones must equal. */
   async prepare(): Promise<void> {
     const weights = makeWeights(pseudoRandom(1), JOB.D, JOB.H);
-    const answer = await fetch(`${this.url}/v1/models?name=overload`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: modelBody({ weights }),
-    });
-    if (!answer.ok) throw new Error(`The model was refused: ${await answer.text()}`);
-    await answer.arrayBuffer();
-    for (let i = 0; i < 3; i++) await this.#ask();
+    await registerModel(this.url, weights, 'overload');
+    for (let i = 0; i < 3; i++) await this.#call();
   }
 
+  /** Workers that the service has lost so far, by its log. */
   workersLost(): number {
     return this.#server.log().split('a worker was lost').length - 1;
   }
 
-  /** What is sent within these seconds, and its answers whenever they come. */
-  async fireOpen(perS: number, seconds: number): Promise<Answer[]> {
+  /** Sends at a fixed rate for these seconds. @returns all answers, whenever they are received */
+  async openLoop(perS: number, seconds: number): Promise<Answer[]> {
     const startMs = performance.now();
-    const asking: Promise<Answer>[] = [];
+    const calls: Promise<Answer>[] = [];
     for (let sent = 0; sent < perS * seconds; sent++) {
       const atMs = startMs + (1_000 * sent) / perS;
       const waitMs = atMs - performance.now();
       if (waitMs > 0) await sleep(waitMs);
-      asking.push(this.#ask());
+      calls.push(this.#call());
     }
-    return Promise.all(asking);
+    return Promise.all(calls);
   }
 
-  /** What is answered within these seconds. */
-  async fireClosed(callers: number, seconds: number): Promise<Answer[]> {
+  /** Callers that send when they are answered. @returns the answers received within these seconds */
+  async closedLoop(callers: number, seconds: number): Promise<Answer[]> {
     const endMs = performance.now() + 1_000 * seconds;
     const answers: Answer[] = [];
     const call = async () => {
       for (;;) {
-        const answer = await this.#ask();
+        const answer = await this.#call();
         if (performance.now() > endMs) return;
         answers.push(answer);
         if (answer.code !== 'ok') await sleep(answer.retryMs);
@@ -80,29 +76,29 @@ export class Client {
     return answers;
   }
 
-  async #ask(): Promise<Answer> {
+  async #call(): Promise<Answer> {
     const startMs = performance.now();
-    const { status, retry_s, body } = await this.#post();
+    const { status, retryS, body } = await this.#post();
     const ms = performance.now() - startMs;
     if (status !== 200) {
       const { code } = JSON.parse(body.toString()) as { code: string };
-      return { code, ms, retryMs: 1_000 * retry_s };
+      return { code, ms, retryMs: 1_000 * retryS };
     }
     this.#expected ??= body;
     if (!this.#expected.equals(body)) throw new Error('An answer is not that of the idle service.');
     return { code: 'ok', ms, retryMs: 0 };
   }
 
-  #post(): Promise<{ status: number; retry_s: number; body: Buffer }> {
+  #post(): Promise<{ status: number; retryS: number; body: Buffer }> {
     return new Promise((resolve, reject) => {
-      const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(BODY) };
+      const headers = { ...JSON_HEADERS, 'content-length': Buffer.byteLength(BODY) };
       const options = { method: 'POST', agent: this.#agent, headers };
       const sending = httpRequest(`${this.url}/v1/sequence`, options, (answer) => {
         const chunks: Buffer[] = [];
         answer.on('data', (chunk: Buffer) => chunks.push(chunk));
         answer.on('end', () => {
           const { statusCode, headers: { 'retry-after': retry = 1 } } = answer;
-          resolve({ status: statusCode!, retry_s: Number(retry), body: Buffer.concat(chunks) });
+          resolve({ status: statusCode!, retryS: Number(retry), body: Buffer.concat(chunks) });
         });
         answer.on('error', reject);
       });

@@ -1,10 +1,10 @@
-// One step of a mini-batch with made-up numbers, and the answer that it must have.
-import { objectToJson, tensorToJson } from '../src/codec/json/print.ts';
-import { writeSafetensors } from '../src/codec/safetensors/write.ts';
-import type { Weights } from '../src/tensor.ts';
-import { referenceStep } from '../src/wasm/reference.ts';
-import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
-import { fill, makeWeights } from './made-up.ts';
+// One step of a mini-batch with pseudo-random numbers: its bodies, and the state that it must give.
+import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
+import { writeSafetensors } from '../../src/codec/safetensors/write.ts';
+import type { Weights } from '../../src/tensor.ts';
+import { referenceStep } from '../../src/wasm/reference.ts';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { fill, makeWeights } from './pseudo-random-tensors.ts';
 
 export interface StepCase {
   readonly N: number;
@@ -13,7 +13,7 @@ export interface StepCase {
   readonly x: Float32Array;
   /** (N, H) */
   readonly h: Float32Array;
-  /** (N, H): the state after the step, from the plain reference. */
+  /** (N, H): the state after the step, by the plain reference. */
   readonly expected: Float32Array;
 }
 
@@ -31,7 +31,7 @@ export function makeStepCase({ N, D, H }: { N: number; D: number; H: number }): 
   return { N, weights, x, h, expected };
 }
 
-/** The body of POST /v1/step, with the weights inline or a registered model. */
+/** The body of POST /v1/step in JSON, with inline weights or with a registered model. */
 export function stepBody(stepCase: StepCase, model?: string): string {
   const { N, weights, x, h } = stepCase;
   return objectToJson({
@@ -42,7 +42,7 @@ export function stepBody(stepCase: StepCase, model?: string): string {
   });
 }
 
-/** The same with a registered model, as a safetensors file; its metadata names the model. */
+/** The body of POST /v1/step as a safetensors file, whose metadata names a registered model. */
 export function stepFile({ N, weights, x, h }: StepCase, model: string): Buffer {
   const view = (columns: number, data: Float32Array) => ({
     shape: [N, columns],
@@ -52,7 +52,7 @@ export function stepFile({ N, weights, x, h }: StepCase, model: string): Buffer 
   return writeSafetensors({ x: view(weights.D, x), h: view(weights.H, h) }, { model });
 }
 
-/** The body of POST /v1/models. */
+/** The body of POST /v1/models in JSON. */
 export function modelBody({ weights }: Pick<StepCase, 'weights'>): string {
   return objectToJson({ weights: weightsJson(weights) });
 }
@@ -67,13 +67,4 @@ function weightsJson({ D, H, W_x, W_h, b }: Weights): string {
 
 function matrixJson(rows: number, columns: number, data: Float32Array): string {
   return tensorToJson({ shape: [rows, columns], strides: [columns, 1], data });
-}
-
-/** @throws Error unless `h` has the bits of the reference: wrong answers are not worth timing */
-export function expectRightBits(what: string, { expected }: StepCase, h: Float32Array): void {
-  const wrong = expected.findIndex((value, i) => !Object.is(value, h[i]));
-  if (wrong < 0 && h.length === expected.length) return;
-  throw new Error(
-    `${what}: element ${wrong} of h is ${h[wrong]}, the reference has ${expected[wrong]}.`,
-  );
 }

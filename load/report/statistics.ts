@@ -1,6 +1,5 @@
-// Rounds are short and many, and a shared machine is noisy: the median round is reported, with the
-// worst and the best beside it. A ratio is taken within each round, so what slows a whole round
-// cancels out.
+// A shared machine is noisy, so samples are many and short: reports give the median round with the minimum
+// and the maximum. A ratio is taken within each round, so what slows a whole round cancels out.
 
 export interface Spread {
   readonly median: number;
@@ -15,7 +14,7 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median: (lower + upper) / 2, min: sorted[0] ?? NaN, max: sorted.at(-1) ?? NaN };
 }
 
-/** Round by round, `values` divided by `baseline`. */
+/** `values` divided by `baseline`, round by round. */
 export function ratiosOf(values: readonly number[], baseline: readonly number[]): Spread {
   return spreadOf(values.map((value, round) => value / baseline[round]!));
 }

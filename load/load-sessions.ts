@@ -1,49 +1,50 @@
-// npm run load:sessions: steps on sessions per second, by the store that keeps them, and over WebSockets.
+// npm run load:sessions: steps on sessions per second, for each store and over WebSockets.
 //
-//   node load/sessions.ts [--seconds 3] [--rounds 5] [--json FILE]
+//   node load/load-sessions.ts [--seconds 3] [--rounds 5] [--json FILE]
 //
-// Stores in turn, for several rounds; the ratio is that to the memory store in the same round. 64
-// sessions with N=1, D=H=128; each of 16 callers steps four of its own, one after another, so
-// no call waits for another call's turn. Exit code 1 if a step is not answered, if a session has not
-// taken exactly the steps that were answered, or if its state differs from the reference by a bit.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+// The stores alternate, round by round; ratios are taken to the memory store in the same round. There are 64
+// sessions with N=1, D=H=128. Each of 16 callers steps four sessions of its own, one after another, so no call
+// waits for the lock of a session. Exit code 1 if a step is not answered, if a session has not taken exactly the
+// steps that were answered, or if its state differs from the reference by a bit.
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
 import { referenceStep } from '../src/wasm/reference.ts';
-import { CONNECTIONS } from './fire.ts';
-import { describeMachine, machineFacts } from './machine.ts';
-import { fill } from './made-up.ts';
-import { type OwnServer, startServer } from './own-server.ts';
-import { runProgram, secondsOf, wholeNumber } from './program.ts';
-import { startProgress } from './progress.ts';
-import { hasRedis, startRedis } from './redis-server.ts';
-import { percentile, ratiosOf, spreadOf } from './statistics.ts';
-import { type OpenCaller, byRequests, byWebSockets } from './step-callers.ts';
-import { makeStepCase, modelBody } from './step-case.ts';
-import { formatNumber, formatTable } from './table.ts';
+import { expectSameBits } from './cases/same-bits.ts';
+import { get, postJson, registerModel } from './clients/api.ts';
+import { CONNECTIONS } from './clients/http-target.ts';
+import { describeMachine, machineInfo } from './report/machine.ts';
+import { fill } from './cases/pseudo-random-tensors.ts';
+import { type ServerProcess, startServer } from './processes/server-process.ts';
+import { runProgram, secondsOf, wholeNumber, writeReport } from './report/program.ts';
+import { startProgress } from './report/progress.ts';
+import { hasRedis, startRedis } from './processes/redis-server.ts';
+import { percentile, ratiosOf, spreadOf } from './report/statistics.ts';
+import { type OpenCaller, byRequests, byWebSockets } from './clients/session-callers.ts';
+import { makeStepCase } from './cases/step-case.ts';
+import { formatNumber, formatTable } from './report/table.ts';
 
 const SESSIONS_EACH = 4;
 const WARM_UP_STEPS = CONNECTIONS * SESSIONS_EACH * 8;
-const JSON_HEADERS = { 'content-type': 'application/json' };
 const STEP = makeStepCase({ N: 1, D: 128, H: 128 });
 const { weights } = STEP;
-/** The k-th session of a connection always gets the k-th of these. */
+/** x of every step of a caller's k-th session. */
 const XS = Array.from({ length: SESSIONS_EACH }, (_, k) => fill(pseudoRandom(k), weights.D, 1));
 
-interface Contestant {
+interface Variant {
   readonly name: string;
-  /** Least ratio to the memory store; a miss is printed, and no failure. */
+  /** Least ratio to the memory store; a missed target is printed and does not change the exit code. */
   readonly target?: number;
-  readonly server: OwnServer;
+  readonly server: ServerProcess;
   readonly openCaller: OpenCaller;
-  /** By caller. */
+  /** The sessions of each caller. */
   readonly sessions: readonly (readonly string[])[];
   readonly rounds: Round[];
-  /** As many as are answered in a second, by the last round. */
+  /** Steps per second in the last round. */
   pace: number;
-  /** Of every session. */
+  /** Steps that each session has taken. */
   steps: number;
 }
 
@@ -60,12 +61,12 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'carryover-load-'));
   const stops: (() => Promise<void>)[] = [];
   try {
-    const contestants = await startAll(folder, stops);
-    await measure(contestants, seconds, rounds);
-    for (const contestant of contestants) await checkSessions(contestant);
-    console.log(describe(contestants, seconds));
-    const results = contestants.map(({ name, rounds }) => ({ name, rounds }));
-    if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
+    const variants = await startAll(folder, stops);
+    await measure(variants, seconds, rounds);
+    for (const variant of variants) await checkSessions(variant);
+    console.log(describe(variants, seconds));
+    const results = variants.map(({ name, rounds }) => ({ name, rounds }));
+    writeReport(json, results);
   } finally {
     for (const stop of stops.toReversed()) await stop();
     rmSync(folder, { recursive: true });
@@ -85,13 +86,13 @@ function readArguments() {
   return { seconds, rounds, json: values.json };
 }
 
-/** @param stops what must be stopped in the end, in the order it was started */
-async function startAll(folder: string, stops: (() => Promise<void>)[]): Promise<Contestant[]> {
+/** @param stops receives the functions that stop what was started, in the order of the starts */
+async function startAll(folder: string, stops: (() => Promise<void>)[]): Promise<Variant[]> {
   const start = async (
     name: string,
     storeUrl: string,
-    { target, openCaller = byRequests }: Partial<Pick<Contestant, 'target' | 'openCaller'>> = {},
-  ): Promise<Contestant> => {
+    { target, openCaller = byRequests }: Partial<Pick<Variant, 'target' | 'openCaller'>> = {},
+  ): Promise<Variant> => {
     const server = await startServer({ STORE_URL: storeUrl });
     stops.push(() => server.stop());
     const sessions = await createSessions(server.url);
@@ -99,14 +100,14 @@ async function startAll(folder: string, stops: (() => Promise<void>)[]): Promise
     return { name, server, sessions, openCaller, ...counters, ...(target && { target }) };
   };
   const sqlite = `sqlite:${join(folder, 'load.sqlite')}`;
-  const contestants = [
+  const variants = [
     await start('memory:', 'memory:'),
     await start('memory:, WebSockets', 'memory:', { openCaller: byWebSockets }),
     await start('sqlite:, synchronous=FULL', sqlite, { target: 0.7 }),
   ];
   if (!hasRedis) {
     console.error('SKIPPED: redis-server is missing (apt-get install redis-server).');
-    return contestants;
+    return variants;
   }
   for (const appendfsync of ['everysec', 'always']) {
     const dir = join(folder, appendfsync);
@@ -114,24 +115,18 @@ async function startAll(folder: string, stops: (() => Promise<void>)[]): Promise
     const redis = await startRedis(dir, appendfsync);
     stops.push(() => redis.stop());
     const target = appendfsync === 'everysec' ? { target: 0.5 } : {};
-    contestants.push(await start(`redis:, appendfsync ${appendfsync}`, redis.url, target));
+    variants.push(await start(`redis:, appendfsync ${appendfsync}`, redis.url, target));
   }
-  return contestants;
+  return variants;
 }
 
 async function createSessions(url: string): Promise<readonly (readonly string[])[]> {
-  const post = async (path: string, body: string) => {
-    const answer = await fetch(new URL(path, url), { method: 'POST', headers: JSON_HEADERS, body });
-    const text = await answer.text();
-    if (!answer.ok) throw new Error(`${path} was answered ${answer.status}: ${text}`);
-    return (JSON.parse(text) as { id: string }).id;
-  };
-  const model = await post('/v1/models', modelBody(STEP));
+  const model = await registerModel(url, STEP.weights);
   const sessions: string[][] = [];
   for (let connection = 0; connection < CONNECTIONS; connection++) {
     const ids: string[] = [];
     for (let k = 0; k < SESSIONS_EACH; k++) {
-      ids.push(await post('/v1/sessions', JSON.stringify({ model })));
+      ids.push((await postJson<{ id: string }>(`${url}/v1/sessions`, { model })).id);
     }
     sessions.push(ids);
   }
@@ -139,29 +134,29 @@ async function createSessions(url: string): Promise<readonly (readonly string[])
 }
 
 async function measure(
-  contestants: readonly Contestant[],
+  variants: readonly Variant[],
   seconds: number,
   rounds: number,
 ): Promise<void> {
-  const progress = startProgress('measuring', contestants.length * (rounds + 1));
+  const progress = startProgress('measuring', variants.length * (rounds + 1));
   let done = 0;
   for (let round = -1; round < rounds; round++) {
-    for (const contestant of contestants) {
-      // A round is a number of steps, not a time: all that were sent are answered in the end.
-      const steps = round < 0 ? WARM_UP_STEPS : contestant.pace * seconds;
-      const measured = await fire(contestant, steps);
-      contestant.pace = measured.stepsPerS;
-      if (round >= 0) contestant.rounds.push(measured);
+    for (const variant of variants) {
+      // A round is a number of steps and not a time, so that every step sent is answered.
+      const steps = round < 0 ? WARM_UP_STEPS : variant.pace * seconds;
+      const measured = await runRound(variant, steps);
+      variant.pace = measured.stepsPerS;
+      if (round >= 0) variant.rounds.push(measured);
       progress.update(++done);
     }
   }
   progress.stop();
 }
 
-async function fire(contestant: Contestant, wantedSteps: number): Promise<Round> {
-  const { server, sessions, openCaller } = contestant;
+async function runRound(variant: Variant, wantedSteps: number): Promise<Round> {
+  const { server, sessions, openCaller } = variant;
   const each = Math.max(1, Math.round(wantedSteps / CONNECTIONS / SESSIONS_EACH));
-  contestant.steps += each;
+  variant.steps += each;
   const callers = await Promise.all(
     sessions.map((ids) =>
       openCaller(
@@ -192,8 +187,8 @@ async function fire(contestant: Contestant, wantedSteps: number): Promise<Round>
   };
 }
 
-/** @throws Error unless every session has taken the steps that were answered, with the right bits */
-async function checkSessions({ name, server, sessions, steps }: Contestant): Promise<void> {
+/** @throws Error unless every session has taken the steps that were answered, and has the reference's bits */
+async function checkSessions({ name, server, sessions, steps }: Variant): Promise<void> {
   const expected = XS.map((x) => {
     let h: Float32Array = new Float32Array(weights.H);
     for (let t = 0; t < steps; t++) h = referenceStep(weights, x, h).state;
@@ -201,25 +196,19 @@ async function checkSessions({ name, server, sessions, steps }: Contestant): Pro
   });
   for (const ids of sessions) {
     for (const [k, id] of ids.entries()) {
-      const answer = await fetch(new URL(`/v1/sessions/${id}`, server.url));
-      const { t, h } = (await answer.json()) as { t: number; h: number[][] };
+      const answer = (await get(`${server.url}/v1/sessions/${id}`)).toString();
+      const { t, h } = JSON.parse(answer) as { t: number; h: number[][] };
       if (t !== steps) {
         throw new Error(`${name}: ${steps} steps were answered, a session took ${t}.`);
       }
-      const state = Float32Array.from(h[0]!);
-      const wrong = expected[k]!.findIndex((value, j) => !Object.is(value, state[j]));
-      if (wrong < 0) continue;
-      throw new Error(
-        `${name}: after ${t} steps element ${wrong} of h is ${state[wrong]}, the reference has ` +
-          `${expected[k]![wrong]}.`,
-      );
+      expectSameBits(`${name}: h after ${t} steps`, Float32Array.from(h[0]!), expected[k]!);
     }
   }
 }
 
-function describe(contestants: readonly Contestant[], seconds: number): string {
-  const baseline = contestants[0]!.rounds.map(({ stepsPerS }) => stepsPerS);
-  const rows = contestants.map(({ name, rounds, target }) => {
+function describe(variants: readonly Variant[], seconds: number): string {
+  const baseline = variants[0]!.rounds.map(({ stepsPerS }) => stepsPerS);
+  const rows = variants.map(({ name, rounds, target }) => {
     const rates = rounds.map(({ stepsPerS }) => stepsPerS);
     const ratio = ratiosOf(rates, baseline);
     const verdict = ratio.median >= (target ?? 0) ? 'met' : 'MISSED';
@@ -237,7 +226,7 @@ function describe(contestants: readonly Contestant[], seconds: number): string {
   const headings = ['', rate, ratio, 'p50 ms', 'p99 ms', 'target'];
   const sessions = `${CONNECTIONS * SESSIONS_EACH} sessions, N=1 D=H=128`;
   return `
-${describeMachine(machineFacts())}
+${describeMachine(machineInfo())}
 steps on ${sessions}, ${CONNECTIONS} callers; median of ${baseline.length} rounds of ${seconds} s
 each session took the steps that were answered; its state has the bits of the reference
 

@@ -1,17 +1,17 @@
-// What a figure is worth nothing without.
+// The machine that figures were measured on.
 import { availableParallelism, cpus } from 'node:os';
-import { readConfig } from '../src/config.ts';
-import { compileKernels } from '../src/wasm/load.ts';
+import { readConfig } from '../../src/config.ts';
+import { compileKernels } from '../../src/wasm/load.ts';
 
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
   readonly node: string;
-  /** Which vectors the kernels run with here. */
+  /** The vectors that the kernels run with, e.g. `256-bit vectors`. */
   readonly kernel: string;
 }
 
-export function machineFacts(): Machine {
+export function machineInfo(): Machine {
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown processor',
     cores: availableParallelism(),
