@@ -10,7 +10,7 @@ import type { WeightsCache } from '../models/weights-cache.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import type { TensorSource, Weights } from '../tensor.ts';
 import { costOf } from '../wasm/job-cost.ts';
-import { partsMaxOf } from '../wasm/job-parts.ts';
+import { partsMaxOf } from '../wasm/job-layout.ts';
 import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import type { TensorCopier } from './tensor-copier.ts';

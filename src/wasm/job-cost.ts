@@ -1,30 +1,31 @@
-// What a job costs, before anything of it is allocated: its arithmetic, and the bytes of weights that it reads.
-// Few rows do little with each weight: where the weights fit no cache, reading them is what takes time.
+// What a job costs, computed before anything is allocated for it: its arithmetic, and the bytes of weights that it
+// reads. Jobs of few rows do little arithmetic with each weight: where the weights fit no cache, reading them
+// takes longer than computing with them.
 import { NR } from '../kernels/layout.ts';
 import type { JobShape } from './job-shape.ts';
 import { isNarrow } from './panels.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
-/** x W_x computed ahead should still be in the second-level cache when its steps are taken. */
-const AHEAD_BYTES_MAX = 128 * 1024;
-const AHEAD_STEPS_MAX = 63;
+/** The products x W_x of a time block should still be in the second-level cache when its steps are taken. */
+const TIME_BLOCK_BYTES_MAX = 128 * 1024;
+const TIME_BLOCK_STEPS_MAX = 63;
 /** Up to so many rows have tiles of their own, which do fewer operations for each weight they load. */
 const FEW_ROWS_MAX = 3;
 
-/** Jobs of a kind do about as many operations a millisecond. */
+/** Jobs of one kind do about as many operations in a millisecond. */
 export type JobKind = 'narrow' | 'few rows' | 'rows';
 
 export interface JobCost {
   readonly kind: JobKind;
   /** float32 operations; one of float64 counts as two, as it takes as long. */
   readonly flops: number;
-  /** Of the packed W_x and W_h. */
+  /** Bytes of the packed W_x and W_h. */
   readonly weightsBytes: number;
-  /** Bytes of weights that go through the processor. */
+  /** Bytes of weights that are read, each as often as it is read. */
   readonly readBytes: number;
 }
 
-/** Of a model; O is 0 if it has no readout. */
+/** Inputs, hidden units and outputs of a model; O is 0 if it has no readout. */
 export interface CostSizes {
   readonly D: number;
   readonly H: number;
@@ -47,9 +48,13 @@ export function costOf({ D, H, O }: CostSizes, { T, N, lengths, keepsStates, tra
   return { kind, flops, weightsBytes, readBytes };
 }
 
-/** For how many steps x W_x is computed ahead. @param bytesPerStep of the states of all rows */
+/**
+ * For how many steps x W_x is computed as one product, before the steps are taken.
+ *
+ * @param bytesPerStep bytes of the states of all rows at one step
+ */
 export function timeBlockSteps(T: number, bytesPerStep: number): number {
-  return Math.max(1, Math.min(T, AHEAD_STEPS_MAX, Math.floor(AHEAD_BYTES_MAX / bytesPerStep)));
+  return Math.max(1, Math.min(T, TIME_BLOCK_STEPS_MAX, Math.floor(TIME_BLOCK_BYTES_MAX / bytesPerStep)));
 }
 
 export function sumOf(lengths: readonly number[]): number {

@@ -1,27 +1,35 @@
-// What a job is made of: a packed model, and how much is computed with it.
+// What a job computes: the packed model, and how many steps of how many rows.
 
-/** Packed weights in linear memory. */
+/** Weights packed into panels (panels.ts), in linear memory. */
 export interface PackedModel {
+  /** Inputs. */
   readonly D: number;
+  /** Hidden units. */
   readonly H: number;
   readonly panelsPtr: number;
   readonly readout?: PackedReadout | undefined;
 }
 
+/** y = h W_y + b_y, packed. */
 export interface PackedReadout {
+  /** Outputs. */
   readonly O: number;
   readonly panelsPtr: number;
 }
 
 export interface JobShape {
+  /** Steps, at least 1. */
   readonly T: number;
+  /** Rows of the mini-batch. */
   readonly N: number;
-  /** Steps of each row, 0 … T; all rows take T steps if absent. */
+  /** Steps of each row, 0 … T; if absent, all rows take T steps. */
   readonly lengths?: readonly number[] | undefined;
   /** Whether all T states are kept (hs) or only the last. */
   readonly keepsStates: boolean;
+  /** Whether the intermediate products of every step are kept. */
   readonly trace: boolean;
-  /** Where x and h are, if they are in linear memory already; they have to stay while the job runs. */
+  /** Address of x (T, N, D) if it is in linear memory already; it must stay there while the job runs. */
   readonly xPtr?: number | undefined;
+  /** Address of h (N, H) before the first step, under the same condition. */
   readonly hPtr?: number | undefined;
 }
