@@ -58,7 +58,7 @@ export interface AppOverrides {
   /** Measured once in a process unless given, for which 64 MiB are filled: a tenth of a second. */
   readonly memorySpeeds?: readonly MemorySpeed[];
   /** In which of the three ways bodies of which lengths are read; the results are the same. */
-  readonly reading?: Pick<JsonCodecParts, 'plainBytesMax' | 'hereBytesMax'>;
+  readonly reading?: Pick<JsonCodecParts, 'wholeBytesMax' | 'inlineBytesMax'>;
   /** In place of the clock of the store, by which sessions expire; ms since 1970. */
   readonly now?: () => number;
   /** In place of the kernels' own: as if an earlier or a later server had them. */

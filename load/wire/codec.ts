@@ -5,8 +5,9 @@
 // linear memory; JSON.parse starts from a string. Ours leaves the printed answer in linear memory, where the service
 // sends it from; JSON.stringify makes a string and no bytes. Results are compared before anything is timed.
 import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
-import { type PlaceholderTensor, tensorOf, numbersOf } from '../../src/codec/json/placeholders.ts';
-import { JsonCodec, takeText } from '../../src/engine/json-codec.ts';
+import { type ParsedTensor, numbersOf, tensorOf } from '../../src/codec/json/placeholders.ts';
+import { toJsonSegments } from '../../src/codec/response-body.ts';
+import { JsonCodec } from '../../src/engine/json-codec.ts';
 import { Lifetime } from '../../src/lifetime.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
@@ -128,12 +129,11 @@ async function readingOf(
   const bytes = Buffer.from(text);
   const target = new Float32Array(COUNT);
   const ours = async () => {
-    const block = jsonCodec.open(bytes.length);
+    const block = jsonCodec.allocate(bytes.length);
     block.append(bytes);
-    const body = await jsonCodec.read(block, LIFETIME);
+    using body = await jsonCodec.parse(block, LIFETIME);
     const { x } = body.value as { x: object };
-    target.set(numbersOf(tensorOf(x) as PlaceholderTensor));
-    body.release();
+    target.set(numbersOf(tensorOf(x) as ParsedTensor));
   };
   const peerTarget = new Float32Array(COUNT);
   const peer = () => {
@@ -153,14 +153,15 @@ async function writingOf(jsonCodec: JsonCodec, name: string, values: Float32Arra
   const nested = Array.from({ length: ROWS }, (_, row) => [
     ...values.subarray(row * COLUMNS, (row + 1) * COLUMNS),
   ]);
+  const segments = toJsonSegments({ tensors: { h: tensor } });
   const ours = async () => {
-    const printed = await jsonCodec.print({ tensors: { h: tensor } }, LIFETIME);
+    const printed = await jsonCodec.stringify(segments, LIFETIME);
     printed.release();
   };
   const peer = () => JSON.stringify({ h: nested });
-  const printed = await takeText(await jsonCodec.print({ tensors: { h: tensor } }, LIFETIME));
+  const printed = await jsonCodec.stringifyToBuffer(segments, LIFETIME);
   if (printed.toString() !== objectToJson({ h: tensorToJson(tensor) })) {
-    throw new Error(`${name}: the JSON is not that of the plain writer.`);
+    throw new Error(`${name}: the JSON is not that of tensorToJson().`);
   }
   return { name, ours, peer, oursBytes: printed.length, peerBytes: peer().length };
 }

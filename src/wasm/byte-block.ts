@@ -1,44 +1,54 @@
-// Bytes in linear memory: a body, text or file, written piece by piece as it comes in; or an answer, written
-// directly. Behind them is the room that the kernels want behind a text.
+// A block of linear memory for bytes: a body that is appended to as it arrives, or a file that is written in
+// place. Behind its bytes is the padding that the kernels want behind their input (kernels/layout.ts).
 import { TEXT_PADDING } from '../kernels/layout.ts';
 import type { LinearMemory } from './memory.ts';
 
-export class ByteBlock {
+export class ByteBlock implements Disposable {
+  /** Address of the first byte. */
   readonly ptr: number;
   readonly #memory: LinearMemory;
   readonly #bytesMax: number;
   #bytes = 0;
 
-  /** @throws memory_full */
+  /**
+   * @param bytesMax its capacity, in bytes
+   * @throws memory_full
+   */
   constructor(memory: LinearMemory, bytesMax: number) {
     this.#memory = memory;
     this.#bytesMax = bytesMax;
     this.ptr = memory.allocate(bytesMax + TEXT_PADDING);
   }
 
+  /** How many bytes were appended. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** False if there is no room for it. */
-  append(piece: Uint8Array): boolean {
-    if (this.#bytes + piece.length > this.#bytesMax) return false;
-    this.#memory.bytes.set(piece, this.ptr + this.#bytes);
-    this.#bytes += piece.length;
+  /** Returns false, and appends nothing, if the capacity is exceeded. */
+  append(chunk: Uint8Array): boolean {
+    if (this.#bytes + chunk.length > this.#bytesMax) return false;
+    this.#memory.bytes.set(chunk, this.ptr + this.#bytes);
+    this.#bytes += chunk.length;
     return true;
   }
 
-  /** All its bytes, to be written to directly. */
-  get room(): Buffer {
+  /** The whole capacity, to be written in place. Valid until release(). */
+  get buffer(): Buffer {
     return this.#memory.bytes.subarray(this.ptr, this.ptr + this.#bytesMax);
   }
 
-  /** What has been appended, in place: to be read before release(). */
+  /** What was appended, in place. Valid until release(). */
   view(): Buffer {
     return this.#memory.bytes.subarray(this.ptr, this.ptr + this.#bytes);
   }
 
+  /** Must be called once; so must the disposal, which is the same. */
   release(): void {
     this.#memory.free(this.ptr);
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 }

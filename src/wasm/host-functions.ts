@@ -1,17 +1,13 @@
-// The functions of the host that a worker can run over linear memory: all work that is no kernel, and whose
-// cost grows with what a client sends.
+// The functions of the host that a worker can run over linear memory: all work whose cost grows with what a
+// client sends, and for which there is no kernel.
 //
-// To add one: a row in HOST_FUNCTIONS. It reads its input in place, makes no values that grow with it (so
-// that no input can use up a worker's heap), and writes to memory that only this job uses, or returns a few
-// bytes. It is run by a HostJob, like any other job:
+// To add one, add a row to HOST_FUNCTIONS. It reads its input in place, and makes no values that grow with it,
+// so that no input can exhaust a worker's heap. It writes to memory that only this job uses, or returns a few
+// bytes. A HostJob runs it, like any other job:
 //
-//   const job = new HostJob(memory, 'sha256', { ptr, bytes });
-//   try {
-//     await scheduler.run({ flops, partsMax: 1, split: () => [job.ptr] }, lifetime);
-//     return job.result();
-//   } finally {
-//     job.release();
-//   }
+//   using job = new HostJob(memory, 'sha256', { ptr, bytes });
+//   await scheduler.run({ flops, partsMax: 1, split: () => [job.ptr] }, lifetime);
+//   return Buffer.from(job.result());
 import { createHash } from 'node:crypto';
 import { convertTensor } from '../codec/convert-tensor.ts';
 import { checkJson } from '../codec/json/check.ts';
@@ -36,16 +32,13 @@ export interface HostCall {
   readonly memory: SharedArrayBuffer;
 }
 
-/**
- * What it returns is copied to the room of its job. What it throws is thrown by the job's result(), and costs
- * the worker nothing.
- */
+/** What it returns is copied to the block of its job. What it throws is thrown by HostJob.result(). */
 export type HostFunction = (call: HostCall) => Uint8Array | string | undefined;
 
 /** The words of a call, as many as HOST_ARGUMENTS_MAX. */
 type HostArguments = [number, number, number, number, number, number, number, number];
 
-/** By their place here a dtype crosses the threads. */
+/** A dtype is an argument by its index in this list. */
 export const DTYPES = ['F32', 'F64', 'F16', 'BF16'] as const satisfies readonly Dtype[];
 
 export const HOST_FUNCTIONS = {
@@ -53,10 +46,10 @@ export const HOST_FUNCTIONS = {
   sha256: ({ input }) => createHash('sha256').update(input).digest(),
 
   /**
-   * Writes a tensor as row-major float32; see codec/convert.ts. Returns nothing, or as a u32 where the first
-   * element is that is none.
+   * Writes a tensor as row-major float32 (codec/convert-tensor.ts). Returns nothing, or as a u32 the index of
+   * the first element that is no finite float32.
    *
-   * args: place in DTYPES, three sizes, 1 if the first two axes change places, where to
+   * args: index in DTYPES, three sizes, 1 if the first two axes are exchanged, address of the target
    */
   convertTensor: ({ input, args, memory }) => {
     const [dtype, A, B, C, swaps, target] = args as unknown as HostArguments;
@@ -70,7 +63,7 @@ export const HOST_FUNCTIONS = {
   /**
    * Packs a block of weights (weights-block.ts) for the kernels.
    *
-   * args: D, H, O, where to
+   * args: D, H, O, address of the target
    */
   packWeights: ({ input, args, memory }) => {
     const [D, H, O, target] = args as unknown as HostArguments;
@@ -80,11 +73,11 @@ export const HOST_FUNCTIONS = {
   },
 
   /**
-   * Throws what is wrong with a JSON body that the reading kernel has declined.
+   * Throws what is wrong with a JSON document that the reading kernel has declined.
    *
-   * args: bytes that it may have outside its tensors
+   * args: bytes that the document may have outside its tensors
    */
-  checkBody: ({ input, args: [bytesMax] }) => {
+  checkJson: ({ input, args: [bytesMax] }) => {
     checkJson(input, {
       tensors: { names: TENSOR_NAMES, rankMax: RANK_MAX },
       bounds: {

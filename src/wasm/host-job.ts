@@ -1,7 +1,7 @@
-// A call of a function of the host (host-functions.ts), as a job like those of the kernels: it is run by
-// whichever thread runs the record.
+// The record of a call of a function of the host (host-functions.ts). It is a job like those of the kernels,
+// so the scheduler has it run by a worker, or on the main thread.
 //
-//   job block    | record | room for the result, or for an error |
+//   job block    | record | the result, or an error as JSON |
 import { CarryoverError, type ErrorCode, type ErrorPlace } from '../errors.ts';
 import {
   HOST_ARGUMENTS,
@@ -21,32 +21,33 @@ import { HOST_FUNCTIONS, type HostFunction, type HostFunctionName } from './host
 import type { LinearMemory } from './memory.ts';
 
 const U32 = Uint32Array.BYTES_PER_ELEMENT;
-/** Room for an error: its texts are cut by whoever makes them, its pointer is some hundred characters. */
+/** Enough for an error: whoever makes one shortens what it quotes, and its pointer has some hundred characters. */
 const RESULT_BYTES_MIN = 16 * 1024;
-/** Of an error that is longer than that. */
-const CUT_CHARACTERS = 1_000;
+/** What is left of the detail of an error that is longer than that, in characters. */
+const SHORTENED_CHARACTERS = 1_000;
 
 export interface HostInput {
-  /** Where the input is, and how long. */
+  /** Address of the input, and its length in bytes. */
   readonly ptr: number;
   readonly bytes: number;
   /** At most HOST_ARGUMENTS_MAX words. */
   readonly args?: readonly number[];
-  /** Room for what the function returns. */
+  /** The most that the function returns, in bytes. */
   readonly resultBytesMax?: number;
 }
 
-/** How an error crosses the threads: as JSON. */
-interface ErrorText {
+/** An error as it crosses the threads, in JSON. */
+interface SerializedError {
   readonly code: ErrorCode;
   readonly detail: string;
   readonly errors?: readonly ErrorPlace[];
-  /** Of an error that is not the client's, for the log. */
+  /** For the log, if the error is a fault of the server. */
   readonly cause?: string;
 }
 
-/** To be run by the kernels; the input must stay until then. */
-export class HostJob {
+/** Owns the job block. The input must stay until the kernels have run the job. */
+export class HostJob implements Disposable {
+  /** Address of the record, for Kernels.run. */
   readonly ptr: number;
   readonly #memory: LinearMemory;
 
@@ -76,7 +77,7 @@ export class HostJob {
   }
 
   /**
-   * What the function has returned, in place: to be used before release().
+   * What the function has returned, in place. Valid until release().
    *
    * @throws what the function has thrown
    */
@@ -84,12 +85,17 @@ export class HostJob {
     const end = this.#word(HOST_RESULT_END);
     const result = this.#memory.bytes.subarray(this.#word(HOST_RESULT), end);
     if (this.#word(HOST_FAILED) === 0) return result;
-    const { code, ...details } = JSON.parse(result.toString()) as ErrorText;
+    const { code, ...details } = JSON.parse(result.toString()) as SerializedError;
     throw new CarryoverError(code, details);
   }
 
+  /** Must be called once; so must the disposal, which is the same. */
   release(): void {
     this.#memory.free(this.ptr);
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 
   #word(field: number): number {
@@ -98,7 +104,7 @@ export class HostJob {
 }
 
 /**
- * Runs the job at `ptr`, on the thread that calls. Throws nothing: an error is a result.
+ * Runs the job at `ptr`, on the calling thread. Throws nothing: an error is its result.
  *
  * @param functions in the order of their numbers
  */
@@ -111,33 +117,35 @@ export function runHostJob(
   const record = new Uint32Array(memory, ptr, HOST_BYTES / U32);
   const bytesAt = (start: number, end: number) =>
     Buffer.from(memory, record[start / U32], record[end / U32]! - record[start / U32]!);
-  const room = bytesAt(HOST_RESULT, HOST_RESULT_MAX);
+  const target = bytesAt(HOST_RESULT, HOST_RESULT_MAX);
   let result: Uint8Array;
   try {
     const args = record.subarray(HOST_ARGUMENTS / U32, HOST_ARGUMENTS / U32 + HOST_ARGUMENTS_MAX);
     const input = bytesAt(HOST_INPUT, HOST_INPUT_END);
     const returned = functions[record[HOST_FUNCTION / U32]!]!({ input, args, memory });
     result = Buffer.from(returned ?? '');
-    if (result.length > room.length) throw new Error(`${result.length} bytes have no room`);
+    if (result.length > target.length) {
+      throw new Error(`${result.length} bytes were returned, expected at most ${target.length}`);
+    }
   } catch (error) {
     record[HOST_FAILED / U32] = 1;
-    result = errorText(error, room.length);
+    result = serializeError(error, target.length);
   }
-  room.set(result);
+  target.set(result);
   record[HOST_RESULT_END / U32] = record[HOST_RESULT / U32]! + result.length;
 }
 
-function errorText(error: unknown, bytesMax: number): Uint8Array {
-  const text: ErrorText =
+function serializeError(error: unknown, bytesMax: number): Uint8Array {
+  const serialized: SerializedError =
     error instanceof CarryoverError
       ? { code: error.code, detail: error.message, errors: error.errors }
       : {
           code: 'worker_failed',
           detail: 'The worker thread met an error while it computed this request.',
-          cause: String(error).slice(0, CUT_CHARACTERS),
+          cause: String(error).slice(0, SHORTENED_CHARACTERS),
         };
-  const whole = Buffer.from(JSON.stringify(text));
+  const whole = Buffer.from(JSON.stringify(serialized));
   if (whole.length <= bytesMax) return whole;
-  const { code, detail } = text;
-  return Buffer.from(JSON.stringify({ code, detail: detail.slice(0, CUT_CHARACTERS) }));
+  const { code, detail } = serialized;
+  return Buffer.from(JSON.stringify({ code, detail: detail.slice(0, SHORTENED_CHARACTERS) }));
 }

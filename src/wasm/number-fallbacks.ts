@@ -1,23 +1,28 @@
-// Numbers whose float32 the reading kernel leaves open (kernels/read-numbers.ts), decided by the definition of
-// reading: rounded to float64, then to float32.
-import { FALLBACK_BYTES, FALLBACK_NUMBER, FALLBACK_DECIMAL, FALLBACK_DECIMAL_END } from '../kernels/layout.ts';
+// Decimals that are too close to the middle of two float32 for the reading kernel (kernels/read-numbers.ts),
+// converted as reading is defined: rounded to float64, then to float32.
+import {
+  FALLBACK_BYTES,
+  FALLBACK_DECIMAL,
+  FALLBACK_DECIMAL_END,
+  FALLBACK_NUMBER,
+} from '../kernels/layout.ts';
 
 const U32 = Uint32Array.BYTES_PER_ELEMENT;
 
 /**
- * Called by the kernel, on the thread that it runs on.
+ * Converts the decimals of the fallback records from `start` to `end`, which are byte addresses. Called by the
+ * kernel, on the thread that runs it.
  *
- * @param start of the fallback records, bytes
- * @returns 1, or 0 if one is beyond float32
+ * @returns 1, or 0 if one of them is beyond float32
  */
 export function roundFallbacks({ buffer }: WebAssembly.Memory, start: number, end: number): number {
-  const fallbacks = new Uint32Array(buffer, start, (end - start) / U32);
-  for (let fallback = 0; fallback < fallbacks.length; fallback += FALLBACK_BYTES / U32) {
-    const text = fallbacks[fallback + FALLBACK_DECIMAL / U32]!;
-    const textEnd = fallbacks[fallback + FALLBACK_DECIMAL_END / U32]!;
-    const number = new Float32Array(buffer, fallbacks[fallback + FALLBACK_NUMBER / U32], 1);
-    number[0] = Number(Buffer.from(buffer, text, textEnd - text).toString('latin1'));
-    if (!Number.isFinite(number[0])) return 0;
+  const records = new Uint32Array(buffer, start, (end - start) / U32);
+  for (let record = 0; record < records.length; record += FALLBACK_BYTES / U32) {
+    const decimalPtr = records[record + FALLBACK_DECIMAL / U32]!;
+    const decimalBytes = records[record + FALLBACK_DECIMAL_END / U32]! - decimalPtr;
+    const target = new Float32Array(buffer, records[record + FALLBACK_NUMBER / U32], 1);
+    target[0] = Number(Buffer.from(buffer, decimalPtr, decimalBytes).toString('latin1'));
+    if (!Number.isFinite(target[0])) return 0;
   }
   return 1;
 }

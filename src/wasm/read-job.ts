@@ -1,7 +1,7 @@
-// A JSON body in linear memory, and the reading of its tensors (kernels/read.ts).
+// The record with which the kernels read a JSON document (kernels/read.ts), and what they have made of it.
 //
-//   text block   | body | TEXT_PADDING zeros |
-//   job block    | record | tensors | fallbacks | skeleton | numbers |
+//   document     | JSON | TEXT_PADDING zeros |
+//   job block    | record | tensor records | fallback records | skeleton | numbers, float32 |
 import {
   FALLBACKS_MAX,
   FALLBACK_BYTES,
@@ -22,8 +22,8 @@ import {
   READ_INPUT,
   READ_INPUT_END,
   RECORD_KIND,
-  TENSORS_MAX,
   RANK_MAX,
+  TENSORS_MAX,
   TENSOR_BYTES,
   TENSOR_NUMBERS,
   TENSOR_RANK,
@@ -35,15 +35,19 @@ import type { LinearMemory } from './memory.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
 const U32 = Uint32Array.BYTES_PER_ELEMENT;
-/** What stands for a tensor, apart from its first number: brackets, a comma and an index of two digits. */
+/** A placeholder in the skeleton, without its number: brackets, a comma and an index of two digits. */
 const PLACEHOLDER_BYTES = 2 * RANK_MAX + 3;
 
-/** Names of tensors in linear memory. */
-export class TensorNames {
+/** The names of the fields that are tensors, as a table in linear memory. */
+export class TensorNames implements Disposable {
   readonly ptr: number;
   readonly end: number;
   readonly #memory: LinearMemory;
 
+  /**
+   * @param names of less than READ_NAME_BYTES bytes
+   * @throws memory_full
+   */
   constructor(memory: LinearMemory, names: readonly string[]) {
     this.#memory = memory;
     this.ptr = memory.allocate(names.length * READ_NAME_BYTES);
@@ -55,57 +59,55 @@ export class TensorNames {
     });
   }
 
-  release(): void {
+  [Symbol.dispose](): void {
     this.#memory.free(this.ptr);
   }
 }
 
-export interface ReadTensor {
-  readonly shape: readonly number[];
-  /** Where its numbers are, in the job's memory. */
-  readonly ptr: number;
-  readonly count: number;
+export interface ReadJobOptions {
+  readonly names: TensorNames;
+  /** At least as many numbers as the document has: one more than its commas. */
+  readonly numbersMax: number;
+  /** Bytes that the document may have outside its tensors, without white space. */
+  readonly outsideBytesMax: number;
 }
 
-/** To be run by the kernels. */
-export class ReadJob {
+/** Owns the job block. The document must stay until the kernels have run the job. */
+export class ReadJob implements Disposable {
+  /** Address of the record, for Kernels.run. */
   readonly ptr: number;
   readonly #memory: LinearMemory;
+  #isReleased = false;
 
-  /**
-   * @param numbersMax at least as many as the text has
-   * @param outsideMax bytes that it may have outside its tensors, without white space
-   * @throws memory_full
-   */
+  /** @throws memory_full */
   constructor(
     memory: LinearMemory,
-    names: TensorNames,
-    text: ByteBlock,
-    numbersMax: number,
-    outsideMax: number,
+    document: ByteBlock,
+    { names, numbersMax, outsideBytesMax }: ReadJobOptions,
   ) {
     const tensorsAt = READ_BYTES;
     const fallbacksAt = tensorsAt + TENSORS_MAX * TENSOR_BYTES;
     const skeletonAt = fallbacksAt + FALLBACKS_MAX * FALLBACK_BYTES;
-    // White space, one for each byte that counts, has room as well.
-    const skeletonBytes = Math.min(text.bytes, 2 * outsideMax + 1) + TENSORS_MAX * PLACEHOLDER_BYTES;
+    // Of white space the kernel leaves one byte at most for each byte that counts.
+    const skeletonBytes =
+      Math.min(document.bytes, 2 * outsideBytesMax + 1) + TENSORS_MAX * PLACEHOLDER_BYTES;
     const numbersAt = skeletonAt + Math.ceil(skeletonBytes / 64) * 64;
     const bytes = numbersAt + numbersMax * F32;
 
     this.#memory = memory;
     const ptr = memory.allocate(bytes);
     this.ptr = ptr;
-    const textEnd = text.ptr + text.bytes;
-    memory.bytes.fill(0, textEnd, textEnd + TEXT_PADDING);
+    const documentEnd = document.ptr + document.bytes;
+    memory.bytes.fill(0, documentEnd, documentEnd + TEXT_PADDING);
     const { words } = memory;
     const record = ptr >>> 2;
-    words[record + READ_INPUT / U32] = text.ptr;
-    words[record + READ_INPUT_END / U32] = textEnd;
+    words[record + READ_INPUT / U32] = document.ptr;
+    words[record + READ_INPUT_END / U32] = documentEnd;
     words[record + READ_NAMES / U32] = names.ptr;
     words[record + READ_NAMES_END / U32] = names.end;
     words[record + READ_SKELETON / U32] = ptr + skeletonAt;
     words[record + READ_SKELETON_END / U32] = 0;
-    words[record + READ_OUTSIDE_MAX / U32] = outsideMax;
+    words[record + READ_OUTSIDE_MAX / U32] = outsideBytesMax;
     words[record + READ_TENSORS / U32] = ptr + tensorsAt;
     words[record + READ_NUMBERS / U32] = ptr + numbersAt;
     words[record + READ_NUMBERS_MAX / U32] = ptr + bytes;
@@ -113,19 +115,19 @@ export class ReadJob {
     words[record + RECORD_KIND / U32] = KIND_READ;
   }
 
-  /** The text without its tensors, in place; undefined if something in it cannot be read by the kernel. */
+  /** The document with placeholders for its tensors, in place; undefined if the kernel has declined it. */
   skeleton(): Buffer | undefined {
     const end = this.#word(READ_SKELETON_END);
     if (end === 0) return undefined;
     return this.#memory.bytes.subarray(this.#word(READ_SKELETON), end);
   }
 
-  /** How many keys the objects of the text have. */
+  /** How many keys the objects of the document have, one that appears twice counted twice. */
   get keys(): number {
     return this.#word(READ_KEYS);
   }
 
-  /** By the index that stands for them in the skeleton. */
+  /** By their index in the skeleton. */
   tensors(): readonly ReadTensor[] {
     const { words } = this.#memory;
     const end = this.#word(READ_TENSORS_END);
@@ -134,27 +136,49 @@ export class ReadJob {
       const record = ptr >>> 2;
       const rank = words[record + TENSOR_RANK / U32]!;
       const shape: number[] = [];
-      let count = 1;
-      for (let axis = 0; axis < rank; axis++) {
-        const size = words[record + TENSOR_SHAPE / U32 + axis]!;
-        shape.push(size);
-        count *= size;
-      }
-      tensors.push({ shape, ptr: words[record + TENSOR_NUMBERS / U32]!, count });
+      for (let axis = 0; axis < rank; axis++) shape.push(words[record + TENSOR_SHAPE / U32 + axis]!);
+      tensors.push(new ReadTensor(this, shape, words[record + TENSOR_NUMBERS / U32]!));
     }
     return tensors;
   }
 
-  /** Its numbers, row-major, in place: to be used before release(). */
-  numbers({ ptr, count }: ReadTensor): Float32Array {
-    return this.#memory.f32(ptr, count);
+  /** `count` float32 of the job block, in place; undefined once the job was released. */
+  numbersAt(ptr: number, count: number): Float32Array | undefined {
+    return this.#isReleased ? undefined : this.#memory.f32(ptr, count);
   }
 
+  /** May be called twice. The tensors cannot be read afterwards. */
   release(): void {
-    this.#memory.free(this.ptr);
+    if (!this.#isReleased) this.#memory.free(this.ptr);
+    this.#isReleased = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
   }
 
   #word(field: number): number {
     return this.#memory.words[(this.ptr + field) >>> 2]!;
+  }
+}
+
+/** A tensor that a job has read, in the memory of that job. */
+export class ReadTensor {
+  /** The sizes of its axes, the outermost first. */
+  readonly shape: readonly number[];
+  readonly #job: ReadJob;
+  readonly #ptr: number;
+
+  constructor(job: ReadJob, shape: readonly number[], ptr: number) {
+    this.shape = shape;
+    this.#job = job;
+    this.#ptr = ptr;
+  }
+
+  /** The elements, row-major, all finite, in place; undefined once the job was released. */
+  numbers(): Float32Array | undefined {
+    let count = 1;
+    for (const size of this.shape) count *= size;
+    return this.#job.numbersAt(this.#ptr, count);
   }
 }

@@ -1,5 +1,5 @@
-// The self-test's part on texts: some hundred numbers, of all kinds and lengths, are printed and read
-// as the plain codec does it.
+// The self-test's part on JSON: the kernels print and read some hundred decimals, of all magnitudes and
+// lengths, as tensorToJson() and Number() do.
 import { tensorToJson } from '../codec/json/print.ts';
 import { ByteBlock } from './byte-block.ts';
 import type { Kernels } from './load.ts';
@@ -10,14 +10,14 @@ import { ReadJob, TensorNames } from './read-job.ts';
 
 const COUNT = 300;
 
-/** @throws Error naming the first number that is printed or read in another way */
+/** @throws Error naming the first number that is printed or read differently */
 export function selfTestDecimals(kernels: Kernels, memory: LinearMemory): void {
   const random = pseudoRandom(2);
   checkPrinting(kernels, memory, allKinds(random));
   checkReading(kernels, memory, Array.from({ length: COUNT }, (_, i) => decimal(random, i)));
 }
 
-/** Numbers as hidden states are, and others of any exponent. */
+/** Numbers between -1 and 1, as hidden states are, and others of any exponent. */
 function allKinds(random: () => number): Float32Array {
   const edges = [0, -0, 1, -0.5, 1e-45, 1.17549435e-38, 3.4028235e38, 1e-7, 1e-6, 1e21, 123.456, 2 ** 24];
   const values = Array.from({ length: COUNT }, (_, i) =>
@@ -39,28 +39,28 @@ function checkPrinting(kernels: Kernels, memory: LinearMemory, values: Float32Ar
   const tensor = { shape: [values.length], strides: [1], data: values };
   const job = new PrintJob(memory, [{ text: '', tensor }]);
   kernels.run(job.ptr);
-  const printed = Buffer.from(job.text()).toString().split(',');
-  const expected = tensorToJson(tensor).split(',');
+  const printed = Buffer.from(job.view()).toString().split(',');
   job.release();
-  const wrong = expected.findIndex((text, i) => text !== printed[i]);
+  const expected = tensorToJson(tensor).split(',');
+  const wrong = expected.findIndex((decimal, i) => decimal !== printed[i]);
   if (wrong >= 0) throw failure(`printed ${printed[wrong]}`, expected[wrong]!);
 }
 
 function checkReading(kernels: Kernels, memory: LinearMemory, decimals: readonly string[]): void {
-  const names = new TensorNames(memory, ['x']);
   const body = Buffer.from(`{"x": [${decimals.join(', ')}]}`);
-  const text = new ByteBlock(memory, body.length);
-  text.append(body);
-  const job = new ReadJob(memory, names, text, kernels.countCommas(text.ptr, text.bytes) + 1, text.bytes);
+  const document = new ByteBlock(memory, body.length);
+  document.append(body);
+  const names = new TensorNames(memory, ['x']);
+  const job = new ReadJob(memory, document, {
+    names,
+    numbersMax: decimals.length,
+    outsideBytesMax: body.length,
+  });
   kernels.run(job.ptr);
-  const tensor = job.skeleton() && job.tensors()[0];
-  const numbers = tensor && job.numbers(tensor);
-  const wrong = decimals.findIndex((one, i) => !Object.is(Math.fround(Number(one)), numbers?.[i]));
-  const found = numbers?.[wrong];
-  job.release();
-  text.release();
-  names.release();
-  if (wrong >= 0) throw failure(`read ${found}`, decimals[wrong]!);
+  const numbers = job.skeleton() && job.tensors()[0]?.numbers()?.slice();
+  for (const block of [job, names, document]) block[Symbol.dispose]();
+  const wrong = decimals.findIndex((decimal, i) => !Object.is(Math.fround(Number(decimal)), numbers?.[i]));
+  if (wrong >= 0) throw failure(`read ${numbers?.[wrong]}`, decimals[wrong]!);
 }
 
 function failure(did: string, expected: string): Error {

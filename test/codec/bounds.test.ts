@@ -3,14 +3,14 @@
 import { expect, test } from 'vitest';
 import { CONTAINERS_MAX, DEPTH_MAX, KEYS_MAX, TENSORS_MAX } from '../../src/kernels/layout.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
-import { longTexts } from './fuzz.ts';
+import { jobCodec } from './fuzz.ts';
 
 const BYTES_MAX = 64 * 1024;
 
 async function read(text: string): Promise<unknown> {
-  const block = longTexts.open(text.length);
+  const block = jobCodec.allocate(text.length);
   block.append(Buffer.from(text));
-  const body = await longTexts.read(block, lifetimeOf());
+  const body = await jobCodec.parse(block, lifetimeOf());
   body.release();
   return body.value;
 }

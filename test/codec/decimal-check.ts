@@ -92,7 +92,7 @@ function printBlock(count: number): Buffer {
   const tensor = { shape: [count], strides: [1], data: memory.f32(valuesPtr, count) };
   const job = new PrintJob(memory, [{ text: '{"x":', tensor }, { text: '}' }]);
   kernels.run(job.ptr);
-  const text = Buffer.from(job.text());
+  const text = Buffer.from(job.view());
   job.release();
   return text;
 }
@@ -185,10 +185,13 @@ function readsBack(digits: number, exponent: number, value: number): boolean {
 function checkReading(text: Buffer, patterns: Uint32Array, findings: DecimalFindings): void {
   const block = new ByteBlock(memory, text.length);
   block.append(text);
-  const job = new ReadJob(memory, names, block, patterns.length, text.length);
+  const job = new ReadJob(memory, block, {
+    names,
+    numbersMax: patterns.length,
+    outsideBytesMax: text.length,
+  });
   kernels.run(job.ptr);
-  const tensor = job.skeleton() && job.tensors()[0];
-  const numbers = tensor && job.numbers(tensor);
+  const numbers = job.skeleton() && job.tensors()[0]?.numbers();
   const read = numbers && new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length);
   patterns.forEach((pattern, i) => {
     if (read?.[i] !== pattern) note(findings.readDifferently, pattern);

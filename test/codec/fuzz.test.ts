@@ -9,9 +9,9 @@ const BODIES = 10_000;
 
 async function read(body: string) {
   const bytes = Buffer.from(body);
-  const text = jsonCodec.open(bytes.length);
+  const text = jsonCodec.allocate(bytes.length);
   text.append(bytes);
-  return jsonCodec.read(text, lifetimeOf());
+  return jsonCodec.parse(text, lifetimeOf());
 }
 
 /** What else runs on the machine must not decide. */

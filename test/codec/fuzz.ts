@@ -7,8 +7,9 @@ import { parseJson } from '../../src/codec/json/parse.ts';
 import { tensorToJson } from '../../src/codec/json/print.ts';
 import { visitMembers } from '../../src/codec/json/visit-members.ts';
 import { TENSOR_NAMES, tensorOf, numbersOf } from '../../src/codec/json/placeholders.ts';
-import type { JsonBody } from '../../src/engine/json-body.ts';
-import { JsonCodec, takeText } from '../../src/engine/json-codec.ts';
+import { toJsonSegments } from '../../src/codec/response-body.ts';
+import { JsonCodec } from '../../src/engine/json-codec.ts';
+import type { ParsedJson } from '../../src/engine/parsed-json.ts';
 import type { CarryoverError } from '../../src/errors.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { GuardedMemory } from '../helpers/guarded-memory.ts';
@@ -34,9 +35,9 @@ const kernels = instantiateKernels(compileKernels(), memory.memory);
 const scheduler = {
   run: async (work: { split(count: number): readonly number[] }) => work.split(1).forEach(kernels.run),
 };
-export const jsonCodec = new JsonCodec({ memory, kernels, scheduler, plainBytesMax: 0 });
+export const jsonCodec = new JsonCodec({ memory, kernels, scheduler, wholeBytesMax: 0 });
 /** Treats every body as a long one. */
-export const longTexts = new JsonCodec({ memory, kernels, scheduler, plainBytesMax: 0, hereBytesMax: 0 });
+export const jobCodec = new JsonCodec({ memory, kernels, scheduler, wholeBytesMax: 0, inlineBytesMax: 0 });
 
 export async function fuzz(
   count: number,
@@ -81,15 +82,15 @@ function readPlain(bytes: Buffer): unknown {
 }
 
 /** Some errors are thrown, others reject. */
-async function readBody(reader: JsonCodec, bytes: Buffer): Promise<JsonBody> {
-  const text = reader.open(bytes.length);
+async function readBody(reader: JsonCodec, bytes: Buffer): Promise<ParsedJson> {
+  const text = reader.allocate(bytes.length);
   text.append(bytes);
-  return reader.read(text, lifetimeOf());
+  return reader.parse(text, lifetimeOf());
 }
 
 /** A long body is read, or refused, without making values of it: the same ones, for the same reasons. */
 async function fuzzLong(bytes: Buffer, expected: Outcome, findings: FuzzFindings): Promise<void> {
-  const body = await readBody(longTexts, bytes).catch((error: Error) => ({ error }));
+  const body = await readBody(jobCodec, bytes).catch((error: Error) => ({ error }));
   const isFine = 'value' in expected && areTensorsFine(expected.value);
   if ('value' in body) {
     body.release();
@@ -209,8 +210,9 @@ async function fuzzPrinting(json: MadeUpJson, findings: FuzzFindings): Promise<v
   if (json.chance(2)) strides.reverse();
   const tensor = { shape, strides, data };
   const trace = json.chance(2) ? { z: tensor } : undefined;
+  const segments = toJsonSegments({ tensors: { h: tensor, y: undefined }, trace });
   const printed = (
-    await takeText(await jsonCodec.print({ tensors: { h: tensor, y: undefined }, trace }, lifetimeOf()))
+    await jsonCodec.stringifyToBuffer(segments, lifetimeOf())
   ).toString();
   findings.printed += shape.reduce((product, size) => product * size, 1);
   const plain = tensorToJson(tensor);

@@ -52,13 +52,13 @@ function expectRead(decimals: readonly string[], separator: string): void {
 /** Undefined if the kernel declines it. */
 function read(array: string): Float32Array | undefined {
   const body = Buffer.from(`{"x":${array}}`);
-  const text = new ByteBlock(memory, body.length);
-  text.append(body);
-  const job = new ReadJob(memory, names, text, kernels.countCommas(text.ptr, text.bytes) + 1, text.bytes);
+  using document = new ByteBlock(memory, body.length);
+  document.append(body);
+  using job = new ReadJob(memory, document, {
+    names,
+    numbersMax: kernels.countCommas(document.ptr, document.bytes) + 1,
+    outsideBytesMax: body.length,
+  });
   kernels.run(job.ptr);
-  const tensor = job.skeleton() && job.tensors()[0];
-  const copy = tensor && Float32Array.from(job.numbers(tensor));
-  job.release();
-  text.release();
-  return copy;
+  return job.skeleton() && job.tensors()[0]?.numbers()?.slice();
 }

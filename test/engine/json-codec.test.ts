@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { toJsonSegments } from '../../src/codec/response-body.ts';
 import { JsonCodec } from '../../src/engine/json-codec.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
 import { kernels } from '../helpers/kernels.ts';
@@ -7,7 +8,7 @@ import { lifetimeOf } from '../helpers/lifetime.ts';
 /** Long enough for the kernels; the second for a worker. */
 const COUNTS = [400, 4_000];
 
-function textsThatFail() {
+function codecThatFails() {
   const memory = new LinearMemory(16 * 1024 * 1024);
   const fail = () => {
     throw new Error('trapped');
@@ -24,18 +25,18 @@ describe.each(COUNTS)('a kernel that fails, at %i numbers', (count) => {
   const numbers = Array.from({ length: count }, (_, i) => i + 0.5);
 
   test('costs no memory when it reads', async () => {
-    const { memory, jsonCodec, bytesIdle } = textsThatFail();
+    const { memory, jsonCodec, bytesIdle } = codecThatFails();
     const body = Buffer.from(JSON.stringify({ x: numbers }));
-    const text = jsonCodec.open(body.length);
+    const text = jsonCodec.allocate(body.length);
     text.append(body);
-    await expect(async () => jsonCodec.read(text, lifetimeOf())).rejects.toThrow('trapped');
+    await expect(async () => jsonCodec.parse(text, lifetimeOf())).rejects.toThrow('trapped');
     expect(memory.bytesUsed).toBe(bytesIdle);
   });
 
   test('costs no memory when it prints', async () => {
-    const { memory, jsonCodec, bytesIdle } = textsThatFail();
+    const { memory, jsonCodec, bytesIdle } = codecThatFails();
     const h = { shape: [count], strides: [1], data: Float32Array.from(numbers) };
-    await expect(async () => jsonCodec.print({ tensors: { h } }, lifetimeOf())).rejects.toThrow('trapped');
+    await expect(async () => jsonCodec.stringify(toJsonSegments({ tensors: { h } }), lifetimeOf())).rejects.toThrow('trapped');
     expect(memory.bytesUsed).toBe(bytesIdle);
   });
 });

@@ -15,11 +15,11 @@ import { SEED } from '../helpers/seed.ts';
 /** JsonCodec above 12 KiB are handed to the worker, here every one of them. */
 const app = await buildApp({ WEIGHTS_CACHE_BYTES_MAX: '0' }, { inlineFlopsMax: 0 });
 /** Makes values of whole bodies: the reference. */
-const plain = await buildApp({}, { reading: { plainBytesMax: Infinity, hereBytesMax: Infinity } });
+const plain = await buildApp({}, { reading: { wholeBytesMax: Infinity, inlineBytesMax: Infinity } });
 /** Lets the kernel read bodies however short they are, and the plain way what it declines. */
-const fast = await buildApp({}, { reading: { plainBytesMax: 0, hereBytesMax: Infinity } });
+const fast = await buildApp({}, { reading: { wholeBytesMax: 0, inlineBytesMax: Infinity } });
 /** Lets a worker read bodies, and say what is wrong with them. */
-const long = await buildApp({}, { inlineFlopsMax: 0, reading: { plainBytesMax: 0, hereBytesMax: 0 } });
+const long = await buildApp({}, { inlineFlopsMax: 0, reading: { wholeBytesMax: 0, inlineBytesMax: 0 } });
 const bytesIdle = app.memory.bytesUsed;
 const { port } = (await app.http.listen({ port: 0 }), app.http.server.address() as AddressInfo);
 

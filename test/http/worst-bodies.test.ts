@@ -50,7 +50,7 @@ describe.each([
 });
 
 test('control: values of such bodies hold up everybody', async () => {
-  const plain = await buildApp({}, { reading: { plainBytesMax: Infinity, hereBytesMax: Infinity } });
+  const plain = await buildApp({}, { reading: { wholeBytesMax: Infinity, inlineBytesMax: Infinity } });
   const body = WORST_JSON.find(({ name }) => name === 'arrays that do not end')!;
   const { heldMs } = await answer(plain, 'application/json', body);
   expect(heldMs).toBeGreaterThan(HOLD_MS_MAX);

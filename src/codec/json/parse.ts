@@ -48,7 +48,10 @@ function countKeysOfText(text: string): number {
 
 function countMembers(value: unknown): number {
   let count = 0;
-  visitMembers(value, () => void count++);
+  visitMembers(value, () => {
+    count++;
+    return true;
+  });
   return count;
 }
 

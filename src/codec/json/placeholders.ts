@@ -1,66 +1,84 @@
-// Tensors that were moved out of a JSON body (kernels/read.ts). In the parsed body an array of as many
-// axes stands for each of them, holding its first number and its index: [[0.5, 0]]. What it stands for
-// is noted on it, so that the body can be validated, and passed on, like any other.
+// Placeholders: what a parsed body has in place of its tensors, whose numbers the reading kernel has converted
+// to float32 in linear memory (kernels/read.ts).
+//
+// In the skeleton that the kernel leaves, [[0.5,0]] stands for a tensor of two axes: its first number and its
+// index. bindPlaceholders() puts a TensorPlaceholder of as many axes in its place. It is an array, so a JSON
+// Schema checks the depth and the type of the elements as it does of nested arrays.
 import { clientClosed } from '../../errors.ts';
 import { visitMembers } from './visit-members.ts';
 
-/** The fields whose arrays are tensors, wherever they are. */
+/** The fields whose arrays are tensors, wherever they are in a body. */
 export const TENSOR_NAMES: readonly string[] = ['x', 'h', 'W_x', 'W_h', 'b', 'W_y', 'b_y'];
 
-export interface PlaceholderTensor {
+/** A tensor in linear memory. */
+export interface ParsedTensor {
+  /** The sizes of its axes, the outermost first. */
   readonly shape: readonly number[];
-  /** Row-major, all finite; undefined once the memory behind them was given back. */
+  /** The elements, row-major, all finite; undefined once their memory was released. */
   numbers(): Float32Array | undefined;
 }
 
-/** A WeakMap from arrays to tensors would cost twice the rest of reading a small body. */
-const MOVED = Symbol('the tensor for which an array stands');
+/** One axis of a tensor: an array of one element, the next axis or the tensor's first number. */
+export class TensorPlaceholder extends Array<unknown> {
+  /** Methods of arrays make plain arrays. */
+  static override get [Symbol.species](): ArrayConstructor {
+    return Array;
+  }
 
-type Placeholder = readonly unknown[] & { [MOVED]?: PlaceholderTensor };
+  readonly tensor: ParsedTensor;
+  /** 0 for the outermost. */
+  readonly axis: number;
+
+  constructor(tensor: ParsedTensor, axis: number, element: unknown) {
+    super();
+    this.tensor = tensor;
+    this.axis = axis;
+    this[0] = element;
+  }
+}
 
 /**
- * Makes the arrays of a parsed body stand for the tensors.
+ * Replaces the arrays that stand for tensors by placeholders.
  *
- * @param body the value of a skeleton
- * @returns how many keys its objects have
+ * @param body a parsed skeleton
+ * @param tensors by their index in the skeleton
+ * @returns the number of keys of all objects in the body
  */
-export function bindPlaceholders(body: unknown, tensors: readonly PlaceholderTensor[]): number {
+export function bindPlaceholders(body: unknown, tensors: readonly ParsedTensor[]): number {
   let keys = 0;
-  visitMembers(body, (name, member) => {
+  visitMembers(body, (name, member, object) => {
     keys++;
-    const isTensor = Array.isArray(member) && TENSOR_NAMES.includes(name);
-    if (isTensor) placeTensor(member, tensors);
-    return !isTensor;
+    if (!Array.isArray(member) || !TENSOR_NAMES.includes(name)) return true;
+    object[name] = placeholderOf(member, tensors);
+    return false;
   });
   return keys;
 }
 
-/** Every axis knows the tensor, as errors may be about a row of it. */
-function placeTensor(array: Placeholder, tensors: readonly PlaceholderTensor[]): void {
+/** @param array `[first, index]` within as many arrays as the tensor has axes, less one */
+function placeholderOf(array: readonly unknown[], tensors: readonly ParsedTensor[]): TensorPlaceholder {
+  let axis = 0;
   let innermost = array;
-  while (Array.isArray(innermost[0])) innermost = innermost[0];
+  for (; Array.isArray(innermost[0]); axis++) innermost = innermost[0];
   const tensor = tensors[innermost[1] as number]!;
-  for (let axis = array; axis !== innermost; axis = axis[0] as Placeholder) axis[MOVED] = tensor;
-  innermost[MOVED] = tensor;
+  let placeholder = new TensorPlaceholder(tensor, axis, innermost[0]);
+  while (axis > 0) placeholder = new TensorPlaceholder(tensor, --axis, placeholder);
+  return placeholder;
 }
 
-/** The tensor for which an array stands, or of which it is a part. */
-export function tensorOf(array: object): PlaceholderTensor | undefined {
-  return (array as Placeholder)[MOVED];
+/** The tensor that a value of a body stands for, or of which it is one axis. */
+export function tensorOf(value: object): ParsedTensor | undefined {
+  return value instanceof TensorPlaceholder ? value.tensor : undefined;
 }
 
-/** The length of an array, or of the one for which it stands. */
+/** The length of an array, or of the axis for which it stands. */
 export function lengthOf(array: readonly unknown[]): number {
-  const moved = tensorOf(array);
-  if (!moved) return array.length;
-  let axes = 1;
-  for (let inner = array[0]; Array.isArray(inner); inner = inner[0]) axes++;
-  return moved.shape.at(-axes)!;
+  return array instanceof TensorPlaceholder ? array.tensor.shape[array.axis]! : array.length;
 }
 
-/** @throws client_closed if the request has ended meanwhile */
-export function numbersOf(tensor: PlaceholderTensor): Float32Array {
-  const present = tensor.numbers();
-  if (present) return present;
+/** @throws client_closed if the memory was released, which happens when the request has ended */
+export function numbersOf(tensor: ParsedTensor): Float32Array {
+  const numbers = tensor.numbers();
+  if (numbers) return numbers;
   throw clientClosed();
 }

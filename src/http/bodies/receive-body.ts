@@ -132,7 +132,7 @@ class BodyReceiver {
       throw new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH();
     }
     this.#digest?.finish();
-    return (this.#text ??= this.#jsonCodec.open(0));
+    return (this.#text ??= this.#jsonCodec.allocate(0));
   }
 
   release(): void {
@@ -147,7 +147,7 @@ class BodyReceiver {
     const wanted = isFirst ? this.#bytes : GROWTH * this.#bytes;
     const bytes = Math.min(wanted, this.#declaredBytes ?? this.#bytesMax);
     this.#claim.growTo(bytes);
-    const text = this.#jsonCodec.open(bytes);
+    const text = this.#jsonCodec.allocate(bytes);
     if (before) {
       text.append(before.view());
       before.release();

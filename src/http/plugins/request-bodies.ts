@@ -1,7 +1,7 @@
 // JSON bodies: received straight into linear memory, read there (engine/json-codec.ts).
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { JsonBody } from '../../engine/json-body.ts';
 import type { JsonCodec } from '../../engine/json-codec.ts';
+import type { ParsedJson } from '../../engine/parsed-json.ts';
 import type { ByteBlock } from '../../wasm/byte-block.ts';
 import { takesBody } from '../bodies/body-types.ts';
 import { type BodyRoom, type Done, deliverBody, receiveBody } from '../bodies/receive-body.ts';
@@ -23,9 +23,9 @@ export function jsonBodies(app: FastifyInstance, room: BodyRoom): void {
 
 /** A short body is read at once: then there is no promise to wait for. */
 function readBody(request: FastifyRequest, jsonCodec: JsonCodec, text: ByteBlock, done: Done): void {
-  let body: JsonBody | Promise<JsonBody>;
+  let body: ParsedJson | Promise<ParsedJson>;
   try {
-    body = jsonCodec.read(text, request.lifetime);
+    body = jsonCodec.parse(text, request.lifetime);
   } catch (error) {
     return done(error as Error);
   }
@@ -35,10 +35,10 @@ function readBody(request: FastifyRequest, jsonCodec: JsonCodec, text: ByteBlock
 
 async function deliverJsonBodyLater(
   request: FastifyRequest,
-  reading: Promise<JsonBody>,
+  reading: Promise<ParsedJson>,
   done: Done,
 ): Promise<void> {
-  let body: JsonBody;
+  let body: ParsedJson;
   try {
     body = await reading;
   } catch (error) {
@@ -47,6 +47,6 @@ async function deliverJsonBodyLater(
   deliverJsonBody(request, body, done);
 }
 
-function deliverJsonBody(request: FastifyRequest, body: JsonBody, done: Done): void {
+function deliverJsonBody(request: FastifyRequest, body: ParsedJson, done: Done): void {
   deliverBody(request, body.value, () => body.release(), done);
 }

@@ -1,6 +1,6 @@
 // Answers that are computed: written as JSON or as a file into linear memory, and sent from there.
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Answer, toSafetensors } from '../../codec/response-body.ts';
+import { type Answer, toJsonSegments, toSafetensors } from '../../codec/response-body.ts';
 import type { JsonCodec } from '../../engine/json-codec.ts';
 import { JSON_TYPE } from '../bodies/media-types.ts';
 import { addRelease } from '../plugins/admission.ts';
@@ -25,16 +25,16 @@ export class ResponseWriter {
   }
 
   async #toJson(request: FastifyRequest, answer: Answer): Promise<Buffer> {
-    const printed = await this.#jsonCodec.print(answer, request.lifetime);
+    const printed = await this.#jsonCodec.stringify(toJsonSegments(answer), request.lifetime);
     addRelease(request, () => printed.release());
-    return printed.text();
+    return printed.view();
   }
 
   #toFile(request: FastifyRequest, answer: Answer): Buffer | Promise<Buffer> {
     return toSafetensors(answer, (bytes) => {
-      const block = this.#jsonCodec.open(bytes);
+      const block = this.#jsonCodec.allocate(bytes);
       addRelease(request, () => block.release());
-      return block.room;
+      return block.buffer;
     });
   }
 }

@@ -9,7 +9,7 @@ import { setImmediate as nextIteration, setTimeout as sleep } from 'node:timers/
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { JsonSegment } from '../../codec/json/segments.ts';
 import { FRAMINGS, type Framing, errorEvent } from '../../codec/json/step-events.ts';
-import { type JsonCodec, takeText } from '../../engine/json-codec.ts';
+import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { RecurrenceStream, StepTensors } from '../../engine/stream.ts';
 import { CarryoverError } from '../../errors.ts';
 import { problemJson } from '../plugins/errors.ts';
@@ -93,8 +93,7 @@ export class StreamResponse implements Disposable {
   async #printNext(): Promise<Buffer> {
     using steps = await this.#stream.next();
     const segments = this.#segmentsOf(steps, this.#framing);
-    const printed = await this.#jsonCodec.printSegments(segments, this.#request.lifetime);
-    const chunk = await takeText(printed);
+    const chunk = await this.#jsonCodec.stringifyToBuffer(segments, this.#request.lifetime);
     this.#stream.accept(steps);
     return chunk;
   }

@@ -35,17 +35,17 @@ const CALL_SCHEMA = ref(FrameCall);
 const STEP_SCHEMA = ref(STEP.bodySchema);
 const SEQUENCE_SCHEMA = ref(SEQUENCE.bodySchema);
 
-/** @throws malformed_safetensors · memory_full, and what JsonCodec.read throws */
+/** @throws malformed_safetensors · memory_full, and what JsonCodec.parse throws */
 export async function openFrame(
   jsonCodec: JsonCodec,
   message: Buffer,
   isFile: boolean,
   lifetime: Lifetime,
 ): Promise<Frame> {
-  const placed = jsonCodec.place(message);
+  const placed = jsonCodec.allocateCopy(message);
   const block = placed instanceof Promise ? await placed : placed;
   if (isFile) return openFile(block);
-  const read = await jsonCodec.read(block, lifetime);
+  const read = await jsonCodec.parse(block, lifetime);
   const { value } = read;
   const release = () => read.release();
   if (!isObject(value)) {

@@ -1,9 +1,8 @@
 // GET /v1/sessions/{id}/stream: a WebSocket on a session.
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
-import { type Answer, toSafetensors } from '../../codec/response-body.ts';
+import { type Answer, toJsonSegments, toSafetensors } from '../../codec/response-body.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
-import { takeText } from '../../engine/json-codec.ts';
 import { CarryoverError, type ErrorCode } from '../../errors.ts';
 import { Lifetime } from '../../lifetime.ts';
 import { type Session, etagOf } from '../../sessions/session.ts';
@@ -166,7 +165,8 @@ class SessionStream {
         key: key === undefined ? undefined : await idempotencyKeyOf(key, message, isBinary),
         lifetime,
       };
-      const toJson = async (answer: Answer) => takeText(await jsonCodec.print(answer, lifetime));
+      const toJson = (answer: Answer) =>
+        jsonCodec.stringifyToBuffer(toJsonSegments(answer), lifetime);
       const write = isBinary ? (answer: Answer) => toSafetensors(answer) : toJson;
       const { answer, after } = await this.#options.sessionCompute.advance<Buffer>(
         this.#request.params.id,
