@@ -46,7 +46,7 @@ const ONLY_IN: Record<string, RegExp> = {
   'node:http': /^http\//,
   'env-schema': /^config\.ts$/,
   'close-with-grace': /^server\.ts$/,
-  ioredis: /^store\/redis\/(client|connection)\.ts$/,
+  ioredis: /^store\/redis\/client\.ts$/,
 };
 
 const BANS: readonly { what: RegExp; except: RegExp; instead: string }[] = [

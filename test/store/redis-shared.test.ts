@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { openRedisStore } from '../../src/store/redis/redis.ts';
-import { CHANGE, DONE, NONCE_BYTES, PASSED, PIN, REFUSED } from '../../src/store/redis/scripts.ts';
+import { CHANGE, DONE, NONCE_BYTES, TOO_OLD, PIN, REFUSED } from '../../src/store/redis/scripts.ts';
 import type { SessionStore } from '../../src/store/store.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { startFaultProxy } from '../helpers/fault-proxy.ts';
@@ -83,7 +83,7 @@ describeWith('redis-server', 'two replicas', () => {
     };
     const deliver = async (count: number, nonce: string) =>
       server.admin.eval(
-        CHANGE.text,
+        CHANGE.source,
         1,
         `carryover:{${id}}:s`,
         count,
@@ -100,7 +100,7 @@ describeWith('redis-server', 'two replicas', () => {
       expect(countOf((await store.read(id!))!.revision)).toBe(revision + 1);
     }
     await deliver(16, 'other016');
-    expect(await deliver(0, 'nonce--0')).toBe(PASSED);
+    expect(await deliver(0, 'nonce--0')).toBe(TOO_OLD);
     expect(await deliver(99, 'too-soon')).toBe(REFUSED);
     // A first delivery so late is plainly too late.
     expect(await store.change(id!, first, parts('late'))).toBeUndefined();

@@ -1,9 +1,9 @@
-// STORE_URL for Redis: where the server is and how to speak to it.
+// Parses STORE_URL for Redis: where the server is, and with which credentials.
 //
 //   redis://[user:password@]host[:port][/db]     rediss:// for TLS
-//   ?cluster=true                                a cluster, found through this node
-//   ?cluster=host:port,host:port                 … or through these as well
-//   ?ca=/path/ca.pem                             whom TLS trusts, instead of the system's authorities
+//   ?cluster=true                                a cluster that this node belongs to
+//   ?cluster=host:port,host:port                 the same, with further nodes to discover it by
+//   ?ca=/path/ca.pem                             the authority that TLS trusts, instead of the system's
 import { readFileSync } from 'node:fs';
 
 export interface RedisNode {
@@ -12,14 +12,14 @@ export interface RedisNode {
 }
 
 export interface RedisAddress {
-  /** One; of a cluster those through which it is found. */
+  /** The server; of a cluster the nodes by which it is discovered. */
   readonly nodes: readonly RedisNode[];
   readonly isCluster: boolean;
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly db: number;
   readonly tls: { readonly ca?: string } | undefined;
-  /** For people: without the password. */
+  /** `host:port, …` for messages, without the credentials. */
   readonly text: string;
 }
 
@@ -28,14 +28,17 @@ const PORT = 6379;
 const ENCODED =
   'In user and password the characters : / ? # [ ] @ % must be percent-encoded, e.g. p@ss as p%40ss';
 
-/** @throws Error, one line that does not hold the password */
+/**
+ * @param url `redis://…` or `rediss://…`
+ * @throws Error with one line, which does not contain the password
+ */
 export function parseRedisUrl(url: string): RedisAddress {
-  // The error of URL.parse's throwing sister would quote the whole URL, the password with it.
+  // new URL() would quote the whole URL in its error, with the password.
   const parsed = URL.parse(url);
   if (!parsed || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === '') {
     throw new Error(`STORE_URL is not of the form ${FORM} (or rediss:// for TLS). ${ENCODED}`);
   }
-  // Such a character in a password ends what a URL takes for the host.
+  // An unencoded / ? or # in a password ends the authority of a URL, so that the @ comes later.
   if (`${parsed.pathname}${parsed.search}`.includes('@') || parsed.hash !== '') {
     throw new Error(`STORE_URL has an @ or a # behind its host. ${ENCODED}`);
   }

@@ -1,15 +1,16 @@
-// The models in Redis. A file is one hash (chunks 0, 1, … and their number n, at, inc), beside it the
-// set of the sessions that pin it. The list of models and their names is on one node, with a revision
-// that every change of it moves.
+// The models in Redis: their files, the pins of the sessions that use them, and the list of models and names.
 //
-// A model is listed after its file is there and taken off the list after its file is gone. A crash in
-// between leaves a file that is not listed, which put() finds, or an entry without a file, which
-// get() and remove() take off. An incarnation tells a file from one that was put later.
+// The list is on one node and has a revision that every change of it increases. A model is listed after its
+// file was stored, and taken off the list after its file was removed. A crash in between leaves a file
+// that is not listed, which the next put() lists, or an entry without a file, which get() and remove()
+// take off. An incarnation tells a file from one that is put later under the same id.
 import { randomBytes, randomInt } from 'node:crypto';
 import { modelNotFound } from '../model-not-found.ts';
 import type { ModelStore, StoredModel } from '../store.ts';
-import type { Argument } from './client.ts';
-import type { DeadlineMs, RedisConnection } from './connection.ts';
+import { type Argument, toBuffer } from './client.ts';
+import type { RedisConnection } from './connection.ts';
+import type { DeadlineMs } from './connection-state.ts';
+import { MODELS_KEY, MODELS_REVISION_KEY, NAMES_KEY, fileKey, pinsKey, uploadKey } from './keys.ts';
 import {
   COLLECT_MODEL,
   KEEP_MODEL,
@@ -23,64 +24,67 @@ import {
   UPLOAD,
 } from './scripts.ts';
 
-/** So much at a time: in between Redis answers others, and the connection is seen to be alive. */
+/**
+ * A file is sent in chunks of this size: between two Redis serves other requests, and a connection on which
+ * only large writes pass would be taken for dead.
+ */
 const CHUNK_BYTES = 1024 * 1024;
+/** After which Redis erases an upload that was given up. */
 const UPLOAD_LIFETIME_MS = String(3_600_000);
 
-const REVISION = 'carryover:{models}:revision';
-const MODELS = 'carryover:{models}:ids';
-const NAMES = 'carryover:{models}:names';
-
-export const fileKey = (id: string) => `carryover:{${id}}:file`;
-/** On the node of the file: a model is pinned only while it is there. */
-export const pinsKey = (id: string) => `carryover:{${id}}:pins`;
+/** What is stored of a model besides its chunks, as Redis gives it. */
+interface FileHead {
+  readonly createdAtMs: Buffer;
+  readonly incarnation: Buffer;
+}
 
 export class RedisModels implements ModelStore {
-  readonly #link: RedisConnection;
-  /** By how much this process has moved the revision: of that it need not be told. */
-  #ownMoves = 0;
+  readonly #connection: RedisConnection;
+  /** By how much this process has increased the revision, which revision() does not count. */
+  #ownIncrease = 0;
 
-  constructor(link: RedisConnection) {
-    this.#link = link;
+  constructor(connection: RedisConnection) {
+    this.#connection = connection;
   }
 
-  /** Every chunk has the time limit of a call: a put ends when Redis is silent for so long. */
+  /** Every chunk has the timeout of a call: a put fails when Redis does not answer for so long. */
   async put(model: StoredModel): Promise<void> {
     const { id, isKept } = model;
     for (;;) {
-      const there = await this.#fileOf(id);
-      if (there && isKept) await this.#keep(id);
-      const [at, incarnation] = there ?? (await this.#upload(model)) ?? [];
-      if (!at || !incarnation) continue;
-      const keys = [REVISION, MODELS];
-      const args = [id, incarnation, at];
-      const moved = await this.#changeList(LIST_MODEL, keys, args, this.#link.deadline());
-      // A file that was removed in the meantime has been taken off the list before it was put on; one
-      // that was there may have been removed before it was kept.
-      if (moved === 0 && !(there && isKept)) return;
-      const [, now] = (await this.#fileOf(id)) ?? [];
-      if (now?.equals(incarnation)) return;
-      await this.#unlist(id, [String(incarnation)], this.#link.deadline());
+      const stored = await this.#fileHead(id);
+      if (stored && isKept) await this.#keep(id);
+      const file = stored ?? (await this.#upload(model));
+      if (!file) continue;
+      const args = [id, file.incarnation, file.createdAtMs];
+      const increase = await this.#changeList(LIST_MODEL, [MODELS_REVISION_KEY, MODELS_KEY], args, this.#deadline());
+      // The file may have been removed since: one that was new, and so taken off the list, before it was
+      // put on it; one that was there, before it was kept.
+      if (increase === 0 && !(stored && isKept)) return;
+      const now = await this.#fileHead(id);
+      if (now?.incarnation.equals(file.incarnation)) return;
+      await this.#unlist(id, [String(file.incarnation)], this.#deadline());
     }
   }
 
   async get(id: string): Promise<StoredModel | undefined> {
-    const listed = await this.#listedIncarnation(id, this.#link.deadline());
-    const [at, incarnation, count] = (await this.#fileOf(id)) ?? [];
-    const kept = await this.#link.read('hget', [fileKey(id), 'k'], this.#link.deadline());
+    const listed = await this.#listedIncarnation(id, this.#deadline());
+    const head = await this.#fileHead(id);
+    const kept = await this.#connection.read('hget', [fileKey(id), 'k'], this.#deadline());
     const chunks: Buffer[] = [];
-    for (let k = 0; k < Number(count); k++) {
+    for (let k = 0; k < (head?.chunkCount ?? 0); k++) {
       const fields = [fileKey(id), 'inc', String(k)];
-      const reply = await this.#link.read('hmget', fields, this.#link.deadline());
-      const [now, chunk] = reply as (Buffer | null)[];
-      // Removed, and put again by another perhaps: the whole file again, or nothing.
-      if (!chunk || !now?.equals(incarnation!)) return this.get(id);
+      const reply = await this.#connection.read('hmget', fields, this.#deadline());
+      const [incarnation, chunk] = reply as (Buffer | null)[];
+      // The file was removed, and perhaps put again: it is read from the beginning.
+      if (!chunk || !incarnation?.equals(head!.incarnation)) return this.get(id);
       chunks.push(chunk);
     }
+    if (!head) {
+      await this.#unlist(id, [listed], this.#deadline());
+      return undefined;
+    }
     const isKept = (kept as Buffer | null)?.toString() !== '0';
-    if (at) return { id, file: Buffer.concat(chunks), createdAtMs: Number(at), isKept };
-    await this.#unlist(id, [listed], this.#link.deadline());
-    return undefined;
+    return { id, file: Buffer.concat(chunks), createdAtMs: Number(head.createdAtMs), isKept };
   }
 
   async remove(id: string): Promise<boolean> {
@@ -92,18 +96,17 @@ export class RedisModels implements ModelStore {
   }
 
   async #remove(script: Script, id: string): Promise<boolean> {
-    const deadlineMs = this.#link.deadline();
-    // Read first: an entry that comes later is that of a new file.
+    const deadlineMs = this.#deadline();
+    // Read before the file is removed: an entry that is written later is of a new file.
     const listed = await this.#listedIncarnation(id, deadlineMs);
-    const keys = [fileKey(id), pinsKey(id)];
-    const { reply } = await this.#link.run(script, keys, [], deadlineMs);
+    const { reply } = await this.#connection.run(script, [fileKey(id), pinsKey(id)], [], deadlineMs);
     if (reply === 0) return false;
     await this.#unlist(id, [listed, String(reply)], deadlineMs);
     return true;
   }
 
   async ids(): Promise<string[]> {
-    const models = pairs(await this.#link.read('hgetall', [MODELS], this.#link.deadline()));
+    const models = entriesOf(await this.#connection.read('hgetall', [MODELS_KEY], this.#deadline()));
     return models
       .map(([id, entry]) => ({ id, numbers: entry.split(':').slice(1).map(Number) }))
       .toSorted(({ numbers: a }, { numbers: b }) => a[0]! - b[0]! || a[1]! - b[1]!)
@@ -111,16 +114,15 @@ export class RedisModels implements ModelStore {
   }
 
   async point(name: string, id: string): Promise<void> {
-    // Whoever has removed the file is about to take the entry off the list, and with it all names.
+    // If the file is gone, whoever removed it is about to take the model off the list with all its names.
     if (!(await this.#keep(id))) throw modelNotFound(id);
-    const args = [name, id];
-    const keys = [REVISION, MODELS, NAMES];
-    const moved = await this.#changeList(POINT, keys, args, this.#link.deadline());
-    if (moved < 0) throw modelNotFound(id);
+    const keys = [MODELS_REVISION_KEY, MODELS_KEY, NAMES_KEY];
+    const increase = await this.#changeList(POINT, keys, [name, id], this.#deadline());
+    if (increase < 0) throw modelNotFound(id);
   }
 
   async names(): Promise<Map<string, string>> {
-    const names = pairs(await this.#link.read('hgetall', [NAMES], this.#link.deadline()));
+    const names = entriesOf(await this.#connection.read('hgetall', [NAMES_KEY], this.#deadline()));
     const ordered = names
       .map(([name, entry]) => ({ name, order: Number.parseInt(entry, 10), entry }))
       .toSorted((a, b) => a.order - b.order);
@@ -128,52 +130,59 @@ export class RedisModels implements ModelStore {
   }
 
   async revision(): Promise<number> {
-    const reply = await this.#link.read('get', [REVISION], this.#link.deadline());
-    return Number(reply ?? 0) - this.#ownMoves;
+    const reply = await this.#connection.read('get', [MODELS_REVISION_KEY], this.#deadline());
+    return Number(reply ?? 0) - this.#ownIncrease;
   }
 
-  /** False if its file is not there. */
+  #deadline(): DeadlineMs {
+    return this.#connection.deadline();
+  }
+
+  /** @returns whether the file is there */
   async #keep(id: string): Promise<boolean> {
-    const { reply } = await this.#link.run(KEEP_MODEL, [fileKey(id)], [], this.#link.deadline());
+    const { reply } = await this.#connection.run(KEEP_MODEL, [fileKey(id)], [], this.#deadline());
     return reply === 1;
   }
 
-  /** createdAtMs, incarnation and number of chunks. */
-  async #fileOf(id: string): Promise<Buffer[] | undefined> {
+  async #fileHead(id: string): Promise<(FileHead & { readonly chunkCount: number }) | undefined> {
     const fields = [fileKey(id), 'at', 'inc', 'n'];
-    const reply = await this.#link.read('hmget', fields, this.#link.deadline());
-    const known = (reply as (Buffer | null)[]).filter((value) => value !== null);
-    return known.length === 3 ? known : undefined;
+    const reply = await this.#connection.read('hmget', fields, this.#deadline());
+    const [createdAtMs, incarnation, count] = reply as (Buffer | null)[];
+    if (!createdAtMs || !incarnation || !count) return undefined;
+    return { createdAtMs, incarnation, chunkCount: Number(count) };
   }
 
-  /** createdAtMs and incarnation of what is there then; undefined if the upload has got lost. */
-  async #upload({ id, file: bytes, createdAtMs, isKept }: StoredModel): Promise<Buffer[] | undefined> {
+  /** @returns the file that is stored then; undefined if the upload was lost, as when it expired */
+  async #upload({ id, file: bytes, createdAtMs, isKept }: StoredModel): Promise<FileHead | undefined> {
     const file = toBuffer(bytes);
-    const incarnation = randomBytes(9).toString('base64url');
-    const upload = `carryover:{${id}}:upload-${incarnation}`;
+    const newIncarnation = randomBytes(9).toString('base64url');
+    const upload = uploadKey(id, newIncarnation);
     const count = Math.ceil(file.length / CHUNK_BYTES);
     for (let k = 0; k < count; k++) {
       const chunk = file.subarray(k * CHUNK_BYTES, (k + 1) * CHUNK_BYTES);
       const args = [String(k), chunk, UPLOAD_LIFETIME_MS];
-      await this.#link.run(UPLOAD, [upload], args, this.#link.deadline());
+      await this.#connection.run(UPLOAD, [upload], args, this.#deadline());
     }
-    const args = [String(count), String(createdAtMs), incarnation, isKept ? '1' : '0'];
-    const keys = [fileKey(id), upload];
-    const { reply } = await this.#link.run(PUT_MODEL, keys, args, this.#link.deadline());
-    return reply === 0 ? undefined : (reply as Buffer[]);
+    const args = [String(count), String(createdAtMs), newIncarnation, isKept ? '1' : '0'];
+    const { reply } = await this.#connection.run(PUT_MODEL, [fileKey(id), upload], args, this.#deadline());
+    const [at, incarnation] = reply === 0 ? [] : (reply as (Buffer | null)[]);
+    return at && incarnation ? { createdAtMs: at, incarnation } : undefined;
   }
 
+  /** '' if the model is not listed. */
   async #listedIncarnation(id: string, deadlineMs: DeadlineMs): Promise<string> {
-    const entry = (await this.#link.read('hget', [MODELS, id], deadlineMs)) as Buffer | null;
+    const entry = (await this.#connection.read('hget', [MODELS_KEY, id], deadlineMs)) as Buffer | null;
     return entry === null ? '' : String(entry).split(':', 1)[0]!;
   }
 
   async #unlist(id: string, incarnations: readonly string[], deadlineMs: DeadlineMs): Promise<void> {
     const known = incarnations.filter(Boolean);
     if (known.length === 0) return;
-    await this.#changeList(UNLIST_MODEL, [REVISION, MODELS, NAMES], [id, ...known], deadlineMs);
+    const keys = [MODELS_REVISION_KEY, MODELS_KEY, NAMES_KEY];
+    await this.#changeList(UNLIST_MODEL, keys, [id, ...known], deadlineMs);
   }
 
+  /** @returns by how much the revision was increased, or -1 if the script says that there is no such model */
   async #changeList(
     script: Script,
     keys: readonly string[],
@@ -181,19 +190,14 @@ export class RedisModels implements ModelStore {
     deadlineMs: DeadlineMs,
   ): Promise<number> {
     const random = String(randomInt(RANDOMS));
-    const { reply } = await this.#link.run(script, keys, [random, ...args], deadlineMs);
-    const moved = reply as number;
-    this.#ownMoves += Math.max(0, moved);
-    return moved;
+    const { reply } = await this.#connection.run(script, keys, [random, ...args], deadlineMs);
+    const increase = reply as number;
+    this.#ownIncrease += Math.max(0, increase);
+    return increase;
   }
 }
 
-/** A view of the same bytes. */
-export function toBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-/** HGETALL, whose reply ioredis makes an object. */
-function pairs(reply: unknown): [string, string][] {
+/** @param reply to HGETALL, which ioredis turns into an object */
+function entriesOf(reply: unknown): [string, string][] {
   return Object.entries(reply as Record<string, Buffer>).map(([key, value]) => [key, String(value)]);
 }

@@ -1,37 +1,37 @@
-// The revision of a record, as a text for the callers and as its parts for the scripts.
+// The revision of a record: for the callers one string, for the scripts a count and a nonce.
 import { randomBytes } from 'node:crypto';
 import type { Revision } from '../store.ts';
 import type { Argument } from './client.ts';
 import { NONCE_BYTES } from './scripts.ts';
 
-/** In the history of a record: the number of changes, and the nonce of the last one. */
-export interface Place {
+export interface RevisionParts {
+  /** The number of changes of the record since its creation. */
   readonly count: number;
+  /** Of the last change: tells apart changes with the same count, as after Redis has lost some. */
   readonly nonce: Buffer;
 }
 
-/** Tells changes with the same count apart, as after Redis has lost some. */
-export function newNonce(): Buffer {
-  return randomBytes(NONCE_BYTES);
+/** The revision of a record that is created now. */
+export function firstRevision(): RevisionParts {
+  return { count: 0, nonce: randomBytes(NONCE_BYTES) };
 }
 
-/** As text. */
-export function revisionOf({ count, nonce }: Place): Revision {
+/** The revision that a change of a record at this revision leads to. */
+export function nextRevision(revision: Revision): RevisionParts {
+  return { count: parseRevision(revision).count + 1, nonce: randomBytes(NONCE_BYTES) };
+}
+
+export function formatRevision({ count, nonce }: RevisionParts): Revision {
   return `${count}.${nonce.toString('base64url')}`;
 }
 
-function placeOf(revision: Revision): Place {
+function parseRevision(revision: Revision): RevisionParts {
   const [count, nonce = ''] = revision.split('.');
   return { count: Number(count), nonce: Buffer.from(nonce, 'base64url') };
 }
 
-/** The place of the next change. */
-export function after(revision: Revision): Place {
-  return { count: placeOf(revision).count + 1, nonce: newNonce() };
-}
-
-/** From this revision to the next place, as the scripts take it. */
-export function step(revision: Revision, next: Place): Argument[] {
-  const { count, nonce } = placeOf(revision);
+/** The arguments of a script that changes a record from one revision to the next. */
+export function revisionArguments(revision: Revision, next: RevisionParts): Argument[] {
+  const { count, nonce } = parseRevision(revision);
   return [String(count), nonce, String(next.count), next.nonce];
 }

@@ -1,50 +1,53 @@
-// What happens inside Redis. A script runs as a whole, beside nothing else, and all keys of one script
-// are on one node: their names share what stands in braces.
+// The Lua scripts that Redis executes. A script is atomic, and all its keys are on one node of a cluster:
+// their names have the same hash tag, the part in braces.
 //
-// A record is a hash: r revision · n nonces · l 1 if live, 0 for a tombstone · m model id · h head ·
-// and its slots by their numbers. n holds the nonces of its last changes, the newest first. The newest
-// is compared besides r: a server that has lost changes comes to the same r again, with other content.
-// And a change that comes a second time, because its answer was lost, finds its own and is not made again.
+// A record is a hash with the fields r (number of changes), n (nonces), l (1 if live, 0 for a tombstone),
+// m (model id), h (head), and one field for each slot, named by its number. n holds the nonces of the last
+// changes, the newest first. A change compares r and the newest nonce with its revision: a server that has
+// lost changes comes to the same r again, with other content. A change that is sent a second time, because
+// its reply was lost, finds its own nonce and is not made again.
+//
+// The comment above a script names its KEYS, then after the dot its ARGV, and its reply.
 import { createHash } from 'node:crypto';
 
 export interface Script {
-  readonly text: string;
-  /** By this name EVALSHA calls it. */
+  readonly source: string;
+  /** SHA-1 of the source in hex, by which EVALSHA names it. */
   readonly sha: string;
 }
 
 export const NONCE_BYTES = 8;
-/** Other changes that may come between one and its repetition: beyond it the nonce is forgotten. */
+/** Nonces that a record keeps. A change that is repeated after more than 15 others is not recognised. */
 const NONCES_MAX = 16;
 
-/** What a change of a record comes to. */
+/** The reply to a change of a record: it was made, now or when it was sent before. */
 export const DONE = 1;
-/** It is not live or not at this revision, and this change did not happen. */
+/** The record is not live or not at this revision, and the change was never made. */
 export const REFUSED = 0;
-/** It has gone on so far that nobody can tell whether this change was one of those. */
-export const PASSED = 2;
+/** The nonces do not reach back to the revision: the change may have been made when it was sent before. */
+export const TOO_OLD = 2;
 
-function script(text: string): Script {
-  return { text, sha: createHash('sha1').update(text).digest('hex') };
+function script(source: string): Script {
+  return { source, sha: createHash('sha1').update(source).digest('hex') };
 }
 
-// The outcome of the change after `revision` with `nonce`, if it cannot be made (any more). The nonce
-// that led to revision k is at place r - k.
+// Replies for a change that does not apply to the record as it is: it follows `revision` and has `nonce`, r
+// and n are those of the record. The nonce that led to revision k is number r - k, counted from 0.
 const OUTCOME = `
 local function outcome(r, n, revision, nonce)
   if not r then return ${REFUSED} end
-  local place = (tonumber(r) - revision - 1) * ${NONCE_BYTES}
-  if place < 0 then return ${REFUSED} end
-  local had = string.sub(n, place + 1, place + ${NONCE_BYTES})
-  if had == nonce then return ${DONE} end
-  if had == '' then return ${PASSED} end
+  local offset = (tonumber(r) - revision - 1) * ${NONCE_BYTES}
+  if offset < 0 then return ${REFUSED} end
+  local found = string.sub(n, offset + 1, offset + ${NONCE_BYTES})
+  if found == nonce then return ${DONE} end
+  if found == '' then return ${TOO_OLD} end
   return ${REFUSED}
 end
 `;
-const FOLLOWS = `l == '1' and r == ARGV[1] and string.sub(n, 1, ${NONCE_BYTES}) == ARGV[2]`;
-const PUSHED = `string.sub(n, 1, ${(NONCES_MAX - 1) * NONCE_BYTES})`;
+const IS_AT_REVISION = `l == '1' and r == ARGV[1] and string.sub(n, 1, ${NONCE_BYTES}) == ARGV[2]`;
+const OTHER_NONCES = `string.sub(n, 1, ${(NONCES_MAX - 1) * NONCE_BYTES})`;
 
-/** record · nonce, model, head, slot, bytes, slot, bytes, … */
+/** record · nonce, model, head, slot, bytes, slot, bytes, … → DONE, REFUSED or TOO_OLD */
 export const CREATE = script(`${OUTCOME}
 local r, n = unpack(redis.call('HMGET', KEYS[1], 'r', 'n'))
 if r then return outcome(r, n, -1, ARGV[1]) end
@@ -52,50 +55,53 @@ redis.call('HSET', KEYS[1], 'r', '0', 'n', ARGV[1], 'l', '1', 'm', ARGV[2], 'h',
 return ${DONE}
 `);
 
-/** record · revision, its nonce, revision + 1, nonce, head, slot, bytes, … */
+/** record · revision, its nonce, revision + 1, nonce, head, slot, bytes, … → DONE, REFUSED or TOO_OLD */
 export const CHANGE = script(`${OUTCOME}
 local r, n, l = unpack(redis.call('HMGET', KEYS[1], 'r', 'n', 'l'))
-if not (${FOLLOWS}) then return outcome(r, n, tonumber(ARGV[1]), ARGV[4]) end
-redis.call('HSET', KEYS[1], 'r', ARGV[3], 'n', ARGV[4] .. ${PUSHED}, 'h', ARGV[5], unpack(ARGV, 6))
+if not (${IS_AT_REVISION}) then return outcome(r, n, tonumber(ARGV[1]), ARGV[4]) end
+redis.call('HSET', KEYS[1], 'r', ARGV[3], 'n', ARGV[4] .. ${OTHER_NONCES}, 'h', ARGV[5], unpack(ARGV, 6))
 return ${DONE}
 `);
 
 /**
- * record · revision, its nonce, revision + 1, nonce, head, ms until Redis itself erases it.
- * Answers [outcome, model].
+ * record · revision, its nonce, revision + 1, nonce, head, ms until Redis itself erases the tombstone
+ * → [DONE, REFUSED or TOO_OLD; model]
  *
- * DEL comes first: behind it HSET is allowed also when the memory is full, so that sessions can be
+ * DEL comes first: after it Redis accepts the HSET also when its memory is full, so that sessions can be
  * deleted then.
  */
 export const WRITE_TOMBSTONE = script(`${OUTCOME}
 local r, n, l, m = unpack(redis.call('HMGET', KEYS[1], 'r', 'n', 'l', 'm'))
-if not (${FOLLOWS}) then return {outcome(r, n, tonumber(ARGV[1]), ARGV[4]), m} end
+if not (${IS_AT_REVISION}) then return {outcome(r, n, tonumber(ARGV[1]), ARGV[4]), m} end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'r', ARGV[3], 'n', ARGV[4] .. ${PUSHED}, 'l', '0', 'm', m, 'h', ARGV[5])
+redis.call('HSET', KEYS[1], 'r', ARGV[3], 'n', ARGV[4] .. ${OTHER_NONCES}, 'l', '0', 'm', m, 'h', ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 return {${DONE}, m}
 `);
 
-/** What ERASE finds: a live record, which it leaves; a tombstone, which it erases; nothing. */
+/** The reply of ERASE: the record is live and stays. */
 export const LIVE = 0;
+/** The tombstone was erased. */
 export const ERASED = 1;
+/** There was neither. */
 export const ABSENT = 2;
 
-/** secret · new text. Answers the text that is there, or else the new one. */
+/** secret · new secret → the secret that is stored, which is the new one if there was none */
 export const SECRET = script(`
 redis.call('SET', KEYS[1], ARGV[1], 'NX')
 return redis.call('GET', KEYS[1])
 `);
 
-/** record */
+/** record → LIVE, ERASED or ABSENT */
 export const ERASE = script(`
 if redis.call('HGET', KEYS[1], 'l') == '1' then return ${LIVE} end
 return redis.call('DEL', KEYS[1]) == 1 and ${ERASED} or ${ABSENT}
 `);
 
 /**
- * due, ids · id, when, entry. It is due then, or later if it was. Answers when it was due before, and
- * whether the entry is new.
+ * due, ids · id, dueAtMs, entry → [dueAtMs of before, 1 if the entry is new]
+ *
+ * An id that is due later already stays so.
  */
 export const INDEX = script(`
 local before = redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -103,20 +109,20 @@ redis.call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[1])
 return {before, redis.call('ZADD', KEYS[2], 'NX', 0, ARGV[3])}
 `);
 
-/** due · id, when. ZREM first: allowed when the memory is full, and so is what follows it. */
+/** due · id, dueAtMs. ZREM comes first: Redis accepts it, and what follows, also when its memory is full. */
 export const POSTPONE = script(`
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
 redis.call('ZREM', KEYS[1], ARGV[1])
 return redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 `);
 
-/** due, ids · id, when, entry: it is due then, and listed no longer. */
+/** due, ids · id, dueAtMs, entry: sets when it is due, and takes the entry off the list. */
 export const UNLIST = script(`
 redis.call('ZREM', KEYS[2], ARGV[3])
 return redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 `);
 
-/** due, ids · id, entry, … : what of these there is goes. */
+/** due, ids · id, entry, … : removes those of them that are there. */
 export const DROP = script(`
 redis.call('ZREM', KEYS[1], ARGV[1])
 for k = 2, #ARGV do redis.call('ZREM', KEYS[2], ARGV[k]) end
@@ -126,22 +132,24 @@ return 1
 /** pins · id */
 export const UNPIN = script(`return redis.call('SREM', KEYS[1], ARGV[1])`);
 
-/** file, pins · id. Answers whether the model is there, and whether the pin is new. */
+/** file, pins · id → [1 if the model is there, 1 if the pin is new] */
 export const PIN = script(`
 if redis.call('EXISTS', KEYS[1]) == 0 then return {0, 0} end
 return {1, redis.call('SADD', KEYS[2], ARGV[1])}
 `);
 
-/** upload · chunk number, bytes, lifetime in ms of an upload that nobody goes on with */
+/** upload · chunk number, bytes, ms after which an upload that has ceased is erased */
 export const UPLOAD = script(`
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 return redis.call('PEXPIRE', KEYS[1], ARGV[3])
 `);
 
 /**
- * file, upload · number of chunks, createdAtMs, incarnation, 1 if it is kept. The upload becomes the file,
- * unless there is one; answers with createdAtMs and incarnation of the file, 0 if the upload is not whole.
- * Field k is '0' in a file that is not kept; others have none.
+ * file, upload · number of chunks, createdAtMs, incarnation, 1 if it is kept
+ * → [createdAtMs, incarnation] of the file, or 0 if the upload is incomplete
+ *
+ * The upload becomes the file, unless there is one. The field k is '0' in a file that is not kept, and absent
+ * from others.
  */
 export const PUT_MODEL = script(`
 if redis.call('EXISTS', KEYS[1]) == 1 then
@@ -160,13 +168,13 @@ if ARGV[4] == '1' then redis.call('HDEL', KEYS[1], 'k') end
 return redis.call('HMGET', KEYS[1], 'at', 'inc')
 `);
 
-/** file: is kept from now on. Answers whether it is there. */
+/** file → 1 if it is there: it is kept from now on */
 export const KEEP_MODEL = script(`
 redis.call('HDEL', KEYS[1], 'k')
 return redis.call('EXISTS', KEYS[1])
 `);
 
-/** file, pins. Answers 0 if it is pinned, else with the incarnation that was removed, '' if none. */
+/** file, pins → 0 if the model is pinned, else the incarnation that was removed, or '' */
 export const REMOVE_MODEL = script(`
 if redis.call('SCARD', KEYS[2]) > 0 then return 0 end
 local inc = redis.call('HGET', KEYS[1], 'inc') or ''
@@ -174,7 +182,7 @@ redis.call('DEL', KEYS[1])
 return inc
 `);
 
-/** The same, and 0 also if it is there and kept. */
+/** file, pins → as REMOVE_MODEL, and 0 also if the model is kept */
 export const COLLECT_MODEL = script(`
 local inc, k = unpack(redis.call('HMGET', KEYS[1], 'inc', 'k'))
 if redis.call('SCARD', KEYS[2]) > 0 or (inc and k ~= '0') then return 0 end
@@ -182,39 +190,42 @@ redis.call('DEL', KEYS[1])
 return inc or ''
 `);
 
-// The list of models: revision · models (id → incarnation:createdAtMs:order) · names (name → order:id).
-// The revision is a count of changes and, in its lower digits, a random number of the last one, ARGV[1]: a
-// server that has lost changes comes to the same count again, but to another revision.
-// Each answers with by how much it moved the revision.
+// The list of models has three keys: revision, models and names (keys.ts). The revision counts changes in its upper digits and holds a random number of the last
+// change, ARGV[1], in its lower ones: a server that has lost changes comes to the same count again, but to
+// another revision. Each of the following scripts replies by how much it has increased the revision.
 
 /** The random number of a change is below this. The count has 33 of the 53 bits of a float64. */
 export const RANDOMS = 2 ** 20;
 
-const MOVE = `
-local function move(key, random)
+const INCREASE_REVISION = `
+local function increase_revision(key, random)
   local before = tonumber(redis.call('GET', key) or '0')
   local after = (math.floor(before / ${RANDOMS}) + 1) * ${RANDOMS} + tonumber(random)
-  local text = string.format('%.0f', after)
-  redis.call('SET', key, text)
-  return after - before, text
+  local digits = string.format('%.0f', after)
+  redis.call('SET', key, digits)
+  return after - before, digits
 end
 `;
 
 /** revision, models · random, id, incarnation, createdAtMs */
-export const LIST_MODEL = script(`${MOVE}
-local had = redis.call('HGET', KEYS[2], ARGV[2])
-if had and string.sub(had, 1, #ARGV[3] + 1) == ARGV[3] .. ':' then return 0 end
-local moved, order = move(KEYS[1], ARGV[1])
+export const LIST_MODEL = script(`${INCREASE_REVISION}
+local entry = redis.call('HGET', KEYS[2], ARGV[2])
+if entry and string.sub(entry, 1, #ARGV[3] + 1) == ARGV[3] .. ':' then return 0 end
+local increase, order = increase_revision(KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ':' .. ARGV[4] .. ':' .. order)
-return moved
+return increase
 `);
 
-/** revision, models, names · random, id, incarnation, … : unless it has been put again since. */
-export const UNLIST_MODEL = script(`${MOVE}
-local had = redis.call('HGET', KEYS[2], ARGV[2])
+/**
+ * revision, models, names · random, id, incarnation, …
+ *
+ * Removes the model and its names, unless it has been put again since, with another incarnation.
+ */
+export const UNLIST_MODEL = script(`${INCREASE_REVISION}
+local entry = redis.call('HGET', KEYS[2], ARGV[2])
 local is_same = false
 for k = 3, #ARGV do
-  is_same = is_same or (had and string.sub(had, 1, #ARGV[k] + 1) == ARGV[k] .. ':')
+  is_same = is_same or (entry and string.sub(entry, 1, #ARGV[k] + 1) == ARGV[k] .. ':')
 end
 if not is_same then return 0 end
 redis.call('HDEL', KEYS[2], ARGV[2])
@@ -222,17 +233,17 @@ local names = redis.call('HGETALL', KEYS[3])
 for k = 1, #names, 2 do
   if string.match(names[k + 1], '^%d+:(.*)$') == ARGV[2] then redis.call('HDEL', KEYS[3], names[k]) end
 end
-local moved = move(KEYS[1], ARGV[1])
-return moved
+local increase = increase_revision(KEYS[1], ARGV[1])
+return increase
 `);
 
-/** revision, models, names · random, name, id. Answers -1 if there is no such model. */
-export const POINT = script(`${MOVE}
+/** revision, models, names · random, name, id. Replies -1 if there is no such model. */
+export const POINT = script(`${INCREASE_REVISION}
 if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 0 then return -1 end
-local had = redis.call('HGET', KEYS[3], ARGV[2])
-if had and string.match(had, '^%d+:(.*)$') == ARGV[3] then return 0 end
-local moved, place = move(KEYS[1], ARGV[1])
-local order = had and string.match(had, '^%d+') or place
+local entry = redis.call('HGET', KEYS[3], ARGV[2])
+if entry and string.match(entry, '^%d+:(.*)$') == ARGV[3] then return 0 end
+local increase, new_order = increase_revision(KEYS[1], ARGV[1])
+local order = entry and string.match(entry, '^%d+') or new_order
 redis.call('HSET', KEYS[3], ARGV[2], order .. ':' .. ARGV[3])
-return moved
+return increase
 `);
