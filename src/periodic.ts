@@ -1,13 +1,15 @@
-// Something done again and again, never twice at a time.
+// A task that runs at an interval, never twice at a time.
 
 export interface Periodic {
-  /** No further round; resolves when the running one is over. */
+  /** Starts no further run; resolves when the current one has ended. */
   stop(): Promise<void>;
 }
 
 /**
- * @param task is given a signal that says when to come to an end
- * @param onError is told of a failure, and not again until a round has succeeded
+ * Runs a task every `intervalMs`. A run that takes longer than the interval delays the next one.
+ *
+ * @param task gets a signal that is aborted by stop()
+ * @param onError is called with the error of a run that fails, unless the run before it failed too
  */
 export function startPeriodic(
   intervalMs: number,
@@ -17,7 +19,7 @@ export function startPeriodic(
   const stopping = new AbortController();
   let running: Promise<void> | undefined;
   let hasFailed = false;
-  const round = async () => {
+  const run = async () => {
     try {
       await task(stopping.signal);
       hasFailed = false;
@@ -28,7 +30,7 @@ export function startPeriodic(
     running = undefined;
   };
   const timer = setInterval(() => {
-    running ??= round();
+    running ??= run();
   }, intervalMs);
   return {
     stop: async () => {

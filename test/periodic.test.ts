@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { startPeriodic } from '../src/periodic.ts';
 
-test('rounds do not overlap, and stopping waits for the one that runs', async () => {
+test('runs do not overlap, and stopping waits for the current one', async () => {
   let [running, most, rounds, ended] = [0, 0, 0, 0];
   const periodic = startPeriodic(
     1,
@@ -24,8 +24,8 @@ test('rounds do not overlap, and stopping waits for the one that runs', async ()
   expect(ended).toBe(rounds);
 });
 
-test('a failure is told once, and again when a success lies between', async () => {
-  const told: unknown[] = [];
+test('an error is reported once, and again after a run that succeeded', async () => {
+  const reported: unknown[] = [];
   let round = 0;
   const fails = [true, true, true, false, true, true];
   const periodic = startPeriodic(
@@ -33,9 +33,9 @@ test('a failure is told once, and again when a success lies between', async () =
     async () => {
       if (fails[round++]) throw new Error(`round ${round}`);
     },
-    (error) => told.push((error as Error).message),
+    (error) => reported.push((error as Error).message),
   );
   while (round < fails.length) await sleep(1);
   await periodic.stop();
-  expect(told).toEqual(['round 1', 'round 5']);
+  expect(reported).toEqual(['round 1', 'round 5']);
 });

@@ -1,7 +1,7 @@
-// What time it is, for what must not depend on the wall clock: that one is set, by people and by NTP, and
-// a lifetime measured with it would end or never end at a jump.
+// The clock of the stores of one process. The wall clock may be set, by an operator or by NTP, and a lifetime
+// that is measured with it would then end early or never.
 
-/** A clock in ms since 1970 that starts with the wall clock and then counts the time that passes. */
+/** Starts a clock at the time of the wall clock, in ms since 1970, that then counts the time that passes. */
 export function monotonicClock(): () => number {
   const startMs = Date.now() - performance.now();
   return () => Math.round(startMs + performance.now());

@@ -1,52 +1,35 @@
-// Which ids are due by when.
+// The ids of a memory store by the time when they are due.
+import TinyQueue from 'tinyqueue';
 
-interface Due {
+interface Entry {
   readonly id: string;
-  readonly atMs: number;
+  readonly dueAtMs: number;
 }
 
 /**
- * A binary heap of (id, time), earliest first: O(log n) a call. An id that gets another time is added
- * again; what is no longer true is dropped when it comes to the top.
+ * A priority queue, earliest first: O(log n) for each id that is added or taken. An id whose time changes is
+ * added again; the entry that is no longer valid stays until it comes to the top, and is dropped there.
  */
 export class ExpiryHeap {
-  readonly #heap: Due[] = [];
+  readonly #queue = new TinyQueue<Entry>([], (a, b) => a.dueAtMs - b.dueAtMs);
 
-  add(id: string, atMs: number): void {
-    const heap = this.#heap;
-    let k = heap.push({ id, atMs }) - 1;
-    while (k > 0) {
-      const parent = (k - 1) >> 1;
-      if (heap[parent]!.atMs <= heap[k]!.atMs) break;
-      [heap[parent], heap[k]] = [heap[k]!, heap[parent]!];
-      k = parent;
-    }
+  add(id: string, dueAtMs: number): void {
+    this.#queue.push({ id, dueAtMs });
   }
 
-  /** Those due; they stay until they are postponed or gone. */
-  upTo(nowMs: number, limit: number, isTrue: (id: string, atMs: number) => boolean): string[] {
-    const taken: Due[] = [];
-    while (taken.length < limit && this.#heap[0] && this.#heap[0].atMs <= nowMs) {
-      const due = this.#pop();
-      if (isTrue(due.id, due.atMs)) taken.push(due);
+  /**
+   * The ids that are due at or before this time, earliest first, at most `limit`. They stay in the queue, and
+   * are returned again until `isValid` says that they have another time or are gone.
+   */
+  due(nowMs: number, limit: number, isValid: (id: string, dueAtMs: number) => boolean): string[] {
+    const valid: Entry[] = [];
+    while (valid.length < limit) {
+      const first = this.#queue.peek();
+      if (!first || first.dueAtMs > nowMs) break;
+      this.#queue.pop();
+      if (isValid(first.id, first.dueAtMs)) valid.push(first);
     }
-    for (const { id, atMs } of taken) this.add(id, atMs);
-    return [...new Set(taken.map(({ id }) => id))];
-  }
-
-  #pop(): Due {
-    const heap = this.#heap;
-    const top = heap[0]!;
-    const last = heap.pop()!;
-    if (heap.length === 0) return top;
-    heap[0] = last;
-    for (let k = 0; ; ) {
-      const left = 2 * k + 1;
-      const right = left + 1;
-      const least = right < heap.length && heap[right]!.atMs < (heap[left]?.atMs ?? 0) ? right : left;
-      if (least >= heap.length || heap[k]!.atMs <= heap[least]!.atMs) return top;
-      [heap[k], heap[least]] = [heap[least]!, heap[k]!];
-      k = least;
-    }
+    for (const entry of valid) this.#queue.push(entry);
+    return [...new Set(valid.map(({ id }) => id))];
   }
 }

@@ -35,7 +35,7 @@ export class MemoryStore implements SessionStore {
   readonly #secret = randomBytes(16).toString('base64url');
   readonly #bytesMax: number;
   readonly #entries = new Map<string, Entry>();
-  readonly #due = new ExpiryHeap();
+  readonly #expiry = new ExpiryHeap();
   /** The live records that pin a model; none of a model that is not pinned. */
   readonly #idsByModel = new Map<string, SortedKeys>();
   #bytes = 0;
@@ -61,7 +61,7 @@ export class MemoryStore implements SessionStore {
     if (this.#entries.has(id)) return undefined;
     this.models.expect(modelId);
     this.#put(id, { revision: 0, head: parts.head, slots: new Map(parts.slots), dueAtMs, modelId });
-    this.#due.add(id, dueAtMs);
+    this.#expiry.add(id, dueAtMs);
     return '0';
   }
 
@@ -82,7 +82,7 @@ export class MemoryStore implements SessionStore {
     if (!entry) return false;
     const tombstone = { revision: entry.revision + 1, head, slots: new Map<number, Uint8Array>() };
     this.#put(id, { ...tombstone, dueAtMs, modelId: undefined });
-    this.#due.add(id, dueAtMs);
+    this.#expiry.add(id, dueAtMs);
     return true;
   }
 
@@ -92,14 +92,14 @@ export class MemoryStore implements SessionStore {
   }
 
   async due(nowMs: number, limit: number): Promise<string[]> {
-    return this.#due.upTo(nowMs, limit, (id, dueAtMs) => this.#entries.get(id)?.dueAtMs === dueAtMs);
+    return this.#expiry.due(nowMs, limit, (id, dueAtMs) => this.#entries.get(id)?.dueAtMs === dueAtMs);
   }
 
   async postpone(id: string, dueAtMs: number): Promise<void> {
     const entry = this.#entries.get(id);
     if (!entry) return;
     entry.dueAtMs = dueAtMs;
-    this.#due.add(id, dueAtMs);
+    this.#expiry.add(id, dueAtMs);
   }
 
   async forget(id: string): Promise<void> {
