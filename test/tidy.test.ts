@@ -40,6 +40,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const ONLY_IN: Record<string, RegExp> = {
   fastify: /^(http\/|app\.ts)/,
   '@fastify/websocket': /^http\/(plugins\/websocket\.ts|websocket\/)/,
+  'fastify-plugin': /^http\//,
   '@fastify/type-provider-typebox': /^http\/(http|http-server)\.ts$/,
   'node:worker_threads': /^(pool\/|store\/sqlite\/)/,
   'better-sqlite3': /^store\/sqlite\/open\.ts$/,

@@ -1,68 +1,52 @@
-// The HTTP layer: a Fastify instance that speaks JSON to the left and the engine's words to the
-// right. It knows the engine; the engine does not know HTTP.
+// The HTTP layer: a Fastify instance with its plugins and routes. It knows the engine; the engine does not know
+// HTTP.
 import { randomUUID } from 'node:crypto';
 import { type Server, createServer } from 'node:http';
 import accepts from '@fastify/accepts';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, {
-  type FastifyRequest,
-  type FastifyServerOptions,
-  LogController,
-} from 'fastify';
+import Fastify, { type FastifyServerOptions, LogController } from 'fastify';
+import fp from 'fastify-plugin';
 import type { Limits } from '../engine/shapes.ts';
 import type { WeightsPacker } from '../engine/weights-packer.ts';
-import { CarryoverError } from '../errors.ts';
 import type { ModelLibrary } from '../models/library.ts';
-import { admission } from './plugins/admission.ts';
-import { ResponseWriter } from './responses/response-writer.ts';
 import { BodyBudget } from './bodies/body-budget.ts';
-import { expectBodies, otherBodies } from './bodies/body-types.ts';
-import { compression } from './plugins/compression.ts';
+import { sequenceRoute } from './compute/sequence.ts';
+import { type StepParts, stepRoute } from './compute/step.ts';
+import { answerClientError } from './connections/client-errors.ts';
 import { Connections, headMsMax } from './connections/connections.ts';
 import { deferContinue } from './connections/expect-continue.ts';
-import { jsonBodies } from './plugins/request-bodies.ts';
-import { methodNotAllowed } from './plugins/method-not-allowed.ts';
-import { securityHeaders, setSecurityHeaders } from './plugins/security-headers.ts';
-import { openapi } from './plugins/openapi.ts';
-import { isWebSocketRequest, webSockets } from './plugins/websocket.ts';
-import { answerClientError } from './connections/client-errors.ts';
-import { sendProblem } from './plugins/errors.ts';
 import type { HttpServer } from './http-server.ts';
+import { modelRoutes } from './models/models.ts';
+import { NAMED_SCHEMAS } from './named-schemas.ts';
 import { type Readiness, healthRoutes } from './ops/health.ts';
 import { indexRoute } from './ops/index.ts';
 import { problemsRoute } from './ops/problems.ts';
-import { modelRoutes } from './models/models.ts';
-import { sequenceRoute } from './compute/sequence.ts';
-import { type SessionStreamOptions, sessionStreamRoute } from './sessions/stream.ts';
-import { type SessionRoutesOptions, sessionRoutes } from './sessions/sessions.ts';
-import { type StepParts, stepRoute } from './compute/step.ts';
-import { logAtEnd, accessLog } from './plugins/access-log.ts';
-import { ModelBody, ModelInfo, ModelList, PointBody } from './models/schemas.ts';
-import { Problem } from './schemas/problem.ts';
-import { SequenceBody, SequenceLine, SequenceReply, SequenceTrace } from './compute/sequence-schemas.ts';
-import {
-  CreateSessionBody,
-  RewindBody,
-  SessionInfo,
-  SessionList,
-  SessionMark,
-  SessionWithState,
-  StateBody,
-} from './sessions/schemas.ts';
-import { StepBody, StepReply, StepTrace } from './compute/step-schemas.ts';
-import { FrameCall } from './sessions/stream-schemas.ts';
-import { Weights } from './schemas/tensor.ts';
-import { StreamResponses } from './responses/stream-responses.ts';
+import { accessLog, logAtEnd } from './plugins/access-log.ts';
+import { admission } from './plugins/admission.ts';
+import { compression } from './plugins/compression.ts';
+import { connectionShutdown } from './plugins/connection-shutdown.ts';
+import { errors, sendProblem } from './plugins/errors.ts';
+import { methodNotAllowed, routeUrls } from './plugins/method-not-allowed.ts';
+import { notFound } from './plugins/not-found.ts';
+import { openapi } from './plugins/openapi.ts';
+import { requestBodies } from './plugins/request-bodies.ts';
+import { securityHeaders } from './plugins/security-headers.ts';
 import { strictInput } from './plugins/strict-input.ts';
+import { MessageSockets, isWebSocketRequest, webSockets } from './plugins/websocket.ts';
+import { ResponseWriter } from './responses/response-writer.ts';
+import { StreamResponses } from './responses/stream-responses.ts';
+import { setSecurityHeaders } from './security-headers.ts';
+import { type SessionRoutesOptions, sessionRoutes } from './sessions/sessions.ts';
+import { type SessionStreamOptions, sessionStreamRoute } from './sessions/stream.ts';
 import { STRICT_AJV, compileOnFirstUse, validationError } from './validation.ts';
 
-/** Often, so that few requests time out at a time: answering each takes some 0.1 ms. */
+/** How often Node looks for requests past their timeout: often, since answering each takes some 0.1 ms. */
 const TIMEOUTS_CHECKED_MS = 200;
-/** Of Node's parser, unless told otherwise. */
+/** Node's default limit for the head of a request. */
 const HEAD_BYTES_MAX = 16 * 1024;
 
 export interface HttpOptions
-  extends Omit<StepParts & SessionRoutesOptions & SessionStreamOptions, 'responses' | 'room'> {
+  extends Omit<StepParts & SessionRoutesOptions & SessionStreamOptions, 'responses'> {
   readonly library: ModelLibrary;
   readonly weightsPacker: WeightsPacker;
   readonly limits: Limits;
@@ -80,14 +64,60 @@ export interface HttpOptions
   readonly readBytesPerSecondMin: number;
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
-  /** From the head of a request until its answer; of a stream, between two writes. */
+  /** From the head of a request until its response; of a stream, between two writes. */
   readonly deadlineMs: number;
   readonly keepAliveTimeoutMs: number;
 }
 
+/** The HTTP server with all its routes; it does not listen yet. */
 export async function createHttp(options: HttpOptions): Promise<HttpServer> {
-  const server = createServerOf(options);
-  const app = Fastify({
+  const { connections, app } = createServers(options);
+  const { version, readiness, engine, bodyBytesMax } = options;
+  const budget = new BodyBudget(options.bodiesBytesMax, bodyBytesMax);
+  const sockets = new MessageSockets(options.keepAliveTimeoutMs, options.requestTimeoutMs);
+  const streams = new StreamResponses(app, engine.jsonCodec, options);
+  const parts = { ...options, responses: new ResponseWriter(engine.jsonCodec) };
+  for (const schema of NAMED_SCHEMAS) app.addSchema(schema);
+
+  // The order of these is the order of their hooks. The access log is first, so that every request has its
+  // line; then what even a refused request gets; then the checks that refuse one, before its body is read.
+  app.register(accessLog);
+  app.register(securityHeaders);
+  app.register(errors);
+  app.register(connectionShutdown, { connections });
+  app.register(admission, { ...options, connections });
+  app.register(notFound);
+  app.register(requestBodies, { jsonCodec: engine.jsonCodec, budget });
+  app.register(accepts);
+  app.register(compression, { bytesMin: options.compressBytesMin });
+
+  // These watch the routes that are registered behind them.
+  app.register(routeUrls);
+  app.register(strictInput);
+  app.register(openapi, { version });
+  app.register(webSockets, { sockets, connections, messageBytesMax: bodyBytesMax });
+
+  // Routes are registered without a context of their own: each context has classes of requests and replies of
+  // its own, and hooks that see more than four of them are not optimised for any.
+  app.register(fp((routes: HttpServer) => indexRoute(routes, version)));
+  app.register(fp((routes: HttpServer) => healthRoutes(routes, readiness)));
+  app.register(fp((routes: HttpServer) => problemsRoute(routes)));
+  app.register(fp((routes: HttpServer) => modelRoutes(routes, options)));
+  app.register(fp((routes: HttpServer) => sessionRoutes(routes, parts)));
+  app.register(fp((routes: HttpServer) => sessionStreamRoute(routes, sockets, budget, options)));
+  app.register(fp(stepRoute), parts);
+  app.register(fp(sequenceRoute), { ...parts, streams });
+
+  // Behind the last route: it completes the addresses of all of them.
+  app.register(methodNotAllowed);
+  await app.after();
+  return app;
+}
+
+/** Node's server, the table of its connections, and the Fastify instance that answers its requests. */
+function createServers(options: HttpOptions) {
+  const server = createNodeServer(options);
+  const app: HttpServer = Fastify({
     logger: options.logger ?? false,
     ajv: STRICT_AJV,
     schemaController: { compilersFactory: { buildValidator: compileOnFirstUse } },
@@ -95,16 +125,16 @@ export async function createHttp(options: HttpOptions): Promise<HttpServer> {
     bodyLimit: options.bodyBytesMax,
     serverFactory: (listener) =>
       server.on('request', (request, response) => connections.serve(request, response, listener)),
-    // A longer name or id is as unknown as a short one; the head of a request is bounded anyway.
+    // The head of a request is bounded anyway, and a name or id that is too long is answered as an unknown one.
     routerOptions: { maxParamLength: HEAD_BYTES_MAX },
-    // One line a request, in accessLog(), instead of Fastify's two.
+    // The access log writes one line for each request instead of Fastify's two.
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: ({ headers }) => requestId(headers['x-request-id']),
-    // Closing is answered by admission(), with a problem.
+    // Requests at a closing server are refused by the admission, with a problem.
     return503OnClosing: false,
     clientErrorHandler: (error, socket) => answerClientError(error, socket, connections, app.log),
+    // Errors before the first hook.
     frameworkErrors: (error, request, reply) => {
-      // No hook has seen this request.
       request.client = connections.of(request.raw.socket);
       setSecurityHeaders(request, reply);
       logAtEnd(request, reply);
@@ -113,102 +143,26 @@ export async function createHttp(options: HttpOptions): Promise<HttpServer> {
   }).withTypeProvider<TypeBoxTypeProvider>();
   const connections = new Connections(server, app.log, options);
   deferContinue(server);
-  app.addHook('preClose', (done) => {
-    connections.shutDown();
-    done();
-  });
-  app.addHook('onClose', async () => connections.stop());
-
-  // What is sent through a serialiser is small; making one for every answer of every route takes a
+  // Only small responses go through a serialiser; compiling one for every response of every route would take a
   // fifth of the start.
   app.setSerializerCompiler(() => JSON.stringify);
-  app.setErrorHandler(sendProblem);
-  app.setNotFoundHandler((request) => {
-    throw unknownAddress(request);
-  });
-  accessLog(app);
-  securityHeaders(app);
-  admission(app, connections, options);
-  // Before the body is read: what it holds does not matter at an address that does not exist.
-  app.addHook('onRequest', (request, _reply, done) => {
-    done(request.is404 ? unknownAddress(request) : undefined);
-  });
-
-  app.removeAllContentTypeParsers();
-  const budget = new BodyBudget(options.bodiesBytesMax, options.bodyBytesMax);
-  const room = { jsonCodec: options.engine.jsonCodec, budget };
-  jsonBodies(app, room);
-  otherBodies(app);
-  expectBodies(app);
-  app.decorateRequest('bodyDigest', undefined);
-  app.decorateRequest('sessionInFile', undefined);
-  for (const schema of NAMED_SCHEMAS) app.addSchema(schema);
-
-  const refuseOtherMethods = methodNotAllowed(app);
-  strictInput(app);
-  await app.register(accepts);
-  compression(app, options.compressBytesMin);
-  await openapi(app, options.version);
-  const sockets = await webSockets(app, connections, options);
-  indexRoute(app, options.version);
-  healthRoutes(app, options.readiness);
-  problemsRoute(app);
-  modelRoutes(app, { ...options, room });
-  const responses = new ResponseWriter(options.engine.jsonCodec);
-  sessionRoutes(app, { ...options, responses });
-  sessionStreamRoute(app, sockets, budget, options);
-  app.register(stepRoute, { ...options, responses, room });
-  const streams = new StreamResponses(app, options.engine.jsonCodec, options);
-  app.register(sequenceRoute, { ...options, responses, room, streams });
-  await app.after();
-  refuseOtherMethods();
-  return app;
+  return { connections, app };
 }
 
-function createServerOf({ requestTimeoutMs, keepAliveTimeoutMs }: HttpOptions): Server {
+function createNodeServer({ requestTimeoutMs, keepAliveTimeoutMs }: HttpOptions): Server {
   return createServer({
     headersTimeout: headMsMax(requestTimeoutMs),
     requestTimeout: requestTimeoutMs,
     keepAliveTimeout: keepAliveTimeoutMs,
-    // Node checks its timeouts every 30 s unless told otherwise.
+    // Node's default is 30 s.
     connectionsCheckingInterval: Math.min(TIMEOUTS_CHECKED_MS, requestTimeoutMs),
     shouldUpgradeCallback: isWebSocketRequest,
-    // Refused by admission(), with a problem.
+    // A request without a Host header is refused by the admission, with a problem.
     requireHostHeader: false,
   });
 }
 
-function unknownAddress({ method, url }: FastifyRequest): CarryoverError {
-  return new CarryoverError('not_found', {
-    detail: `Nothing is served at ${method} ${url.slice(0, 200)}; GET /docs lists the addresses.`,
-  });
-}
-
-const NAMED_SCHEMAS = [
-  Weights,
-  ModelBody,
-  ModelInfo,
-  ModelList,
-  PointBody,
-  CreateSessionBody,
-  SessionInfo,
-  SessionMark,
-  SessionWithState,
-  SessionList,
-  StateBody,
-  RewindBody,
-  FrameCall,
-  StepBody,
-  StepReply,
-  StepTrace,
-  SequenceBody,
-  SequenceReply,
-  SequenceTrace,
-  SequenceLine,
-  Problem,
-];
-
-/** The caller's id if it is harmless in a log and a header, else a new one. */
+/** The client's request id if it is harmless in a log and in a header, else a new one. */
 function requestId(header: string | string[] | undefined): string {
   return typeof header === 'string' && /^[\w.:-]{1,128}$/.test(header) ? header : randomUUID();
 }

@@ -136,7 +136,7 @@ test('a reader that takes nothing is cut off, one that takes little is not', asy
 describe('control: given back when it was sent, it would be overwritten', () => {
   beforeAll(() => {
     vi.resetModules();
-    vi.doMock('../../src/http/plugins/admission.ts', async (original) => ({
+    vi.doMock('../../src/http/request.ts', async (original) => ({
       ...(await original<object>()),
       addRelease: (_request: unknown, release: () => void) => {
         setImmediate(release);

@@ -1,55 +1,45 @@
-// The bytes of a body, written into linear memory as they come in. Its block grows with what has
-// arrived, not with what was announced, and so does what it counts for in the budget.
+// Receives the bytes of a body into linear memory. Its block grows with what has arrived, not with the length
+// that was announced, and so does the body's share of the budget.
 import type { IncomingMessage } from 'node:http';
 import { type FastifyError, type FastifyRequest, errorCodes } from 'fastify';
 import type { JsonCodec } from '../../engine/json-codec.ts';
-import { type CarryoverError, clientClosed } from '../../errors.ts';
+import type { CarryoverError } from '../../errors.ts';
 import type { ByteBlock } from '../../wasm/byte-block.ts';
-import { addRelease } from '../plugins/admission.ts';
+import { sendContinue } from '../connections/expect-continue.ts';
+import { addRelease } from '../request.ts';
+import { type BodyDigest, digestBody } from '../session-request.ts';
 import type { BodyBudget, BodyClaim } from './body-budget.ts';
 import { throttleReads } from './read-throttle.ts';
-import { sendContinue } from '../connections/expect-continue.ts';
-import { type BodyDigest, digestBody } from '../sessions/session-call.ts';
 
-/** Smaller bodies are one chunk of Node's. */
+/** A shorter body arrives as one chunk of Node's. */
 const LONG_BYTES_MIN = 64 * 1024;
 /** From one block to the next: of a body of 32 MiB two thirds are copied, in 3 ms. */
 const GROWTH = 4;
 
-/** Called once, with one of the two; the block is then the callee's to release. */
-type Received = (error: Error | null, text?: ByteBlock) => void;
+/** Called once, with an error or with the block of the body, which is then the callee's to release. */
+type Received = (error: Error | null, block?: ByteBlock) => void;
 
-/** Of a content type parser. */
+/** The callback of a content type parser. */
 export type Done = (error: FastifyError | Error | null, value?: unknown) => void;
 
-/** Where bodies go, and what they may take there together. */
-export interface BodyRoom {
+export interface ReceiverParts {
+  /** Reserves the blocks in linear memory. */
   readonly jsonCodec: JsonCodec;
+  /** What all bodies together may hold. */
   readonly budget: BodyBudget;
 }
 
-/** Gives a body to its route, if there is still somebody to be answered. */
-export function deliverBody(
-  request: FastifyRequest,
-  value: unknown,
-  release: () => void,
-  done: Done,
-): void {
-  if (addRelease(request, release)) done(null, value);
-  else done(clientClosed());
-}
-
-/** Callbacks and no promise: most bodies are there before one could settle. */
+/** Callbacks and no promise: most bodies have arrived before one could settle. */
 export function receiveBody(
   request: FastifyRequest,
   payload: IncomingMessage,
-  room: BodyRoom,
+  parts: ReceiverParts,
   done: Received,
 ): void {
   const { client } = request;
   let receiver: BodyReceiver;
   try {
-    receiver = new BodyReceiver(request, room);
+    receiver = new BodyReceiver(request, parts);
   } catch (error) {
     return done(error as Error);
   }
@@ -73,14 +63,14 @@ export function receiveBody(
     if (receiver.isLong) throttleReads(payload, chunk.length);
   };
   const onEnd = () => {
-    let text: ByteBlock;
+    let block: ByteBlock;
     try {
-      text = receiver.finish();
+      block = receiver.finish();
     } catch (error) {
       return fail(error);
     }
     stop();
-    done(null, text);
+    done(null, block);
   };
   const onError = (error: Error) => fail(Object.assign(error, { statusCode: 400 }));
   const onClose = () => onError(new Error('The connection was closed before the body was complete'));
@@ -90,18 +80,24 @@ export function receiveBody(
   payload.resume();
 }
 
+/** The block of one body, its share of the budget and, for a call with an Idempotency-Key, its digest. */
 class BodyReceiver {
+  readonly #request: FastifyRequest;
   readonly #jsonCodec: JsonCodec;
   readonly #bytesMax: number;
   readonly #declaredBytes: number | undefined;
   readonly #digest: BodyDigest | undefined;
   readonly #claim: BodyClaim;
-  #text: ByteBlock | undefined;
-  #roomBytes = 0;
+  #block: ByteBlock | undefined;
+  /** Reserved in the block. */
+  #blockBytes = 0;
+  /** Arrived so far. */
   #bytes = 0;
 
-  constructor(request: FastifyRequest, { jsonCodec, budget }: BodyRoom) {
+  /** @throws FST_ERR_CTP_BODY_TOO_LARGE if the declared length exceeds the route's limit */
+  constructor(request: FastifyRequest, { jsonCodec, budget }: ReceiverParts) {
     const length = request.headers['content-length'];
+    this.#request = request;
     this.#jsonCodec = jsonCodec;
     this.#bytesMax = request.routeOptions.bodyLimit;
     this.#declaredBytes = length === undefined ? undefined : Number(length);
@@ -116,43 +112,47 @@ class BodyReceiver {
     return (this.#declaredBytes ?? this.#bytes) >= LONG_BYTES_MIN;
   }
 
+  /** @throws FST_ERR_CTP_BODY_TOO_LARGE · FST_ERR_CTP_INVALID_CONTENT_LENGTH · queue_full · memory_full */
   take(chunk: Buffer): void {
     this.#bytes += chunk.length;
+    this.#request.bodyBytes = this.#bytes;
     this.#digest?.update(chunk);
     if (this.#bytes > this.#bytesMax) throw new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE();
     if (this.#bytes > (this.#declaredBytes ?? this.#bytesMax)) {
       throw new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH();
     }
-    if (this.#bytes > this.#roomBytes) this.#grow();
-    this.#text!.append(chunk);
+    if (this.#bytes > this.#blockBytes) this.#grow();
+    this.#block!.append(chunk);
   }
 
+  /** The block of the complete body. @throws FST_ERR_CTP_INVALID_CONTENT_LENGTH */
   finish(): ByteBlock {
     if (this.#declaredBytes !== undefined && this.#bytes !== this.#declaredBytes) {
       throw new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH();
     }
     this.#digest?.finish();
-    return (this.#text ??= this.#jsonCodec.allocate(0));
+    return (this.#block ??= this.#jsonCodec.allocate(0));
   }
 
+  /** Frees the block and gives the share of the budget back. */
   release(): void {
-    this.#text?.release();
+    this.#block?.release();
     this.#claim.release();
   }
 
-  /** A body without a declared length begins with what has come of it. */
+  /** The first block of a body without a declared length has the size of its first chunk. */
   #grow(): void {
-    const before = this.#text;
+    const before = this.#block;
     const isFirst = before === undefined && this.#declaredBytes === undefined;
     const wanted = isFirst ? this.#bytes : GROWTH * this.#bytes;
     const bytes = Math.min(wanted, this.#declaredBytes ?? this.#bytesMax);
     this.#claim.growTo(bytes);
-    const text = this.#jsonCodec.allocate(bytes);
+    const block = this.#jsonCodec.allocate(bytes);
     if (before) {
-      text.append(before.view());
+      block.append(before.view());
       before.release();
     }
-    this.#text = text;
-    this.#roomBytes = bytes;
+    this.#block = block;
+    this.#blockBytes = bytes;
   }
 }

@@ -6,7 +6,7 @@ import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetenso
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { RecurrenceInput } from '../../engine/shapes.ts';
 import { invalidRequest } from '../../errors.ts';
-import { isBodyHeld } from '../plugins/admission.ts';
+import { isBodyHeld } from '../request.ts';
 
 /** What is to be computed: with a session, the weights and h are the session's. */
 export interface Computation {

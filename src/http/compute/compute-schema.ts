@@ -1,6 +1,6 @@
 // What the schemas of /v1/step and /v1/sequence have in common.
 import type { TSchema } from 'typebox';
-import { answerContent, jsonOrFile } from '../bodies/media-types.ts';
+import { answerContent, jsonOrFile } from '../media-types.ts';
 import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
 import { ComputeHeaders } from '../sessions/schemas.ts';

@@ -9,8 +9,7 @@ import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { TensorView } from '../../tensor.ts';
-import { answerType, takeFiles } from '../bodies/media-types.ts';
-import type { BodyRoom } from '../bodies/receive-body.ts';
+import { answerType } from '../media-types.ts';
 import type { HttpServer } from '../http-server.ts';
 import { sendBytes } from '../responses/response-writer.ts';
 import { type StepSegments, type StreamResponses, isStreamType } from '../responses/stream-responses.ts';
@@ -29,14 +28,12 @@ import { optionalWeights, weightsSource } from './weights.ts';
 
 export interface SequenceParts extends SessionAnswerParts {
   readonly engine: Engine;
-  readonly room: BodyRoom;
   readonly streams: StreamResponses;
 }
 
-/** Registers the route in a scope of its own: its bodies may be files. */
+/** A Fastify plugin with the route. */
 export async function sequenceRoute(app: HttpServer, parts: SequenceParts): Promise<void> {
-  const { engine, responses, room, streams } = parts;
-  takeFiles(app, room);
+  const { engine, responses, streams } = parts;
   app.post(
     '/v1/sequence',
     {

@@ -6,8 +6,7 @@ import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { TensorView } from '../../tensor.ts';
-import { answerType, takeFiles } from '../bodies/media-types.ts';
-import type { BodyRoom } from '../bodies/receive-body.ts';
+import { answerType } from '../media-types.ts';
 import type { HttpServer } from '../http-server.ts';
 import { sendBytes } from '../responses/response-writer.ts';
 import { expectNoPromises, sessionIdOf } from '../sessions/session-call.ts';
@@ -25,13 +24,11 @@ import { optionalWeights, weightsSource } from './weights.ts';
 
 export interface StepParts extends SessionAnswerParts {
   readonly engine: Engine;
-  readonly room: BodyRoom;
 }
 
-/** Registers the route in a scope of its own: its bodies may be files. */
+/** A Fastify plugin with the route. */
 export async function stepRoute(app: HttpServer, parts: StepParts): Promise<void> {
-  const { engine, responses, room } = parts;
-  takeFiles(app, room);
+  const { engine, responses } = parts;
   app.post(
     '/v1/step',
     {

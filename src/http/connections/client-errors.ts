@@ -6,9 +6,8 @@ import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import { CarryoverError, type ErrorCode } from '../../errors.ts';
 import type { Connections } from './connections.ts';
-import { SECURITY_HEADERS } from '../plugins/security-headers.ts';
-import { problemBody } from '../plugins/errors.ts';
-import { PROBLEM_TYPE } from '../schemas/problem.ts';
+import { PROBLEM_TYPE, problemBody } from '../schemas/problem.ts';
+import { SECURITY_HEADERS } from '../security-headers.ts';
 
 const PROBLEMS: Readonly<Record<string, { readonly code: ErrorCode; readonly detail: string }>> = {
   HPE_HEADER_OVERFLOW: {

@@ -12,9 +12,8 @@ import type { ImportOptions } from '../../models/import-names.ts';
 import { modelFileSource } from '../../models/model-file.ts';
 import { READOUT_NAMES } from '../../models/import-readout.ts';
 import type { ModelInfo as Info } from '../../models/registry.ts';
-import { isBodyHeld } from '../plugins/admission.ts';
-import { jsonOrFile, takeFiles } from '../bodies/media-types.ts';
-import type { BodyRoom } from '../bodies/receive-body.ts';
+import { isBodyHeld } from '../request.ts';
+import { jsonOrFile } from '../media-types.ts';
 import {
   ModelBody,
   ModelInfo,
@@ -54,18 +53,14 @@ type FileSource = ReturnType<typeof modelFileSource>;
 const PAGE_MODELS = 100;
 
 export interface ModelRoutesOptions {
-  readonly room: BodyRoom;
   readonly library: ModelLibrary;
   readonly limits: Limits;
   readonly weightsPacker: WeightsPacker;
 }
 
 export function modelRoutes(app: FastifyInstance, options: ModelRoutesOptions): void {
-  const { room, library } = options;
-  app.register(async (scope) => {
-    takeFiles(scope, room);
-    registerRoute(scope, options);
-  });
+  const { library } = options;
+  registerRoute(app, options);
   readRoutes(app, library);
   changeRoutes(app, library);
 }

@@ -1,110 +1,77 @@
-// What is decided before a body is read: whether this request may be served at all.
-import type { IncomingHttpHeaders } from 'node:http';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+// Decides whether a request may be served at all, before its body is read; and gives those that may their
+// lifetime and their list of memory to free.
+//
+// @fastify/under-pressure is not used: it refuses every route when the event loop is late or the heap is large.
+// Here each resource has its own bound and its own refusal (connections, bytes of bodies, linear memory, queued
+// jobs, waiting calls of a session), so a request that needs none of the one that is used up is still served.
+import type { IncomingMessage } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
 import { CarryoverError, clientClosed } from '../../errors.ts';
 import { Lifetime } from '../../lifetime.ts';
-import type { Connection } from '../connections/connection.ts';
 import type { Connections } from '../connections/connections.ts';
+import type { HttpServer } from '../http-server.ts';
+import { releaseBody } from '../request.ts';
 
 export interface AdmissionOptions {
+  readonly connections: Connections;
   readonly isClosing: () => boolean;
-  /** From the head of a request until its answer. */
+  /** From the head of a request until its response. */
   readonly deadlineMs: number;
 }
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** Whose request it is; undefined if it came over no connection, as tests make them. */
-    client: Connection | undefined;
-    /** Until when the request is worth working on: its deadline, or the end of its connection. */
-    lifetime: Lifetime;
-    /** What gives back the memory of its body and of its answer; undefined when it was given back. */
-    releases: (() => void)[] | undefined;
-  }
-}
-
-/** Lets go of what a request holds, before its answer has ended: from then on it needs nothing of it. */
-export function releaseBody(request: FastifyRequest): void {
-  const { releases = [] } = request;
-  request.body = undefined;
-  request.releases = undefined;
-  for (const release of releases) release();
-}
-
-/**
- * Has `release` called when nothing of the request is needed any more, at the latest when its answer has
- * been taken by the system or its connection is lost; at once if that is so already.
- *
- * @returns whether it is still needed
- */
-export function addRelease(request: FastifyRequest, release: () => void): boolean {
-  if (request.releases) request.releases.push(release);
-  else release();
-  return isBodyHeld(request);
-}
-
-/** Whether the memory of a request's body is still its own. */
-export function isBodyHeld({ releases }: FastifyRequest): boolean {
-  return releases !== undefined;
-}
-
-export function admission(
-  app: FastifyInstance,
-  connections: Connections,
-  options: AdmissionOptions,
-): void {
-  const admit = (request: FastifyRequest, reply: FastifyReply) => {
-    const { raw, headers } = request;
-    const client = connections.of(raw.socket);
-    request.client = client;
-    request.lifetime = new Lifetime(raw.socket, options.deadlineMs);
-    // Behind the last answer of its connection there is nobody to be answered.
-    if (client?.isEnding) throw clientClosed();
-    if (client && connections.isBeyondMax(client) && !isAboutHealth(request)) {
-      void reply.header('connection', 'close');
-      throw connectionsFull();
-    }
-    // Under Node an offer to upgrade that is declined takes what is sent behind it for another protocol.
-    if (headers.upgrade !== undefined) void reply.header('connection', 'close');
-    if (options.isClosing()) {
-      void reply.header('connection', 'close');
-      throw new CarryoverError('shutting_down', { detail: 'This instance takes no new requests.' });
-    }
-    expectAsHttp(request);
-    expectUncompressed(headers);
-    request.releases = [];
-    reply.raw.once('close', () => {
-      request.lifetime.close();
-      releaseBody(request);
+export const admission = fp(
+  (app: HttpServer, options: AdmissionOptions) => {
+    app.decorateRequest('client', undefined);
+    app.decorateRequest('lifetime');
+    app.decorateRequest('releases', undefined);
+    // Not async: every request would create a promise and wait for it.
+    app.addHook('onRequest', (request, reply, done) => {
+      request.client = options.connections.of(request.raw.socket);
+      request.lifetime = new Lifetime(request.raw.socket, options.deadlineMs);
+      try {
+        expectAdmissible(request, reply, options);
+      } catch (error) {
+        return done(error as Error);
+      }
+      request.releases = [];
+      reply.raw.once('close', () => {
+        request.lifetime.close();
+        releaseBody(request);
+      });
+      done();
     });
-  };
-  app.decorateRequest('client', undefined);
-  app.decorateRequest('lifetime');
-  app.decorateRequest('releases', undefined);
-  // Not async: a promise for every request would be made, and awaited, for nothing.
-  app.addHook('onRequest', (request, reply, done) => {
-    try {
-      admit(request, reply);
-    } catch (error) {
-      return done(error as Error);
-    }
-    done();
-  });
+  },
+  { name: 'admission', dependencies: ['security-headers', 'errors'] },
+);
+
+/** @throws client_closed · queue_full · shutting_down · invalid_request · expectation_failed · unsupported_media_type */
+function expectAdmissible(
+  { client, raw, url }: FastifyRequest,
+  reply: FastifyReply,
+  { connections, isClosing }: AdmissionOptions,
+): void {
+  // The last response of the connection was sent: this request cannot be answered.
+  if (client?.isEnding) throw clientClosed();
+  if (client && connections.isBeyondMax(client) && !url.startsWith('/health/')) {
+    void reply.header('connection', 'close');
+    throw new CarryoverError('queue_full', {
+      detail: 'All connections are in use (CONNECTIONS_MAX); on this one only /health is answered.',
+    });
+  }
+  // When an upgrade is declined, Node's parser takes the bytes behind this request for another protocol.
+  if (raw.headers.upgrade !== undefined) void reply.header('connection', 'close');
+  if (isClosing()) {
+    void reply.header('connection', 'close');
+    throw new CarryoverError('shutting_down', { detail: 'This instance takes no new requests.' });
+  }
+  expectValidHead(raw);
+  expectUncompressed(raw);
 }
 
-function isAboutHealth({ url }: FastifyRequest): boolean {
-  return url.startsWith('/health/');
-}
-
-function connectionsFull(): CarryoverError {
-  return new CarryoverError('queue_full', {
-    detail: 'All connections are in use (CONNECTIONS_MAX); on this one only /health is answered.',
-  });
-}
-
-/** What Node would refuse without a body (RFC 9112, section 3.2; RFC 9110, section 10.1.1). */
-function expectAsHttp({ raw, headers }: FastifyRequest): void {
-  if (headers.host === undefined && raw.httpVersion === '1.1') {
+/** Node would refuse these by itself, without a problem (RFC 9112, section 3.2; RFC 9110, section 10.1.1). */
+function expectValidHead({ headers, httpVersion }: IncomingMessage): void {
+  if (headers.host === undefined && httpVersion === '1.1') {
     throw new CarryoverError('invalid_request', { detail: 'Expected a Host header, got none.' });
   }
   const { expect } = headers;
@@ -115,8 +82,8 @@ function expectAsHttp({ raw, headers }: FastifyRequest): void {
   }
 }
 
-/** Node takes a body apart that is chunked, and hands on as it is what another coding has made of it. */
-function expectUncompressed(headers: IncomingHttpHeaders): void {
+/** Node decodes a chunked body; a body in any other coding would arrive as it was sent. */
+function expectUncompressed({ headers }: IncomingMessage): void {
   expectCoding('Content-Encoding', headers['content-encoding'], 'identity');
   expectCoding('Transfer-Encoding', headers['transfer-encoding'], 'chunked');
 }

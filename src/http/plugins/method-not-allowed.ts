@@ -1,22 +1,40 @@
-// 405 for an address that exists under another method. Fastify's router only knows "no such route",
-// so for every address the methods it lacks are added, as routes that refuse.
-import type { FastifyInstance, HTTPMethods } from 'fastify';
+// 405 for an address that exists under another method. Fastify's router only knows "no such route", so for
+// every address the methods it lacks are added as routes that refuse.
+import type { HTTPMethods } from 'fastify';
+import fp from 'fastify-plugin';
 import { CarryoverError } from '../../errors.ts';
+import type { HttpServer } from '../http-server.ts';
 import { addressOf } from '../route-address.ts';
 
 const METHODS: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
-/** Watches which routes are added from now on; the function returned adds the refusing ones. */
-export function methodNotAllowed(app: FastifyInstance): () => void {
-  const urls = new Set<string>();
-  app.addHook('onRoute', ({ url }) => void urls.add(url));
-  return () => {
-    // A copy: the routes added here would join the set while it is walked.
-    for (const url of Array.from(urls)) refuseOthers(app, url);
-  };
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The URL patterns of all routes registered so far. */
+    routeUrls: Set<string>;
+  }
 }
 
-function refuseOthers(app: FastifyInstance, url: string): void {
+/** Collects the URLs of the routes; to be registered before the first route. */
+export const routeUrls = fp(
+  (app: HttpServer) => {
+    const urls = new Set<string>();
+    app.decorate('routeUrls', urls);
+    app.addHook('onRoute', ({ url }) => void urls.add(url));
+  },
+  { name: 'route-urls' },
+);
+
+/** Adds the routes that refuse; to be registered behind the last route. */
+export const methodNotAllowed = fp(
+  (app: HttpServer) => {
+    // A copy: the routes added here are collected as well.
+    for (const url of Array.from(app.routeUrls)) refuseOtherMethods(app, url);
+  },
+  { name: 'method-not-allowed', dependencies: ['route-urls'] },
+);
+
+function refuseOtherMethods(app: HttpServer, url: string): void {
   const served = METHODS.filter((method) => app.hasRoute({ url, method }));
   const allow = served.join(', ');
   app.route({

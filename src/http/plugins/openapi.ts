@@ -1,51 +1,55 @@
 // The OpenAPI document, made from the routes' schemas, and Swagger UI over it.
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance } from 'fastify';
-import { describeFiles } from '../bodies/media-types.ts';
+import fp from 'fastify-plugin';
+import type { HttpServer } from '../http-server.ts';
+import { describeFiles } from '../media-types.ts';
 
-export async function openapi(app: FastifyInstance, version: string): Promise<void> {
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Carryover',
-        version,
-        description:
-          'Inference for recurrent networks: h_t = tanh(h_{t-1} W_h + x_t W_x + b). ' +
-          'N is the mini-batch, D the input size, H the hidden size, T the number of steps. ' +
-          'All tensors are float32; the same input gives the same bits, whatever runs beside it.',
-        license: { name: 'MIT', identifier: 'MIT' },
+export const openapi = fp(
+  async (app: HttpServer, { version }: { readonly version: string }) => {
+    await app.register(swagger, {
+      openapi: {
+        openapi: '3.1.0',
+        info: {
+          title: 'Carryover',
+          version,
+          description:
+            'Inference for recurrent networks: h_t = tanh(h_{t-1} W_h + x_t W_x + b). ' +
+            'N is the mini-batch, D the input size, H the hidden size, T the number of steps. ' +
+            'All tensors are float32; the same input gives the same bits, whatever runs beside it.',
+          license: { name: 'MIT', identifier: 'MIT' },
+        },
+        servers: [{ url: '/' }],
+        // There is no authentication.
+        security: [],
+        tags: [
+          { name: 'compute', description: 'Stateless: inputs and state in the request, weights too or a registered model.' },
+          { name: 'models', description: 'Weights registered once, addressed by content or name.' },
+          { name: 'sessions', description: 'Hidden states that the server keeps between calls.' },
+          { name: 'health', description: 'For supervisors and gateways.' },
+        ],
       },
-      servers: [{ url: '/' }],
-      // There is no authentication.
-      security: [],
-      tags: [
-        { name: 'compute', description: 'Stateless: inputs and state in the request, weights too or a registered model.' },
-        { name: 'models', description: 'Weights registered once, addressed by content or name.' },
-        { name: 'sessions', description: 'Hidden states that the server keeps between calls.' },
-        { name: 'health', description: 'For supervisors and gateways.' },
-      ],
-    },
-    transform: ({ schema, url }) => ({ schema: describeFiles(schema), url }),
-    // Schemas keep the names they have in the code, instead of def-0, def-1, …
-    refResolver: { buildLocalReference: (json) => json.$id as string },
-  });
-  await app.register(swaggerUi, {
-    routePrefix: '/docs',
-    staticCSP: {
-      'default-src': "'self'",
-      'img-src': "'self' data:",
-      // Swagger UI sets inline styles on its elements.
-      'style-src': "'self' 'unsafe-inline'",
-      'frame-ancestors': "'none'",
-    },
-    uiConfig: { tryItOutEnabled: true, displayRequestDuration: true },
-  });
-  // As bytes, once: it is large, and the same for all.
-  let bytes: Buffer | undefined;
-  app.get('/openapi.json', { schema: { hide: true } }, (_, reply) => {
-    bytes ??= Buffer.from(JSON.stringify(app.swagger()));
-    return reply.header('content-type', 'application/json; charset=utf-8').send(bytes);
-  });
-}
+      transform: ({ schema, url }) => ({ schema: describeFiles(schema), url }),
+      // Schemas keep the names they have in the code, instead of def-0, def-1, …
+      refResolver: { buildLocalReference: (json) => json.$id as string },
+    });
+    await app.register(swaggerUi, {
+      routePrefix: '/docs',
+      staticCSP: {
+        'default-src': "'self'",
+        'img-src': "'self' data:",
+        // Swagger UI sets inline styles on its elements.
+        'style-src': "'self' 'unsafe-inline'",
+        'frame-ancestors': "'none'",
+      },
+      uiConfig: { tryItOutEnabled: true, displayRequestDuration: true },
+    });
+    // Made once, as bytes: it is large, and the same for every client.
+    let bytes: Buffer | undefined;
+    app.get('/openapi.json', { schema: { hide: true } }, (_, reply) => {
+      bytes ??= Buffer.from(JSON.stringify(app.swagger()));
+      return reply.header('content-type', 'application/json; charset=utf-8').send(bytes);
+    });
+  },
+  { name: 'openapi', dependencies: ['errors'] },
+);

@@ -1,30 +1,36 @@
-// What an address does not understand is refused before the body is read, not dropped: who sent it meant
-// something by it.
-import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
+// Headers of session calls and query parameters that a route does not take are refused before the body is
+// read, not ignored: the client that sent them expects an effect.
+import type { FastifyRequest, RouteOptions } from 'fastify';
+import fp from 'fastify-plugin';
 import { invalidRequest } from '../../errors.ts';
+import type { HttpServer } from '../http-server.ts';
 import { addressOf } from '../route-address.ts';
-import { PROMISES } from '../sessions/session-call.ts';
+import { CHANGE_HEADERS } from '../session-request.ts';
 
-/** For every route that is added from now on, apart from those that are not in the OpenAPI document. */
-export function strictInput(app: FastifyInstance): void {
-  app.addHook('onRoute', (route) => {
-    if (route.schema?.hide === true) return;
-    const parameters = namesIn(route.schema?.querystring);
-    const headers = namesIn(route.schema?.headers);
-    const others = PROMISES.filter((name) => !headers.includes(name));
-    addFirst(route, (request) => {
-      expectHeaders(request, others);
-      if (request.url.includes('?')) expectParameters(request, parameters);
+/** Adds the check to every route registered behind it that is in the OpenAPI document. */
+export const strictInput = fp(
+  (app: HttpServer) => {
+    app.addHook('onRoute', (route) => {
+      if (route.schema?.hide === true) return;
+      const parameters = namesIn(route.schema?.querystring);
+      const taken = namesIn(route.schema?.headers);
+      const refused = CHANGE_HEADERS.filter((name) => !taken.includes(name));
+      addFirst(route, (request) => {
+        expectHeaders(request, refused);
+        if (request.url.includes('?')) expectParameters(request, parameters);
+      });
     });
-  });
-}
+  },
+  { name: 'strict-input', dependencies: ['errors'] },
+);
 
-function addFirst(route: RouteOptions, expect: (request: FastifyRequest) => void): void {
+/** Adds a check before the route's own onRequest hooks. */
+function addFirst(route: RouteOptions, check: (request: FastifyRequest) => void): void {
   const { onRequest = [] } = route;
   route.onRequest = [
     (request, _reply, done) => {
       try {
-        expect(request);
+        check(request);
       } catch (error) {
         return done(error as Error);
       }
@@ -34,8 +40,8 @@ function addFirst(route: RouteOptions, expect: (request: FastifyRequest) => void
   ];
 }
 
-function expectHeaders(request: FastifyRequest, others: readonly string[]) {
-  const name = others.find((other) => request.headers[other] !== undefined);
+function expectHeaders(request: FastifyRequest, refused: readonly string[]) {
+  const name = refused.find((header) => request.headers[header] !== undefined);
   if (name === undefined) return;
   throw invalidRequest(
     `The header ${name} has no meaning for ${addressOf(request)}: it belongs to calls that ` +

@@ -6,10 +6,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import websocket, { type WebSocket } from '@fastify/websocket';
-import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
 import { CarryoverError } from '../../errors.ts';
 import { MessageSocket, type MessageSocketOptions } from '../websocket/message-socket.ts';
 import type { Connections } from '../connections/connections.ts';
+import type { HttpServer } from '../http-server.ts';
 import { endWithProblem } from '../connections/client-errors.ts';
 
 /** From our closing frame until the connection is cut: a slow round trip and a half. */
@@ -33,40 +34,39 @@ export function isWebSocketRequest({ method, headers, url = '' }: IncomingMessag
   );
 }
 
-export async function webSockets(
-  app: FastifyInstance,
-  connections: Connections,
-  options: {
-    readonly bodyBytesMax: number;
-    readonly keepAliveTimeoutMs: number;
-    readonly requestTimeoutMs: number;
-  },
-): Promise<MessageSockets> {
-  const sockets = new MessageSockets(options.keepAliveTimeoutMs, options.requestTimeoutMs);
-  const serverOptions = {
-    maxPayload: options.bodyBytesMax,
-    perMessageDeflate: false,
-    // We speak none of the protocols that a client may offer.
-    handleProtocols: () => false as const,
-    closeTimeout: CLOSE_MS_MAX,
-  };
-  await app.register(websocket, {
-    options: serverOptions,
-    // The closing frame with its code has been sent.
-    errorHandler: (error, _socket, request) => {
-      request.log.info({ reason: error.message }, 'connection broken');
-    },
-    preClose: () => sockets.shutDown(),
-  });
-  // Node.js before 22.21 takes every offer to upgrade if anyone listens: no WebSockets are better
-  // there than requests without their bodies.
-  if (!('shouldUpgradeCallback' in app.server)) app.server.removeAllListeners('upgrade');
-  app.websocketServer.on('wsClientError', ({ message }, socket) => {
-    const problem = new CarryoverError('invalid_request', { detail: `${message}.` });
-    endWithProblem(socket as Socket, problem, connections, app.log, 'sec-websocket-version: 13, 8\r\n');
-  });
-  return sockets;
+export interface WebSocketOptions {
+  readonly sockets: MessageSockets;
+  readonly connections: Connections;
+  readonly messageBytesMax: number;
 }
+
+export const webSockets = fp(
+  async (app: HttpServer, { sockets, connections, messageBytesMax }: WebSocketOptions) => {
+    const serverOptions = {
+      maxPayload: messageBytesMax,
+      perMessageDeflate: false,
+      // We speak none of the protocols that a client may offer.
+      handleProtocols: () => false as const,
+      closeTimeout: CLOSE_MS_MAX,
+    };
+    await app.register(websocket, {
+      options: serverOptions,
+      // The closing frame with its code has been sent.
+      errorHandler: (error, _socket, request) => {
+        request.log.info({ reason: error.message }, 'connection broken');
+      },
+      preClose: () => sockets.shutDown(),
+    });
+    // Node.js before 24.9 takes every offer to upgrade if anyone listens: no WebSockets are better
+    // there than requests without their bodies.
+    if (!('shouldUpgradeCallback' in app.server)) app.server.removeAllListeners('upgrade');
+    app.websocketServer.on('wsClientError', ({ message }, socket) => {
+      const problem = new CarryoverError('invalid_request', { detail: `${message}.` });
+      endWithProblem(socket as Socket, problem, connections, app.log, 'sec-websocket-version: 13, 8\r\n');
+    });
+  },
+  { name: 'websocket', dependencies: ['connection-shutdown'] },
+);
 
 /** Those that are open. */
 export class MessageSockets {

@@ -2,8 +2,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type Answer, toJsonSegments, toSafetensors } from '../../codec/response-body.ts';
 import type { JsonCodec } from '../../engine/json-codec.ts';
-import { JSON_TYPE } from '../bodies/media-types.ts';
-import { addRelease } from '../plugins/admission.ts';
+import { JSON_TYPE } from '../media-types.ts';
+import { addRelease } from '../request.ts';
 import { nextFlush } from './write-coalescing.ts';
 
 export class ResponseWriter {

@@ -12,7 +12,7 @@ import { FRAMINGS, type Framing, errorEvent } from '../../codec/json/step-events
 import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { RecurrenceStream, StepTensors } from '../../engine/stream.ts';
 import { CarryoverError } from '../../errors.ts';
-import { problemJson } from '../plugins/errors.ts';
+import { problemJson } from './problem.ts';
 
 /** The events of some steps, with their tensors to be printed. */
 export type StepSegments = (steps: StepTensors, framing: Framing) => readonly JsonSegment[];

@@ -4,7 +4,7 @@ import { FRAMINGS } from '../../codec/json/step-events.ts';
 import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { RecurrenceStream } from '../../engine/stream.ts';
 import { CarryoverError } from '../../errors.ts';
-import { releaseBody } from '../plugins/admission.ts';
+import { releaseBody } from '../request.ts';
 import { type StepSegments, StreamResponse } from './stream-response.ts';
 
 export type { StepSegments };

@@ -1,5 +1,5 @@
 import { Type } from 'typebox';
-import { ERRORS, type ErrorCode } from '../../errors.ts';
+import { type CarryoverError, ERRORS, type ErrorCode } from '../../errors.ts';
 import { ref } from './ref.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
@@ -48,6 +48,21 @@ export const Problem = Type.Object(
     description: 'An error, RFC 9457.',
   },
 );
+
+/** A problem as it is sent, in the fields of RFC 9457 and our own. @param instance the id of the request */
+export function problemBody(error: CarryoverError, instance: string) {
+  const { code, kind, message, errors, members } = error;
+  return {
+    type: `/problems#${code}`,
+    title: kind.title,
+    status: kind.status,
+    detail: message,
+    instance,
+    code,
+    errors,
+    ...members,
+  };
+}
 
 /** The `response` entries of a route for the given codes, grouped by status. */
 export function problemResponses(codes: readonly ErrorCode[]) {

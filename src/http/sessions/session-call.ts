@@ -6,21 +6,8 @@ import { type ErrorCode, invalidRequest } from '../../errors.ts';
 import type { Call } from '../../sessions/call.ts';
 import type { IdempotencyKey } from '../../sessions/kept-answer.ts';
 import { type Session, etagOf, stateDigest } from '../../sessions/session.ts';
+import { CHANGE_HEADERS, SESSION_HEADER } from '../session-request.ts';
 import { readIfMatch } from './if-match.ts';
-
-declare module 'fastify' {
-  interface FastifyRequest {
-    /** SHA-256 of the body's bytes, base64url; of calls with an Idempotency-Key only. */
-    bodyDigest: string | undefined;
-    /** The session that a file names in its metadata: of a file the body is bytes. */
-    sessionInFile: string | undefined;
-  }
-}
-
-const SESSION_HEADER = 'x-session-id';
-
-/** Headers that promise something about a change; the schema of a route says whether it keeps the promise. */
-export const PROMISES = ['if-match', 'idempotency-key'] as const;
 
 /** What a call that changes a session can be answered besides what it computes. */
 export const SESSION_ERRORS = [
@@ -36,24 +23,6 @@ export const SESSION_ERRORS = [
   'store_full',
 ] as const satisfies readonly ErrorCode[];
 
-export interface BodyDigest {
-  update(chunk: Buffer): void;
-  /** To be called when the last chunk was there. */
-  finish(): void;
-}
-
-/** A repeated call is known by the digest of its body, which is gone when it has been read. */
-export function digestBody(request: FastifyRequest): BodyDigest | undefined {
-  if (!hasKey(request)) return undefined;
-  const hash = createHash('sha256');
-  return {
-    update: (chunk) => void hash.update(chunk),
-    finish: () => {
-      request.bodyDigest = hash.digest('base64url');
-    },
-  };
-}
-
 /** @throws invalid_request */
 export function callOf(request: FastifyRequest): Call {
   return {
@@ -65,7 +34,7 @@ export function callOf(request: FastifyRequest): Call {
 
 /** @throws invalid_request if a call without a session says what only one with a session can mean */
 export function expectNoPromises({ headers }: FastifyRequest): void {
-  const name = PROMISES.find((promise) => headers[promise] !== undefined);
+  const name = CHANGE_HEADERS.find((promise) => headers[promise] !== undefined);
   if (name === undefined) return;
   throw invalidRequest(
     `The header ${name} has no meaning without a session: nothing is changed, and the same call has ` +
@@ -88,24 +57,6 @@ export function sessionIdOf(request: FastifyRequest, named: string | undefined):
       `${JSON.stringify(header.slice(0, 64))}; expected one of them, or the same in both.`,
     '/session',
   );
-}
-
-/** Whether an error of this request must say what became of a session. */
-export function isAboutSession(request: FastifyRequest): boolean {
-  const { url, headers, body, sessionInFile } = request;
-  const named = sessionInFile ?? (body as { session?: unknown } | null | undefined)?.session;
-  if (url.startsWith('/v1/sessions') || named !== undefined) return true;
-  if (headers[SESSION_HEADER] !== undefined) return true;
-  // The body, which names the session, was not read.
-  return COMPUTES.test(url) && (hasKey(request) || headers['if-match'] !== undefined);
-}
-
-/** Addresses whose body may name a session. */
-const COMPUTES = /^\/v1\/(step|sequence)\b/;
-
-/** Whether the request has an Idempotency-Key. */
-export function hasKey({ headers }: FastifyRequest): boolean {
-  return headers['idempotency-key'] !== undefined;
 }
 
 /** What an answer says of the session it is about. */

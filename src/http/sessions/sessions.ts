@@ -7,7 +7,7 @@ import type { ErrorCode } from '../../errors.ts';
 import type { ModelLibrary } from '../../models/library.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
 import { type ResponseWriter, sendBytes } from '../responses/response-writer.ts';
-import { answerContent, answerType } from '../bodies/media-types.ts';
+import { answerContent, answerType } from '../media-types.ts';
 import { BODY_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
 import {

@@ -12,7 +12,7 @@ import type { BodyBudget } from '../bodies/body-budget.ts';
 import { readIfMatch } from './if-match.ts';
 import { type MessageAnswer, MESSAGE_BYTES_MAX } from '../websocket/message-socket.ts';
 import type { MessageSockets } from '../plugins/websocket.ts';
-import { frameProblem } from '../plugins/errors.ts';
+import { frameProblem } from '../responses/problem.ts';
 import { problemResponses } from '../schemas/problem.ts';
 import { IdParams } from './schemas.ts';
 import { STREAM_DESCRIPTION } from './stream-schemas.ts';

@@ -1,0 +1,79 @@
+// The media types of bodies and responses: JSON everywhere, safetensors where an address takes or gives
+// tensors, and streams; with the choice among them by `Accept`.
+import type { FastifyRequest } from 'fastify';
+import { type Static, type TSchema, Type } from 'typebox';
+import { FRAMINGS } from '../codec/json/step-events.ts';
+import { CarryoverError } from '../errors.ts';
+
+export const JSON_TYPE = 'application/json';
+const SAFETENSORS_TYPE = 'application/vnd.carryover.safetensors';
+/** Responses that are sent while they are computed. */
+const STREAM_TYPES = Object.keys(FRAMINGS);
+/** The content types under which a safetensors file is accepted. */
+export const FILE_TYPES = [SAFETENSORS_TYPE, 'application/octet-stream'];
+const FILE_SCHEMA = { type: 'string', format: 'binary' };
+
+/**
+ * The body schema of a route that takes JSON or a safetensors file. A file is not validated by a schema: it
+ * arrives as a Buffer over linear memory, not as the string of bytes that the OpenAPI document describes.
+ */
+export function jsonOrFile<Schema extends TSchema>(schema: Schema) {
+  return Type.Unsafe<Static<Schema> | Buffer>({
+    content: {
+      [JSON_TYPE]: { schema },
+      ...Object.fromEntries(FILE_TYPES.map((type) => [type, { schema: {} }])),
+    },
+  });
+}
+
+/** A route's schema as the OpenAPI document shows it: files in its body are strings of bytes. */
+export function describeFiles<Schema extends { readonly body?: unknown }>(schema: Schema): Schema {
+  const { content } = (schema.body ?? {}) as { content?: Record<string, object> };
+  if (!content) return schema;
+  const files = FILE_TYPES.filter((type) => type in content).map((type) => [type, { schema: FILE_SCHEMA }]);
+  return { ...schema, body: { content: { ...content, ...Object.fromEntries(files) } } };
+}
+
+/** `content` of a route's response schema. */
+export function answerContent(schema: object, lineSchema: object | undefined) {
+  return {
+    [JSON_TYPE]: { schema },
+    [SAFETENSORS_TYPE]: { schema: FILE_SCHEMA },
+    ...(lineSchema && Object.fromEntries(STREAM_TYPES.map((type) => [type, { schema: lineSchema }]))),
+  };
+}
+
+/**
+ * The type of the response: what `Accept` prefers; without `Accept`, JSON for a JSON body and a file for a file.
+ *
+ * @param streams whether the address can answer with a stream
+ * @throws not_acceptable
+ */
+export function answerType(request: FastifyRequest, streams: boolean): string {
+  const types = Buffer.isBuffer(request.body)
+    ? [...FILE_TYPES, JSON_TYPE]
+    : [JSON_TYPE, ...FILE_TYPES];
+  if (streams) types.push(...STREAM_TYPES);
+  const { accept } = request.headers;
+  if (accept === undefined || accept === '*/*') return types[0]!;
+  request.raw.headers.accept = withoutParameters(accept);
+  const type = request.accepts().type(types);
+  if (typeof type === 'string') return type;
+  throw new CarryoverError('not_acceptable', {
+    detail:
+      `Expected Accept to allow one of ${types.toSorted().join(', ')}, ` +
+      `got ${JSON.stringify(accept.slice(0, 100))}.`,
+  });
+}
+
+/**
+ * The header without the parameters of its media ranges, apart from the weight q. Negotiation would compare
+ * them, and no response has any: `application/json; charset=utf-8` accepts JSON.
+ */
+function withoutParameters(accept: string): string {
+  return accept.replaceAll(PARAMETER, (parameter) => (WEIGHT.test(parameter) ? parameter : ''));
+}
+
+/** A quoted value may contain commas and semicolons. */
+const PARAMETER = /;(?:"(?:[^"\\]|\\.)*"|[^;,"])*/g;
+const WEIGHT = /^;\s*q\s*=/i;

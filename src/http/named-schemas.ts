@@ -1,0 +1,41 @@
+// The schemas that routes refer to by name. They are registered once, so the OpenAPI document shows each under
+// its name, and the validator compiles each once.
+import { SequenceBody, SequenceLine, SequenceReply, SequenceTrace } from './compute/sequence-schemas.ts';
+import { StepBody, StepReply, StepTrace } from './compute/step-schemas.ts';
+import { ModelBody, ModelInfo, ModelList, PointBody } from './models/schemas.ts';
+import { Problem } from './schemas/problem.ts';
+import { Weights } from './schemas/tensor.ts';
+import {
+  CreateSessionBody,
+  RewindBody,
+  SessionInfo,
+  SessionList,
+  SessionMark,
+  SessionWithState,
+  StateBody,
+} from './sessions/schemas.ts';
+import { FrameCall } from './sessions/stream-schemas.ts';
+
+export const NAMED_SCHEMAS = [
+  Weights,
+  ModelBody,
+  ModelInfo,
+  ModelList,
+  PointBody,
+  CreateSessionBody,
+  SessionInfo,
+  SessionMark,
+  SessionWithState,
+  SessionList,
+  StateBody,
+  RewindBody,
+  FrameCall,
+  StepBody,
+  StepReply,
+  StepTrace,
+  SequenceBody,
+  SequenceReply,
+  SequenceTrace,
+  SequenceLine,
+  Problem,
+];

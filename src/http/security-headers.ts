@@ -1,0 +1,21 @@
+// Headers of every response: they tell a browser that this is an API without pages (OWASP REST Security Cheat
+// Sheet); /docs has a content policy of its own. Only the gateway knows whether there is TLS, and adds
+// Strict-Transport-Security if so.
+//
+// They are constant: computing them for each request, as @fastify/helmet does, costs a third of a small step
+// and most of its garbage.
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+export const SECURITY_HEADERS = {
+  'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+} as const;
+
+/** Sets the headers of every response: those above, and the request's id. */
+export function setSecurityHeaders(request: FastifyRequest, reply: FastifyReply): void {
+  void reply.headers(SECURITY_HEADERS).header('x-request-id', request.id);
+}

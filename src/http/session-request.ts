@@ -1,0 +1,48 @@
+// What shows, before a route has read it, that a request is a call on a session: its address, its headers,
+// the session it names.
+import { createHash } from 'node:crypto';
+import type { FastifyRequest } from 'fastify';
+
+/** Names the session of a step or sequence; the body may name it instead. */
+export const SESSION_HEADER = 'x-session-id';
+
+/** Headers that only a call that changes a session takes; the schema of a route says whether it does. */
+export const CHANGE_HEADERS = ['if-match', 'idempotency-key'] as const;
+
+/** Addresses whose body may name a session. */
+const COMPUTE_ADDRESS = /^\/v1\/(step|sequence)\b/;
+
+export function hasIdempotencyKey({ headers }: FastifyRequest): boolean {
+  return headers['idempotency-key'] !== undefined;
+}
+
+/** Whether an error of this request must say whether the session was changed (`applied`). */
+export function isAboutSession(request: FastifyRequest): boolean {
+  const { url, headers, body, sessionInFile } = request;
+  const named = sessionInFile ?? (body as { session?: unknown } | null | undefined)?.session;
+  if (url.startsWith('/v1/sessions') || named !== undefined) return true;
+  if (headers[SESSION_HEADER] !== undefined) return true;
+  // The body, which may name a session, was not read.
+  return COMPUTE_ADDRESS.test(url) && (hasIdempotencyKey(request) || headers['if-match'] !== undefined);
+}
+
+export interface BodyDigest {
+  update(chunk: Buffer): void;
+  /** Sets `request.bodyDigest`; to be called after the last chunk. */
+  finish(): void;
+}
+
+/**
+ * The SHA-256 of a body, computed while it arrives: a repeated call is recognised by it. Undefined for a
+ * request without an Idempotency-Key.
+ */
+export function digestBody(request: FastifyRequest): BodyDigest | undefined {
+  if (!hasIdempotencyKey(request)) return undefined;
+  const hash = createHash('sha256');
+  return {
+    update: (chunk) => void hash.update(chunk),
+    finish: () => {
+      request.bodyDigest = hash.digest('base64url');
+    },
+  };
+}
