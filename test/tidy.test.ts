@@ -47,6 +47,7 @@ const ONLY_IN: Record<string, RegExp> = {
   'node:http': /^http\//,
   'env-schema': /^config\.ts$/,
   'close-with-grace': /^server\.ts$/,
+  'lru-cache': /^sessions\/session-cache\.ts$/,
   ioredis: /^store\/redis\/client\.ts$/,
 };
 

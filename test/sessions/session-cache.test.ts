@@ -3,25 +3,42 @@ import { SessionCache } from '../../src/sessions/session-cache.ts';
 import { newSession } from '../../src/sessions/session.ts';
 
 const SPEC = { modelId: 'sha256:m', N: 1, D: 1, H: 1_000, keep: 0, ttlMs: 1_000 };
-const cached = (id: string) => ({
-  session: newSession(id, 'incarnation', { ...SPEC, h: new Float32Array(1_000) }, 0),
+const BYTES = 5_000;
+const cached = (id: string, H = SPEC.H) => ({
+  session: newSession(id, 'incarnation', { ...SPEC, H, h: new Float32Array(H) }, 0),
   revision: '0',
 });
+const heldIn = (cache: SessionCache, ids: readonly string[]) =>
+  ids.filter((id) => cache.get(id) !== undefined);
 
-test('holds what there is room for, and lets go of what was set longest ago', () => {
-  const sessions = new SessionCache(3 * 5_000);
-  for (const id of ['a', 'b', 'c']) sessions.set(cached(id));
-  sessions.set(cached('a'));
-  sessions.set(cached('d'));
-  const held = ['a', 'b', 'c', 'd'].filter((id) => sessions.get(id) !== undefined);
-  expect(held).toEqual(['a', 'c', 'd']);
-  sessions.delete('a');
-  sessions.set(cached('e'));
-  expect(['c', 'd', 'e'].every((id) => sessions.get(id) !== undefined)).toBe(true);
+test('evicts the session that was changed longest ago, not the one that was read longest ago', () => {
+  const cache = new SessionCache(3 * BYTES);
+  for (const id of ['a', 'b', 'c']) cache.set(cached(id));
+  cache.set(cached('a'));
+  cache.get('b');
+  cache.set(cached('d'));
+  expect(heldIn(cache, ['a', 'b', 'c', 'd'])).toEqual(['a', 'c', 'd']);
+  cache.delete('a');
+  cache.set(cached('e'));
+  expect(heldIn(cache, ['a', 'c', 'd', 'e'])).toEqual(['c', 'd', 'e']);
 });
 
-test('one that is larger than all room is not held', () => {
-  const sessions = new SessionCache(100);
-  sessions.set(cached('a'));
-  expect(sessions.get('a')).toBeUndefined();
+test('counts the bytes of a session anew when it is set again', () => {
+  const cache = new SessionCache(3 * BYTES);
+  for (const id of ['a', 'b', 'c']) cache.set(cached(id));
+  cache.set(cached('c', 2 * SPEC.H));
+  expect(heldIn(cache, ['a', 'b', 'c'])).toEqual(['b', 'c']);
+});
+
+test('does not cache a session that is larger than the whole cache, and drops its earlier state', () => {
+  const cache = new SessionCache(3 * BYTES);
+  for (const id of ['a', 'b']) cache.set(cached(id));
+  cache.set(cached('b', 10 * SPEC.H));
+  expect(heldIn(cache, ['a', 'b'])).toEqual(['a']);
+});
+
+test('with 0 bytes caches nothing', () => {
+  const cache = new SessionCache(0);
+  cache.set(cached('a', 1));
+  expect(cache.get('a')).toBeUndefined();
 });
