@@ -10,7 +10,7 @@ import type { Config } from './config.ts';
 import { calibrate } from './engine/calibrate.ts';
 import { TensorCopier } from './engine/tensor-copier.ts';
 import { Engine } from './engine/engine.ts';
-import { InlineModels } from './engine/inline-models.ts';
+import { PreloadedModels } from './engine/preloaded-models.ts';
 import { SessionCompute } from './engine/session-compute.ts';
 import type { Limits } from './engine/shapes.ts';
 import { JsonCodec, type JsonCodecParts } from './engine/json-codec.ts';
@@ -137,7 +137,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const stateNumbersMax = config.SESSION_STATE_NUMBERS_MAX;
   const sessionCompute = new SessionCompute({ engine, sessions, library, limits, weightsPacker, stateNumbersMax });
 
-  const inlineModels = new InlineModels({
+  const preloadedModels = new PreloadedModels({
     library,
     limits,
     onLoaded: (name, { id, D, H, O, activation }, tensors) =>
@@ -162,7 +162,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       reasons: () => [
         ...(state === 'serving' ? [] : ['shutting down']),
         ...store.problems(),
-        ...inlineModels.problems(),
+        ...preloadedModels.problems(),
         // One that is replaced is missed for a moment by the others, not by clients.
         ...(pool.readyCount > 0 ? [] : [`none of ${config.WORKERS} workers is up`]),
       ],
@@ -189,7 +189,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   };
   await library.refresh(skipModel);
   await library.collectAll();
-  await inlineModels.load(modelFilesOf(config.MODELS_DIR));
+  await preloadedModels.load(modelFilesOf(config.MODELS_DIR));
   await pool.start();
   const { handOverMs, inlineFlopsMax, speeds } = await calibrate(
     memory,
@@ -209,7 +209,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const refresher = store.isShared
     ? startPeriodic(
         MODELS_REFRESH_MS,
-        async () => inlineModels.restore(await library.refresh(skipModel)),
+        async () => preloadedModels.restore(await library.refresh(skipModel)),
         logFailure,
       )
     : undefined;

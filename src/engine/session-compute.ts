@@ -5,16 +5,16 @@ import type { Lifetime } from '../lifetime.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import type { ModelInfo } from '../models/registry.ts';
 import type { Call, Outcome } from '../sessions/call.ts';
-import type { IdempotencyKey, Reply } from '../sessions/kept-answer.ts';
+import type { ChangeMetadata, IdempotencyKey, Reply } from '../sessions/kept-answer.ts';
 import { expectIfMatch } from '../sessions/precondition.ts';
 import type { SessionChange } from '../sessions/session-change.ts';
 import { STEPS_MAX, type Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { advanced } from '../sessions/transitions.ts';
 import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
-import type { Engine, RecurrenceResult } from './engine.ts';
+import type { Engine } from './engine.ts';
 import { registerModel } from './register.ts';
-import { copyRows } from './result.ts';
+import { type RecurrenceTensors, copyRows } from './result.ts';
 import type { JsonCodec } from './json-codec.ts';
 import type { WeightsPacker } from './weights-packer.ts';
 import type { Limits, RecurrenceInput, WeightsSource } from './shapes.ts';
@@ -22,9 +22,9 @@ import type { Limits, RecurrenceInput, WeightsSource } from './shapes.ts';
 /** What a call on a session brings; the rest of a RecurrenceInput is the session's. */
 export type SessionInput = Omit<RecurrenceInput, 'weights' | 'h' | 'batch'>;
 
-/** Prints what some steps have come to. The tensors are valid until it has settled. */
+/** Makes the answer of some steps. The tensors are valid until it has settled. */
 export type PrintSteps<Answer> = (
-  result: RecurrenceResult,
+  result: RecurrenceTensors,
   after: Session,
   isReplay: boolean,
 ) => Answer | Promise<Answer>;
@@ -133,32 +133,40 @@ export class SessionCompute {
     using change = await this.#parts.sessions.begin(id, call);
     return await change.retryOnConflict(async () => {
       const session = await change.load();
-      if (change.replay) return this.#computeAgain(change, input, print);
+      if (change.replay) {
+        const { before, metadata } = change.replayedSteps();
+        const again = await this.#compute(change, before, input, print, metadata);
+        change.expectSameBits(again.after);
+        return again;
+      }
       expectIfMatch(session, call);
-      using result = await this.#run(session, input, call.lifetime);
-      const after = advanced(session, stateAfter(session, input, result), change.newMetadata(session));
-      const answer = await print(result, after, false);
-      await change.commitSteps(after);
-      return { answer, after, replayed: false };
+      const computed = await this.#compute(change, session, input, print);
+      await change.commitSteps(computed.after);
+      return computed;
     });
   }
 
-  async #computeAgain<Answer>(
+  /**
+   * Computes and prints the steps of x that follow the state `before`. The memory of what was computed is
+   * free when this has settled: a commit may take long.
+   *
+   * @param replayed the metadata of a call that was applied before; else the change is made now
+   */
+  async #compute<Answer>(
     change: SessionChange,
+    before: Session,
     input: SessionInput,
     print: PrintSteps<Answer>,
+    replayed?: ChangeMetadata,
   ): Promise<Advanced<Answer>> {
-    const { before, metadata } = change.replayedSteps();
-    using result = await this.#run(before, input, change.call.lifetime);
+    expectCountable(before, stepsOf(input));
+    const { lifetime } = change.call;
+    using result = await this.#parts.engine.run({ ...input, ...sessionInput(before) }, lifetime);
+    const metadata = replayed ?? change.newMetadata(before);
     const after = advanced(before, stateAfter(before, input, result), metadata);
-    const answer = await print(result, after, true);
-    change.expectSameBits(after);
-    return { answer, after, replayed: true };
-  }
-
-  #run(session: Session, input: SessionInput, lifetime: Lifetime): Promise<RecurrenceResult> {
-    expectCountable(session, stepsOf(input));
-    return this.#parts.engine.run({ ...input, ...sessionInput(session) }, lifetime);
+    const isReplay = replayed !== undefined;
+    const answer = await print(result, after, isReplay);
+    return { answer, after, replayed: isReplay };
   }
 
   /** Reads a state that shall replace a session's. @throws shape_mismatch · out_of_range */
@@ -205,7 +213,7 @@ function stepsOf({ x }: SessionInput): number {
   return x.axes.includes('T') ? sizeOf(x, 'T') : 1;
 }
 
-function stateAfter({ N, H, t }: Session, input: SessionInput, result: RecurrenceResult) {
+function stateAfter({ N, H, t }: Session, input: SessionInput, result: RecurrenceTensors) {
   const h = new Float32Array(N * H);
   copyRows(result.h, h);
   return { h, t: t + stepsOf(input) };

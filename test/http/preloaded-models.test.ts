@@ -1,4 +1,4 @@
-// The models that a server brings along are there as long as it runs, also when Redis has lost them.
+// The preloaded models are served as long as the server runs, also when Redis has lost them.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { describeWith } from '../helpers/needs.ts';
 import { type RedisServer, startRedis } from '../helpers/redis.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'carryover-own-models-'));
+const folder = mkdtempSync(join(tmpdir(), 'carryover-preloaded-models-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describeWith('redis-server', 'models of a server on Redis', () => {

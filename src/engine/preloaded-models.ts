@@ -1,6 +1,6 @@
-// The models that a server brings along: the built-in one, and those of MODELS_DIR under their file names.
-// They are registered at the start, and again when the store has lost them (FLUSHALL, an older snapshot). A
-// model of MODELS_DIR that was deleted through the API stays deleted until the next start.
+// The models that a server registers by itself: the built-in one, and those of MODELS_DIR under the names of
+// their files. They are registered at the start, and again when the store has lost them (FLUSHALL, an older
+// snapshot). A model of MODELS_DIR that was deleted through the API stays deleted until the next start.
 import { DEMO_MODEL, type ModelFile } from '../models/models-dir.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import { modelFileSource } from '../models/model-file.ts';
@@ -8,26 +8,26 @@ import { type ModelInfo, NAME_PATTERN } from '../models/registry.ts';
 import { registerModel } from './register.ts';
 import type { Limits } from './shapes.ts';
 
-export interface InlineModelsParts {
+export interface PreloadedModelsParts {
   readonly library: ModelLibrary;
   readonly limits: Limits;
-  /** @param tensors what of the file was taken for what */
+  /** @param tensors which tensor of the file each of W_x, W_h, b, W_y, b_y was made of */
   readonly onLoaded: (name: string, info: ModelInfo, tensors: unknown) => void;
   /** A file that cannot be used is skipped: the others are served. */
   readonly onSkipped: (file: ModelFile, error: unknown) => void;
 }
 
-export class InlineModels {
-  readonly #parts: InlineModelsParts;
+export class PreloadedModels {
+  readonly #parts: PreloadedModelsParts;
   #loaded: ModelFile[] = [];
-  /** Of those that were loaded: the store has lost them. */
+  /** Those of the loaded ones that the store has lost, and that are still to be registered again. */
   #lost: ModelFile[] = [];
 
-  constructor(parts: InlineModelsParts) {
+  constructor(parts: PreloadedModelsParts) {
     this.#parts = parts;
   }
 
-  /** @param files besides the built-in model */
+  /** Registers the built-in model and those of `files`. */
   async load(files: readonly ModelFile[]): Promise<void> {
     for (const file of [DEMO_MODEL, ...files]) {
       if (await this.#register(file)) this.#loaded.push(file);
@@ -37,7 +37,8 @@ export class InlineModels {
   /**
    * Registers again what the store has lost. To be called when the library has been refreshed.
    *
-   * @param hasLost whether the store is known to have lost anything; without the built-in model it has
+   * @param hasLost whether the store is known to have lost anything. It has in any case if the built-in model,
+   *   which cannot be deleted, is missing.
    */
   async restore(hasLost: boolean): Promise<void> {
     const { registry } = this.#parts.library;
@@ -50,7 +51,7 @@ export class InlineModels {
     this.#lost = left;
   }
 
-  /** Why not all of them can be used. */
+  /** The reasons why this process is not ready, for /health/ready. */
   problems(): readonly string[] {
     const names = this.#lost.map(({ name }) => name).join(', ');
     return names === '' ? [] : [`the store has lost these models: ${names}`];
@@ -63,7 +64,7 @@ export class InlineModels {
       if (!new RegExp(NAME_PATTERN).test(name)) throw notAName(name);
       const source = modelFileSource(read());
       const { info } = await registerModel({ library, limits }, source);
-      // The file decides what its name means, whatever the name pointed to before.
+      // The name points to the model of the file from now on, whatever it pointed to before.
       if (file === DEMO_MODEL) await library.reserve(name, info.id);
       else await library.point(name, info.id);
       onLoaded(name, info, source.tensors);
