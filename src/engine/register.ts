@@ -25,12 +25,12 @@ export interface ModelSource {
 export interface RegisterParts {
   readonly library: ModelLibrary;
   readonly limits: Limits;
-  /** Prepares large weights on workers; without, all is done on this thread, as at the start. */
+  /** Hashes and packs large weights on workers. Absent, as at the start, this thread does. */
   readonly weightsPacker?: WeightsPacker;
 }
 
 /**
- * `created` is false if the same weights (and readout) were registered before.
+ * Registers weights, and a readout if there is one. `created` is false if the same were registered before.
  *
  * @throws shape_mismatch · out_of_range · limit_exceeded · name_taken · built_in_model · models_full ·
  *   memory_full · store_full · store_unavailable; for large weights also queue_full · deadline_exceeded ·
@@ -45,24 +45,20 @@ export async function registerModel(
   const { D, H } = model;
   expectWithinLimits({ D, H }, limits);
   const O = readout && resolveReadoutSizes(readout, model);
-  // A readout is as wide as a state may be.
+  // O may be as large as H may be.
   if (O !== undefined) expectWithinLimits({ H: O }, limits);
   const sizes = { D, H, O: O ?? 0 };
   if (!weightsPacker?.isLarge(sizes) || !lifetime) {
     return library.register(readWeights(weights), readout && readReadout(readout), { name, isKept });
   }
-  const block = await weightsPacker.gather(weights, readout, lifetime);
-  try {
-    const isThere = (id: string) => {
-      const found = library.registry.has(id);
-      if (!found) library.registry.expectRoom(sizes);
-      return found;
-    };
-    const prepared = await weightsPacker.prepare(block, isThere, lifetime);
-    return await library.register(block.weights, block.readout, { name, isKept, prepared });
-  } finally {
-    block.release();
-  }
+  using block = await weightsPacker.gather(weights, readout, lifetime);
+  const isPacked = (id: string) => {
+    const found = library.registry.has(id);
+    if (!found) library.registry.expectRoom(sizes);
+    return found;
+  };
+  const prepared = await weightsPacker.prepare(block, isPacked, lifetime);
+  return await library.register(block.weights, block.readout, { name, isKept, prepared });
 }
 
 function readReadout({ W_y, b_y }: ReadoutSource): Readout {

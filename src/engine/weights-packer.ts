@@ -1,5 +1,5 @@
-// Large weights on their way to an id and to panels: copied into one block of linear memory, where workers hash
-// and pack them. Small ones take less time than handing them over.
+// Large weights: copied into one block of linear memory, where workers hash them, for their id, and pack them
+// into panels. Small ones take less time than dispatching them would.
 import type { Lifetime } from '../lifetime.ts';
 import { PackedWeights } from '../models/packed.ts';
 import type { PreparedModel } from '../models/registry.ts';
@@ -15,8 +15,8 @@ import type { TensorCopier } from './tensor-copier.ts';
 import type { ReadoutSource, WeightsSource } from './shapes.ts';
 
 /** Up to here hashing and packing take about a millisecond together. */
-const HERE_BYTES_MAX = 256 * 1024;
-/** What a byte costs to hash, or to pack, in the scheduler's unit. */
+const INLINE_BYTES_MAX = 256 * 1024;
+/** Cost of hashing, or of packing, a byte, in flops: the unit of the scheduler. */
 const FLOPS_PER_BYTE = 40;
 
 export interface WeightsPackerParts {
@@ -33,14 +33,15 @@ export class WeightsPacker {
     this.#parts = parts;
   }
 
+  /** Whether weights of these sizes are hashed and packed by workers. */
   isLarge(sizes: WeightsSizes): boolean {
-    return weightsBlockBytes(sizes) > HERE_BYTES_MAX;
+    return weightsBlockBytes(sizes) > INLINE_BYTES_MAX;
   }
 
   /**
-   * The weights in one block, to be released by the caller.
+   * Copies weights into one block, to be disposed of by the caller.
    *
-   * @throws as TensorCopier.copy
+   * @throws as TensorCopier.copy · memory_full
    */
   async gather(
     { W_x, W_h, b }: WeightsSource,
@@ -69,36 +70,33 @@ export class WeightsPacker {
   }
 
   /**
-   * The id of the weights in a block, and their panels unless `isThere` says that there are some.
+   * The id of the weights in a block, and their panels unless they are packed already.
    *
+   * @param isPacked whether there are panels of an id
    * @throws memory_full · queue_full · deadline_exceeded · client_closed · worker_failed
    */
   async prepare(
     block: WeightsBlock,
-    isThere: (id: string) => boolean,
+    isPacked: (id: string) => boolean,
     lifetime: Lifetime,
   ): Promise<PreparedModel> {
     const id = await this.#idOf(block, lifetime);
-    if (isThere(id)) return { id, packed: undefined };
+    if (isPacked(id)) return { id, packed: undefined };
     const packed = new PackedWeights(this.#parts.memory, id, block.sizes);
     await this.#pack(block, packed, lifetime);
     return { id, packed };
   }
 
-  /** Inline weights, packed; those that were used lately need not be packed again. @throws as prepare */
+  /** A lease on inline weights, packed unless they are in the cache. @throws as prepare */
   async lease(source: WeightsSource, lifetime: Lifetime): Promise<ModelLease> {
     const { weightsCache } = this.#parts;
-    const block = await this.gather(source, undefined, lifetime);
-    try {
-      const id = await this.#idOf(block, lifetime);
-      const found = weightsCache.find(id);
-      if (found) return found;
-      const packed = weightsCache.allocate(id, block.sizes);
-      await this.#pack(block, packed, lifetime);
-      return weightsCache.add(packed);
-    } finally {
-      block.release();
-    }
+    using block = await this.gather(source, undefined, lifetime);
+    const id = await this.#idOf(block, lifetime);
+    const found = weightsCache.find(id);
+    if (found) return found;
+    const packed = weightsCache.allocate(id, block.sizes);
+    await this.#pack(block, packed, lifetime);
+    return weightsCache.add(packed);
   }
 
   async #idOf(block: WeightsBlock, lifetime: Lifetime): Promise<string> {
@@ -116,7 +114,7 @@ export class WeightsPacker {
     }
   }
 
-  /** @returns a copy of what the function returned */
+  /** Runs a function over the bytes of a block on a worker. @returns a copy of its result */
   async #run(
     name: HostFunctionName,
     { ptr, bytes }: WeightsBlock,
@@ -124,14 +122,10 @@ export class WeightsPacker {
     lifetime: Lifetime,
   ): Promise<Buffer> {
     const { memory, scheduler } = this.#parts;
-    const job = new HostJob(memory, name, { ptr, bytes, args });
-    try {
-      const flops = FLOPS_PER_BYTE * bytes;
-      const cost = { kind: name, flops };
-      await scheduler.run({ flops, cost, partsMax: 1, split: () => [job.ptr] }, lifetime);
-      return Buffer.from(job.result());
-    } finally {
-      job.release();
-    }
+    using job = new HostJob(memory, name, { ptr, bytes, args });
+    const flops = FLOPS_PER_BYTE * bytes;
+    const cost = { kind: name, flops };
+    await scheduler.run({ flops, cost, partsMax: 1, split: () => [job.ptr] }, lifetime);
+    return Buffer.from(job.result());
   }
 }

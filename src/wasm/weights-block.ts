@@ -66,6 +66,10 @@ export class WeightsBlock implements WeightsInPlace {
     readout.b_y.fill(0);
   }
 
+  [Symbol.dispose](): void {
+    this.release();
+  }
+
   release(): void {
     this.#memory.free(this.ptr);
   }
