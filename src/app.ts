@@ -191,7 +191,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   await library.collectAll();
   await preloadedModels.load(modelFilesOf(config.MODELS_DIR));
   await pool.start();
-  const { handOverMs, inlineFlopsMax, speeds } = await calibrate(
+  const { dispatchMs, inlineFlopsMax, speeds } = await calibrate(
     memory,
     pool,
     kernels.run,
@@ -201,7 +201,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   scheduler.speeds = speeds;
   scheduler.inlineFlopsMax = overrides.inlineFlopsMax ?? inlineFlopsMax;
   jsonCodec.calibrate(flopsPerMs);
-  http.log.info({ kernel: compiled.path, handOverMs, flopsPerMs, inlineFlopsMax }, 'kernels');
+  http.log.info({ kernel: compiled.path, dispatchMs, flopsPerMs, inlineFlopsMax }, 'kernels');
   http.log.info({ store: store.description, sessions: await store.count() }, 'sessions');
   const sweeper = startSweeper(sessions, logFailure);
   const collector = startPeriodic(MODELS_COLLECT_MS, () => library.collectAll(), logFailure);

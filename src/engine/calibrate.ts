@@ -1,6 +1,6 @@
-// What this machine can do, measured at every start in some fifty milliseconds: what a hand-over costs, how
-// fast jobs of each kind are, and how fast memory is read that no cache holds. Machines differ by a
-// factor of ten.
+// Measures the machine at every start, in some fifty milliseconds: how long dispatching a job to a worker takes,
+// how fast jobs of each kind run, and how fast memory is read that is in no cache. Machines differ by a factor
+// of ten.
 import { isAscii } from 'node:buffer';
 import {
   type JobRunner,
@@ -15,8 +15,9 @@ import type { LinearMemory } from '../wasm/memory.ts';
 import { panelsBytes } from '../wasm/panels.ts';
 
 export interface Calibration {
-  readonly handOverMs: number;
-  /** Work up to this is better done on the calling thread. */
+  /** From dispatching an empty job to a worker until its end. */
+  readonly dispatchMs: number;
+  /** Up to this a job is sooner done on the calling thread than dispatched. */
   readonly inlineFlopsMax: number;
   readonly speeds: Speeds;
 }
@@ -28,7 +29,7 @@ interface Sample {
 }
 
 const rows = (T: number, N: number) => ({ T, N, keepsStates: false, trace: false });
-/** The call around it included: what decides whether work is handed over. */
+/** With the call around the kernel, as that decides too whether a job is worth dispatching. */
 const STEP: Sample = { D: 128, H: 128, shape: rows(1, 1) };
 const EMPTY: Sample = { D: 128, H: 128, shape: { ...rows(1, 1), lengths: [0] } };
 const KINDS: Record<JobKind, Sample> = {
@@ -39,23 +40,26 @@ const KINDS: Record<JobKind, Sample> = {
 const STEPS = 25;
 const ROUNDS = 5;
 
-/** Weights up to this are taken to be in a cache of the thread's own. */
+/** Weights up to this are assumed to be in the core's own cache. */
 const CACHED_BYTES = 4 * 2 ** 20;
 /** Within the last cache of most machines, and beyond it. */
 const MEMORY_SIZES = [20 * 2 ** 20, 64 * 2 ** 20];
-/** A process measures it once. */
+/** Measured once in a process. */
 let measuredSpeeds: readonly MemorySpeed[] | undefined;
 
-/** @param memorySpeeds in place of what is measured */
+/** @param memorySpeeds in place of those that are measured */
 export async function calibrate(
   memory: LinearMemory,
   workers: JobRunner,
   runInline: (job: number) => void,
   memorySpeeds = measuredMemory(),
 ): Promise<Calibration> {
-  const handOverMs = await withJob(memory, EMPTY, ({ ptr }) => measureDispatchMs(workers, ptr));
-  const speedOf = (sample: Sample, rounds: number) =>
-    withJob(memory, sample, ({ ptr, flops }) => flops / medianMs(() => runInline(ptr), rounds));
+  using empty = new SampleJob(memory, EMPTY);
+  const dispatchMs = await measureDispatchMs(workers, empty.ptr);
+  const speedOf = (sample: Sample, rounds: number) => {
+    using job = new SampleJob(memory, sample);
+    return job.flops / medianMs(() => runInline(job.ptr), rounds);
+  };
   const flopsPerMs = speedOf(STEP, STEPS);
   const flopsPerMsOf: Record<JobKind, number> = {
     narrow: speedOf(KINDS.narrow, ROUNDS),
@@ -63,24 +67,36 @@ export async function calibrate(
     rows: speedOf(KINDS.rows, ROUNDS),
   };
   const speeds = { flopsPerMs, flopsPerMsOf, memory: memorySpeeds };
-  return { handOverMs, inlineFlopsMax: inlineFlopsMaxOf(handOverMs, flopsPerMs), speeds };
+  return { dispatchMs, inlineFlopsMax: inlineFlopsMaxOf(dispatchMs, flopsPerMs), speeds };
 }
 
-/** Gives the job back when `use` has settled. */
-function withJob<Result>(memory: LinearMemory, { D, H, shape }: Sample, use: (job: Job) => Result): Result {
-  const bytes = panelsBytes(D, H);
-  const panelsPtr = memory.allocate(bytes);
-  memory.f32(panelsPtr, bytes / Float32Array.BYTES_PER_ELEMENT).fill(0);
-  const job = new Job(memory, { D, H, panelsPtr }, shape);
-  job.x.fill(0);
-  const release = () => {
-    job.release();
-    memory.free(panelsPtr);
-  };
-  const result = use(job);
-  if (result instanceof Promise) return result.finally(release) as Result;
-  release();
-  return result;
+/** A job on a model of zeros. */
+class SampleJob implements Disposable {
+  readonly #memory: LinearMemory;
+  readonly #panelsPtr: number;
+  readonly #job: Job;
+
+  constructor(memory: LinearMemory, { D, H, shape }: Sample) {
+    const bytes = panelsBytes(D, H);
+    this.#memory = memory;
+    this.#panelsPtr = memory.allocate(bytes);
+    memory.f32(this.#panelsPtr, bytes / Float32Array.BYTES_PER_ELEMENT).fill(0);
+    this.#job = new Job(memory, { D, H, panelsPtr: this.#panelsPtr }, shape);
+    this.#job.x.fill(0);
+  }
+
+  get ptr(): number {
+    return this.#job.ptr;
+  }
+
+  get flops(): number {
+    return this.#job.flops;
+  }
+
+  [Symbol.dispose](): void {
+    this.#job.release();
+    this.#memory.free(this.#panelsPtr);
+  }
 }
 
 function measuredMemory(): readonly MemorySpeed[] {
@@ -88,8 +104,8 @@ function measuredMemory(): readonly MemorySpeed[] {
 }
 
 /**
- * A check of bytes that does hardly anything with them. The buffer is resizable because only such a one gives its
- * memory back at once, by resize(0); any other keeps it until the next full collection, 64 MiB of an idle process.
+ * The speed of isAscii(), which hardly does more than read. The buffer is resizable because resize(0) gives its
+ * memory back at once; that of any other stays until the next full collection, 64 MiB of an idle process.
  */
 function measureMemory(): MemorySpeed[] {
   const bytesMax = MEMORY_SIZES.at(-1)!;

@@ -1,8 +1,8 @@
-// What a request means: read its tensors into a job, run it, check the result, hand it over.
+// Computes what a request asks for: reads its tensors into a job, runs it, and checks the result.
 //
 //   h_t = tanh(h_{t-1} W_h + x_t W_x + b)
 //
-// A step is a sequence of one step: there is one path, so there is one behaviour.
+// A step is computed as a sequence of one step, so both behave the same.
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLease } from '../models/packed.ts';
 import type { ModelLibrary } from '../models/library.ts';
@@ -77,10 +77,11 @@ export class Engine {
     // Released by hand where it fails, and by the result where it does not: a DisposableStack that moves them
     // would take 0.45 µs more of the 30 µs of a small step.
     try {
-      const xPtr = this.#placeOf(input.x);
-      const hPtr = input.h && this.#placeOf(input.h);
+      const xPtr = this.#addressOf(input.x);
+      const hPtr = input.h && this.#addressOf(input.h);
       job = new Job(memory, lease.model, { T, N, lengths, keepsStates, trace, xPtr, hPtr });
-      // Of numbers in place that are not all finite, copyTo() says which.
+      // Numbers that are in linear memory already are used where they are if all are finite; if not, the copy
+      // throws an error that names the first that is not.
       const copied = xPtr === undefined || !isFinite(job.x) ? tensorCopier.copy(input.x, job.x, lifetime) : undefined;
       if (copied) await copied;
       if (hPtr === undefined || !isFinite(job.h)) input.h?.copyTo(job.h, isFinite);
@@ -97,14 +98,15 @@ export class Engine {
   }
 
   /**
-   * Sees to it that a registered model is here, if it is anywhere; undefined if it is.
+   * Loads a registered model from the store if this process does not have it. Undefined if there is nothing to
+   * wait for.
    *
    * @throws as ModelLibrary.ensure
    */
   fetchModel(weights: WeightsSource | string): Promise<void> | undefined {
     const { library } = this.#parts;
-    const isHere = typeof weights !== 'string' || library.registry.has(weights);
-    return isHere ? undefined : library.ensure(weights);
+    const isLoaded = typeof weights !== 'string' || library.registry.has(weights);
+    return isLoaded ? undefined : library.ensure(weights);
   }
 
   /**
@@ -117,7 +119,7 @@ export class Engine {
     const sizes = this.#sizesOf(input.weights);
     const plan = planStream(input, sizes, this.#parts.limits);
     const { keepsStates, trace } = input;
-    // Of a chunk: the deadline is renewed between them.
+    // The cost of a chunk: the deadline is renewed between chunks.
     const cost = costOf(sizes, { T: plan.chunkSteps, N: plan.N, keepsStates, trace });
     this.#parts.scheduler.expectPossible(cost, partsMaxOf(plan.N), lifetime);
     const lease = await this.#lease(input.weights, lifetime);
@@ -125,10 +127,10 @@ export class Engine {
   }
 
   /**
-   * Where a tensor is in linear memory, if it is there. If its client goes away while it is waited for,
-   * others may overwrite it: then nobody is told the result, and no session takes it.
+   * The address of a tensor that is in linear memory. If the client closes its connection while the job waits,
+   * other requests may overwrite it: such a result is not sent, and no session commits it.
    */
-  #placeOf(source: TensorSource): number | undefined {
+  #addressOf(source: TensorSource): number | undefined {
     const numbers = source.inPlace?.();
     return numbers && this.#parts.memory.holds(numbers) ? numbers.byteOffset : undefined;
   }
@@ -149,7 +151,7 @@ export class Engine {
   }
 }
 
-/** @throws out_of_range */
+/** Copies weights into memory of their own. @throws out_of_range */
 export function readWeights(source: WeightsSource): Weights {
   const [D, H] = source.W_x.shape as [number, number];
   const W_x = new Float32Array(D * H);

@@ -1,4 +1,4 @@
-// What a computation comes out as, and the check that it can be told: every number is finite.
+// The result of a computation, and the check that every number of it is finite.
 import { CarryoverError } from '../errors.ts';
 import type { ModelLease } from '../models/packed.ts';
 import type { TensorView } from '../tensor.ts';
@@ -53,13 +53,12 @@ export class JobResult implements RecurrenceResult {
 type FiniteCheck = (numbers: Float32Array) => boolean;
 
 /**
- * A row whose sums overflowed to NaN (they can in float32, so in models that are not narrow) stays
- * NaN to its last step, as NaN · w is NaN for every w: the last state of each row tells about all of
- * them. An infinite z whose tanh is ±1 is a valid state, but it cannot be written in JSON, so a trace
- * is checked element by element.
+ * A row whose sums overflowed to NaN (they can in float32, so in models that are not narrow) stays NaN to its
+ * last step, as NaN · w is NaN for every w: it is enough to check the last state of each row. An infinite z
+ * whose tanh is ±1 is a valid state, but it cannot be written in JSON, so every number of a trace is checked.
  *
- * @param axes of x in the request, ND, TND or NTD: errors name places as the answer would have had them
- * @param firstStep the number of the result's first step: its place in the whole sequence
+ * @param axes of x in the request, ND, TND or NTD: errors name an element by its indices in the answer
+ * @param firstStep how many steps of the whole sequence precede those of the result
  * @throws not_finite
  */
 export function expectFinite(
@@ -78,7 +77,7 @@ export function expectFinite(
   if (ys) expectFiniteView('ys', ys, isFinite, axes, firstStep);
 }
 
-/** (N, H) as it is in memory, without what is behind its rows. */
+/** Copies a view of shape (N, H) without the padding of its rows. */
 export function copyRows({ shape, strides, data }: TensorView, target: Float32Array): void {
   const [N, H] = shape as [number, number];
   for (let n = 0; n < N; n++) {
@@ -87,7 +86,7 @@ export function copyRows({ shape, strides, data }: TensorView, target: Float32Ar
   }
 }
 
-/** @param axes of x, where the view is (T, N, …); and the first of its steps, for the error */
+/** @param axes of x in the request, if the view is (T, N, …); absent if it is (N, …) */
 function expectFiniteView(
   name: string,
   view: TensorView,
@@ -95,7 +94,7 @@ function expectFiniteView(
   axes?: string,
   firstStep = 0,
 ): void {
-  // With what is behind its rows: if that is all there is, nothing is found below.
+  // Checks the padding of the rows as well: if only that is not finite, findNonFinite() finds nothing.
   if (isFinite(view.data.subarray(0, extentOf(view)))) return;
   const place = findNonFinite(view, 0, 0);
   if (!place) return;
@@ -104,20 +103,20 @@ function expectFiniteView(
   throw notFinite(name, `${name.replace('/', '.')}[${where}] is ${view.data[at]}`);
 }
 
-/** Of one step alone an answer has no T; with time inside, N is its outer axis. */
+/** The indices in the answer: that of a step has no T, and with layout NTD the outer axis is N. */
 function inAnswer([t = 0, n = 0, j = 0]: readonly number[], axes: string, firstStep: number): number[] {
   if (axes === 'ND') return [n, j];
   return axes === 'NTD' ? [n, t + firstStep, j] : [t + firstStep, n, j];
 }
 
-/** From the first number of a view to behind its last one. */
+/** Numbers from the first of a view to its last, the padding in between included. */
 function extentOf({ shape, strides }: TensorView): number {
   let last = 0;
   for (let axis = 0; axis < shape.length; axis++) last += (shape[axis]! - 1) * strides[axis]!;
   return last + 1;
 }
 
-/** The first place of one that is not finite; what is behind the rows of a view is not part of it. */
+/** The indices of the first number of a view that is not finite. */
 function findNonFinite(view: TensorView, axis: number, start: number): number[] | undefined {
   const { shape, strides, data } = view;
   const size = shape[axis]!;

@@ -1,4 +1,4 @@
-// What a call on a session means: the session gives the model and h_{t-1}, the call gives x_t, and h_t
+// Calls on a session that need the engine: the session has the model and h_{t-1}, the call brings x_t, and h_t
 // becomes the session's state.
 import { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
@@ -61,7 +61,7 @@ export interface SessionComputeParts {
   readonly stateNumbersMax: number;
 }
 
-/** Sessions with the same weights that begin and end all the time may take their model from each other. */
+/** When the last session with some weights ends, their model is deleted, perhaps just before the next begins. */
 const CREATE_ATTEMPTS_MAX = 10;
 
 export class SessionCompute {
@@ -71,7 +71,7 @@ export class SessionCompute {
     this.#parts = parts;
   }
 
-  /** What prints the answers. */
+  /** Reads and prints the JSON of these calls. */
   get jsonCodec(): JsonCodec {
     return this.#parts.engine.jsonCodec;
   }
@@ -87,7 +87,7 @@ export class SessionCompute {
     const { key } = request;
     if (!key) return this.#create(request, lifetime);
     try {
-      // Before its weights are registered again, and whether or not there is room for another session.
+      // First, so that a repeat neither registers its weights again nor needs room for another session.
       return (await sessions.created(key)) ?? (await this.#create(request, lifetime));
     } catch (error) {
       throw error instanceof CarryoverError ? asCreation(error) : error;
@@ -107,7 +107,7 @@ export class SessionCompute {
       try {
         return await this.#createWith(info, request);
       } catch (error) {
-        // Before this session was there, the last other one with these weights has ended.
+        // The last other session with these weights has ended before this one was created.
         const isLost = error instanceof CarryoverError && error.code === 'model_not_found';
         if (isLost && attempts < CREATE_ATTEMPTS_MAX) continue;
         await library.collect(info.id).catch(() => {});
@@ -169,7 +169,7 @@ export class SessionCompute {
     return { answer, after, replayed: isReplay };
   }
 
-  /** Reads a state that shall replace a session's. @throws shape_mismatch · out_of_range */
+  /** The state that a call puts in place of a session's. @throws shape_mismatch · out_of_range */
   readState(h: TensorSource, { id, N, H }: Session): Float32Array {
     expectState(h, N, H, `session ${id} has N = ${N} and H = ${H}`);
     const state = new Float32Array(N * H);
@@ -230,11 +230,12 @@ function sessionInput(session: Session) {
   return { weights: modelId, h: state, batch: { N, origin: `session ${id}` } };
 }
 
-/** What became of a call with a key that creates a session, by the error of its attempt. */
+/** The error of a call with a key that creates a session, with what is known of the call. */
 function asCreation(error: CarryoverError): CarryoverError {
   // The session was made, and has ended or was damaged since.
   if (error.code === 'session_gone' || error.code === 'session_corrupt') return error.withApplied('yes');
-  // What is wrong with a call was wrong whenever it came; else the same call may be running elsewhere.
+  // A call that is refused with 4xx was refused at every attempt. After any other error the same call may be
+  // running in another process.
   return error.withApplied(error.kind.status < 500 ? 'no' : 'unknown');
 }
 

@@ -1,5 +1,5 @@
-// The shapes of a request must agree before anything is allocated. Every refusal names the tensor,
-// its shape, the shape expected and why.
+// Checks that the shapes of a request agree and are within the limits, before anything is allocated. Every error
+// names the tensor, its shape, the expected shape and why that is expected.
 import { CarryoverError } from '../errors.ts';
 import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
 
@@ -26,7 +26,7 @@ export interface RecurrenceInput {
   readonly x: TensorSource;
   /** (N, H) */
   readonly h?: TensorSource | undefined;
-  /** What fixes N before x does; a session. */
+  /** The N of a session, with which that of x must agree. */
   readonly batch?: FixedBatch | undefined;
   /** N integers, 0 … T. */
   readonly lengths?: readonly number[] | undefined;
@@ -56,16 +56,16 @@ export interface Limits extends Sizes {
   readonly answerNumbers: number;
 }
 
-/** Sizes of a model, and what they follow from, for errors: `W_x (D, H) = (1, 2)`. */
 export interface ModelSizes {
   readonly D: number;
   readonly H: number;
   /** Outputs of the readout; 0 if there is none. */
   readonly O: number;
+  /** What the sizes follow from, for errors: `W_x (D, H) = (1, 2)`. */
   readonly origin: string;
 }
 
-/** @throws shape_mismatch if the weights do not fit together */
+/** D and H of inline weights. @throws shape_mismatch if they do not agree */
 export function resolveWeightsSizes({ W_x, W_h, b }: WeightsSource): ModelSizes {
   const [D, H] = W_x.shape as [number, number];
   const origin = `W_x ${describeShape(W_x)}`;
@@ -74,7 +74,7 @@ export function resolveWeightsSizes({ W_x, W_h, b }: WeightsSource): ModelSizes 
   return { D, H, O: 0, origin };
 }
 
-/** @throws shape_mismatch if the readout does not fit the model */
+/** O of a readout. @throws shape_mismatch if it does not agree with the model */
 export function resolveReadoutSizes({ W_y, b_y }: ReadoutSource, { H, origin }: ModelSizes): number {
   const O = W_y.shape[1]!;
   expectShape(W_y, [H, O], `${origin} makes H = ${H}`);
@@ -82,7 +82,7 @@ export function resolveReadoutSizes({ W_y, b_y }: ReadoutSource, { H, origin }: 
   return O;
 }
 
-/** @throws shape_mismatch · out_of_range (lengths) · limit_exceeded */
+/** T, N, D and H of a request. @throws shape_mismatch · out_of_range (lengths) · limit_exceeded */
 export function resolveSizes(input: RecurrenceInput, model: ModelSizes, limits: Limits): Sizes {
   const { x, h, batch, lengths } = input;
   const { D, H, origin } = model;
