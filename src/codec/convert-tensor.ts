@@ -1,16 +1,17 @@
-// Elements of a file or a body → float32 where they are used: another dtype, another order of the axes. Some
-// thousand elements at a time, so that no copy is made that grows with the tensor.
+// Converts the elements of a file or a body to row-major float32: from another dtype, with the first two axes
+// exchanged. It works on slices, so that no copy is made that grows with the tensor.
 import type { RawTensor } from '../tensor.ts';
 import { ELEMENT_BYTES, numbersIn } from './dtypes.ts';
 
-/** Of a slice; a longer row is a slice of its own. */
+/** Elements of a slice; a longer row is a slice of its own. */
 const SLICE_ELEMENTS = 65_536;
 
 /**
- * Writes a tensor's elements as float32, row-major, into `target`.
+ * Writes the elements of a tensor (A, B, C) to `target` as row-major float32: as (A, B, C), or as (B, A, C) if
+ * `swaps`.
  *
- * @returns where in `bytes` the first element is that is no finite float32, as a number of elements; -1 if
- *   there is none. What stands in `target` behind it is undefined.
+ * @returns the index in `bytes` of the first element that is no finite float32; -1 if all are. If there is
+ *   one, the contents of `target` are undefined.
  */
 export function convertTensor(
   { bytes, dtype, sizes, swaps }: Omit<RawTensor, 'refuse'>,
@@ -24,13 +25,13 @@ export function convertTensor(
     const start = row * C;
     const slice = bytes.subarray(start * elementBytes, (start + rows * C) * elementBytes);
     const numbers = numbersIn(slice, dtype);
-    const bad = firstNotFloat32(numbers);
-    if (bad >= 0) return start + bad;
+    const notFinite = firstNotFinite(numbers);
+    if (notFinite >= 0) return start + notFinite;
     if (!swaps) target.set(numbers, start);
-    else if (C === 1) scatter(numbers, row, A, B, target);
+    else if (C === 1) transpose(numbers, row, A, B, target);
     else {
       for (let i = 0; i < rows; i++) {
-        const to = swapped(row + i, A, B) * C;
+        const to = swappedRow(row + i, A, B) * C;
         target.set(numbers.subarray(i * C, (i + 1) * C), to);
       }
     }
@@ -38,12 +39,13 @@ export function convertTensor(
   return -1;
 }
 
-/** Where row a·B + b of (A, B) is in (B, A). */
-function swapped(row: number, A: number, B: number): number {
+/** The index in (B, A) of row a·B + b of (A, B). */
+function swappedRow(row: number, A: number, B: number): number {
   return (row % B) * A + Math.floor(row / B);
 }
 
-function scatter(
+/** Writes the elements of (A, B) from index `first` on to their places in (B, A). */
+function transpose(
   numbers: ArrayLike<number>,
   first: number,
   A: number,
@@ -61,8 +63,8 @@ function scatter(
   }
 }
 
-function firstNotFloat32(numbers: Float32Array | Float64Array): number {
-  // v - v is 0, or NaN if v is not finite, and NaN stays: a sum is faster than a look at each.
+function firstNotFinite(numbers: Float32Array | Float64Array): number {
+  // v - v is 0, or NaN if v is not finite, and a sum with NaN in it is NaN: faster than a test of each element.
   const { fround } = Math;
   let zero = 0;
   for (let i = 0; i < numbers.length; i++) zero += fround(numbers[i]!) - fround(numbers[i]!);

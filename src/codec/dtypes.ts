@@ -1,16 +1,17 @@
-// The elements of tensors in files, by their dtype: F64 stays float64; F16 and BF16, each of which is a
-// float32, are made one.
+// The elements of tensors in files, by their dtype. F64 is read as float64; F32, F16 and BF16 are read as
+// float32, in which each of them has an exact value.
 import type { Dtype } from '../tensor.ts';
 
+/** Bytes of one element. */
 export const ELEMENT_BYTES = { F32: 4, F64: 8, F16: 2, BF16: 2 } as const satisfies Record<Dtype, number>;
 
-/** The bytes of one element. */
+/** The bytes of the element at `index`, in place. */
 export function elementAt(bytes: Uint8Array, dtype: Dtype, index: number): Uint8Array {
   const size = ELEMENT_BYTES[dtype];
   return bytes.subarray(index * size, (index + 1) * size);
 }
 
-/** The elements that these bytes are: a view of them if that is possible, else a copy. */
+/** The elements in `bytes`: a view of them if they are aligned float32, else a copy. */
 export function numbersIn(bytes: Uint8Array, dtype: Dtype): Float32Array | Float64Array {
   const { buffer, byteOffset, byteLength } = bytes;
   if (dtype === 'F32' && byteOffset % ELEMENT_BYTES.F32 === 0) {
@@ -19,12 +20,12 @@ export function numbersIn(bytes: Uint8Array, dtype: Dtype): Float32Array | Float
   return copiedNumbers(bytes, dtype);
 }
 
-/** A copy of the elements; they may begin at any byte of a file. */
+/** A copy of the elements in `bytes`, which may begin at any address. */
 export function copiedNumbers(bytes: Uint8Array, dtype: Dtype): Float32Array | Float64Array {
   return readNumbers(dtype, new Uint8Array(bytes).buffer);
 }
 
-/** Little-endian as all of linear memory is: Node.js with WebAssembly SIMD runs on nothing else. */
+/** Files are little-endian, and so is every machine on which Node.js has WebAssembly SIMD. */
 function readNumbers(dtype: Dtype, buffer: ArrayBuffer): Float32Array | Float64Array {
   switch (dtype) {
     case 'F32':
@@ -38,7 +39,7 @@ function readNumbers(dtype: Dtype, buffer: ArrayBuffer): Float32Array | Float64A
   }
 }
 
-/** Through bits and not through numbers: passing a NaN as a number may change its bits. */
+/** By bit patterns: a NaN that is passed as a number may lose its bits. */
 function widen(halves: Uint16Array, widenOne: (half: number) => number): Float32Array {
   const bits = new Uint32Array(halves.length);
   for (let i = 0; i < halves.length; i++) bits[i] = widenOne(halves[i]!);

@@ -1,9 +1,9 @@
-// The shortest decimal of a float32: the fewest digits that read back to the same float32, by the
-// contract's way of reading, Math.fround(Number(text)).
+// The shortest decimal of a float32: the fewest digits that are read as the same float32 by
+// Math.fround(Number(decimal)), which is how the contract defines reading.
 //
-// JavaScript prints the shortest decimal of a float64, so 0.1 stored as float32 would be printed as
-// 0.10000000149011612. shortest() therefore answers with another float64, the one nearest to the
-// float32's shortest decimal: printing that one gives `0.1`.
+// JavaScript prints the shortest decimal of a float64, so the float32 nearest to 0.1 is printed as
+// 0.10000000149011612. shortest() returns the float64 that is nearest to the shortest decimal of the float32;
+// printing that one gives `0.1`.
 import { CarryoverError } from '../errors.ts';
 
 /** 2^128 - 2^103: from here on, rounding to float32 gives infinity (IEEE 754, ties to even). */
@@ -14,7 +14,7 @@ export function hasFloat32(value: number): boolean {
   return Math.abs(value) < FLOAT32_OVERFLOW;
 }
 
-/** The refusal of an element for which hasFloat32 is false. */
+/** The error out_of_range for an element, at `pointer` in the request, for which hasFloat32() is false. */
 export function beyondFloat32(pointer: string, value: number): CarryoverError {
   const message = Number.isNaN(value)
     ? `${pointer} is NaN, expected a number.`
@@ -63,7 +63,7 @@ function roundTo(magnitude: number, k: number): number {
   return floor(magnitude * power + 0.5) / power;
 }
 
-/** For magnitudes that hidden states seldom have (below 1e-13, above 2^23): slower, any range. */
+/** Slower, for magnitudes that hidden states seldom have: below 1e-13 and above 2^23. */
 function shortestByTrial(value: number): number {
   const magnitude = abs(value);
   for (let digits = 1; digits < 9; digits++) {
@@ -75,8 +75,8 @@ function shortestByTrial(value: number): number {
 }
 
 /**
- * The nearest decimal of so many digits, then the next larger one: above a power of two the floats
- * are twice as far apart as below it, and the larger may read back where the nearest does not.
+ * The nearest decimal of so many digits, and the next larger one. Above a power of two the floats are twice as
+ * far apart as below it, so the larger may be read as `magnitude` where the nearest is not.
  */
 function candidatesOf(magnitude: number, digits: number): readonly number[] {
   const [fraction, exponent] = magnitude.toExponential(digits - 1).split('e') as [string, string];

@@ -1,19 +1,20 @@
-// An answer is some tensors by name; written as JSON or as a safetensors file they are the same.
+// The body of a response: tensors by name, and other fields. It is written as JSON or as a safetensors file, with
+// the same content.
 import { type JsonSegment, SegmentWriter, type Tensors } from './json/segments.ts';
-import { type Room, writeSafetensors, writeSafetensorsInSlices } from './safetensors/write.ts';
+import { type AllocateFile, writeSafetensors, writeSafetensorsInSlices } from './safetensors/write.ts';
 
-/** Copied in half a millisecond, if every number is a row. */
-const AT_ONCE_NUMBERS_MAX = 8_192;
+/** Copied in half a millisecond, even if every number is a row of its own. */
+const UNSLICED_NUMBERS_MAX = 8_192;
 
 export interface Answer {
-  /** What is no tensor: in JSON as it is, in a file as text in __metadata__ (JSON unless a string). */
+  /** All that is no tensor: members in JSON, strings in the `__metadata__` of a file (as JSON, unless strings). */
   readonly fields?: Readonly<Record<string, unknown>> | undefined;
   readonly tensors: Tensors;
-  /** In JSON an object of its own, in a file tensors named `trace/…`. */
+  /** The member `trace` in JSON, tensors named `trace/…` in a file. */
   readonly trace?: Tensors | undefined;
 }
 
-/** The answer as JSON, cut where its tensors begin and end: engine/json-codec.ts prints them. */
+/** The body as JSON whose tensors are still to be printed (engine/json-codec.ts). */
 export function toJsonSegments({ fields = {}, tensors, trace }: Answer): readonly JsonSegment[] {
   const writer = new SegmentWriter();
   writer.open();
@@ -29,24 +30,24 @@ export function toJsonSegments({ fields = {}, tensors, trace }: Answer): readonl
     writer.text(JSON.stringify(value));
   }
   writer.close();
-  return writer.pieces();
+  return writer.segments();
 }
 
 /**
- * A promise if it is long: its tensors have to stay until that has settled.
+ * The body as a safetensors file. If this returns a promise, the tensors have to stay until it has settled.
  *
- * @param room where the file is written to; by default a Buffer of its own
+ * @param allocate provides the memory of the file; by default it is a new Buffer
  */
 export function toSafetensors(
   { fields, tensors, trace = {} }: Answer,
-  room?: Room,
+  allocate?: AllocateFile,
 ): Buffer | Promise<Buffer> {
   const traces = Object.entries(trace).map(([name, view]) => [`trace/${name}`, view]);
   const metadata =
     fields && Object.fromEntries(presentOf(fields).map(([name, value]) => [name, textOf(value)]));
   const all: Tensors = { ...tensors, ...Object.fromEntries(traces) };
-  const write = numbersOf(all) > AT_ONCE_NUMBERS_MAX ? writeSafetensorsInSlices : writeSafetensors;
-  return write(all, metadata, room);
+  const write = numbersOf(all) > UNSLICED_NUMBERS_MAX ? writeSafetensorsInSlices : writeSafetensors;
+  return write(all, metadata, allocate);
 }
 
 function numbersOf(tensors: Tensors): number {

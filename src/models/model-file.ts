@@ -1,6 +1,7 @@
 // Model files: safetensors bytes → tensors in our layout, as a source for registration.
 import { quote } from '../codec/safetensors/quote.ts';
-import { SafetensorsError, type SafetensorsFile, readSafetensorsFile } from '../codec/safetensors/read.ts';
+import { SafetensorsError } from '../codec/safetensors/header.ts';
+import { type SafetensorsFile, readSafetensorsFile } from '../codec/safetensors/read.ts';
 import { invalidRequest } from '../errors.ts';
 import type { TensorSource } from '../tensor.ts';
 import { hintAbout } from './import-hints.ts';

@@ -1,4 +1,4 @@
-// The characters of JSON, as bytes.
+// The characters of JSON's grammar (RFC 8259) as bytes.
 
 const TAB = 0x09;
 const LINE_FEED = 0x0a;
@@ -22,6 +22,7 @@ export const SMALL_E = 0x65;
 const SMALL_F = 0x66;
 export const SMALL_U = 0x75;
 
+/** `undefined` is the end of the document. */
 export function isDigit(character: number | undefined): boolean {
   return character !== undefined && character >= ZERO && character <= NINE;
 }
@@ -32,6 +33,7 @@ export function isHex(character: number | undefined): boolean {
   return letter >= SMALL_A && letter <= SMALL_F;
 }
 
+/** Whether a character is white space of JSON. */
 export function isSpace(character: number | undefined): boolean {
   return (
     character === BLANK || character === LINE_FEED || character === RETURN || character === TAB

@@ -1,38 +1,38 @@
-// What is wrong with the tensors of a JSON text, as json-check.ts comes by them: a tensor is rectangular, of
-// one or more axes, of numbers within float32. Behind the first fault nothing is a tensor any more, so the
-// bounds end the reading of what is wrong.
+// Checks the tensors of a JSON document while check.ts reads it: a tensor is rectangular, of one or more axes, of
+// numbers within float32. After the first fault no array is taken for a tensor, so the bounds of what is outside
+// tensors limit how far a faulty document is read.
 import { CarryoverError, invalidRequest } from '../../errors.ts';
 import { beyondFloat32, hasFloat32 } from '../float32.ts';
-import { type JsonPath, cutText } from './path.ts';
+import { type JsonPath, shorten } from './path.ts';
 
 export interface TensorRules {
-  /** Keys behind which an array is a tensor. */
+  /** The keys whose arrays are tensors. */
   readonly names: readonly string[];
-  /** Axes. */
+  /** The most axes of a tensor. */
   readonly rankMax: number;
 }
 
-/** Numbers below this power of ten are within float32. */
+/** Numbers below 10^38 are within float32. */
 const FLOAT32_POWER = 38;
-/** A longer text is not made a value, to be quoted. */
+/** A longer scalar is quoted without being parsed. */
 const SCALAR_BYTES_MAX = 400;
 
 export class TensorCheck {
-  /** The first one. */
+  /** The first fault of a tensor. */
   fault: CarryoverError | undefined;
-  /** Tensors so far. */
+  /** How many tensors have begun. */
   count = 0;
   readonly #rules: TensorRules;
   readonly #bytes: Buffer;
   readonly #path: JsonPath;
-  /** Depth of the outermost array of the tensor that is open; 0 if there is none. */
+  /** The depth of the outermost array of the open tensor; 0 if none is open. */
   #outermost = 0;
   #start = 0;
-  /** Axes, known from the first number on. */
+  /** Axes of the open tensor; 0 before its first number. */
   #rank = 0;
-  /** By axis: the size of its first array. */
+  /** The length of the first array of each axis of the open tensor. */
   readonly #sizes: number[] = [];
-  /** Of all tensors, without their first numbers. */
+  /** Bytes of the tensors that were closed, without the first number of each. */
   #tensorBytes = 0;
 
   constructor(rules: TensorRules, bytes: Buffer, path: JsonPath) {
@@ -41,21 +41,22 @@ export class TensorCheck {
     this.#path = path;
   }
 
+  /** Whether the reader is within a tensor. */
   get isOpen(): boolean {
     return this.#outermost > 0;
   }
 
-  /** Containers of the tensor that is open. */
+  /** How many arrays of the open tensor are open. */
   get depth(): number {
     return this.isOpen ? this.#path.depth + 1 - this.#outermost : 0;
   }
 
-  /** How many bytes of the text up to `at` are those of tensors. */
+  /** How many of the bytes before `at` belong to tensors, without the first number of each. */
   bytesUpTo(at: number): number {
     return this.#tensorBytes + (this.isOpen ? at - this.#start : 0);
   }
 
-  /** Before a container is opened at `at`. Returns whether it belongs to a tensor. */
+  /** To be called before a container is opened at `at`. Returns whether it belongs to a tensor. */
   open(isArray: boolean, at: number): boolean {
     if (this.isOpen) {
       const isFine = isArray && this.depth < (this.#rank || this.#rules.rankMax);
@@ -71,7 +72,7 @@ export class TensorCheck {
     return true;
   }
 
-  /** After a container of `count` elements was closed; `at` is behind it. */
+  /** To be called after a container of `count` elements was closed; `at` is the position behind it. */
   close(count: number, at: number): void {
     if (!this.isOpen) return;
     const axis = this.depth;
@@ -81,7 +82,11 @@ export class TensorCheck {
     else if (axis === 0) this.#end(at);
   }
 
-  /** @param power of ten, greater than the number */
+  /**
+   * To be called after a number was read from `start` to `end`, within a tensor.
+   *
+   * @param power the number is below 10^power
+   */
   number(start: number, end: number, power: number): void {
     if (this.#rank === 0) {
       this.#rank = this.depth;
@@ -93,12 +98,12 @@ export class TensorCheck {
     if (!hasFloat32(value)) this.#refuse(end, (_, pointer) => beyondFloat32(pointer, value), '');
   }
 
-  /** A string, true, false or null. */
+  /** To be called after a string, true, false or null was read. */
   otherScalar(start: number, end: number): void {
     if (this.isOpen) this.#refuseElement(end, this.#quote(start, end));
   }
 
-  /** The value that is being read cannot stand where it is. */
+  /** Records that the value being read, which ends or begins at `at`, has the wrong type. */
   #refuseElement(at: number, got: string): void {
     const axes = this.depth;
     const expected =
@@ -128,7 +133,7 @@ export class TensorCheck {
   #quote(start: number, end: number): string {
     const text = this.#bytes.toString('utf8', start, Math.min(end, start + SCALAR_BYTES_MAX));
     const isWhole = end - start <= SCALAR_BYTES_MAX;
-    return cutText(isWhole ? JSON.stringify(JSON.parse(text)) : text);
+    return shorten(isWhole ? JSON.stringify(JSON.parse(text)) : text);
   }
 }
 

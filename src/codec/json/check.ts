@@ -1,7 +1,9 @@
-// What is wrong with a JSON text, and where. Reads the whole grammar (RFC 8259) byte by byte and makes no
-// value of it: JSON.parse tells neither bytes nor paths, and takes ten times the room of its text.
+// Finds out what is wrong with a JSON document, and where. It reads the whole grammar (RFC 8259) byte by byte and
+// makes no values: JSON.parse reports neither bytes nor paths, and its values take ten times the memory of the
+// document.
 import { isUtf8 } from 'node:buffer';
 import type { CarryoverError } from '../../errors.ts';
+import { type JsonBounds, UNBOUNDED } from './bounds.ts';
 import {
   BACKSLASH,
   BLANK,
@@ -22,46 +24,28 @@ import {
   isHex,
   isSpace,
 } from './characters.ts';
-import { boundMet, duplicateKey, malformed, notJson } from './errors.ts';
+import { boundExceeded, duplicateKey, malformed, notJson } from './errors.ts';
 import { JsonPath } from './path.ts';
 import { type TensorRules, TensorCheck } from './check-tensors.ts';
 
-/** Behind a backslash: one of `"\/bfnrt`. */
+/** What may follow a backslash, apart from `u`. */
 const ESCAPED = new Set(Buffer.from('"\\/bfnrt'));
 const WORDS = ['true', 'false', 'null'];
 
-/** How much a text may have outside its tensors; of a tensor its first number counts, of white space nothing. */
-export interface TextBounds {
-  readonly depthMax: number;
-  /** Arrays and objects. */
-  readonly containersMax: number;
-  readonly keysMax: number;
-  readonly tensorsMax: number;
-  readonly bytesMax: number;
-}
-
 export interface CheckOptions {
-  /** If given, tensors are looked at, too. */
+  /** If given, tensors are checked, too. */
   readonly tensors?: TensorRules;
-  /** If given, no more than this much is read. */
-  readonly bounds?: TextBounds;
+  /** If given, checking stops at the first bound exceeded. */
+  readonly bounds?: JsonBounds;
 }
-
-const UNBOUNDED: TextBounds = {
-  depthMax: Infinity,
-  containersMax: Infinity,
-  keysMax: Infinity,
-  tensorsMax: Infinity,
-  bytesMax: Infinity,
-};
 
 /**
- * Of several things that are wrong the grammar is told first, then a key that appears twice in an object,
- * then the first fault of a tensor. At a bound reading stops: what was found up to there is told, or else
- * the bound.
+ * Throws what is wrong with a document; returns if it is valid. Of several faults an error of the grammar takes
+ * precedence, then a key that appears twice in an object, then the first fault of a tensor. If a bound is
+ * exceeded, the error is what was found before, or else the bound.
  *
- * @throws malformed_json · duplicate_key · ragged_array · out_of_range · invalid_request, for an element of
- *   a tensor that is neither a number nor an array of them, and for bounds
+ * @throws malformed_json · duplicate_key · ragged_array · out_of_range · invalid_request, which is for bounds and
+ *   for an element of a tensor that is neither a number nor an array
  */
 export function checkJson(bytes: Buffer, options: CheckOptions = {}): void {
   if (bytes.length === 0) throw malformed('The body is empty; expected a JSON object.');
@@ -71,11 +55,11 @@ export function checkJson(bytes: Buffer, options: CheckOptions = {}): void {
 
 class Check {
   readonly #bytes: Buffer;
-  readonly #bounds: TextBounds;
+  readonly #bounds: JsonBounds;
   readonly #path = new JsonPath();
   readonly #tensor: TensorCheck | undefined;
   #at = 0;
-  /** White space outside tensors. */
+  /** Bytes of white space outside tensors. */
   #spaces = 0;
   #containers = 0;
   #keys = 0;
@@ -101,7 +85,7 @@ class Check {
     return this.#duplicate ?? this.#tensor?.fault;
   }
 
-  /** A scalar, or the opening of a container and its first value, and so on inwards. */
+  /** Reads a scalar; or the openings of nested containers, up to the first scalar or empty container. */
   #value(expected: string): void {
     for (;;) {
       this.#space();
@@ -120,7 +104,7 @@ class Check {
     }
   }
 
-  /** A comma and the next value, or the end of the innermost container. */
+  /** Reads a comma and the next value, or the end of the innermost container. */
   #afterValue(): void {
     this.#space();
     const container = this.#path.innermost;
@@ -195,7 +179,7 @@ class Check {
     this.#tensor?.otherScalar(start, this.#at);
   }
 
-  /** In an array all numbers up to the next thing that is none: they are most of a long text. */
+  /** Reads a number and, in an array, all that follow it: numbers are most of a long document. */
   #numbers(): void {
     const bytes = this.#bytes;
     const tensor = this.#tensor;
@@ -216,7 +200,7 @@ class Check {
     }
   }
 
-  /** Returns a power of ten that is greater than it, whatever its digits. */
+  /** Returns an exponent p with the number below 10^p, whatever its digits are. */
   #number(): number {
     const bytes = this.#bytes;
     if (bytes[this.#at] === MINUS) this.#at++;
@@ -248,7 +232,7 @@ class Check {
     this.#at = at;
   }
 
-  /** Returns whether there is an escape in it. */
+  /** Returns whether the string has an escape. */
   #string(): boolean {
     const bytes = this.#bytes;
     let hasEscape = false;
@@ -290,7 +274,7 @@ class Check {
   }
 
   #stop(bound: string): never {
-    throw this.#faultSoFar() ?? boundMet(bound, this.#at, this.#path.pointer());
+    throw this.#faultSoFar() ?? boundExceeded(bound, this.#at, this.#path.pointer());
   }
 
   #fail(expected: string): never {

@@ -1,10 +1,14 @@
-// JSON bodies in: bytes → values. JSON.parse decides the grammar; this file adds what it lets pass:
-// bytes that are not UTF-8, and keys that appear twice (JSON.parse keeps the last, silently).
+// Bytes of JSON → values, by JSON.parse. It decides the grammar; this file refuses two things that it accepts:
+// bytes that are not UTF-8, and keys that appear twice in an object, of which it keeps the last one.
 import { isUtf8 } from 'node:buffer';
 import { checkJson } from './check.ts';
 import { visitMembers } from './visit-members.ts';
 
-/** @throws malformed_json · duplicate_key */
+/**
+ * The values of a JSON document. The errors say at which byte it is wrong, and in which value.
+ *
+ * @throws malformed_json · duplicate_key
+ */
 export function parseJson(bytes: Buffer): unknown {
   if (!isUtf8(bytes)) throw faultOf(bytes);
   const text = bytes.toString('utf8');
@@ -18,25 +22,26 @@ export function parseJson(bytes: Buffer): unknown {
   return value;
 }
 
+/** JSON.parse reports neither bytes nor paths: the document is checked again to find them. */
 function faultOf(bytes: Buffer, cause?: unknown): unknown {
   try {
     checkJson(bytes);
   } catch (fault) {
     return fault;
   }
-  return new Error('JSON.parse and checkJson do not agree about a text.', { cause });
+  return new Error('JSON.parse and checkJson disagree about a document.', { cause });
+}
+
+/** The text has as many keys as the objects made of it, unless one of them was overwritten. */
+function hasDuplicateKeys(text: string, value: unknown): boolean {
+  return countKeys(text) !== countMembers(value);
 }
 
 /**
- * The text has as many keys as the parsed value, unless one was overwritten. Strings are found by
- * searching for quotes, so the numbers of a tensor are passed over at memory speed.
+ * Counts the strings followed by a colon in valid JSON. indexOf() finds their quotes, so the numbers of a
+ * tensor are passed over at memory speed.
  */
-function hasDuplicateKeys(text: string, value: unknown): boolean {
-  return countKeysOfText(text) !== countMembers(value);
-}
-
-/** Of valid JSON: each string that is followed by a colon. */
-function countKeysOfText(text: string): number {
+function countKeys(text: string): number {
   let count = 0;
   for (let open = text.indexOf('"'); open >= 0; ) {
     const close = endOfString(text, open);
@@ -55,7 +60,7 @@ function countMembers(value: unknown): number {
   return count;
 }
 
-/** Index of the quote that closes the string opened at `open`: the first not escaped. */
+/** The index of the quote that closes the string opened at `open`: the first one that is not escaped. */
 function endOfString(text: string, open: number): number {
   let close = text.indexOf('"', open + 1);
   for (;;) {

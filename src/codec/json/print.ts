@@ -1,24 +1,14 @@
-// JSON answers out: tensors → text, each number as the shortest decimal of its float32.
+// Tensors as JSON, each number as the shortest decimal of its float32. It is the reference for the printing
+// kernel (kernels/print.ts), which prints the responses; the self-test and the fuzzer compare both.
 import type { TensorView } from '../../tensor.ts';
 import { shortest } from '../float32.ts';
 
-/** Nested arrays, the first axis outermost. Every element must be finite. */
+/** A tensor as nested arrays, the first axis outermost. Every element must be finite. */
 export function tensorToJson(view: TensorView): string {
   return axisToJson(view, 0, 0);
 }
 
-/** The same numbers with the first two axes exchanged: (T, N, H) as (N, T, H). */
-export function swapAxes({ shape, strides, data }: TensorView): TensorView {
-  const [first, second, ...rest] = shape as [number, number, ...number[]];
-  const [firstStride, secondStride, ...restStrides] = strides as [number, number, ...number[]];
-  return {
-    shape: [second, first, ...rest],
-    strides: [secondStride, firstStride, ...restStrides],
-    data,
-  };
-}
-
-/** An object of values that are JSON already; `undefined` ones are left out. */
+/** An object whose values are JSON already; members that are undefined are left out. */
 export function objectToJson(fields: Record<string, string | undefined>): string {
   const members = Object.entries(fields)
     .filter(([, json]) => json !== undefined)
@@ -39,7 +29,7 @@ function rowToJson(data: Float32Array, start: number, size: number, stride: numb
   const numbers = Array<number | string>(size);
   for (let i = 0; i < size; i++) {
     const value = data[start + i * stride]!;
-    // Number's own printing drops the sign of zero, and with it the bits.
+    // String(-0) is `0`, which would be read as other bits.
     numbers[i] = Object.is(value, -0) ? '-0' : shortest(value);
   }
   return `[${numbers.join(',')}]`;

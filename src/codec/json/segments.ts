@@ -1,49 +1,55 @@
-// A JSON text whose tensors are not printed yet: pieces of text with a tensor behind each. What prints
-// them is engine/json-codec.ts.
+// JSON whose tensors are still to be printed: segments, each some text and then a tensor.
+// engine/json-codec.ts prints them.
 import type { TensorView } from '../../tensor.ts';
 
-/** Some text, then a tensor as nested arrays. */
 export interface JsonSegment {
+  /** JSON, or what stands around it, as it is. */
   readonly text: string;
+  /** To be printed behind the text, as nested arrays; its elements must be finite. */
   readonly tensor?: TensorView | undefined;
 }
 
+/** Tensors by name; those that are undefined are left out. */
 export type Tensors = Readonly<Record<string, TensorView | undefined>>;
 
+/** Writes objects, member by member. */
 export class SegmentWriter {
-  readonly #pieces: JsonSegment[] = [];
-  /** What comes behind the last tensor. */
+  readonly #segments: JsonSegment[] = [];
+  /** The text behind the last tensor. */
   #text = '';
   /** Whether the next member is the first of its object. */
   #isFirst = true;
 
-  /** JSON, or what stands around it, as it is. */
+  /** Writes text as it is: the JSON of a value, or what stands around an object. */
   text(text: string): void {
     this.#text += text;
   }
 
+  /** Writes a tensor as the value of a member. */
   tensor(tensor: TensorView): void {
-    this.#pieces.push({ text: this.#text, tensor });
+    this.#segments.push({ text: this.#text, tensor });
     this.#text = '';
   }
 
+  /** Begins an object. */
   open(): void {
     this.#text += '{';
     this.#isFirst = true;
   }
 
+  /** Ends an object. */
   close(): void {
     this.#text += '}';
     this.#isFirst = false;
   }
 
-  /** The name of the next member. */
+  /** Writes the name of the next member, whose value must follow. */
   key(name: string): void {
     this.#text += `${this.#isFirst ? '' : ','}${JSON.stringify(name)}:`;
     this.#isFirst = false;
   }
 
-  /** A member for each tensor that is there. */
+  /** Writes a member for each tensor that is not undefined. */
   tensors(tensors: Tensors): void {
     for (const [name, tensor] of Object.entries(tensors)) {
       if (!tensor) continue;
@@ -52,7 +58,8 @@ export class SegmentWriter {
     }
   }
 
-  pieces(): readonly JsonSegment[] {
-    return [...this.#pieces, { text: this.#text }];
+  /** All that was written. */
+  segments(): readonly JsonSegment[] {
+    return [...this.#segments, { text: this.#text }];
   }
 }

@@ -1,19 +1,20 @@
-// A sequence as text while it is computed: one event a step, and one at the end that says it was the
-// end, so a stream that was cut is recognised. The numbers are those of the answer in one piece.
+// The events of a streamed sequence: one for each step, and one at the end, without which the reader knows that
+// the stream was cut short. The numbers are those of the response that is sent as a whole.
 //
 //   step   {"t":1,"h":[[…]],"y":[[…]],"trace":{…}}   h_t (N,H), y_t (N,O), if they are wanted
-//   done   {"done":true,"t":T,"h":[[…]],"y":[[…]]}   h after each row's last step, its readout
-//   error  {"error":{…}}                             a problem, in place of what would have followed
+//   done   {"done":true,"t":T,"h":[[…]],"y":[[…]]}   h after each row's last step, and its readout
+//   error  {"error":{…}}                             a problem (RFC 9457), instead of the events that are missing
 import type { TensorView } from '../../tensor.ts';
 import { type JsonSegment, SegmentWriter } from './segments.ts';
 
-/** What stands before and behind one event's JSON, which has no line breaks. */
+/** What stands before and behind the JSON of an event, which has no line breaks. */
 export interface Framing {
+  /** @param t the number of the step, or of the last one; 1 is the first */
   readonly before: (event: 'step' | 'done' | 'error', t: number) => string;
   readonly behind: string;
 }
 
-/** By media type. */
+/** The framing of each media type in which sequences are streamed. */
 export const FRAMINGS: Readonly<Record<string, Framing>> = {
   // https://github.com/ndjson/ndjson-spec
   'application/x-ndjson': { before: () => '', behind: '\n' },
@@ -24,22 +25,26 @@ export const FRAMINGS: Readonly<Record<string, Framing>> = {
   },
 };
 
-/** Some steps of a sequence; each tensor with the steps as its outer axis. */
+/** Some steps of a sequence. */
 interface Steps {
+  /** Steps of the sequence before these. */
   readonly stepsBefore: number;
   readonly steps: number;
   readonly isLast: boolean;
+  /** (N, H) and (N, O), after each row's last step so far. */
   readonly h: TensorView;
   readonly y: TensorView | undefined;
+  /** (steps, N, H) and (steps, N, O); absent if they are not wanted. */
   readonly hs: TensorView | undefined;
   readonly ys: TensorView | undefined;
+  /** Each (steps, N, H). */
   readonly trace: Readonly<Record<'h_W_h' | 'x_W_x' | 'z', TensorView>> | undefined;
 }
 
 /**
- * The events of some steps. Steps without anything to tell make none.
+ * The events of some steps. A step without hs and trace has none.
  *
- * @param wantsLast whether the last event carries h and y
+ * @param wantsLast whether the last event has h and y
  */
 export function segmentsOfSteps(chunk: Steps, wantsLast: boolean, framing: Framing): readonly JsonSegment[] {
   const out = new SegmentWriter();
@@ -47,10 +52,15 @@ export function segmentsOfSteps(chunk: Steps, wantsLast: boolean, framing: Frami
     for (let i = 0; i < chunk.steps; i++) writeStep(out, chunk, i, framing);
   }
   if (chunk.isLast) writeLast(out, chunk, wantsLast, framing);
-  return out.pieces();
+  return out.segments();
 }
 
-/** The last line of a stream that failed; `problem` is JSON. */
+/**
+ * The last event of a stream that failed.
+ *
+ * @param stepsTaken steps whose events were sent
+ * @param problem as JSON
+ */
 export function errorEvent(stepsTaken: number, problem: string, framing: Framing): Buffer {
   const before = framing.before('error', stepsTaken);
   return Buffer.from(`${before}{"error":${problem}}${framing.behind}`);
@@ -88,7 +98,7 @@ function writeLast(out: SegmentWriter, chunk: Steps, wantsLast: boolean, framing
   out.text(framing.behind);
 }
 
-/** (T, N, …) → (N, …) of one step. */
+/** (T, N, …) → (N, …), of one step. */
 function stepOf({ shape, strides, data }: TensorView, step: number): TensorView {
   return {
     shape: shape.slice(1),

@@ -1,52 +1,83 @@
-// A JSON tensor: nested arrays of numbers, or an array that stands for them, as a TensorSource.
+// A tensor of a JSON body as a TensorSource. In the parsed body it is nested arrays of numbers, or a placeholder
+// for numbers in linear memory.
 import { CarryoverError } from '../../errors.ts';
 import type { RawTensor, TensorSource } from '../../tensor.ts';
-import { copyFlat, orderOf } from '../safetensors/tensor.ts';
+import { axisOrder, copyTimeFirst, swapsAxes } from '../axis-order.ts';
 import { beyondFloat32, hasFloat32 } from '../float32.ts';
-import { tensorOf, numbersOf } from './placeholders.ts';
+import { type ParsedTensor, numbersOf, tensorOf } from './placeholders.ts';
 
 export type Vector = readonly number[];
 export type Matrix = readonly Vector[];
 export type Cube = readonly Matrix[];
 
 /**
- * Reads nested arrays whose element types the schema has checked; `axes` gives their depth.
+ * The tensor that `value` is, or stands for.
  *
- * @throws ragged_array
+ * @param name where it is in the body, e.g. `weights/W_x`
+ * @param axes a letter for each axis, e.g. `TND`
+ * @param value of that depth, its elements numbers: the schema has checked both
+ * @throws ragged_array if the arrays of an axis differ in length
  */
-export function tensorFromJson(
-  name: string,
-  axes: string,
-  value: Vector | Matrix | Cube,
-): TensorSource {
-  const moved = tensorOf(value);
-  if (moved) {
-    const { shape } = moved;
-    const copyTo = (target: Float32Array) => copyFlat(axes, shape, numbersOf(moved), target);
-    const inPlace = () => (axes.startsWith('NT') ? undefined : numbersOf(moved));
-    const raw = () => rawOf(axes, shape, numbersOf(moved));
-    return { name, axes, shape, copyTo, inPlace, raw };
-  }
-  const shape = measure(name, value, axes.length);
-  return { name, axes, shape, copyTo: (target) => copy(name, axes, shape, value, target) };
+export function tensorFromJson(name: string, axes: string, value: Vector | Matrix | Cube): TensorSource {
+  const parsed = tensorOf(value);
+  return parsed ? sourceOf(name, axes, parsed) : new NestedArrays(name, axes, value);
 }
 
-/** Moved numbers are all finite. */
+/** A tensor in linear memory, whose elements are all finite. */
+function sourceOf(name: string, axes: string, tensor: ParsedTensor): TensorSource {
+  const { shape } = tensor;
+  return {
+    name,
+    axes,
+    shape,
+    copyTo: (target) => copyTimeFirst(axes, shape, numbersOf(tensor), target),
+    inPlace: () => (swapsAxes(axes) ? undefined : numbersOf(tensor)),
+    raw: () => rawOf(axes, shape, numbersOf(tensor)),
+  };
+}
+
 function rawOf(axes: string, shape: readonly number[], numbers: Float32Array): RawTensor {
   const { buffer, byteOffset, byteLength } = numbers;
   const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-  const refuse = (index: number) => new Error(`element ${index} of moved numbers is not finite`);
-  return { bytes, dtype: 'F32', ...orderOf(axes, shape), refuse };
+  const refuse = (index: number) => new Error(`element ${index} of a parsed tensor is not finite`);
+  return { bytes, dtype: 'F32', ...axisOrder(axes, shape), refuse };
 }
 
-function measure(name: string, value: Vector | Matrix | Cube, rank: number): number[] {
-  const shape: number[] = [];
-  let first: unknown = value;
-  for (let axis = 0; axis < rank; axis++) {
-    shape.push((first as unknown[]).length);
-    first = (first as unknown[])[0];
+class NestedArrays implements TensorSource {
+  readonly name: string;
+  readonly axes: string;
+  readonly shape: readonly number[];
+  readonly #value: Vector | Matrix | Cube;
+
+  /** @throws ragged_array */
+  constructor(name: string, axes: string, value: Vector | Matrix | Cube) {
+    this.name = name;
+    this.axes = axes;
+    this.shape = shapeOf(value, axes.length);
+    this.#value = value;
+    expectEqualLengths(value, this.shape, 0, `/${name}`);
   }
-  expectEqualLengths(value, shape, 0, `/${name}`);
+
+  /** @throws out_of_range */
+  copyTo(target: Float32Array): void {
+    const pointer = `/${this.name}`;
+    const value = this.#value;
+    const [outer, inner, size] = this.shape as [number, number, number];
+    if (this.shape.length === 1) return copyRow(value as Vector, target, 0, pointer);
+    if (this.shape.length === 2) return copyRows(value as Matrix, target, 0, inner, pointer);
+    const swaps = swapsAxes(this.axes);
+    for (let i = 0; i < outer; i++) {
+      const start = swaps ? i * size : i * inner * size;
+      const stride = swaps ? outer * size : size;
+      copyRows((value as Cube)[i]!, target, start, stride, `${pointer}/${i}`);
+    }
+  }
+}
+
+/** The length of the first array of each axis. */
+function shapeOf(value: readonly unknown[], rank: number): readonly number[] {
+  const shape = [value.length];
+  for (let inner = value; shape.length < rank; shape.push(inner.length)) inner = inner[0] as unknown[];
   return shape;
 }
 
@@ -66,26 +97,8 @@ function expectEqualLengths(
   }
 }
 
-function copy(
-  name: string,
-  axes: string,
-  shape: readonly number[],
-  value: Vector | Matrix | Cube,
-  target: Float32Array,
-): void {
-  if (shape.length === 1) return copyRow(value as Vector, target, 0, `/${name}`);
-  if (shape.length === 2) return copyMatrix(value as Matrix, target, 0, shape[1]!, `/${name}`);
-
-  const [outer, inner, size] = shape as [number, number, number];
-  const batchFirst = axes.startsWith('NT');
-  for (let i = 0; i < outer; i++) {
-    const start = batchFirst ? i * size : i * inner * size;
-    const stride = batchFirst ? outer * size : size;
-    copyMatrix((value as Cube)[i]!, target, start, stride, `/${name}/${i}`);
-  }
-}
-
-function copyMatrix(
+/** @param stride numbers from one row of `target` to the next */
+function copyRows(
   rows: Matrix,
   target: Float32Array,
   start: number,

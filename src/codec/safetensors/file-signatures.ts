@@ -1,16 +1,16 @@
-// Files of other formats that are sent as safetensors by mistake, known by their first bytes: what they
-// are, and how a safetensors file is made of them. Asked only where reading as safetensors has failed,
-// as a header's size may begin with any bytes.
+// Recognizes files of other formats that are sent as safetensors by mistake, by their first bytes, and says how
+// to convert them. It is used only after reading a file as safetensors has failed, as the size of a header may
+// begin with any bytes.
 
-/** Where a local file header of a zip archive has the length of the name, and where the name begins. */
+/** In a local file header of a zip archive: the offset of the length of the name, and that of the name. */
 const ZIP_NAME_LENGTH_AT = 26;
 const ZIP_NAME_AT = 30;
 const ZIP = '504b0304';
-/** Which files come first in an archive of torch, in whatever folder, and of Keras. */
+/** The first file in an archive of torch, in whatever folder, or of Keras. */
 const TORCH_ENTRIES = ['data.pkl', '.format_version', '.storage_alignment', 'byteorder', 'version'];
 const KERAS_ENTRIES = ['metadata.json', 'config.json', 'model.weights.h5'];
-/** A zip's first name, a line of text: more is not looked at. */
-const LOOKED_AT_BYTES = 300;
+/** Enough for the first name in a zip archive, and for a line of text. */
+const SIGNATURE_BYTES = 300;
 
 const SAVE = '"model.safetensors", metadata={"activation": "tanh"})';
 
@@ -38,11 +38,11 @@ const ONE_ARRAY =
   '"model.safetensors")`';
 
 interface Format {
-  /** Of the first bytes, in hexadecimal. */
+  /** Matches the first bytes, in hexadecimal. */
   readonly bytes?: RegExp;
-  /** Of the same as text. */
+  /** Matches the first bytes, as Latin-1. */
   readonly text?: RegExp;
-  /** Goes on behind `The file is `. */
+  /** Continues `The file is `. */
   readonly sentence: string;
 }
 
@@ -74,9 +74,9 @@ const FORMATS: readonly Format[] = [
   },
 ];
 
-/** A sentence about what the file is, if it is known. */
+/** A sentence that says what the file is and how to convert it; undefined if its format is not known. */
 export function identifyFormat(bytes: Uint8Array): string | undefined {
-  const start = Buffer.from(bytes.subarray(0, LOOKED_AT_BYTES));
+  const start = Buffer.from(bytes.subarray(0, SIGNATURE_BYTES));
   const [hex, text] = [start.toString('hex'), start.toString('latin1')];
   const sentence = hex.startsWith(ZIP)
     ? ofZip(start)
@@ -84,7 +84,7 @@ export function identifyFormat(bytes: Uint8Array): string | undefined {
   return sentence && `The file is ${sentence}.`;
 }
 
-/** torch, Keras and NumPy all write zip archives; the first name in them tells which it was. */
+/** torch, Keras and NumPy all write zip archives, which differ in the first name. */
 function ofZip(start: Buffer): string {
   const nameLength = start.length > ZIP_NAME_AT ? start.readUInt16LE(ZIP_NAME_LENGTH_AT) : 0;
   const name = start.toString('latin1', ZIP_NAME_AT, ZIP_NAME_AT + nameLength);

@@ -1,16 +1,16 @@
-// Values of a file as they may stand in an error: they come from whoever made the file.
+// Values of a file quoted in errors. They may be anything, so they are shortened and escaped.
 
-/** What is longer is cut. */
+/** A longer text is shortened. */
 const QUOTED_CHARACTERS_MAX = 80;
 
-/** Never deeper than one array: JSON.stringify would run out of stack on hostile nesting. */
-export function describe(value: unknown): string {
-  if (!Array.isArray(value)) return describeItem(value);
-  const shown = value.slice(0, 8).map(describeItem);
+/** A value of the header. No deeper than one array, as JSON.stringify would exhaust the stack on deep nesting. */
+export function quoteValue(value: unknown): string {
+  if (!Array.isArray(value)) return quoteItem(value);
+  const shown = value.slice(0, 8).map(quoteItem);
   return `[${[...shown, ...(value.length > 8 ? ['…'] : [])].join(', ')}]`;
 }
 
-function describeItem(value: unknown): string {
+function quoteItem(value: unknown): string {
   if (typeof value === 'string') return quote(value);
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'object' && value !== null) return 'an object';
@@ -18,7 +18,7 @@ function describeItem(value: unknown): string {
   return typeof value === 'number' ? String(value) : JSON.stringify(value);
 }
 
-/** Text of the file as it may stand in an error: in quotes, without control characters, cut. */
+/** A text of the file: in quotes, with control characters escaped, shortened. */
 export function quote(text: string): string {
   const cut = text.length > QUOTED_CHARACTERS_MAX;
   return JSON.stringify(cut ? `${text.slice(0, QUOTED_CHARACTERS_MAX)}…` : text);

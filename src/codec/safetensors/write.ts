@@ -1,51 +1,54 @@
-// Writes tensors as a safetensors file, float32: bytes as they are in memory, without padding.
-import { setImmediate as nextTurn } from 'node:timers/promises';
+// Writes tensors as a safetensors file, in float32, without the padding that views have behind their rows.
+// https://github.com/huggingface/safetensors#format
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { TensorView } from '../../tensor.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
-/** The header is filled with spaces to a multiple of this, so that the data is aligned. */
+/** The header is padded with spaces to a multiple of this, so that the data is aligned. In bytes. */
 const HEADER_ALIGN = 8;
-
-/** Of a slice, in numbers copied: 512 KiB. */
+/** Numbers copied between two iterations of the event loop: 512 KiB. */
 const SLICE_COST = 131_072;
-/** To begin a row takes as long as to copy so many numbers. */
+/** Beginning a row takes as long as copying so many numbers. */
 const ROW_COST = 64;
 
-/** Bytes to write to, as many as asked for. */
-export type Room = (bytes: number) => Buffer;
+/** Provides the memory of a file: exactly `bytes` bytes. */
+export type AllocateFile = (bytes: number) => Buffer;
 
 type Tensors = Readonly<Record<string, TensorView | undefined>>;
 
-/** The tensors by name, in this order; `undefined` ones are left out. */
+/**
+ * A file of the tensors by name, in this order; those that are undefined are left out.
+ *
+ * @param metadata the strings of `__metadata__`
+ */
 export function writeSafetensors(
   tensors: Tensors,
   metadata?: Readonly<Record<string, string>>,
-  room: Room = (bytes) => Buffer.allocUnsafe(bytes),
+  allocate: AllocateFile = (bytes) => Buffer.allocUnsafe(bytes),
 ): Buffer {
-  const { file, present, dataAt } = begin(tensors, metadata, room);
+  const { file, present, dataAt } = writeHeader(tensors, metadata, allocate);
   let at = dataAt;
   for (const view of present) at = copyAxis(view, 0, 0, file, at);
   return file;
 }
 
 /**
- * The same in slices, between which others have their turn. The tensors have to stay until it is done.
- *
- * @param room of memory of its own, if not said otherwise
+ * Like writeSafetensors(), in slices between which the event loop goes on. The tensors have to stay until the
+ * promise has settled.
  */
 export async function writeSafetensorsInSlices(
   tensors: Tensors,
   metadata?: Readonly<Record<string, string>>,
-  room: Room = (bytes) => Buffer.allocUnsafeSlow(bytes),
+  allocate: AllocateFile = (bytes) => Buffer.allocUnsafeSlow(bytes),
 ): Promise<Buffer> {
-  const { file, present, dataAt } = begin(tensors, metadata, room);
+  const { file, present, dataAt } = writeHeader(tensors, metadata, allocate);
   let at = dataAt;
   let left = SLICE_COST;
   const spend = async (cost: number) => {
     left -= cost;
     if (left > 0) return;
     left = SLICE_COST;
-    await nextTurn();
+    await nextIteration();
   };
   for (const view of present) {
     const { shape, strides, data } = view;
@@ -66,8 +69,12 @@ export async function writeSafetensorsInSlices(
   return file;
 }
 
-/** The file with its header; the data of the tensors that are present belongs at `dataAt`. */
-function begin(tensors: Tensors, metadata: Readonly<Record<string, string>> | undefined, room: Room) {
+/** A file with its header written; the data of the tensors `present` belongs at `dataAt`. */
+function writeHeader(
+  tensors: Tensors,
+  metadata: Readonly<Record<string, string>> | undefined,
+  allocate: AllocateFile,
+) {
   const present: TensorView[] = [];
   const entries = metadata ? [`"__metadata__":${JSON.stringify(metadata)}`] : [];
   let end = 0;
@@ -83,8 +90,8 @@ function begin(tensors: Tensors, metadata: Readonly<Record<string, string>> | un
   const header = `{${entries.join()}}`;
   const textBytes = Buffer.byteLength(header);
   const headerBytes = Math.ceil(textBytes / HEADER_ALIGN) * HEADER_ALIGN;
-  const file = room(8 + headerBytes + end);
-  // A size of 64 bits, of which the upper ones are 0.
+  const file = allocate(8 + headerBytes + end);
+  // The size has 64 bits, of which the upper 32 are 0.
   file.writeUInt32LE(headerBytes);
   file.writeUInt32LE(0, 4);
   file.write(header, 8);
@@ -93,7 +100,10 @@ function begin(tensors: Tensors, metadata: Readonly<Record<string, string>> | un
   return { file, present, dataAt };
 }
 
-/** TensorCopier row by row where views have padding behind their rows; returns where the copy ended. */
+/**
+ * Copies the elements from `start` on to `file`, from an axis inwards: row by row where there is padding behind
+ * the rows. Returns where the copy ends.
+ */
 function copyAxis(view: TensorView, axis: number, start: number, file: Buffer, at: number): number {
   const { shape, strides, data } = view;
   const count = contiguousCount(shape, strides, axis);
@@ -112,7 +122,7 @@ function copyNumbers({ buffer, byteOffset, byteLength }: Float32Array, file: Buf
   return at + byteLength;
 }
 
-/** How many numbers there are from an axis inwards, if they stand one behind the other; else 0. */
+/** How many numbers an element of an axis and those within it have, if they are contiguous; else 0. */
 function contiguousCount(shape: readonly number[], strides: readonly number[], axis: number): number {
   let count = 1;
   for (let inner = shape.length - 1; inner >= axis; inner--) {

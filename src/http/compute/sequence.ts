@@ -2,13 +2,12 @@
 // file, or as a stream of steps.
 import type { Static } from 'typebox';
 import type { Answer } from '../../codec/response-body.ts';
-import { swapAxes } from '../../codec/json/print.ts';
 import { segmentsOfSteps } from '../../codec/json/step-events.ts';
 import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
-import type { TensorView } from '../../tensor.ts';
+import { type TensorView, swapAxes } from '../../tensor.ts';
 import { answerType } from '../media-types.ts';
 import type { HttpServer } from '../http-server.ts';
 import { sendBytes } from '../responses/response-writer.ts';

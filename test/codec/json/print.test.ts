@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { objectToJson, swapAxes, tensorToJson } from '../../../src/codec/json/print.ts';
+import { objectToJson, tensorToJson } from '../../../src/codec/json/print.ts';
+import { swapAxes } from '../../../src/tensor.ts';
 
 const view = {
   shape: [2, 3, 2],

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { SafetensorsError, readSafetensors, readSafetensorsFile } from '../../../src/codec/safetensors/read.ts';
+import { SafetensorsError } from '../../../src/codec/safetensors/header.ts';
+import { readSafetensors, readSafetensorsFile } from '../../../src/codec/safetensors/read.ts';
 import { fc } from '../../helpers/seed.ts';
 
 const fixtures = join(import.meta.dirname, '../../fixtures/demo');
