@@ -1,5 +1,5 @@
-// ResponseWriter are sent from where they were written, in linear memory: its blocks are others' only when the
-// system has taken all of an answer.
+// Answers are sent from linear memory, where they were written: their blocks are free only when the system has
+// taken all of an answer.
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,7 +10,7 @@ const ROWS = { 'application/json': 1_000, 'application/octet-stream': 2_000 };
 const COLUMNS = 512;
 const JSON_TYPE = 'application/json';
 const SLOW_MS = 300;
-/** The system tells of what was read in steps of megabytes: a slow reader must reach one in this time. */
+/** The system reports what was read in steps of megabytes: a slow reader must reach one in this time. */
 const STALL_MS = 1_000;
 const WAIT = { timeout: 20_000, interval: 5 };
 
@@ -20,7 +20,7 @@ const step = (rows: number, shift: number) => ({
   trace: true,
 });
 
-/** ResponseWriter one request to a reader that waits, while others are answered. */
+/** Sends one request whose answer is read late, while others are answered. */
 async function askSlowly(accept: keyof typeof ROWS) {
   const { buildApp } = await import('../helpers/app.ts');
   const { http, memory } = await buildApp();
@@ -95,7 +95,7 @@ test('a reader that goes away gives the memory back as well', async () => {
   expect(await ask(false)).toBe(idle);
 });
 
-test('a reader that takes nothing is cut off, one that takes little is not', async () => {
+test('the connection of a reader that takes nothing is terminated, that of one that takes little is not', async () => {
   const { buildApp } = await import('../helpers/app.ts');
   const { http, memory } = await buildApp({ STREAM_STALL_MS: String(STALL_MS) });
   await http.listen({ port: 0, host: '127.0.0.1' });

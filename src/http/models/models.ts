@@ -1,5 +1,6 @@
-// /v1/models: register weights once, address them by content or by a name that may move.
-import type { FastifyInstance, FastifyReply } from 'fastify';
+// /v1/models: weights that are registered once, and named by a hash of their content or by a name that can be
+// pointed to other weights later.
+import type { FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
 import { tensorFromJson } from '../../codec/json/tensor.ts';
 import { type ModelSource, type RegisterParts, registerModel } from '../../engine/register.ts';
@@ -26,6 +27,7 @@ import {
 } from './schemas.ts';
 import { BODY_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
+import type { HttpServer } from '../http-server.ts';
 import { weightsSource } from '../compute/weights.ts';
 
 const REGISTER_ERRORS: ErrorCode[] = [
@@ -49,7 +51,7 @@ const REGISTER_ERRORS: ErrorCode[] = [
 
 type FileSource = ReturnType<typeof modelFileSource>;
 
-/** Of a page, unless the caller says how many. */
+/** Models of a page, unless the request says how many. */
 const PAGE_MODELS = 100;
 
 export interface ModelRoutesOptions {
@@ -58,15 +60,15 @@ export interface ModelRoutesOptions {
   readonly weightsPacker: WeightsPacker;
 }
 
-export function modelRoutes(app: FastifyInstance, options: ModelRoutesOptions): void {
+export function modelRoutes(app: HttpServer, options: ModelRoutesOptions): void {
   const { library } = options;
   registerRoute(app, options);
   readRoutes(app, library);
   changeRoutes(app, library);
 }
 
-function registerRoute(app: FastifyInstance, parts: RegisterParts): void {
-  app.post<{ Body: Static<typeof ModelBody> | Buffer; Querystring: Static<typeof ModelQuery> }>(
+function registerRoute(app: HttpServer, parts: RegisterParts): void {
+  app.post(
     '/v1/models',
     {
       schema: {
@@ -91,22 +93,22 @@ function registerRoute(app: FastifyInstance, parts: RegisterParts): void {
     },
     async (request, reply) => {
       const { body, query, lifetime } = request;
-      if (!Buffer.isBuffer(body)) expectNothingUntold(query);
-      const file = Buffer.isBuffer(body)
-        ? modelFileSource(body, query, () => isBodyHeld(request))
-        : undefined;
-      const source = file
-        ? { ...file, name: query.name }
-        : modelSource(body as Static<typeof ModelBody>, query.name);
+      if (Buffer.isBuffer(body)) {
+        const file = modelFileSource(body, query, () => isBodyHeld(request));
+        const source = { ...file, name: query.name };
+        const { info, created } = await registerModel(parts, source, lifetime);
+        return sendInfo(reply.code(created ? 201 : 200), { ...info, tensors: file.tensors });
+      }
+      expectNoImportOptions(query);
+      const source = modelSource(body, query.name);
       const { info, created } = await registerModel(parts, source, lifetime);
-      const tensors = file && { tensors: file.tensors };
-      return sendInfo(reply.code(created ? 201 : 200), { ...info, ...tensors });
+      return sendInfo(reply.code(created ? 201 : 200), info);
     },
   );
 }
 
-function readRoutes(app: FastifyInstance, library: ModelLibrary): void {
-  app.get<{ Querystring: Static<typeof ModelListQuery> }>(
+function readRoutes(app: HttpServer, library: ModelLibrary): void {
+  app.get(
     '/v1/models',
     {
       schema: {
@@ -125,7 +127,7 @@ function readRoutes(app: FastifyInstance, library: ModelLibrary): void {
       return { models, ...(next !== undefined && { next }) };
     },
   );
-  app.get<{ Params: Static<typeof RefParams> }>(
+  app.get(
     '/v1/models/:ref',
     {
       schema: {
@@ -146,8 +148,8 @@ function readRoutes(app: FastifyInstance, library: ModelLibrary): void {
   );
 }
 
-function changeRoutes(app: FastifyInstance, library: ModelLibrary): void {
-  app.put<{ Params: Static<typeof NameParams>; Body: Static<typeof PointBody> }>(
+function changeRoutes(app: HttpServer, library: ModelLibrary): void {
+  app.put(
     '/v1/models/:ref',
     {
       schema: {
@@ -174,7 +176,7 @@ function changeRoutes(app: FastifyInstance, library: ModelLibrary): void {
     },
     async ({ params, body }, reply) => sendInfo(reply, await library.point(params.ref, body.model)),
   );
-  app.delete<{ Params: Static<typeof RefParams> }>(
+  app.delete(
     '/v1/models/:ref',
     {
       schema: {
@@ -197,13 +199,13 @@ function changeRoutes(app: FastifyInstance, library: ModelLibrary): void {
     },
     async ({ params }, reply) => {
       await library.delete(params.ref);
-      return reply.code(204).send();
+      void reply.code(204);
     },
   );
 }
 
-/** In JSON everything has its name. */
-function expectNothingUntold({ activation, readout }: ImportOptions): void {
+/** @throws invalid_request if a body in JSON comes with query parameters that are about a file */
+function expectNoImportOptions({ activation, readout }: ImportOptions): void {
   expectTanh(activation, undefined);
   if (readout === undefined) return;
   throw invalidRequest(

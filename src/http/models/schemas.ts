@@ -57,7 +57,9 @@ export const ModelBody = Type.Object(
 export const ModelInfo = Type.Object(
   {
     id: Type.String({ description: 'sha256 of the float32 values: the same weights, the same id.' }),
-    names: Type.Array(Type.String(), { description: 'Names that point to it, oldest first.' }),
+    names: Type.Immutable(
+      Type.Array(Type.String(), { description: 'Names that point to it, oldest first.' }),
+    ),
     D: Type.Integer({ description: 'Input size.' }),
     H: Type.Integer({ description: 'Hidden size.' }),
     O: Type.Optional(Type.Integer({ description: 'Outputs of the readout, if there is one.' })),
@@ -77,7 +79,7 @@ export const ModelInfo = Type.Object(
 
 export const ModelList = Type.Object(
   {
-    models: Type.Array(ref(ModelInfo)),
+    models: Type.Immutable(Type.Array(ref(ModelInfo))),
     next: Type.Optional(Type.String({ description: 'The cursor of the next page, if there is one.' })),
   },
   { $id: 'ModelList', additionalProperties: false },

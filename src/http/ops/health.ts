@@ -1,22 +1,22 @@
-// Two questions a supervisor asks. Live: does the event loop answer? Ready: should requests come
-// here? Neither is logged at info, neither needs the workers to answer.
-import type { FastifyInstance } from 'fastify';
+// GET /health/live: does the event loop answer? GET /health/ready: should requests be sent to this process?
+// Neither is logged at info, and neither needs a worker.
 import { Type } from 'typebox';
 import { problemResponses } from '../schemas/problem.ts';
+import type { HttpServer } from '../http-server.ts';
 
 export interface Readiness {
   /** Which vectors the kernels run with. */
   readonly kernel: string;
   /** Which bits they compute; see wasm/numerics.ts. */
   readonly numerics: number;
-  /** Why this process should not get requests now; empty when it should. */
+  /** Why no requests should be sent to this process now; empty if they should. */
   readonly reasons: () => readonly string[];
 }
 
 const Health = Type.Object(
   {
     status: Type.Enum(['ok', 'unavailable']),
-    reasons: Type.Optional(Type.Array(Type.String())),
+    reasons: Type.Optional(Type.Immutable(Type.Array(Type.String()))),
     kernel: Type.Optional(
       Type.String({ description: 'Which vectors the kernels run with: simd128 or simd256.' }),
     ),
@@ -27,7 +27,7 @@ const Health = Type.Object(
   { additionalProperties: false },
 );
 
-export function healthRoutes(app: FastifyInstance, readiness: Readiness): void {
+export function healthRoutes(app: HttpServer, readiness: Readiness): void {
   app.get(
     '/health/live',
     {
@@ -42,7 +42,7 @@ export function healthRoutes(app: FastifyInstance, readiness: Readiness): void {
         },
       },
     },
-    async () => ({ status: 'ok' }),
+    async () => ({ status: 'ok' as const }),
   );
   app.get(
     '/health/ready',
@@ -65,7 +65,7 @@ export function healthRoutes(app: FastifyInstance, readiness: Readiness): void {
     async (_, reply) => {
       const reasons = readiness.reasons();
       const { kernel, numerics } = readiness;
-      if (reasons.length === 0) return { status: 'ok', kernel, numerics };
+      if (reasons.length === 0) return { status: 'ok' as const, kernel, numerics };
       return reply.code(503).send({ status: 'unavailable', reasons, kernel, numerics });
     },
   );

@@ -1,7 +1,7 @@
 // GET /: where to look, for who opens the address of the service and nothing else.
-import type { FastifyInstance } from 'fastify';
+import type { HttpServer } from '../http-server.ts';
 
-export function indexRoute(app: FastifyInstance, version: string): void {
+export function indexRoute(app: HttpServer, version: string): void {
   const links = {
     service: 'carryover',
     version,

@@ -1,8 +1,8 @@
 // GET /problems: the page that the `type` of every problem points to, made from the error table.
-import type { FastifyInstance } from 'fastify';
 import { ERRORS } from '../../errors.ts';
+import type { HttpServer } from '../http-server.ts';
 
-export function problemsRoute(app: FastifyInstance): void {
+export function problemsRoute(app: HttpServer): void {
   const entries = Object.entries(ERRORS).map(
     ([code, { status, title, advice }]) =>
       `<dt id="${code}"><code>${code}</code> · ${status} · ${escapeHtml(title)}</dt>` +

@@ -1,36 +1,36 @@
-// ResponseWriter that are ready in the same turn of the event loop leave together, at its end.
+// Write coalescing: responses that are ready in the same event-loop iteration are written together, at its end.
 //
-// A write wakes the thread at the other end if that sleeps, and the writer pays for it: 2 to 40 µs, most on
-// a virtual machine. Written as soon as each is computed, every answer finds its reader asleep again;
-// written together, only the first does. A turn with one answer ends at once, and loses nothing.
+// A write wakes the thread at the other end if it sleeps, which costs the writer 2 to 40 µs, most on a virtual
+// machine. If each response were written as soon as it is computed, each would find its reader asleep again;
+// written together, only the first does. An iteration with one response ends at once, so that is not delayed.
 
-/** In a long turn some leave earlier: here a wake-up is worth hardly anything. */
-const HELD_MS_MAX = 2;
+/** In a long iteration responses are written after this time: beside it a wake-up costs little. */
+const DELAY_MS_MAX = 2;
 
-interface Waiting {
+interface Flush {
   readonly promise: Promise<void>;
-  readonly leave: () => void;
+  readonly run: () => void;
   readonly sinceMs: number;
 }
 
-/** A thread has one event loop, so there is one of these. */
-let waiting: Waiting | undefined;
+/** The flush that responses wait for. There is one event loop in a thread, and so one of these. */
+let pending: Flush | undefined;
 
-/** Resolves when an answer that is ready now should be written. */
+/** Resolves when a response that is ready now should be written. */
 export function nextFlush(): Promise<void> {
   const nowMs = performance.now();
-  waiting ??= openDoor(nowMs);
-  const { promise, leave, sinceMs } = waiting;
-  if (nowMs - sinceMs >= HELD_MS_MAX) leave();
+  pending ??= scheduleFlush(nowMs);
+  const { promise, run, sinceMs } = pending;
+  if (nowMs - sinceMs >= DELAY_MS_MAX) run();
   return promise;
 }
 
-function openDoor(sinceMs: number): Waiting {
+function scheduleFlush(sinceMs: number): Flush {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const leave = () => {
-    if (waiting?.promise === promise) waiting = undefined;
+  const run = () => {
+    if (pending?.promise === promise) pending = undefined;
     resolve();
   };
-  setImmediate(leave);
-  return { promise, leave, sinceMs };
+  setImmediate(run);
+  return { promise, run, sinceMs };
 }

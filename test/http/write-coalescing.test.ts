@@ -1,7 +1,7 @@
-// ResponseWriter of one turn of the event loop leave together.
+// Responses that are ready in one event-loop iteration are written together.
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { nextFlush } from '../../src/http/responses/write-coalescing.ts';
 import { buildApp } from '../helpers/app.ts';
@@ -11,27 +11,27 @@ const CONNECTIONS = 8;
 const WARM_UP = 50;
 const ROUNDS = 50;
 
-test('they are held until the turn ends, and no longer', async () => {
+test('they are written at the end of the iteration, no later', async () => {
   const log: string[] = [];
-  setImmediate(() => log.push('end of turn'));
+  setImmediate(() => log.push('end of iteration'));
   void nextFlush().then(() => log.push('first'));
   void nextFlush().then(() => log.push('second'));
-  queueMicrotask(() => log.push('work of the same turn'));
-  await nextTurn();
-  await nextTurn();
-  expect(log).toEqual(['work of the same turn', 'end of turn', 'first', 'second']);
+  queueMicrotask(() => log.push('work of the same iteration'));
+  await nextIteration();
+  await nextIteration();
+  expect(log).toEqual(['work of the same iteration', 'end of iteration', 'first', 'second']);
 });
 
-test('in a long turn the first does not wait for the last', async () => {
+test('in a long iteration the first does not wait for the last', async () => {
   const log: string[] = [];
-  setImmediate(() => log.push('end of turn'));
+  setImmediate(() => log.push('end of iteration'));
   void nextFlush().then(() => log.push('first'));
   const endMs = performance.now() + 5;
   while (performance.now() < endMs);
   void nextFlush().then(() => log.push('second'));
-  await nextTurn();
-  await nextTurn();
-  expect(log).toEqual(['first', 'second', 'end of turn']);
+  await nextIteration();
+  await nextIteration();
+  expect(log).toEqual(['first', 'second', 'end of iteration']);
 });
 
 test('requests that arrive together are computed before the first answer is written', async () => {
@@ -55,18 +55,18 @@ test('requests that arrive together are computed before the first answer is writ
     for (const socket of sockets) socket.write(request);
     await answers;
   };
-  // Until the code is compiled a turn is longer than answers are held.
+  // Until the code is compiled an iteration takes longer than responses are delayed.
   for (let round = 0; round < WARM_UP; round++) await answerAll();
   events = '';
   for (let round = 0; round < ROUNDS; round++) await answerAll();
   for (const socket of sockets) socket.destroy();
 
-  // One nextFlush a round; written at once it would be one for each answer.
+  // One flush a round; without coalescing there would be one for each response.
   expect(events).toHaveLength(2 * ROUNDS * CONNECTIONS);
-  expect(departuresIn(events)).toBeLessThan(3 * ROUNDS);
+  expect(flushesIn(events)).toBeLessThan(3 * ROUNDS);
 });
 
-test('so are frames that arrive together on WebSockets', async () => {
+test('so are messages that arrive together on WebSockets', async () => {
   const app = await buildApp();
   const { http } = app;
   await http.listen({ port: 0, host: '127.0.0.1' });
@@ -93,10 +93,10 @@ test('so are frames that arrive together on WebSockets', async () => {
   for (let round = 0; round < ROUNDS; round++) await answerAll();
 
   expect(events).toHaveLength(2 * ROUNDS * CONNECTIONS);
-  expect(departuresIn(events)).toBeLessThan(3 * ROUNDS);
+  expect(flushesIn(events)).toBeLessThan(3 * ROUNDS);
 });
 
-/** ResponseWriter in a row left together. */
-function departuresIn(events: string): number {
+/** Responses in a row were written together. */
+function flushesIn(events: string): number {
   return events.match(/a+/g)?.length ?? 0;
 }
