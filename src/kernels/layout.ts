@@ -1,32 +1,32 @@
-// What host and kernels agree on in linear memory, in bytes. One file for both languages: it is
-// valid AssemblyScript (compiled into the kernels) and valid TypeScript (imported by src/wasm).
-// Every word is a little-endian u32; every pointer is a byte address in the shared memory.
+// The records through which the host and the kernels talk in linear memory: offsets and sizes in bytes. One file for
+// both languages: it is valid AssemblyScript (compiled into the kernels) and valid TypeScript (imported by src/wasm).
+// Every field is a little-endian u32; every pointer is a byte address in the shared memory.
 
 /**
- * Columns of a panel of float64, and what columns are rounded up to. A lane of a vector is always a
- * column, never part of a sum.
+ * Columns of a panel of float64; rows of states and outputs are padded to a multiple of it. A lane of a vector is
+ * always a column, never a part of a sum.
  */
 export const NR = 8;
 
-/** Columns of a panel of float32; the last one has NR where H rounded up is an odd multiple of NR. */
+/** Columns of a panel of float32; the last panel has NR where H padded to NR is an odd multiple of NR. */
 export const WIDE = 16;
 
 /**
- * Models with D + H up to this are narrow: their sums are short, an error in them shows, and their
- * arithmetic costs less than the call around it. They are summed in float64 and rounded once.
+ * Models with D + H up to this are called narrow and are summed in float64, rounded once: their sums are so short
+ * that a rounding error in float32 would show, and their arithmetic costs less than the call around it.
  */
 export const NARROW_MAX = 96;
 
 /**
- * Values of k that are summed from 0 before they are added to what was summed before: a product over
- * up to SHORT_MAX values has blocks of SHORT_BLOCK, a longer one of LONG_BLOCK.
+ * Products are summed in blocks of k, each from 0, and the block's sum is added to the sum so far. A product over up
+ * to SHORT_MAX values of k has blocks of SHORT_BLOCK, a longer one has blocks of LONG_BLOCK.
  */
 export const SHORT_MAX = 64;
 export const SHORT_BLOCK = 16;
 export const LONG_BLOCK = 32;
 
-// A job: one model, N rows, each row with its own inputs and its own number of steps.
-// The packed panels of W_x, W_h and b: see README.md.
+// A job record: one model, N rows, each row with its own inputs and its own number of steps.
+// README.md describes the packed panels of W_x, W_h and b.
 export const JOB_W_X = 0;
 export const JOB_W_H = 4;
 export const JOB_B = 8;
@@ -34,22 +34,22 @@ export const JOB_D = 12;
 export const JOB_H = 16;
 export const JOB_N = 20;
 export const JOB_ROWS = 24; //  N row records, sorted by ROW_STEPS, longest first
-export const JOB_PAIRS = 28; // room for JOB_PAIRS_MAX pairs
+export const JOB_PAIRS = 28; // space for JOB_PAIRS_MAX row pairs, see PAIR_BYTES
 export const JOB_PAIRS_MAX = 32; // at least 2 N + SCRATCH_PAIRS
-export const JOB_TIME_BLOCK = 36; // steps whose x W_x is computed ahead: the slots of hs allow as many
+export const JOB_TIME_BLOCK = 36; // steps whose x W_x is computed as one product; hs has slots for all of them
 export const JOB_NARROW = 40; // 1: W_x, W_h and b are packed as float64, 0: as float32
 export const JOB_O = 44; //      outputs of the readout y = h W_y + b_y; 0: there is none
 export const JOB_W_Y = 48; //    packed panels, float32
 export const JOB_B_Y = 52;
-// A job may be computed in slices, one after another: steps JOB_FIRST_STEP … JOB_END_STEP - 1 of every row that has
-// them. The states before JOB_FIRST_STEP must be where the slice before has left them.
+// A job may be computed in slices, one after another: a record covers steps JOB_FIRST_STEP … JOB_END_STEP - 1 of every
+// row that has them. The states before JOB_FIRST_STEP must be where the previous slice has left them.
 export const JOB_FIRST_STEP = 56;
 export const JOB_END_STEP = 64; //    behind RECORD_KIND; beyond the longest row: to the end
 export const JOB_BYTES = 128;
 
-// A row of the mini-batch. State t (t = 0, 1, …) of the row is written at
+// A row record: one row of the mini-batch. State t (t = 0, 1, …) of the row is written at
 //   ROW_HS + (t & ROW_HS_MASK) * ROW_HS_STEP
-// so a mask of all ones keeps every state and a mask of 2^n - 1 keeps the last 2^n in turn.
+// A mask of all ones keeps every state; a mask of 2^n - 1 makes the slots a ring of the last 2^n states.
 export const ROW_X = 0; //        D floats: x of step 0
 export const ROW_X_STEP = 4; //   bytes from one step's x to the next
 export const ROW_H = 8; //        H floats: the state before step 0; only read
@@ -64,14 +64,15 @@ export const ROW_YS = 40; //      0, or readouts of all states, from ROW_YS on,
 export const ROW_YS_STEP = 44; // so many bytes from one step's to the next
 export const ROW_BYTES = 64;
 
-// A pair: one row of a product, C += A W.
+// A row pair: the operands of one row of a product C += A W. The rows of a product are a list of pairs, so they need
+// not be at equal distances: rows of several steps, or of several requests, are one product.
 export const PAIR_SOURCE = 0; //  the row of A
 export const PAIR_TARGET = 4; //  the row of C
 export const PAIR_BYTES = 8;
 
 /**
- * Room behind the 2 N pairs of a step: narrow models put the sums of a tile there, 256 bytes at the next
- * multiple of 64.
+ * Scratch space behind the 2 N row pairs of a step, in pairs: narrow models store the accumulators of a tile there,
+ * 256 bytes from the next multiple of 64 on.
  */
 export const SCRATCH_PAIRS = 40;
 

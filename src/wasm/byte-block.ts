@@ -33,6 +33,11 @@ export class ByteBlock implements Disposable {
     return true;
   }
 
+  /** Counts the next `bytes` bytes as appended: the caller writes them to `buffer`. */
+  skip(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
   /** The whole capacity, to be written in place. Valid until release(). */
   get buffer(): Buffer {
     return this.#memory.bytes.subarray(this.ptr, this.ptr + this.#bytesMax);
