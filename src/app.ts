@@ -5,7 +5,7 @@
 //             ├── models ───┐
 //             └── sessions ─┴→ store
 import { readFileSync } from 'node:fs';
-import type { FastifyServerOptions } from 'fastify';
+import type { FastifyBaseLogger } from 'fastify';
 import type { Config } from './config.ts';
 import { calibrate } from './engine/calibrate.ts';
 import { TensorCopier } from './engine/tensor-copier.ts';
@@ -50,7 +50,8 @@ export interface App {
 }
 
 export interface AppOverrides {
-  readonly logger?: FastifyServerOptions['logger'];
+  /** Nothing is logged without one. */
+  readonly logger?: FastifyBaseLogger;
   /** The file a worker runs; see pool/pool.ts. */
   readonly workerEntry?: URL;
   /** Work up to this runs on the main thread; measured at the start unless given. */
@@ -169,7 +170,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     },
     isClosing: () => state === 'closing',
     version: readVersion(),
-    logger: overrides.logger ?? false,
+    logger: overrides.logger,
     bodyBytesMax: config.BODY_BYTES_MAX,
     sessionQueueMax: config.SESSION_QUEUE_MAX,
     bodiesBytesMax: config.BODIES_BYTES_MAX,

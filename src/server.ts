@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import closeWithGrace from 'close-with-grace';
 import { type App, createApp } from './app.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
+import { createLogger, stdoutDestination } from './logging.ts';
 
 /** From sysexits.h. */
 const EXIT_CONFIG = 78;
@@ -38,7 +39,8 @@ function readConfigOrExit(): Config {
 
 async function createOrExit(): Promise<App> {
   try {
-    return await createApp(config, { logger: { level: config.LOG_LEVEL } });
+    const logger = createLogger(config.LOG_LEVEL, await stdoutDestination());
+    return await createApp(config, { logger });
   } catch (error) {
     console.error(`Cannot start: ${(error as Error).message}`);
     process.exit(1);

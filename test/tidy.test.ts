@@ -14,7 +14,7 @@ const LEAVES = ['tensor.ts', 'errors.ts', 'periodic.ts', 'lifetime.ts', 'sorted-
 
 /** A part may import from itself, from the leaves and from these; data flows from top to bottom. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
-  'server.ts': ['app.ts', 'config.ts'],
+  'server.ts': ['app.ts', 'config.ts', 'logging.ts'],
   'app.ts': ['config.ts', 'http', 'engine', 'sessions', 'models', 'scheduler', 'pool', 'wasm', 'store'],
   http: ['engine', 'sessions', 'models', 'codec', 'wasm'],
   engine: ['sessions', 'models', 'scheduler', 'wasm', 'codec'],
@@ -27,6 +27,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   kernels: [],
   codec: [],
   'config.ts': [],
+  'logging.ts': [],
   'tensor.ts': [],
   'errors.ts': [],
   'periodic.ts': [],
@@ -46,6 +47,8 @@ const ONLY_IN: Record<string, RegExp> = {
   'better-sqlite3': /^store\/sqlite\/open\.ts$/,
   'node:http': /^http\//,
   'env-schema': /^config\.ts$/,
+  pino: /^logging\.ts$/,
+  'pino-pretty': /^logging\.ts$/,
   'close-with-grace': /^server\.ts$/,
   'lru-cache': /^sessions\/session-cache\.ts$/,
   ioredis: /^store\/redis\/client\.ts$/,

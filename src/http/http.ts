@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { type Server, createServer } from 'node:http';
 import accepts from '@fastify/accepts';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyServerOptions, LogController } from 'fastify';
+import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Limits } from '../engine/shapes.ts';
 import type { WeightsPacker } from '../engine/weights-packer.ts';
@@ -53,7 +53,8 @@ export interface HttpOptions
   readonly readiness: Readiness;
   readonly isClosing: () => boolean;
   readonly version: string;
-  readonly logger: FastifyServerOptions['logger'];
+  /** Nothing is logged without one. */
+  readonly logger: FastifyBaseLogger | undefined;
   readonly bodyBytesMax: number;
   readonly bodiesBytesMax: number;
   readonly compressBytesMin: number;
@@ -118,7 +119,7 @@ export async function createHttp(options: HttpOptions): Promise<HttpServer> {
 function createServers(options: HttpOptions) {
   const server = createNodeServer(options);
   const app: HttpServer = Fastify({
-    logger: options.logger ?? false,
+    ...(options.logger && { loggerInstance: options.logger }),
     ajv: STRICT_AJV,
     schemaController: { compilersFactory: { buildValidator: compileOnFirstUse } },
     schemaErrorFormatter: validationError,

@@ -26,6 +26,7 @@ const NEEDS = {
   openssl: debian('openssl'),
   python3: debian('python3'),
   'redis-server': debian('redis-server'),
+  script: debian('script', 'bsdutils'),
   strace: {
     isThere: () => spawnSync('strace', ['-f', '-o', '/dev/null', 'true']).status === 0,
     remedy: 'apt-get install strace, where ptrace is permitted',

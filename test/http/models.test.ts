@@ -3,6 +3,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { createLogger } from '../../src/logging.ts';
 import { referenceReadout } from '../../src/wasm/reference.ts';
 import { buildApp } from '../helpers/app.ts';
 import {
@@ -244,7 +245,7 @@ describe('MODELS_DIR', () => {
     writeFileSync(join(folder, 'notes.txt'), 'not looked at');
     writeFileSync(join(folder, 'weights.h5'), '\x89HDF\r\n\x1a\n', 'latin1');
     const lines: string[] = [];
-    const logger = { level: 'info', stream: { write: (line: string) => void lines.push(line) } };
+    const logger = createLogger('info', { write: (line) => void lines.push(line) });
     const loaded = await buildApp({ MODELS_DIR: folder }, { logger });
     rmSync(folder, { recursive: true });
     expect(loaded.registry.info('mine').names).toEqual(['sunspots', 'mine']);

@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { BodyBudget } from '../../src/http/bodies/body-budget.ts';
+import { createLogger } from '../../src/logging.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 import { startServer } from '../helpers/process.ts';
 import { padded } from '../helpers/padding.ts';
@@ -43,7 +44,7 @@ async function start(environment: Record<string, string> = {}): Promise<Listenin
   const stream = new PassThrough();
   let text = '';
   stream.on('data', (chunk) => (text += chunk));
-  const app = await buildApp(environment, { logger: { level: 'info', stream } });
+  const app = await buildApp(environment, { logger: createLogger('info', stream) });
   await app.http.listen({ port: 0, host: '127.0.0.1' });
   const { port } = app.http.server.address() as { port: number };
   text = '';

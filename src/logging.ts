@@ -1,0 +1,73 @@
+// The logger of the process: one JSON object on a line of stdout, or readable lines if stdout is a terminal.
+// What a line never has: bodies, tensors, the values of headers that grant access or name a call.
+import { type DestinationStream, type Level, type Logger, pino } from 'pino';
+
+/** Fields whose values are replaced in every line, wherever a request's headers or the request are logged. */
+const SECRET_FIELDS = [
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'set-cookie',
+  'idempotency-key',
+  'body',
+];
+
+/**
+ * Named paths only: with wildcards (`*.headers.cookie`), which pino looks for in every field, an access-log line
+ * takes 24 µs instead of 1 µs, a third of a small step.
+ */
+const SECRET_PATHS = ['', 'headers', 'req', 'req.headers'].flatMap((parent) =>
+  SECRET_FIELDS.map((field) => `${parent}["${field}"]`),
+);
+
+/** How many causes of an error are logged, each with its own. */
+const CAUSES_MAX = 4;
+
+/**
+ * @param level least severe level that is logged
+ * @param destination where the lines go; stdout if absent
+ */
+export function createLogger(level: Level | 'silent', destination?: DestinationStream): Logger {
+  const options = {
+    level,
+    redact: { paths: SECRET_PATHS, censor: '[redacted]' },
+    serializers: { err: errorFields, req: requestFields, res: responseFields },
+  };
+  return destination ? pino(options, destination) : pino(options);
+}
+
+/** Where the lines go: readable ones if stdout is a terminal; undefined, which is JSON on stdout, otherwise. */
+export async function stdoutDestination(): Promise<DestinationStream | undefined> {
+  if (!process.stdout.isTTY) return undefined;
+  const { default: pretty } = await import('pino-pretty');
+  // Synchronous, so that no line is lost when the process exits.
+  return pretty({ sync: true, singleLine: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' });
+}
+
+/**
+ * The fields of an error that are logged. Others are not: an error of Redis, for example, has the arguments of
+ * its command, which are sessions.
+ */
+function errorFields(error: unknown, depth = 0): object {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { name, message, stack, cause } = error;
+  const { code } = error as { code?: unknown };
+  const hasCause = cause !== undefined && depth < CAUSES_MAX;
+  return { type: name, message, code, stack, cause: hasCause ? errorFields(cause, depth + 1) : undefined };
+}
+
+interface LoggedRequest {
+  readonly method?: string;
+  readonly url?: string;
+  readonly ip?: string;
+  readonly routeOptions?: { readonly url?: string };
+}
+
+/** Of a request, as Fastify logs one: no headers and no body. */
+function requestFields({ method, url, ip, routeOptions }: LoggedRequest): object {
+  return { method, url, route: routeOptions?.url, client: ip };
+}
+
+function responseFields({ statusCode }: { readonly statusCode?: number }): object {
+  return { statusCode };
+}

@@ -1,0 +1,148 @@
+// The lines of the log, as an operator and a collector read them.
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { createLogger } from '../src/logging.ts';
+import { buildApp } from './helpers/app.ts';
+import { describeWith } from './helpers/needs.ts';
+import { RawClient } from './helpers/raw-client.ts';
+import { requestText } from './helpers/request-text.ts';
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+const STEP = '{"weights":{"W_x":[[0.5]],"W_h":[[0.8]]},"x":[[0.6789]]}';
+
+function memoryLog() {
+  const text: string[] = [];
+  const logger = createLogger('trace', { write: (line) => void text.push(line) });
+  return { logger, text, lines: () => text.map((line) => JSON.parse(line)) };
+}
+
+async function listen() {
+  const log = memoryLog();
+  const app = await buildApp({}, { logger: log.logger });
+  const url = await app.http.listen({ port: 0, host: '127.0.0.1' });
+  const requests = () => log.lines().filter(({ msg }) => msg === 'request');
+  return { ...log, url, port: Number(new URL(url).port), requests };
+}
+
+const server = await listen();
+
+/** The line of the one request that `act` makes. */
+async function lineOf(act: () => Promise<unknown>) {
+  const before = server.requests().length;
+  await act();
+  await expect.poll(() => server.requests().length).toBe(before + 1);
+  return server.requests()[before];
+}
+
+describe('the access log', () => {
+  test('has one line for a request: what, which route, how it ended, how long, how much, from where', async () => {
+    const wanted = requestText('POST', '/v1/step', { ...JSON_TYPE, 'content-length': STEP.length }, STEP);
+    let received = '';
+    const line = await lineOf(async () => {
+      const client = new RawClient(server.port, wanted);
+      await client.answer();
+      received = client.text;
+      client.socket.destroy();
+    });
+    expect(line).toEqual({
+      level: 30,
+      time: expect.any(Number),
+      pid: process.pid,
+      hostname: expect.any(String),
+      reqId: expect.any(String),
+      method: 'POST',
+      url: '/v1/step',
+      route: '/v1/step',
+      statusCode: 200,
+      durationMs: expect.any(Number),
+      bytesIn: STEP.length,
+      bytesOut: received.length,
+      client: '127.0.0.1',
+      msg: 'request',
+    });
+  });
+
+  test('names the pattern of the route beside the URL', async () => {
+    const line = await lineOf(() => fetch(`${server.url}/v1/sessions/none?x=1`));
+    expect(line).toMatchObject({ url: '/v1/sessions/none?x=1', route: '/v1/sessions/:id', statusCode: 400 });
+  });
+
+  test('has no route for an address that is not served', async () => {
+    const line = await lineOf(() => fetch(`${server.url}/nowhere`));
+    expect(line).toMatchObject({ url: '/nowhere', statusCode: 404 });
+    expect(line).not.toHaveProperty('route');
+  });
+
+  test('counts the bytes of every request of a connection by itself', async () => {
+    const client = new RawClient(server.port);
+    for (let k = 0; k < 3; k++) {
+      const before = client.text.length;
+      const line = await lineOf(() => {
+        client.send(requestText('GET', `/v1/models?limit=${k + 1}`));
+        return client.answer(k);
+      });
+      expect(line.bytesOut).toBe(client.text.length - before);
+    }
+    client.socket.destroy();
+  });
+
+  test('of a request whose client left says so, and how much it had sent', async () => {
+    const line = await lineOf(async () => {
+      const headers = { ...JSON_TYPE, 'content-length': 1_000 };
+      const client = new RawClient(server.port, requestText('POST', '/v1/step', headers, STEP));
+      await sleep(100);
+      client.socket.resetAndDestroy();
+    });
+    expect(line).toMatchObject({ route: '/v1/step', bytesIn: STEP.length, unanswered: 'the client left' });
+  });
+});
+
+describe('no line has', () => {
+  test('the headers of a request that grant access or name a call, nor its numbers', async () => {
+    const headers = {
+      ...JSON_TYPE,
+      authorization: 'Bearer top-secret',
+      cookie: 'sid=top-secret',
+      'idempotency-key': 'top-secret',
+    };
+    await lineOf(() => fetch(`${server.url}/v1/step`, { method: 'POST', headers: JSON_TYPE, body: STEP }));
+    await lineOf(() => fetch(`${server.url}/v1/step`, { method: 'POST', headers, body: STEP }));
+    await lineOf(() => fetch(`${server.url}/v1/sessions/${'s'.repeat(22)}`, { headers }));
+    expect(server.text.join('')).not.toMatch(/top-secret|0\.6789/);
+  });
+
+  test('a secret that is logged by mistake', () => {
+    const { logger, text } = memoryLog();
+    const headers = { authorization: 'top-secret', 'set-cookie': 'top-secret', 'idempotency-key': 'top-secret' };
+    logger.info({ headers, req: { headers, method: 'GET' }, ...headers, body: 'top-secret' }, 'a');
+    logger.info({ res: { headers, statusCode: 200 } }, 'b');
+    expect(text.join('')).not.toContain('top-secret');
+    expect(text.join('')).toContain('[redacted]');
+  });
+
+  test('more of an error than its type, message, code, stack and causes', () => {
+    const { logger, lines } = memoryLog();
+    const cause = Object.assign(new Error('refused'), { code: 'ECONNREFUSED', command: { args: ['top-secret'] } });
+    logger.error({ err: Object.assign(new TypeError('failed', { cause }), { data: 'top-secret' }) }, 'x');
+    expect(lines()[0].err).toEqual({
+      type: 'TypeError',
+      message: 'failed',
+      stack: expect.stringContaining('TypeError: failed'),
+      cause: { type: 'Error', message: 'refused', code: 'ECONNREFUSED', stack: expect.any(String) },
+    });
+  });
+});
+
+describeWith('script', 'at a terminal', () => {
+  test('the lines are readable, and JSON otherwise', () => {
+    const program = join(import.meta.dirname, 'fixtures/servers/one-line.ts');
+    const env = { ...process.env, TERM: 'xterm', NO_COLOR: '1' };
+    const command = `${process.execPath} ${program}`;
+    const terminal = spawnSync('script', ['-qec', command, '/dev/null'], { encoding: 'utf8', env });
+    expect(terminal.stdout).toMatch(/\[\d\d:\d\d:\d\d\.\d{3}\] .*INFO.*: .*hello.*\{"answer":42\}/);
+    const piped = spawnSync(process.execPath, [program], { encoding: 'utf8', env });
+    expect(JSON.parse(piped.stdout)).toMatchObject({ level: 30, answer: 42, msg: 'hello' });
+  });
+});
