@@ -11,6 +11,7 @@ import {
   lineOverShapes,
   lineOverWorkers,
 } from './report.ts';
+import { formatCompact, formatTick, niceCeiling, path, round, text, ticksUpTo } from './svg.ts';
 
 const WIDTH = 1000;
 const HEIGHT = 825;
@@ -249,61 +250,8 @@ function marker(kind: Series['kind'], x: number, y: number): string {
   return path(`${kind}-fill`, `M${round(x)} ${round(y)}${MARKERS[kind]}`);
 }
 
-function path(style: string, d: string): string {
-  return `<path class="${style}" d="${d}"/>`;
-}
-
-interface TextOptions {
-  readonly style?: string;
-  readonly anchor?: 'start' | 'middle' | 'end';
-}
-
-function text(x: number, y: number, content: string, options: TextOptions = {}): string {
-  const { style, anchor = 'start' } = options;
-  const className = style ? ` class="${style}"` : '';
-  const at = `x="${round(x)}" y="${round(y)}" text-anchor="${anchor}"`;
-  return `<text${className} ${at}>${escape(content)}</text>`;
-}
-
 /** Beside a vertical axis, rotated by 90°. */
 function rotatedText(x: number, content: string): string {
   const at = `translate(${x} ${PANEL.height / 2}) rotate(-90)`;
   return `<g transform="${at}">${text(0, 0, content, { style: 'small', anchor: 'middle' })}</g>`;
-}
-
-function escape(content: string): string {
-  return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10;
-}
-
-/** Four to eight round numbers from 0 to `top`. */
-function ticksUpTo(top: number): number[] {
-  const step = niceStep(top);
-  return Array.from({ length: Math.floor(top / step + 1e-9) + 1 }, (_, i) => i * step);
-}
-
-function niceCeiling(value: number): number {
-  const step = niceStep(value);
-  return Math.ceil(value / step) * step;
-}
-
-/** 1, 2 or 5 times a power of ten. */
-function niceStep(top: number): number {
-  const power = 10 ** Math.floor(Math.log10(top / 4));
-  const digit = top / 4 / power;
-  return power * (digit >= 5 ? 5 : digit >= 2 ? 2 : 1);
-}
-
-function formatTick(value: number): string {
-  return new Intl.NumberFormat('en').format(value);
-}
-
-/** 4.9M · 150k */
-function formatCompact(value: number): string {
-  return new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 })
-    .format(value)
-    .replace('K', 'k');
 }
