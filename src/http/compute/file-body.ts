@@ -1,4 +1,4 @@
-// A computation as a safetensors file: tensors x, h, W_x, W_h, b; all other fields as text in
+// The body of a computation as a safetensors file: tensors x, h, W_x, W_h, b; all other fields as text in
 // __metadata__: model or session, trace, and for a sequence layout, outputs ("hs,h") and lengths ("3,1").
 import { tensorFromFile } from '../../codec/safetensors/tensor.ts';
 import type { SafeTensor, SafetensorsFile } from '../../codec/safetensors/read.ts';
@@ -21,6 +21,8 @@ export interface FileBody {
 const TENSORS = ['x', 'h', 'W_x', 'W_h', 'b'];
 
 /**
+ * Reads the metadata of a file, and checks the names of its tensors.
+ *
  * @param fields the metadata fields that the route takes
  * @throws invalid_request
  */
@@ -29,7 +31,7 @@ export function readFileBody(
   fields: readonly string[],
 ): FileBody {
   expectKnown('tensor', [...tensors.keys()], TENSORS);
-  expectKnown('metadata field', Object.keys(metadata).filter(isOurs), fields);
+  expectKnown('metadata field', Object.keys(metadata).filter(isUsed), fields);
   const { model, session, trace, layout, outputs, lengths } = metadata;
   return {
     tensors,
@@ -42,7 +44,13 @@ export function readFileBody(
   };
 }
 
-/** @throws invalid_request if it is missing · shape_mismatch if its rank is another */
+/**
+ * A tensor of the file.
+ *
+ * @param axes one letter an axis, outermost first
+ * @param place of it in a JSON body, for errors
+ * @throws invalid_request if it is missing · shape_mismatch if its rank is another
+ */
 export function requiredTensor(body: FileBody, name: string, axes: string, place = name): TensorSource {
   const tensor = optionalTensor(body, name, axes, place);
   if (tensor) return tensor;
@@ -50,12 +58,13 @@ export function requiredTensor(body: FileBody, name: string, axes: string, place
   throw invalidRequest(`The tensor ${name} is required, and the file has ${names}.`, `/${place}`);
 }
 
+/** The same for a tensor that may be missing. @throws shape_mismatch if its rank is another */
 export function optionalTensor({ tensors }: FileBody, name: string, axes: string, place = name) {
   const tensor = tensors.get(name);
   return tensor && tensorFromFile(place, axes, tensor);
 }
 
-/** Inline weights, if any of their tensors is there. */
+/** Inline weights, if the file has any of their tensors. @throws as requiredTensor */
 export function fileWeights(body: FileBody) {
   if (!['W_x', 'W_h', 'b'].some((name) => body.tensors.has(name))) return undefined;
   const bAxes = body.tensors.get('b')?.shape.length === 2 ? '1H' : 'H';
@@ -66,8 +75,8 @@ export function fileWeights(body: FileBody) {
   };
 }
 
-/** Libraries write `format`, the framework that the tensors are of. */
-function isOurs(field: string): boolean {
+/** Libraries write a field `format`, the framework that the tensors are of. It is ignored. */
+function isUsed(field: string): boolean {
   return field !== 'format';
 }
 

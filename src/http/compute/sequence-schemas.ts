@@ -100,7 +100,7 @@ const DoneLine = Type.Object(
     h: Type.Optional(matrix('Hidden state after the last step of each row, (N, H). With output h.')),
     y: Type.Optional(matrix('Readout of h, (N, O), if the model has one. With output h.')),
   },
-  { additionalProperties: false, description: 'The last line: without it the stream was cut.' },
+  { additionalProperties: false, description: 'The last line: without it the stream is incomplete.' },
 );
 
 const ErrorLine = Type.Object(

@@ -5,8 +5,8 @@ import { CarryoverError } from '../../errors.ts';
 import type { Weights } from '../schemas/tensor.ts';
 
 /**
- * Where the weights of a computation come from: in the body, or a registered model; undefined if from
- * neither, as with a session.
+ * The weights of a computation: those in the body, or a registered model; undefined if neither is given, as with
+ * a session.
  *
  * @throws invalid_request if both are given
  */
@@ -20,7 +20,7 @@ export function optionalWeights(
   });
 }
 
-/** @throws invalid_request unless exactly one is given */
+/** As optionalWeights(), where there has to be one. @throws invalid_request unless exactly one is given */
 export function weightsOf(
   model: string | undefined,
   weights: WeightsSource | undefined,
@@ -32,7 +32,7 @@ export function weightsOf(
   });
 }
 
-/** @throws ragged_array */
+/** The tensors of weights in JSON. @throws ragged_array */
 export function weightsSource({ W_x, W_h, b }: Static<typeof Weights>): WeightsSource {
   return {
     W_x: tensorFromJson('weights/W_x', 'DH', W_x),

@@ -79,9 +79,9 @@ function registerRoute(app: HttpServer, parts: RegisterParts): void {
           'The same weights (and readout) have the same id: registering them again is 200. A ' +
           'safetensors file may have the tensor names of this API (W_x, W_h, b, W_y, b_y), of ' +
           'torch (`*weight_ih_l0` …, of an RNNCell `*weight_ih` …) or of Keras (`*kernel` …). Nothing ' +
-          'is guessed: names of torch and Keras do not tell the activation, so it must be confirmed, ' +
+          'is guessed: names of torch and Keras do not say the activation, so it must be confirmed, ' +
           'and a Linear or Dense layer is the readout only if `readout` names it or, for torch, it is ' +
-          `called ${READOUT_NAMES.join(', ')}. The answer lists in \`tensors\` what was taken for what.`,
+          `called ${READOUT_NAMES.join(', ')}. The answer lists in \`tensors\` what each tensor was made from.`,
         querystring: ModelQuery,
         body: jsonOrFile(ref(ModelBody)),
         response: {

@@ -14,7 +14,7 @@ export const ModelRef = Type.String({
 
 const Name = Type.String({
   pattern: NAME_PATTERN,
-  description: 'Letters, digits, dot, dash and underscore; the name may be moved later.',
+  description: 'Letters, digits, dot, dash and underscore; the name may be pointed to another model later.',
 });
 
 export const ModelBody = Type.Object(
@@ -67,7 +67,7 @@ export const ModelInfo = Type.Object(
     tensors: Type.Optional(
       Type.Record(Type.String(), Type.String(), {
         description:
-          'In the answer to a file: what each of W_x, W_h, b, W_y, b_y was made of, e.g. ' +
+          'In the answer to a file: which tensor of the file each of W_x, W_h, b, W_y, b_y was made from, e.g. ' +
           '`rnn.weight_ih_l0 (transposed)`.',
       }),
     ),
@@ -111,8 +111,8 @@ export const ModelQuery = Type.Object(
     activation: Type.Optional(
       Type.String({
         description:
-          'Of a file: confirms that the layer was made with `tanh`, where the names do not tell it ' +
-          '(torch, Keras). May also be said in `__metadata__`.',
+          'Of a file: confirms that the layer was made with `tanh`, where the tensor names do not say so ' +
+          '(torch, Keras). May also stand in `__metadata__`.',
       }),
     ),
     readout: Type.Optional(
@@ -120,7 +120,7 @@ export const ModelQuery = Type.Object(
         minLength: 1,
         description:
           'Of a file: the name of the layer that computes y from h, e.g. `head` for `head.weight` and ' +
-          '`head.bias`. May also be said in `__metadata__`.',
+          '`head.bias`. May also stand in `__metadata__`.',
       }),
     ),
   },

@@ -1,4 +1,4 @@
-// GET /: where to look, for who opens the address of the service and nothing else.
+// GET /: links to the documentation and the health checks, for somebody who opens the bare address.
 import type { HttpServer } from '../http-server.ts';
 
 export function indexRoute(app: HttpServer, version: string): void {
