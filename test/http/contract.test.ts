@@ -408,14 +408,33 @@ describe('HTTP around it', () => {
     expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
   });
 
-  test('a charset parameter is fine', async () => {
+  test.each(['utf-8', '"UTF-8"', 'utf8', 'us-ascii'])('JSON with the charset %s is read', async (charset) => {
     const answer = await app.http.inject({
       method: 'POST',
       url: '/v1/step',
-      headers: { 'content-type': 'application/json; charset=utf-8' },
+      headers: { 'content-type': `application/json; charset=${charset}` },
       payload: JSON.stringify(step({})),
     });
     expect(answer.statusCode).toBe(200);
+  });
+
+  test.each(['latin1', 'ISO-8859-1', 'utf-16', '"windows-1252"'])('JSON with the charset %s is refused', async (charset) => {
+    const type = `application/json; charset=${charset}`;
+    const answer = await app.http.inject({
+      method: 'POST',
+      url: '/v1/step',
+      headers: { 'content-type': type },
+      payload: Buffer.from(JSON.stringify(step({})), 'latin1'),
+    });
+    expect(answer.statusCode).toBe(415);
+    expect(answer.json().code).toBe('unsupported_media_type');
+    expect(answer.json().detail).toContain(`application/json in UTF-8`);
+    expect(answer.json().detail).toContain(JSON.stringify(type));
+  });
+
+  test('a charset of JSON without a body is no reason to refuse', async () => {
+    const headers = { 'content-type': 'application/json; charset=latin1' };
+    expect((await app.http.inject({ method: 'GET', url: '/v1/models', headers })).statusCode).toBe(200);
   });
 
   test('every code has its place on the page that problems point to', async () => {

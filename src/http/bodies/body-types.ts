@@ -4,6 +4,11 @@ import { CarryoverError, invalidRequest } from '../../errors.ts';
 import { FILE_TYPES, JSON_TYPE } from '../media-types.ts';
 import { addressOf } from '../route-address.ts';
 
+/** The value of a charset parameter of a Content-Type. */
+const CHARSET = /;\s*charset\s*=\s*"?([^\s";]*)/i;
+/** JSON is UTF-8 (RFC 8259, section 8.1), of which US-ASCII is a part. */
+const JSON_CHARSETS = ['utf-8', 'utf8', 'us-ascii', 'ascii'];
+
 /** How much of an unsupported Content-Type is repeated. */
 const SHOWN_CHARACTERS_MAX = 60;
 
@@ -15,6 +20,12 @@ export function takesBody({ routeOptions }: FastifyRequest): boolean {
 /** Whether the route takes safetensors files. */
 export function takesFiles(request: FastifyRequest): boolean {
   return bodyTypes(request).includes(FILE_TYPES[0]!);
+}
+
+/** Whether a JSON body is announced in UTF-8, which it is if its Content-Type names no charset. */
+export function isJsonInUtf8({ headers }: FastifyRequest): boolean {
+  const charset = CHARSET.exec(headers['content-type'] ?? '')?.[1];
+  return charset === undefined || JSON_CHARSETS.includes(charset.toLowerCase());
 }
 
 /** The content types that the route takes: JSON alone, unless its body schema has a `content` for each type. */
@@ -37,8 +48,9 @@ export function bodyMismatch(request: FastifyRequest): CarryoverError | undefine
   return undefined;
 }
 
+/** The error unsupported_media_type for a body of a type, or JSON of a charset, that the route does not take. */
 export function unsupportedType(request: FastifyRequest): CarryoverError {
-  const types = bodyTypes(request);
+  const types = isJsonInUtf8(request) ? bodyTypes(request) : bodyTypes(request).map(withCharset);
   const type = request.headers['content-type'];
   const got = type === undefined ? 'none' : JSON.stringify(type.slice(0, SHOWN_CHARACTERS_MAX));
   return new CarryoverError('unsupported_media_type', {
@@ -47,6 +59,11 @@ export function unsupportedType(request: FastifyRequest): CarryoverError {
         ? `${addressOf(request)} takes no body, got one of type ${got}.`
         : `${addressOf(request)} takes a body of Content-Type ${types.join(' or ')}, got ${got}.`,
   });
+}
+
+/** Of JSON the charset is expected. */
+function withCharset(type: string): string {
+  return type === JSON_TYPE ? `${JSON_TYPE} in UTF-8` : type;
 }
 
 function missingBody(request: FastifyRequest): CarryoverError {

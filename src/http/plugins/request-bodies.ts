@@ -10,7 +10,7 @@ import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { ParsedJson } from '../../engine/parsed-json.ts';
 import { clientClosed } from '../../errors.ts';
 import type { ByteBlock } from '../../wasm/byte-block.ts';
-import { bodyMismatch, takesBody, takesFiles, unsupportedType } from '../bodies/body-types.ts';
+import { bodyMismatch, isJsonInUtf8, takesBody, takesFiles, unsupportedType } from '../bodies/body-types.ts';
 import { type Done, type ReceiverParts, receiveBody } from '../bodies/receive-body.ts';
 import type { HttpServer } from '../http-server.ts';
 import { FILE_TYPES, JSON_TYPE } from '../media-types.ts';
@@ -23,6 +23,7 @@ export const requestBodies = fp(
     app.decorateRequest('sessionInFile', undefined);
     app.removeAllContentTypeParsers();
     app.addContentTypeParser(JSON_TYPE, (request, payload, done: Done) => {
+      if (!isJsonInUtf8(request)) return refuseBody(request, payload, done);
       receiveBody(request, payload, parts, (error, block) => {
         if (!block) return done(error);
         // Some clients announce JSON although they send no body.
