@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { settingsTable, tableOnPage } from '../docker/settings.ts';
 import { ConfigSchema } from '../src/config.ts';
-import { ERRORS } from '../src/errors.ts';
+import { ERRORS } from '../src/error-kinds.ts';
 import { describeWith } from './helpers/needs.ts';
 import { type RunningServer, startServer } from './helpers/process.ts';
 import { writeSafetensors } from './helpers/safetensors.ts';

@@ -1,7 +1,8 @@
 // How the import refuses a file: with the names of the tensors concerned, cut and in quotes, as they
 // come from whoever made the file.
 import { quote } from '../codec/safetensors/quote.ts';
-import { CarryoverError, type ErrorCode, escapePointer } from '../errors.ts';
+import type { ErrorCode } from '../error-kinds.ts';
+import { CarryoverError, escapePointer } from '../errors.ts';
 
 const NAMES_LISTED_MAX = 10;
 

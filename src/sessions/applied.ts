@@ -1,7 +1,8 @@
 // The `applied` member of an error: whether the call was applied to the session, now or by an earlier
 // attempt with the same idempotency key. "no" and "yes" must be true; where neither is certain, it is
 // "unknown".
-import { type Applied, CarryoverError, type ErrorCode } from '../errors.ts';
+import type { ErrorCode } from '../error-kinds.ts';
+import { type Applied, CarryoverError } from '../errors.ts';
 import type { Call } from './call.ts';
 import { ANSWERS_MAX, type KeptAnswer } from './kept-answer.ts';
 import type { Session } from './session.ts';

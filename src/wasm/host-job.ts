@@ -2,7 +2,8 @@
 // so the scheduler has it run by a worker, or on the main thread.
 //
 //   job block    | record | the result, or an error as JSON |
-import { CarryoverError, type ErrorCode, type ErrorPlace } from '../errors.ts';
+import type { ErrorCode } from '../error-kinds.ts';
+import { CarryoverError, type ErrorPlace } from '../errors.ts';
 import {
   HOST_ARGUMENTS,
   HOST_ARGUMENTS_MAX,

@@ -438,7 +438,7 @@ describe('HTTP around it', () => {
   });
 
   test('every code has its place on the page that problems point to', async () => {
-    const { ERRORS } = await import('../../src/errors.ts');
+    const { ERRORS } = await import('../../src/error-kinds.ts');
     const page = await app.http.inject('/problems');
     for (const code of Object.keys(ERRORS)) expect(page.body).toContain(`id="${code}"`);
   });

@@ -5,7 +5,7 @@ import { Agent, request } from 'node:http';
 import { Socket, connect } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { ERRORS } from '../../src/errors.ts';
+import { ERRORS } from '../../src/error-kinds.ts';
 import {
   HOSTILE_CORPUS,
   type HostileRequest,

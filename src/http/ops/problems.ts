@@ -1,5 +1,5 @@
 // GET /problems: the page that the `type` of every problem points to, made from the error table.
-import { ERRORS } from '../../errors.ts';
+import { ERRORS } from '../../error-kinds.ts';
 import type { HttpServer } from '../http-server.ts';
 
 export function problemsRoute(app: HttpServer): void {

@@ -1,7 +1,8 @@
 // Errors as problems (RFC 9457), logged. What a client did wrong is described precisely; what went wrong inside
 // is logged and not sent.
 import type { FastifyBaseLogger, FastifyError, FastifyRequest } from 'fastify';
-import { type Applied, CarryoverError, type ErrorCode } from '../../errors.ts';
+import type { ErrorCode } from '../../error-kinds.ts';
+import { type Applied, CarryoverError } from '../../errors.ts';
 import { problemBody } from '../schemas/problem.ts';
 import { hasIdempotencyKey, isAboutSession } from '../session-request.ts';
 

@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
-import { type CarryoverError, ERRORS, type ErrorCode } from '../../errors.ts';
+import { ERRORS, type ErrorCode } from '../../error-kinds.ts';
+import type { CarryoverError } from '../../errors.ts';
 import { ref } from './ref.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';

@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type ErrorCode, invalidRequest } from '../../errors.ts';
+import type { ErrorCode } from '../../error-kinds.ts';
+import { invalidRequest } from '../../errors.ts';
 import type { Call } from '../../sessions/call.ts';
 import type { IdempotencyKey } from '../../sessions/kept-answer.ts';
 import { type Session, etagOf, stateDigest } from '../../sessions/session.ts';

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Static } from 'typebox';
 import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
-import type { ErrorCode } from '../../errors.ts';
+import type { ErrorCode } from '../../error-kinds.ts';
 import type { ModelLibrary } from '../../models/library.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
 import { type ResponseWriter, sendBytes } from '../responses/response-writer.ts';

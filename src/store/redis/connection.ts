@@ -3,7 +3,8 @@
 // The client sends a command once (client.ts). This file sends it again until the deadline, which is safe:
 // every request of the store can be executed twice with the effect of once (scripts.ts). So a request
 // whose reply was lost is mostly cleared up, and where it is not the error says applied `unknown`.
-import { CarryoverError, type ErrorCode } from '../../errors.ts';
+import type { ErrorCode } from '../../error-kinds.ts';
+import { CarryoverError } from '../../errors.ts';
 import type { RedisAddress } from './address.ts';
 import {
   type Argument,

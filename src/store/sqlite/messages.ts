@@ -1,7 +1,8 @@
 // What crosses between the store and its thread: one message for all calls of a tick, one for all
 // answers of a group. The bytes of a message lie in one buffer: cloning a view would clone all that
 // it is a view of, and many small buffers cost more than one (4 calls: 7.2 µs each, packed 4.7 µs).
-import type { Applied, ErrorCode } from '../../errors.ts';
+import type { ErrorCode } from '../../error-kinds.ts';
+import type { Applied } from '../../errors.ts';
 import type { SessionId } from '../store.ts';
 import type { FileIdentity } from './file-identity.ts';
 
