@@ -177,6 +177,43 @@ describe('docker/README.md', () => {
   });
 });
 
+describe('src/README.md', () => {
+  const text = read('src/README.md');
+  /** Paths of files are relative to src/. */
+  const isPath = (name: string) => /^[\w./-]+\.(ts|mjs|json|md)$/.test(name);
+
+  test('names files that exist', () => {
+    const inProse = [...text.matchAll(/`([^`\n]+)`/g)].map(([, name]) => name!);
+    const drawn = [...text.matchAll(/^ {2,}([\w/-]+\/[\w-]+\.ts) /gm)].map(([, path]) => path!);
+    const named = [...inProse.filter(isPath), ...drawn];
+    expect(named.filter((path) => !existsSync(join(root, 'src', path)))).toEqual([]);
+    expect(drawn.length).toBeGreaterThan(30);
+  });
+
+  /** Rows of the tables "Where …": a question, and an answer like `path.ts` `symbol`, `symbol`; … */
+  const tables = text.slice(text.indexOf('## Where is'), text.indexOf('## Names'));
+  const answers = [...tables.matchAll(/^\| (?!question|to add|---)(.+?) \| (.+) \|$/gm)].map(
+    ([, question, answer]) => ({ question: question!, answer: answer! }),
+  );
+
+  test.each(answers)('says where: $question', ({ answer }) => {
+    let source = '';
+    let symbols = 0;
+    for (const [, name] of answer.matchAll(/`([^`]+)`/g)) {
+      if (isPath(name!)) source = read(join('src', name!));
+      else if (!name!.startsWith('npm run ')) {
+        symbols++;
+        expect(source.includes(name!), `${name} is not in the file before it: ${answer}`).toBe(true);
+      }
+    }
+    expect(symbols, 'an answer names a file and a symbol in it').toBeGreaterThan(0);
+  });
+
+  test('answers every question of a newcomer', () => {
+    expect(answers.length).toBeGreaterThan(30);
+  });
+});
+
 describe.each(pages)('$path', ({ path, text }) => {
   test('names npm scripts that exist', () => {
     const { scripts } = JSON.parse(read('package.json'));
