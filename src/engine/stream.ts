@@ -29,7 +29,7 @@ const CHUNK_NUMBERS_MAX = 24_576;
 const CHUNK_FLOPS_MAX = 2 ** 29;
 
 export interface StreamPlan extends Sizes {
-  /** Steps of a chunk; of the last one what is left. */
+  /** Steps of each chunk but the last, which has the rest. */
   readonly chunkSteps: number;
 }
 
@@ -54,7 +54,8 @@ export interface StreamParts {
 }
 
 /**
- * The limit on the numbers of an answer holds for a chunk, all other limits for the whole.
+ * Checks the input of a stream and decides how many steps a chunk has. The limit on the numbers of an answer
+ * holds for a chunk, all other limits for the whole.
  *
  * @throws shape_mismatch · out_of_range (lengths) · limit_exceeded
  */
@@ -79,7 +80,8 @@ function stepsOfChunk(
   return Math.max(1, Math.floor(Math.min(T, stepsByNumbers, stepsByWork)));
 }
 
-export class RecurrenceStream {
+/** A sequence that is computed chunk by chunk; holds x, the state and the lease on the model until disposed of. */
+export class RecurrenceStream implements Disposable {
   readonly T: number;
   readonly #parts: StreamParts;
   readonly #lease: ModelLease;
@@ -91,7 +93,7 @@ export class RecurrenceStream {
   readonly #ptr: number;
   /** (T, N, D) */
   readonly #x: Float32Array;
-  /** (N, H), the state after the steps taken. */
+  /** (N, H), the state after the accepted steps. */
   readonly #h: Float32Array;
   #stepsTaken = 0;
   #isDisposed = false;
@@ -145,11 +147,12 @@ export class RecurrenceStream {
     this.#h = parts.memory.f32(this.#ptr + T * N * D * F32, N * H).fill(0);
   }
 
-  /** Whether the steps taken are all there are. */
+  /** Whether all steps were accepted. */
   get isDone(): boolean {
     return this.#stepsTaken === this.T;
   }
 
+  /** How many steps were accepted. */
   get stepsTaken(): number {
     return this.#stepsTaken;
   }
