@@ -4,7 +4,7 @@
 //
 // A step is computed as a sequence of one step, so both behave the same.
 import type { Lifetime } from '../lifetime.ts';
-import type { ModelLease } from '../models/packed.ts';
+import type { ModelLease } from '../models/packed-weights.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import type { WeightsCache } from '../models/weights-cache.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';

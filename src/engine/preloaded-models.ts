@@ -4,7 +4,8 @@
 import { DEMO_MODEL, type ModelFile } from '../models/models-dir.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import { modelFileSource } from '../models/model-file.ts';
-import { type ModelInfo, NAME_PATTERN } from '../models/registry.ts';
+import { NAME_PATTERN } from '../models/model-names.ts';
+import type { ModelInfo } from '../models/registry.ts';
 import { registerModel } from './register.ts';
 import type { Limits } from './shapes.ts';
 

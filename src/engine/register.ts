@@ -54,7 +54,7 @@ export async function registerModel(
   using block = await weightsPacker.gather(weights, readout, lifetime);
   const isPacked = (id: string) => {
     const found = library.registry.has(id);
-    if (!found) library.registry.expectRoom(sizes);
+    if (!found) library.registry.expectCapacity(sizes);
     return found;
   };
   const prepared = await weightsPacker.prepare(block, isPacked, lifetime);

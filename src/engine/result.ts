@@ -1,6 +1,6 @@
 // The result of a computation, and the check that every number of it is finite.
 import { CarryoverError } from '../errors.ts';
-import type { ModelLease } from '../models/packed.ts';
+import type { ModelLease } from '../models/packed-weights.ts';
 import type { TensorView } from '../tensor.ts';
 import type { Job, Trace } from '../wasm/job.ts';
 

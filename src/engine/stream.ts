@@ -6,7 +6,7 @@
 //
 // A row's bits do not depend on where its sequence is cut, so they are those of one long job.
 import type { Lifetime } from '../lifetime.ts';
-import type { ModelLease } from '../models/packed.ts';
+import type { ModelLease } from '../models/packed-weights.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';

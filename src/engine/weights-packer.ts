@@ -1,9 +1,9 @@
 // Large weights: copied into one block of linear memory, where workers hash them, for their id, and pack them
 // into panels. Small ones take less time than dispatching them would.
 import type { Lifetime } from '../lifetime.ts';
-import { PackedWeights } from '../models/packed.ts';
+import { PackedWeights } from '../models/packed-weights.ts';
 import type { PreparedModel } from '../models/registry.ts';
-import type { ModelLease } from '../models/packed.ts';
+import type { ModelLease } from '../models/packed-weights.ts';
 import type { WeightsCache } from '../models/weights-cache.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import type { TensorSource } from '../tensor.ts';

@@ -1,16 +1,17 @@
-// Registered models and the store that outlives the process: what is registered here is there too, and
-// what another process has put there is fetched when it is asked for.
+// The registry together with the store that outlives the process: every model that is registered is stored,
+// and a model that another process has stored is loaded when a request refers to it.
 import { CarryoverError } from '../errors.ts';
 import type { ModelStore } from '../store/store.ts';
 import type { Readout, Weights } from '../tensor.ts';
-import { type ModelInfo, type ModelRegistry, type RegisterOptions, isModelId } from './registry.ts';
+import { isModelId } from './model-names.ts';
+import type { ModelInfo, ModelRegistry, RegisterOptions } from './registry.ts';
 import { readStoredFile, writeStoredFile } from './stored-file.ts';
 
 export class ModelLibrary {
   readonly registry: ModelRegistry;
   readonly #store: ModelStore;
   #revision: number | undefined;
-  /** Changes of names and models that this process has made. */
+  /** How many changes of names and models this process has made. */
   #ownChanges = 0;
 
   constructor(registry: ModelRegistry, store: ModelStore) {
@@ -19,7 +20,8 @@ export class ModelLibrary {
   }
 
   /**
-   * Registers weights, which must stay until it has settled; `created` is false if they were there already.
+   * Registers and stores weights, which must not change until it has resolved. `created` is false if they were
+   * registered already.
    *
    * @throws name_taken · built_in_model · models_full · memory_full · store_full · store_unavailable
    */
@@ -36,30 +38,34 @@ export class ModelLibrary {
       await this.#store.put({ id: info.id, file, createdAtMs, isKept });
       if (name !== undefined) await this.#store.point(name, info.id);
       this.#ownChanges++;
-      // A refresh that began before this was in the store has dropped it.
+      // A refresh that read the store before the model was in it may have deleted the model again.
       await this.ensure(info.id);
       if (name !== undefined && !this.registry.has(name)) this.registry.point(name, info.id);
     } catch (error) {
       if (created && this.registry.has(info.id)) this.registry.delete(info.id);
-      else if (isNewName) this.registry.unname(name);
+      else if (isNewName) this.registry.deleteName(name);
       throw error;
     }
     return { info, created };
   }
 
-  /** @throws model_not_found · built_in_model · models_full · store_full · store_unavailable */
+  /**
+   * Makes a name point to a model.
+   *
+   * @param ref a name or an id
+   * @throws model_not_found · built_in_model · models_full · store_full · store_unavailable
+   */
   async point(name: string, ref: string): Promise<ModelInfo> {
     await this.ensure(ref);
     const { id } = this.registry.info(ref);
-    this.registry.expectMovable(name, id);
-    this.registry.expectRoomForName(name);
+    this.registry.expectNameAvailable(name, id);
     await this.#store.point(name, id);
     this.#ownChanges++;
     return this.registry.point(name, id);
   }
 
   /**
-   * Lets a name point to a model that is registered, whatever it pointed to, and to no other from then on.
+   * Makes a name point to a built-in model that is registered, and to no other from then on.
    *
    * @throws store_full · store_unavailable
    */
@@ -69,11 +75,15 @@ export class ModelLibrary {
     this.registry.reserve(name, id);
   }
 
-  /** @throws model_not_found · model_pinned · built_in_model · store_unavailable */
+  /**
+   * Deletes a model with its names.
+   *
+   * @throws model_not_found · model_pinned if sessions use it · built_in_model · store_unavailable
+   */
   async delete(ref: string): Promise<void> {
     const id = await this.#idToDelete(ref);
     const names = this.registry.has(id) ? this.registry.info(id).names : [];
-    for (const name of names) this.registry.expectMovable(name);
+    for (const name of names) this.registry.expectNameDeletable(name);
     if (!(await this.#store.remove(id))) {
       throw new CarryoverError('model_pinned', {
         detail: `Sessions are pinned to model ${id}; GET /v1/sessions?model=${id} lists them.`,
@@ -82,7 +92,7 @@ export class ModelLibrary {
     if (this.registry.has(id)) this.registry.delete(id);
   }
 
-  /** A damaged model can be deleted like any other. */
+  /** A model whose stored file is damaged cannot be loaded, but it can be deleted. */
   async #idToDelete(ref: string): Promise<string> {
     try {
       await this.ensure(ref);
@@ -96,23 +106,23 @@ export class ModelLibrary {
   }
 
   /**
-   * Gives up a model that came with a session, if no session is left that needs it. To be called when one of
-   * its sessions has ended, or was not made. A model that was registered or named by itself stays.
+   * Deletes a model that was registered for a session, if no session uses it any more. To be called when a
+   * session has ended or could not be created. A model that was registered or named by a request stays.
    *
    * @throws store_unavailable
    */
   async collect(id: string): Promise<void> {
     if (this.registry.isKept(id) || !(await this.#store.collect(id))) return;
-    // Somebody may have registered it by itself meanwhile: then it is in the store again, or soon.
+    // A request may have registered it meanwhile: then it is in the store again, or will be soon.
     if (this.registry.has(id) && !this.registry.isKept(id)) this.registry.delete(id);
   }
 
-  /** The same for all, as after a crash. @throws store_unavailable */
+  /** collect() for all models, as after a crash. @throws store_unavailable */
   async collectAll(): Promise<void> {
     for (const id of this.registry.ids()) await this.collect(id);
   }
 
-  /** Of a model that need not be loaded for it. @throws model_not_found, for a name · store_unavailable */
+  /** @param ref an id, which is returned as it is, or a name · @throws model_not_found · store_unavailable */
   async idOf(ref: string): Promise<string> {
     if (isModelId(ref)) return ref;
     if (!this.registry.has(ref)) await this.ensure(ref);
@@ -120,15 +130,16 @@ export class ModelLibrary {
   }
 
   /**
-   * Sees to it that a model is here if it is anywhere.
+   * Loads a model from the store if it is there and not registered yet. A model that is not in the store is
+   * not an error.
    *
-   * @throws models_full · memory_full · model_corrupt · store_unavailable; a model that is not there is not an error
+   * @throws models_full · memory_full · model_corrupt · store_unavailable
    */
   async ensure(ref: string): Promise<void> {
     if (this.registry.has(ref)) return;
     const id = await this.#idInStore(ref);
     if (id === undefined) return;
-    await this.#fetch(id);
+    await this.#load(id);
     if (id !== ref && this.registry.has(id)) this.registry.point(ref, id);
   }
 
@@ -137,24 +148,24 @@ export class ModelLibrary {
   }
 
   /**
-   * Brings models and names here to what the store has, if that has changed. What this process changes
-   * meanwhile is newer than what the store has answered: then the next refresh does it.
+   * Updates models and names to those of the store, if the store has changed. If this process makes changes
+   * meanwhile, they are newer than what was read, so names and deletions are left to the next refresh.
    *
-   * @param onSkipped is told of models that cannot be used
-   * @returns whether the store has gone back to less than it had
+   * @param onSkipped called with each model that cannot be loaded
+   * @returns whether the store has lost changes: its revision is lower than before
    */
   async refresh(onSkipped: (id: string, error: unknown) => void): Promise<boolean> {
     const revision = await this.#store.revision();
     const before = this.#revision ?? revision;
     if (revision === this.#revision) return false;
-    // What is registered here from now on need not be among what the store answers.
-    const here = [...this.registry.ids()];
+    // A model that is registered from now on may be missing in the answer of the store.
+    const registered = [...this.registry.ids()];
     const ownChanges = this.#ownChanges;
     const [ids, names] = await Promise.all([this.#store.ids(), this.#store.names()]);
-    for (const id of ids) await this.#fetch(id).catch((error: unknown) => onSkipped(id, error));
+    for (const id of ids) await this.#load(id).catch((error: unknown) => onSkipped(id, error));
     if (ownChanges !== this.#ownChanges) return revision < before;
     const stored = new Set(ids);
-    for (const id of here) {
+    for (const id of registered) {
       if (!this.registry.has(id)) continue;
       if (!stored.has(id)) this.registry.delete(id);
       else this.#dropNames(id, names);
@@ -169,11 +180,11 @@ export class ModelLibrary {
 
   #dropNames(id: string, stored: ReadonlyMap<string, string>): void {
     for (const name of this.registry.info(id).names) {
-      if (!stored.has(name) && !this.registry.isReserved(name)) this.registry.unname(name);
+      if (!stored.has(name) && !this.registry.isReserved(name)) this.registry.deleteName(name);
     }
   }
 
-  async #fetch(id: string): Promise<void> {
+  async #load(id: string): Promise<void> {
     if (this.registry.has(id)) return;
     const stored = await this.#store.get(id);
     if (!stored || this.registry.has(id)) return;

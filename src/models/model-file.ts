@@ -1,33 +1,33 @@
-// Model files: safetensors bytes → tensors in our layout, as a source for registration.
+// A model file in safetensors format → the source of a registration: its layer in our layout.
 import { quote } from '../codec/safetensors/quote.ts';
 import { SafetensorsError } from '../codec/safetensors/header.ts';
 import { type SafetensorsFile, readSafetensorsFile } from '../codec/safetensors/read.ts';
 import { invalidRequest } from '../errors.ts';
 import type { TensorSource } from '../tensor.ts';
-import { hintAbout } from './import-hints.ts';
-import type { ImportedTensor } from './import-layer.ts';
-import { type Import, type ImportOptions, importTensors } from './import-names.ts';
-import { refusal } from './import-refusal.ts';
+import { type Import, type ImportOptions, importCheckpoint } from './import/checkpoint.ts';
+import type { ImportedTensor } from './import/layer.ts';
+import { refusal } from './import/refusal.ts';
+import { hintAbout } from './import/unsupported-tensors.ts';
 
 /**
- * `activation` and `readout` may be said with the call, in the metadata of the file, or in both alike.
+ * `activation` and `readout` may be stated by the request, by the metadata of the file, or by both alike.
  *
  * @throws malformed_safetensors · invalid_request · unknown_tensors · activation_unconfirmed ·
  *   activation_unsupported · shape_mismatch · out_of_range
  */
 export function readModelFile(
   bytes: Uint8Array,
-  said: ImportOptions = {},
+  options: ImportOptions = {},
   isBodyHeld?: () => boolean,
 ): Import {
   const { tensors, metadata } = readTensors(bytes, isBodyHeld);
-  return importTensors(tensors, {
-    activation: agreed('activation', said.activation, metadata['activation']),
-    readout: agreed('readout', said.readout, metadata['readout']),
+  return importCheckpoint(tensors, {
+    activation: agreed('activation', options.activation, metadata['activation']),
+    readout: agreed('readout', options.readout, metadata['readout']),
   });
 }
 
-/** What is said in two places must agree. @throws invalid_request */
+/** A value that may be stated in two places. @throws invalid_request if they differ */
 function agreed(
   field: string,
   inRequest: string | undefined,
@@ -42,7 +42,7 @@ function agreed(
   );
 }
 
-/** A tensor of another dtype is most often one that is no weight: then its name says what it is. */
+/** A tensor of an unsupported dtype is most often no weight: then the error says by its name what it is. */
 function readTensors(bytes: Uint8Array, isBodyHeld?: () => boolean): SafetensorsFile {
   try {
     return readSafetensorsFile(bytes, isBodyHeld);
@@ -55,13 +55,13 @@ function readTensors(bytes: Uint8Array, isBodyHeld?: () => boolean): Safetensors
 }
 
 /**
- * The weights and the readout of a file, and what they were made of.
+ * The weights and the readout of a file, and which of its tensors they are made of.
  *
  * @param isBodyHeld if given, tensors are read in place as long as it says so; see readSafetensorsFile()
  * @throws as readModelFile()
  */
-export function modelFileSource(bytes: Uint8Array, said?: ImportOptions, isBodyHeld?: () => boolean) {
-  const { model, tensors } = readModelFile(bytes, said, isBodyHeld);
+export function modelFileSource(bytes: Uint8Array, options?: ImportOptions, isBodyHeld?: () => boolean) {
+  const { model, tensors } = readModelFile(bytes, options, isBodyHeld);
   const { W_x, W_h, b, W_y, b_y } = model;
   return {
     tensors,

@@ -1,4 +1,5 @@
-// Model files at the start: the built-in demo model, and those of MODELS_DIR under their file names.
+// The model files that are registered at the start: the built-in demo model, and those of MODELS_DIR under
+// their file names.
 import { closeSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { identifyFormat } from '../codec/safetensors/file-signatures.ts';
@@ -12,19 +13,19 @@ export interface ModelFile {
 }
 
 const ENDING = '.safetensors';
-/** A file with one of these was put there to be served, too. */
-const OTHER_ENDINGS = [
+/** Endings of checkpoints in formats that are not supported. */
+const UNSUPPORTED_ENDINGS = [
   '.bin', '.ckpt', '.gguf', '.h5', '.hdf5', '.keras', '.npy', '.npz', '.onnx', '.pkl', '.pt', '.pth',
 ];
-/** By which a format is known. */
-const START_BYTES = 512;
+/** Bytes at the start of a file by which its format is recognised. */
+const SIGNATURE_BYTES = 512;
 
 /** A one-month-ahead forecast of the monthly sunspot number / 100, D = 1, H = 32, with a readout. */
 export const DEMO_MODEL = safetensorsFile(join(import.meta.dirname, `demo/sunspots${ENDING}`));
 
 /**
- * The model files of a folder, by name; none if `folder` is empty. Those of other formats are among them:
- * reading one says what to do with it.
+ * The model files of a folder, by name; none if `folder` is empty. Files of unsupported formats are
+ * included: reading one throws an error that says how to convert it.
  *
  * @throws Error if the folder is not readable
  */
@@ -33,7 +34,7 @@ export function modelFilesOf(folder: string): ModelFile[] {
   return filesIn(folder).flatMap((file) => {
     const path = join(folder, file);
     if (file.endsWith(ENDING)) return [safetensorsFile(path)];
-    return OTHER_ENDINGS.includes(extname(file)) ? [otherFile(path)] : [];
+    return UNSUPPORTED_ENDINGS.includes(extname(file)) ? [unsupportedFile(path)] : [];
   });
 }
 
@@ -53,7 +54,7 @@ function safetensorsFile(path: string): ModelFile {
   return { name: basename(path, ENDING), path, read: () => readFileSync(path) };
 }
 
-function otherFile(path: string): ModelFile {
+function unsupportedFile(path: string): ModelFile {
   const read = () => {
     const format = identifyFormat(startOf(path)) ?? 'It is of another format.';
     throw new Error(`Only *${ENDING} files are models here. ${format}`);
@@ -64,7 +65,7 @@ function otherFile(path: string): ModelFile {
 function startOf(path: string): Uint8Array {
   const file = openSync(path, 'r');
   try {
-    const start = Buffer.alloc(START_BYTES);
+    const start = Buffer.alloc(SIGNATURE_BYTES);
     return start.subarray(0, readSync(file, start));
   } finally {
     closeSync(file);

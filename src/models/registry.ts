@@ -1,4 +1,5 @@
-// Registered models: weights packed once, addressed by content, pointed to by names that may move.
+// The registered models in memory: packed weights, addressed by the digest of their content. Names point to
+// them (model-names.ts).
 import { CarryoverError } from '../errors.ts';
 import { SortedKeys } from '../sorted-keys.ts';
 import type { Readout, Weights } from '../tensor.ts';
@@ -6,17 +7,10 @@ import type { PackedModel } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { modelBytes } from '../wasm/panels.ts';
 import type { WeightsSizes } from '../wasm/weights-block.ts';
-import { weightsId } from './digest.ts';
-import { ACTIVATION } from './import-activation.ts';
-import { type ModelLease, PackedWeights } from './packed.ts';
-
-export const NAME_LENGTH_MAX = 128;
-/** What a name may be: no colon, so a name is never taken for an id. */
-export const NAME_PATTERN = `^[A-Za-z0-9][A-Za-z0-9._-]{0,${NAME_LENGTH_MAX - 1}}$`;
-
-export function isModelId(ref: string): boolean {
-  return ref.startsWith('sha256:');
-}
+import { weightsId } from './weights-id.ts';
+import { ACTIVATION } from './import/activation.ts';
+import { ModelNames } from './model-names.ts';
+import { type ModelLease, PackedWeights } from './packed-weights.ts';
 
 export interface ModelInfo {
   readonly id: string;
@@ -26,33 +20,33 @@ export interface ModelInfo {
   readonly H: number;
   /** Outputs of the readout; absent if there is none. */
   readonly O?: number;
-  /** f in h_t = f(z). */
+  /** f in h_t = f(z_t). */
   readonly activation: typeof ACTIVATION;
-  /** Packed, in memory. */
+  /** Of the packed weights in memory. */
   readonly bytes: number;
   readonly created_at: string;
 }
 
 export interface RegistryOptions {
   readonly bytesMax: number;
-  /** Of models, and of names. */
+  /** Most models, and most names. */
   readonly countMax: number;
   readonly now: () => Date;
 }
 
 export interface RegisterOptions {
   readonly name?: string | undefined;
-  /** Now, if absent. */
+  /** Default: now. */
   readonly createdAt?: Date;
-  /** False if it came with a session and shall go with the last one; see StoredModel. */
+  /** False for a model that is deleted when its last session ends; see StoredModel. */
   readonly isKept?: boolean | undefined;
-  /** If its id, and its panels unless they were here already, have been made elsewhere. */
+  /** The id, and the packed weights of a new model, if they have been computed already. */
   readonly prepared?: PreparedModel | undefined;
 }
 
 export interface PreparedModel {
   readonly id: string;
-  /** Belongs to the registry from then on. */
+  /** Undefined if the model is registered already. register() takes ownership. */
   readonly packed: PackedWeights | undefined;
 }
 
@@ -68,23 +62,22 @@ export class ModelRegistry {
   readonly #memory: LinearMemory;
   readonly #options: RegistryOptions;
   readonly #entries = new Map<string, Entry>();
-  readonly #idsByName = new Map<string, string>();
-  /** Of models that are part of the server; name → id. */
-  readonly #builtIns = new Map<string, string>();
-  /** The models from the oldest to the newest; see placeOf(). */
+  readonly #names: ModelNames;
+  /** Keys of all models in the order of their creation; see placeOf(). */
   readonly #places = new SortedKeys();
   #bytes = 0;
 
   constructor(memory: LinearMemory, options: RegistryOptions) {
     this.#memory = memory;
     this.#options = options;
+    this.#names = new ModelNames(options.countMax);
   }
 
   /**
-   * Registers weights; `created` is false if they were there already.
+   * Registers weights. `created` is false if they were registered already.
    *
-   * @throws name_taken · built_in_model if `name` points to other weights · models_full · memory_full; nothing is
-   *   registered then
+   * @throws name_taken · built_in_model if `name` points to other weights · models_full · memory_full; in all
+   *   cases nothing is registered
    */
   register(
     weights: Weights,
@@ -95,10 +88,10 @@ export class ModelRegistry {
     const created = !this.#entries.has(id);
     try {
       if (name !== undefined) {
-        this.#expectFree(name, id);
-        this.expectRoomForName(name);
+        this.#names.expectFree(name, id);
+        this.#names.expectCapacity(name);
       }
-      if (created) this.expectRoom(sizesOf(weights, readout));
+      if (created) this.expectCapacity(sizesOf(weights, readout));
     } catch (error) {
       prepared?.packed?.drop();
       throw error;
@@ -129,8 +122,10 @@ export class ModelRegistry {
   }
 
   /**
-   * The oldest first, `limit` of them behind the place `after`; `next` is the place of the last one, unless
-   * it is the last of all.
+   * A page of models, oldest first.
+   *
+   * @param after the `next` of the page before
+   * @returns `next` undefined for the last page
    */
   list(after?: string, limit = Infinity): { models: ModelInfo[]; next: string | undefined } {
     const places = this.#places.after(after, limit + 1);
@@ -139,73 +134,82 @@ export class ModelRegistry {
     return { models, next: page.length < places.length ? page.at(-1) : undefined };
   }
 
-  /** In no order. */
+  /** Ids of all models, in no order. */
   ids(): IterableIterator<string> {
     return this.#entries.keys();
   }
 
   /**
-   * Lets a name, new or not, point to a model, and keeps it.
+   * Makes a name, new or existing, point to a model, which is kept from then on.
    *
    * @throws model_not_found · built_in_model · models_full
    */
   point(name: string, ref: string): ModelInfo {
     const entry = this.#find(ref);
-    this.expectMovable(name, entry.packed.id);
-    this.expectRoomForName(name);
+    this.expectNameAvailable(name, entry.packed.id);
     this.#name(name, entry);
     return this.info(entry.packed.id);
   }
 
-  /** Lets a name point to a model whatever it pointed to, and to no other from then on. */
+  /** Makes a name point to a built-in model, whatever it pointed to, and to no other from then on. */
   reserve(name: string, id: string): void {
-    this.#builtIns.set(name, id);
+    this.#names.reserve(name, id);
     this.#name(name, this.#find(id));
   }
 
   isReserved(name: string): boolean {
-    return this.#builtIns.has(name);
+    return this.#names.isReserved(name);
   }
 
-  unname(name: string): void {
-    const id = this.#idsByName.get(name);
-    if (id === undefined) return;
-    this.#idsByName.delete(name);
-    this.#entries.get(id)!.names.delete(name);
+  /** Deletes a name, if there is one; the model stays. */
+  deleteName(name: string): void {
+    this.#entries.get(this.#names.idOf(name))?.names.delete(name);
+    this.#names.delete(name);
   }
 
-  /** Whether it stays until it is deleted; false also if it is not here. */
+  /** Whether it stays until it is deleted by a request; false also if it is not registered. */
   isKept(id: string): boolean {
     return this.#entries.get(id)?.isKept ?? false;
   }
 
   /** @param ref a name or an id */
   has(ref: string): boolean {
-    return this.#entries.has(this.#idsByName.get(ref) ?? ref);
+    return this.#entries.has(this.#names.idOf(ref));
   }
 
-  /** Deletes a model with all its names; jobs that run keep it until they are done. */
+  /** Deletes a model with all its names. Its memory is freed when the last lease is released. */
   delete(ref: string): void {
     const { packed, createdAt, names } = this.#find(ref);
-    for (const name of names) this.#idsByName.delete(name);
+    for (const name of names) this.#names.delete(name);
     this.#entries.delete(packed.id);
     this.#places.delete(placeOf(packed.id, createdAt));
     this.#bytes -= packed.bytes;
     packed.drop();
   }
 
-  /** Its packed weights, to look at; to read them take a lease. @throws model_not_found */
+  /** Shapes and address of the packed weights; a job that reads them needs a lease. @throws model_not_found */
   model(ref: string): PackedModel {
     return this.#find(ref).packed.model;
   }
 
-  /** @throws model_not_found */
+  /** Keeps the packed weights in memory until it is released. @throws model_not_found */
   lease(ref: string): ModelLease {
     return this.#find(ref).packed.lease();
   }
 
-  /** For a model that is new. @throws models_full */
-  expectRoom({ D, H, O }: WeightsSizes): void {
+  /** @throws built_in_model · models_full, where point() would */
+  expectNameAvailable(name: string, id: string): void {
+    this.#names.expectMovable(name, id);
+    this.#names.expectCapacity(name);
+  }
+
+  /** @throws built_in_model */
+  expectNameDeletable(name: string): void {
+    this.#names.expectMovable(name);
+  }
+
+  /** @throws models_full if there is no capacity for one more model */
+  expectCapacity({ D, H, O }: WeightsSizes): void {
     const { bytesMax, countMax } = this.#options;
     const bytes = modelBytes(D, H, O);
     const full =
@@ -218,12 +222,12 @@ export class ModelRegistry {
   }
 
   /**
-   * Packs weights whose id is known, in slices, to be registered then.
+   * Packs weights whose id is known, in slices between which the event loop runs, for register().
    *
    * @throws models_full · memory_full
    */
   async prepare(id: string, weights: Weights, readout?: Readout): Promise<PreparedModel> {
-    this.expectRoom(sizesOf(weights, readout));
+    this.expectCapacity(sizesOf(weights, readout));
     const packed = new PackedWeights(this.#memory, id, sizesOf(weights, readout));
     return { id, packed: await packed.fillInSlices(weights, readout) };
   }
@@ -239,7 +243,7 @@ export class ModelRegistry {
   }
 
   #find(ref: string): Entry {
-    const entry = this.#entries.get(this.#idsByName.get(ref) ?? ref);
+    const entry = this.#entries.get(this.#names.idOf(ref));
     if (entry) return entry;
     throw new CarryoverError('model_not_found', {
       detail: `There is no model ${JSON.stringify(ref.slice(0, 100))}; GET /v1/models lists all.`,
@@ -248,46 +252,18 @@ export class ModelRegistry {
 
   #name(name: string, entry: Entry): void {
     const { id } = entry.packed;
-    if (this.#idsByName.get(name) !== id) this.unname(name);
-    this.#idsByName.set(name, id);
+    if (this.#names.idOf(name) !== id) this.deleteName(name);
+    this.#names.set(name, id);
     entry.names.add(name);
     entry.isKept = true;
   }
 
-  /** @param id to which the name shall point; none if it shall go · @throws built_in_model */
-  expectMovable(name: string, id?: string): void {
-    const builtIn = this.#builtIns.get(name);
-    if (builtIn === undefined || builtIn === id) return;
-    throw new CarryoverError('built_in_model', {
-      detail:
-        `The name ${JSON.stringify(name)} belongs to a model that is part of this server, ${builtIn}: it ` +
-        'can be neither moved nor deleted. Choose another name.',
-    });
-  }
-
-  /** @throws models_full */
-  expectRoomForName(name: string): void {
-    const { countMax } = this.#options;
-    if (this.#idsByName.has(name) || this.#idsByName.size < countMax) return;
-    throw new CarryoverError('models_full', { detail: `${countMax} names are taken (MODELS_MAX); delete a model that is not used.` });
-  }
-
-  #expectFree(name: string, id: string): void {
-    this.expectMovable(name, id);
-    const target = this.#idsByName.get(name);
-    if (target === undefined || target === id) return;
-    throw new CarryoverError('name_taken', {
-      detail:
-        `The name ${JSON.stringify(name)} points to ${target}. Move it with ` +
-        `PUT /v1/models/${name}, or choose another.`,
-    });
-  }
 }
 
-/** Digits of the largest time that a Date can hold, in ms. */
+/** Digits of the largest time of a Date, in ms. */
 const TIME_DIGITS = 16;
 
-/** Sorts as the time does, and models of one ms by their ids: the same in every process. */
+/** A key that sorts by time, and within one ms by id, so the order is the same in every process. */
 function placeOf(id: string, createdAt: Date): string {
   return `${String(createdAt.getTime()).padStart(TIME_DIGITS, '0')}.${id}`;
 }

@@ -1,11 +1,11 @@
-// A registered model as one file for a store: safetensors with our names, float32.
+// A registered model as one file in the store: safetensors in float32, with the names of carryover-names.ts.
 import { readSafetensorsFile } from '../codec/safetensors/read.ts';
 import { writeSafetensorsInSlices } from '../codec/safetensors/write.ts';
 import { CarryoverError } from '../errors.ts';
 import type { Readout, TensorView, Weights } from '../tensor.ts';
-import { weightsIdInSlices } from './digest.ts';
+import { weightsIdInSlices } from './weights-id.ts';
 
-/** In slices, so that the event loop is not held. The file has its memory for itself. */
+/** Writes in slices, between which the event loop runs. The result shares no memory with the weights. */
 export function writeStoredFile({ D, H, W_x, W_h, b }: Weights, readout?: Readout): Promise<Buffer> {
   return writeSafetensorsInSlices({
     W_x: tensor([D, H], W_x),
@@ -22,15 +22,16 @@ interface StoredWeights {
 }
 
 /**
- * The weights of a file, in place where that is possible: to be used before it changes. In slices, as writing.
+ * Reads the weights of a file and checks their digest, in slices as writeStoredFile(). The weights may share
+ * memory with the file.
  *
- * @throws model_corrupt if these are not the weights with this id
+ * @throws model_corrupt if the file is damaged or has weights with another id
  */
 export async function readStoredFile(id: string, file: Uint8Array): Promise<StoredWeights> {
   try {
     return await readIntact(id, file);
   } catch (cause) {
-    // The file was whole when it was written, so whatever it is now is no fault of a client.
+    // The server wrote the file, so its damage is never reported as an error of the request.
     throw new CarryoverError('model_corrupt', {
       detail: `The stored file of model ${id} is damaged (${(cause as Error).message}); it is not served.`,
       cause,

@@ -1,11 +1,14 @@
-// Inline weights are packed once and kept while there is room, which they give up to whoever needs it: a client that sends the same weights
-// with every request pays for reading them, not for packing them again.
+// A cache of packed inline weights: a client that sends the same weights with every request pays for reading
+// and hashing them, not for packing them again. Entries that no job reads are evicted, the least recently used
+// first, when the cache exceeds its bytes or when an allocation finds no free memory.
+//
+// lru-cache would add nothing: it evicts whatever entry is the oldest, and here entries with a lease must stay.
 import type { Weights } from '../tensor.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { panelsBytes } from '../wasm/panels.ts';
-import { weightsId } from './digest.ts';
+import { weightsId } from './weights-id.ts';
 import type { WeightsSizes } from '../wasm/weights-block.ts';
-import { type ModelLease, PackedWeights } from './packed.ts';
+import { type ModelLease, PackedWeights } from './packed-weights.ts';
 
 export class WeightsCache {
   readonly #memory: LinearMemory;
@@ -15,7 +18,7 @@ export class WeightsCache {
   #bytes = 0;
   #packedCount = 0;
 
-  /** @param bytesMax packed weights kept while no job uses them */
+  /** @param bytesMax of packed weights; exceeded only by those that jobs read */
   constructor(memory: LinearMemory, bytesMax: number) {
     this.#memory = memory;
     this.#bytesMax = bytesMax;
@@ -26,31 +29,31 @@ export class WeightsCache {
     return this.#bytes;
   }
 
-  /** How many times weights were packed since the start. */
+  /** How often weights were packed since the start. */
   get packedCount(): number {
     return this.#packedCount;
   }
 
-  /** Of small weights; packs them on this thread if they are new. @throws memory_full */
+  /** A lease on small weights, which are packed on this thread if they are not cached. @throws memory_full */
   acquire(weights: Weights): ModelLease {
     const id = weightsId(weights);
     const { D, H } = weights;
     return this.find(id) ?? this.add(this.allocate(id, { D, H, O: 0 }).fill(weights));
   }
 
-  /** Weights that are here, if they are. */
+  /** A lease on the weights with this id; undefined if they are not cached. */
   find(id: string): ModelLease | undefined {
     const packed = this.#entries.get(id);
     return packed && this.#use(packed);
   }
 
-  /** Room for weights that are to be packed and then added. @throws memory_full */
+  /** Memory for weights that the caller packs and then passes to add(). @throws memory_full */
   allocate(id: string, sizes: WeightsSizes): PackedWeights {
     this.#evictTo(this.#bytesMax - panelsBytes(sizes.D, sizes.H));
     return new PackedWeights(this.#memory, id, sizes);
   }
 
-  /** Takes packed weights over; if others have packed the same meanwhile, it is theirs that are used. */
+  /** Takes ownership of packed weights. If the same were added meanwhile, those are leased, and these dropped. */
   add(packed: PackedWeights): ModelLease {
     const found = this.find(packed.id);
     if (found) {
@@ -72,7 +75,7 @@ export class WeightsCache {
     while (this.#bytes > bytesMax && this.#evictOne());
   }
 
-  /** The least recently used one that no job reads; false if there is none. */
+  /** Evicts the least recently used entry that no job reads. @returns false if there is none */
   #evictOne(): boolean {
     for (const packed of this.#entries.values()) {
       if (packed.isLeased) continue;

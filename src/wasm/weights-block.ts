@@ -1,4 +1,4 @@
-// Weights in linear memory, in the order over which their id is a digest (models/digest.ts), so that a thread
+// Weights in linear memory, in the order over which their id is a digest (models/weights-id.ts), so that a thread
 // that is given one address can hash or pack them:
 //
 //   | D, H (u32) | W_x (D, H) | W_h (H, H) | b (H) | O (u32) | W_y (H, O) | b_y (O) |

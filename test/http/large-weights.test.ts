@@ -1,7 +1,7 @@
 // Large weights are copied in slices, converted, hashed and packed by workers: their ids, their bits and what is
 // said about them are those of small ones.
 import { describe, expect, test } from 'vitest';
-import { weightsId } from '../../src/models/digest.ts';
+import { weightsId } from '../../src/models/weights-id.ts';
 import type { Weights } from '../../src/tensor.ts';
 import { buildApp } from '../helpers/app.ts';
 import { nested, randomRecurrence, referenceStates } from '../helpers/recurrence.ts';

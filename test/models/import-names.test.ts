@@ -5,8 +5,8 @@ import { readModel } from '../../load/demo/model.ts';
 import { type SafeTensor, readSafetensors } from '../../src/codec/safetensors/read.ts';
 import type { ErrorCode } from '../../src/error-kinds.ts';
 import { CarryoverError } from '../../src/errors.ts';
-import type { ImportedModel, ImportedTensor } from '../../src/models/import-layer.ts';
-import { type ImportOptions, importTensors } from '../../src/models/import-names.ts';
+import type { ImportedModel, ImportedTensor } from '../../src/models/import/layer.ts';
+import { type ImportOptions, importCheckpoint } from '../../src/models/import/checkpoint.ts';
 import { readModelFile } from '../../src/models/model-file.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
 import { fc } from '../helpers/seed.ts';
@@ -36,7 +36,7 @@ const f64 = (shape: number[], ...data: number[]): SafeTensor => ({
 type Tensors = Record<string, SafeTensor>;
 const TANH = { activation: 'tanh' };
 const importOf = (tensors: Tensors, said: ImportOptions = TANH) =>
-  importTensors(new Map(Object.entries(tensors)), said);
+  importCheckpoint(new Map(Object.entries(tensors)), said);
 const imported = (tensors: Tensors, readout?: string) =>
   importOf(tensors, { ...TANH, readout }).model;
 const numbers = (tensor: ImportedTensor | undefined) => tensor && [...tensor.data];
@@ -913,7 +913,7 @@ describe('a random model', () => {
         for (const file of files) {
           const bytes = writeSafetensors(file);
           expect(readModelFile(bytes, TANH).model).toEqual(expected);
-          expect(importTensors(readSafetensors(bytes), TANH).model).toEqual(expected);
+          expect(importCheckpoint(readSafetensors(bytes), TANH).model).toEqual(expected);
         }
       }),
       { numRuns: 300 },
@@ -927,7 +927,7 @@ describe('a random model', () => {
     const made = shapes.map((shape) => tensor(...shape));
     fc.assert(
       fc.property(fc.array(fc.tuple(names, made), { maxLength: 7 }), (entries) => {
-        const error = errorOf(() => importTensors(new Map(entries), TANH));
+        const error = errorOf(() => importCheckpoint(new Map(entries), TANH));
         expect(error === undefined || error instanceof CarryoverError).toBe(true);
       }),
       { numRuns: 2_000 },

@@ -1,7 +1,7 @@
 // Models here and in the store: never one without the other for long.
 import { beforeEach, describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../src/errors.ts';
-import { weightsId } from '../../src/models/digest.ts';
+import { weightsId } from '../../src/models/weights-id.ts';
 import { ModelLibrary } from '../../src/models/library.ts';
 import { ModelRegistry } from '../../src/models/registry.ts';
 import { writeStoredFile } from '../../src/models/stored-file.ts';

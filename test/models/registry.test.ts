@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { weightsId } from '../../src/models/digest.ts';
+import { weightsId } from '../../src/models/weights-id.ts';
 import { ModelRegistry } from '../../src/models/registry.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
 import { panelsBytes } from '../../src/wasm/panels.ts';

@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
-import { ACTIVATION } from '../../models/import-activation.ts';
-import { NAME_LENGTH_MAX, NAME_PATTERN } from '../../models/registry.ts';
+import { ACTIVATION } from '../../models/import/activation.ts';
+import { NAME_LENGTH_MAX, NAME_PATTERN } from '../../models/model-names.ts';
 import { pageLimit } from '../schemas/page.ts';
 import { ref } from '../schemas/ref.ts';
 import { Weights, matrix, vector } from '../schemas/tensor.ts';

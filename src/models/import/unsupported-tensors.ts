@@ -1,9 +1,9 @@
-// Tensors that are not part of one recurrent layer and its readout, known by their names: what they
-// are, and what to do with a file that has them. Each pattern takes time linear in the name.
+// Tensors that an import does not support, recognised by their names: which layer they belong to, and what
+// to do with a checkpoint that has them. Each pattern takes time linear in the length of the name.
 
 interface Hint {
   readonly pattern: RegExp;
-  /** `$1` stands for what the pattern has captured. */
+  /** Follows the name; `$1` stands for the capture of the pattern. */
   readonly sentence: string;
 }
 
@@ -66,7 +66,7 @@ const HINTS: readonly Hint[] = [
   },
 ];
 
-/** A sentence about the first of the tensors that is known, or nothing. It begins with a space. */
+/** A sentence about the first name that is recognised, beginning with a space; empty if none is. */
 export function hintAbout(names: readonly string[], quote: (name: string) => string): string {
   for (const name of names) {
     const hint = HINTS.find(({ pattern }) => pattern.test(name));

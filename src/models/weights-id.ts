@@ -1,9 +1,9 @@
-// Content addressing: the same weights have the same id, whoever sends them.
+// The id of a model is a digest of its weights, so the same weights have the same id (content addressing).
 import { createHash } from 'node:crypto';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { Readout, Weights } from '../tensor.ts';
 
-/** 512 KiB: a millisecond, where the processor has no instructions for it. */
+/** Numbers hashed at once: 512 KiB take a millisecond on a processor without SHA instructions. */
 const SLICE_NUMBERS = 131_072;
 
 /**
@@ -16,13 +16,13 @@ export function weightsId(weights: Weights, readout?: Readout): string {
   return `sha256:${hash.digest('hex')}`;
 }
 
-/** The same; between slices others have their turn. */
+/** weightsId() in slices, between which the event loop runs. */
 export async function weightsIdInSlices(weights: Weights, readout?: Readout): Promise<string> {
   const hash = createHash('sha256');
   for (const values of valuesOf(weights, readout)) {
     for (let at = 0; at < values.length; at += SLICE_NUMBERS) {
       hash.update(values.subarray(at, at + SLICE_NUMBERS));
-      if (values.length > SLICE_NUMBERS) await nextTurn();
+      if (values.length > SLICE_NUMBERS) await nextIteration();
     }
   }
   return `sha256:${hash.digest('hex')}`;

@@ -1,12 +1,12 @@
-// Weights in linear memory, packed for the kernels, and who still reads them.
+// Weights in linear memory, packed for the kernels, with a count of the jobs that read them.
 import type { Readout, Weights } from '../tensor.ts';
 import type { PackedModel } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { isNarrow, modelBytes, packModel, packModelInSlices, panelsBytes } from '../wasm/panels.ts';
 import type { WeightsSizes } from '../wasm/weights-block.ts';
 
-/** A hold on packed weights: until released they are not freed. */
-export interface ModelLease {
+/** Keeps packed weights in memory until it is released or disposed of, once. */
+export interface ModelLease extends Disposable {
   readonly id: string;
   readonly model: PackedModel;
   release(): void;
@@ -21,7 +21,7 @@ export class PackedWeights {
   #dropped = false;
 
   /**
-   * Room for the panels, to be filled before anybody takes a lease: by fill(), or by another thread at
+   * Allocates the panels. They must be filled before the first lease: by fill(), or by another thread at
    * model.panelsPtr.
    *
    * @param O 0 if there is no readout
@@ -43,7 +43,7 @@ export class PackedWeights {
     return this;
   }
 
-  /** The same; between slices others have their turn. */
+  /** fill() in slices, between which the event loop runs. */
   async fillInSlices(weights: Weights, readout?: Readout): Promise<this> {
     const { D, H, panelsPtr } = this.model;
     const { buffer } = this.#memory.u32(panelsPtr, 1);
@@ -57,20 +57,18 @@ export class PackedWeights {
     return this.#leases > 0;
   }
 
+  /** @param onRelease called when the lease is released */
   lease(onRelease: () => void = () => {}): ModelLease {
     this.#leases++;
-    return {
-      id: this.id,
-      model: this.model,
-      release: () => {
-        this.#leases--;
-        this.#freeIfUnused();
-        onRelease();
-      },
+    const release = () => {
+      this.#leases--;
+      this.#freeIfUnused();
+      onRelease();
     };
+    return { id: this.id, model: this.model, release, [Symbol.dispose]: release };
   }
 
-  /** Gives the memory back as soon as no job reads it. No lease may be taken afterwards. */
+  /** Frees the memory when the last lease is released. No lease may be taken afterwards. */
   drop(): void {
     this.#dropped = true;
     this.#freeIfUnused();

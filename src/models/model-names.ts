@@ -1,0 +1,75 @@
+// Names of models: each points to one id and can be moved to another, except those of built-in models.
+import { CarryoverError } from '../errors.ts';
+
+export const NAME_LENGTH_MAX = 128;
+/** The pattern of a name. It has no colon, so a name is never taken for an id. */
+export const NAME_PATTERN = `^[A-Za-z0-9][A-Za-z0-9._-]{0,${NAME_LENGTH_MAX - 1}}$`;
+
+export function isModelId(ref: string): boolean {
+  return ref.startsWith('sha256:');
+}
+
+export class ModelNames {
+  readonly #countMax: number;
+  readonly #ids = new Map<string, string>();
+  /** Names of built-in models and their ids. */
+  readonly #reserved = new Map<string, string>();
+
+  /** @param countMax of names (MODELS_MAX) */
+  constructor(countMax: number) {
+    this.#countMax = countMax;
+  }
+
+  /** @param ref a name or an id, which is returned as it is; so is a name that points to no model */
+  idOf(ref: string): string {
+    return this.#ids.get(ref) ?? ref;
+  }
+
+  set(name: string, id: string): void {
+    this.#ids.set(name, id);
+  }
+
+  delete(name: string): void {
+    this.#ids.delete(name);
+  }
+
+  /** From then on the name may point to no other id. */
+  reserve(name: string, id: string): void {
+    this.#reserved.set(name, id);
+  }
+
+  isReserved(name: string): boolean {
+    return this.#reserved.has(name);
+  }
+
+  /** @throws name_taken · built_in_model if the name points to another id */
+  expectFree(name: string, id: string): void {
+    this.expectMovable(name, id);
+    const target = this.#ids.get(name);
+    if (target === undefined || target === id) return;
+    throw new CarryoverError('name_taken', {
+      detail:
+        `The name ${JSON.stringify(name)} points to ${target}. Move it with ` +
+        `PUT /v1/models/${name}, or choose another.`,
+    });
+  }
+
+  /** @param id to which the name is to point; absent if it is to be deleted · @throws built_in_model */
+  expectMovable(name: string, id?: string): void {
+    const reserved = this.#reserved.get(name);
+    if (reserved === undefined || reserved === id) return;
+    throw new CarryoverError('built_in_model', {
+      detail:
+        `The name ${JSON.stringify(name)} belongs to a model that is part of this server, ${reserved}: it ` +
+        'can be neither moved nor deleted. Choose another name.',
+    });
+  }
+
+  /** @throws models_full if the name is new and there are countMax names */
+  expectCapacity(name: string): void {
+    if (this.#ids.has(name) || this.#ids.size < this.#countMax) return;
+    throw new CarryoverError('models_full', {
+      detail: `${this.#countMax} names are taken (MODELS_MAX); delete a model that is not used.`,
+    });
+  }
+}
