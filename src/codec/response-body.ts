@@ -6,7 +6,7 @@ import { type AllocateFile, writeSafetensors, writeSafetensorsInSlices } from '.
 /** Copied in half a millisecond, even if every number is a row of its own. */
 const UNSLICED_NUMBERS_MAX = 8_192;
 
-export interface Answer {
+export interface ResponseBody {
   /** All that is no tensor: members in JSON, strings in the `__metadata__` of a file (as JSON, unless strings). */
   readonly fields?: Readonly<Record<string, unknown>> | undefined;
   readonly tensors: Tensors;
@@ -15,7 +15,7 @@ export interface Answer {
 }
 
 /** The body as JSON whose tensors are still to be printed (engine/json-codec.ts). */
-export function toJsonSegments({ fields = {}, tensors, trace }: Answer): readonly JsonSegment[] {
+export function toJsonSegments({ fields = {}, tensors, trace }: ResponseBody): readonly JsonSegment[] {
   const writer = new SegmentWriter();
   writer.open();
   writer.tensors(tensors);
@@ -39,7 +39,7 @@ export function toJsonSegments({ fields = {}, tensors, trace }: Answer): readonl
  * @param allocate provides the memory of the file; by default it is a new Buffer
  */
 export function toSafetensors(
-  { fields, tensors, trace = {} }: Answer,
+  { fields, tensors, trace = {} }: ResponseBody,
   allocate?: AllocateFile,
 ): Buffer | Promise<Buffer> {
   const traces = Object.entries(trace).map(([name, view]) => [`trace/${name}`, view]);

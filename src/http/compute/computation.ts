@@ -1,7 +1,7 @@
 // A step or a sequence as it was asked for: as JSON or as a file, by POST or over a WebSocket.
 import type { FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
-import type { Answer } from '../../codec/response-body.ts';
+import type { ResponseBody } from '../../codec/response-body.ts';
 import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { RecurrenceInput } from '../../engine/shapes.ts';
@@ -23,7 +23,7 @@ export interface ComputationFormat<JsonBody, Request extends Computation> {
   readonly readJson: (body: JsonBody) => Request;
   /** @throws invalid_request · shape_mismatch if a tensor has another rank */
   readonly readFile: (file: SafetensorsFile) => Request;
-  readonly answerOf: (result: RecurrenceTensors, request: Request) => Answer;
+  readonly answerOf: (result: RecurrenceTensors, request: Request) => ResponseBody;
 }
 
 /** Reads the body of a request. @throws malformed_safetensors · as ComputationFormat */

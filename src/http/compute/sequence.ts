@@ -1,7 +1,7 @@
 // POST /v1/sequence: T steps of a mini-batch, every state or only the last, as JSON, as a safetensors
 // file, or as a stream of steps.
 import type { Static } from 'typebox';
-import type { Answer } from '../../codec/response-body.ts';
+import type { ResponseBody } from '../../codec/response-body.ts';
 import { segmentsOfSteps } from '../../codec/json/step-events.ts';
 import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
@@ -115,7 +115,7 @@ function readFile(file: SafetensorsFile): SequenceRequest {
 function answerOf(
   { hs, h, ys, y, trace }: RecurrenceTensors,
   { layout, outputs }: SequenceRequest,
-): Answer {
+): ResponseBody {
   // The engine has time as the outer axis, whatever the layout.
   const inLayout = (view: TensorView) => (layout === 'NTD' ? swapAxes(view) : view);
   const wantsLast = outputs.includes('h');

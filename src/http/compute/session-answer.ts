@@ -1,6 +1,6 @@
 // Steps and sequences on a session: computed and printed, committed, then answered.
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Answer } from '../../codec/response-body.ts';
+import type { ResponseBody } from '../../codec/response-body.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import { type ResponseWriter, sendBytes } from '../responses/response-writer.ts';
@@ -24,7 +24,7 @@ export async function answerOnSession<Request extends Computation>(
   type: string,
   id: string,
   computation: Request,
-  answerOf: (result: RecurrenceTensors, computation: Request) => Answer,
+  answerOf: (result: RecurrenceTensors, computation: Request) => ResponseBody,
 ): Promise<FastifyReply> {
   expectSessionOnly(computation);
   const call = callOf(request);

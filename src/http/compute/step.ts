@@ -1,6 +1,6 @@
 // POST /v1/step: one step of a mini-batch, as JSON or as a safetensors file.
 import type { Static } from 'typebox';
-import type { Answer } from '../../codec/response-body.ts';
+import type { ResponseBody } from '../../codec/response-body.ts';
 import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { Engine } from '../../engine/engine.ts';
@@ -87,7 +87,7 @@ function readFile(file: SafetensorsFile): Computation {
   return { input, session };
 }
 
-function answerOf({ h, y, trace }: RecurrenceTensors): Answer {
+function answerOf({ h, y, trace }: RecurrenceTensors): ResponseBody {
   return {
     tensors: { h, y },
     trace: trace && {

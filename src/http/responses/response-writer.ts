@@ -1,6 +1,6 @@
 // Answers that are computed: written as JSON or as a file into linear memory, and sent from there.
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { type Answer, toJsonSegments, toSafetensors } from '../../codec/response-body.ts';
+import { type ResponseBody, toJsonSegments, toSafetensors } from '../../codec/response-body.ts';
 import type { JsonCodec, PrintedJson } from '../../engine/json-codec.ts';
 import { JSON_TYPE } from '../media-types.ts';
 import { addRelease } from '../request.ts';
@@ -20,18 +20,18 @@ export class ResponseWriter {
    * @param type JSON_TYPE; any other is a file
    * @throws memory_full · queue_full · deadline_exceeded · client_closed · worker_failed
    */
-  write(request: FastifyRequest, type: string, answer: Answer): Buffer | Promise<Buffer> {
+  write(request: FastifyRequest, type: string, answer: ResponseBody): Buffer | Promise<Buffer> {
     return type === JSON_TYPE ? this.#toJson(request, answer) : this.#toFile(request, answer);
   }
 
   /** Short JSON is printed at once: a promise for it would take a tenth of a microsecond more. */
-  #toJson(request: FastifyRequest, answer: Answer): Buffer | Promise<Buffer> {
+  #toJson(request: FastifyRequest, answer: ResponseBody): Buffer | Promise<Buffer> {
     const printed = this.#jsonCodec.stringify(toJsonSegments(answer), request.lifetime);
     if (printed instanceof Promise) return printed.then((json) => untilSent(request, json));
     return untilSent(request, printed);
   }
 
-  #toFile(request: FastifyRequest, answer: Answer): Buffer | Promise<Buffer> {
+  #toFile(request: FastifyRequest, answer: ResponseBody): Buffer | Promise<Buffer> {
     return toSafetensors(answer, (bytes) => {
       const block = this.#jsonCodec.allocate(bytes);
       addRelease(request, () => block.release());

@@ -1,5 +1,5 @@
 // Messages of a stream: what a client asks for in one, as JSON or as a safetensors file.
-import type { Answer } from '../../codec/response-body.ts';
+import type { ResponseBody } from '../../codec/response-body.ts';
 import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { JsonCodec } from '../../engine/json-codec.ts';
@@ -28,7 +28,7 @@ export type Validate = (schema: object, value: unknown) => void;
 
 export interface FrameComputation {
   readonly computation: Computation;
-  readonly answerOf: (result: RecurrenceTensors) => Answer;
+  readonly answerOf: (result: RecurrenceTensors) => ResponseBody;
 }
 
 const CALL_SCHEMA = ref(FrameCall);

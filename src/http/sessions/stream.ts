@@ -1,7 +1,7 @@
 // GET /v1/sessions/{id}/stream: a WebSocket on a session.
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
-import { type Answer, toJsonSegments, toSafetensors } from '../../codec/response-body.ts';
+import { type ResponseBody, toJsonSegments, toSafetensors } from '../../codec/response-body.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import type { ErrorCode } from '../../error-kinds.ts';
 import { CarryoverError } from '../../errors.ts';
@@ -166,9 +166,9 @@ class SessionStream {
         key: key === undefined ? undefined : await idempotencyKeyOf(key, message, isBinary),
         lifetime,
       };
-      const toJson = (answer: Answer) =>
-        jsonCodec.stringifyToBuffer(toJsonSegments(answer), lifetime);
-      const write = isBinary ? (answer: Answer) => toSafetensors(answer) : toJson;
+      const toJson = (body: ResponseBody) =>
+        jsonCodec.stringifyToBuffer(toJsonSegments(body), lifetime);
+      const write = isBinary ? (body: ResponseBody) => toSafetensors(body) : toJson;
       const { answer, after } = await this.#options.sessionCompute.advance<Buffer>(
         this.#request.params.id,
         call,
