@@ -1,5 +1,5 @@
-// The reading kernel and the check of what it declines have the same bounds: up to them a long body is read,
-// beyond them it is told which one it has met.
+// The reading kernel and checkJson() have the same bounds: a long body up to them is read, and one beyond them is
+// refused with the bound that it exceeds.
 import { expect, test } from 'vitest';
 import { CONTAINERS_MAX, DEPTH_MAX, KEYS_MAX, TENSORS_MAX } from '../../src/kernels/layout.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';

@@ -1,7 +1,7 @@
-// The promise about printed decimals, checked on every n-th float32: what the kernel prints reads back
-// to the same float32, no shorter decimal does, none of the same length is nearer; the reading kernel
-// gives the same bits; a negative number is a minus sign and the same text. Independent of the codec:
-// only Number, Math.fround, and products of float64 with a margin for their rounding.
+// The promise about printed decimals, checked on every n-th float32. What the kernel prints is read as the same
+// float32; no shorter decimal is, and none of the same length is nearer. The reading kernel gives the same bits. A
+// negative number is printed as a minus sign and its magnitude. The check is independent of the codec: it uses only
+// Number, Math.fround, and products of float64 with a margin for their rounding.
 import { TENSOR_NAMES } from '../../src/codec/json/placeholders.ts';
 import { shortest } from '../../src/codec/float32.ts';
 import { ByteBlock } from '../../src/wasm/byte-block.ts';
@@ -15,14 +15,14 @@ export interface DecimalFindings {
   readonly notRead: number[];
   readonly notShortest: number[];
   readonly notNearest: number[];
-  /** By the reading kernel. */
+  /** Those that the reading kernel reads differently. */
   readonly readDifferently: number[];
   readonly notMinusTheSame: number[];
-  /** From what codec/float32.ts prints, on every 997th. */
+  /** Those that codec/float32.ts prints differently; every 997th is compared. */
   readonly notTheReference: number[];
 }
 
-/** Infinity and NaN follow. */
+/** The bit pattern of infinity, behind which are those of NaN. */
 export const FINITE_END = 0x7f80_0000;
 
 const BLOCK = 1 << 16;
@@ -30,7 +30,7 @@ const REFERENCE_STRIDE = 997;
 const SHOWN_MAX = 5;
 const POWER_MIN = -60;
 const POWERS = Array.from({ length: 120 }, (_, i) => Number(`1e${POWER_MIN + i}`));
-/** Products of these are off by less than 2^-51 of them. */
+/** The relative error of a product of these is below 2^-51. */
 const BELOW = 1 - 2 ** -50;
 const ABOVE = 1 + 2 ** -50;
 
@@ -52,7 +52,7 @@ const float32 = (pattern: number): number => {
 
 export interface CheckOptions {
   readonly onProgress?: (part: number) => void;
-  /** Changes the text before it is checked: a control. */
+  /** Changes the printed JSON before it is checked, so that a test can show that the check fails. */
   readonly damage?: (text: Buffer) => void;
 }
 
@@ -151,7 +151,7 @@ function checkDecimal(
     if (written() !== '0') note(findings.notRead, pattern);
     return;
   }
-  // The interval of what rounds to the value; up to 2^128 for the largest.
+  // The interval of the reals that round to the value; its end is 2^128 for the largest.
   const low = (value + float32(pattern - 1)) / 2;
   const high = pattern + 1 === FINITE_END ? value + (value - low) : (value + float32(pattern + 1)) / 2;
   const unit = POWERS[exponent - POWER_MIN]!;

@@ -4,7 +4,7 @@ import { lifetimeOf } from '../helpers/lifetime.ts';
 import { fuzz, jsonCodec } from './fuzz.ts';
 import { SEED } from '../helpers/seed.ts';
 
-/** npm run test:fuzz takes a million. */
+/** npm run test:fuzz runs a million. */
 const BODIES = 10_000;
 
 async function read(body: string) {
@@ -14,14 +14,14 @@ async function read(body: string) {
   return jsonCodec.parse(text, lifetimeOf());
 }
 
-/** What else runs on the machine must not decide. */
+/** In ms; long enough on a loaded machine. */
 const timeout = 600_000;
 
-test(`${BODIES} made-up bodies are read and printed as the plain codec does, seed ${SEED}`, { timeout }, async () => {
+test(`${BODIES} made-up bodies are read and printed as parseJson() and tensorToJson() do, seed ${SEED}`, { timeout }, async () => {
   const { wrong, bodies, accepted, declined, tensors, numbers, printed, bytesLeft } = await fuzz(BODIES, SEED);
   expect(wrong).toEqual([]);
   expect(bodies).toBe(BODIES);
-  // The comparison means something: bodies were refused and accepted, and took the fast way.
+  // The comparison is not empty: bodies were accepted and refused, and tensors were read by the kernel.
   expect(accepted).toBeGreaterThan(BODIES * 0.4);
   expect(accepted).toBeLessThan(BODIES * 0.95);
   expect(declined).toBeGreaterThan(BODIES / 40);
@@ -31,7 +31,7 @@ test(`${BODIES} made-up bodies are read and printed as the plain codec does, see
   expect(bytesLeft).toBe(0);
 });
 
-test('a tensor of a body that was released is refused, not read from memory of others', async () => {
+test('a tensor of a released body is refused, and not read from memory that others use', async () => {
   const body = await read('{"x": [[1, 2], [3, 4]]}');
   const { x } = body.value as { x: number[][] };
   const source = tensorFromJson('x', 'ND', x);
@@ -44,7 +44,7 @@ test('a tensor of a body that was released is refused, not read from memory of o
 });
 
 describe('a body that ends anywhere', () => {
-  test('is refused, or read without what is behind it', async () => {
+  test('is refused, or read without the bytes behind its end', async () => {
     const whole = '{"x": [[1.25, -3e5], [12345678.5, 0.1234567890123456789]] }';
     for (let end = 0; end < whole.length; end++) {
       await expect(read(whole.slice(0, end))).rejects.toMatchObject({ code: 'malformed_json' });

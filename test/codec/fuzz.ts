@@ -1,5 +1,5 @@
-// The codec against JSON.parse, Math.fround and the plain writer: the same bodies are accepted, with
-// the same bits and the same errors; the same text is printed.
+// Compares the JSON codec, with its kernels, to JSON.parse, Math.fround and tensorToJson(): the same bodies are
+// accepted, with the same bits, or refused with the same errors, and the same JSON is printed.
 import { stripByteOrderMark } from '../../src/codec/json/encoding.ts';
 import { hasFloat32 } from '../../src/codec/float32.ts';
 import { checkJson } from '../../src/codec/json/check.ts';
@@ -19,13 +19,13 @@ import { MadeUpJson } from './made-up-json.ts';
 export interface FuzzFindings {
   bodies: number;
   accepted: number;
-  /** Of those: as long bodies they are refused, for their tensors. */
+  /** Of the accepted ones, those that are refused as long bodies, for a fault of a tensor. */
   declined: number;
-  /** Tensors and numbers that took the fast way. */
+  /** Tensors, and their numbers, read by the kernel. */
   tensors: number;
   numbers: number;
   printed: number;
-  /** The first few differences, as JSON. */
+  /** The first ten differences. */
   readonly wrong: string[];
   bytesLeft: number;
 }
@@ -36,7 +36,7 @@ const scheduler = {
   run: async (work: { split(count: number): readonly number[] }) => work.split(1).forEach(kernels.run),
 };
 export const jsonCodec = new JsonCodec({ memory, kernels, scheduler, wholeBytesMax: 0 });
-/** Treats every body as a long one. */
+/** Parses every body as it does long ones, by jobs. */
 export const jobCodec = new JsonCodec({ memory, kernels, scheduler, wholeBytesMax: 0, inlineBytesMax: 0 });
 
 export async function fuzz(
@@ -60,10 +60,10 @@ export async function fuzz(
 
 async function fuzzReading(bytes: Buffer, findings: FuzzFindings): Promise<void> {
   findings.bodies++;
-  const expected = outcomeOf(() => readPlain(bytes));
-  const body = await readBody(jsonCodec, bytes).catch((error: Error) => ({ error }));
+  const expected = outcomeOf(() => parseExpected(bytes));
+  const body = await parseBody(jsonCodec, bytes).catch((error: Error) => ({ error }));
   checkGrammar(bytes, findings);
-  await fuzzLong(bytes, expected, findings);
+  await fuzzByJob(bytes, expected, findings);
   if ('error' in expected || 'error' in body) {
     const same = 'error' in expected && 'error' in body && expected.error.message === body.error.message;
     if (!same) findings.wrong.push(`refused differently: ${bytes.toString('latin1')}`);
@@ -75,22 +75,22 @@ async function fuzzReading(bytes: Buffer, findings: FuzzFindings): Promise<void>
   if (!('error' in body)) body.release();
 }
 
-function readPlain(bytes: Buffer): unknown {
+function parseExpected(bytes: Buffer): unknown {
   const text = Buffer.from(bytes);
   stripByteOrderMark(text);
   return parseJson(text);
 }
 
-/** Some errors are thrown, others reject. */
-async function readBody(reader: JsonCodec, bytes: Buffer): Promise<ParsedJson> {
+/** Rejects with every error, also with one that is thrown synchronously. */
+async function parseBody(reader: JsonCodec, bytes: Buffer): Promise<ParsedJson> {
   const text = reader.allocate(bytes.length);
   text.append(bytes);
   return reader.parse(text, lifetimeOf());
 }
 
-/** A long body is read, or refused, without making values of it: the same ones, for the same reasons. */
-async function fuzzLong(bytes: Buffer, expected: Outcome, findings: FuzzFindings): Promise<void> {
-  const body = await readBody(jobCodec, bytes).catch((error: Error) => ({ error }));
+/** A long body is parsed without making values of its tensors. It must be accepted or refused as a short one. */
+async function fuzzByJob(bytes: Buffer, expected: Outcome, findings: FuzzFindings): Promise<void> {
+  const body = await parseBody(jobCodec, bytes).catch((error: Error) => ({ error }));
   const isFine = 'value' in expected && areTensorsFine(expected.value);
   if ('value' in body) {
     body.release();
@@ -105,7 +105,7 @@ async function fuzzLong(bytes: Buffer, expected: Outcome, findings: FuzzFindings
   }
 }
 
-/** Whether all of them are rectangular, of one to three axes, of numbers within float32. */
+/** Whether all tensors of a body are rectangular, of one to three axes, of numbers within float32. */
 function areTensorsFine(body: unknown): boolean {
   let areFine = true;
   visitMembers(body, (key, member) => {
@@ -122,7 +122,7 @@ function areTensorsFine(body: unknown): boolean {
   return areFine;
 }
 
-/** Whether an error is about a tensor, and names an element that there is. */
+/** Whether an error is about a tensor, and its pointer is that of a value of the body. */
 function hasPlace(error: Error, body: unknown): boolean {
   const { code, errors } = error as CarryoverError;
   let value = body;
@@ -134,7 +134,7 @@ function hasPlace(error: Error, body: unknown): boolean {
   return ['invalid_request', 'ragged_array', 'out_of_range'].includes(code);
 }
 
-/** JSON.parse decides what is JSON; whoever locates an error must agree. */
+/** checkJson() must refuse as not JSON exactly what JSON.parse refuses. */
 function checkGrammar(bytes: Buffer, { wrong }: FuzzFindings): void {
   const text = bytes.toString();
   const parsed = outcomeOf(() => JSON.parse(text));
@@ -164,12 +164,12 @@ function difference(
     return Object.is(expected, actual) ? undefined : path;
   }
   if (typeof actual !== 'object' || actual === null) return path;
-  const moved = tensorOf(actual);
-  if (moved) {
-    const numbers = numbersOf(moved);
+  const parsed = tensorOf(actual);
+  if (parsed) {
+    const numbers = numbersOf(parsed);
     findings.tensors++;
     findings.numbers += numbers.length;
-    return sameTensor(expected, moved.shape, numbers) ? undefined : path;
+    return sameTensor(expected, parsed.shape, numbers) ? undefined : path;
   }
   if (Array.isArray(expected) !== Array.isArray(actual)) return path;
   const keys = Object.keys(expected);
@@ -200,7 +200,7 @@ async function fuzzPrinting(json: MadeUpJson, findings: FuzzFindings): Promise<v
     words[i] = json.chance(2) ? json.below(0x7f80_0000) : 0x3000_0000 + json.below(0x1000_0000);
     if (json.chance(2)) words[i]! |= 0x8000_0000;
   }
-  // The strides of a row-major tensor, with room behind its rows, in any order.
+  // The strides of a row-major tensor with padding behind its rows, with its axes in any order.
   let stride = 1;
   const strides = shape.toReversed().map((size) => {
     const step = stride;

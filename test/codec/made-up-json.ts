@@ -1,5 +1,5 @@
-// Made-up JSON for the fuzz: numbers near everything that rounding can get wrong, bodies around them,
-// and the damage that is done to them.
+// Generates JSON for the fuzzer: numbers close to where rounding goes wrong, bodies with them, and bodies damaged in
+// some bytes.
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 
 const bits = new DataView(new ArrayBuffer(8));
@@ -67,14 +67,14 @@ export class MadeUpJson {
     return this.pick(['e', 'E']) + sign + this.pick(['', '0', '00']) + String(this.below(max));
   }
 
-  /** Hundreds of digits, whose exponent may bring them back into range. */
+  /** Hundreds of digits, with an exponent that may bring the number back into range. */
   #long(): string {
     const count = 20 + this.below(400);
     if (this.chance(2)) return `0.${'0'.repeat(count)}${this.#digits(12)}e${count}`;
     return `${1 + this.below(9)}${this.#digits(count)}e-${count + this.below(30)}`;
   }
 
-  /** Any finite one, subnormals included. */
+  /** Any finite float32, subnormals included. */
   #float32(): number {
     bits.setUint32(0, this.below(0x7f80_0000));
     return bits.getFloat32(0);
@@ -201,7 +201,7 @@ function exactMiddle(a: number, b: number): { digits: bigint; exponent: number }
   return { digits: odd * 5n ** BigInt(power), exponent: -power };
 }
 
-/** As a multiple of 2^-1074. */
+/** A float64 as a multiple of 2^-1074. */
 function scaled(value: number): bigint {
   bits.setFloat64(0, value);
   const word = bits.getBigUint64(0);

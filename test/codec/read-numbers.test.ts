@@ -6,7 +6,7 @@ import { kernels, memory } from '../helpers/kernels.ts';
 
 const names = new TensorNames(memory, ['x']);
 const random = pseudoRandom(3);
-/** Short numbers end within 16 bytes, long ones within 32, see kernels/read-numbers.ts. */
+/** The kernel reads numbers that end within 16 bytes and within 32 bytes differently (kernels/read-numbers.ts). */
 const LENGTH_MAX = 24;
 
 describe('numbers of a row', () => {

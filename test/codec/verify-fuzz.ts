@@ -1,4 +1,4 @@
-// npm run test:fuzz: a million made-up bodies. SEED and FUZZ_BODIES for another run.
+// npm run test:fuzz: a million generated bodies, or FUZZ_BODIES of them, from the seed SEED.
 import { fuzz } from './fuzz.ts';
 import { SEED } from '../helpers/seed.ts';
 

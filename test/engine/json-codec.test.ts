@@ -5,7 +5,7 @@ import { LinearMemory } from '../../src/wasm/memory.ts';
 import { kernels } from '../helpers/kernels.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 
-/** Long enough for the kernels; the second for a worker. */
+/** Numbers of a tensor: enough for the kernel on the calling thread, and for a job of the scheduler. */
 const COUNTS = [400, 4_000];
 
 function codecThatFails() {
@@ -24,7 +24,7 @@ function codecThatFails() {
 describe.each(COUNTS)('a kernel that fails, at %i numbers', (count) => {
   const numbers = Array.from({ length: count }, (_, i) => i + 0.5);
 
-  test('costs no memory when it reads', async () => {
+  test('leaks no memory when it reads', async () => {
     const { memory, jsonCodec, bytesIdle } = codecThatFails();
     const body = Buffer.from(JSON.stringify({ x: numbers }));
     const text = jsonCodec.allocate(body.length);
@@ -33,7 +33,7 @@ describe.each(COUNTS)('a kernel that fails, at %i numbers', (count) => {
     expect(memory.bytesUsed).toBe(bytesIdle);
   });
 
-  test('costs no memory when it prints', async () => {
+  test('leaks no memory when it prints', async () => {
     const { memory, jsonCodec, bytesIdle } = codecThatFails();
     const h = { shape: [count], strides: [1], data: Float32Array.from(numbers) };
     await expect(async () => jsonCodec.stringify(toJsonSegments({ tensors: { h } }), lifetimeOf())).rejects.toThrow('trapped');

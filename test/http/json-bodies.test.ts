@@ -1,5 +1,5 @@
-// JSON bodies through HTTP: the three ways of reading answer alike, and linear memory is given back however
-// a request ends.
+// JSON bodies over HTTP: the three paths of parsing give the same answers, and linear memory is freed however a
+// request ends.
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { Readable } from 'node:stream';
@@ -12,18 +12,18 @@ import { type TestApp, buildApp } from '../helpers/app.ts';
 import { HOSTILE_CORPUS, hostileRequests } from '../helpers/hostile.ts';
 import { SEED } from '../helpers/seed.ts';
 
-/** JsonCodec above 12 KiB are handed to the worker, here every one of them. */
+/** Dispatches every body above 12 KiB to the worker. */
 const app = await buildApp({ WEIGHTS_CACHE_BYTES_MAX: '0' }, { inlineFlopsMax: 0 });
-/** Makes values of whole bodies: the reference. */
+/** Parses whole bodies by JSON.parse: the reference. */
 const plain = await buildApp({}, { reading: { wholeBytesMax: Infinity, inlineBytesMax: Infinity } });
-/** Lets the kernel read bodies however short they are, and the plain way what it declines. */
+/** Lets the kernel read bodies of any length on the main thread, and JSON.parse those that it declines. */
 const fast = await buildApp({}, { reading: { wholeBytesMax: 0, inlineBytesMax: Infinity } });
-/** Lets a worker read bodies, and say what is wrong with them. */
+/** Lets a worker read bodies of any length, and find out what is wrong with them. */
 const long = await buildApp({}, { inlineFlopsMax: 0, reading: { wholeBytesMax: 0, inlineBytesMax: 0 } });
 const bytesIdle = app.memory.bytesUsed;
 const { port } = (await app.http.listen({ port: 0 }), app.http.server.address() as AddressInfo);
 
-/** Waits a little for it: a request ends when its connection says so. */
+/** Waits up to 2 s, as a request ends only when its connection is closed. */
 async function expectIdle(): Promise<void> {
   for (let i = 0; i < 200 && app.memory.bytesUsed !== bytesIdle; i++) await sleep(10);
   expect(app.memory.bytesUsed).toBe(bytesIdle);
@@ -35,12 +35,12 @@ function stepBody(N: number): string {
   return JSON.stringify({ weights: W, x: Array.from({ length: N }, (_, n) => [n / 1_000 + 1 / 3]) });
 }
 
-async function answerOf(way: TestApp, url: string, body: string) {
-  const { status, body: answer } = await way.post(url, body);
+async function answerOf(path: TestApp, url: string, body: string) {
+  const { status, body: answer } = await path.post(url, body);
   return { status, answer: { ...answer, instance: undefined } };
 }
 
-/** @param isWrongOnce a body that is wrong in several ways may be told another one first if it is long */
+/** @param isWrongOnce whether the body has one fault at most; of several, a long body may report another one first */
 async function expectSame(url: string, text: string, isWrongOnce = true): Promise<void> {
   const expected = await answerOf(plain, url, text);
   expect(await answerOf(fast, url, text), text.slice(0, 300)).toEqual(expected);
@@ -49,7 +49,7 @@ async function expectSame(url: string, text: string, isWrongOnce = true): Promis
   else expect(answer.status >= 400, text.slice(0, 300)).toBe(expected.status >= 400);
 }
 
-describe('every way of reading gives the same answer for', () => {
+describe('every path of parsing gives the same answer for', () => {
   test('valid bodies of any size', async () => {
     for (const N of [1, 2, 100, 3_000]) await expectSame('/v1/step', stepBody(N));
   });
@@ -102,12 +102,12 @@ describe('every way of reading gives the same answer for', () => {
   });
 });
 
-describe('the memory is given back after', () => {
+describe('the memory is freed after', () => {
   test('answers', async () => {
     const bodies = [1, 10, 1_000, 4_000].map(stepBody);
     const answers = await Promise.all(bodies.map((body) => app.post('/v1/step', body)));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
-    // Its answer is copied in several turns.
+    // Its answer is copied in several iterations of the event loop.
     const x = Array.from({ length: 60_000 }, (_, t) => [[1 / (t + 1)]]);
     const { body } = await app.post('/v1/sequence', { weights: W, x });
     expect(body.hs.length).toBe(60_000);
@@ -131,7 +131,7 @@ describe('the memory is given back after', () => {
     await expectIdle();
   });
 
-  test('connections that are cut: in the head, in the body, and before the answer', async () => {
+  test('connections that are lost: in the head, in the body, and before the answer', async () => {
     const body = stepBody(4_000);
     const head = `POST /v1/step HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n`;
     const whole = `${head}content-length: ${body.length}\r\n\r\n${body}`;
@@ -165,9 +165,9 @@ describe('the memory is given back after', () => {
     await expectIdle();
   });
 
-  test('a body for which there is no room: memory_full, and a smaller one is served', async () => {
+  test('a body for which memory does not suffice: memory_full, and a smaller one is served', async () => {
     const small = await buildApp();
-    leaveRoom(small.memory, 1024 * 1024);
+    fillMemory(small.memory, 1024 * 1024);
     const idle = small.memory.bytesUsed;
     const full = await small.post('/v1/step', stepBody(150_000));
     expect(full.body.code).toBe('memory_full');
@@ -176,8 +176,8 @@ describe('the memory is given back after', () => {
   });
 });
 
-/** Takes all but one block of so many bytes, and what is smaller. */
-function leaveRoom(memory: LinearMemory, bytes: number): void {
+/** Allocates all memory but one block of so many bytes, and smaller gaps. */
+function fillMemory(memory: LinearMemory, bytes: number): void {
   let last = 0;
   try {
     for (;;) last = memory.allocate(bytes);

@@ -23,7 +23,7 @@ function faultOf(text: string | Buffer, options?: CheckOptions): CarryoverError 
   return undefined;
 }
 
-/** The byte that a text stops being JSON at. */
+/** The index of the byte at which a text stops being JSON. */
 function byteOf(text: string): number | undefined {
   const fault = faultOf(text);
   if (fault?.code !== 'malformed_json') return undefined;
@@ -72,8 +72,8 @@ describe('what is not JSON', () => {
     );
   });
 
-  test('what is before the place can be gone on with: only the place is wrong', () => {
-    // A text that ends there is refused at its end, so nothing earlier was wrong.
+  test('is located at the first wrong byte: what is before it is the beginning of some JSON', () => {
+    // The text up to that byte is refused only at its end, so nothing before is wrong.
     fc.assert(
       fc.property(fc.json(), fc.nat(), fc.string({ minLength: 1, maxLength: 3 }), (json, start, added) => {
         const at = start % (json.length + 1);
@@ -87,7 +87,7 @@ describe('what is not JSON', () => {
     );
   });
 
-  test('is told with the bytes that are there, and what is no UTF-8 as such', () => {
+  test('is reported with the character found, and bytes that are not UTF-8 as such', () => {
     expect(() => parseJson(Buffer.from('{"жé😀":}'))).toThrow(
       'Not JSON at byte 12, in /жé😀: expected a value, got "}".',
     );
@@ -95,7 +95,7 @@ describe('what is not JSON', () => {
     expect(() => checkJson(Buffer.alloc(0))).toThrow('The body is empty; expected a JSON object.');
   });
 
-  test('is located at any depth; a long pointer is cut in its middle', () => {
+  test('is located at any depth; a long pointer is shortened in its middle', () => {
     const fault = faultOf('['.repeat(100_000))!;
     expect(fault.message).toContain('byte 100000');
     expect(fault.errors[0]!.pointer).toBe(`${'/0'.repeat(8)}/…${'/0'.repeat(8)}`);
@@ -112,7 +112,7 @@ describe('a key that appears twice', () => {
     expect(faultOf(text)).toMatchObject({ code: 'duplicate_key', errors: [{ pointer }] });
   });
 
-  test('is not one of several objects, and is told after the grammar', () => {
+  test('is not one of several objects, and is reported after faults of the grammar', () => {
     expect(faultOf('[{"a":1},{"a":{"a":2}}]')).toBeUndefined();
     expect(faultOf('{"a":1,"a":2')?.code).toBe('malformed_json');
   });
@@ -176,7 +176,7 @@ describe('at its bounds a text', () => {
     expect(faultOf(text)).toBeUndefined();
   });
 
-  test('tells what was found before', () => {
+  test('reports what was found before', () => {
     const long = `[${rows}[1]],"q":"${'a'.repeat(100)}",!`;
     expect(faultOf(`{"x":${long}`, { tensors, bounds })?.code).toBe('ragged_array');
     expect(faultOf(`{"x":1,"x":${long}`, { tensors, bounds })?.code).toBe('duplicate_key');

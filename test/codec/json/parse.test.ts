@@ -5,7 +5,7 @@ import { fc } from '../../helpers/seed.ts';
 const read = (text: string) => parseJson(Buffer.from(text));
 const refusal = (code: string) => expect.objectContaining({ code });
 
-describe('readJson', () => {
+describe('parseJson', () => {
   test('reads what JSON.parse reads, for any JSON value', () => {
     fc.assert(
       fc.property(fc.json(), (text) => {

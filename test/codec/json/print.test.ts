@@ -9,7 +9,7 @@ const view = {
 };
 
 describe('tensorToJson', () => {
-  test('nests by the axes and leaves the padding out', () => {
+  test('nests by the axes and leaves out the padding', () => {
     expect(tensorToJson(view)).toBe(
       '[[[0,0.1],[0.8,0.9],[1.6,1.7]],[[2.4,2.5],[3.2,3.3],[4,4.1]]]',
     );

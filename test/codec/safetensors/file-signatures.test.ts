@@ -1,4 +1,4 @@
-// Files of other formats: each is named, with what to do, and nothing else is taken for one of them.
+// Files of other formats are named in the error with what to do, and no other file is taken for one of them.
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { readSafetensors } from '../../../src/codec/safetensors/read.ts';

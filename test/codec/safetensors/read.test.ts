@@ -52,7 +52,7 @@ describe('a file that keeps the format', () => {
     });
   });
 
-  test('is read alike wherever its bytes lie in memory', () => {
+  test('is read the same at any alignment in memory', () => {
     const bytes = goodFile();
     for (let shift = 0; shift < 8; shift++) {
       const memory = new Uint8Array(bytes.length + 16).fill(0xff);
@@ -111,7 +111,7 @@ interface HalfFormat {
   readonly fractionBits: number;
 }
 
-/** Of the two formats, by the definition of IEEE 754: plain arithmetic, no bits of a float32. */
+/** The value of a pattern by the definition of the format (IEEE 754), computed without bits of a float32. */
 const HALVES: readonly HalfFormat[] = [
   { dtype: 'F16', exponentBits: 5, fractionBits: 10 },
   { dtype: 'BF16', exponentBits: 8, fractionBits: 7 },
@@ -334,7 +334,7 @@ test('an error quotes no more of the file than a line', () => {
   expect((error as Error).message.length).toBeLessThan(300);
 });
 
-test('bytes that were changed or made up are read or refused, and nothing else happens', () => {
+test('damaged and random bytes are read, or refused with a SafetensorsError', () => {
   const changes = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 4 });
   const changed = changes.map((places) => {
     const bytes = goodFile();
@@ -374,7 +374,7 @@ describe('a file that is read in place', () => {
     }
   });
 
-  test('is refused once its bytes are not its own any more', () => {
+  test('is refused once its bytes were released', () => {
     let isHeld = true;
     const { tensors } = readSafetensorsFile(goodFile(), () => isHeld);
     const [tensor] = tensors.values();
