@@ -1,9 +1,9 @@
-// Whether float32 are finite: those that are not have all bits of the exponent set (IEEE 754).
+// Checks that float32 are finite. Infinities and NaN are those with all bits of the exponent set (IEEE 754).
 const EXPONENT: u32 = 0x7f80_0000;
 
-/** Whether `count` float32 at `numbers` are neither infinite nor NaN. */
+/** Whether none of the `count` float32 at `numbers` is infinite or NaN. */
 export function areFinite(numbers: usize, count: u32): bool {
-  // Counted down: the end of numbers at the end of 4 GiB is no address.
+  // Counted down, as the end of numbers that end at 4 GiB is no 32-bit address.
   let left = count;
   const exponent = i32x4.splat(EXPONENT);
   let found = i32x4.splat(0);

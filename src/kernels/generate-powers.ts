@@ -1,22 +1,22 @@
-// Writes build/powers.ts: the powers of ten that reading and printing decimals need, computed here
-// with exact integers, and other tables for these.
+// Writes build/powers.ts: the powers of ten for reading and printing decimals, computed with exact integers, and the
+// tables by which digits are gathered and fractions printed.
 
 /** The decimal exponents of the smallest and the largest float32, with what printing adds to them. */
 export const PRINT_POWER_MIN = -31;
 export const PRINT_POWER_MAX = 45;
-/** 19 digits times 10^-66 are 0 as float32, any digits times 10^66 infinite. */
+/** Any 19 digits times 10^-66 are 0 as float32, and times 10^66 infinite. */
 export const READ_POWER_MAX = 66;
 
 /** The exponents, as a float32 stores them, of [2^-16, 1): their widths are integers of 32 bits. */
 export const FRACTION_EXPONENT_MIN = 111;
 export const FRACTION_EXPONENT_MAX = 126;
 
-/** Behind the point of a width. */
+/** Fractional bits of a width. */
 const POINT_BITS = 28;
 
 const WORD_BITS = 64n;
-/** i8x16.swizzle gives 0 for it. */
-const NOWHERE = 0x80;
+/** An index for which i8x16.swizzle gives 0. */
+const NO_BYTE = 0x80;
 
 export function generatePowers(): string {
   const exponents = range(FRACTION_EXPONENT_MIN, FRACTION_EXPONENT_MAX);
@@ -83,7 +83,7 @@ function fraction(exponent: number, start: string): string[] {
 /** The point is no digit; without one, it is where the end is. */
 function places(point: number, end: number): string {
   const digits = range(0, end - 1).filter((place) => place !== point);
-  return [...Array<number>(16 - digits.length).fill(NOWHERE), ...digits].join(', ');
+  return [...Array<number>(16 - digits.length).fill(NO_BYTE), ...digits].join(', ');
 }
 
 function ceilDivide(dividend: bigint, divisor: bigint): bigint {

@@ -1,20 +1,20 @@
-// Writes build/tiles.ts, the register tiles, from the two templates below.
+// Writes build/tiles.ts, the register tiles (micro-kernels), from the two templates below.
 //
 // The tiles of the matrix product (models with D + H above NARROW_MAX):
 //
-//   C += A W      A: MR rows of K floats,  W: panels,  C: MR rows of as many columns
+//   C += A W      A: MR rows of K floats,  W: packed panels,  C: MR rows of as many columns as the tile has
 //
-// A tile's sums live in registers for a block of k and are then added to C in memory. Within a
-// block k is unrolled by UNROLL with constant offsets, and a jump out of the loop stands between two
-// k. In tiles of several rows it stands behind the loads of the weights (README.md says why): a block that
-// ends there has read those of one k too many, from what follows the panel; behind the last one is b.
+// The accumulators of a tile stay in registers for a block of k and are then added to C in memory. Within a block, k is
+// unrolled by UNROLL with constant offsets, with a branch out of the loop between two k. In tiles of several rows the
+// branch stands behind the loads of the weights (README.md says why): a block that ends there has loaded the weights of
+// one k too many, from what follows the panel; the last panel is followed by b.
 // All tiles do the same additions in the same order, whatever their shape:
 //
 //   C[r][j] = (…((C[r][j] + S_0) + S_1) + …)      S_i = Σ a_k w_kj from 0 over block i, in order
 //
 // so a row's bits do not depend on the tile that computed it.
 //
-// The tiles of narrow models take both products and b at once, in float64, and leave rounding to `narrow.ts`:
+// The tiles of narrow models sum both products and b in float64, and `narrow.ts` rounds their sums:
 //
 //   sums = ((Σ x_k W_x[k] from 0) + h_0 W_h[0] + h_1 W_h[1] + …) + b
 import { NR, WIDE } from './layout.ts';
@@ -22,11 +22,11 @@ import { NR, WIDE } from './layout.ts';
 interface TileShape {
   /** Rows of the tile. */
   readonly MR: number;
-  /** Of one, two or four panels. */
+  /** Of one, two or four panels; NR if of a last, narrower one. */
   readonly columns: number;
 }
 
-/** Every tile of the product; `product.ts` chooses. */
+/** The tiles of the matrix product; `product.ts` chooses among them. */
 const TILES: readonly TileShape[] = [
   { MR: 4, columns: WIDE },
   { MR: 3, columns: WIDE },
@@ -39,7 +39,7 @@ const TILES: readonly TileShape[] = [
   { MR: 1, columns: NR },
 ];
 
-/** Every tile of the narrow models; `narrow.ts` chooses. */
+/** The tiles of narrow models; `narrow.ts` chooses among them. */
 const NARROW_TILES: readonly TileShape[] = [
   { MR: 2, columns: 2 * NR },
   { MR: 2, columns: NR },
@@ -65,7 +65,7 @@ export function generateTiles(): string {
   ].join('\n\n');
 }
 
-/** Only the last block of a product ends in the middle of the loop: pointers are not used after it. */
+/** Only the last block of a product leaves the loop in the middle, so its pointers need not be advanced. */
 function tile(shape: TileShape): string {
   const { MR, columns } = shape;
   const rows = range(MR);
@@ -105,19 +105,19 @@ ${lines(4, rows, (r) => vectors.map((v) => storeTarget(r, v)))}
 }`;
 }
 
-/** Streams of weights that the tile reads side by side. */
+/** How many panels the tile reads side by side. */
 function streamsOf({ columns }: TileShape): number {
   return Math.max(1, columns / WIDE);
 }
 
-// All loads come before all stores: two neighbouring vectors are joined into one of 256 bits only if
-// nothing is stored between their loads.
+// All loads come before all stores: V8 joins two neighbouring vectors into one of 256 bits only if nothing is stored
+// between their loads.
 const addTarget = (r: number, v: number) =>
   `s${r}_${v} = f32x4.add(v128.load(c${r}, ${v * LANES * F32}), s${r}_${v});`;
 const storeTarget = (r: number, v: number) =>
   `v128.store(c${r}, s${r}_${v}, ${v * LANES * F32});`;
 
-/** s += a_k w_k for the k that is `u` beyond the pointers, if the block has so many. */
+/** s += a_k w_k for the k that is `u` beyond the pointers; leaves the loop if the block has no such k. */
 function multiplyAdd(shape: TileShape, u: number): string[] {
   const { MR, columns } = shape;
   const streamColumns = columns / streamsOf(shape);
@@ -156,7 +156,7 @@ function narrowTile(shape: TileShape): string {
   const rows = range(MR);
   const vectors = range(columns / F64_LANES);
   const sums = rows.flatMap((r) => vectors.map((v) => `s${r}_${v}`));
-  return `/** ${MR} rows × ${columns} columns; x and h are the sources of two lists of pairs. */
+  return `/** ${MR} rows × ${columns} columns; x and h are the sources of two lists of row pairs. */
 export function narrow${MR}x${columns}(
   xPairs: usize,
   hPairs: usize,
@@ -176,7 +176,7 @@ ${lines(2, sums, (sum, i) => [`v128.store(sums, ${sum}, ${i * F64_LANES * F64});
 }`;
 }
 
-/** s += a_k W[k], k = 0 …; the product of two float32 is exact in float64. */
+/** s += a_k W[k] for all k, in order; the product of two float32 is exact in float64. */
 function narrowProduct({ MR, columns }: TileShape, a: string, K: string): string {
   const rows = range(MR);
   const W = `W_${a}`;

@@ -1,13 +1,13 @@
-// The kernels' entry: runs a job (layout.ts) from its first step to its last, or a slice of these.
+// The entry of the kernels: runs a job (layout.ts) from its first step to its last, or a slice of these.
 //
-//   for t = 0 … T-1:    h_t = tanh((x_t W_x + h_{t-1} W_h) + b)    for every row that still has steps
+//   for t = 0 … T-1:    h_t = tanh((x_t W_x + h_{t-1} W_h) + b)    for every row that has a step t
 //
-// x W_x does not depend on the state, so it is computed ahead for JOB_TIME_BLOCK steps at a time, as one
-// matrix product over all their rows; its results wait where the states will be. Where that is one step,
-// it is taken as a whole. Rows are sorted by their number of steps, so the rows at work are always the
-// first `active` ones.
+// x W_x does not depend on the state. It is computed for a time block of JOB_TIME_BLOCK steps at once, as one matrix
+// product over all their rows, and stored in the slots of these steps' states. If a time block is one step, both
+// productsByBand of a step are computed together. Rows are sorted by their number of steps, so that the active rows, those
+// that have a step t, are the first ones.
 export { areFinite } from './finite';
-import { finish, tanhRow } from './finish';
+import { addBiasAndTanh, tanhRow } from './finish';
 import {
   JOB_TIME_BLOCK,
   JOB_B,
@@ -47,19 +47,19 @@ import {
 } from './layout';
 import { stepNarrow } from './narrow';
 import { print } from './print';
-import { product, products } from './product';
+import { product, productsByBand } from './product';
 import { read } from './read';
 export { countCommas } from './read';
-import { flushReadouts, readState } from './readout';
+import { flushReadouts, queueReadout } from './readout';
 import { traceRow } from './trace';
 export { useVectors } from './vectors';
 
-/** Calls the function that the record at `record` names: wasm/host-job.ts. */
+/** Calls the host function that the record at `record` names (wasm/host-job.ts). */
 // @ts-ignore: decorator
 @external("env", "runHost")
 declare function runHost(record: usize): void;
 
-/** Does what the record at `record` asks for, whatever its kind. */
+/** Runs the record at `record`, whatever its kind, and returns when it is done. */
 export function run(record: usize): void {
   const kind = load<u32>(record, RECORD_KIND);
   if (kind == KIND_JOB) runJob(record);
@@ -68,70 +68,71 @@ export function run(record: usize): void {
   else runHost(record);
 }
 
-/** Writes states (and traces) of the job's rows, nothing else. */
+/** Writes the states, traces and readouts of the job's rows, and its row pairs. */
 function runJob(job: usize): void {
   const rows = <usize>load<u32>(job, JOB_ROWS);
   const narrow = load<u32>(job, JOB_NARROW) != 0;
-  const ahead = load<u32>(job, JOB_TIME_BLOCK);
-  const from = load<u32>(job, JOB_FIRST_STEP);
-  const end = load<u32>(job, JOB_END_STEP);
+  const timeBlock = load<u32>(job, JOB_TIME_BLOCK);
+  const firstStep = load<u32>(job, JOB_FIRST_STEP);
+  const endStep = load<u32>(job, JOB_END_STEP);
   let active = load<u32>(job, JOB_N);
-  let ready = from;
-  for (let t = from; t < end; t++) {
+  /** Where the next time block begins. */
+  let blockEnd = firstStep;
+  for (let t = firstStep; t < endStep; t++) {
     active = activeAt(rows, active, t);
     if (active == 0) break;
     if (narrow) {
-      stepRows(job, rows, active, t);
-    } else if (ahead == 1) {
+      stepNarrowRows(job, rows, active, t);
+    } else if (timeBlock == 1) {
       multiplyBoth(job, rows, active, t);
-      finishStates(job, rows, active, t);
+      activateStates(job, rows, active, t);
     } else {
-      if (t == ready) {
-        const steps = min(ahead, end - t);
+      if (t == blockEnd) {
+        const steps = min(timeBlock, endStep - t);
         multiplyInputs(job, rows, active, t, steps);
-        ready += steps;
+        blockEnd += steps;
       }
       multiplyStates(job, rows, active, t);
-      finishStates(job, rows, active, t);
+      activateStates(job, rows, active, t);
     }
     traceRows(job, rows, active, t);
   }
-  if (load<u32>(job, JOB_O)) readStates(job, rows, from, end);
+  if (load<u32>(job, JOB_O)) computeReadouts(job, rows, firstStep, endStep);
 }
 
-/** tanh of `count` floats, a multiple of 8, from `source` to `target`: for tests of the kernel itself. */
+/** tanh of `count` float32, a multiple of 8, from `source` to `target`. Only tests call it. */
 export function tanh(source: usize, target: usize, count: u32): void {
   tanhRow(source, target, <usize>count << 2);
 }
 
-/** How many of the first `active` rows have a step t. */
+/** How many rows have a step t, of the `active` ones that have a step t - 1. */
 function activeAt(rows: usize, active: u32, t: u32): u32 {
   while (active > 0 && load<u32>(rows + (active - 1) * ROW_BYTES, ROW_STEPS) <= t) active--;
   return active;
 }
 
-/** Where state t of a row is, or will be. */
+/** Address of the slot of state t of a row. */
 function stateAt(row: usize, t: u32): u32 {
   return load<u32>(row, ROW_HS) + (t & load<u32>(row, ROW_HS_MASK)) * load<u32>(row, ROW_HS_STEP);
 }
 
-/** Where h_{t-1} of a row is. */
+/** Address of h_{t-1} of a row. */
 function stateBefore(row: usize, t: u32): u32 {
   return t == 0 ? load<u32>(row, ROW_H) : stateAt(row, t - 1);
 }
 
-/** Where x_t of a row is. */
+/** Address of x_t of a row. */
 function inputAt(row: usize, t: u32): u32 {
   return load<u32>(row, ROW_X) + t * load<u32>(row, ROW_X_STEP);
 }
 
-/** x_t W_x for `ahead` steps from t on. */
-function multiplyInputs(job: usize, rows: usize, active: u32, t: u32, ahead: u32): void {
+/** Computes x W_x of a time block, `steps` steps from t on, in the slots of their states. */
+function multiplyInputs(job: usize, rows: usize, active: u32, t: u32, steps: u32): void {
   const pairs = <usize>load<u32>(job, JOB_PAIRS);
   const pairsMax = load<u32>(job, JOB_PAIRS_MAX);
   const size = stateSize(job);
   let count: u32 = 0;
-  for (const end = t + ahead; t < end; t++) {
+  for (const end = t + steps; t < end; t++) {
     active = activeAt(rows, active, t);
     if (active == 0) break;
     if (count + active > pairsMax) {
@@ -145,7 +146,7 @@ function multiplyInputs(job: usize, rows: usize, active: u32, t: u32, ahead: u32
   multiply(job, JOB_W_X, JOB_D, count);
 }
 
-/** x_t W_x + h_{t-1} W_h. */
+/** Computes x_t W_x + h_{t-1} W_h in the slots of state t. */
 function multiplyBoth(job: usize, rows: usize, active: u32, t: u32): void {
   const xPairs = <usize>load<u32>(job, JOB_PAIRS);
   const hPairs = xPairs + active * PAIR_BYTES;
@@ -154,18 +155,18 @@ function multiplyBoth(job: usize, rows: usize, active: u32, t: u32): void {
   clearStates(rows, active, t, stateSize(job));
   const D = load<u32>(job, JOB_D);
   const H = load<u32>(job, JOB_H);
-  products(xPairs, hPairs, active, load<u32>(job, JOB_W_X), D, load<u32>(job, JOB_W_H), H);
+  productsByBand(xPairs, hPairs, active, load<u32>(job, JOB_W_X), D, load<u32>(job, JOB_W_H), H);
 }
 
-/** + h_{t-1} W_h. */
+/** Adds h_{t-1} W_h to the x_t W_x in the slots of state t. */
 function multiplyStates(job: usize, rows: usize, active: u32, t: u32): void {
   const pairs = <usize>load<u32>(job, JOB_PAIRS);
   pairStates(rows, active, t, pairs);
   multiply(job, JOB_W_H, JOB_H, active);
 }
 
-/** A whole step of a narrow model. */
-function stepRows(job: usize, rows: usize, active: u32, t: u32): void {
+/** Takes step t of a narrow model. */
+function stepNarrowRows(job: usize, rows: usize, active: u32, t: u32): void {
   const xPairs = <usize>load<u32>(job, JOB_PAIRS);
   const hPairs = xPairs + active * PAIR_BYTES;
   pairInputs(rows, active, t, xPairs);
@@ -173,7 +174,7 @@ function stepRows(job: usize, rows: usize, active: u32, t: u32): void {
   stepNarrow(job, xPairs, hPairs, active);
 }
 
-/** From x_t to where h_t will be. */
+/** Writes the row pairs (x_t, slot of h_t) of the active rows. */
 function pairInputs(rows: usize, active: u32, t: u32, pairs: usize): void {
   for (let n: u32 = 0; n < active; n++, pairs += PAIR_BYTES) {
     const row = rows + n * ROW_BYTES;
@@ -182,7 +183,7 @@ function pairInputs(rows: usize, active: u32, t: u32, pairs: usize): void {
   }
 }
 
-/** From h_{t-1} to where h_t will be. */
+/** Writes the row pairs (h_{t-1}, slot of h_t) of the active rows. */
 function pairStates(rows: usize, active: u32, t: u32, pairs: usize): void {
   for (let n: u32 = 0; n < active; n++, pairs += PAIR_BYTES) {
     const row = rows + n * ROW_BYTES;
@@ -191,21 +192,24 @@ function pairStates(rows: usize, active: u32, t: u32, pairs: usize): void {
   }
 }
 
+/** Fills the slots of state t with zeros, to which products are added. */
 function clearStates(rows: usize, active: u32, t: u32, size: usize): void {
   for (let n: u32 = 0; n < active; n++) memory.fill(stateAt(rows + n * ROW_BYTES, t), 0, size);
 }
 
-function finishStates(job: usize, rows: usize, active: u32, t: u32): void {
+/** Makes states of the x_t W_x + h_{t-1} W_h in the slots of state t. */
+function activateStates(job: usize, rows: usize, active: u32, t: u32): void {
   const size = stateSize(job);
   const b = <usize>load<u32>(job, JOB_B);
-  for (let n: u32 = 0; n < active; n++) finish(stateAt(rows + n * ROW_BYTES, t), b, size);
+  for (let n: u32 = 0; n < active; n++) addBiasAndTanh(stateAt(rows + n * ROW_BYTES, t), b, size);
 }
 
-/** Bytes of a state, whole panels. */
+/** Bytes of a state, padded to whole vectors. */
 function stateSize(job: usize): usize {
   return <usize>((load<u32>(job, JOB_H) + NR - 1) / NR) * (NR << 2);
 }
 
+/** The product of the job's first `count` row pairs with the weights in field `W`, of as many rows as field `K` says. */
 // @ts-ignore: decorator
 @inline
 function multiply(job: usize, W: usize, K: usize, count: u32): void {
@@ -218,25 +222,29 @@ function multiply(job: usize, W: usize, K: usize, count: u32): void {
   );
 }
 
-/** Readouts of the slice's states where all are wanted, and of every row's last state once it is there. */
-function readStates(job: usize, rows: usize, from: u32, end: u32): void {
+/**
+ * Computes the readouts of the slice's states if those of all states are wanted, and in the last slice those of every
+ * row's last state.
+ */
+function computeReadouts(job: usize, rows: usize, firstStep: u32, endStep: u32): void {
   const rowsEnd = rows + load<u32>(job, JOB_N) * ROW_BYTES;
   // The first row is the longest.
-  const isLastSlice = load<u32>(rows, ROW_STEPS) <= end;
-  let waiting: u32 = 0;
+  const isLastSlice = load<u32>(rows, ROW_STEPS) <= endStep;
+  let pending: u32 = 0;
   for (let row = rows; row < rowsEnd; row += ROW_BYTES) {
     const steps = load<u32>(row, ROW_STEPS);
-    if (isLastSlice) waiting = readState(job, waiting, stateBefore(row, steps), load<u32>(row, ROW_Y));
+    if (isLastSlice) pending = queueReadout(job, pending, stateBefore(row, steps), load<u32>(row, ROW_Y));
     const ys = load<u32>(row, ROW_YS);
     if (ys == 0) continue;
     const step = load<u32>(row, ROW_YS_STEP);
-    for (let t = from; t < min(steps, end); t++) {
-      waiting = readState(job, waiting, stateAt(row, t), ys + t * step);
+    for (let t = firstStep; t < min(steps, endStep); t++) {
+      pending = queueReadout(job, pending, stateAt(row, t), ys + t * step);
     }
   }
-  flushReadouts(job, waiting);
+  flushReadouts(job, pending);
 }
 
+/** Writes the traces of step t of the rows that have one. */
 function traceRows(job: usize, rows: usize, active: u32, t: u32): void {
   for (let n: u32 = 0; n < active; n++) {
     const row = rows + n * ROW_BYTES;

@@ -1,6 +1,6 @@
-// One step of a narrow model (layout.ts, NARROW_MAX) for all rows at work, in register tiles summed in
-// float64 (build/tiles.ts). A tile's sums, 256 bytes at most, pass through memory on their way to float32:
-// the engine joins vectors from pairs of stores on, and it does not join what turns float64 into float32.
+// One step of a narrow model (NARROW_MAX in layout.ts) for all active rows, by register tiles that sum in float64
+// (build/tiles.ts). A tile stores its accumulators, at most 256 bytes, and they are rounded to float32 from there: V8
+// joins vectors starting from pairs of stores, and it does not join the conversion of float64 to float32.
 import { narrow1x16, narrow1x32, narrow1x8, narrow2x16, narrow2x8 } from './build/tiles';
 import { tanhRow } from './finish';
 import { JOB_B, JOB_D, JOB_H, JOB_W_H, JOB_W_X, NR, PAIR_BYTES, PAIR_TARGET } from './layout';
@@ -8,12 +8,12 @@ import { vectorBits } from './vectors';
 
 /** Bytes of NR columns of packed float64. */
 const PANEL_ROW: usize = NR << 3;
-// Widths are in bytes of a state.
+// Widths of tiles, in bytes of a state.
 const WIDTH_8: usize = NR << 2;
 const WIDTH_16: usize = 2 * WIDTH_8;
 const WIDTH_32: usize = 4 * WIDTH_8;
 
-/** `xPairs` lead from x_t to h_t, `hPairs` behind them from h_{t-1} to h_t, `count` of each. */
+/** `count` row pairs from x_t to h_t at `xPairs`, and as many from h_{t-1} to h_t, behind them, at `hPairs`. */
 export function stepNarrow(job: usize, xPairs: usize, hPairs: usize, count: u32): void {
   const D = load<u32>(job, JOB_D);
   const H = load<u32>(job, JOB_H);
@@ -22,15 +22,15 @@ export function stepNarrow(job: usize, xPairs: usize, hPairs: usize, count: u32)
   const b = <usize>load<u32>(job, JOB_B);
   const columns = <usize>((H + NR - 1) / NR) * WIDTH_8;
   const sums = (hPairs + count * PAIR_BYTES + 63) & ~63;
-  const twos = count & ~1;
+  const paired = count & ~1;
 
-  if (twos > 0) {
+  if (paired > 0) {
     for (let column: usize = 0, width: usize = 0; column < columns; column += width) {
       width = widthFor(columns - column, vectorBits == 256 ? WIDTH_16 : WIDTH_8);
       const x = W_x + weightsBefore(column, D);
       const h = W_h + weightsBefore(column, H);
       const from = b + weightsBefore(column, 1);
-      for (let at: usize = 0; at < twos * PAIR_BYTES; at += 2 * PAIR_BYTES) {
+      for (let at: usize = 0; at < paired * PAIR_BYTES; at += 2 * PAIR_BYTES) {
         const xPair = xPairs + at;
         if (width == WIDTH_16) narrow2x16(xPair, hPairs + at, x, h, from, sums, D, H);
         else narrow2x8(xPair, hPairs + at, x, h, from, sums, D, H);
@@ -40,9 +40,9 @@ export function stepNarrow(job: usize, xPairs: usize, hPairs: usize, count: u32)
     }
   }
 
-  if (twos < count) {
-    const xPair = xPairs + twos * PAIR_BYTES;
-    const hPair = hPairs + twos * PAIR_BYTES;
+  if (paired < count) {
+    const xPair = xPairs + paired * PAIR_BYTES;
+    const hPair = hPairs + paired * PAIR_BYTES;
     for (let column: usize = 0, width: usize = 0; column < columns; column += width) {
       width = widthFor(columns - column, vectorBits == 256 ? WIDTH_32 : WIDTH_16);
       const x = W_x + weightsBefore(column, D);
@@ -61,7 +61,7 @@ export function stepNarrow(job: usize, xPairs: usize, hPairs: usize, count: u32)
   }
 }
 
-/** The widest of 32, 16 and 8 columns that is no more than `widest` and than what is left. */
+/** The widest of 32, 16 and 8 columns that exceeds neither `widest` nor the columns that are left. */
 // @ts-ignore: decorator
 @inline
 function widthFor(left: usize, widest: usize): usize {
@@ -69,14 +69,14 @@ function widthFor(left: usize, widest: usize): usize {
   return widest >= WIDTH_16 && left >= WIDTH_16 ? WIDTH_16 : WIDTH_8;
 }
 
-/** Bytes of the packed weights, K rows, of the columns before `column`, which is in bytes of a state. */
+/** Bytes of packed weights with K rows in the columns before `column`, which is in bytes of a state. */
 // @ts-ignore: decorator
 @inline
 function weightsBefore(column: usize, K: u32): usize {
   return (column << 1) * K;
 }
 
-/** One row's sums become z, float32, where h will be. */
+/** Rounds one row's accumulators to z, float32, in the slot of its state. */
 // @ts-ignore: decorator
 @inline
 function roundSums(pair: usize, column: usize, sums: usize, width: usize): void {
@@ -88,7 +88,7 @@ function roundSums(pair: usize, column: usize, sums: usize, width: usize): void 
   }
 }
 
-/** The trace of one row: each product, and z as the step sums it, rounded once each. */
+/** The trace of one row: both products and z, summed as the step sums them and each rounded once. */
 export function traceNarrow(job: usize, x: usize, h: usize, h_W_h: usize, size: usize): void {
   const D = load<u32>(job, JOB_D);
   const H = load<u32>(job, JOB_H);

@@ -1,7 +1,8 @@
-// C += A W over a list of (row of A, row of C) pairs, cut into register tiles (build/tiles.ts).
+// The matrix product C += A W over a list of row pairs (row of A, row of C), by register tiles, the micro-kernels of
+// build/tiles.ts.
 //
-// Bands of columns are the outer loop and rows the inner one: the panels of a band stay in a cache while
-// all rows pass over them. The bands are gone through forwards and backwards in turn.
+// The outer loop is over bands of columns and the inner one over rows, so that the panels of a band stay in the cache
+// while all rows use them. Every other product goes through its bands in reverse.
 import {
   accumulate1x16,
   accumulate1x32,
@@ -16,28 +17,29 @@ import {
 import { LONG_BLOCK, NR, PAIR_BYTES, SHORT_BLOCK, SHORT_MAX, WIDE } from './layout';
 import { vectorBits } from './vectors';
 
-// Widths are in bytes of a row of C.
+// Widths of bands and tiles, in bytes of a row of C.
 const WIDTH_8: usize = NR << 2;
 const WIDTH_16: usize = WIDE << 2;
 const WIDTH_32: usize = 2 * WIDTH_16;
 const WIDTH_64: usize = 4 * WIDTH_16;
 
 /**
- * Up to here one row takes 64 columns at a time, where 16 sums of 128 bits are 8 of 256: the processor then
- * waits less for weights from the second-level cache (4 to 9 % at K = 64 and 256, -2 % at 128). Four
- * streams of longer panels were slower than two on one processor, up to 3 % faster on another.
+ * Products of up to so many k use tiles of 64 columns for a single row, where V8 joins their 16 accumulators of 128
+ * bits into 8 of 256: the processor then waits less for weights from the second-level cache (4 to 9 % faster at K = 64
+ * and 256, 2 % slower at 128). For larger K, four panels read side by side were slower than two on one processor and
+ * up to 3 % faster on another.
  */
 const BAND_64_MAX: u32 = 256;
 
 /**
- * Whether the bands are gone through from the last to the first. Few rows take each weight from a cache
- * once and leave nothing to do meanwhile. Of weights that do not quite fit a cache, the next pass would
- * find none if it came the same way: the first ones were given up for the last. Coming back, it finds
- * the last ones.
+ * Whether the current product goes through its bands from the last to the first; it alternates. A product of few rows reads every
+ * weight once and computes little with it, so what matters is whether the weights are cached. A cache evicts what was
+ * not used for longest: if the weights are somewhat larger than the cache, a pass in the same order would find that
+ * its first bands were evicted for the last ones, and so on for all of them. In reverse, it finds the last ones.
  */
 let isBackward: bool = false;
 
-/** C += A W: `K` rows of W, `H` columns, of which whole panels are computed. */
+/** C += A W. W has `K` rows and `H` columns, packed; columns are computed up to the end of the last panel. */
 export function product(pairs: usize, count: u32, W: usize, K: u32, H: u32): void {
   const columns = columnsOf(H);
   const band = bandFor(K);
@@ -48,8 +50,8 @@ export function product(pairs: usize, count: u32, W: usize, K: u32, H: u32): voi
   }
 }
 
-/** C += X W_x, then C += H W_h, band by band. */
-export function products(
+/** C += X W_x, then C += H W_h, both for a band of columns before the next band. */
+export function productsByBand(
   xPairs: usize,
   hPairs: usize,
   count: u32,
@@ -69,19 +71,21 @@ export function products(
   }
 }
 
+/** Bytes of a row of C with H columns, padded to whole vectors. */
 // @ts-ignore: decorator
 @inline
 function columnsOf(H: u32): usize {
   return <usize>((H + NR - 1) / NR) * WIDTH_8;
 }
 
+/** Width of a band for a product over K values: that of the widest tile. */
 // @ts-ignore: decorator
 @inline
 function bandFor(K: u32): usize {
   return vectorBits == 256 && K <= BAND_64_MAX ? WIDTH_64 : WIDTH_32;
 }
 
-/** Columns that are left over when no whole band is, fewer and fewer, come last both ways. */
+/** The trailing columns, fewer than a band, are computed last in both directions: 32, then 16, then 8. */
 // @ts-ignore: decorator
 @inline
 function widthAt(done: usize, columns: usize, band: usize): usize {
@@ -91,6 +95,7 @@ function widthAt(done: usize, columns: usize, band: usize): usize {
   return left >= WIDTH_16 ? WIDTH_16 : WIDTH_8;
 }
 
+/** Where the band begins that is computed when `done` bytes of columns are. */
 // @ts-ignore: decorator
 @inline
 function columnAt(done: usize, columns: usize, band: usize): usize {
@@ -98,7 +103,7 @@ function columnAt(done: usize, columns: usize, band: usize): usize {
   return isBackward && done < bandsEnd ? bandsEnd - band - done : done;
 }
 
-/** `width` columns of all rows. */
+/** C += A W for all rows and the `width` bytes of columns from `column` on. */
 function accumulate(
   pairs: usize,
   count: u32,
@@ -110,34 +115,34 @@ function accumulate(
   const block: u32 = K <= <u32>SHORT_MAX ? SHORT_BLOCK : LONG_BLOCK;
   const stream = <usize>K * WIDTH_16;
   if (width == WIDTH_8) {
-    accumulate8(pairs, count, W + column * K, stream, column, K, block);
+    accumulatePanel8(pairs, count, W + column * K, stream, column, K, block);
     return;
   }
   const end = column + width;
   const tileRows: u32 = vectorBits == 256 ? 4 : 2;
-  const rest = pairs + (count & ~(tileRows - 1)) * PAIR_BYTES;
-  if (rest > pairs) {
+  const trailing = pairs + (count & ~(tileRows - 1)) * PAIR_BYTES;
+  if (trailing > pairs) {
     for (let c = column; c < end; c += WIDTH_16) {
       const panel = W + c * K;
       if (tileRows == 4) {
-        for (let pair = pairs; pair < rest; pair += 4 * PAIR_BYTES) {
+        for (let pair = pairs; pair < trailing; pair += 4 * PAIR_BYTES) {
           accumulate4x16(pair, panel, stream, c, K, block);
         }
       } else {
-        for (let pair = pairs; pair < rest; pair += 2 * PAIR_BYTES) {
+        for (let pair = pairs; pair < trailing; pair += 2 * PAIR_BYTES) {
           accumulate2x16(pair, panel, stream, c, K, block);
         }
       }
     }
   }
   const left = count & (tileRows - 1);
-  if (left > 0) accumulateRest(rest, left, W, stream, column, width, K, block);
+  if (left > 0) accumulateTrailingRows(trailing, left, W, stream, column, width, K, block);
 }
 
-/** One to three rows that batch tiles leave over, or that are all there are. */
+/** The one to three trailing rows behind those of the batch tiles, or all rows if there are no more. */
 // @ts-ignore: decorator
 @inline
-function accumulateRest(
+function accumulateTrailingRows(
   pairs: usize,
   rows: u32,
   W: usize,
@@ -165,8 +170,8 @@ function accumulateRest(
   }
 }
 
-/** A last panel of 8 columns. */
-function accumulate8(
+/** C += A W for all rows and a last panel of 8 columns. */
+function accumulatePanel8(
   pairs: usize,
   count: u32,
   panel: usize,
@@ -176,8 +181,8 @@ function accumulate8(
   block: u32,
 ): void {
   const end = pairs + count * PAIR_BYTES;
-  const rest = pairs + (count & ~3) * PAIR_BYTES;
+  const trailing = pairs + (count & ~3) * PAIR_BYTES;
   let pair = pairs;
-  for (; pair < rest; pair += 4 * PAIR_BYTES) accumulate4x8(pair, panel, stream, column, K, block);
+  for (; pair < trailing; pair += 4 * PAIR_BYTES) accumulate4x8(pair, panel, stream, column, K, block);
   for (; pair < end; pair += PAIR_BYTES) accumulate1x8(pair, panel, stream, column, K, block);
 }

@@ -2,8 +2,8 @@
 //
 //   h_W_h = h W_h      x_W_x = x W_x      z = (x W_x + h W_h) + b
 //
-// by the same products as the step itself: z is exactly the number whose tanh is the new state. Asked
-// for seldom, so it is written to be read, not for speed.
+// computed by the same products as the step itself, so z has exactly the bits whose tanh is the new state. A trace is
+// seldom requested: the code is simple rather than fast.
 import {
   JOB_B,
   JOB_D,
@@ -20,7 +20,7 @@ import {
 import { traceNarrow } from './narrow';
 import { product } from './product';
 
-/** `h_W_h` is where this step's h W_h goes; x W_x and z follow ROW_TRACE_SIZE bytes apart. */
+/** Writes h W_h of this step to `h_W_h`, x W_x and z one and two times ROW_TRACE_SIZE bytes behind it. */
 export function traceRow(job: usize, row: usize, h_W_h: usize, x: usize, h: usize): void {
   const size = <usize>load<u32>(row, ROW_TRACE_SIZE);
   const x_W_x = h_W_h + size;

@@ -1,10 +1,11 @@
-// Which vectors the engine makes of the kernels' 128-bit ones: each by itself, or two neighbouring ones
-// joined into one of 256 bits. It is a matter of speed and not of bits: tiles are chosen so that their
-// sums fit the processor's 16 vector registers.
+// The vector width of the machine code: V8 may join two neighbouring 128-bit operations into one of 256 bits. Tiles
+// are chosen by it, so that their accumulators fit the processor's 16 vector registers. It changes the speed and no
+// bit of a result.
 
-/** Bits of a vector, 128 or 256. */
+/** 128 or 256. */
 export let vectorBits: u32 = 128;
 
+/** To be called once per instance, before the first job. `bits` is 128 or 256. */
 export function useVectors(bits: u32): void {
   vectorBits = bits;
 }
