@@ -16,7 +16,7 @@ export const SMALL_U: u8 = 0x75;
 export const OPEN_OBJECT: u8 = 0x7b;
 export const CLOSE_OBJECT: u8 = 0x7d;
 
-/** A bit for each of JSON's white space: tab, line feed, carriage return, blank. */
+/** Bit n is set if n is white space in JSON: tab, line feed, carriage return, space. */
 const SPACES: u64 = 0x100002600;
 
 // @ts-ignore: decorator
@@ -25,7 +25,7 @@ export function isSpace(character: u8): bool {
   return character <= 0x20 && ((SPACES >> character) & 1) != 0;
 }
 
-/** Behind white space, of which there is none in the padding behind a text. */
+/** Address of the first byte from `at` on that is no white space; the zeros behind a document are none. */
 export function skipSpace(at: usize): usize {
   let character = load<u8>(at);
   while (isSpace(character)) character = load<u8>(++at);

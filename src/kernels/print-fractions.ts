@@ -1,13 +1,12 @@
-// Prints what hidden states mostly are, four at a time: fractions, which here are magnitudes from
-// 2^-16 to 1 that are no powers of two, as the shortest decimal that reads back, of those the nearest.
+// Prints fractions, four at a time, as the shortest decimal that reads back, of those the nearest. A fraction here is a
+// float32 of magnitude 2^-16 to 1 that is no power of two, as most hidden states are.
 //
-// They are small enough for exact integers. For c 2^-F, with 10^-K ≤ 2^-F < 10^-(K-1), the width
-// 2^-F 10^K of what rounds to c is from 1 to below 10 units of 10^-K. It is a number of 32 bits, and c
-// times it one of 56, both with POINT_BITS bits behind the point, and nothing is cut off. If a multiple
-// of ten units lies within half the width, its digits are fewer: that is the one. Else it is the
-// nearest multiple of one. It has at most nine digits.
+// Exact integers suffice for them. For c 2^-F, with K such that 10^-K ≤ 2^-F < 10^-(K-1), the width 2^-F 10^K of the
+// interval that rounds to c is 1 to below 10 units of 10^-K. The width has 32 bits and c times it 56, both with
+// POINT_BITS fractional bits, and both are exact. If a multiple of ten units lies within half the width, it has fewer
+// digits and is the result; else the nearest whole number of units is. Either has at most nine digits.
 //
-// No power of two: below it the floats are half as far apart.
+// Powers of two are excluded because the floats below them are half as far apart.
 import { COMMA, ZERO } from './ascii';
 import {
   FRACTIONS,
@@ -36,11 +35,10 @@ const HUNDREDTH_BITS: i32 = 19;
 const TENTH_SHORT: u32 = 103;
 const TENTH_SHORT_BITS: i32 = 10;
 
-// Loaded into all lanes by every(): V8 makes a vector that is constant by three instructions.
+// Loaded into all lanes by every(): V8 builds a constant vector by three instructions.
 const MAGNITUDE: usize = memory.data<u32>([0x7fffffff]);
-/** Makes the smallest fraction the smallest signed integer, … */
+/** Added to the bits of a magnitude, it makes fractions the smallest signed integers: those below LOWEST_END. */
 const TO_LOWEST: usize = memory.data<u32>([0x80000000 - (FRACTION_EXPONENT_MIN << 23)]);
-/** … and this what is just above the largest. */
 const LOWEST_END: usize = memory.data<u32>([0x80000000 + SPAN]);
 const LAST_BITS: usize = memory.data<u32>([0x7fffff]);
 const FIRST_BIT: usize = memory.data<u32>([0x800000]);
@@ -62,7 +60,7 @@ const ZERO_CHARACTERS: usize = memory.data<u32>([0x30]);
 const TWOS_LESS: usize = memory.data<u32>([(100 << 16) - 1]);
 const ONES_LESS: usize = memory.data<u32>([((10 << 8) - 1) * 0x10001]);
 
-/** Whether the float32 of these bits is a fraction. */
+/** Whether the float32 with these bits is a fraction. */
 // @ts-ignore: decorator
 @inline
 export function isFraction(bits: u32): bool {
@@ -70,6 +68,7 @@ export function isFraction(bits: u32): bool {
   return inRange && (bits & 0x7fffff) != 0;
 }
 
+/** Whether all four float32 are fractions. */
 // @ts-ignore: decorator
 @inline
 export function areFractions(bits: v128): bool {
@@ -105,7 +104,7 @@ export function printFractions(bits: v128, text: usize): usize {
   const roundUp = v128.and(i32x4.shr_u(low, POINT_BITS - 1), every(ONES));
   const nearest = i32x4.add(units, roundUp);
   const tens = quotients(i32x4.add(units, every(FIVES)), TENTHS, TENTH_BITS);
-  // At most five units, so the low word tells all of it.
+  // Its magnitude is at most five units, so the low word holds all of it.
   const fromTens = i32x4.sub(low, i32x4.mul(tens, every(TEN_UNITS)));
   const inside = i32x4.sub(i32x4.shr_u(width, 1), v128.and(bits, every(ONES)));
   const isOutside = i32x4.gt_s(i32x4.abs(fromTens), inside);
@@ -129,7 +128,7 @@ export function printFractions(bits: v128, text: usize): usize {
   return put(entry3, i32x4.extract_lane(firsts, 3), i64x2.extract_lane(others23, 1), text);
 }
 
-/** The same for one. */
+/** Prints one fraction and a comma; returns the end of the text. */
 // @ts-ignore: decorator
 @inline
 export function printFraction(bits: u32, text: usize): usize {
@@ -176,7 +175,7 @@ function digitsOf(fours: v128): v128 {
   return i16x8.sub(i16x8.shl(twos, 8), i16x8.mul(tens, every(ONES_LESS)));
 }
 
-/** What a table's entry has before the nine digits, these without the zeros at their end, a comma. */
+/** Prints the table entry's prefix, nine digits without trailing zeros, and a comma; returns the end of the text. */
 // @ts-ignore: decorator
 @inline
 function put(entry: usize, first: u32, others: u64, text: usize): usize {
@@ -189,7 +188,7 @@ function put(entry: usize, first: u32, others: u64, text: usize): usize {
   return text + 10;
 }
 
-/** x times the word at `reciprocal`, without the last `bits`. */
+/** The high part of x times the word at `reciprocal`: shifted right by `bits`. */
 // @ts-ignore: decorator
 @inline
 function quotients(x: v128, reciprocal: usize, bits: i32): v128 {
@@ -198,12 +197,14 @@ function quotients(x: v128, reciprocal: usize, bits: i32): v128 {
   return lowWords(i64x2.shr_u(low, bits), i64x2.shr_u(high, bits));
 }
 
+/** The low words of four 64-bit lanes. */
 // @ts-ignore: decorator
 @inline
 function lowWords(low: v128, high: v128): v128 {
   return v128.shuffle<i32>(low, high, 0, 2, 4, 6);
 }
 
+/** The word at this address in all four lanes. */
 // @ts-ignore: decorator
 @inline
 function every(word: usize): v128 {

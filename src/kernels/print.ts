@@ -1,13 +1,14 @@
-// Prints tensors as JSON: every number as the shortest decimal that reads back to the same float32,
-// and of those the nearest, as JavaScript writes it: 0.1, -0.000001, 1e-7, 16777216, 1.2e+21. -0 is -0.
+// Prints tensors as JSON: every number as the shortest decimal that reads back to the same float32, of those the
+// nearest, in JavaScript's notation: 0.1, -0.000001, 1e-7, 16777216, 1.2e+21. -0 is printed as -0.
 //
-// Method: Raffaello Giulietti, "The Schubfach way to render doubles" (2020), for float32. A float32
-// c 2^q owns the interval of the real numbers that round to it; its ends belong to it if c is even.
-// With 10^k ≤ width of that interval < 10^(k+1), multiples of 10^k lie within, and of 10^(k+1) at most
-// one. The interval's middle and its ends are needed in units of 10^k / 4, rounded to odd: that keeps
-// every comparison with an integer exact, although the product with 10^-k (64 bits, rounded up) is not.
-// What hidden states mostly are has a way of its own, four at a time: print-fractions.ts.
-// All of the 2^32 patterns are compared with codec/float32.ts by `npm run verify:decimal`.
+// Method: Raffaello Giulietti, "The Schubfach way to render doubles" (2020), for float32. The real numbers that round to
+// a float32 c 2^q are an interval, which includes its ends if c is even. With k such that 10^k ≤ width of the
+// interval < 10^(k+1), it contains multiples of 10^k and at most one multiple of 10^(k+1). The middle and the ends of the
+// interval are computed in units of 10^k / 4, rounded to odd: then every comparison with an integer is exact, although
+// the product with 10^-k (64 bits, rounded up) is not.
+//
+// Fractions, as hidden states mostly are, are printed four at a time by print-fractions.ts. `npm run verify:decimal`
+// compares the decimals of all 2^32 bit patterns with codec/float32.ts.
 import {
   SEGMENT_AXES,
   SEGMENT_AXIS_BYTES,
@@ -91,7 +92,7 @@ function gather(numbers: usize, stride: usize): v128 {
   return v128.load_lane<u32>(numbers + 3 * stride, four, 3);
 }
 
-/** Prints the float32 of these bits, and a comma. */
+/** Prints the float32 with these bits and a comma; returns the end of the text. */
 // @ts-ignore: decorator
 @inline
 function printNumber(bits: u32, text: usize): usize {
@@ -101,7 +102,7 @@ function printNumber(bits: u32, text: usize): usize {
   return text + 1;
 }
 
-/** Prints the float32 of these bits; returns the end of the text. */
+/** Prints the float32 with these bits, any but a fraction; returns the end of the text. */
 function printOther(bits: u32, text: usize): usize {
   store<u8>(text, MINUS);
   text += bits >> 31;
@@ -129,9 +130,9 @@ function printOther(bits: u32, text: usize): usize {
   const middle = roundedToOdd(power, (c * 4) << h);
   const upper = roundedToOdd(power, (c * 4 + 2) << h) - odd;
 
-  // Tens first: s 10^(k+1) or the next one, if just one of them lies in the interval. Else ones: the
-  // one that does, or of two the nearer, or the larger. Which of it applies cannot be foreseen, so all
-  // is computed and chosen from without a jump.
+  // First choice: the multiple of 10^(k+1) below the middle or the one above, if exactly one is in the interval. Second
+  // choice: of the multiples of 10^k the one in the interval; of two the nearer, or the larger if both are as near.
+  // Which choice applies is unpredictable, so all are computed, and one is selected without a branch.
   const tens = <u32>((<u64>middle * 3435973837) >> 37);
   const tensDown = lower <= tens * 40;
   const tensUp = tens * 40 + 40 <= upper;
@@ -149,9 +150,9 @@ function printOther(bits: u32, text: usize): usize {
 }
 
 /**
- * Reading rounds twice, to float64 and to float32. Of all decimals that printing could choose, that
- * matters for one: 7.038531e-26 is nearer to the first of these two floats, but its float64 is the
- * middle of both, which goes to the second. Found by `npm run verify:decimal`.
+ * Reading rounds twice, to float64 and then to float32. This changes the result for one of all shortest decimals:
+ * 7.038531e-26 is nearer to the first of these two floats, but its float64 is the middle of both, which rounds to the
+ * second. Found by `npm run verify:decimal`.
  */
 const TWICE_ROUNDED: u32 = 0x15ae43fd;
 
@@ -159,7 +160,7 @@ function printTwiceRounded(isFirst: u32, text: usize): usize {
   return isFirst ? printDecimal(70385307, -33, text) : printDecimal(7038531, -32, text);
 }
 
-/** x 2^-64 power, rounded to odd: the last bit tells whether anything was cut off. */
+/** x 2^-64 power, rounded to odd: the last bit is set if any bit was dropped. */
 // @ts-ignore: decorator
 @inline
 function roundedToOdd(power: u64, x: u32): u32 {
@@ -197,7 +198,7 @@ function printDecimal(digits: u32, shift: i32, text: usize): usize {
   return finishExponential(text, length, point - 1);
 }
 
-/** Behind `length` digits, puts the point after `point` of them, or the zeros that are missing. */
+/** Inserts the point after `point` of the `length` digits at `text`, or appends the missing zeros. */
 function finishPositional(text: usize, length: i32, point: i32): usize {
   if (length > point) {
     store<u64>(text + point + 1, load<u64>(text + point));

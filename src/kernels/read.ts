@@ -1,14 +1,15 @@
-// Moves the tensors out of a JSON text: their numbers go to float32, and what is left, the skeleton,
-// is a small text for JSON.parse.
+// Takes the tensors out of a JSON document: their numbers become float32, and the rest, the skeleton, is a small
+// document for JSON.parse.
 //
 //   {"x": [[0.5, 1], [2, 3]], "trace": true}   →   {"x": [[0.5,0]], "trace": true}   and   0.5 1 2 3
 //
-// A tensor is an array behind one of the given names: rectangular, of 1 to RANK_MAX axes, numbers
-// only. In the skeleton stands an array of as many axes that holds the tensor's first number, for
-// errors that quote it, and its index. All else is copied as it is, apart from white space, of which one
-// character stands for many, so the text is JSON if and only if its skeleton is: strings are recognized by their quotes as in any JSON, and one array has taken the
-// place of another. Whatever no request has (a ragged array, a number beyond float32, a million keys, …)
-// ends the reading: codec/json/check.ts, which has the same bounds, says what is wrong with such a text.
+// A tensor is an array behind one of the given names: rectangular, of 1 to RANK_MAX axes, numbers only. In the skeleton
+// its placeholder is an array of as many axes with the tensor's first number, which errors quote, and its index. All
+// else is copied as it is, but of several white-space characters only the first. So the document is valid JSON if and
+// only if its skeleton is: strings end at their quotes as in any JSON, and a valid array is replaced by another.
+//
+// The kernel declines whatever no valid request contains (a ragged array, a number beyond float32, a million keys, …):
+// it ends with READ_SKELETON_END = 0, and codec/json/check.ts, which has the same bounds, reports what is wrong.
 import {
   CONTAINERS_MAX,
   DEPTH_MAX,
@@ -52,18 +53,18 @@ import {
 } from './ascii';
 import { endNumbers, numbers, readRow, startNumbers } from './read-numbers';
 
-/** Reads the text of the record at `job`. */
+/** Reads the document of the record at `job`. */
 export function read(job: usize): void {
   const end = <usize>load<u32>(job, READ_INPUT_END);
   const tensorsMax = <usize>load<u32>(job, READ_TENSORS) + TENSORS_MAX * TENSOR_BYTES;
   let at = <usize>load<u32>(job, READ_INPUT);
   let skeleton = <usize>load<u32>(job, READ_SKELETON);
   let tensor = <usize>load<u32>(job, READ_TENSORS);
-  /** Bytes that may still come outside tensors. */
-  let room = <usize>load<u32>(job, READ_OUTSIDE_MAX);
+  /** Bytes outside tensors that are left of READ_OUTSIDE_MAX. */
+  let outsideLeft = <usize>load<u32>(job, READ_OUTSIDE_MAX);
   let keys: i32 = 0;
   let containers: i32 = 0;
-  /** Below 0 only in a text that is not JSON. */
+  /** Negative only in a document that is no JSON. */
   let depth: i32 = 0;
   startNumbers(job);
   store<u32>(job, 0, READ_SKELETON_END);
@@ -71,13 +72,12 @@ export function read(job: usize): void {
   while (at < end) {
     const character = load<u8>(at);
     if (isSpace(character)) {
-      // One stands for all that follow each other.
       store<u8>(skeleton++, character);
       at = skipSpace(at + 1);
       continue;
     }
     if (character != QUOTE) {
-      if (room-- == 0) return;
+      if (outsideLeft-- == 0) return;
       if (character == OPEN || character == OPEN_OBJECT) {
         if (++containers > CONTAINERS_MAX || ++depth > DEPTH_MAX) return;
       } else if (character == CLOSE || character == CLOSE_OBJECT) {
@@ -95,21 +95,21 @@ export function read(job: usize): void {
       if (isName(job, at + 1, next - 1) && load<u8>(value) == OPEN) array = value;
     }
     const size = next - at;
-    if (size > room) return;
+    if (size > outsideLeft) return;
     memory.copy(skeleton, at, size);
     skeleton += size;
-    room -= size;
+    outsideLeft -= size;
     at = next;
     if (!array) continue;
 
-    if (room-- == 0 || tensor == tensorsMax) return;
+    if (outsideLeft-- == 0 || tensor == tensorsMax) return;
     store<u8>(skeleton++, COLON);
     at = array;
     const first = firstNumber(at);
     const firstSize = endOfNumber(first) - first;
     at = readTensor(at, tensor);
-    if (!at || firstSize > room) return;
-    room -= firstSize;
+    if (!at || firstSize > outsideLeft) return;
+    outsideLeft -= firstSize;
     const index = <u32>((tensor - load<u32>(job, READ_TENSORS)) / TENSOR_BYTES);
     skeleton = placeholder(skeleton, load<u32>(tensor, TENSOR_RANK), first, firstSize, index);
     tensor += TENSOR_BYTES;
@@ -120,7 +120,7 @@ export function read(job: usize): void {
   store<u32>(job, <u32>skeleton, READ_SKELETON_END);
 }
 
-/** Commas within `size` bytes: a text has at most one number more. */
+/** How many of `size` bytes are commas. A document has at most one number more than commas. */
 export function countCommas(text: usize, size: u32): u32 {
   const end = text + size;
   let count: u32 = 0;
@@ -131,7 +131,7 @@ export function countCommas(text: usize, size: u32): u32 {
   return count;
 }
 
-/** Behind the quote that closes the string which is opened at `at`; the end of the text if none does. */
+/** Address behind the string that begins with a quote at `at`; `end` if it is not closed. */
 function endOfString(at: usize, end: usize): usize {
   for (at++; at < end; at++) {
     const character = load<u8>(at);
@@ -141,14 +141,14 @@ function endOfString(at: usize, end: usize): usize {
   return end;
 }
 
-/** Where the value is if a string that ends at `at` is a key, else 0. */
+/** Address of the value if the string that ends at `at` is a key; 0 if it is none. */
 function valueBehind(at: usize, end: usize): usize {
   at = skipSpace(at);
   if (at >= end || load<u8>(at) != COLON) return 0;
   return skipSpace(at + 1);
 }
 
-/** Whether the key between two quotes is a name. */
+/** Whether the key from `at` to `end`, without its quotes, is the name of a tensor. */
 function isName(job: usize, at: usize, end: usize): bool {
   const namesEnd = <usize>load<u32>(job, READ_NAMES_END);
   for (let name = <usize>load<u32>(job, READ_NAMES); name < namesEnd; name += READ_NAME_BYTES) {
@@ -157,7 +157,7 @@ function isName(job: usize, at: usize, end: usize): bool {
   return false;
 }
 
-/** A name's characters, which are letters or `_`, can be escaped in one way: `\u0078`. */
+/** Whether key and name are equal. The letters and `_` of names have one escaped form in JSON: `\u0078`. */
 function isSame(name: usize, nameEnd: usize, at: usize, end: usize): bool {
   for (; name < nameEnd && at < end; name++) {
     if (load<u8>(at) == load<u8>(name)) at++;
@@ -169,7 +169,7 @@ function isSame(name: usize, nameEnd: usize, at: usize, end: usize): bool {
 
 const ESCAPE_BYTES: usize = 6;
 
-/** What the escape at `at` stands for; 0 for those that are not of four digits. */
+/** The character code of the `\u` escape at `at`; 0 for any other escape. */
 function codeOf(at: usize): u32 {
   if (load<u8>(at, 1) != SMALL_U) return 0;
   let code: u32 = 0;
@@ -183,12 +183,13 @@ function codeOf(at: usize): u32 {
   return code;
 }
 
-/** Behind the brackets that are opened at `at`. */
+/** Address of the first number of the array at `at`, behind its opening brackets. */
 function firstNumber(at: usize): usize {
   while (load<u8>(at) == OPEN) at = skipSpace(at + 1);
   return at;
 }
 
+/** Address behind the characters at `at` that may be part of a number. */
 function endOfNumber(at: usize): usize {
   for (; ; at++) {
     const character = load<u8>(at);
@@ -198,7 +199,7 @@ function endOfNumber(at: usize): usize {
   return at;
 }
 
-/** [[first,index]], with as many brackets as there are axes. */
+/** Writes [[first,index]] to `at`, with as many brackets as the tensor has axes; returns the address behind it. */
 function placeholder(at: usize, rank: u32, first: usize, firstSize: usize, index: u32): usize {
   for (let i: u32 = 0; i < rank; i++) store<u8>(at++, OPEN);
   memory.copy(at, first, firstSize);
@@ -210,7 +211,10 @@ function placeholder(at: usize, rank: u32, first: usize, firstSize: usize, index
   return at;
 }
 
-/** Reads the array that is opened at `at`; returns where it ends, 0 if it is unusual. */
+/**
+ * Reads the array at `at` and writes its tensor record. Returns the address behind the array; 0 if the kernel declines
+ * it.
+ */
 function readTensor(at: usize, tensor: usize): usize {
   let rank: u32 = 0;
   for (; load<u8>(at) == OPEN; at = skipSpace(at + 1)) rank++;
@@ -218,7 +222,7 @@ function readTensor(at: usize, tensor: usize): usize {
   store<u32>(tensor, <u32>numbers, TENSOR_NUMBERS);
   store<u32>(tensor, rank, TENSOR_RANK);
 
-  // Sizes of the first row, and of the first matrix; the others must have the same.
+  // The sizes of the first row and the first matrix, which all others must have.
   let rowSize: usize = 0;
   let rowCount: u32 = 0;
   let matrixSize: u32 = 0;
