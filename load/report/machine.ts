@@ -7,7 +7,7 @@ export interface Machine {
   readonly cpu: string;
   readonly cores: number;
   readonly node: string;
-  /** The vectors that the kernels run with, e.g. `256-bit vectors`. */
+  /** The vectors that the kernels run with, e.g. `simd256`. */
   readonly kernel: string;
 }
 

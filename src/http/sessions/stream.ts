@@ -83,7 +83,7 @@ export function sessionStreamRoute(
       throw new CarryoverError('upgrade_required', {
         detail:
           'Expected a WebSocket handshake: GET with `Upgrade: websocket` and without a body. ' +
-          '(Under Node.js before 22.21 the server takes none.)',
+          '(Under Node.js before 24.9 the server accepts none.)',
       });
     },
     wsHandler: (socket, request) => {
