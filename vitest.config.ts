@@ -58,8 +58,12 @@ export default defineConfig({
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     // Some tests start the service dozens of times: with its compiled code kept in 0.8 s instead of 1.1.
-    env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compiled') },
-    reporters: ['default', './test/helpers/report-skips.ts'],
+    env: {
+      NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compiled'),
+      // Chosen once for all processes of the run; see test/helpers/seed.ts.
+      SEED: process.env.SEED ?? String(Date.now() % 1_000_000),
+    },
+    reporters: ['default', './test/helpers/report-skips.ts', './test/helpers/report-failures.ts'],
     // A test that looks at nothing cannot fail.
     expect: { requireAssertions: true },
     testTimeout: 60_000,

@@ -135,3 +135,13 @@ test('every file of src is reached from the server, the worker or the build', ()
   [...entries, 'kernels/index.ts'].forEach(reach);
   expect(files.map(({ path }) => path).filter((path) => !reached.has(path))).toEqual([]);
 });
+
+test('random tests take their numbers from the seed of the run', () => {
+  const tests = readdirSync(import.meta.dirname, { recursive: true, encoding: 'utf8' }).filter(
+    (path) => path.endsWith('.ts') && path !== 'tidy.test.ts' && path !== 'helpers/seed.ts',
+  );
+  const unseeded = tests.filter((path) =>
+    /from 'fast-check'|Math\.random|Date\.now\(\) %/.test(readFileSync(join(import.meta.dirname, path), 'utf8')),
+  );
+  expect(unseeded, 'use fc and SEED of helpers/seed.ts').toEqual([]);
+});

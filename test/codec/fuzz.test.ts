@@ -17,7 +17,7 @@ async function read(body: string) {
 /** In ms; long enough on a loaded machine. */
 const timeout = 600_000;
 
-test(`${BODIES} made-up bodies are read and printed as parseJson() and tensorToJson() do, seed ${SEED}`, { timeout }, async () => {
+test(`${BODIES} made-up bodies are read and printed as parseJson() and tensorToJson() do`, { timeout }, async () => {
   const { wrong, bodies, accepted, declined, tensors, numbers, printed, bytesLeft } = await fuzz(BODIES, SEED);
   expect(wrong).toEqual([]);
   expect(bodies).toBe(BODIES);

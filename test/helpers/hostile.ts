@@ -1,6 +1,6 @@
 // Bodies that must be refused: a valid body with one thing wrong, a text that is not JSON, or bytes
 // that are not text. Grammar-based, so that most of them get past the first check and reach the next.
-import fc from 'fast-check';
+import { fc } from './seed.ts';
 
 export interface HostileRequest {
   readonly url: '/v1/step' | '/v1/sequence';

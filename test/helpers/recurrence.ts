@@ -1,9 +1,9 @@
 // Random recurrences, and what they must come out as: the plain reference of src/wasm/reference.ts
 // run over whole batches and sequences.
-import fc from 'fast-check';
 import type { Weights } from '../../src/tensor.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { referenceStep } from '../../src/wasm/reference.ts';
+import { fc } from './seed.ts';
 
 export interface Recurrence {
   readonly T: number;

@@ -1,17 +1,11 @@
-// What random tests begin with: another number at each run, or SEED; fast-check, imported from here, too. A
-// test that fails says how to run it again with the same one.
+// The seed of all random tests: the variable SEED, or another number at each run (vitest.config.ts chooses
+// it, so that all processes of a run have the same). fast-check is imported from here, so that it uses
+// this seed; test/tidy.test.ts checks that. report-failures.ts prints the command that repeats a failed
+// test with its seed.
 import fc from 'fast-check';
 
+/** Programs that run without vitest choose a seed here, and print it. */
 export const SEED = Number(process.env.SEED ?? Date.now() % 1_000_000);
 
 fc.configureGlobal({ seed: SEED });
 export { fc };
-
-// The long suites are programs of their own, without vitest; they print their seed.
-if (process.env.VITEST) {
-  const { afterEach } = await import('vitest');
-  afterEach(({ task }) => {
-    if (task.result?.state !== 'fail') return;
-    console.error(`To repeat it: SEED=${SEED} npx vitest run ${task.file.name}`);
-  });
-}

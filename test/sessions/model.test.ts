@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type App, createApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
@@ -21,7 +20,7 @@ import {
   WEIGHTS,
   movesOf,
 } from './model.ts';
-import { SEED } from '../helpers/seed.ts';
+import { SEED, fc } from '../helpers/seed.ts';
 
 const RUNS = Number(process.env.MODEL_RUNS ?? 15);
 /** Of 100 commands: a restart costs as much as hundreds of calls. */

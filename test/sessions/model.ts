@@ -3,8 +3,8 @@
 // The model is a list of plain objects, its states are computed by replay.ts; it knows nothing of
 // records, revisions, slots or caches. After each command the answer must be the one the model has.
 import { createHash } from 'node:crypto';
-import fc from 'fast-check';
 import { expect } from 'vitest';
+import { fc } from '../helpers/seed.ts';
 import { type Effect, type State, apply, digestOf, firstState, randomWeights } from './replay.ts';
 
 export const D = 2;

@@ -1,0 +1,47 @@
+// A random test that fails prints one command, and the command fails with the same numbers.
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { repeatCommand } from './report-failures.ts';
+
+const root = join(import.meta.dirname, '../..');
+/** The fixture fails on purpose, so it is not among the files of the ordinary configuration. */
+const CONFIG = ' --config test/fixtures/failing/vitest.config.ts';
+
+function run(command: string) {
+  const env = { ...process.env, NO_COLOR: '1' };
+  Reflect.deleteProperty(env, 'SEED');
+  const { status, stdout, stderr } = spawnSync(command, { shell: true, cwd: root, encoding: 'utf8', env });
+  const output = stdout + stderr;
+  return {
+    status,
+    output,
+    commands: [...output.matchAll(/^repeat: (.+)$/gm)].map(([, line]) => line!),
+    counterexample: /Counterexample: \[(\d+)\]/.exec(output)?.[1],
+  };
+}
+
+test('a failed run prints a command for each failed test, which repeats it with the same numbers', () => {
+  const first = run(`npx vitest run${CONFIG}`);
+  expect(first.status).toBe(1);
+  expect(first.commands).toHaveLength(2);
+  expect(first.counterexample).toBeDefined();
+  const [command] = first.commands;
+  expect(command).toMatch(/^SEED=\d+ npx vitest run test\/fixtures\/failing\/random\.ts -t '/);
+  const again = run(command! + CONFIG);
+  expect(again.status).toBe(1);
+  expect(again.commands).toEqual([command]);
+  expect(again.counterexample).toBe(first.counterexample);
+});
+
+test('control: another seed finds another counterexample', () => {
+  const found = ['1', '2'].map((seed) => run(`SEED=${seed} npx vitest run${CONFIG}`).counterexample);
+  expect(new Set(found).size).toBe(2);
+});
+
+test('the name of a test is quoted for the shell and for the regular expression of -t', () => {
+  expect(repeatCommand('SEED=7', 'test/x.test.ts', "group > it's (1.5) [a|b]")).toBe(
+    String.raw`SEED=7 npx vitest run test/x.test.ts -t 'group > it'\''s \(1\.5\) \[a\|b\]'`,
+  );
+  expect(repeatCommand('SEED=7', 'test/x.test.ts')).toBe('SEED=7 npx vitest run test/x.test.ts');
+});
