@@ -132,7 +132,7 @@ function describe(results: readonly Result[]): string {
   return `
 ${describeMachine(machineInfo())}
 autocannon, ${CONNECTIONS} connections, median of ${baseline.rounds.length} rounds, latencies in ms
-autocannon decodes each response as UTF-8, 0.8 ms for 66 kB of float32: rows of bytes measure it as well
+autocannon decodes each response as UTF-8, 0.8 ms for 66 kB of float32: the rows of bytes show autocannon as well
 
 ${formatTable([HEADINGS, ...rows])}
 `;
