@@ -1,4 +1,4 @@
-// The store for throw-away use: everything in this process, gone with it.
+// The store without persistence: sessions and models are in the memory of this process and end with it.
 import { randomBytes } from 'node:crypto';
 import { CarryoverError } from '../errors.ts';
 import { SortedKeys } from '../sorted-keys.ts';
@@ -16,7 +16,7 @@ import type {
 } from './store.ts';
 
 interface Entry extends RecordParts {
-  /** One more with every change: nothing is ever lost here, so a count will do. */
+  /** The number of changes, which is enough, as no change is ever lost. */
   readonly revision: number;
   readonly slots: Map<number, Uint8Array>;
   dueAtMs: number;
@@ -24,7 +24,7 @@ interface Entry extends RecordParts {
   readonly modelId: string | undefined;
 }
 
-/** What the maps and buffers of an entry take besides the bytes, about. */
+/** The memory that the maps and buffers of an entry take besides its bytes, approximately. */
 const ENTRY_BYTES = 600;
 
 export class MemoryStore implements SessionStore {
@@ -36,13 +36,14 @@ export class MemoryStore implements SessionStore {
   readonly #bytesMax: number;
   readonly #entries = new Map<string, Entry>();
   readonly #expiry = new ExpiryHeap();
-  /** The live records that pin a model; none of a model that is not pinned. */
+  /** The ids of the live records by the model that they pin. A model that is not pinned is not in it. */
   readonly #idsByModel = new Map<string, SortedKeys>();
-  #bytes = 0;
   readonly #liveIds = new SortedKeys();
   #liveCount = 0;
+  /** Of all entries. */
+  #bytes = 0;
 
-  /** @param bytesMax of all records; beyond it changes are refused */
+  /** @param bytesMax limit of all records together; a change that would exceed it is refused */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
     this.models = new MemoryModels((id) => this.#idsByModel.has(id));
@@ -131,7 +132,7 @@ export class MemoryStore implements SessionStore {
     return entry?.modelId !== undefined && String(entry.revision) === revision ? entry : undefined;
   }
 
-  /** @throws store_full, nothing is changed then */
+  /** Adds or replaces an entry. @throws store_full, and nothing is changed */
   #put(id: string, entry: Entry): void {
     const before = this.#entries.get(id);
     const growth = bytesOf(entry) - (before ? bytesOf(before) : 0);
@@ -235,7 +236,7 @@ class MemoryModels implements ModelStore {
     if (!model.isKept) this.#models.set(id, { ...model, isKept: true });
   }
 
-  /** @throws model_not_found */
+  /** @throws model_not_found if there is no such model */
   expect(id: string): void {
     if (this.#models.has(id)) return;
     throw modelNotFound(id);

@@ -1,23 +1,26 @@
-// STORE_URL → a store. Only the one that is asked for is loaded.
+// Opens the store that STORE_URL names. The modules of the other stores are not loaded.
 import { MemoryStore } from './memory.ts';
 import type { SessionStore } from './store.ts';
 
 export interface StoreOptions {
-  /** From a call until its promise is settled. */
+  /** Of a call, until its promise is settled. */
   readonly timeoutMs: number;
-  /** Calls that wait for the store. */
+  /** Calls that may wait for a SQLite store; more are refused. */
   readonly queueMax: number;
-  /** Of all records in a memory store. */
+  /** Limit of all records of a memory store. */
   readonly memoryBytesMax: number;
-  /** Of the file of a SQLite store. */
+  /** Limit of the file of a SQLite store. */
   readonly bytesMax: number;
-  /** Told when a part of the store failed and is started again. */
+  /** Called when a part of the store has failed and is started again. */
   readonly onLost: (reason: unknown) => void;
 }
 
 const SQLITE = 'sqlite:';
 
-/** @throws Error, in one line, if it cannot be opened */
+/**
+ * @param url `memory:`, `sqlite:<path>`, `redis://…` or `rediss://…`
+ * @throws Error with one line if the store cannot be opened
+ */
 export async function openStore(url: string, options: StoreOptions): Promise<SessionStore> {
   const { timeoutMs, queueMax, memoryBytesMax, bytesMax, onLost } = options;
   if (url === 'memory:') return new MemoryStore(memoryBytesMax);

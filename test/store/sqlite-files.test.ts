@@ -146,7 +146,7 @@ describe('a log beside a file', () => {
     await store.close();
     copyFileSync(backup, crashed);
     const refusal = await errorOf(open(crashed));
-    expect(messageOf(refusal)).toContain(`${crashed}-wal is the log of another file`);
+    expect(messageOf(refusal)).toContain(`${crashed}-wal is the write-ahead log of another file`);
     copyFileSync(path, crashed);
     unlinkSync(`${crashed}-wal`);
     const whole = await open(crashed);
@@ -161,7 +161,7 @@ describe('a log beside a file', () => {
     await add(store, 'other');
     copyFileSync(`${other}-wal`, `${one}-wal`);
     await store.close();
-    expect(messageOf(await errorOf(open(one)))).toContain('the log of another file');
+    expect(messageOf(await errorOf(open(one)))).toContain('the write-ahead log of another file');
   });
 
   test('control: SQLite itself plays every log back', async () => {

@@ -17,7 +17,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CarryoverError } from '../../src/errors.ts';
 import { type SqliteOptions, openSqliteStore } from '../../src/store/sqlite/sqlite.ts';
-import { packAll, unpack } from '../../src/store/sqlite/messages.ts';
+import { packRequests, unpackRequests } from '../../src/store/sqlite/messages.ts';
 import type { SessionStore } from '../../src/store/store.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { until } from '../helpers/process.ts';
@@ -261,13 +261,13 @@ describe('what crosses the threads', () => {
           (_, slot) => [slot - 1, Buffer.alloc(pick(50), `${i}${slot}`)] as const,
         ),
       }));
-      const plain = (all: ReturnType<typeof unpack>) =>
+      const plain = (all: ReturnType<typeof unpackRequests>) =>
         all.map(({ call, parts }) => [
           call,
           parts.map(([number, data]) => [number, Buffer.from(data).toString()]),
         ]);
-      const sent = packAll(requests).map((message) => structuredClone(message));
-      expect(plain(sent.flatMap(unpack))).toEqual(plain(requests));
+      const sent = packRequests(requests).map((message) => structuredClone(message));
+      expect(plain(sent.flatMap(unpackRequests))).toEqual(plain(requests));
     }
   });
 
@@ -275,14 +275,14 @@ describe('what crosses the threads', () => {
     const file = Buffer.allocUnsafeSlow(1024 * 1024).fill('x');
     const put = { call: ['putModel', 'id', 0, true] as const, parts: [[-1, file] as const] };
     const read = { call: ['read', 's'] as const, parts: [] };
-    const messages = packAll([read, put, read]);
+    const messages = packRequests([read, put, read]);
     expect(messages.map(({ calls }) => calls.map(([name]) => name))).toEqual([
       ['read'],
       ['putModel'],
       ['read'],
     ]);
     expect(messages[1]!.bytes).toBe(file);
-    expect(Buffer.from(unpack(messages[1]!)[0]!.parts[0]![1]).equals(file)).toBe(true);
+    expect(Buffer.from(unpackRequests(messages[1]!)[0]!.parts[0]![1]).equals(file)).toBe(true);
   });
 
   test('are the bytes named, and not the buffer that they are a part of', async () => {

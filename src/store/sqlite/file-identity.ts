@@ -1,5 +1,5 @@
-// Which file a path names: a database that was deleted or replaced under the running process is still open,
-// and what is written to it is lost.
+// Which file a path names. A database that was deleted or replaced under the running process is still open, but
+// what is written to it is lost.
 import { statSync } from 'node:fs';
 
 export interface FileIdentity {
@@ -7,7 +7,7 @@ export interface FileIdentity {
   readonly inode: bigint;
 }
 
-/** Undefined if there is none. */
+/** Undefined if there is no file. @throws an error of the system */
 export function identityOf(path: string): FileIdentity | undefined {
   const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
   return stat && { device: stat.dev, inode: stat.ino };

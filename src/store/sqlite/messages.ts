@@ -1,11 +1,12 @@
-// What crosses between the store and its thread: one message for all calls of a tick, one for all
-// answers of a group. The bytes of a message lie in one buffer: cloning a view would clone all that
-// it is a view of, and many small buffers cost more than one (4 calls: 7.2 µs each, packed 4.7 µs).
+// The messages between the store and its thread: one for all calls of an event-loop iteration, one for all answers
+// of a group. The bytes of a message are in one buffer: cloning a view would clone the whole buffer that it
+// is a view of, and many small buffers cost more than one (with 4 calls 7.2 µs each, packed 4.7 µs).
 import type { ErrorCode } from '../../error-kinds.ts';
 import type { Applied } from '../../errors.ts';
 import type { SessionId } from '../store.ts';
 import type { FileIdentity } from './file-identity.ts';
 
+/** A call of the store: the name of a method and its arguments, without the bytes. */
 export type Call =
   | readonly ['create', id: SessionId, dueAtMs: number, modelId: string]
   | readonly ['change', id: SessionId, revision: number]
@@ -27,8 +28,8 @@ export type Call =
 
 export type CallOf<Name extends Call[0]> = Extract<Call, readonly [Name, ...unknown[]]>;
 
-/** What makes a record or takes it to its next revision. */
-export type Revising = CallOf<'create' | 'change' | 'writeTombstone'>;
+/** A call that creates a record or leads to its next revision. */
+export type RevisionCall = CallOf<'create' | 'change' | 'writeTombstone'>;
 
 const READS: ReadonlySet<Call[0]> = new Set([
   'read',
@@ -41,19 +42,28 @@ const READS: ReadonlySet<Call[0]> = new Set([
   'secret',
 ]);
 
+/** Whether a call may change the database. */
 export function isWrite([name]: Call): boolean {
   return !READS.has(name);
 }
 
-const MAKING_ROOM: ReadonlySet<Call[0]> = new Set(['writeTombstone', 'forget', 'postpone', 'removeModel', 'collectModel']);
+const FREEING_SPACE: ReadonlySet<Call[0]> = new Set([
+  'writeTombstone',
+  'forget',
+  'postpone',
+  'removeModel',
+  'collectModel',
+]);
 
-export function makesRoom([name]: Call): boolean {
-  return MAKING_ROOM.has(name);
+/** Whether a call deletes or prepares deleting, and may therefore use the reserved space. */
+export function freesSpace([name]: Call): boolean {
+  return FREEING_SPACE.has(name);
 }
 
-/** The number of the part that is the head of a record, or the file of a model; slots are ≥ 0. */
+/** The number of the part that is the head of a record, or the file of a model. Slots have numbers ≥ 0. */
 export const HEAD = -1;
 
+/** Bytes of a call. */
 export type Part = readonly [number: number, bytes: Uint8Array];
 
 export interface Request {
@@ -61,23 +71,25 @@ export interface Request {
   readonly parts: readonly Part[];
 }
 
+/** Requests as a message. */
 export interface Requests {
   readonly calls: readonly Call[];
-  /** For each call: how many parts it has, then the number and the length of each. */
+  /** For each call the count of its parts, then the number and the length of each. */
   readonly layout: readonly number[];
+  /** The bytes of all parts, one after another. */
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** A request with a part from this size on is a message of its own, which takes the part's memory over. */
-const HANDED_OVER_BYTES_MIN = 1024 * 1024;
+/** A part from this size on is a message of its own, so that its buffer can be transferred and not copied. */
+const TRANSFERRED_BYTES_MIN = 1024 * 1024;
 
-/** The requests of a tick as messages. Large files that have their memory for themselves are not copied. */
-export function packAll(requests: readonly Request[]): Requests[] {
-  if (!requests.some(isHandedOver)) return [pack(requests)];
+/** Requests as messages, in their order. A large file is not copied if it is all of its buffer. */
+export function packRequests(requests: readonly Request[]): Requests[] {
+  if (!requests.some(isTransferred)) return [pack(requests)];
   const messages: Requests[] = [];
   let others: Request[] = [];
   for (const request of requests) {
-    if (!isHandedOver(request)) {
+    if (!isTransferred(request)) {
       others.push(request);
       continue;
     }
@@ -91,9 +103,9 @@ export function packAll(requests: readonly Request[]): Requests[] {
   return messages;
 }
 
-function isHandedOver({ parts }: Request): boolean {
+function isTransferred({ parts }: Request): boolean {
   const bytes = parts[0]?.[1];
-  if (parts.length !== 1 || !bytes || bytes.length < HANDED_OVER_BYTES_MIN) return false;
+  if (parts.length !== 1 || !bytes || bytes.length < TRANSFERRED_BYTES_MIN) return false;
   return bytes.buffer instanceof ArrayBuffer && bytes.length === bytes.buffer.byteLength;
 }
 
@@ -118,14 +130,15 @@ function pack(requests: readonly Request[]): Requests {
   return { calls: requests.map(({ call }) => call), layout, bytes: packed };
 }
 
-export function unpack({ calls, layout, bytes }: Requests): Request[] {
-  let at = 0;
+/** The reverse of packRequests(). The parts are views of the message. */
+export function unpackRequests({ calls, layout, bytes }: Requests): Request[] {
+  let next = 0;
   let end = 0;
   return calls.map((call) => {
-    const parts = Array.from({ length: layout[at++]! }, (): Part => {
-      const number = layout[at++]!;
+    const parts = Array.from({ length: layout[next++]! }, (): Part => {
+      const number = layout[next++]!;
       const start = end;
-      end += layout[at++]!;
+      end += layout[next++]!;
       return [number, bytes.subarray(start, end)];
     });
     return { call, parts };
@@ -138,31 +151,31 @@ export interface Failure {
   readonly applied: Applied;
 }
 
-/** To the thread. After 'close' come no more requests. */
+/** To the thread. No requests follow after 'close'. */
 export type ToThread = Requests | 'close';
 
-/** First whether the thread could open the file, then answers in the order of the requests. */
+/** From the thread: first whether it could open the file, then the answers in the order of the requests. */
 export type FromThread = Opened | Answers;
 
 export interface Opened {
-  /** The file that is open. */
+  /** The file that was opened. */
   readonly identity?: FileIdentity | undefined;
-  /** Why not, in one line; undefined if the file is open. */
+  /** Why the file could not be opened, in one line; undefined if it was. */
   readonly refusal: string | undefined;
 }
 
 export interface Answers {
   readonly values: readonly unknown[];
-  /** By the place in `values`, whose value there says nothing. */
-  readonly failures: readonly (readonly [place: number, failure: Failure])[];
+  /** By their index in `values`, where undefined stands for them. */
+  readonly failures: readonly (readonly [index: number, failure: Failure])[];
   /** Why the store cannot write at this moment; undefined if it can. */
   readonly problem: string | undefined;
 }
 
 export interface ThreadOptions {
   readonly path: string;
-  /** Of the file. */
+  /** Limit of the database file. */
   readonly bytesMax: number;
-  /** The file that an earlier thread had open: no other will do. */
-  readonly known?: FileIdentity | undefined;
+  /** The file that an earlier thread had open: another one at this path is refused. */
+  readonly expected?: FileIdentity | undefined;
 }

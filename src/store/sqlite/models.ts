@@ -1,44 +1,42 @@
-// Models in the SQLite file.
+// The models in the SQLite file.
 import type { ModelStore, StoredModel } from '../store.ts';
-import { HEAD, type Call, type Part } from './messages.ts';
+import { HEAD } from './messages.ts';
+import type { ThreadClient } from './thread-client.ts';
 
-/** Has the thread of the store execute a call. @throws CarryoverError */
-export type CallThread = (call: Call, parts?: readonly Part[]) => Promise<unknown>;
-
-/** As ModelStore says; one process has the file, so no other changes them. */
+/** One process has the file, so no other one changes the models: their revision is constant. */
 export class SqliteModels implements ModelStore {
-  readonly #call: CallThread;
+  readonly #thread: ThreadClient;
 
-  constructor(call: CallThread) {
-    this.#call = call;
+  constructor(thread: ThreadClient) {
+    this.#thread = thread;
   }
 
   async put({ id, file, createdAtMs, isKept }: StoredModel): Promise<void> {
-    await this.#call(['putModel', id, createdAtMs, isKept], [[HEAD, file]]);
+    await this.#thread.call(['putModel', id, createdAtMs, isKept], [[HEAD, file]]);
   }
 
   async get(id: string): Promise<StoredModel | undefined> {
-    return this.#call(['getModel', id]) as Promise<StoredModel | undefined>;
+    return this.#thread.call(['getModel', id]) as Promise<StoredModel | undefined>;
   }
 
   async collect(id: string): Promise<boolean> {
-    return this.#call(['collectModel', id]) as Promise<boolean>;
+    return this.#thread.call(['collectModel', id]) as Promise<boolean>;
   }
 
   async remove(id: string): Promise<boolean> {
-    return this.#call(['removeModel', id]) as Promise<boolean>;
+    return this.#thread.call(['removeModel', id]) as Promise<boolean>;
   }
 
   async ids(): Promise<string[]> {
-    return this.#call(['modelIds']) as Promise<string[]>;
+    return this.#thread.call(['modelIds']) as Promise<string[]>;
   }
 
   async point(name: string, id: string): Promise<void> {
-    await this.#call(['point', name, id]);
+    await this.#thread.call(['point', name, id]);
   }
 
   async names(): Promise<Map<string, string>> {
-    const rows = (await this.#call(['names'])) as { name: string; id: string }[];
+    const rows = (await this.#thread.call(['names'])) as { name: string; id: string }[];
     return new Map(rows.map(({ name, id }) => [name, id]));
   }
 

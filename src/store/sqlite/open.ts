@@ -1,13 +1,15 @@
-// The database file: how it is made and opened, and what is in it. Refused is what another program or
-// another version would have to read.
+// Creates and opens the database file. A file of another program, or of a format that this version cannot read,
+// is refused.
 import { randomInt } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 // @ts-expect-error: the package has no types; those of what is used here follow.
 import Untyped from 'better-sqlite3';
 import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
-import { firstMark, formatIn, isWalOf, userVersionOf } from './wal-match.ts';
+import { APPLICATION_ID, FORMAT, INLINE_MODELS, LIVE_RECORDS_INDEX, SCHEMA, SECRET } from './schema.ts';
+import { firstGeneration, formatOf, isWalOf, userVersionOf } from './wal-match.ts';
 
+/** A connection to the database, as better-sqlite3 gives it. */
 export interface Connection {
   readonly inTransaction: boolean;
   exec(sql: string): void;
@@ -20,124 +22,65 @@ export interface Statement {
   run(...parameters: unknown[]): { changes: number };
   get(...parameters: unknown[]): unknown;
   all(...parameters: unknown[]): unknown[];
-  /** Rows become the value of their first column. */
+  /** Makes get() and all() return the first column of a row instead of an object. */
   pluck(): this;
 }
 
 const Connection = Untyped as new (path: string, options: { timeout: number }) => Connection;
 
-/** An error of SQLite has a code such as SQLITE_FULL or SQLITE_IOERR_FSYNC. */
+/** The code of an error of SQLite, such as SQLITE_FULL or SQLITE_IOERR_FSYNC; undefined for other errors. */
 export function sqliteCode(error: unknown): string | undefined {
   const code = error instanceof Error ? (error as Error & { code?: unknown }).code : undefined;
   return typeof code === 'string' && code.startsWith('SQLITE_') ? code : undefined;
 }
 
-/** "CARR" in ASCII: tells our files from those of other programs. */
-const APPLICATION_ID = 0x43415252;
-
-/** Raised when a server of an earlier format could not read the file. */
-export const FORMAT = 1;
-
-/** How long opening waits for another process that is about to end. Later nothing is waited for. */
+/** How long opening waits for another process that is closing the file. No later statement waits for a lock. */
 const LOCK_TIMEOUT_MS = 500;
 
-/** A transaction may make the log longer than that; afterwards the file is cut to this. */
+/** The WAL may exceed this in a transaction; after the next checkpoint it is truncated to it. */
 const WAL_BYTES_KEPT = 8 * 2 ** 20;
 
-/** Slots of a record are numbered below this. */
-export const SLOTS_MAX = 2 ** 16;
-
-/** The sessions of a model in the order of their ids. */
-const LIVE_RECORDS =
-  'CREATE INDEX IF NOT EXISTS live_records_by_id ON records (model, id) WHERE model IS NOT NULL';
-
-// A record with a model is live, one without is a tombstone. A change touches two pages: that of
-// the head and that of the slot; the indexes hold nothing that a change changes.
-const SCHEMA = `
-  CREATE TABLE models (
-    key INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    created_at REAL NOT NULL,
-    file BLOB NOT NULL
-  ) STRICT;
-  CREATE TABLE names (
-    key INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    model INTEGER NOT NULL REFERENCES models ON DELETE CASCADE
-  ) STRICT;
-  CREATE INDEX names_by_model ON names (model);
-  CREATE TABLE records (
-    key INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    revision INTEGER NOT NULL,
-    model INTEGER REFERENCES models,
-    due_at REAL NOT NULL,
-    head BLOB NOT NULL
-  ) STRICT;
-  CREATE INDEX records_by_due ON records (due_at);
-  ${LIVE_RECORDS};
-  CREATE TABLE slots (
-    key INTEGER PRIMARY KEY, -- that of the record × ${SLOTS_MAX} + the number of the slot
-    bytes BLOB NOT NULL
-  ) STRICT;
-  CREATE TABLE probe (key INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
-  INSERT INTO probe VALUES (1, zeroblob(65536));
-`;
-
-/**
- * Models that came with the weights of a session, and are not kept beyond the last session with them. Made
- * in files of earlier servers too: to these all models are kept.
- */
-const INLINE_MODELS = `
-  CREATE TABLE IF NOT EXISTS inline_models (
-    model INTEGER PRIMARY KEY REFERENCES models ON DELETE CASCADE
-  ) STRICT;
-`;
-
-/** What ids are made of that nobody shall guess; made in files of earlier servers too. */
-const SECRET = `
-  CREATE TABLE IF NOT EXISTS secret (key INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
-  INSERT OR IGNORE INTO secret VALUES (1, hex(randomblob(16)));
-`;
-
-/** A reason not to use the file that trying again does not remove. */
+/** Why the file must not be used: opening it again cannot help. */
 export class Refusal extends Error {}
 
 /**
- * Opens the file, which is made if it is not there.
+ * Opens the file, which is created if it does not exist.
  *
- * @param known the file that this process had open before: no other will do
+ * @param expected the file that this process had open before: another one at this path is refused
  * @throws Refusal · an error of SQLite
  */
-export function openFile(path: string, known: FileIdentity | undefined): Connection {
-  if (known && !isSameFile(known, identityOf(path))) throw new Refusal(replaced(path));
+export function openFile(path: string, expected: FileIdentity | undefined): Connection {
+  if (expected && !isSameFile(expected, identityOf(path))) throw new Refusal(replacedMessage(path));
   createFile(path);
-  expectLogBelongs(path);
+  refuseForeignWal(path);
   return open(path);
 }
 
-export function replaced(path: string): string {
+/** The message for a file that is open, but not at its path any more. */
+export function replacedMessage(path: string): string {
   return (
     `${path} was deleted or replaced while it was open, so what is written would be lost: put it back, or ` +
     'restart the server with the file that shall be served'
   );
 }
 
-function expectLogBelongs(path: string): void {
-  // Closing a file drops the locks that SQLite has on it in this process, so it is opened if need be.
-  const log = statSync(`${path}-wal`, { throwIfNoEntry: false });
-  if (!log || log.size === 0 || isWalOf(path)) return;
+function refuseForeignWal(path: string): void {
+  // Closing a file releases the POSIX locks that SQLite holds on it in this process, so isWalOf(), which opens
+  // and closes it, is called only if there is a WAL.
+  const wal = statSync(`${path}-wal`, { throwIfNoEntry: false });
+  if (!wal || wal.size === 0 || isWalOf(path)) return;
   throw new Refusal(
-    `${path}-wal is the log of another file than ${path}, or of another time: together they would be a mix ` +
-      'of both. If the file was restored from a backup, delete the log; else restore both as they were together',
+    `${path}-wal is the write-ahead log of another file than ${path}, or of another time: together they would ` +
+      'be a mix of both. If the file was restored from a backup, delete the log; else restore both as they were ' +
+      'together',
   );
 }
 
-/** SQLite gives its log the mode of the file. An existing file keeps the mode that it has. */
+/** SQLite gives its WAL the mode of the file. An existing file keeps the mode that it has. */
 function createFile(path: string): void {
   createFolder(dirname(resolve(path)));
   try {
-    // Only a file that is not there is opened: closing one drops the locks SQLite has on it.
+    // Opens only a file that does not exist: closing a file releases the locks that SQLite holds on it.
     closeSync(openSync(path, 'wx', 0o600));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
@@ -152,6 +95,7 @@ function createFolder(path: string): void {
   }
 }
 
+/** Syncs a folder, so that the creation and deletion of files in it are durable. */
 export function syncFolder(path: string): void {
   const folder = openSync(path, 'r');
   try {
@@ -162,37 +106,37 @@ export function syncFolder(path: string): void {
 }
 
 function open(path: string): Connection {
-  // Resolved, no path is one of those that mean a database in memory.
+  // An absolute path is never taken for one of the names of a database in memory.
   const connection = new Connection(resolve(path), { timeout: LOCK_TIMEOUT_MS });
   const pragma = (sql: string) => connection.pragma(sql, { simple: true });
   try {
-    // So that freed pages can be given back to the disk. Only a file without any page can be told so, and the
-    // first transaction makes one.
+    // Free pages can be returned to the file system by incremental vacuum. This can be set only before the first
+    // transaction, which creates the first page.
     if (statSync(path).size === 0) pragma('auto_vacuum = INCREMENTAL');
-    // Before the first access to a file that has pages; from that on no other process, nor another thread of this one, can
-    // read or write the file.
+    // Set before the first access to a file that has pages. After it no other process, nor another thread of this
+    // one, can read or write the file.
     pragma('locking_mode = EXCLUSIVE');
     connection.exec('BEGIN EXCLUSIVE; COMMIT');
     const applicationId = pragma('application_id');
     const isOurs = applicationId === APPLICATION_ID;
     const isNew = (applicationId === 0 || isOurs) && isEmpty(connection);
-    if (!isNew) checkFormat(path, applicationId, formatIn(pragma('user_version') as number));
-    else beginFile(connection);
-    if (pragma('journal_mode = WAL') !== 'wal') throw new Refusal(`${path} cannot have a log`);
+    if (!isNew) checkFormat(path, applicationId, formatOf(pragma('user_version') as number));
+    else initializeFile(connection);
+    if (pragma('journal_mode = WAL') !== 'wal') throw new Refusal(`${path} cannot have a write-ahead log`);
     pragma('synchronous = FULL');
     pragma('wal_autocheckpoint = 0');
     pragma(`journal_size_limit = ${WAL_BYTES_KEPT}`);
-    // Only what does not fit into memory would go to files in /tmp, which may be read-only.
+    // Otherwise what does not fit into memory would be written to /tmp, which may be read-only.
     pragma('temp_store = MEMORY');
     if (isNew) {
       connection.exec(`
         BEGIN;
         ${SCHEMA}
         COMMIT`);
-    } else improveIndex(connection);
+    } else replaceEarlierIndex(connection);
     connection.exec(INLINE_MODELS);
     connection.exec(`BEGIN; ${SECRET} COMMIT`);
-    // Read back only after a statement: the first one may replace it by a default of the build.
+    // Read back after a statement, as the first one may replace the value by a default of the build.
     connection.exec('SELECT count(*) FROM names');
     if (pragma('synchronous') !== 2) throw new Refusal('SQLite does not keep synchronous = FULL');
     return connection;
@@ -202,23 +146,23 @@ function open(path: string): Connection {
   }
 }
 
-/** A file of an earlier version has an index without the ids; servers of that version can use this one. */
-function improveIndex(connection: Connection): void {
+/** A file of an earlier version has an index without the ids. Servers of that version can use the new one. */
+function replaceEarlierIndex(connection: Connection): void {
   try {
-    connection.exec(`BEGIN; ${LIVE_RECORDS}; DROP INDEX IF EXISTS live_records; COMMIT`);
+    connection.exec(`BEGIN; ${LIVE_RECORDS_INDEX}; DROP INDEX IF EXISTS live_records; COMMIT`);
   } catch (error) {
-    // On a full disk the sessions of a model are listed more slowly.
+    // On a full disk the file keeps the earlier index, and the sessions of a model are listed more slowly.
     if (sqliteCode(error) !== 'SQLITE_FULL') throw error;
     if (connection.inTransaction) connection.exec('ROLLBACK');
   }
 }
 
-/** What has to stand in the file before it has a log. */
-function beginFile(connection: Connection): void {
-  const mark = firstMark(randomInt(2 ** 32) / 2 ** 32);
+/** Writes what must be in the file before the WAL is used. */
+function initializeFile(connection: Connection): void {
+  const generation = firstGeneration(randomInt(2 ** 32) / 2 ** 32);
   connection.exec(`
     PRAGMA application_id = ${APPLICATION_ID};
-    PRAGMA user_version = ${userVersionOf(FORMAT, mark)};`);
+    PRAGMA user_version = ${userVersionOf(FORMAT, generation)};`);
 }
 
 function isEmpty(connection: Connection): boolean {
@@ -237,6 +181,7 @@ function checkFormat(path: string, applicationId: unknown, format: unknown): voi
   }
 }
 
+/** A Refusal if an error of SQLite is one that opening again cannot help; else the error itself. */
 function refusalOf(path: string, error: unknown): unknown {
   switch (sqliteCode(error)) {
     case 'SQLITE_BUSY':

@@ -1,4 +1,4 @@
-/** First in, first out; taking is O(1), amortised. */
+/** A first-in, first-out queue in which push and shift take amortised constant time. */
 export class Queue<Item> {
   #items: (Item | undefined)[] = [];
   #first = 0;
@@ -7,7 +7,7 @@ export class Queue<Item> {
     return this.#items.length - this.#first;
   }
 
-  /** The k-th from the front, which must be there. */
+  /** The k-th item from the front, counted from 0; k must be less than length. */
   at(k: number): Item {
     return this.#items[this.#first + k]!;
   }

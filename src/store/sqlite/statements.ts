@@ -1,7 +1,7 @@
-// Every statement of SQL that the store executes, prepared once.
+// All SQL statements that the store executes on an open database, prepared once.
 import type { Connection } from './open.ts';
 
-/** The statements of a connection, by what they do. */
+/** The prepared statements of a connection, by what they do. */
 export type Statements = ReturnType<typeof prepareStatements>;
 
 /** @throws an error of SQLite if a table or column is missing */
@@ -11,9 +11,9 @@ export function prepareStatements(connection: Connection) {
     begin: sql('BEGIN IMMEDIATE'),
     commit: sql('COMMIT'),
     rollback: sql('ROLLBACK'),
-    logLength: sql('PRAGMA wal_checkpoint(NOOP)'),
+    walLength: sql('PRAGMA wal_checkpoint(NOOP)'),
     checkpoint: sql('PRAGMA wal_checkpoint(PASSIVE)'),
-    checkpointAll: sql('PRAGMA wal_checkpoint(TRUNCATE)'),
+    checkpointAndTruncate: sql('PRAGMA wal_checkpoint(TRUNCATE)'),
     probe: sql('UPDATE probe SET bytes = randomblob(65536)'),
 
     create: sql(
@@ -46,7 +46,7 @@ export function prepareStatements(connection: Connection) {
       'INSERT INTO slots VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET bytes = excluded.bytes',
     ),
     slots: sql('SELECT key, bytes FROM slots WHERE key >= ? AND key < ? ORDER BY key'),
-    dropSlots: sql('DELETE FROM slots WHERE key >= ? AND key < ?'),
+    deleteSlots: sql('DELETE FROM slots WHERE key >= ? AND key < ?'),
 
     modelKey: sql('SELECT key FROM models WHERE id = ?').pluck(),
     putModel: sql(
@@ -60,7 +60,7 @@ export function prepareStatements(connection: Connection) {
     keepModel: sql(
       'DELETE FROM inline_models WHERE model = (SELECT key FROM models WHERE id = ?)',
     ),
-    letModelGo: sql('INSERT INTO inline_models SELECT key FROM models WHERE id = ?'),
+    markInline: sql('INSERT INTO inline_models SELECT key FROM models WHERE id = ?'),
     collectModel: sql(
       `DELETE FROM models WHERE id = ? AND key IN (SELECT model FROM inline_models)
        AND NOT EXISTS (SELECT 1 FROM records WHERE records.model = models.key)`,
@@ -70,7 +70,7 @@ export function prepareStatements(connection: Connection) {
          EXISTS (SELECT 1 FROM inline_models WHERE model = models.key) AS isInline
        FROM models WHERE id = ?`,
     ),
-    isStored: sql(
+    findModel: sql(
       `SELECT EXISTS (SELECT 1 FROM inline_models WHERE model = models.key) AS isInline
        FROM models WHERE id = ? AND file = ?`,
     ),
