@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** They take longest, mostly waiting: begun last, they would leave the other cores idle at the end. */
 const LONGEST = [
-  'store/redis-faults',
+  'store/redis/server-faults',
   'sessions/crash',
   'docker/image',
   'sessions/model',
@@ -12,7 +12,7 @@ const LONGEST = [
   'http/stream-socket',
   'http/streams',
   'http/silence',
-  'store/sqlite',
+  'store/sqlite/faults',
   'sessions/isolation',
 ].map((name) => join(import.meta.dirname, 'test', `${name}.test.ts`));
 

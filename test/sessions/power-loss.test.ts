@@ -1,6 +1,6 @@
 // A step that was answered outlives a loss of power: from the order of the system calls of the whole
 // service, no answer is sent before the fsync that covers its step. (The store alone, and the check
-// itself: test/store/sqlite-power-loss.test.ts.)
+// itself: test/store/sqlite/power-loss.test.ts.)
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

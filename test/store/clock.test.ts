@@ -1,4 +1,4 @@
-// Lifetimes are measured by a clock that no jump of the wall clock moves.
+// Lifetimes are measured by a clock that is not affected by a jump of the wall clock.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ describe('the wall clock is set', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  test.each(['memory:', 'sqlite:'])('%s: no session ends, and none lives for ever', async (kind) => {
+  test.each(['memory:', 'sqlite:'])('%s: no session expires early, and none lives for ever', async (kind) => {
     const url = kind === 'sqlite:' ? `sqlite:${join(folder, 'x.sqlite')}` : kind;
     const app = await buildApp({ STORE_URL: url });
     const create = async (ttl_s: number) => (await app.post('/v1/sessions', { model: 'sunspots', ttl_s })).body;
@@ -41,26 +41,26 @@ describe('the wall clock is set', () => {
     expect((await app.http.inject(`/v1/sessions/${short.id}`)).statusCode).toBe(410);
   });
 
-  test('control: by the wall clock it ends', async () => {
+  test('control: by the wall clock the session expires', async () => {
     const app = await buildApp({}, { now: Date.now });
     const { body } = await app.post('/v1/sessions', { model: 'sunspots', ttl_s: 60 });
     vi.setSystemTime(startMs + TWO_DAYS_MS);
     expect((await app.http.inject(`/v1/sessions/${body.id}`)).statusCode).toBe(410);
   });
 
-  test('a clock that was started goes on by the time that passes', () => {
+  test('a clock that was started counts the time that passes', () => {
     const now = monotonicClock();
     const before = now();
     vi.setSystemTime(startMs + TWO_DAYS_MS);
     expect(now() - before).toBeLessThan(1_000);
   });
 
-  test('two computers whose clocks differ agree on what the server said', () => {
-    const here = new ServerClock();
+  test('two computers whose clocks differ agree on the time of the server', () => {
+    const first = new ServerClock();
     vi.setSystemTime(startMs + TWO_DAYS_MS);
-    const there = new ServerClock();
-    for (const clock of [here, there]) clock.observe(5_000_000, 1_000, 1_010);
-    expect([here.now(2_005), there.now(2_005)]).toEqual([5_001_000, 5_001_000]);
+    const second = new ServerClock();
+    for (const clock of [first, second]) clock.observe(5_000_000, 1_000, 1_010);
+    expect([first.now(2_005), second.now(2_005)]).toEqual([5_001_000, 5_001_000]);
   });
 });
 
@@ -78,7 +78,7 @@ describe('the clock of the server', () => {
     expect(clock.now(10_000_000)).toBeCloseTo(1e12 + 10_000_000 + 1_000, -1);
   });
 
-  test('that jumps and is set right again moves nothing', () => {
+  test('a jump that is corrected has no effect', () => {
     const clock = new ServerClock();
     asked(clock, 0, 10);
     asked(clock, 10_000, 20, () => TWO_DAYS_MS);
@@ -88,14 +88,14 @@ describe('the clock of the server', () => {
     expect(clock.now(60_000)).toBe(1e12 + 60_000);
   });
 
-  test('that has changed for good is believed after a while', () => {
+  test('a jump that lasts is followed after some time', () => {
     const clock = new ServerClock();
     asked(clock, 0, 10);
     asked(clock, 10_000, JUMP_SETTLES_MS / 1_000 + 1, () => 60_000);
     expect(clock.now(100_000)).toBe(1e12 + 160_000);
   });
 
-  test('an answer that took long says nothing', () => {
+  test('an answer that took long is ignored', () => {
     const clock = new ServerClock();
     asked(clock, 0, 10);
     clock.observe(1e12 + 10_000, 10_000, 11_000);

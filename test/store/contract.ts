@@ -1,8 +1,10 @@
-// What every session store must do, whatever it keeps its bytes in: one suite, run on all of them.
+// What every store must do (src/store/store.ts), as one suite that runs on all of them. It is
+// longer than 300 lines so that an implementer has all of it in one list.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CarryoverError } from '../../src/errors.ts';
 import type { SessionStore, StoredRecord } from '../../src/store/store.ts';
 import { fc } from '../helpers/seed.ts';
+import { type PlainRecord, applyPlainly, applyTo, randomCalls } from './contract-model.ts';
 
 const HOUR_MS = 3_600_000;
 const MODEL = { id: `sha256:${'a'.repeat(64)}`, file: bytes('weights'), createdAtMs: 1_000, isKept: true };
@@ -11,7 +13,7 @@ const OTHER = { id: `sha256:${'b'.repeat(64)}`, file: bytes('others'), createdAt
 export interface ContractOptions {
   /** An empty store. */
   readonly open: () => Promise<SessionStore>;
-  /** Opens again what the last one kept; absent if it keeps nothing. */
+  /** Opens the store that was closed last again; absent if a store keeps nothing when it is closed. */
   readonly reopen?: () => Promise<SessionStore>;
 }
 
@@ -86,7 +88,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       }
     });
 
-    test('buries: the head stays, the slots go, nothing changes it any more', async () => {
+    test('a tombstone has its head and no slots, and nothing changes it any more', async () => {
       const first = (await create('x', HOUR_MS, MODEL.id, { 1: 'one' }))!;
       const second = (await store.change('x', first, parts('next')))!;
       expect(await store.writeTombstone('x', first, bytes('gone'), HOUR_MS)).toBe(false);
@@ -111,7 +113,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await store.due(HOUR_MS, 10)).toEqual([]);
     });
 
-    test('names what is due, earliest first, at most as many as asked for', async () => {
+    test('returns the ids that are due, earliest first, up to the limit', async () => {
       const c = (await create('c', 300))!;
       await create('a', 100);
       const b = (await create('b', 200))!;
@@ -175,7 +177,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await store.models.get('sha256:none')).toBeUndefined();
     });
 
-    test('names point to models and move', async () => {
+    test('names point to models, and can be pointed to others', async () => {
       await store.models.point('second', OTHER.id);
       await store.models.point('first', MODEL.id);
       await store.models.point('second', MODEL.id);
@@ -204,10 +206,10 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await codeOf(create('z'))).toBe('model_not_found');
     });
 
-    test('lets a model that is not kept go with the last session that pins it', async () => {
+    test('collects a model that is not kept when no session pins it any more', async () => {
       const id = `sha256:${'d'.repeat(64)}`;
-      const passing = { id, file: bytes('inline'), createdAtMs: 3_000, isKept: false };
-      await store.models.put(passing);
+      const inline = { id, file: bytes('inline'), createdAtMs: 3_000, isKept: false };
+      await store.models.put(inline);
       const x = (await create('x', HOUR_MS, id))!;
       const y = (await create('y', HOUR_MS, id))!;
       expect(await store.models.collect(id)).toBe(false);
@@ -265,17 +267,9 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     });
 
     test('agrees with a plain map over random calls', async () => {
-      const id = fc.constantFrom('p', 'q', 'r', 's');
-      const call: fc.Arbitrary<Call> = fc.record({
-        kind: fc.constantFrom('create', 'change', 'change', 'writeTombstone', 'postpone', 'forget'),
-        id,
-        off: fc.constantFrom(0, 0, 0, 1),
-        slot: fc.nat(3),
-        dueAtMs: fc.nat(9),
-      });
       let run = 0;
       await fc.assert(
-        fc.asyncProperty(fc.array(call, { maxLength: 40 }), async (calls) => {
+        fc.asyncProperty(randomCalls, async (calls) => {
           const prefix = `${run++}-`;
           const plainStore = new Map<string, PlainRecord>();
           const revisions = new Map<string, string[]>();
@@ -284,7 +278,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
             const key = prefix + next.id;
             const text = `${count++}`;
             const expected = applyPlainly(plainStore, key, next, text);
-            expect(await applyTo(store, revisions, key, next, text)).toBe(expected);
+            expect(await applyTo(store, MODEL.id, revisions, key, next, text)).toBe(expected);
           }
           for (const [key, record] of plainStore) {
             const stored = await store.read(key);
@@ -302,7 +296,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
           expect(
             listed.map(({ id: key }) => key).filter((key) => key.startsWith(prefix)),
           ).toEqual(live.toSorted());
-          // What is left would make later runs slower.
+          // Erased, as what is left would make later runs slower.
           for (const [key, { isLive }] of plainStore) {
             if (isLive) await store.writeTombstone(key, (await store.read(key))!.revision, bytes(''), 0);
             await store.forget(key);
@@ -314,87 +308,6 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
   });
 }
 
-interface PlainRecord {
-  head: string;
-  slots: Map<number, string>;
-  isLive: boolean;
-  dueAtMs: number;
-}
-
-interface Call {
-  readonly kind: 'create' | 'change' | 'writeTombstone' | 'postpone' | 'forget';
-  readonly id: string;
-  readonly off: number;
-  readonly slot: number;
-  readonly dueAtMs: number;
-}
-
-type Outcome = boolean | undefined;
-
-function applyPlainly(
-  records: Map<string, PlainRecord>,
-  key: string,
-  { kind, off, slot, dueAtMs }: Call,
-  text: string,
-): Outcome {
-  const record = records.get(key);
-  const fits = record?.isLive === true && off === 0;
-  switch (kind) {
-    case 'create':
-      if (record) return false;
-      records.set(key, { head: text, slots: new Map(), isLive: true, dueAtMs });
-      return true;
-    case 'change':
-      if (!fits) return false;
-      record.head = text;
-      record.slots.set(slot, text);
-      return true;
-    case 'writeTombstone':
-      if (!fits) return false;
-      Object.assign(record, { head: text, slots: new Map(), isLive: false, dueAtMs });
-      return true;
-    case 'postpone':
-      if (record) record.dueAtMs = dueAtMs;
-      return undefined;
-    case 'forget':
-      if (record?.isLive === false) records.delete(key);
-      return undefined;
-  }
-}
-
-/** @param revisions of each record since it was created, the newest last */
-async function applyTo(
-  store: SessionStore,
-  revisions: Map<string, string[]>,
-  key: string,
-  { kind, off, slot, dueAtMs }: Call,
-  text: string,
-): Promise<Outcome> {
-  const known = revisions.get(key) ?? [];
-  // One that it had, or if there is none yet one that it never has.
-  const revision = known.at(-1 - off) ?? 'none';
-  switch (kind) {
-    case 'create': {
-      const first = await store.create(key, parts(text), dueAtMs, MODEL.id);
-      if (first !== undefined) revisions.set(key, [first]);
-      return first !== undefined;
-    }
-    case 'change': {
-      const next = await store.change(key, revision, parts(text, { [slot]: text }));
-      if (next !== undefined) known.push(next);
-      return next !== undefined;
-    }
-    case 'writeTombstone':
-      return store.writeTombstone(key, revision, bytes(text), dueAtMs);
-    case 'postpone':
-      await store.postpone(key, dueAtMs);
-      return undefined;
-    case 'forget':
-      await store.forget(key);
-      return undefined;
-  }
-}
-
 function bytes(text: string): Uint8Array {
   return Buffer.from(text);
 }
@@ -404,7 +317,7 @@ function parts(head: string, slots: Record<number, string> = {}) {
   return { head: bytes(head), slots: new Map(entries) };
 }
 
-/** Stores may give any kind of bytes. */
+/** For comparisons, as stores may return any kind of Uint8Array. */
 function plain(record: StoredRecord | undefined) {
   return (
     record && {

@@ -1,5 +1,6 @@
-// What an earlier server has stored is read. The fixtures are of one that knew neither nonces of states, nor
-// models that end with their sessions, nor marks of logs. It was killed: the SQLite file has its log beside it.
+// The data of an earlier version can be read. The fixtures are of one without nonces of states, without models
+// that are removed with their sessions, and without generations of the WAL. Its process was killed, so the
+// SQLite file has its WAL beside it.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,10 +10,10 @@ import { type TestApp, buildApp } from '../helpers/app.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { startRedis } from '../helpers/redis.ts';
 
-/** What the server of then had answered. */
-interface Told {
+/** What the earlier version had answered. */
+interface Recorded {
   readonly session: string;
-  /** Begun with weights of its own. */
+  /** Created with inline weights. */
   readonly inline: string;
   readonly deleted: string;
   /** Named `adder`. */
@@ -31,7 +32,7 @@ describe('a SQLite file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'carryover-earlier-'));
   afterAll(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'carryover.sqlite');
-  isRead(json('sqlite.json') as Told, async () => {
+  isRead(json('sqlite.json') as Recorded, async () => {
     for (const end of ['', '-wal']) {
       writeFileSync(path + end, gunzipSync(file(`carryover.sqlite${end}.gz`)));
     }
@@ -40,18 +41,18 @@ describe('a SQLite file', () => {
 });
 
 describeWith('redis-server', 'what is in Redis', () => {
-  const told = json('redis.json') as Told & { readonly commands: readonly [string, ...string[]][] };
-  isRead(told, async () => {
+  const recorded = json('redis.json') as Recorded & { readonly commands: readonly [string, ...string[]][] };
+  isRead(recorded, async () => {
     const server = await startRedis();
-    for (const [command, ...args] of told.commands) {
+    for (const [command, ...args] of recorded.commands) {
       await server.admin.call(command, ...args.map((text) => Buffer.from(text, 'base64')));
     }
     return server.url;
   });
 });
 
-function isRead(told: Told, fill: () => Promise<string>): void {
-  const { session, answers, etags } = told;
+function isRead(recorded: Recorded, fill: () => Promise<string>): void {
+  const { session, answers, etags } = recorded;
   let app: TestApp;
   beforeAll(async () => {
     app = await buildApp({ STORE_URL: await fill() }, { now: () => NOW_MS });
@@ -66,18 +67,18 @@ function isRead(told: Told, fill: () => Promise<string>): void {
     post('/v1/step', JSON.stringify({ session: id, x: [[1]] }), { 'if-match': ifMatch });
 
   test('has its sessions, under their ETags, and its tombstones', async () => {
-    for (const [name, id] of [['session', session], ['inline', told.inline]] as const) {
+    for (const [name, id] of [['session', session], ['inline', recorded.inline]] as const) {
       const answer = await get(id);
       expect([answer.statusCode, answer.body]).toEqual([200, answers[name]]);
       expect(answer.headers.etag).toBe(etags[name]);
     }
-    expect((await get(told.deleted)).statusCode).toBe(410);
+    expect((await get(recorded.deleted)).statusCode).toBe(410);
   });
 
   test('has its models, those that came with a session too', async () => {
     const adder = await app.http.inject({ url: '/v1/models/adder' });
-    expect(adder.json().id).toBe(told.model);
-    const { statusCode } = await step(told.inline, etags.inline!);
+    expect(adder.json().id).toBe(recorded.model);
+    const { statusCode } = await step(recorded.inline, etags.inline!);
     expect(statusCode).toBe(200);
   });
 

@@ -1,4 +1,4 @@
-// Load on a store while something breaks, and whether every answer was true.
+// Load on a store while something fails, and a check of every answer.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CarryoverError } from '../../src/errors.ts';
 import type { RecordParts, SessionStore } from '../../src/store/store.ts';
@@ -11,13 +11,13 @@ export interface Outcome {
   slowestMs: number;
   /** When a change was done: performance.now(). */
   readonly doneAtMs: number[];
-  /** What must never happen, in words. */
+  /** What must never happen, one sentence each. */
   readonly violations: string[];
 }
 
 /**
- * Each session has one writer that changes it again and again, so what must be stored is known: all
- * that was done, nothing that was answered with 'no', and nothing twice.
+ * Changes sessions until `isOver`. Each has one writer, so it is known what must be stored: every change that
+ * resolved, none that was answered with applied `no`, and none twice.
  */
 export async function hammer(
   store: SessionStore,
@@ -53,7 +53,7 @@ async function write(store: SessionStore, id: string, isOver: () => boolean, out
     } else {
       outcome.violations.push(`${id}: ${(result as Error).message}`);
     }
-    const stored = await readAtLast(store, id);
+    const stored = await readWhenPossible(store, id);
     const isApplied = Buffer.from(stored?.head ?? '').equals(head);
     const storedCount = stored ? countOf(stored.revision) : 0;
     if (!stored || storedCount < count) {
@@ -67,13 +67,13 @@ async function write(store: SessionStore, id: string, isOver: () => boolean, out
     revision = stored?.revision ?? '';
     count = storedCount;
   }
-  const stored = await readAtLast(store, id);
+  const stored = await readWhenPossible(store, id);
   if (stored?.revision !== revision) {
     outcome.violations.push(`${id}: ends at ${stored?.revision}, ${revision} was answered`);
   }
 }
 
-async function readAtLast(store: SessionStore, id: string) {
+async function readWhenPossible(store: SessionStore, id: string) {
   for (;;) {
     try {
       return await store.read(id);
@@ -83,19 +83,19 @@ async function readAtLast(store: SessionStore, id: string) {
   }
 }
 
-/** How many changes led to it, in the stores that are hammered. */
+/** The number of changes that led to a revision, in the stores that this is used with. */
 export function countOf(revision: string): number {
   return Number.parseInt(revision, 10);
 }
 
-/** Changes a record, whatever revision it is at. */
-export async function changeAsItIs(store: SessionStore, id: string, parts: RecordParts) {
+/** Changes a record at its current revision. */
+export async function changeCurrent(store: SessionStore, id: string, parts: RecordParts) {
   return store.change(id, (await store.read(id))!.revision, parts);
 }
 
 export const MODEL = { id: `sha256:${'a'.repeat(64)}`, file: Buffer.from('weights'), createdAtMs: 1, isKept: true };
 
-/** With the model that they are of. */
+/** Creates sessions and their model. @returns their ids */
 export async function createSessions(store: SessionStore, count: number): Promise<string[]> {
   await store.models.put(MODEL);
   const ids = Array.from({ length: count }, (_, k) => String.fromCharCode(97 + k).repeat(22));

@@ -4,7 +4,7 @@ import { storeContract } from './contract.ts';
 
 storeContract('memory', { open: async () => new MemoryStore(1024 * 1024 * 1024) });
 
-test('a full store refuses what grows, says so, and goes on with what fits', async () => {
+test('a full store refuses what does not fit, and accepts what does', async () => {
   const store = new MemoryStore(10_000);
   await store.models.put({ id: 'm', file: new Uint8Array(), createdAtMs: 0, isKept: true });
   const record = (bytes: number) => ({ head: new Uint8Array(bytes), slots: new Map() });

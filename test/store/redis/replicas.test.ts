@@ -1,16 +1,16 @@
-// Replicas on one Redis: of two changes of one revision exactly one happens, what one replica registers
-// the others see, and what a crashed one has left behind goes away. REDIS_LONG=true runs more rounds.
+// Replicas of the service on one Redis: of two changes of one revision exactly one is made, what one replica
+// registers the others see, and what a crashed one has left is removed. REDIS_LONG=true runs more rounds.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterEach, beforeAll, expect, test, vi } from 'vitest';
-import { openRedisStore } from '../../src/store/redis/redis.ts';
-import { CHANGE, DONE, NONCE_BYTES, TOO_OLD, PIN, REFUSED } from '../../src/store/redis/scripts.ts';
-import type { SessionStore } from '../../src/store/store.ts';
-import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { startFaultProxy } from '../helpers/fault-proxy.ts';
-import { describeWith } from '../helpers/needs.ts';
-import { type RedisServer, startRedis } from '../helpers/redis.ts';
-import { MODEL, countOf, createSessions } from './hammer.ts';
+import { openRedisStore } from '../../../src/store/redis/redis.ts';
+import { CHANGE, DONE, NONCE_BYTES, TOO_OLD, PIN, REFUSED } from '../../../src/store/redis/scripts.ts';
+import type { SessionStore } from '../../../src/store/store.ts';
+import { pseudoRandom } from '../../../src/wasm/pseudo-random.ts';
+import { startFaultProxy } from '../../helpers/fault-proxy.ts';
+import { describeWith } from '../../helpers/needs.ts';
+import { type RedisServer, startRedis } from '../../helpers/redis.ts';
+import { MODEL, countOf, createSessions } from '../hammer.ts';
 
 const ROUNDS = process.env.REDIS_LONG === 'true' ? 10_000 : 1_000;
 const CLIENTS = 8;
@@ -73,7 +73,7 @@ describeWith('redis-server', 'two replicas', () => {
     for (const redis of clients) redis.disconnect();
   });
 
-  test('a change that comes again knows itself among the 16 last ones, and beyond says so', async () => {
+  test('a change that is sent again is recognised among the last 16, and later answered with TOO_OLD', async () => {
     const [store] = await openTwo();
     const [id] = await createSessions(store, 1);
     const first = (await store.read(id!))!.revision;
@@ -102,23 +102,23 @@ describeWith('redis-server', 'two replicas', () => {
     await deliver(16, 'other016');
     expect(await deliver(0, 'nonce--0')).toBe(TOO_OLD);
     expect(await deliver(99, 'too-soon')).toBe(REFUSED);
-    // A first delivery so late is plainly too late.
+    // A change that is sent for the first time so late is a conflict.
     expect(await store.change(id!, first, parts('late'))).toBeUndefined();
   });
 
-  test('go by the clock of Redis, whatever their own clocks say', async () => {
+  test('go by the clock of Redis, whatever their own clocks are', async () => {
     const open = () => openRedisStore(server.url, { timeoutMs: 2_000 });
-    const here = await open();
+    const first = await open();
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2 * 24 * 3_600_000 });
-    const there = await open();
-    stores.push(here, there);
-    expect(Math.abs(there.now() - here.now())).toBeLessThan(200);
+    const second = await open();
+    stores.push(first, second);
+    expect(Math.abs(second.now() - first.now())).toBeLessThan(200);
     // Control: this computer's clock is two days ahead.
-    expect(Date.now() - there.now()).toBeGreaterThan(24 * 3_600_000);
+    expect(Date.now() - second.now()).toBeGreaterThan(24 * 3_600_000);
     vi.useRealTimers();
   });
 
-  test('what one registers the other sees, and only that moves its revision', async () => {
+  test('what one registers the other sees, and only that changes its revision of the models', async () => {
     const [a, b] = await openTwo();
     const [aBefore, bBefore] = [await a.models.revision(), await b.models.revision()];
     await a.models.put(MODEL);
@@ -160,7 +160,7 @@ describeWith('redis-server', 'two replicas', () => {
     expect((await a.models.names()).size).toBe(0);
   });
 
-  test('a model of many megabytes goes in pieces, and steps go on between them', async () => {
+  test('a model of many megabytes is sent in chunks, and sessions are changed between them', async () => {
     const [a, b] = await openTwo();
     const [id] = await createSessions(a, 1);
     const file = Buffer.alloc(20 * 1024 * 1024 + 5);
@@ -185,7 +185,7 @@ describeWith('redis-server', 'two replicas', () => {
     expect(await a.models.ids()).toEqual([MODEL.id, 'big', 'empty']);
   });
 
-  test('putting, removing, pinning and naming at once leaves models whole', async () => {
+  test('putting, removing, pinning and naming at once leaves no model incomplete', async () => {
     const both = await openTwo();
     const random = pseudoRandom(7);
     const chance = () => (random() + 1) / 2;
@@ -224,7 +224,7 @@ describeWith('redis-server', 'two replicas', () => {
     }
   });
 
-  test('what a crash between two writes leaves is neither listed nor kept', async () => {
+  test('what a crash between two writes has left is neither listed nor kept', async () => {
     const [store] = await openTwo();
     await store.models.put(MODEL);
     await store.create('half', parts('x'), 100, MODEL.id);
@@ -242,10 +242,10 @@ describeWith('redis-server', 'two replicas', () => {
     expect(left).toEqual(['carryover:{models}:revision']);
   });
 
-  test('a session that is due before it is there is not taken apart', async () => {
+  test('a session that is due before its record is written is not erased', async () => {
     const proxy = await startFaultProxy(server.port);
     proxy.delayMs = 200;
-    // Between what finds the record and the record itself.
+    // Between the index of the record and the record itself.
     proxy.choose = (request) => (request.includes(PIN.sha) ? 'delay' : undefined);
     const [, sweeping] = await openTwo();
     const making = await openRedisStore(`redis://127.0.0.1:${proxy.port}`, { timeoutMs: 2_000 });
@@ -261,7 +261,7 @@ describeWith('redis-server', 'two replicas', () => {
     expect(await sweeping.models.remove(MODEL.id)).toBe(false);
   });
 
-  test('a crash after a burial, before its entries are gone', async () => {
+  test('a crash after a tombstone was written, before its index was removed', async () => {
     const [store] = await openTwo();
     await store.models.put(MODEL);
     const revision = await store.create('x', parts('x'), 100, MODEL.id);
@@ -278,7 +278,7 @@ describeWith('redis-server', 'two replicas', () => {
     expect(await store.models.remove(MODEL.id)).toBe(true);
   });
 
-  test('Redis erases a tombstone that nobody forgets, a live record never', async () => {
+  test('Redis erases a tombstone that is not forgotten, and never a live record', async () => {
     const [store] = await openTwo();
     const [id] = await createSessions(store, 1);
     const key = `carryover:{${id}}:s`;

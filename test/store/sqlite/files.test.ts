@@ -1,4 +1,4 @@
-// Files that were deleted, replaced, mixed or limited: what was answered is kept, or it is said.
+// Database files that were deleted, replaced, restored beside a foreign WAL, or have reached their limit.
 import {
   copyFileSync,
   existsSync,
@@ -13,8 +13,8 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { openSqliteStore } from '../../src/store/sqlite/sqlite.ts';
-import type { SessionStore } from '../../src/store/store.ts';
+import { openSqliteStore } from '../../../src/store/sqlite/sqlite.ts';
+import type { SessionStore } from '../../../src/store/store.ts';
 
 const Connection = createRequire(import.meta.url)('better-sqlite3') as new (path: string) => {
   prepare(sql: string): { pluck(): { all(): unknown[] } };
@@ -53,21 +53,21 @@ const errorOf = (call: Promise<unknown>) =>
 const messageOf = (error: unknown) => (error as Error).message;
 
 describe('a file that is deleted or replaced under the running process', () => {
-  const WAYS: Record<string, (path: string) => void> = {
+  const ACTIONS: Record<string, (path: string) => void> = {
     deleted: unlinkSync,
     replaced: (path) => {
       copyFileSync(path, `${path}-copy`);
       renameSync(`${path}-copy`, path);
     },
-    'without its log': (path) => unlinkSync(`${path}-wal`),
+    'without its WAL': (path) => unlinkSync(`${path}-wal`),
   };
 
-  test.each(Object.keys(WAYS))('%s: nothing is said to be kept', async (way) => {
+  test.each(Object.keys(ACTIONS))('%s: no change is acknowledged', async (action) => {
     const path = newPath();
     const store = await open(path);
     await add(store, 'before');
-    WAYS[way]!(path);
-    // It reached a file that may not be there any more.
+    ACTIONS[action]!(path);
+    // The change was written to a file that may not exist any more.
     expect(await errorOf(add(store, 'a'))).toMatchObject({
       code: 'store_unavailable',
       applied: 'unknown',
@@ -75,12 +75,12 @@ describe('a file that is deleted or replaced under the running process', () => {
     expect(await errorOf(add(store, 'b'))).toMatchObject({ code: 'store_unavailable', applied: 'no' });
     expect(await errorOf(store.read('before'))).toMatchObject({ code: 'store_unavailable' });
     expect(store.problems().join()).toContain('deleted or replaced');
-    // No other file is made, or used, in its place.
-    expect(existsSync(path)).toBe(way !== 'deleted');
+    // No other file is created or used in its place.
+    expect(existsSync(path)).toBe(action !== 'deleted');
     await store.close();
   });
 
-  test('is noticed without a call, and over when it is put back', async () => {
+  test('is noticed without a call, and so is that the file was put back', async () => {
     const path = newPath();
     const store = await open(path);
     await add(store, 'before');
@@ -94,13 +94,13 @@ describe('a file that is deleted or replaced under the running process', () => {
   });
 });
 
-/** What a machine that stops leaves: the files as they are while the store is open. */
+/** Copies the files while the store is open: what a machine that stops leaves. */
 function copyBoth(from: string, to: string): void {
   copyFileSync(from, to);
   copyFileSync(`${from}-wal`, `${to}-wal`);
 }
 
-/** A store that was opened and written `times` times, each time closed. */
+/** Opens a store, writes a session and closes it, `times` times. */
 async function written(path: string, times: number, prefix = ''): Promise<void> {
   for (let k = 0; k < times; k++) {
     const store = await open(path);
@@ -109,8 +109,8 @@ async function written(path: string, times: number, prefix = ''): Promise<void> 
   }
 }
 
-describe('a log beside a file', () => {
-  test('of the same time is played back', async () => {
+describe('a WAL beside a file', () => {
+  test('of the same time is replayed', async () => {
     const [path, copy] = [newPath(), newPath()];
     await written(path, 3);
     const store = await open(path);
@@ -122,7 +122,7 @@ describe('a log beside a file', () => {
     await again.close();
   });
 
-  test('that begins where the file ends is played back', async () => {
+  test('that begins where the file ends is replayed', async () => {
     const [path, copy] = [newPath(), newPath()];
     await written(path, 3);
     copyFileSync(path, copy);
@@ -164,7 +164,7 @@ describe('a log beside a file', () => {
     expect(messageOf(await errorOf(open(one)))).toContain('the write-ahead log of another file');
   });
 
-  test('control: SQLite itself plays every log back', async () => {
+  test('control: SQLite itself replays every WAL', async () => {
     const [one, other] = [newPath(), newPath()];
     await written(one, 1);
     const store = await open(other);
@@ -177,7 +177,7 @@ describe('a log beside a file', () => {
     expect(ids).not.toEqual(['0']);
   });
 
-  test('without a commit, or empty, is none', async () => {
+  test('that is empty or without a commit is ignored', async () => {
     const path = newPath();
     await written(path, 1);
     for (const bytes of [0, 10, 32, 5_000]) {
@@ -193,7 +193,7 @@ describe('a limit in bytes', () => {
   const BYTES_MAX = 4 * 2 ** 20;
   const HEAD_BYTES = 20_000;
 
-  test('refuses what does not fit; what makes room is done, and the file shrinks', async () => {
+  test('refuses what does not fit; deletions free space, and the file shrinks', async () => {
     const path = newPath();
     const store = await open(path, BYTES_MAX);
     const ids: string[] = [];
@@ -206,7 +206,7 @@ describe('a limit in bytes', () => {
     expect(refusal).toMatchObject({ code: 'store_full', applied: 'no' });
     expect(messageOf(refusal)).toContain('STORE_BYTES_MAX');
     expect(ids.length).toBeGreaterThan(100);
-    // Everything else goes on, so requests shall come.
+    // Everything else is served, so the store is usable.
     expect(store.problems()).toEqual([]);
     expect(await idsIn(store)).toEqual(ids);
     expect(statSync(path).size).toBeLessThanOrEqual(BYTES_MAX);

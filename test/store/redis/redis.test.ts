@@ -1,9 +1,9 @@
 // The Redis store: the contract of all stores, on one server and on a cluster.
 import { beforeAll, expect, test } from 'vitest';
-import { openRedisStore } from '../../src/store/redis/redis.ts';
-import { describeWith } from '../helpers/needs.ts';
-import { type RedisServer, startRedis, startRedisCluster } from '../helpers/redis.ts';
-import { storeContract } from './contract.ts';
+import { openRedisStore } from '../../../src/store/redis/redis.ts';
+import { describeWith } from '../../helpers/needs.ts';
+import { type RedisServer, startRedis, startRedisCluster } from '../../helpers/redis.ts';
+import { storeContract } from '../contract.ts';
 
 const TIMEOUT_MS = 2_000;
 

@@ -1,31 +1,31 @@
-// Opening the Redis store: addresses, passwords, TLS, servers that cannot be used. Every failure is
-// one line, in time, without the password.
+// Opening the Redis store: addresses, passwords, TLS, and servers that cannot be used. Every error has one line,
+// comes in time, and does not contain the password.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, type Server, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
-import { parseRedisUrl } from '../../src/store/redis/address.ts';
-import { openRedisStore } from '../../src/store/redis/redis.ts';
-import { startFaultProxy } from '../helpers/fault-proxy.ts';
-import { freePort } from '../helpers/process.ts';
-import { describeWith } from '../helpers/needs.ts';
-import { startRedis, startRedisCluster } from '../helpers/redis.ts';
-import { MODEL, changeAsItIs, createSessions } from './hammer.ts';
+import { parseRedisUrl } from '../../../src/store/redis/address.ts';
+import { openRedisStore } from '../../../src/store/redis/redis.ts';
+import { startFaultProxy } from '../../helpers/fault-proxy.ts';
+import { freePort } from '../../helpers/process.ts';
+import { describeWith } from '../../helpers/needs.ts';
+import { startRedis, startRedisCluster } from '../../helpers/redis.ts';
+import { MODEL, changeCurrent, createSessions } from '../hammer.ts';
 
 const TIMEOUT_MS = 1_000;
 const SECRET = 'p@ss:w/rd-ü';
 const SECRET_IN_URL = encodeURIComponent(SECRET);
 
-/** Opens, is used and closed; or why it did not open, with how long that took. */
+/** Opens, uses and closes a store. @returns its description, or why it could not be opened */
 async function tryOpen(url: string): Promise<string> {
   const startMs = performance.now();
   try {
     const store = await openRedisStore(url, { timeoutMs: TIMEOUT_MS });
     const [id] = await createSessions(store, 1);
     const record = { head: Buffer.from('x'), slots: new Map() };
-    await changeAsItIs(store, id!, record);
+    await changeCurrent(store, id!, record);
     const { description } = store;
     await store.close();
     return description;
@@ -119,7 +119,7 @@ describe('servers that cannot be used', () => {
     expect(await tryOpen(`redis://127.0.0.1:${await fakeServer(info)}`)).toMatch(why);
   });
 
-  test('one that says the password back', async () => {
+  test('one that repeats the password in its error', async () => {
     const port = await fakeServer('', `-WRONGPASS invalid password ${SECRET}\r\n`);
     expect(await tryOpen(`redis://:${SECRET_IN_URL}@127.0.0.1:${port}`)).toMatch(/refuses: .*\*\*\*/);
   });
@@ -130,7 +130,7 @@ afterAll(() => {
   for (const server of servers) server.close();
 });
 
-/** Speaks just enough of the protocol: +OK to everything but INFO; without `info` nothing at all. */
+/** A server that replies +OK to everything but INFO; without `info` it replies to nothing. */
 async function fakeServer(info: string | undefined, toAuth = '+OK\r\n'): Promise<number> {
   const server = createServer((socket) => {
     socket.on('error', () => {});
@@ -157,7 +157,7 @@ describeWith('redis-server', 'servers', () => {
     expect(await tryOpen(`redis://${at}`)).toMatch(`${at} refuses: NOAUTH`);
   });
 
-  test('of which little may be asked: usable, and what is not known is said', async () => {
+  test('that do not permit INFO and CONFIG: usable, and the description says what is not known', async () => {
     const server = await startRedis();
     await server.admin.acl('SETUSER', 'app', 'on', '>pw', '~carryover:*', '+@all', '-info', '-config');
     const description = await tryOpen(`redis://app:pw@127.0.0.1:${server.port}`);
@@ -169,7 +169,7 @@ describeWith('redis-server', 'servers', () => {
     [{ appendfsync: 'everysec' }, /may lose the last second/],
     [{ appendfsync: 'no' }, /appendfsync no/],
     [{ appendfsync: 'always' }, /answers survive a crash/],
-  ])('say what survives: %o', async (options, what) => {
+  ])('and what their answers survive: %o', async (options, what) => {
     const server = await startRedis(options);
     expect(await tryOpen(server.url)).toMatch(what);
   });
@@ -184,7 +184,7 @@ describeWith('redis-server', 'servers', () => {
     await Promise.all([first!.close(), second!.close()]);
   });
 
-  test('a node of a cluster, asked as if it were one server, and the other way round', async () => {
+  test('a node of a cluster opened as a single server, and the reverse', async () => {
     const [node] = await startRedisCluster();
     expect(await tryOpen(node!.url)).toMatch(/part of a cluster: add \?cluster=true/);
     expect(await tryOpen(`${node!.url}?cluster=127.0.0.1:${node!.port}`)).toMatch(/cluster of 3/);
@@ -192,7 +192,7 @@ describeWith('redis-server', 'servers', () => {
     expect(await tryOpen(`${single.url}?cluster=true`)).toMatch(/cluster support disabled/);
   });
 
-  test('over TLS, whose authority has to be known', async () => {
+  test('over TLS, with an authority that must be known', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'carryover-tls-'));
     onTestFinished(() => rmSync(dir, { recursive: true }));
     const ca = makeCertificate(dir);
@@ -219,7 +219,7 @@ describeWith('redis-server', 'servers', () => {
     expect(await server.admin.dbsize()).toBeGreaterThan(0);
   });
 
-  test('closing lets end what has begun, and refuses what comes later', async () => {
+  test('closing completes the calls that were made, and refuses later ones', async () => {
     const server = await startRedis();
     const proxy = await startFaultProxy(server.port);
     const store = await openRedisStore(`redis://127.0.0.1:${proxy.port}`, { timeoutMs: TIMEOUT_MS });

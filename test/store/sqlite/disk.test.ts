@@ -1,4 +1,4 @@
-// Trouble with the disk is an answer, and what it says of `applied` is true.
+// A full or failing disk: every call is answered, and its `applied` is true.
 import {
   appendFileSync,
   mkdtempSync,
@@ -12,12 +12,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, expect, test } from 'vitest';
-import type { CarryoverError } from '../../src/errors.ts';
-import { openSqliteStore } from '../../src/store/sqlite/sqlite.ts';
-import type { SessionStore } from '../../src/store/store.ts';
-import { describeWith } from '../helpers/needs.ts';
-import { startProcess, until } from '../helpers/process.ts';
-import { fillDisk, useSmallDisk } from '../helpers/small-disk.ts';
+import type { CarryoverError } from '../../../src/errors.ts';
+import { openSqliteStore } from '../../../src/store/sqlite/sqlite.ts';
+import type { SessionStore } from '../../../src/store/store.ts';
+import { describeWith } from '../../helpers/needs.ts';
+import { startProcess, until } from '../../helpers/process.ts';
+import { fillDisk, useSmallDisk } from '../../helpers/small-disk.ts';
 import { kill, marksThat, startLoad } from './load-process.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'carryover-disk-'));
@@ -27,7 +27,7 @@ const options = { timeoutMs: 5_000, queueMax: 4_000 };
 const SESSIONS = 4;
 const CHANGES = 60;
 const LARGE_BYTES = 13 * 2 ** 20;
-/** The store looks at it again after 500 ms, and the rest of the load is over by then. */
+/** The store tries to write again after 500 ms, when the rest of the load is over. */
 const FULL_FOR_A_WHILE = 'pwrite64:error=ENOSPC:when=40..90';
 const MODEL_ID = 'sha256:model';
 
@@ -39,7 +39,7 @@ describeWith('mount', 'a full disk', () => {
     for (const name of readdirSync(smallDisk)) rmSync(join(smallDisk, name));
   });
 
-  test('is 507 and nothing applied; reads go on, and writes when there is space', async () => {
+  test('refuses changes with applied `no`; reads go on, and writes when there is space', async () => {
     const filler = join(smallDisk, 'filler');
     writeFileSync(filler, Buffer.alloc(12 * 2 ** 20));
     const store = await open();
@@ -48,7 +48,7 @@ describeWith('mount', 'a full disk', () => {
     expect(store.problems()).toEqual(['the disk of the session store is full']);
     await expectExactly(store, created);
 
-    // Full for good: the answer stays the same, many at once included.
+    // The disk stays full: the answers are the same, also to many calls at once.
     const more = await Promise.all(
       Array.from({ length: 20 }, (_, k) => errorOf(create(store, `more-${k}`))),
     );
@@ -58,7 +58,7 @@ describeWith('mount', 'a full disk', () => {
     expect(store.problems()).toEqual(['the disk of the session store is full']);
 
     rmSync(filler);
-    await untilFine(store);
+    await untilUsable(store);
     expect(await create(store, 'after')).toBeDefined();
     await expectExactly(store, [...created, 'after']);
     await store.close();
@@ -68,25 +68,25 @@ describeWith('mount', 'a full disk', () => {
     await again.close();
   });
 
-  test('one large model that does not fit twice can be deleted again', async () => {
+  test('a large model of which the disk has no space for a copy can be deleted', async () => {
     const store = await open();
-    // The log has it, and the file has no room for it.
+    // It is in the WAL, and the disk has no space to copy it into the file.
     const large = { id: 'large', file: Buffer.alloc(LARGE_BYTES, 'x'), createdAtMs: 0, isKept: true };
     await store.models.put(large);
     expect(await errorOf(create(store, 'a'))).toMatchObject({ code: 'store_full', applied: 'no' });
     expect((await store.models.get('large'))?.file).toHaveLength(LARGE_BYTES);
     expect(await store.models.remove('large')).toBe(true);
-    await untilFine(store);
+    await untilUsable(store);
     expect(await create(store, 'a')).toBeDefined();
     await store.close();
   });
 
-  // What a crash may leave of the reserve, or an earlier version, on a disk that has filled up since.
+  // What a crash, or an earlier version, may leave of the reserve on a disk that is full now.
   test.each([
     ['whole', true, () => {}],
     ['too large', true, () => appendFileSync(reserve, Buffer.alloc(2 ** 20))],
     ['missing', false, () => rmSync(reserve)],
-    ['cut short', false, () => truncateSync(reserve, 100_000)],
+    ['truncated', false, () => truncateSync(reserve, 100_000)],
     ['with holes', false, () => writeHoles(reserve)],
   ])('a start with a reserve that is %s', async (_, isGood, damage) => {
     const store = await open();
@@ -98,12 +98,12 @@ describeWith('mount', 'a full disk', () => {
 
     const again = await open();
     await expectExactly(again, ids);
-    const buried = await Promise.all(ids.map((id) => outcomeOf(writeTombstone(again, id))));
-    const left = ids.filter((__, k) => buried[k] !== true);
+    const isWritten = await Promise.all(ids.map((id) => outcomeOf(writeTombstone(again, id))));
+    const left = ids.filter((__, k) => isWritten[k] !== true);
     if (isGood) expect(left).toEqual([]);
     await expectExactly(again, left);
     rmSync(filler);
-    await untilFine(again);
+    await untilUsable(again);
     for (const id of left) expect(await writeTombstone(again, id)).toBe(true);
     expect(await create(again, 'after')).toBeDefined();
     const { size, blocks } = statSync(reserve);
@@ -119,7 +119,7 @@ describeWith('mount', 'a full disk', () => {
 });
 
 describeWith('strace', 'errors of system calls', () => {
-  // Counted from the moment when the store is open.
+  // The calls are counted from when the store is open.
   test.each([
     'fsync:error=EIO:when=3',
     'fsync:error=EIO:when=4..6',
@@ -134,7 +134,7 @@ describeWith('strace', 'errors of system calls', () => {
     'pread64:error=EIO:when=1+3',
     'ftruncate:error=EIO:when=1+2',
     'unlink:error=EIO:when=1+2',
-  ])('%s: what is said of `applied` is true', async (injection) => {
+  ])('%s: `applied` is true', async (injection) => {
     const path = join(folder, injection.replaceAll(/\W/g, '-'), 'carryover.sqlite');
     const load = await runWith(injection, path);
     const store = await openSqliteStore(path, options);
@@ -152,14 +152,14 @@ describeWith('strace', 'errors of system calls', () => {
   test.each([
     ['no', 'pwrite64:error=ENOSPC:when=20'],
     ['unknown', 'fsync:error=EIO:when=3..9'],
-  ] as const)('control: some say "%s" after %s', async (word, injection) => {
+  ] as const)('control: some changes are answered with "%s" after %s', async (word, injection) => {
     const load = await runWith(injection, join(folder, `control-${word}`, 'carryover.sqlite'));
     expect(marksThat(word, load).length).toBeGreaterThan(0);
   });
 
-  test('control: who does not hear that COMMIT failed acknowledges what is lost', async () => {
+  test('control: if the error of a COMMIT is ignored, changes are acknowledged and lost', async () => {
     const path = join(folder, 'deaf', 'carryover.sqlite');
-    const entry = new URL('../fixtures/store/deaf-commit.ts', import.meta.url).href;
+    const entry = new URL('../../fixtures/store/deaf-commit.ts', import.meta.url).href;
     const load = await runWith('pwrite64:error=EIO:when=21..35', path, entry);
     const store = await openSqliteStore(path, options);
     const heads = await headsOf(store);
@@ -185,7 +185,7 @@ async function runWith(injection: string, path: string, entry?: string) {
   return load;
 }
 
-/** Creates sessions until one is refused, and is refused again when the room of the log was put to use. */
+/** Creates sessions until one is refused, and refused again after a checkpoint had time to free the WAL. */
 async function fill(store: SessionStore): Promise<{ created: string[]; refused: unknown }> {
   const created: string[] = [];
   for (let k = 0, refusedAt = -1; ; ) {
@@ -198,7 +198,7 @@ async function fill(store: SessionStore): Promise<{ created: string[]; refused: 
   }
 }
 
-async function untilFine(store: SessionStore): Promise<void> {
+async function untilUsable(store: SessionStore): Promise<void> {
   const start = performance.now();
   while (store.problems().length > 0) {
     expect(performance.now() - start).toBeLessThan(2_000);
@@ -214,7 +214,7 @@ function outcomeOf(promise: Promise<boolean>): Promise<unknown> {
   return promise.catch((error: CarryoverError) => error);
 }
 
-/** The size, but no blocks: what copying can make of a file. */
+/** Keeps the size and drops the blocks, as copying a file can do. */
 function writeHoles(path: string): void {
   const { size } = statSync(path);
   truncateSync(path, 0);

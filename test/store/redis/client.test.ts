@@ -1,16 +1,16 @@
-// What the store relies on in ioredis beyond its documentation: that it can be told whether a command was
-// written to a socket, and that the commands of an event-loop iteration can leave in one write. A new version
+// What the store relies on in ioredis beyond its documentation: whether a command was
+// written to a socket can be seen, and the commands of an event-loop iteration leave in one write. A new version
 // that changes one of these fails here.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { parseRedisUrl } from '../../src/store/redis/address.ts';
-import { type RedisClient, createClient, primariesOf, send } from '../../src/store/redis/client.ts';
-import { meaningOf } from '../../src/store/redis/replies.ts';
-import { startFaultProxy } from '../helpers/fault-proxy.ts';
-import { describeWith } from '../helpers/needs.ts';
-import { freePort } from '../helpers/process.ts';
-import { type RedisServer, startRedis, startRedisCluster } from '../helpers/redis.ts';
+import { parseRedisUrl } from '../../../src/store/redis/address.ts';
+import { type RedisClient, createClient, primariesOf, send } from '../../../src/store/redis/client.ts';
+import { meaningOf } from '../../../src/store/redis/replies.ts';
+import { startFaultProxy } from '../../helpers/fault-proxy.ts';
+import { describeWith } from '../../helpers/needs.ts';
+import { freePort } from '../../helpers/process.ts';
+import { type RedisServer, startRedis, startRedisCluster } from '../../helpers/redis.ts';
 
 const TIMEOUT_MS = 1_000;
 const PING = { name: 'ping', args: [] };

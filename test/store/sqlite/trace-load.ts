@@ -1,11 +1,11 @@
 // The order of system calls of a process that changes sessions in a SQLite store.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { until } from '../helpers/process.ts';
-import { type TraceReport, type TraceRules, checkTrace, straceArgs } from '../helpers/trace.ts';
+import { until } from '../../helpers/process.ts';
+import { type TraceReport, type TraceRules, checkTrace, straceArgs } from '../../helpers/trace.ts';
 import { kill, startLoad } from './load-process.ts';
 
-const WITHOUT_SYNC = new URL('../fixtures/store/without-sync.ts', import.meta.url).href;
+const WITHOUT_SYNC = new URL('../../fixtures/store/without-sync.ts', import.meta.url).href;
 
 const marksIn = (data: string) => [...data.matchAll(/m\d+\.\d+;/g)].map(([mark]) => mark);
 

@@ -1,10 +1,10 @@
-// An acknowledged change outlives a loss of power: from the order of the system calls.
+// An acknowledged change survives a loss of power, as the order of the system calls shows.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { describeWith } from '../helpers/needs.ts';
-import { checkTraceLines } from '../helpers/trace.ts';
+import { describeWith } from '../../helpers/needs.ts';
+import { checkTraceLines } from '../../helpers/trace.ts';
 import { loadRules, traceLoad } from './trace-load.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'carryover-power-'));
@@ -19,11 +19,11 @@ describeWith('strace', 'the store', () => {
     const { acknowledgedCount, syncsCount, violations } = await traceLoad(join(folder, 'full'), load);
     expect(acknowledgedCount).toBe(changes);
     expect(violations).toEqual([]);
-    // Groups: fewer syncs than changes.
+    // Group commit: fewer syncs than changes.
     expect(syncsCount).toBeLessThan(0.7 * changes);
   });
 
-  test('control: without syncs every acknowledgement comes too early', async () => {
+  test('control: without syncs every change is acknowledged too early', async () => {
     const options = { ...load, withoutSync: true };
     const { acknowledgedCount, violations } = await traceLoad(join(folder, 'off'), options);
     expect(acknowledgedCount).toBe(changes);
@@ -39,7 +39,7 @@ describe('the check of a trace', () => {
   const violationsOf = async (...lines: string[]) =>
     (await checkTraceLines(lines, loadRules)).violations;
 
-  test('is content with a write, its sync, and then the acknowledgement', async () => {
+  test('accepts a write, its sync, and then the acknowledgement', async () => {
     expect(await violationsOf(write, sync, ack)).toEqual([]);
     expect(await violationsOf(write, sync, write, ack)).toEqual([]);
   });
@@ -52,7 +52,7 @@ describe('the check of a trace', () => {
     ['a sync that failed', [write, `7 fsync(${wal}) = -1 EIO (an error) (INJECTED)`, ack]],
     ['a write that failed', [write.replace('= 9', '= -1 ENOSPC (No space left)'), sync, ack]],
     ['a sync of another file', [write, sync.replace('-wal', ''), ack]],
-    ['a sync of a file elsewhere', [write, '7 fsync(3</d>) = 0', ack]],
+    ['a sync of a file in another folder', [write, '7 fsync(3</d>) = 0', ack]],
     ['a sync that has not ended', [write, `7 fsync(${wal} <unfinished ...>`, ack]],
     [
       'a sync that began before the write had ended',
