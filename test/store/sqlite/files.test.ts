@@ -154,24 +154,24 @@ describe('a WAL beside a file', () => {
     await whole.close();
   });
 
-  test('of another store is refused', async () => {
-    const [one, other] = [newPath(), newPath()];
-    await written(one, 1);
+  /** A file with the session '0', beside which is the WAL of another store. */
+  async function withForeignWal(): Promise<string> {
+    const [path, other] = [newPath(), newPath()];
+    await written(path, 1);
     const store = await open(other);
     await add(store, 'other');
-    copyFileSync(`${other}-wal`, `${one}-wal`);
+    copyFileSync(`${other}-wal`, `${path}-wal`);
     await store.close();
-    expect(messageOf(await errorOf(open(one)))).toContain('the write-ahead log of another file');
+    return path;
+  }
+
+  test('of another store is refused', async () => {
+    const path = await withForeignWal();
+    expect(messageOf(await errorOf(open(path)))).toContain('the write-ahead log of another file');
   });
 
   test('control: SQLite itself replays every WAL', async () => {
-    const [one, other] = [newPath(), newPath()];
-    await written(one, 1);
-    const store = await open(other);
-    await add(store, 'other');
-    copyFileSync(`${other}-wal`, `${one}-wal`);
-    await store.close();
-    const mixed = new Connection(one);
+    const mixed = new Connection(await withForeignWal());
     const ids = mixed.prepare('SELECT id FROM records').pluck().all();
     mixed.close();
     expect(ids).not.toEqual(['0']);
