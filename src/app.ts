@@ -5,7 +5,7 @@
 //             ├── models ───┐
 //             └── sessions ─┴→ store
 import { readFileSync } from 'node:fs';
-import type { FastifyBaseLogger } from 'fastify';
+import type { FastifyBaseLogger, FastifyPluginCallback } from 'fastify';
 import type { Config } from './config.ts';
 import { calibrate } from './engine/calibrate.ts';
 import { TensorCopier } from './engine/tensor-copier.ts';
@@ -52,6 +52,8 @@ export interface App {
 export interface AppOverrides {
   /** Nothing is logged without one. */
   readonly logger?: FastifyBaseLogger;
+  /** A Fastify plugin that is registered before all others, for tests that watch requests or responses. */
+  readonly plugin?: FastifyPluginCallback;
   /** The file a worker runs; see pool/pool.ts. */
   readonly workerEntry?: URL;
   /** Work up to this runs on the main thread; measured at the start unless given. */
@@ -171,6 +173,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     isClosing: () => state === 'closing',
     version: readVersion(),
     logger: overrides.logger,
+    plugin: overrides.plugin,
     bodyBytesMax: config.BODY_BYTES_MAX,
     sessionQueueMax: config.SESSION_QUEUE_MAX,
     bodiesBytesMax: config.BODIES_BYTES_MAX,

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { type Server, createServer } from 'node:http';
 import accepts from '@fastify/accepts';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyBaseLogger, LogController } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyPluginCallback, LogController } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Limits } from '../engine/shapes.ts';
 import type { WeightsPacker } from '../engine/weights-packer.ts';
@@ -55,6 +55,8 @@ export interface HttpOptions
   readonly version: string;
   /** Nothing is logged without one. */
   readonly logger: FastifyBaseLogger | undefined;
+  /** Registered before all others. */
+  readonly plugin: FastifyPluginCallback | undefined;
   readonly bodyBytesMax: number;
   readonly bodiesBytesMax: number;
   readonly compressBytesMin: number;
@@ -82,6 +84,7 @@ export async function createHttp(options: HttpOptions): Promise<HttpServer> {
 
   // The order of these is the order of their hooks. The access log is first, so that every request has its
   // line; then what even a refused request gets; then the checks that refuse one, before its body is read.
+  if (options.plugin) app.register(options.plugin);
   app.register(accessLog);
   app.register(securityHeaders);
   app.register(errors);

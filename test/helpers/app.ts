@@ -1,7 +1,9 @@
-// Builds the whole service in this process, without a port. It closes itself after the test file.
-import { afterAll } from 'vitest';
+// Builds the whole service in this process, without a port. It closes itself after the test file, and fails it if
+// a response did not fit its schema.
+import { afterAll, expect } from 'vitest';
 import { type App, type AppOverrides, createApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
+import { responseValidation } from './response-validation.ts';
 
 export interface TestApp extends App {
   /** POSTs JSON (a value, or a text as it is) and reads the answer. */
@@ -25,8 +27,13 @@ export async function buildApp(
   overrides: AppOverrides = {},
 ): Promise<TestApp> {
   const config = readConfig({ WORKERS: '1', STORE_URL: 'memory:', ...environment });
-  const app = await createApp(config, { memorySpeeds: MEMORY_SPEEDS, ...overrides });
-  afterAll(() => app.close());
+  const mismatches: string[] = [];
+  const plugin = responseValidation((mismatch) => mismatches.push(mismatch));
+  const app = await createApp(config, { memorySpeeds: MEMORY_SPEEDS, plugin, ...overrides });
+  afterAll(async () => {
+    await app.close();
+    expect(mismatches, 'responses that do not fit the schemas of their routes').toEqual([]);
+  });
   return {
     ...app,
     post: async (url, body) => {

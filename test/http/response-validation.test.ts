@@ -1,0 +1,31 @@
+// Control of the check that all tests make: a response that does not fit the schema of its route is noticed.
+import Fastify from 'fastify';
+import { expect, test } from 'vitest';
+import { STRICT_AJV } from '../../src/http/validation.ts';
+import { responseValidation } from '../helpers/response-validation.ts';
+
+const Reply = {
+  type: 'object',
+  properties: { h: { type: 'array', items: { type: 'number' } } },
+  required: ['h'],
+  additionalProperties: false,
+};
+const asBytes = (value: unknown) => Buffer.from(JSON.stringify(value));
+
+test.each([
+  ['the schema', 200, asBytes({ h: [1] }), []],
+  ['another type', 200, asBytes({ h: ['1'] }), [/^GET \/ → 200: .*\/h\/0 must be number/]],
+  ['a field more', 200, asBytes({ h: [1], z: 1 }), [/must NOT have additional properties/]],
+  ['a field less', 200, JSON.stringify({}), [/must have required property 'h'/]],
+  ['another status', 201, asBytes({ h: [1] }), [/→ 201: this status is not described/]],
+])('a response with %s', async (_, status, payload, expected) => {
+  const mismatches: string[] = [];
+  const app = Fastify({ ajv: STRICT_AJV });
+  app.register(responseValidation((mismatch) => mismatches.push(mismatch)));
+  app.get('/', { schema: { response: { 200: Reply } } }, (_request, reply) => {
+    void reply.code(status as 200).type('application/json').serializer((bytes: string) => bytes).send(payload);
+  });
+  const { statusCode } = await app.inject('/');
+  expect(mismatches).toEqual(expected.map((text) => expect.stringMatching(text)));
+  expect(statusCode).toBe(expected.length === 0 ? 200 : 500);
+});
