@@ -8,7 +8,7 @@ const BYTES = 600_000;
 function blocks() {
   const memory = new LinearMemory(16 * 1024 * 1024);
   const source = new ByteBlock(memory, BYTES);
-  const start = Uint8Array.from({ length: BYTES }, (_, i) => i % 251);
+  const start = Uint8Array.from(Array.from({ length: BYTES }), (_, i) => i % 251);
   source.append(start);
   const target = new ByteBlock(memory, 4 * BYTES);
   return { memory, source, start, target };

@@ -87,7 +87,7 @@ describe('the encoding of JSON', () => {
   ])('is not %s, which is named', async (_, body) => {
     const answer = await send('POST', '/v1/step', JSON_TYPE, body);
     expect(answer.json()).toMatchObject({ status: 400, code: 'malformed_json' });
-    expect(answer.json().detail).toMatch(/UTF-16 or UTF-32 text, expected UTF-8/);
+    expect(answer.json().detail).toMatch(/UTF-16 or UTF-32, expected UTF-8/);
   });
 });
 
