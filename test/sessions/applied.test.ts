@@ -1,4 +1,4 @@
-// What an error says of `applied` is true: "no" only when the call's key was looked up and not found.
+// The `applied` of an error is true: "no" only when the call's key was looked up and not found.
 import { describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../src/errors.ts';
 import type { Call } from '../../src/sessions/call.ts';
@@ -69,7 +69,7 @@ describe('a call that is refused while it is computed', () => {
   });
 });
 
-describe('a call that the session of now cannot take', () => {
+describe('a call that the present state does not allow', () => {
   const reply = ({ t }: Session) => ({ status: 200, headers: {}, body: `${t}` });
   const notFinite = async () => {
     throw new CarryoverError('not_finite', { detail: 'h is infinite' });
@@ -78,7 +78,7 @@ describe('a call that the session of now cannot take', () => {
     throw new CarryoverError('shape_mismatch', { detail: 'x is too wide' });
   };
 
-  test('may have been applied to the session of then, when its key is forgotten', async () => {
+  test('may have been applied to an earlier state, when its key is forgotten', async () => {
     const { id, sessions, step } = await setUp();
     const rewind = (k: string) => appliedOf(sessions.rewind(id, callOf(key(k)), 0, reply));
     await step({});
@@ -88,7 +88,7 @@ describe('a call that the session of now cannot take', () => {
     for (let k = 0; k < 64; k++) await step(key(`k${k}`));
     expect(await rewind('a')).toBe('unknown');
     expect(await appliedOf(step(key('b'), notFinite))).toBe('unknown');
-    // This was wrong at all times.
+    // This call is invalid for every state.
     expect(await appliedOf(step(key('b'), wrong))).toBe('no');
   });
 

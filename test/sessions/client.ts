@@ -1,5 +1,5 @@
-// A client with one connection, as plain as can be: a request is sent once, and a broken connection
-// is an error that the caller sees. Who retries, and how, is the test's business.
+// A client with one connection that never retries: a broken connection is an error, and the test decides
+// whether to repeat the call.
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 
 export interface Answer {
@@ -16,7 +16,7 @@ export interface Sent {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** Longer than anything in these tests takes: a call that is not answered by then hangs. */
+/** Longer than any call in these tests takes: one that is not answered by then is taken to hang. */
 const ANSWER_MS_MAX = 20_000;
 
 export class Client {
@@ -27,7 +27,7 @@ export class Client {
     this.port = port;
   }
 
-  /** @throws Error if the connection breaks before the whole answer is there, or `signal` aborts */
+  /** @throws Error if the connection breaks before the answer is complete, or `signal` aborts */
   send({ method, path, body, headers }: Sent, signal?: AbortSignal): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const sent = request(
@@ -61,7 +61,7 @@ export class Client {
       },
     );
     sent.once('timeout', () => sent.destroy(new Error(`no answer in ${ANSWER_MS_MAX} ms`)));
-    // A connection that breaks in the middle of an answer ends in an error of both.
+    // A connection that breaks during the answer is an error of the request and of the answer.
     sent.on('error', reject);
     sent.end(body);
     return promise;

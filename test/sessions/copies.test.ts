@@ -1,5 +1,5 @@
-// What a process keeps of a session in memory must be what the store holds, whatever happens in which
-// order: gates hold calls of the store back until the test lets them go on.
+// The cached session must be the one that the store holds, in whatever order calls of the store are answered:
+// the test delays one of them.
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Session } from '../../src/sessions/session.ts';
 import type { Sessions } from '../../src/sessions/sessions.ts';
@@ -7,12 +7,12 @@ import { MemoryStore } from '../../src/store/memory.ts';
 import type { StoredRecord } from '../../src/store/store.ts';
 import { SPEC, callOf, keyedCall, sessionsOn, step as stepOf } from './setup.ts';
 
-/** Reads see the store as it is when they are asked; one of them answers when it is let. */
+/** A read returns the record as it is when the read begins; one read is delayed. */
 class LateStore extends MemoryStore {
   #readsBefore = Infinity;
   #gate: Promise<void> | undefined;
 
-  /** The read after so many others waits until what this returns is called. */
+  /** Delays the read that follows `readsBefore` others. @returns ends the delay */
   holdRead(readsBefore: number): () => void {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#readsBefore = readsBefore;
@@ -41,7 +41,7 @@ describe('a fork that is asked for again', () => {
 
   test('while it is stepped, is not taken back to what it was before', async () => {
     const { id } = await sessions.create(SPEC);
-    // The fork is made, and the client gone when its key should be remembered.
+    // The client disconnects after the fork is stored and before its key is.
     const cutOff = keyedCall('f');
     const leave = (session: Session) => {
       cutOff.lifetime.close();
@@ -51,12 +51,12 @@ describe('a fork that is asked for again', () => {
     const fork = (await sessions.list(undefined, 10)).sessions.find((one) => one.id !== id)!.id;
     await step(fork);
 
-    // It looks whether the fork is there, finds that it cannot make it, and reads it.
-    const letGo = store.holdRead(1);
+    // This call looks the fork up, cannot create it, and reads it: the second read is delayed.
+    const endDelay = store.holdRead(1);
     const again = sessions.fork(id, keyedCall('f'), replyOf);
     await new Promise(setImmediate);
     await step(fork);
-    letGo();
+    endDelay();
     expect((await again).value.body).toBe(fork);
     expect((await sessions.read(fork)).t).toBe(2);
     expect(await step(fork)).toBe(3);

@@ -1,4 +1,4 @@
-// The service under traffic, killed with SIGKILL again and again.
+// The service under traffic, killed with SIGKILL and started again many times.
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
@@ -14,19 +14,19 @@ export interface CrashOptions {
 
 export interface CrashReport extends TrafficReport {
   readonly kills: number;
-  /** Of these, before the process was ready: while it opened the store or had just opened it. */
+  /** Kills before the process was ready: while it opened the store or had just opened it. */
   readonly killsAtStart: number;
   /** From the start of the new process until /health/ready is 200. */
   readonly readyMs: readonly number[];
 }
 
-/** From the first answer after a start until the next kill, at most. */
+/** Longest time from the first answer after a start until the next kill. */
 const BETWEEN_MS_MAX = 250;
-/** How long a process that is killed before it is ready may have run. */
+/** Longest run of a process that is killed before it is ready. */
 const STARTING_MS_MAX = 1_000;
 const KILLS_AT_START = 0.3;
 
-export async function crashAgainAndAgain(options: CrashOptions): Promise<CrashReport> {
+export async function runWithCrashes(options: CrashOptions): Promise<CrashReport> {
   const { storeUrl, kills, seed, withKeys } = options;
   const port = await freePort();
   const env = { PORT: String(port), STORE_URL: storeUrl, WORKERS: '1' };
@@ -39,7 +39,7 @@ export async function crashAgainAndAgain(options: CrashOptions): Promise<CrashRe
   const readyMs: number[] = [];
   let killsAtStart = 0;
   for (let kill = 0; kill < kills; kill++) {
-    await another(traffic);
+    await waitForAnswer(traffic);
     await sleep(chance() * BETWEEN_MS_MAX);
     await killHard(server);
     for (; kill + 1 < kills && chance() < KILLS_AT_START; kill++, killsAtStart++) {
@@ -51,15 +51,15 @@ export async function crashAgainAndAgain(options: CrashOptions): Promise<CrashRe
     server = await startServer(env);
     readyMs.push(performance.now() - startedMs);
   }
-  await another(traffic);
+  await waitForAnswer(traffic);
   await traffic.stop();
   const report = await traffic.check();
   await server.stop();
   return { ...report, kills, killsAtStart, readyMs };
 }
 
-/** Waits for an answer, if there is anything left to be answered. */
-async function another(traffic: Traffic): Promise<void> {
+/** Waits for one more acknowledged change, unless the traffic has ended. */
+async function waitForAnswer(traffic: Traffic): Promise<void> {
   const before = traffic.acknowledged;
   while (traffic.acknowledged === before && !traffic.isOver) await sleep(2);
 }

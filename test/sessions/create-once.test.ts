@@ -13,7 +13,7 @@ const createIn = (app: TestApp, key: string, body: object = BODY) =>
     headers: { 'idempotency-key': key },
   });
 
-test('a repeat is answered as the first was, byte for byte, however far the session has come', async () => {
+test('a repeat is answered as the first was, byte for byte, however many steps the session has taken since', async () => {
   const store = new MemoryStore(1e9);
   const app = await buildApp({ SESSIONS_MAX: '1' }, { store });
   const first = await createIn(app, 'a');
@@ -23,7 +23,7 @@ test('a repeat is answered as the first was, byte for byte, however far the sess
     const headers = { 'idempotency-key': `step-${k}` };
     await app.http.inject({ method: 'POST', url: '/v1/step', payload: { session: id, x: [[1]] }, headers });
   }
-  // Also by another process, and without room for a second session.
+  // Also by another process, and though SESSIONS_MAX allows no second session.
   for (const place of [app, await buildApp({ SESSIONS_MAX: '1' }, { store })]) {
     const again = await createIn(place, 'a');
     expect([again.statusCode, again.body]).toEqual([201, first.body]);
@@ -34,7 +34,7 @@ test('a repeat is answered as the first was, byte for byte, however far the sess
   expect((await app.http.inject(`/v1/sessions/${id}`)).json().t).toBe(70);
 });
 
-test('of many at once one makes the session', async () => {
+test('of many at once one creates the session', async () => {
   const store = new MemoryStore(1e9);
   const app = await buildApp({}, { store });
   const answers = await Promise.all(Array.from({ length: 16 }, () => createIn(app, 'a')));
@@ -62,7 +62,7 @@ test('an answer that was lost after the session was made is given by the next at
   expect(await store.count()).toBe(1);
 });
 
-test('another body, or a session that has ended, is told', async () => {
+test('another body is refused, and so is a repeat after the session has ended', async () => {
   const app = await buildApp();
   const { id } = (await createIn(app, 'a')).json();
   const other = await createIn(app, 'a', { ...BODY, keep: 2 });

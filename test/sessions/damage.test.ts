@@ -1,4 +1,4 @@
-// Damage that is found is told of the one record that has it; the others are served.
+// A damaged record is reported by the calls that need it; all other records are served.
 import { beforeEach, describe, expect, test } from 'vitest';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { ListedRecord, StoredRecord } from '../../src/store/store.ts';

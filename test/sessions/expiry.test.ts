@@ -1,4 +1,4 @@
-// A lifetime ends by the clock of the store, never under a call, and whoever is told 410 is told the end.
+// A session expires by the clock of the store, never during a call; and a 410 is final.
 import { describe, expect, test } from 'vitest';
 import type { Call } from '../../src/sessions/call.ts';
 import type { Session } from '../../src/sessions/session.ts';
@@ -39,14 +39,14 @@ function gate() {
   return { opened, open };
 }
 
-const turn = () => new Promise(setImmediate);
+const nextIteration = () => new Promise(setImmediate);
 
 describe('a call that takes longer than the lifetime', () => {
   test('keeps its session alive, and the lifetime begins when it commits', async () => {
     const { id, clock, sessions } = await setUp();
     const { opened, open } = gate();
     const long = step(sessions, id, { compute: opened });
-    await turn();
+    await nextIteration();
     clock.nowMs = 943;
     expect((await sessions.read(id)).t).toBe(0);
     expect((await sessions.list(undefined, 10)).sessions).toHaveLength(1);
@@ -58,22 +58,22 @@ describe('a call that takes longer than the lifetime', () => {
     expect(await codeOf(sessions.read(id))).toBe('session_gone');
   });
 
-  test('also while its answer is written: the session then lives longer than was told', async () => {
+  test('also while its answer is written: the session then lives longer than the answer says', async () => {
     const { id, clock, sessions } = await setUp();
     const { opened, open } = gate();
     const long = step(sessions, id, { print: opened, call: keyedCall('k') });
-    await turn();
+    await nextIteration();
     clock.nowMs = 500;
     open();
     const { value } = await long;
     expect(value).toBe(TTL_MS);
     expect((await sessions.read(id)).expiresAtMs).toBe(500 + TTL_MS);
-    // The answer that is computed again tells what the first one told.
+    // The answer that is computed again has the expiry of the first one.
     const again = await step(sessions, id, { call: keyedCall('k') });
     expect(again).toEqual({ value, replayed: true });
   });
 
-  test('has those that came in time and wait for it find the session alive', async () => {
+  test('keeps the session alive for calls that were received in time and wait', async () => {
     const { id, clock, sessions } = await setUp();
     const { opened, open } = gate();
     const fails = step(sessions, id, { compute: opened.then(() => Promise.reject(new Error('no'))) });
@@ -84,11 +84,11 @@ describe('a call that takes longer than the lifetime', () => {
     open();
     await expect(fails).rejects.toThrow('no');
     expect((await waits).value).toBe(2 * TTL_MS + 1);
-    // It came when nothing but calls kept the session alive, and one of them has.
+    // It was received when only calls kept the session alive, and one of them has renewed it.
     expect((await late).value).toBe(2 * TTL_MS + 1);
   });
 
-  test('control: one that comes when the time is over and no call is there is refused', async () => {
+  test('control: a call that is received after the expiry, without another call running, is refused', async () => {
     const { id, clock, sessions } = await setUp();
     clock.nowMs = TTL_MS;
     expect(await codeOf(step(sessions, id))).toBe('session_gone');
@@ -98,7 +98,7 @@ describe('a call that takes longer than the lifetime', () => {
     const { id, clock, sessions } = await setUp();
     const { opened, open } = gate();
     const fails = step(sessions, id, { compute: opened.then(() => Promise.reject(new Error('no'))) });
-    await turn();
+    await nextIteration();
     clock.nowMs = TTL_MS + 1;
     const late = step(sessions, id);
     open();
@@ -113,7 +113,7 @@ describe('a call that takes longer than the lifetime, in another process', () =>
     const { id, clock, all } = await setUp(2);
     const { opened, open } = gate();
     const long = step(all[0]!, id, { compute: opened });
-    await turn();
+    await nextIteration();
     clock.nowMs = 943;
     await all[1]!.sweep(10);
     open();
@@ -121,11 +121,11 @@ describe('a call that takes longer than the lifetime, in another process', () =>
     expect((await all[1]!.read(id)).t).toBe(1);
   });
 
-  test('commits no more when somebody was told that the session is gone', async () => {
+  test('does not commit after another process has answered session_gone', async () => {
     const { id, clock, all } = await setUp(2);
     const { opened, open } = gate();
     const long = step(all[0]!, id, { compute: opened });
-    await turn();
+    await nextIteration();
     clock.nowMs = 943;
     expect(await codeOf(all[1]!.read(id))).toBe('session_gone');
     open();
@@ -137,7 +137,7 @@ describe('a call that takes longer than the lifetime, in another process', () =>
     const { id, clock, all, store } = await setUp(2);
     clock.nowMs = TTL_MS + SHARED_GRACE_MS;
     await all[0]!.sweep(10);
-    // What was due as a session has just become a tombstone.
+    // As if the sweep had read the due time before the session became a tombstone.
     await store.postpone(id, TTL_MS);
     await all[1]!.sweep(10);
     expect(await codeOf(all[0]!.read(id))).toBe('session_gone');

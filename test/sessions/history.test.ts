@@ -1,6 +1,6 @@
-// The check of histories itself: each kind of fault, planted, must be counted as what it is.
+// The check of histories itself: each kind of planted fault must be counted as what it is.
 import { expect, test } from 'vitest';
-import { type Found, type Told, checkHistory, emptyVerdict } from './history.ts';
+import { type StoredSession, type CallRecord, checkHistory, emptyVerdict } from './history.ts';
 import { type Effect, type State, apply, digestOf, firstState, randomWeights } from './replay.ts';
 
 const WEIGHTS = randomWeights(2, 5, 1);
@@ -16,12 +16,12 @@ const EFFECTS: readonly Effect[] = [
   step(3),
 ];
 
-/** Applies the effects, and tells of those that have an outcome. */
-function live(events: readonly (readonly [Effect, Told['outcome']['kind'] | 'untold'])[]) {
+/** Applies the effects. Those that are not unrecorded become calls with this outcome. */
+function makeHistory(events: readonly (readonly [Effect, CallRecord['outcome']['kind'] | 'unrecorded'])[]) {
   let state: State = FIRST;
   let version = 0;
   let since = 0;
-  const calls: Told[] = [];
+  const calls: CallRecord[] = [];
   for (const [effect, kind] of events) {
     state = apply(WEIGHTS, state, effect)!;
     version++;
@@ -29,75 +29,75 @@ function live(events: readonly (readonly [Effect, Told['outcome']['kind'] | 'unt
     if (kind === 'applied') {
       calls.push({ effect, since, outcome: { kind, version, t, digest: digestOf(state) } });
       since = version;
-    } else if (kind !== 'untold') calls.push({ effect, since, outcome: { kind } });
+    } else if (kind !== 'unrecorded') calls.push({ effect, since, outcome: { kind } });
   }
-  return { calls, found: { version, t: state.t, h: state.h } as Found };
+  return { calls, found: { version, t: state.t, h: state.h } as StoredSession };
 }
 
-function verdictOn({ calls, found }: { calls: readonly Told[]; found: Found | undefined }) {
+function verdictOn({ calls, found }: { calls: readonly CallRecord[]; found: StoredSession | undefined }) {
   const verdict = emptyVerdict();
   checkHistory(verdict, 'session', WEIGHTS, FIRST, calls, found);
   const { remarks: _remarks, acknowledged: _acknowledged, ...counts } = verdict;
   return Object.fromEntries(Object.entries(counts).filter(([, count]) => count !== 0));
 }
 
-const right = EFFECTS.map((effect) => [effect, 'applied'] as const);
+const correct = EFFECTS.map((effect) => [effect, 'applied'] as const);
 
-test('a right history has no fault', () => {
-  expect(verdictOn(live(right))).toEqual({});
+test('a correct history has no fault', () => {
+  expect(verdictOn(makeHistory(correct))).toEqual({});
   expect(verdictOn({ calls: [], found: { version: 0, t: 0, h: FIRST.h } })).toEqual({});
 });
 
-// A rewind drops the state it went to, so it cannot be applied twice.
+// A rewind removes the state that it restores, so it cannot be applied twice.
 const repeatable = [...EFFECTS.keys()].filter((at) => EFFECTS[at]!.kind !== 'rewind');
 
 test.each(repeatable)('call %i applied twice is doubled', (at) => {
-  const twice = right.toSpliced(at + 1, 0, [EFFECTS[at]!, 'untold'] as never);
-  expect(verdictOn(live(twice))).toEqual({ doubled: 1 });
+  const twice = correct.toSpliced(at + 1, 0, [EFFECTS[at]!, 'unrecorded'] as never);
+  expect(verdictOn(makeHistory(twice))).toEqual({ doubled: 1 });
 });
 
-// What comes after it must depend on it: a rewind and a state put in place do not.
-test('a call that was refused or never answered, and is there', () => {
-  const refused = right.with(4, [EFFECTS[4]!, 'refused'] as never);
-  expect(verdictOn(live(refused))).toEqual({ falseNo: 1 });
-  const unknown = right.with(4, [EFFECTS[4]!, 'unknown'] as never);
-  expect(verdictOn(live(unknown))).toEqual({ unknownApplied: 1 });
-  const last = right.with(-1, [EFFECTS.at(-1)!, 'unknown'] as never);
-  expect(verdictOn(live(last))).toEqual({ unknownApplied: 1 });
+// The call behind it must depend on its effect; a rewind and a replaced state would not.
+test('a call that was refused or never answered, and was applied', () => {
+  const refused = correct.with(4, [EFFECTS[4]!, 'refused'] as never);
+  expect(verdictOn(makeHistory(refused))).toEqual({ refusedButApplied: 1 });
+  const unknown = correct.with(4, [EFFECTS[4]!, 'unknown'] as never);
+  expect(verdictOn(makeHistory(unknown))).toEqual({ unknownApplied: 1 });
+  const last = correct.with(-1, [EFFECTS.at(-1)!, 'unknown'] as never);
+  expect(verdictOn(makeHistory(last))).toEqual({ unknownApplied: 1 });
 });
 
-test('many calls in a row that were never answered, some of them there', () => {
+test('many calls in a row that were never answered, some of them applied', () => {
   const unanswered = Array.from({ length: 12 }, (_, k) => [step(k + 1), 'unknown'] as const);
-  expect(verdictOn(live(unanswered))).toEqual({ unknownApplied: 12 });
-  expect(verdictOn(live([...unanswered, [step(20), 'applied']]))).toEqual({ unknownApplied: 12 });
-  const { calls } = live(unanswered);
-  const { found } = live(unanswered.filter((_, k) => k % 4 !== 2));
+  expect(verdictOn(makeHistory(unanswered))).toEqual({ unknownApplied: 12 });
+  expect(verdictOn(makeHistory([...unanswered, [step(20), 'applied']]))).toEqual({ unknownApplied: 12 });
+  const { calls } = makeHistory(unanswered);
+  const { found } = makeHistory(unanswered.filter((_, k) => k % 4 !== 2));
   expect(verdictOn({ calls, found })).toEqual({ unknownApplied: 9 });
 });
 
-test('of many calls in a row that were never answered, one is there twice', () => {
+test('of many calls in a row that were never answered, one was applied twice', () => {
   const unanswered = Array.from({ length: 5 }, (_, k) => [step(k + 1), 'unknown'] as const);
-  const { calls } = live(unanswered);
-  const { found } = live(unanswered.toSpliced(3, 0, unanswered[2]!));
+  const { calls } = makeHistory(unanswered);
+  const { found } = makeHistory(unanswered.toSpliced(3, 0, unanswered[2]!));
   expect(verdictOn({ calls, found })).toEqual({ wrong: 6 });
 });
 
 test('a change that no call explains', () => {
-  const strange = right.with(4, [EFFECTS[4]!, 'untold'] as never);
-  expect(verdictOn(live(strange))).toEqual({ wrong: 1 });
+  const unexplained = correct.with(4, [EFFECTS[4]!, 'unrecorded'] as never);
+  expect(verdictOn(makeHistory(unexplained))).toEqual({ wrong: 1 });
 });
 
 test('acknowledged and lost: the end, a version given twice, the whole session', () => {
-  const { calls } = live(right);
-  const { found } = live(right.slice(0, 4));
+  const { calls } = makeHistory(correct);
+  const { found } = makeHistory(correct.slice(0, 4));
   expect(verdictOn({ calls, found })).toEqual({ lost: 2 });
   const again = [...calls, calls[3]!];
-  expect(verdictOn({ calls: again, found: live(right).found })).toEqual({ lost: 1 });
+  expect(verdictOn({ calls: again, found: makeHistory(correct).found })).toEqual({ lost: 1 });
   expect(verdictOn({ calls, found: undefined })).toEqual({ lost: 6 });
 });
 
-test('one bit of the state, or of a digest on the way', () => {
-  const { calls, found } = live(right);
+test('one bit of the state, or of the digest in an answer', () => {
+  const { calls, found } = makeHistory(correct);
   const h = Float32Array.from(found.h);
   new Uint32Array(h.buffer)[2]! ^= 1;
   expect(verdictOn({ calls, found: { ...found, h } })).toEqual({ wrong: 1 });

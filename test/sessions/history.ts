@@ -1,16 +1,15 @@
-// Checks what clients were told about one session against what became of it.
+// Checks the answers that clients got about one session against the session that is stored in the end.
 //
-// Every change makes the session's version one more, and every answer tells the version. So what
-// was acknowledged stands at its place in the history, a place without an acknowledged call is a
-// call that was applied in addition, and replaying all of it must come out at the state that is
-// read in the end.
+// Every change increments the version, and every answer has the version. So an acknowledged call has its
+// place in the history; a version without an acknowledged call is the effect of a call that was applied in
+// addition; and replaying the whole history must lead to the stored state.
 import type { Weights } from '../../src/tensor.ts';
 import { type Effect, type State, apply, digestOf } from './replay.ts';
 
-/** What a client knows of one call in the end. */
-export interface Told {
+/** A call as its client knows it in the end. */
+export interface CallRecord {
   readonly effect: Effect;
-  /** The version that the client knew of when it sent the call first. */
+  /** The version that the client knew when it sent the first attempt. */
   readonly since: number;
   readonly outcome:
     /** Answered with the version it made. */
@@ -26,8 +25,8 @@ export interface Told {
     | { readonly kind: 'unknown' };
 }
 
-/** As read in the end; undefined if it is not there. */
-export interface Found {
+/** A session as it is read in the end. */
+export interface StoredSession {
   readonly version: number;
   readonly t: number;
   readonly h: Float32Array;
@@ -39,11 +38,11 @@ export interface Verdict {
   lost: number;
   /** Acknowledged once, and twice in the history. */
   doubled: number;
-  /** Refused, and in the history all the same. */
-  falseNo: number;
+  /** Refused with `applied: "no"`, and in the history nevertheless. */
+  refusedButApplied: number;
   /** Never answered, and in the history. */
   unknownApplied: number;
-  /** Changes that no call explains, and states with other bits than the replay. */
+  /** Changes that no call explains, and states whose bits differ from the replay. */
   wrong: number;
   readonly remarks: string[];
 }
@@ -53,38 +52,43 @@ export function emptyVerdict(): Verdict {
     acknowledged: 0,
     lost: 0,
     doubled: 0,
-    falseNo: 0,
+    refusedButApplied: 0,
     unknownApplied: 0,
     wrong: 0,
     remarks: [],
   };
 }
 
-/** So often a search for the causes of versions that nobody was told about applies a call. */
-const TRIES_MAX = 20_000;
-/** A call is taken for the cause of a version at most so far from the one it was sent at. */
+/** Most calls that a search for the causes of unacknowledged versions applies. */
+const ATTEMPTS_MAX = 20_000;
+/** A call is considered as the cause only of versions at most so far from the one it was sent at. */
 const NEAR_VERSIONS = 64;
 
 interface Search {
   readonly weights: Weights;
-  readonly calls: readonly Told[];
-  /** Calls that have explained a gap before: nobody applies one a third time. */
-  readonly used: Set<Told>;
-  /** Whether only paths are looked at whose calls stand in the order they were sent: far fewer. */
+  readonly calls: readonly CallRecord[];
+  /** Calls that have explained another version: none is applied three times. */
+  readonly used: Set<CallRecord>;
+  /** Whether only paths in the order of sending are searched, which are far fewer. */
   readonly inOrder: boolean;
-  triesLeft: number;
+  attemptsLeft: number;
 }
 
-/** Adds what it finds about one session to `verdict`. @returns the replayed states, by version */
+/**
+ * Adds the result for one session to `verdict`.
+ *
+ * @param found undefined if the session does not exist
+ * @returns the replayed states, by version
+ */
 export function checkHistory(
   verdict: Verdict,
   name: string,
   weights: Weights,
   first: State,
-  calls: readonly Told[],
-  found: Found | undefined,
+  calls: readonly CallRecord[],
+  found: StoredSession | undefined,
 ): readonly State[] {
-  const byVersion = new Map<number, Told>();
+  const byVersion = new Map<number, CallRecord>();
   for (const call of calls) {
     if (call.outcome.kind !== 'applied') continue;
     const { version } = call.outcome;
@@ -95,7 +99,7 @@ export function checkHistory(
   }
   const states = [first];
   if (!found) return states;
-  const used = new Set<Told>();
+  const used = new Set<CallRecord>();
   for (let version = 1; version <= found.version; ) {
     const state = states.at(-1)!;
     const call = byVersion.get(version);
@@ -118,30 +122,30 @@ export function checkHistory(
     const near = calls.filter(({ since }) => since < end && end - since <= NEAR_VERSIONS);
     const unanswered = near.filter(({ outcome }) => outcome.kind === 'unknown');
     const length = end - version;
-    // What is likely comes first, then what is allowed.
+    // The likely causes first, then all that are possible.
     const searches: readonly Search[] = [
-      { weights, used, calls: unanswered, inOrder: true, triesLeft: TRIES_MAX },
-      { weights, used, calls: unanswered, inOrder: false, triesLeft: TRIES_MAX },
-      { weights, used, calls: near, inOrder: false, triesLeft: TRIES_MAX },
+      { weights, used, calls: unanswered, inOrder: true, attemptsLeft: ATTEMPTS_MAX },
+      { weights, used, calls: unanswered, inOrder: false, attemptsLeft: ATTEMPTS_MAX },
+      { weights, used, calls: near, inOrder: false, attemptsLeft: ATTEMPTS_MAX },
     ];
     let path: readonly Explained[] | undefined;
     for (const search of searches) path ??= explain(search, state, length, isRight);
     if (!path) {
       verdict.wrong += length;
-      const isGivenUp = searches.some(({ triesLeft }) => triesLeft === 0);
+      const isGivenUp = searches.some(({ attemptsLeft }) => attemptsLeft === 0);
       verdict.remarks.push(
         `${name}: no call explains the versions ${version} … ${end - 1}` +
-          `${isGivenUp ? ` in ${TRIES_MAX} tries` : ''}; ${unanswered.length} were not answered`,
+          `${isGivenUp ? ` in ${ATTEMPTS_MAX} attempts` : ''}; ${unanswered.length} were not answered`,
       );
       return states;
     }
     for (const { by, reached } of path) {
       used.add(by);
       states.push(reached);
-      const what = { applied: 'doubled', refused: 'falseNo', unknown: 'unknownApplied' } as const;
+      const what = { applied: 'doubled', refused: 'refusedButApplied', unknown: 'unknownApplied' } as const;
       verdict[what[by.outcome.kind]]++;
       if (by.outcome.kind !== 'unknown') {
-        verdict.remarks.push(`${name}: a call that was ${by.outcome.kind} is there again`);
+        verdict.remarks.push(`${name}: a call that was ${by.outcome.kind} was applied in addition`);
       }
     }
     version = end;
@@ -154,11 +158,11 @@ export function checkHistory(
 }
 
 interface Explained {
-  readonly by: Told;
+  readonly by: CallRecord;
   readonly reached: State;
 }
 
-/** Calls that, applied one after another in addition, lead to a state that is right. */
+/** Calls that, applied in addition and one after another, lead to a state that `isRight` accepts. */
 function explain(
   search: Search,
   state: State,
@@ -173,8 +177,8 @@ function explain(
   for (let k = from; k < calls.length; k++) {
     const by = calls[k]!;
     if (used.has(by)) continue;
-    if (search.triesLeft === 0) return undefined;
-    search.triesLeft--;
+    if (search.attemptsLeft === 0) return undefined;
+    search.attemptsLeft--;
     const reached = apply(weights, state, by.effect);
     if (!reached) continue;
     used.add(by);
@@ -185,16 +189,16 @@ function explain(
   return undefined;
 }
 
-function leadsTo(weights: Weights, state: State, call: Told): boolean {
+function leadsTo(weights: Weights, state: State, call: CallRecord): boolean {
   const next = apply(weights, state, call.effect);
   return next !== undefined && isAt(next, call);
 }
 
-function isAt(state: State, { outcome }: Told): boolean {
+function isAt(state: State, { outcome }: CallRecord): boolean {
   return outcome.kind === 'applied' && outcome.t === state.t && outcome.digest === digestOf(state);
 }
 
-function isFound(state: State, { t, h }: Found): boolean {
+function isFound(state: State, { t, h }: StoredSession): boolean {
   return state.t === t && bytesOf(state.h).equals(bytesOf(h));
 }
 

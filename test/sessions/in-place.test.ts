@@ -1,5 +1,5 @@
-// Calls are computed from their bodies' memory. A client that goes away gives that memory to others, while
-// a worker is still at it: no session may take what comes of it.
+// Calls are computed from the memory of their bodies. When a client disconnects, that memory is reused while a
+// worker may still read it: the result must not be committed.
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,7 +14,7 @@ const MODEL = { W_x: Array.from({ length: D }, () => [0.01]), W_h: [[0.5]] };
 const JSON_TYPE = 'application/json';
 const FILE_TYPE = 'application/octet-stream';
 const until = (condition: () => boolean) => vi.waitUntil(condition, { timeout: 20_000, interval: 2 });
-/** For what might still follow when a job is done: a commit that should not be. */
+/** Time for a commit that must not follow when the job is done. */
 const AFTERWARDS_MS = 100;
 
 /** (N, D) */
@@ -28,7 +28,7 @@ function bodyOf(type: string, session: string): Buffer {
   return Buffer.from(JSON.stringify({ session, x }));
 }
 
-/** Every block that is free gets other numbers, as the requests of others would write them. */
+/** Overwrites all free memory, as other requests would. */
 function useFreeMemory(memory: LinearMemory): void {
   const blocks = Array.from({ length: 20_000 }, () => memory.allocate(64));
   for (const ptr of blocks) memory.f32(ptr, 16).fill(0.75);
@@ -40,7 +40,7 @@ afterEach(() => {
   vi.resetModules();
 });
 
-/** What a session holds after a call whose client went away, and whose memory others have used. */
+/** The state of a session after a call whose client disconnected and whose memory was overwritten. */
 async function stateAfterCut(type: string) {
   const { buildApp } = await import('../helpers/app.ts');
   const settings = { WORKERS: '1', JOB_DEADLINE_MS: '20000' };
@@ -71,12 +71,12 @@ async function stateAfterCut(type: string) {
   return { t: session.t as number, h: (session.h as number[][]).flat() };
 }
 
-describe.each([JSON_TYPE, FILE_TYPE])('a session whose call in %s is cut', (type) => {
+describe.each([JSON_TYPE, FILE_TYPE])('a session whose client disconnects during a call in %s', (type) => {
   test('stays as it was', async () => {
     expect(await stateAfterCut(type)).toEqual({ t: 0, h: Array(N).fill(0) });
   });
 
-  test('control: without looking for the client it takes what others wrote', async () => {
+  test('control: if the disconnect goes unnoticed, the overwritten numbers are committed', async () => {
     vi.doMock('../../src/lifetime.ts', async (original) => {
       const { Lifetime } = await original<typeof import('../../src/lifetime.ts')>();
       class Unnoticed extends Lifetime {

@@ -1,5 +1,5 @@
-// A thousand sessions at the same time, each with calls that are broken off, ends and new
-// beginnings, are what each of them would be alone.
+// A thousand concurrent sessions, some with cancelled calls, deleted, expired and created anew, have the states
+// that each of them would have alone.
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
@@ -7,15 +7,15 @@ import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 import { weightsBody } from '../helpers/recurrence.ts';
 import { Client } from './client.ts';
-import { type Told, type Verdict, checkHistory, emptyVerdict } from './history.ts';
+import { type CallRecord, type Verdict, checkHistory, emptyVerdict } from './history.ts';
 import { firstState, randomWeights } from './replay.ts';
 import { readSession } from './traffic.ts';
 import { SEED } from '../helpers/seed.ts';
 
 const SESSIONS = 1_000;
 const CALLS = 5;
-const LINES = 32;
-/** Sizes whose rows end within a vector, so that what is behind them would show. */
+const CLIENTS = 32;
+/** Sizes whose rows end within a vector, so that values behind a row would change results. */
 const MODELS = [
   randomWeights(3, 5, 1),
   randomWeights(17, 33, 2),
@@ -28,7 +28,7 @@ let nowMs = Date.parse('2030-01-01T00:00:00Z');
 const modelIds: string[] = [];
 
 beforeAll(async () => {
-  // Little room in memory: sessions come and go between it and the store.
+  // A small cache: sessions are evicted and loaded again.
   app = await buildApp({ HOT_SESSIONS_BYTES_MAX: '200000' }, { now: () => nowMs });
   await app.http.listen({ host: '127.0.0.1', port: 0 });
   ({ port } = app.http.server.address() as AddressInfo);
@@ -38,13 +38,13 @@ beforeAll(async () => {
   }
 });
 
-/** One session after another in the same place; those before were deleted or have expired. */
-interface Place {
+/** A sequence of sessions: when one was deleted or has expired, the next one is created. */
+interface Slot {
   readonly model: number;
   readonly random: () => number;
   id: string;
   ttl_s: number;
-  calls: Told[];
+  calls: CallRecord[];
   version: number;
   t: number;
 }
@@ -60,13 +60,13 @@ test(`${SESSIONS} sessions do not touch each other`, async () => {
   const counts = { cancelled: 0, expired: 0, deleted: 0, created: 0 };
   const verdict = await run(SESSIONS, counts, (xs) => xs);
   console.log(
-    `${SESSIONS} places (SEED=${SEED}): ${counts.created} sessions, ` +
+    `${SESSIONS} slots (SEED=${SEED}): ${counts.created} sessions, ` +
       `${verdict.acknowledged} answered changes, ` +
       `${counts.cancelled} calls broken off (${verdict.unknownApplied} of them counted), ` +
       `${counts.expired} expired, ${counts.deleted} deleted; ${verdict.wrong} with other bits`,
   );
   expect(verdict.remarks).toEqual([]);
-  expect(verdict).toMatchObject({ lost: 0, doubled: 0, falseNo: 0, wrong: 0 });
+  expect(verdict).toMatchObject({ lost: 0, doubled: 0, refusedButApplied: 0, wrong: 0 });
   expect(verdict.unknownApplied).toBeGreaterThan(0);
   expect(counts.cancelled).toBeGreaterThan(verdict.unknownApplied);
   expect(counts.expired).toBeGreaterThan(0);
@@ -87,30 +87,30 @@ test('control: one number of a neighbour in one call of a hundred is seen', asyn
 
 type Tamper = (xs: readonly Float32Array[]) => readonly Float32Array[];
 
-/** Lines of clients, each with its own places, whose calls it makes in a random order. */
+/** Concurrent clients, each with its own slots, which it calls in a random order. */
 async function run(sessions: number, counts: Counts, tamper: Tamper): Promise<Verdict> {
   const verdict = emptyVerdict();
   await Promise.all(
-    Array.from({ length: LINES }, async (_, line) => {
-      const random = pseudoRandom(SEED * 1_009 + line);
+    Array.from({ length: CLIENTS }, async (_, c) => {
+      const random = pseudoRandom(SEED * 1_009 + c);
       const client = new Client(port);
-      const places: Place[] = [];
-      for (let k = line; k < sessions; k += LINES) places.push(await settle(client, k, counts));
-      for (let call = 0; call < places.length * CALLS; call++) {
-        const place = places[Math.floor(((random() + 1) / 2) * places.length)]!;
-        await live(client, place, verdict, counts, tamper);
-        // So that what lives shortly expires, if it is not renewed.
+      const slots: Slot[] = [];
+      for (let k = c; k < sessions; k += CLIENTS) slots.push(await createSlot(client, k, counts));
+      for (let call = 0; call < slots.length * CALLS; call++) {
+        const slot = slots[Math.floor(((random() + 1) / 2) * slots.length)]!;
+        await callOnce(client, slot, verdict, counts, tamper);
+        // Sessions with a short lifetime expire unless they are called.
         if (call % 20 === 0) nowMs += 100;
       }
-      for (const place of places) await close(client, place, verdict);
+      for (const slot of slots) await checkSession(client, slot, verdict);
       client.close();
     }),
   );
   return verdict;
 }
 
-async function settle(client: Client, k: number, counts: Counts): Promise<Place> {
-  const place: Place = {
+async function createSlot(client: Client, k: number, counts: Counts): Promise<Slot> {
+  const slot: Slot = {
     model: k % MODELS.length,
     random: pseudoRandom(SEED * 7_919 + k),
     id: '',
@@ -119,62 +119,62 @@ async function settle(client: Client, k: number, counts: Counts): Promise<Place>
     version: 0,
     t: 0,
   };
-  await begin(client, place, counts);
-  return place;
+  await createSession(client, slot, counts);
+  return slot;
 }
 
-async function begin(client: Client, place: Place, counts: Counts): Promise<void> {
-  const ttl_s = place.random() < 0 ? 3 : 100_000;
-  const body = JSON.stringify({ model: modelIds[place.model], ttl_s });
+async function createSession(client: Client, slot: Slot, counts: Counts): Promise<void> {
+  const ttl_s = slot.random() < 0 ? 3 : 100_000;
+  const body = JSON.stringify({ model: modelIds[slot.model], ttl_s });
   const answer = await client.send({ method: 'POST', path: '/v1/sessions', body });
   expect(answer.status, answer.body).toBe(201);
-  Object.assign(place, { id: JSON.parse(answer.body).id, ttl_s, calls: [], version: 0, t: 0 });
+  Object.assign(slot, { id: JSON.parse(answer.body).id, ttl_s, calls: [], version: 0, t: 0 });
   counts.created++;
 }
 
-async function live(
+async function callOnce(
   client: Client,
-  place: Place,
+  slot: Slot,
   verdict: Verdict,
   counts: Counts,
   tamper: Tamper,
 ): Promise<void> {
-  const dice = (place.random() + 1) / 2;
+  const dice = (slot.random() + 1) / 2;
   if (dice < 0.03) {
-    await close(client, place, verdict);
-    const path = `/v1/sessions/${place.id}`;
+    await checkSession(client, slot, verdict);
+    const path = `/v1/sessions/${slot.id}`;
     const { status } = await client.send({ method: 'DELETE', path });
     expect([204, 410]).toContain(status);
     counts.deleted++;
-    return begin(client, place, counts);
+    return createSession(client, slot, counts);
   }
-  const { D } = MODELS[place.model]!;
+  const { D } = MODELS[slot.model]!;
   const T = dice < 0.3 ? 3 : 1;
-  const xs = Array.from({ length: T }, () => Float32Array.from({ length: D }, place.random));
+  const xs = Array.from({ length: T }, () => Float32Array.from({ length: D }, slot.random));
   const effect = { kind: 'advance', xs } as const;
-  const since = place.version;
-  const answer = await call(client, place, tamper(xs), dice > 0.85);
+  const since = slot.version;
+  const answer = await call(client, slot, tamper(xs), dice > 0.85);
   if (!answer) {
     counts.cancelled++;
-    place.calls.push({ effect, since, outcome: { kind: 'unknown' } });
+    slot.calls.push({ effect, since, outcome: { kind: 'unknown' } });
   } else if (answer.status === 410) {
     const { reason, applied, t } = JSON.parse(answer.body);
     expect([reason, applied]).toEqual(['expired', 'no']);
-    expect(t).toBeGreaterThanOrEqual(place.t);
+    expect(t).toBeGreaterThanOrEqual(slot.t);
     counts.expired++;
-    return begin(client, place, counts);
+    return createSession(client, slot, counts);
   } else {
     expect(answer.status, answer.body).toBe(200);
     const { version, t, digest } = JSON.parse(answer.body).session;
-    place.calls.push({ effect, since, outcome: { kind: 'applied', version, t, digest } });
-    Object.assign(place, { version, t });
+    slot.calls.push({ effect, since, outcome: { kind: 'applied', version, t, digest } });
+    Object.assign(slot, { version, t });
   }
 }
 
-/** Undefined if it was broken off: before it was sent, on its way, while it ran, or behind it. */
+/** Undefined if it was cancelled: before, during or after its execution. */
 async function call(
   client: Client,
-  { id, random }: Place,
+  { id, random }: Slot,
   xs: readonly Float32Array[],
   isCancelled: boolean,
 ) {
@@ -191,11 +191,11 @@ async function call(
   return answer;
 }
 
-/** Looks at a session for the last time, if it is still there. */
-async function close(client: Client, place: Place, verdict: Verdict): Promise<void> {
-  const { id, calls, model } = place;
+/** Checks the history of a session that still exists. */
+async function checkSession(client: Client, slot: Slot, verdict: Verdict): Promise<void> {
+  const { id, calls, model } = slot;
   let found = await readSession(client, id);
-  // A call that was broken off may still be running: it is over when two looks agree.
+  // A cancelled call may still be running: it has ended when two reads agree.
   for (let before = -1; found && found.version !== before; ) {
     before = found.version;
     await sleep(20);

@@ -1,5 +1,5 @@
-// A shared store that can go back to what it held before, as Redis does when it comes back from an older
-// snapshot or when a replica takes over that had not got the last changes yet.
+// A shared store that can lose its last changes, as Redis does when it restarts from an older snapshot or when
+// a replica takes over that had not received them yet.
 import { randomUUID } from 'node:crypto';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { RecordParts, Revision, StoredRecord } from '../../src/store/store.ts';
@@ -17,7 +17,7 @@ export class LosingStore extends MemoryStore {
   #records = new Map<string, Kept>();
   #saved = new Map<string, Kept>();
 
-  /** @param revisionAfter by default names one content and no other, as the contract demands */
+  /** @param revisionAfter by default unique for each content, as the contract of stores demands */
   constructor(revisionAfter: (before: Revision | undefined) => Revision = () => randomUUID()) {
     super(1e9);
     this.#revisionAfter = revisionAfter;
@@ -27,8 +27,8 @@ export class LosingStore extends MemoryStore {
     this.#saved = new Map(this.#records);
   }
 
-  /** What came after save() is lost. */
-  goBack(): void {
+  /** Loses all changes since save(). */
+  restore(): void {
     this.#records = new Map(this.#saved);
   }
 

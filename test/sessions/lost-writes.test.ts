@@ -1,5 +1,5 @@
-// A store that loses answered changes (Redis after a crash or a failover) goes back to a version that was
-// there before and takes other changes from there. A version is then no identity.
+// A store that loses acknowledged changes (Redis after a crash or a failover) is back at an earlier version and
+// takes other changes from there. A version number then does not identify a state.
 import { describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../src/errors.ts';
 import { type Session, etagOf } from '../../src/sessions/session.ts';
@@ -25,19 +25,19 @@ async function setUp(revisionAfter?: (before: Revision | undefined) => Revision)
   return { store, a, b, id, add, state };
 }
 
-/** A steps twice, the store loses that, B steps twice: both have been told of version 2. */
+/** A steps twice, the store loses both changes, B steps twice: both were answered with version 2. */
 async function twoPasts(revisionAfter?: (before: Revision | undefined) => Revision) {
   const all = await setUp(revisionAfter);
   const { store, a, b, add } = all;
   await add(a, 1);
   const etagOfA = await add(a, 1);
-  store.goBack();
+  store.restore();
   await add(b, 100);
   const etagOfB = await add(b, 100);
   return { ...all, etagOfA, etagOfB };
 }
 
-describe('after the store went back', () => {
+describe('after the store has lost changes', () => {
   test('an ETag of what is lost matches nothing, and nothing is overwritten', async () => {
     const { a, b, add, state, etagOfA, etagOfB } = await twoPasts();
     expect(etagOfA).not.toBe(etagOfB);
@@ -78,8 +78,8 @@ describe('after the store went back', () => {
     await add(a, 1, keyedCall('lost'));
     expect(await add(a, 1, keyedCall('lost'))).toBeDefined();
     expect(await state(a)).toBe(1);
-    store.goBack();
-    // The copy in memory still has the answer, and the state that it speaks of is gone.
+    store.restore();
+    // The cached session still has the answer, but the store has lost the state it belongs to.
     await add(a, 1, keyedCall('lost'));
     expect(await state(a)).toBe(1);
   });
@@ -87,7 +87,7 @@ describe('after the store went back', () => {
   test('a key that was lost is free for another call', async () => {
     const { store, a, add, state } = await setUp();
     await add(a, 1, keyedCall('k'));
-    store.goBack();
+    store.restore();
     await add(a, 5, keyedCall('k', 'another body'));
     expect(await state(a)).toBe(5);
   });
@@ -95,21 +95,21 @@ describe('after the store went back', () => {
   test('reads, forks and rewinds are of what the store holds', async () => {
     const { store, a, id, add, state } = await setUp();
     await add(a, 1);
-    store.goBack();
+    store.restore();
     const reply = ({ h }: Session) => ({ status: 200, headers: {}, body: `${h[0]}` });
     expect(await state(a)).toBe(0);
     expect((await a.fork(id, callOf(), reply)).value.body).toBe('0');
     expect(await codeOf(a.rewind(id, callOf(), 0, reply))).toBe('state_not_kept');
   });
 
-  test('a fork that waits for its turn is of what the store holds then', async () => {
+  test('a fork that waits for the lock is made of what the store holds then', async () => {
     const { store, a, id, add } = await setUp();
     const { promise: gate, reject } = Promise.withResolvers<never>();
     const first = add(a, 1);
     const second = step(a, id, callOf(), () => gate);
     const fork = a.fork(id, callOf(), ({ h }) => ({ status: 201, headers: {}, body: `${h[0]}` }));
     await first;
-    store.goBack();
+    store.restore();
     reject(new Error('the second step fails'));
     await expect(second).rejects.toThrow('second step');
     expect((await fork).value.body).toBe('0');
@@ -126,7 +126,7 @@ describe('after the store went back', () => {
         return h;
       });
     expect(await codeOf(stepOfTwoRows(a))).toBe('shape_mismatch');
-    store.goBack();
+    store.restore();
     await b.createOnce({ ...SPEC, N: 2, h: new Float32Array(2) }, key, reply);
     expect((await stepOfTwoRows(a)).value.N).toBe(2);
   });

@@ -11,15 +11,9 @@ import { LosingStore } from './losing-store.ts';
 import { weightsBody } from '../helpers/recurrence.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { startRedis } from '../helpers/redis.ts';
-import {
-  type Call,
-  Command,
-  type Model,
-  type Service,
-  TOMBSTONE_MS,
-  WEIGHTS,
-  movesOf,
-} from './model.ts';
+import { Command } from './model/command.ts';
+import { type Call, type Model, type Service, TOMBSTONE_MS, WEIGHTS } from './model/model.ts';
+import { movesOf } from './model/moves.ts';
 import { SEED, fc } from '../helpers/seed.ts';
 
 const RUNS = Number(process.env.MODEL_RUNS ?? 15);

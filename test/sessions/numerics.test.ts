@@ -1,9 +1,9 @@
-// An answer is computed again for a repeated key: with the bits that were committed, or not at all.
+// The answer to a repeated key is computed again: it has the bits that were committed, or is refused.
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 
-/** Steps once with a key, and once more after what computes the steps has changed. */
+/** Steps with a key, then repeats the call as if the numerics had changed. */
 async function repeatOnChanged(): Promise<unknown> {
   const { SPEC, keyedCall, sessionsOn, step: stepOf } = await import('./setup.ts');
   const sessions = await sessionsOn(new MemoryStore(1e9));
@@ -50,20 +50,20 @@ test('a server of other numerics says that the call was applied, and where the s
     });
   const first = await step(one, 'a');
   expect(first.statusCode).toBe(200);
-  const elsewhere = await step(two, 'a');
-  expect([elsewhere.statusCode, elsewhere.json()]).toMatchObject([
+  const other = await step(two, 'a');
+  expect([other.statusCode, other.json()]).toMatchObject([
     422,
     { code: 'answer_not_kept', applied: 'yes', t: 1, version: 1 },
   ]);
-  expect(elsewhere.json().detail).toContain(`GET /v1/sessions/${id}`);
-  // Its own answers it gives again, and the first server still its own.
+  expect(other.json().detail).toContain(`GET /v1/sessions/${id}`);
+  // Each server replays the answers that it computed itself.
   const next = await step(two, 'b');
   expect(next.json().session).toMatchObject({ t: 2, version: 2 });
   expect((await step(two, 'b')).body).toBe(next.body);
   expect((await step(one, 'a')).body).toBe(first.body);
 });
 
-test('readiness tells the numerics', async () => {
+test('the readiness check reports the numerics', async () => {
   const { http } = await buildApp();
   expect((await http.inject('/health/ready')).json().numerics).toBe(1);
 });

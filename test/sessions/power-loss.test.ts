@@ -13,7 +13,7 @@ import { type TraceRules, checkTrace, straceArgs } from '../helpers/trace.ts';
 const SESSIONS = 16;
 // npm run verify:power-loss takes twenty times as many.
 const STEPS = Number(process.env.TRACED_CHANGES ?? 512) / SESSIONS;
-/** Each session counts from another step on, so that t tells which one it is. */
+/** Each session starts at another t, so t identifies the session in the trace. */
 const T_APART = 1_000_000;
 
 const rules: TraceRules = {
@@ -54,7 +54,7 @@ async function trace(name: string, entry?: string) {
   return checkTrace(traceFile, rules);
 }
 
-/** strace lets go of what it traces when it is told to end; so that is told, and strace ends with it. */
+/** A SIGTERM makes strace detach from the traced process, so the signal goes to that; strace ends with it. */
 async function stopTraced(server: RunningServer): Promise<void> {
   const { pid } = server.process;
   const traced = Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')[0]);

@@ -1,5 +1,5 @@
-// What a session must be: its calls applied one after another by the plain reference of
-// src/wasm/reference.ts. Nothing of src/sessions is used here.
+// The reference for sessions: calls applied one after another with the scalar reference of
+// src/wasm/reference.ts, and without src/sessions.
 import { createHash } from 'node:crypto';
 import type { Weights } from '../../src/tensor.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
@@ -50,7 +50,7 @@ function after(state: State, h: Float32Array, t: number): State {
   return { ...state, h, t, past: state.keep === 0 ? [] : past.slice(-state.keep) };
 }
 
-/** As the contract has it: the first 16 hex digits of SHA-256 over the state's bytes. */
+/** As the API defines it: the first 16 hex digits of SHA-256 over the state's bytes. */
 export function digestOf({ h }: Kept): string {
   return createHash('sha256').update(h).digest('hex').slice(0, 16);
 }

@@ -1,5 +1,5 @@
-// Two processes on one store: of changes that follow the same version one wins, and what a replica
-// remembers of a session never makes it answer wrongly.
+// Two processes on one store: of changes that follow the same version one is committed, and a stale cache
+// never leads to a wrong answer.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Session, etagOf } from '../../src/sessions/session.ts';
@@ -48,7 +48,7 @@ describe('two replicas', () => {
     expect(both.filter(({ replayed }) => replayed)).toHaveLength(1);
   });
 
-  test('do not refuse an If-Match because of what they remember', async () => {
+  test('do not refuse an If-Match because of a stale cache', async () => {
     await step(replicas[1]);
     await step(replicas[0]);
     const etag = etagOf(await replicas[0].read(id));
@@ -56,7 +56,7 @@ describe('two replicas', () => {
     expect(await codeOf(step(replicas[0], callOf({ ifMatch: [etag] })))).toBe('step_conflict');
   });
 
-  test('read what was committed last, not what they remember', async () => {
+  test('read what was committed last, not what they have cached', async () => {
     await step(replicas[1]);
     await step(replicas[0]);
     expect((await replicas[1].read(id)).version).toBe(2);
@@ -132,7 +132,7 @@ describe('two replicas', () => {
   test('a fork that was cut off before its key was kept is found again', async () => {
     const reply = (session: Session) => ({ status: 201, headers: {}, body: session.id });
     const cutOff = keyedCall('f');
-    // There when the fork is made, gone when it should be committed.
+    // The client is connected when the fork is made, and not when it is to be committed.
     const leave = (session: Session) => {
       cutOff.lifetime.close();
       return reply(session);

@@ -1,4 +1,4 @@
-// Answers that are lost on their way: a call repeated with its key counts once.
+// Answers that are lost with their connection: a call that is repeated with its key is applied once.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -58,17 +58,17 @@ test(`${CUTS} connections cut at random lose nothing, double nothing`, { timeout
     `${cuts} (SEED=${SEED}): ${acknowledged} acknowledged changes and ${forks} forks, ` +
       `${refused} refused, ${repeated} attempts repeated, ${replayed} answered again, ` +
       `${report.lost} lost, ${report.doubled} doubled, ` +
-      `${report.falseNo} refused and applied`,
+      `${report.refusedButApplied} refused and applied`,
   );
   expect(report.remarks).toEqual([]);
-  // Every call was repeated until it was answered, so nothing has to be guessed.
-  expect(report).toMatchObject({ lost: 0, doubled: 0, falseNo: 0, wrong: 0, forksTooMany: 0 });
+  // Every call was repeated until it was answered, so no outcome is unknown.
+  expect(report).toMatchObject({ lost: 0, doubled: 0, refusedButApplied: 0, wrong: 0, forksTooMany: 0 });
   expect(report.unknownApplied).toBe(0);
   expect(report.replayed).toBeGreaterThan(0);
   expect(report.refused).toBeGreaterThan(0);
 });
 
-test('control: calls repeated without a key are applied twice, and it is seen', async () => {
+test('control: calls repeated without a key are applied twice, and they are counted', async () => {
   const report = await cut(100, false);
   expect(report.lost).toBe(0);
   expect(report.doubled).toBeGreaterThan(0);
@@ -81,7 +81,7 @@ test(`of ${CONCURRENT} calls with a key one is executed: ${ROUNDS} rounds`, { ti
   const weights = { W_x: [[0.5, -0.25]], W_h: [[0.1, 0.2], [-0.3, 0.4]] };
   const created = await send('/v1/sessions', { weights });
   const { id } = JSON.parse(created.body);
-  let told = 0;
+  let answered = 0;
   for (let round = 1; round <= ROUNDS; round++) {
     const key = { 'idempotency-key': `round-${round}` };
     const body = { session: id, x: [[round]] };
@@ -90,10 +90,10 @@ test(`of ${CONCURRENT} calls with a key one is executed: ${ROUNDS} rounds`, { ti
     expect(new Set(done.map((answer) => answer.body)).size).toBe(1);
     expect(answers.filter(({ status }) => status === 409)).toHaveLength(CONCURRENT - done.length);
     expect(JSON.parse(done[0]!.body).session).toMatchObject({ t: round, version: round });
-    told += done.length;
+    answered += done.length;
   }
   console.log(
-    `${ROUNDS} rounds of ${CONCURRENT}: ${ROUNDS} executed, ${told} answered, the rest 409`,
+    `${ROUNDS} rounds of ${CONCURRENT}: ${ROUNDS} executed, ${answered} answered, the rest 409`,
   );
   for (const client of clients) client.close();
 });

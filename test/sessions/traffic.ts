@@ -1,12 +1,12 @@
-// Clients that work on the same sessions at the same time: random calls, repeated until they are
-// answered, and everything they were told, to be checked in the end.
+// Clients that call the same sessions concurrently: random calls, each repeated until it is answered. All
+// answers are recorded and checked against the sessions in the end.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ANSWERS_MAX } from '../../src/sessions/kept-answer.ts';
 import type { Weights } from '../../src/tensor.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { nested, weightsBody } from '../helpers/recurrence.ts';
 import { type Answer, Client, type Sent } from './client.ts';
-import { type Found, type Told, type Verdict, checkHistory, emptyVerdict } from './history.ts';
+import { type StoredSession, type CallRecord, type Verdict, checkHistory, emptyVerdict } from './history.ts';
 import { type Effect, digestOf, firstState, randomWeights } from './replay.ts';
 
 export const D = 3;
@@ -19,51 +19,51 @@ export interface TrafficOptions {
   readonly sessions: number;
   readonly port: number;
   readonly seed: number;
-  /** Without them a lost answer cannot be told from a lost call: for the controls. */
+  /** Without idempotency keys a repeated call may be applied twice: for the controls. */
   readonly withKeys: boolean;
-  /** Between a broken connection and the next attempt. */
+  /** Pause between a broken connection and the next attempt. */
   readonly pauseMs: number;
 }
 
 /** A session as all clients together know it. */
-interface Subject {
+interface SharedSession {
   readonly id: string;
-  /** The latest that any of them was told. */
+  /** The latest version, t and ETag that any of them was answered with. */
   version: number;
   t: number;
   etag: string;
-  readonly calls: Told[];
-  readonly forks: ToldFork[];
+  readonly calls: CallRecord[];
+  readonly forks: ForkRecord[];
   /** Answered 404 or 410: it is not used any further. */
   isGone: boolean;
 }
 
-interface ToldFork {
+interface ForkRecord {
   readonly id: string;
   readonly t: number;
   readonly digest: string;
-  /** At least; the version that was known when the call was sent first. */
+  /** Lower bound: the version that was known when the call was sent first. */
   readonly version: number;
 }
 
 export interface TrafficReport extends Verdict {
   readonly forks: number;
-  /** Sessions that are there beyond those that were created and the forks that were answered. */
+  /** Sessions that exist besides those that were created and the forks that were answered. */
   readonly forksTooMany: number;
-  /** Attempts that had no answer, and were made again. */
+  /** Attempts that were not answered, or with 409 or 503, and were repeated. */
   readonly repeated: number;
   /** Answers marked as those of an earlier attempt. */
   readonly replayed: number;
-  /** Answers that said `applied: "no"` for good. */
+  /** Final refusals: answers with `applied: "no"` that are not repeated. */
   readonly refused: number;
 }
 
-/** What a random call is, before it is sent. */
-type Wanted = Effect | { readonly kind: 'fork' };
+/** What a random call does. */
+type Operation = Effect | { readonly kind: 'fork' };
 
 export class Traffic {
   readonly #options: TrafficOptions;
-  readonly #subjects: Subject[] = [];
+  readonly #sessions: SharedSession[] = [];
   #isStopping = false;
   #running: Promise<unknown> = Promise.resolve();
   #isOver = false;
@@ -76,7 +76,7 @@ export class Traffic {
     this.#options = options;
   }
 
-  /** @param port of the service itself, if the clients have a proxy between */
+  /** @param port of the service itself, if the clients use a proxy */
   async createSessions(port = this.#options.port): Promise<void> {
     const client = new Client(port);
     const create = async (body: object, path: string) => {
@@ -89,7 +89,7 @@ export class Traffic {
       const { body, headers } = await create({ model: 'traffic', keep: KEEP }, '/v1/sessions');
       const { id } = JSON.parse(body) as { id: string };
       const etag = headers.etag!;
-      this.#subjects.push({ id, version: 0, t: 0, etag, calls: [], forks: [], isGone: false });
+      this.#sessions.push({ id, version: 0, t: 0, etag, calls: [], forks: [], isGone: false });
     }
     client.close();
   }
@@ -97,39 +97,39 @@ export class Traffic {
   start(): void {
     const { clients } = this.#options;
     this.#running = Promise.all(Array.from({ length: clients }, (_, k) => this.#runClient(k)));
-    // An error is thrown by stop().
+    // stop() throws the error of a client.
     const end = () => {
       this.#isOver = true;
     };
     this.#running.then(end, end);
   }
 
-  /** Changes that were answered so far. */
+  /** Changes that were acknowledged so far. */
   get acknowledged(): number {
     return this.#acknowledged;
   }
 
-  /** No client has a session left, or one has failed. */
+  /** Whether all clients have ended: no session is left, or one client has failed. */
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** Each client repeats its last call until it is answered. */
+  /** Ends the clients, each after its present call was answered. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     await this.#running;
   }
 
-  /** Reads every session, and compares it with what the clients were told. */
+  /** Reads every session and checks it against the recorded answers. */
   async check(port = this.#options.port): Promise<TrafficReport> {
     const client = new Client(port);
     const verdict = emptyVerdict();
     let forks = 0;
-    for (const { id, calls, forks: toldForks } of this.#subjects) {
+    for (const { id, calls, forks: forkRecords } of this.#sessions) {
       const first = firstState(H, KEEP);
       const found = await readSession(client, id);
       const states = checkHistory(verdict, id, WEIGHTS, first, calls, found);
-      for (const fork of toldForks) {
+      for (const fork of forkRecords) {
         forks++;
         const kept = await readSession(client, fork.id);
         const isFork =
@@ -140,7 +140,7 @@ export class Traffic {
         if (kept && isFork) continue;
         if (kept) verdict.wrong++;
         else verdict.lost++;
-        verdict.remarks.push(`${id}: its fork ${fork.id} is not what was answered`);
+        verdict.remarks.push(`${id}: its fork ${fork.id} differs from the answer`);
       }
     }
     const total = await countSessions(client);
@@ -148,7 +148,7 @@ export class Traffic {
     return {
       ...verdict,
       forks,
-      forksTooMany: Math.max(0, total - this.#subjects.length - forks),
+      forksTooMany: Math.max(0, total - this.#sessions.length - forks),
       repeated: this.#repeated,
       replayed: this.#replayed,
       refused: this.#refused,
@@ -160,15 +160,15 @@ export class Traffic {
     const random = pseudoRandom(seed * 1_009 + k);
     const client = new Client(port);
     for (let n = 0; !this.#isStopping; n++) {
-      const present = this.#subjects.filter(({ isGone }) => !isGone);
+      const present = this.#sessions.filter(({ isGone }) => !isGone);
       if (present.length === 0) break;
-      const subject = pick(random, present);
-      await this.#makeCall(client, subject, this.#choose(random, subject), `${k}-${n}`, random);
+      const session = pick(random, present);
+      await this.#makeCall(client, session, this.#choose(random, session), `${k}-${n}`, random);
     }
     client.close();
   }
 
-  #choose(random: () => number, { t }: Subject): Wanted {
+  #choose(random: () => number, { t }: SharedSession): Operation {
     const x = () => Float32Array.from({ length: D }, () => random() * 2);
     const dice = (random() + 1) / 2;
     if (dice < 0.6) return { kind: 'advance', xs: [x()] };
@@ -183,111 +183,111 @@ export class Traffic {
 
   async #makeCall(
     client: Client,
-    subject: Subject,
-    wanted: Wanted,
+    session: SharedSession,
+    operation: Operation,
     key: string,
     random: () => number,
   ): Promise<void> {
     const { withKeys } = this.#options;
     const isConditional = random() < -0.5;
-    const known = subject.version;
+    const known = session.version;
     const sent = {
-      ...requestOf(wanted, subject.id),
+      ...requestOf(operation, session.id),
       headers: {
         ...(withKeys && { 'idempotency-key': key }),
-        ...(isConditional && { 'if-match': subject.etag }),
+        ...(isConditional && { 'if-match': session.etag }),
       },
     };
     const answer = await this.#untilAnswered(client, sent);
     if (answer.headers['idempotency-replayed'] === 'true') this.#replayed++;
     if (answer.status >= 400) {
-      this.#takeRefusal(subject, wanted, known, answer);
+      this.#recordRefusal(session, operation, known, answer);
       return;
     }
     const body = JSON.parse(answer.body);
-    if (wanted.kind === 'fork') {
+    if (operation.kind === 'fork') {
       const { id, t, digest } = body;
-      subject.forks.push({ id, t, digest, version: known });
+      session.forks.push({ id, t, digest, version: known });
       return;
     }
-    const { version, t, digest } = wanted.kind === 'advance' ? body.session : body;
+    const { version, t, digest } = operation.kind === 'advance' ? body.session : body;
     const outcome = { kind: 'applied', version, t, digest } as const;
-    subject.calls.push({ effect: wanted, since: known, outcome });
+    session.calls.push({ effect: operation, since: known, outcome });
     this.#acknowledged++;
     if (isConditional && version !== known + 1) {
       throw new Error(`If-Match said version ${known}, and the answer is version ${version}.`);
     }
-    if (version > subject.version) {
-      Object.assign(subject, { version, t, etag: answer.headers.etag! });
+    if (version > session.version) {
+      Object.assign(session, { version, t, etag: answer.headers.etag! });
     }
   }
 
-  #takeRefusal(subject: Subject, wanted: Wanted, since: number, { status, body }: Answer): void {
+  #recordRefusal(session: SharedSession, operation: Operation, since: number, { status, body }: Answer): void {
     const { code, applied } = JSON.parse(body) as { code: string; applied: string };
     if (status === 404 || status === 410) {
-      subject.isGone = true;
+      session.isGone = true;
       return;
     }
-    // Only where so many keyed calls came that an earlier attempt may have been forgotten.
-    const mayBeForgotten = subject.version + subject.forks.length >= ANSWERS_MAX / 2;
+    // Only after so many calls with keys that the key of an earlier attempt may have been forgotten.
+    const mayBeForgotten = session.version + session.forks.length >= ANSWERS_MAX / 2;
     if (applied !== 'no' && !(applied === 'unknown' && mayBeForgotten)) {
       throw new Error(`an answer that is not repeated says: ${body}`);
     }
     if (code !== 'step_conflict' && code !== 'state_not_kept') throw new Error(body);
     this.#refused++;
-    if (wanted.kind === 'fork') return;
+    if (operation.kind === 'fork') return;
     const outcome = { kind: applied === 'no' ? 'refused' : 'unknown' } as const;
-    subject.calls.push({ effect: wanted, since, outcome });
+    session.calls.push({ effect: operation, since, outcome });
   }
 
-  /** Sends it until there is an answer other than "later". */
+  /** Sends a call until it is answered with another status than 409 and 503. */
   async #untilAnswered(client: Client, sent: Sent): Promise<Answer> {
     const { pauseMs, withKeys } = this.#options;
-    const told: string[] = [];
+    const applied: string[] = [];
     for (;;) {
       const answer = await client.send(sent).catch((error: Error) => {
         if (error.message.startsWith('no answer')) throw error;
       });
       const isLater = answer && (answer.status === 409 || answer.status === 503);
       if (answer && !isLater) {
-        if (withKeys && answer.status < 300) this.#expectTrue(told, answer);
+        if (withKeys && answer.status < 300) this.#expectTrueApplied(applied, answer);
         return answer;
       }
-      if (answer) told.push(JSON.parse(answer.body).applied);
+      if (answer) applied.push(JSON.parse(answer.body).applied);
       this.#repeated++;
       await sleep(isLater ? 2 : pauseMs);
     }
   }
 
-  /** What earlier attempts were told of `applied`, against whether one of them was. */
-  #expectTrue(told: readonly string[], { headers, body }: Answer): void {
+  /** Checks the `applied` of earlier refusals against the answer: it says whether one of them was applied. */
+  #expectTrueApplied(applied: readonly string[], { headers, body }: Answer): void {
     const wasApplied = headers['idempotency-replayed'] === 'true';
-    const isFalse = wasApplied ? told.at(-1) === 'no' : told.includes('yes');
-    if (isFalse) throw new Error(`attempts said ${told.join(', ')}, and then came ${body}`);
+    const isFalse = wasApplied ? applied.at(-1) === 'no' : applied.includes('yes');
+    if (isFalse) throw new Error(`attempts were answered with applied: ${applied.join(', ')}, and then came ${body}`);
   }
 }
 
-function requestOf(wanted: Wanted, id: string): Sent {
+function requestOf(operation: Operation, id: string): Sent {
   const base = `/v1/sessions/${id}`;
-  switch (wanted.kind) {
+  switch (operation.kind) {
     case 'advance': {
-      const x = wanted.xs.map((row) => [[...row]]);
+      const x = operation.xs.map((row) => [[...row]]);
       return x.length === 1
         ? { method: 'POST', path: '/v1/step', body: JSON.stringify({ session: id, x: x[0] }) }
         : { method: 'POST', path: '/v1/sequence', body: JSON.stringify({ session: id, x }) };
     }
     case 'put': {
-      const body = JSON.stringify({ h: nested(wanted.h, [1, H]), t: wanted.t });
+      const body = JSON.stringify({ h: nested(operation.h, [1, H]), t: operation.t });
       return { method: 'PUT', path: `${base}/state`, body };
     }
     case 'rewind':
-      return { method: 'POST', path: `${base}/rewind`, body: JSON.stringify({ t: wanted.t }) };
+      return { method: 'POST', path: `${base}/rewind`, body: JSON.stringify({ t: operation.t }) };
     case 'fork':
       return { method: 'POST', path: `${base}/fork` };
   }
 }
 
-export async function readSession(client: Client, id: string): Promise<Found | undefined> {
+export async function readSession(client: Client, id: string): Promise<StoredSession | undefined> {
   const { status, body } = await client.send({ method: 'GET', path: `/v1/sessions/${id}` });
   if (status === 404 || status === 410) return undefined;
   if (status !== 200) throw new Error(body);
