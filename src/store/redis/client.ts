@@ -103,8 +103,9 @@ export async function send(
     return { kind: 'reply', reply: await client.sendCommand(command) };
   } catch (error) {
     if (isErrorReply(error)) return { kind: 'errorReply', error };
-    // ioredis marks a command as traced when it writes it to a socket, and at no other time: its error does not
-    // tell, as `Connection is closed.` means both. redis-client.test.ts fails if that changes.
+    // ioredis marks a command as traced when it writes it to a socket, and at no other time. The error does not
+    // distinguish the two: `Connection is closed.` occurs in both. test/store/redis/client.test.ts fails if
+    // a version of ioredis does that differently.
     return { kind: command.isTraced ? 'lost' : 'notSent' };
   }
 }

@@ -158,8 +158,8 @@ describeWith('strace', 'errors of system calls', () => {
   });
 
   test('control: if the error of a COMMIT is ignored, changes are acknowledged and lost', async () => {
-    const path = join(folder, 'deaf', 'carryover.sqlite');
-    const entry = new URL('../../fixtures/store/deaf-commit.ts', import.meta.url).href;
+    const path = join(folder, 'ignored', 'carryover.sqlite');
+    const entry = new URL('../../fixtures/store/ignored-commit-error.ts', import.meta.url).href;
     const load = await runWith('pwrite64:error=EIO:when=21..35', path, entry);
     const store = await openSqliteStore(path, options);
     const heads = await headsOf(store);
