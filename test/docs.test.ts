@@ -182,11 +182,9 @@ describe('src/README.md', () => {
   /** Paths of files are relative to src/. */
   const isPath = (name: string) => /^[\w./-]+\.(ts|mjs|json|md)$/.test(name);
 
-  test('names files that exist', () => {
-    const inProse = [...text.matchAll(/`([^`\n]+)`/g)].map(([, name]) => name!);
+  test('draws files that exist', () => {
     const drawn = [...text.matchAll(/^ {2,}([\w/-]+\/[\w-]+\.ts) /gm)].map(([, path]) => path!);
-    const named = [...inProse.filter(isPath), ...drawn];
-    expect(named.filter((path) => !existsSync(join(root, 'src', path)))).toEqual([]);
+    expect(drawn.filter((path) => !existsSync(join(root, 'src', path)))).toEqual([]);
     expect(drawn.length).toBeGreaterThan(30);
   });
 
@@ -228,6 +226,12 @@ describe.each(pages)('$path', ({ path, text }) => {
       return !existsSync(target) || (heading && !headingsOf(readFileSync(target, 'utf8')).includes(heading));
     });
     expect(broken.map(([link]) => link)).toEqual([]);
+  });
+
+  test('names source files that exist', () => {
+    const names = [...text.matchAll(/`((?:\.\.\/|[\w.-]+\/)[\w./-]+\.(?:ts|mjs|json|md|py))`/g)].map(([, name]) => name!);
+    const exists = (name: string) => [dirname(path), 'src', '.'].some((from) => existsSync(join(root, from, name)));
+    expect(names.filter((name) => !exists(name))).toEqual([]);
   });
 
   test('names settings that exist', () => {
