@@ -65,6 +65,12 @@ const BANS: readonly { what: RegExp; except: RegExp; instead: string }[] = [
   { what: /Math\.random/, except: /^$/, instead: 'use wasm/pseudo-random.ts or node:crypto' },
   { what: /\bAtomics\./, except: /^pool\//, instead: 'cross threads in pool/ only' },
   { what: /new WebAssembly\./, except: /^wasm\//, instead: 'use wasm/load.ts or wasm/memory.ts' },
+  {
+    // Node.js 22, under which verify:nodes runs the kernels, has no such syntax.
+    what: /^\s*(await )?using /m,
+    except: /^(?!kernels\/|wasm\/|codec\/|pool\/(serve|worker|mailbox)\.ts$|tensor\.ts$|errors\.ts$|error-kinds\.ts$)/,
+    instead: 'use try and finally',
+  },
   { what: /\b(TODO|FIXME|XXX)\b/, except: /^$/, instead: 'open an issue' },
   { what: /\bas any\b|: any\b/, except: /^$/, instead: 'use unknown and narrow it' },
 ];

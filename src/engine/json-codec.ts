@@ -139,17 +139,18 @@ export class JsonCodec {
     }
   }
 
-  async #parseByJob(document: ByteBlock, lifetime: Lifetime): Promise<ParsedJson> {
-    using owned = document;
-    stripByteOrderMark(owned.view());
+  async #parseByJob(received: ByteBlock, lifetime: Lifetime): Promise<ParsedJson> {
+    using document = received;
+    stripByteOrderMark(document.view());
     using unfinished = new DisposableStack();
-    const job = unfinished.use(this.#readJob(owned));
-    const flops = owned.bytes * this.#flopsPerByte;
+    const job = unfinished.use(this.#readJob(document));
+    const flops = document.bytes * this.#flopsPerByte;
     await this.#schedule(job, { kind: 'read', flops, isLast: false }, lifetime);
+    // parseSkeleton() frees the job, or its result owns it.
     unfinished.move();
     const parsed = parseSkeleton(job);
     if (parsed) return parsed;
-    throw await this.#faultOf(owned, lifetime);
+    throw await this.#faultOf(document, lifetime);
   }
 
   #readJob(document: ByteBlock): ReadJob {
@@ -193,6 +194,7 @@ export class JsonCodec {
     unfinished.use(job);
     const flops = job.numbers * this.#flopsPerNumber;
     await this.#schedule(job, { kind: 'print', flops, isLast: true }, lifetime);
+    // The caller owns the job.
     unfinished.move();
     return job;
   }
