@@ -2,7 +2,7 @@
 // and hashing them, not for packing them again. Entries that no job reads are evicted, the least recently used
 // first, when the cache exceeds its bytes or when an allocation finds no free memory.
 //
-// lru-cache would add nothing: it evicts whatever entry is the oldest, and here entries with a lease must stay.
+// lru-cache does not fit: it evicts the oldest entry whatever its state, and entries with a lease must stay.
 import type { Weights } from '../tensor.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { panelsBytes } from '../wasm/panels.ts';

@@ -6,7 +6,7 @@ import { readConfig } from '../../src/config.ts';
 import { responseValidation } from './response-validation.ts';
 
 export interface TestApp extends App {
-  /** POSTs JSON (a value, or a text as it is) and reads the answer. */
+  /** POSTs JSON, given as a value or as it is sent, and reads the answer. */
   post(url: string, body: unknown): Promise<Answer>;
 }
 
@@ -16,7 +16,7 @@ export interface Answer {
   readonly body: any;
 }
 
-/** Of a common machine; to measure it takes as long as many a test. */
+/** Of a common machine: measuring takes as long as many tests. */
 const MEMORY_SPEEDS = [
   { bytesMax: 4 * 2 ** 20, bytesPerMs: Infinity },
   { bytesMax: Infinity, bytesPerMs: 8e6 },

@@ -9,11 +9,11 @@ import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 const CUTS = [
   /** The service gets a part of the request. */
   'in request',
-  /** The service gets the request, and is told at once that the client has left. */
+  /** The service gets the request and, at once, the end of the connection. */
   'after request',
   /** As before, a few milliseconds later: the call is waiting, computing or being committed. */
   'during call',
-  /** The client leaves, and the service is not told: it answers to nobody. */
+  /** The client disconnects, and the connection to the service stays open: its answer is discarded. */
   'unnoticed',
   /** The client gets a part of the reply. */
   'in reply',

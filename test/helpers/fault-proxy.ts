@@ -15,7 +15,7 @@ export type Fault =
   | 'reset after'
   /** The request is executed; from its reply on nothing comes back, and the connection stays. */
   | 'mute'
-  /** From this request on nothing passes in either direction, and nobody is told: half-open. */
+  /** From this request on nothing passes in either direction, and both connections stay open (half-open). */
   | 'blackhole'
   /** The reply comes late. */
   | 'delay';

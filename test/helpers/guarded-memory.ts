@@ -1,5 +1,5 @@
-// Linear memory whose blocks lie between guards: bytes that must stay as they are, and that would be
-// taken for JSON if somebody read them. Freeing a block checks its guards.
+// Linear memory whose blocks lie between guards: bytes that must not be written, and that a reader beyond the
+// block would take for JSON. Freeing a block checks its guards.
 import { LinearMemory } from '../../src/wasm/memory.ts';
 
 const GUARD_BYTES = 64;
@@ -14,7 +14,7 @@ export class GuardedMemory extends LinearMemory {
     const poison = POISONS[this.#blocks++ % POISONS.length]!;
     this.#sizes.set(ptr, { bytes, poison });
     for (const guard of this.#guards(ptr, bytes)) guard.fill(poison);
-    // What a block holds at first must not matter either.
+    // The initial content of a block must not matter either.
     this.u8(ptr, bytes).fill(poison);
     return ptr;
   }

@@ -9,7 +9,7 @@ export interface WorstBody {
   readonly make: (bytes: number) => Buffer;
 }
 
-/** As many items as there is room for. */
+/** As many items as fit. */
 function repeated(head: string, item: string, tail: string) {
   return (bytes: number) => {
     const count = Math.floor((bytes - head.length - tail.length) / item.length);

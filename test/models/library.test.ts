@@ -1,4 +1,4 @@
-// Models here and in the store: never one without the other for long.
+// The registry and the store have the same models, also after failures and changes of other processes.
 import { beforeEach, describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../src/errors.ts';
 import { weightsId } from '../../src/models/weights-id.ts';
@@ -23,7 +23,7 @@ let memory: LinearMemory;
 let store: ModelStore;
 let library: ModelLibrary;
 
-/** As another process with the same store. */
+/** The library of another process with the same store. */
 const another = (models: ModelStore = store) =>
   new ModelLibrary(
     new ModelRegistry(memory, { bytesMax: 1e6, countMax: 10, now: () => new Date(1_000) }),
@@ -36,7 +36,7 @@ beforeEach(() => {
   library = another();
 });
 
-/** The store, but for what is given. */
+/** The store with some of its methods replaced. */
 const withFaults = (faults: Partial<ModelStore>): ModelStore =>
   new Proxy(store, {
     get: (target, name) => {
@@ -58,7 +58,7 @@ describe('registration', () => {
     expect(info).toMatchObject({ id: weightsId(weightsOf(1), READOUT), O: 1, names: ['name'] });
   });
 
-  test.each(['put', 'point'] as const)('leaves nothing here when %s fails', async (step) => {
+  test.each(['put', 'point'] as const)('leaves nothing in the registry when %s fails', async (step) => {
     const failing = another(
       withFaults({
         [step]: async () => {
@@ -75,7 +75,7 @@ describe('registration', () => {
     expect(memory.bytesUsed).toBe(used);
   });
 
-  test('of a new name for a model that was here leaves the model and takes the name back', async () => {
+  test('of a new name for a registered model keeps the model and removes the name again', async () => {
     const { info } = await library.register(weightsOf(1), undefined, { name: 'first' });
     const failing = another(
       withFaults({
@@ -138,7 +138,7 @@ describe('what another process did', () => {
   });
 });
 
-test('a model that sessions use stays, here and in the store', async () => {
+test('a model that sessions use stays, in the registry and in the store', async () => {
   const sessions = new MemoryStore(1e9);
   library = another(sessions.models);
   const { info } = await library.register(weightsOf(1), undefined, { name: 'name' });
@@ -152,7 +152,7 @@ test('a model that sessions use stays, here and in the store', async () => {
 });
 
 describe('a refresh beside changes of this process', () => {
-  /** A refresh whose answers of the store are as old as `read` says, and arrive when it is let go on. */
+  /** A store whose names and ids are read at once and answered when `open` is called. */
   function slowly(names: () => Promise<Map<string, string>>, ids: () => Promise<string[]> = () => store.ids()) {
     let revision = 0;
     const { promise: gate, resolve: open } = Promise.withResolvers<void>();
@@ -164,7 +164,7 @@ describe('a refresh beside changes of this process', () => {
     const models = withFaults({
       names: () => after(names()),
       ids: () => after(ids()),
-      // Another process has changed something each time.
+      // As if another process had changed something each time.
       revision: async () => ++revision,
     });
     return { models, open };

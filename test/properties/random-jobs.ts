@@ -19,8 +19,8 @@ export interface RandomJobsResult {
   readonly jobs: number;
   readonly rows: number;
   readonly wrongRows: number;
-  /** How many jobs ran on this thread, and how many were split over workers. */
-  readonly here: number;
+  /** How many jobs ran inline, and how many were split over workers. */
+  readonly inline: number;
   readonly split: number;
 }
 
@@ -28,9 +28,9 @@ export interface RandomJobsResult {
 export async function runRandomJobs(count: number, seed: number): Promise<RandomJobsResult> {
   const random = pseudoRandom(seed);
   const pick = (max: number) => 1 + Math.floor(((random() + 1) / 2) * max);
-  const result = { jobs: 0, rows: 0, wrongRows: 0, here: 0, split: 0 };
+  const result = { jobs: 0, rows: 0, wrongRows: 0, inline: 0, split: 0 };
 
-  let runsHere = 0;
+  let runsInline = 0;
   const pool = new Pool({
     workers: 3,
     kernels: compiledKernels,
@@ -44,7 +44,7 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
   const scheduler = new Scheduler(pool, {
     queueJobsMax: IN_FLIGHT * 3,
     runInline: (job) => {
-      runsHere++;
+      runsInline++;
       kernels.run(job);
     },
   });
@@ -59,11 +59,11 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
     );
     const clean = Array.from({ length: input.N }, () => pick(3) > 1);
     const lengths = pick(3) === 1 ? clean.map(() => pick(input.T + 1) - 1) : undefined;
-    // One of these decides where it runs: here, whole, or in parts.
+    // One of these decides where it runs: inline, on one worker, or split over several.
     scheduler.inlineFlopsMax = [0, 1, 20_000][pick(3) - 1]!;
 
-    const { model, job, release } = place(input, clean, lengths);
-    const before = runsHere;
+    const { model, job, release } = placeJob(input, clean, lengths);
+    const before = runsInline;
     const split = job.split.bind(job);
     job.split = (parts) => {
       const records = split(parts);
@@ -71,7 +71,7 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
       return records;
     };
     await scheduler.run(job, lifetimeOf());
-    if (runsHere > before) result.here++;
+    if (runsInline > before) result.inline++;
     result.jobs++;
     const wrong = wrongRows(job, { ...input, weights: model }, clean, lengths);
     result.rows += clean.filter(Boolean).length;
@@ -88,7 +88,7 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
   return result;
 }
 
-function place(input: Recurrence, clean: readonly boolean[], lengths?: readonly number[]) {
+function placeJob(input: Recurrence, clean: readonly boolean[], lengths?: readonly number[]) {
   const { T, N, weights, x, h } = input;
   const { D, H } = weights;
   const bytes = panelsBytes(D, H);
@@ -138,5 +138,5 @@ function wrongRows(
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const result = await runRandomJobs(Number(process.argv[2] ?? 10_000), 2026);
   console.log(process.version, compiledKernels.path, JSON.stringify(result));
-  process.exitCode = result.wrongRows === 0 && result.here > 0 && result.split > 0 ? 0 : 1;
+  process.exitCode = result.wrongRows === 0 && result.inline > 0 && result.split > 0 ? 0 : 1;
 }

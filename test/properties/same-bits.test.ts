@@ -1,4 +1,4 @@
-// The same bits, whatever runs beside: over HTTP, with everything that lies between.
+// The same bits over HTTP for every batch, split, layout and number of workers.
 import { describe, expect, test } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
 import {

@@ -20,7 +20,7 @@ describeWith('mount', 'a full disk', () => {
     for (const name of readdirSync(disk)) rmSync(join(disk, name));
   });
 
-  test('is an answer, and passes', async () => {
+  test('is answered with 507, and steps succeed again when there is space', async () => {
     const filler = join(disk, 'filler');
     writeFileSync(filler, Buffer.alloc(11 * 2 ** 20));
     const { server, call, create, step } = await start();
@@ -38,7 +38,7 @@ describeWith('mount', 'a full disk', () => {
     }
     expect(refused).toMatchObject({ status: 507, body: { code: 'store_full', applied: 'no' } });
 
-    // Alive, truthful about it, and what was acknowledged can be read.
+    // The process is alive and not ready, and what was acknowledged can be read.
     expect((await call('GET', '/health/live')).status).toBe(200);
     const ready = await call('GET', '/health/ready');
     expect([ready.status, JSON.stringify(ready.body)]).toEqual([503, expect.stringContaining('full')]);
@@ -52,7 +52,7 @@ describeWith('mount', 'a full disk', () => {
 
   test('sessions and models are deleted, and steps go on', () => deleteAll(true));
 
-  test('control: with no room kept for it none is deleted', () => deleteAll(false));
+  test('control: without the reserve nothing can be deleted', () => deleteAll(false));
 
   async function deleteAll(hasReserve: boolean): Promise<void> {
     const first = await start();
@@ -61,15 +61,15 @@ describeWith('mount', 'a full disk', () => {
     const model = { weights: { W_x: [[1]], W_h: [[0.5]], b: [0] } };
     const registered = await first.call('POST', '/v1/models', model);
     expect(registered.status).toBe(201);
-    // Then the log is empty: it has no room that can be used again.
+    // A stopped server leaves an empty WAL, without pages that can be reused.
     expect(await first.server.stop()).toBe(0);
 
     const { server, call, create, step } = await start();
-    // In the log only, 1 MiB of it: the file must grow before the log can begin anew.
+    // 1 MiB in the WAL only: the file must grow before the WAL can be restarted.
     ids.push(...(await Promise.all(Array.from({ length: 30 }, create))));
     if (!hasReserve) rmSync(join(disk, 'carryover.sqlite-reserve'));
     const filler = fillDisk(disk);
-    // What is left of the last page of the disk.
+    // Uses up what is left of the last page of the disk.
     let t = 0;
     while (t < 16 && (await step(kept, t)).status === 200) t++;
     expect(t).toBeLessThan(16);

@@ -41,7 +41,7 @@ function apply(session: Session, step: Action, n: number): Session {
   return keyed ? withKeptAnswer(after, answer) : after;
 }
 
-/** A session whose states are written as their bits: toEqual() would not tell every NaN from the others. */
+/** A session whose states are written as their bits: toEqual() would not distinguish NaN payloads. */
 const plain = (record: Session | Tombstone) => JSON.parse(JSON.stringify(record, bitsOfArrays));
 const bitsOfArrays = (_: string, value: unknown) =>
   value instanceof Float32Array
