@@ -1,46 +1,47 @@
-// What crosses the thread boundary: some words of shared memory per worker, and nothing else.
-// Tensors stay where they are, in the kernels' linear memory; a job crosses as one address.
+// The mailbox of a worker: some words of shared memory through which jobs cross the threads, as addresses. Tensors stay
+// where they are, in the kernels' linear memory.
 //
 //   main thread                                     worker
-//   JOBS[n mod JOBS_MAX] ← address of job n         waits while REQUEST is the number last served
-//   REQUEST ← n, notify                   ──►       runs the jobs up to REQUEST, in their order; after each
+//   JOBS[n mod JOBS_MAX] ← address of job n         waits while REQUEST is the number of the last job done
+//   REQUEST ← n, notify                   ──►       runs the jobs up to number REQUEST, in their order; after each
 //   is resumed (Atomics.waitAsync)        ◄──       REPLY ← its number, notify
 //
-// Numbers run from 1 to NUMBER_MAX and then from 1 again. Up to JOBS_MAX jobs are under way at a time, so
-// a worker has its next one without waiting for the main thread. A slot is read only after REQUEST has
-// changed, and atomics order the two, so the worker sees all that the main thread wrote into the job
-// before; REPLY gives the same guarantee for the results on the way back.
+// Numbers run from 1 to NUMBER_MAX and then again from 1. Up to JOBS_MAX jobs are under way, so a worker has its next
+// job without waiting for the main thread. Atomic accesses order the memory: a worker that sees REQUEST = n sees all
+// that the main thread wrote before, the slot and the job; the main thread that sees REPLY = n sees the results.
 
-/** Written by the main thread: the number of the last job handed over; 0 before the first. */
+/** Word written by the main thread: the number of the last job dispatched; 0 before the first. */
 export const REQUEST = 0;
-/** Written by the worker: the number of the last job done; GONE once the worker has exited. */
+/** Word written by the worker: the number of the last job done; EXITED once the thread has exited. */
 export const REPLY = 1;
-/** Written by the main thread: the addresses of job records. */
+/** Words written by the main thread: the addresses of the records of jobs. */
 const JOBS = 2;
 
-/** A power of two, so that NUMBER_MAX and 1 follow each other in the slots as well. */
+/** Jobs under way at most. Divides NUMBER_MAX, so that jobs NUMBER_MAX and 1 have neighbouring slots. */
 export const JOBS_MAX = 8;
 
-/** A cache line per mailbox, so that workers do not contend for one. */
+/** A cache line: no two mailboxes share one. */
 const MAILBOX_BYTES = 64;
 
-/** Far below the end of an i32, so that no number is ever GONE. */
+/** Far below the maximum of an i32, so that no number overflows to EXITED. */
 export const NUMBER_MAX = 2 ** 30;
 
-/** In REPLY: this worker will never reply again. Written by the main thread. */
-export const GONE = -1;
+/** Value of REPLY, written by the main thread: the worker's thread has exited. */
+export const EXITED = -1;
 
 export type Mailbox = Int32Array<SharedArrayBuffer>;
 
+/** A mailbox without jobs, to be shared with one worker. */
 export function createMailbox(): Mailbox {
   return new Int32Array(new SharedArrayBuffer(MAILBOX_BYTES));
 }
 
+/** The number of the job after this one. */
 export function numberAfter(number: number): number {
   return number === NUMBER_MAX ? 1 : number + 1;
 }
 
-/** Where the address of a job is. */
+/** Index of the word that holds the address of job `number`. */
 export function slotOf(number: number): number {
   return JOBS + (number % JOBS_MAX);
 }

@@ -1,17 +1,17 @@
 // One worker thread and the jobs that are under way at it.
 //
-// It may die at any moment (trap, exit, crash) or hang. Either costs the job it is running one error, and
-// those behind it nothing: they have not been started, and go elsewhere. A job is settled only when no
-// thread can touch its memory any more: after the reply, or after the worker's exit.
+// The thread may exit at any moment (trap, exit, crash) or hang. Then the job it is running fails, and those behind it
+// are 'not started', so that others can run them; pool.ts describes all of it. A job is settled only when no thread can
+// write to its memory any more: after its reply, or after the thread's exit.
 //
-// A worker hangs when a job takes many times what was estimated. Only then is it terminated: a healthy one
-// that is late costs its request at most. Before that its reply is looked at, and time counts only
-// while this thread could have seen it.
+// A worker hangs if its job takes many times its estimate. Only then is it terminated: of one that is merely slow, late
+// jobs fail by their deadlines. Before it is terminated, its mailbox is read once more, and time counts only while this
+// thread could have seen a reply.
 import { Worker } from 'node:worker_threads';
 import { CarryoverError } from '../errors.ts';
 import type { CompiledKernels } from '../wasm/load.ts';
 import {
-  GONE,
+  EXITED,
   JOBS_MAX,
   type Mailbox,
   REPLY,
@@ -25,15 +25,15 @@ import type { WorkerData } from './worker.ts';
 export interface PoolWorkerOptions {
   readonly kernels: CompiledKernels;
   readonly memory: WebAssembly.Memory;
-  /** A job that has not replied after this, and HANG_ESTIMATES times what was estimated, hangs. */
+  /** A job hangs if it takes longer than this and longer than HANG_ESTIMATES times its estimate. */
   readonly hangMsMin: number;
-  /** Called whenever a worker can take a job, more than before. */
+  /** Called whenever the worker can take one more job than before. */
   readonly onIdle: () => void;
-  /** The file a worker runs; tests replace it to inject faults. */
+  /** The entry of the thread; tests replace worker.ts to inject faults. */
   readonly entry?: URL | undefined;
 }
 
-/** How many ms it took, see PoolWorker.run; not started: the worker was lost before it came to the job. */
+/** How a job ended: in so many ms; not started, as the worker exited before; or with worker_failed. */
 export type Outcome = number | 'not started' | CarryoverError;
 
 interface Underway {
@@ -43,32 +43,35 @@ interface Underway {
 }
 
 const HANG_ESTIMATES = 10;
-/** A timer that is later than this shows that this thread, or all of the process, stood still. */
+/** A timer that fires later than this shows that this thread, or the whole process, was suspended. */
 const LATE_MS = 100;
-/** A job that takes so many times its estimate, and this long, holds up what is put behind it. */
+/** A job that takes longer than this and so many times its estimate: no further job is queued behind it. */
 const SLOW_ESTIMATES = 3;
 const SLOW_MS = 50;
 
 export class PoolWorker {
-  /** Resolves at the first sign of readiness, rejects if the worker exits before. */
+  /** Resolves when the thread has started to serve, rejects if it exits before. */
   readonly ready: Promise<void>;
-  /** Resolves with what ended the worker. */
+  /** Resolves with the reason when the thread has exited. */
   readonly exited: Promise<unknown>;
+  /** Whether the thread has started to serve, also if it has exited since. */
   wasReady = false;
-  #isGone = false;
+  /** Whether the thread has exited, or is being terminated. */
+  #isEnding = false;
   #hasHung = false;
   readonly #options: PoolWorkerOptions;
   readonly #mailbox: Mailbox = createMailbox();
   readonly #thread: Worker;
-  /** In the order in which they are run. */
+  /** The jobs under way, in the order in which they run. */
   readonly #underway: Underway[] = [];
+  /** Estimates of the jobs under way, together. */
   #estimateMs = 0;
-  #isWatching = false;
-  /** Of the last job handed over. */
+  #isAwaitingReplies = false;
+  /** Number of the last job dispatched. */
   #requested = 0;
-  /** Of the last job known to be done. */
+  /** Number of the last job known to be done. */
   #replied = 0;
-  /** Since when its oldest job is known to be running. */
+  /** When the oldest job under way started, as far as this thread knows. */
   #oldestSinceMs = 0;
   #hangTimer: NodeJS.Timeout | undefined;
   #hangAtMs = 0;
@@ -87,10 +90,10 @@ export class PoolWorker {
     });
     this.exited = new Promise((resolve) => {
       this.#thread.once('exit', () => {
-        this.#isGone = true;
+        this.#isEnding = true;
         clearTimeout(this.#hangTimer);
-        // What it had done is not lost with it.
-        this.#settleTo(Atomics.exchange(this.#mailbox, REPLY, GONE));
+        // Jobs with a reply are done, although the thread has exited since.
+        this.#settleUpTo(Atomics.exchange(this.#mailbox, REPLY, EXITED));
         Atomics.notify(this.#mailbox, REPLY);
         resolve(reason);
       });
@@ -106,21 +109,23 @@ export class PoolWorker {
     });
   }
 
-  /** Whether it is alive and has been ready, idle or busy. */
+  /** Whether the thread serves jobs, idle or busy. */
   get isReady(): boolean {
-    return this.wasReady && !this.#isGone;
+    return this.wasReady && !this.#isEnding;
   }
 
+  /** Whether it is ready and has no job. */
   get isIdle(): boolean {
     return this.isReady && this.#underway.length === 0;
   }
 
-  get takesJobs(): boolean {
+  /** Whether run() may be called. */
+  get acceptsJobs(): boolean {
     return this.isReady && this.#underway.length < JOBS_MAX;
   }
 
-  /** How long the jobs under way take together, as estimated; Infinity if one takes far longer. */
-  busyMs(): number {
+  /** The estimates of the jobs under way, in ms; Infinity if the running one takes far longer than estimated. */
+  backlogMs(): number {
     const oldest = this.#underway[0];
     if (!oldest) return 0;
     const slowMs = Math.max(SLOW_MS, SLOW_ESTIMATES * oldest.estimateMs);
@@ -128,11 +133,11 @@ export class PoolWorker {
   }
 
   /**
-   * To be called only while takesJobs.
+   * Dispatches the job whose record is at an address. To be called only while acceptsJobs.
    *
-   * @param settle is told how long the job took, or 'not started', or worker_failed if the worker dies or
-   *   hangs while it runs the job. As this thread sees it, from the end of the job before: what the worker
-   *   waited for this thread is part of it, as it is part of what those wait who are behind the job
+   * @param estimateMs how long the job may take
+   * @param settle called once with the outcome of the job. Its duration is measured on this thread, from the end of the
+   *   job before: it includes what the worker waited for this thread, as the wait of the jobs behind it does
    */
   run(job: number, estimateMs: number, settle: (outcome: Outcome) => void): void {
     const number = numberAfter(this.#requested);
@@ -143,30 +148,30 @@ export class PoolWorker {
     this.#estimateMs += estimateMs;
     this.#underway.push({ number, estimateMs, settle });
     if (this.#underway.length === 1) this.#watchOldest();
-    if (!this.#isWatching) void this.#watch();
+    if (!this.#isAwaitingReplies) void this.#awaitReplies();
   }
 
+  /** Ends the thread; resolves when it has exited. It accepts no job from the call on, even if a reply still arrives. */
   async terminate(): Promise<void> {
-    // From here on no job is given to it, even if the reply of the last one still arrives.
-    this.#isGone = true;
+    this.#isEnding = true;
     await this.#thread.terminate();
   }
 
-  /** Until nothing is under way. */
-  async #watch(): Promise<void> {
-    this.#isWatching = true;
+  /** Settles jobs as their replies arrive, until none is under way or the thread has exited. */
+  async #awaitReplies(): Promise<void> {
+    this.#isAwaitingReplies = true;
     while (this.#underway.length > 0) {
       const reply = await this.#replyAfter(this.#replied);
-      if (reply === GONE) return this.#giveUp();
-      this.#settleTo(reply);
+      if (reply === EXITED) return this.#failRunningJob();
+      this.#settleUpTo(reply);
       this.#options.onIdle();
     }
-    this.#isWatching = false;
+    this.#isAwaitingReplies = false;
   }
 
   /**
-   * What REPLY has become. A wake-up alone says nothing: the notification of one reply may arrive
-   * after that reply was seen, when the next job is waited for already.
+   * Resolves with the value of REPLY when it is no longer `previous`. A notification is no proof of that: it may arrive
+   * after its reply was seen, when the next one is already awaited.
    */
   async #replyAfter(previous: number): Promise<number> {
     for (;;) {
@@ -177,8 +182,8 @@ export class PoolWorker {
     }
   }
 
-  /** Jobs are done in their order: all up to this one. */
-  #settleTo(reply: number): void {
+  /** Settles all jobs up to the number of a reply, as jobs are done in their order. */
+  #settleUpTo(reply: number): void {
     while (this.#replied !== reply) {
       const tookMs = performance.now() - this.#oldestSinceMs;
       const { number, settle } = this.#takeOldest();
@@ -187,8 +192,8 @@ export class PoolWorker {
     }
   }
 
-  /** The oldest was running when the worker ended. */
-  async #giveUp(): Promise<void> {
+  /** After the exit of the thread: the oldest job was running and fails, those behind it were not started. */
+  async #failRunningJob(): Promise<void> {
     if (this.#underway.length === 0) return;
     const cause = await this.exited;
     const { settle, estimateMs } = this.#takeOldest();
@@ -203,10 +208,10 @@ export class PoolWorker {
     return oldest;
   }
 
-  /** The timer of an earlier job is left to run out first: a job in time costs no timer of its own. */
+  /** An armed timer that fires earlier stays: so a job that is in time costs no timer of its own. */
   #watchOldest(): void {
     this.#oldestSinceMs = performance.now();
-    if (this.#isGone) return;
+    if (this.#isEnding) return;
     const hangAtMs = this.#oldestSinceMs + this.#hangMsOf(this.#underway[0]!.estimateMs);
     if (!this.#hangTimer || hangAtMs < this.#hangAtMs) this.#armHangTimer(hangAtMs);
   }
@@ -218,12 +223,13 @@ export class PoolWorker {
     this.#hangTimer = setTimeout(() => this.#checkHang(), delayMs).unref();
   }
 
+  /** Terminates the worker if its oldest job hangs. */
   #checkHang(): void {
     this.#hangTimer = undefined;
     const nowMs = performance.now();
     const reply = Atomics.load(this.#mailbox, REPLY);
-    if (reply !== this.#replied && reply !== GONE) {
-      this.#settleTo(reply);
+    if (reply !== this.#replied && reply !== EXITED) {
+      this.#settleUpTo(reply);
       this.#options.onIdle();
     }
     const oldest = this.#underway[0];
@@ -240,12 +246,14 @@ export class PoolWorker {
   }
 }
 
+/** The worker was terminated as it did not reply for `ms`. */
 function hung(ms: number): CarryoverError {
   return new CarryoverError('worker_failed', {
     detail: `The worker thread computing this request did not answer for ${Math.round(ms)} ms and was replaced.`,
   });
 }
 
+/** The thread exited. */
 function lost(cause: unknown): CarryoverError {
   return new CarryoverError('worker_failed', {
     detail: 'The worker thread computing this request ended before it was done.',

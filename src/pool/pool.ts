@@ -1,13 +1,23 @@
-// The worker threads: start them, hand jobs to them, replace the dead.
+// The worker threads of a process: starts them, gives them jobs, and replaces those that exit.
+//
+// When a worker dies (trap, exit, crash) or is terminated because it hangs (PoolWorker.#checkHang):
+//   1. PoolWorker sees its thread exit: jobs with a reply are done (#settleUpTo); the job that was running fails with
+//      worker_failed; those behind it are 'not started' (#failRunningJob).
+//   2. Scheduler.#settleSlice returns the error to the request whose job failed, and queues the others again.
+//   3. Pool.#replace reports it (onLost, logged by app.ts) and starts a new worker. A worker that exits before it was
+//      ready is started again after a delay (#respawn).
+// A job is settled only when no thread can write to its memory any more. test/pool/faults.test.ts injects such faults.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Outcome, PoolWorker, type PoolWorkerOptions } from './pool-worker.ts';
 
-/** A worker that dies before it was ready is started again after 50 ms, 100 ms, … up to this. */
+/** Workers that exit before they were ready are started again after 50 ms, 100 ms, … up to the maximum. */
+const RESTART_DELAY_MS_MIN = 50;
 const RESTART_DELAY_MS_MAX = 5_000;
 
 export interface PoolOptions extends PoolWorkerOptions {
+  /** How many threads. */
   readonly workers: number;
-  /** Called when a worker is lost, with what ended it. */
+  /** Called when a worker has exited, with the reason. */
   readonly onLost: (reason: unknown) => void;
 }
 
@@ -20,47 +30,49 @@ export class Pool {
     this.#options = options;
   }
 
-  /** Resolves when every worker is ready; rejects if one cannot start. */
+  /** Resolves when all workers are ready; rejects if one exits before. */
   async start(): Promise<void> {
     const starts = Array.from({ length: this.#options.workers }, () => this.#spawn());
     await Promise.all(starts);
   }
 
+  /** How many workers are ready and have no job. */
   get idleCount(): number {
     return [...this.#workers].filter((worker) => worker.isIdle).length;
   }
 
-  /** How many workers are alive and ready, idle or busy. */
+  /** How many workers are ready, idle or busy. */
   get readyCount(): number {
     return [...this.#workers].filter((worker) => worker.isReady).length;
   }
 
   /**
-   * A worker that can be given a job: an idle one; else, if its jobs are soon done, the one that is done
-   * first. It then has its next job without waiting for this thread.
+   * A worker for the next job: an idle one, else the busy one with the shortest backlog, which then has its next job
+   * without waiting for this thread. Undefined if there is none.
    *
-   * @param aheadMs less than this may be under way at a busy one
+   * @param backlogMsMax a busy worker must have a shorter backlog
    */
-  free(aheadMs: number): PoolWorker | undefined {
+  available(backlogMsMax: number): PoolWorker | undefined {
     let chosen: PoolWorker | undefined;
-    let leastMs = aheadMs;
+    let leastMs = backlogMsMax;
     for (const worker of this.#workers) {
-      if (!worker.takesJobs) continue;
+      if (!worker.acceptsJobs) continue;
       if (worker.isIdle) return worker;
-      const busyMs = worker.busyMs();
-      if (busyMs >= leastMs) continue;
+      const backlogMs = worker.backlogMs();
+      if (backlogMs >= leastMs) continue;
       chosen = worker;
-      leastMs = busyMs;
+      leastMs = backlogMs;
     }
     return chosen;
   }
 
-  /** Has an idle worker run a job, of about `estimateMs`; undefined if none is idle. */
+  /** Runs the job at an address on an idle worker; undefined if none is idle. @param estimateMs how long it may take */
   tryRun(job: number, estimateMs: number): Promise<Outcome> | undefined {
-    const worker = this.free(0);
+    const worker = this.available(0);
     return worker && new Promise((resolve) => worker.run(job, estimateMs, resolve));
   }
 
+  /** Terminates all workers; resolves when their threads have exited. */
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#workers].map((worker) => worker.terminate()));
@@ -85,7 +97,7 @@ export class Pool {
     await sleep(delayMs);
     if (this.#closed) return;
     await this.#spawn().catch(() =>
-      this.#respawn(Math.min(RESTART_DELAY_MS_MAX, Math.max(50, delayMs * 2))),
+      this.#respawn(Math.min(RESTART_DELAY_MS_MAX, Math.max(RESTART_DELAY_MS_MIN, delayMs * 2))),
     );
   }
 }

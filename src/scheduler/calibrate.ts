@@ -1,38 +1,42 @@
-// How much work costs as much as handing it to a worker and back: measured at every start, in some
-// twenty milliseconds, because it differs between machines by a factor of ten.
+// Measures what the dispatch of a job to a worker costs, at every start and within some twenty milliseconds, as it
+// differs between machines by a factor of ten: work that costs less runs inline.
 //
-// To a worker that sleeps, as most are found between requests: waking it, and the event loop behind its
-// answer, goes through the kernel twice. (A round trip to a worker that looks for its next job takes a
-// tenth of that, and would say that work is better handed over that is not.)
+// The job is sent to a worker that sleeps, as most do between requests: waking it, and resuming the event loop with its
+// reply, takes two system calls. A round trip to a worker that spins takes a tenth of that; if it were taken, work would
+// be dispatched that is faster inline.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from '../pool/pool.ts';
 
-const HAND_OVERS = 15;
-/** Long enough for a worker to fall asleep. */
+const ROUNDS = 15;
+/** Long enough for a worker to go to sleep. */
 const PAUSE_MS = 1;
-/** Whatever the hand-over costs, the calling thread is not held up longer than this. */
-const HERE_MS_MAX = 0.1;
+/** Inline work may hold the event loop for so long at most, whatever a dispatch costs. */
+const INLINE_MS_MAX = 0.1;
 
 export type JobRunner = Pick<Pool, 'tryRun'>;
 
-/** Median time of a job, to a sleeping worker and back. @param emptyJob one without rows */
+/**
+ * Median time of the round trip of a job to a sleeping worker, in ms.
+ *
+ * @param emptyJob address of the record of a job without rows
+ */
 export async function measureDispatchMs(workers: JobRunner, emptyJob: number): Promise<number> {
-  const handOvers: number[] = [];
-  for (let round = 0; round < HAND_OVERS; round++) {
+  const dispatches: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
     await sleep(PAUSE_MS);
     const start = performance.now();
     await workers.tryRun(emptyJob, 1_000);
-    handOvers.push(performance.now() - start);
+    dispatches.push(performance.now() - start);
   }
-  return median(handOvers);
+  return median(dispatches);
 }
 
-/** Work up to this is better done on the calling thread. */
-export function inlineFlopsMaxOf(handOverMs: number, flopsPerMs: number): number {
-  return Math.round(Math.min(handOverMs, HERE_MS_MAX) * flopsPerMs);
+/** How many operations take as long as a dispatch: work of up to so many is faster inline. */
+export function inlineFlopsMaxOf(dispatchMs: number, flopsPerMs: number): number {
+  return Math.round(Math.min(dispatchMs, INLINE_MS_MAX) * flopsPerMs);
 }
 
-/** Median time of a run on this thread, in ms. */
+/** Median time of a call on this thread, in ms. */
 export function medianMs(run: () => void, rounds: number): number {
   const times = Array.from({ length: rounds }, () => {
     const start = performance.now();
@@ -42,7 +46,7 @@ export function medianMs(run: () => void, rounds: number): number {
   return median(times);
 }
 
-/** The upper one of an even number. */
+/** The median; of an even number of values the upper one of the two in the middle. */
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }

@@ -1,27 +1,26 @@
-// How long work will take, from what it does: its operations at the speed of its kind, or the bytes of
-// weights that it reads at the speed of the memory they come from, whichever is longer.
+// Estimates how long work takes: the time for its operations at the speed of its kind, or the time to read its weights
+// from the cache or memory that holds them, whichever is longer.
 //
-// The speeds are measured at the start; what jobs really took corrects them, for each kind and size of weights,
-// since other load on the machine, a clock that changes and other threads on the same caches are part of the
-// answer.
+// The speeds are measured at the start. What work really takes corrects them for its kind and size of weights, as other
+// load on the machine, a varying clock rate and other threads on the same caches are part of it.
 
-/** What work does. Given flops only, it is done at the speed of a step. */
+/** What work does. If only flops are given, it has the speed of a step. */
 export interface Cost {
-  /** float32 operations, or what takes as long. */
+  /** float32 operations, or work that takes as long. */
   readonly flops: number;
-  /** Work of one kind has one speed. */
+  /** All work of one kind has the same speed. */
   readonly kind?: string | undefined;
-  /** Of the weights it goes over, all together. */
+  /** Size of its weights in bytes, which decides in which cache they are. */
   readonly weightsBytes?: number | undefined;
-  /** How many bytes of weights it reads, each as often as it is read. */
+  /** Bytes of weights that it reads, each as often as it is read. */
   readonly readBytes?: number | undefined;
 }
 
 export interface Speeds {
-  /** Of work that has no speed of its own. */
+  /** The speed of kinds that are not in flopsPerMsOf. */
   readonly flopsPerMs: number;
   readonly flopsPerMsOf: Readonly<Record<string, number>>;
-  /** By the size of what is read again and again, smallest first: larger sizes come from farther away. */
+  /** Read speeds by the size of the weights, ascending: from each level of cache, and from memory. */
   readonly memory: readonly MemorySpeed[];
 }
 
@@ -30,15 +29,16 @@ export interface MemorySpeed {
   readonly bytesPerMs: number;
 }
 
-/** So much work and the correction follows what is measured by 63 %: some slices, not one. */
+/** Time constant of the correction: after so many ms of work, 63 % of a change are learned. */
 const MEMORY_MS = 200;
-/** A slice that took longer, beside its estimate, was interrupted: that says nothing about the next. */
+/** Slices that take more times their estimate count as this many: they were interrupted, and the next ones may not be. */
 const OUTLIER = 10;
 const CORRECTION_MAX = 50;
 
+/** The speeds of this machine, as measured and corrected. */
 export class Costs {
   #speeds: Speeds = { flopsPerMs: Infinity, flopsPerMsOf: {}, memory: [] };
-  /** Took / estimated at start, by kind and memory. */
+  /** Time taken ÷ estimate by the speeds measured at the start, for each class of work. */
   readonly #corrections = new Map<string, number>();
 
   set speeds(speeds: Speeds) {
@@ -46,12 +46,12 @@ export class Costs {
     this.#corrections.clear();
   }
 
-  /** As jobs of its kind took lately. */
+  /** The estimate in ms, corrected by what work of its class took recently. */
   msOf(cost: Cost): number {
     return this.atStartMsOf(cost) * (this.#corrections.get(this.#classOf(cost)) ?? 1);
   }
 
-  /** By the speeds measured at the start: the same answer for as long as the process lives. */
+  /** The estimate in ms by the speeds measured at the start: the same as long as the process lives. */
   atStartMsOf({ flops, kind, weightsBytes = 0, readBytes = 0 }: Cost): number {
     const { flopsPerMs, flopsPerMsOf } = this.#speeds;
     const computingMs = flops / (flopsPerMsOf[kind ?? ''] ?? flopsPerMs);
@@ -59,7 +59,7 @@ export class Costs {
     return Math.max(computingMs, memory ? readBytes / memory.bytesPerMs : 0);
   }
 
-  /** @param share how much of the work it was that took `tookMs`, 0 … 1 */
+  /** Corrects the estimates. @param share the share of the work that took `tookMs`, 0 … 1 */
   learn(cost: Cost, share: number, tookMs: number): void {
     const startMs = this.atStartMsOf(cost) * share;
     if (!(startMs > 0)) return;

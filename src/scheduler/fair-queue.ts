@@ -1,27 +1,29 @@
-// The order in which work of several clients is done: weighted fair queueing, with equal weights.
+// The order of the work of several clients: weighted fair queueing with equal weights.
 //
-// Were the workers shared out evenly among the clients that have work, moment by moment, each piece of work
-// would end at some time; pieces are done in the order of these times. So each is done no later than
-// that (but for one slice), and clients that ask for equal things are served one after another, to
-// the end, instead of all at once and too late.
+// If the workers were shared evenly among the clients that have work at every moment, each entry would finish at some
+// time. Entries are served in the order of these finish times. So each is done no later than with ideal sharing (apart
+// from one slice), and of clients with equal requests one is served completely after the other, instead of all of them
+// at once and too late.
 //
-//   virtual time    how much work each client could have had done; goes on by what was done / clients with work
-//   finish          of a piece: max(now, finish of the client's piece before it) + its own work, in virtual time
+//   virtual time    how much work each client could have had done; work that is done advances it by work / clients
+//   finish          of an entry: max(virtual time, finish of the client's previous entry) + its own work
 //
-// [A. Demers, S. Keshav, S. Shenker: Analysis and simulation of a fair queueing algorithm, SIGCOMM 1989]
-
+// A. Demers, S. Keshav, S. Shenker, "Analysis and simulation of a fair queueing algorithm", SIGCOMM 1989.
+//
+// A sorted array and no heap (tinyqueue): dispatching skips entries whose worker is busy, the backlog before a place is
+// summed in order, and entries are removed from the middle. There are some hundred entries at most (QUEUE_JOBS_MAX).
 export interface Place {
   readonly client: object;
-  /** In virtual ms; -Infinity: before all others. */
+  /** Finish time in virtual ms; -Infinity goes before all others. */
   readonly finish: number;
-  /** Decides between equals: who came first. */
+  /** Number of arrival, which orders entries with equal finish times. */
   readonly number: number;
 }
 
 export class FairQueue<Entry extends Place> {
-  /** In their order. */
+  /** Sorted by isBefore(). */
   readonly #entries: Entry[] = [];
-  /** Pieces of work of each client, waiting or under way. */
+  /** How many entries each client has, queued or under way. */
   readonly #counts = new Map<object, number>();
   readonly #lastFinish = new WeakMap<object, number>();
   #nowMs = 0;
@@ -32,33 +34,33 @@ export class FairQueue<Entry extends Place> {
     return this.#entries.length;
   }
 
-  /** In their order. */
+  /** The queued entries, in their order. */
   entries(): Iterable<Entry> {
     return this.#entries;
   }
 
-  /** The one at a place in the order, 0 … length - 1. */
-  at(place: number): Entry {
-    return this.#entries[place]!;
+  /** The queued entry at an index, 0 … length - 1. */
+  at(index: number): Entry {
+    return this.#entries[index]!;
   }
 
-  /** Pieces of work of a client, waiting or under way. */
+  /** How many entries a client has, queued or under way. */
   countOf(client: object): number {
     return this.#counts.get(client) ?? 0;
   }
 
   /**
-   * Where work of a client has its place. Takes no notice of it: see enter().
+   * The place that an entry of a client would have. Changes nothing; see enter().
    *
-   * @param ms how long it takes
-   * @param isUrgent before all others; the client is charged for it all the same
+   * @param ms how long its work takes
+   * @param isUrgent whether it goes before all others; enter() charges the client for it as for any other
    */
   placeFor(client: object, ms: number, isUrgent: boolean): Place {
     const finish = isUrgent ? -Infinity : this.#finishOf(client, ms);
     return { client, finish, number: this.#numbers };
   }
 
-  /** To be called for every piece of work, waiting or not, before it begins; leave() when it is over. */
+  /** Charges a client for an entry of `ms`. To be called before the entry is put or begun; leave() when it has ended. */
   enter(client: object, ms: number): void {
     const finish = this.#finishOf(client, ms);
     this.#numbers++;
@@ -71,22 +73,23 @@ export class FairQueue<Entry extends Place> {
     const count = this.countOf(client);
     if (count > 1) this.#counts.set(client, count - 1);
     else this.#counts.delete(client);
-    // With no work left nobody has had less than others.
+    // Without any work left, no client is owed a share.
     if (this.#counts.size === 0) this.#nowMs = this.#latestFinish;
   }
 
-  /** To be told of all work that was done. */
+  /** Advances the virtual time by `ms` of work that was done. */
   serve(ms: number): void {
     this.#nowMs += ms / Math.max(1, this.#counts.size);
   }
 
-  /** Also one that was taken out and comes back: it has its place again. */
+  /** Queues an entry at its place; one that was removed before gets the same place again. */
   put(entry: Entry): void {
     let at = this.#entries.length;
     while (at > 0 && isBefore(entry, this.#entries[at - 1]!)) at--;
     this.#entries.splice(at, 0, entry);
   }
 
+  /** Removes an entry if it is queued. */
   remove(entry: Entry): void {
     const at = this.#entries.indexOf(entry);
     if (at >= 0) this.#entries.splice(at, 1);
@@ -97,6 +100,7 @@ export class FairQueue<Entry extends Place> {
   }
 }
 
+/** Whether `a` is served before `b`. */
 export function isBefore(a: Place, b: Place): boolean {
   return a.finish < b.finish || (a.finish === b.finish && a.number < b.number);
 }

@@ -1,4 +1,4 @@
-// A part of some work on its way through the workers: what of it is left to hand over, what is under way.
+// A part of some work on its way through the workers: which slices are under way, and which are to be dispatched.
 import type { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { PoolWorker } from '../pool/pool-worker.ts';
@@ -8,28 +8,28 @@ import type { Place } from './fair-queue.ts';
 export interface Slice {
   /** Address of its job record. */
   readonly ptr: number;
-  /** How much of its part it is, 0 … 1. */
+  /** Its share of the part, 0 … 1. */
   readonly share: number;
 }
 
-/** A part, cut as it is computed: each slice goes on where the one before has ended. */
+/** A part that is sliced while it is computed: each slice continues where the previous one ends. */
 export interface Slices {
-  /** Whether there is no further one. */
+  /** Whether next() has returned the last slice. */
   readonly isDone: boolean;
-  /** @param share about so much of the part, 0 … 1 */
+  /** @param share the wanted share of the part, 0 … 1; the slice has about so much */
   next(share: number): Slice;
 }
 
-/** Of one part; the second waits at the worker that computes the first. */
+/** Slices of one part: the second waits at the worker that computes the first. */
 const UNDERWAY_MAX = 2;
 
 export interface PartOptions {
   readonly place: Place;
   readonly lifetime: Lifetime;
   readonly slices: Slices;
-  /** Of the whole work. */
+  /** The cost of the whole work. */
   readonly cost: Cost;
-  /** How much of the work it is, 0 … 1. */
+  /** The part's share of the work, 0 … 1. */
   readonly share: number;
   readonly estimateMs: number;
   readonly isLast: boolean;
@@ -45,16 +45,16 @@ export class Part implements Place {
   readonly share: number;
   readonly estimateMs: number;
   readonly isLast: boolean;
-  /** To be called once, when nothing is under way. */
+  /** Ends the part, with an error or without; to be called once, when nothing is under way. */
   readonly settle: (error: CarryoverError | undefined) => void;
   hasBegun = false;
-  /** Once there is one, nothing more is handed over. */
+  /** If there is one, nothing more is dispatched. */
   error: CarryoverError | undefined;
-  /** Takes the listener for the end of its lifetime back. */
-  forget: (() => void) | undefined;
+  /** Removes the listener for the end of its lifetime. */
+  removeEndListener: (() => void) | undefined;
   readonly #slices: Slices;
-  /** Slices that a lost worker had not started, in their order. */
-  readonly #handedBack: Slice[] = [];
+  /** Slices that a worker had not started when it ended, in their order; they are dispatched again. */
+  readonly #returned: Slice[] = [];
   #worker: PoolWorker | undefined;
   #underway = 0;
   #shareTaken = 0;
@@ -75,42 +75,43 @@ export class Part implements Place {
   }
 
   get hasMore(): boolean {
-    return !this.error && (this.#handedBack.length > 0 || !this.#slices.isDone);
+    return !this.error && (this.#returned.length > 0 || !this.#slices.isDone);
   }
 
   get isUnderway(): boolean {
     return this.#underway > 0;
   }
 
-  /** Whether some of it was done. */
+  /** Whether a slice has been computed, so that its speed is known. */
   get isMeasured(): boolean {
     return this.#shareDone > 0;
   }
 
-  /** Of what is not done yet: estimated, or at the speed of what is done. */
+  /** How long the slices that are not done take, in ms: estimated, or at the speed of those that are done. */
   get leftMs(): number {
     const wholeMs = this.#shareDone > 0 ? this.#tookMs / this.#shareDone : this.estimateMs;
     return wholeMs * Math.max(0, 1 - this.#shareDone);
   }
 
-  /** Estimated, of what is not handed over yet. */
+  /** How long the slices that are not dispatched take, in ms, as estimated. */
   get waitingMs(): number {
     return this.estimateMs * Math.max(0, 1 - this.#shareTaken);
   }
 
-  /** Where its next slice has to be computed: behind the one before; undefined if anywhere. */
+  /** The worker with its slices, which must also get the next one to keep their order; undefined if any may. */
   get worker(): PoolWorker | undefined {
     return this.#worker;
   }
 
+  /** Whether no further slice may be under way. */
   get isFull(): boolean {
     return this.#underway === UNDERWAY_MAX;
   }
 
-  /** To be called while hasMore. @param ms about so long a slice */
+  /** The next slice, of about `ms`, for a worker. To be called only while hasMore. */
   take(worker: PoolWorker, ms: number): Slice {
     const share = this.estimateMs <= ms ? 1 : ms / this.estimateMs;
-    const slice = this.#handedBack.shift() ?? this.#slices.next(share);
+    const slice = this.#returned.shift() ?? this.#slices.next(share);
     this.hasBegun = true;
     this.#shareTaken += slice.share;
     this.#worker = worker;
@@ -118,8 +119,8 @@ export class Part implements Place {
     return slice;
   }
 
-  /** @param tookMs undefined if a slice that was taken was not computed */
-  giveBack(slice: Slice, tookMs: number | undefined): void {
+  /** @param tookMs how long a slice took; undefined if it was not computed and is to be dispatched again */
+  settleSlice(slice: Slice, tookMs: number | undefined): void {
     this.#underway--;
     if (this.#underway === 0) this.#worker = undefined;
     if (tookMs !== undefined) {
@@ -127,13 +128,13 @@ export class Part implements Place {
       this.#tookMs += tookMs;
     } else {
       this.#shareTaken -= slice.share;
-      this.#handedBack.push(slice);
+      this.#returned.push(slice);
     }
   }
 }
 
-/** Work that cannot be cut. */
-export class Whole implements Slices {
+/** A part that is a single slice. */
+export class UnslicedPart implements Slices {
   isDone = false;
   readonly #ptr: number;
 

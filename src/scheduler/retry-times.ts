@@ -1,20 +1,21 @@
-// When those that were refused had best come again: not all at once, but at a rate at which most of them find
-// a place. Told only when the queue will have room, a hundred callers come for each place, and refusing
-// them takes the processor that the workers need.
+// When refused requests should be sent again (Retry-After): spread over time, at a rate at which most of them are then
+// accepted. If all were answered with the time at which the queue has capacity again, a hundred would arrive for each
+// free place, and refusing them takes the processor time that the workers need.
 
-/** So many come for each place: some give up, and no worker must run out of work for that. */
+/** Retries for each free place: some clients do not retry, and that must not leave workers idle. */
 const RETRIES_PER_PLACE = 3;
-/** Nobody is sent away for longer because of the others: load may end at any time. */
+/** The longest delay for the sake of spreading: the load may end at any time. */
 const SPREAD_MS_MAX = 10_000;
 
+/** Assigns times to retries, each later than the one before. */
 export class RetryTimes {
-  /** When the one that was refused last should come, in ms of performance.now(). */
+  /** The time assigned last, in ms of performance.now(). */
   #latestMs = 0;
 
   /**
-   * @param soonestMs from now until there can be room
-   * @param workMs for how long its work takes all workers together
-   * @returns ms from now
+   * @param soonestMs in how many ms there can be capacity
+   * @param workMs how long the request's work takes all workers together, in ms
+   * @returns in how many ms the request should be sent again
    */
   next(soonestMs: number, workMs: number): number {
     const nowMs = performance.now();

@@ -53,11 +53,11 @@ export class SimulatedWorker {
     this.#onIdle = onIdle;
   }
 
-  get takesJobs(): boolean {
+  get acceptsJobs(): boolean {
     return this.given.length < 8;
   }
 
-  busyMs(): number {
+  backlogMs(): number {
     return this.given.reduce((sum, { estimateMs }) => sum + estimateMs, 0);
   }
 
@@ -108,8 +108,8 @@ export class SimulatedPool {
     return this.workers.filter(({ given }) => given.length === 0).length;
   }
 
-  free(aheadMs: number): SimulatedWorker | undefined {
-    const free = this.workers.filter((worker) => worker.takesJobs && (worker.busyMs() < aheadMs || worker.given.length === 0));
-    return free.toSorted((a, b) => a.busyMs() - b.busyMs())[0];
+  available(backlogMsMax: number): SimulatedWorker | undefined {
+    const free = this.workers.filter((worker) => worker.acceptsJobs && (worker.backlogMs() < backlogMsMax || worker.given.length === 0));
+    return free.toSorted((a, b) => a.backlogMs() - b.backlogMs())[0];
   }
 }
