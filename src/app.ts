@@ -1,5 +1,4 @@
-// The composition root: makes the parts in the order in which data flows back, hands each to the
-// next as an argument, and owns their life.
+// The composition root: creates the parts, the lowest first, passes each to those above it, and closes them.
 //
 //   http → engine → scheduler → pool ═thread═ kernels
 //             ├── models ───┐
@@ -43,12 +42,13 @@ export interface App {
   readonly registry: ModelRegistry;
   readonly sessions: Sessions;
   readonly store: SessionStore;
-  /** /health/ready says 503 from here on; requests are still served. */
+  /** From now on /health/ready answers 503; requests are still served. */
   drain(): void;
-  /** Takes no new requests, finishes those that run, then stops the workers. */
+  /** Refuses new requests, finishes those that run, then closes the store and the workers. */
   close(): Promise<void>;
 }
 
+/** What tests put in place of parts and measurements; without them the service is as configured. */
 export interface AppOverrides {
   /** Nothing is logged without one. */
   readonly logger?: FastifyBaseLogger;
@@ -56,23 +56,23 @@ export interface AppOverrides {
   readonly plugin?: FastifyPluginCallback;
   /** The file a worker runs; see pool/pool.ts. */
   readonly workerEntry?: URL;
-  /** Work up to this runs on the main thread; measured at the start unless given. */
+  /** The largest job that runs inline on the main thread; measured at the start if absent. */
   readonly inlineFlopsMax?: number;
-  /** Measured once in a process unless given, for which 64 MiB are filled: a tenth of a second. */
+  /** Measured once in a process if absent, by filling 64 MiB, which takes a tenth of a second. */
   readonly memorySpeeds?: readonly MemorySpeed[];
-  /** In which of the three ways bodies of which lengths are read; the results are the same. */
+  /** Up to which lengths bodies are parsed whole or inline; the results are the same. */
   readonly reading?: Pick<JsonCodecParts, 'wholeBytesMax' | 'inlineBytesMax'>;
-  /** In place of the clock of the store, by which sessions expire; ms since 1970. */
+  /** The clock by which sessions expire, in ms since 1970; that of the store if absent. */
   readonly now?: () => number;
-  /** In place of the kernels' own: as if an earlier or a later server had them. */
+  /** The version of the kernels' numerics, as if an earlier or a later server ran. */
   readonly numerics?: number;
-  /** In place of the one that STORE_URL names. */
+  /** The store; the one that STORE_URL names if absent. */
   readonly store?: SessionStore;
 }
 
-/** How often models are looked for that sessions left behind, as a process does that is killed. */
+/** How often models without a session or name are collected; a process that was killed leaves such models. */
 const MODELS_COLLECT_MS = 60_000;
-/** How late a name moved by another process may be followed. */
+/** How late a change of names by another process is seen. */
 const MODELS_REFRESH_MS = 1_000;
 
 /** @throws Error if the kernels fail their self-test or a worker cannot start */
@@ -166,7 +166,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
         ...(state === 'serving' ? [] : ['shutting down']),
         ...store.problems(),
         ...preloadedModels.problems(),
-        // One that is replaced is missed for a moment by the others, not by clients.
+        // While one worker is replaced, the others compute: the service stays ready.
         ...(pool.readyCount > 0 ? [] : [`none of ${config.WORKERS} workers is up`]),
       ],
     },
@@ -181,7 +181,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     streamsMax: config.STREAMS_MAX,
     streamStallMs: config.STREAM_STALL_MS,
     readBytesPerSecondMin: config.READ_BYTES_PER_S_MIN,
-    // Half of what is left of the shutdown: the rest is for readers that take what was said last.
+    // Half of the time left for the shutdown: the rest is for readers that still take the last responses.
     streamGraceMs: Math.max(0, config.SHUTDOWN_TIMEOUT_MS - config.DRAIN_DELAY_MS) / 2,
     connectionsMax: config.CONNECTIONS_MAX,
     requestTimeoutMs: Math.min(config.REQUEST_TIMEOUT_MS, config.JOB_DEADLINE_MS),
@@ -209,7 +209,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   http.log.info({ store: store.description, sessions: await store.count() }, 'sessions');
   const sweeper = startSweeper(sessions, logFailure);
   const collector = startPeriodic(MODELS_COLLECT_MS, () => library.collectAll(), logFailure);
-  // Another process may have registered models or moved names.
+  // Other processes of a shared store register models and change names.
   const refresher = store.isShared
     ? startPeriodic(
         MODELS_REFRESH_MS,

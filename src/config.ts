@@ -1,5 +1,5 @@
-// All configuration, from the environment only: one schema, the type derived from it, settings checked
-// against each other, every problem reported at once. This is the only file that reads process.env.
+// All configuration, from environment variables only: one schema, the type derived from it, checks of settings
+// against each other, and all problems reported at once. This is the only file that reads process.env.
 import { envSchema } from 'env-schema';
 import { type Static, Type } from 'typebox';
 import { coresAvailable } from './cores.ts';
@@ -20,16 +20,16 @@ export const ConfigSchema = Type.Object({
     Math.max(1, coresAvailable() - 1),
     1,
     256,
-    'Threads that compute. Default: cores that the process may use − 1, at least 1.',
+    'Worker threads. Default: cores that the process may use − 1, at least 1.',
   ),
 
   KERNEL: Type.Enum(['auto', 'simd128'], {
     default: 'auto',
-    description: '`auto` uses 256-bit vectors where they are known to be good; `simd128` never.',
+    description: '`auto` uses 256-bit vectors where they are known to work; `simd128` never does.',
   }),
 
   BODY_BYTES_MAX: integer(32 * MiB, 1, 512 * MiB, 'Largest request body.'),
-  BODIES_BYTES_MAX: integer(256 * MiB, 1, 16_384 * MiB, 'Request bodies in flight, all together.'),
+  BODIES_BYTES_MAX: integer(256 * MiB, 1, 16_384 * MiB, 'Bytes of all request bodies in flight.'),
   N_MAX: integer(4_096, 1, 1_048_576, 'Largest mini-batch N.'),
   D_MAX: integer(4_096, 1, 65_536, 'Largest input size D.'),
   H_MAX: integer(4_096, 1, 65_536, 'Largest hidden size H.'),
@@ -39,7 +39,7 @@ export const ConfigSchema = Type.Object({
     4_194_304,
     1,
     67_108_864,
-    'Most numbers in one answer; in a stream, of one step.',
+    'Most numbers in one response; in a stream, in one step.',
   ),
 
   MEMORY_BYTES_MAX: integer(
@@ -48,58 +48,58 @@ export const ConfigSchema = Type.Object({
     4_095 * MiB,
     'Tensor memory: weights, jobs, bodies in flight.',
   ),
-  MODELS_MAX: integer(1_000, 1, 1_000_000, 'Registered models; and names that point to them.'),
+  MODELS_MAX: integer(1_000, 1, 1_000_000, 'Most registered models, and most names of models.'),
   MODELS_BYTES_MAX: integer(512 * MiB, 0, 4_095 * MiB, 'Packed weights of registered models.'),
   MODELS_DIR: Type.String({
     default: '',
     description: 'Folder whose `*.safetensors` files are registered at the start; empty: none.',
   }),
-  WEIGHTS_CACHE_BYTES_MAX: integer(128 * MiB, 0, 4_095 * MiB, 'Packed inline weights kept while nobody needs the memory.'),
+  WEIGHTS_CACHE_BYTES_MAX: integer(128 * MiB, 0, 4_095 * MiB, 'Packed inline weights cached as long as no other use needs the memory.'),
   STORE_URL: Type.String({
     default: 'sqlite:data/carryover.sqlite',
     pattern: '^(memory:|sqlite:.+|rediss?://.+)$',
     description: 'Where sessions and models are kept: `sqlite:FILE`, `redis://…`, or `memory:`.',
   }),
-  STORE_TIMEOUT_MS: integer(5_000, 1, 600_000, 'Until a call to the store is given up.'),
-  STORE_QUEUE_MAX: integer(4_096, 1, 1_048_576, 'Calls that may wait for the store.'),
+  STORE_TIMEOUT_MS: integer(5_000, 1, 600_000, 'Timeout of a call to the store.'),
+  STORE_QUEUE_MAX: integer(4_096, 1, 1_048_576, 'Most calls that may wait for the store.'),
   STORE_BYTES_MAX: integer(
     16_384 * MiB,
     16 * MiB,
     8_388_608 * MiB,
-    'The file of a `sqlite:` store; beside it there are a log of some MiB and a reserve of 6 MiB.',
+    'Size of the file of a `sqlite:` store, without its WAL of some MiB and its reserve of 6 MiB.',
   ),
-  MEMORY_STORE_BYTES_MAX: integer(1_024 * MiB, 1, 65_536 * MiB, 'Sessions in a `memory:` store.'),
-  SESSIONS_MAX: integer(1_000_000, 0, 1_000_000_000, 'Open sessions.'),
-  SESSION_STATE_NUMBERS_MAX: integer(65_536, 1, 16_777_216, "Numbers N·H of a session's state."),
-  SESSION_QUEUE_MAX: integer(64, 0, 65_536, 'Calls that may wait for one session.'),
-  SESSION_TTL_S: integer(86_400, 1, 31_536_000, 'Idle lifetime of a session, unless it asks.'),
-  SESSION_TTL_S_MAX: integer(2_592_000, 1, 31_536_000, 'Longest idle lifetime; more is cut to it.'),
-  TOMBSTONE_S: integer(3_600, 0, 31_536_000, 'How long a session that is gone answers 410.'),
-  HOT_SESSIONS_BYTES_MAX: integer(256 * MiB, 0, 65_536 * MiB, 'Sessions kept in memory as well.'),
+  MEMORY_STORE_BYTES_MAX: integer(1_024 * MiB, 1, 65_536 * MiB, 'Bytes of the sessions in a `memory:` store.'),
+  SESSIONS_MAX: integer(1_000_000, 0, 1_000_000_000, 'Most open sessions.'),
+  SESSION_STATE_NUMBERS_MAX: integer(65_536, 1, 16_777_216, "Most numbers N·H in a session's state."),
+  SESSION_QUEUE_MAX: integer(64, 0, 65_536, 'Most calls that may wait for one session.'),
+  SESSION_TTL_S: integer(86_400, 1, 31_536_000, 'Idle lifetime of a session that was created without `ttl_s`.'),
+  SESSION_TTL_S_MAX: integer(2_592_000, 1, 31_536_000, 'Longest idle lifetime; a longer `ttl_s` is reduced to it.'),
+  TOMBSTONE_S: integer(3_600, 0, 31_536_000, 'How long an ended session is answered with 410.'),
+  HOT_SESSIONS_BYTES_MAX: integer(256 * MiB, 0, 65_536 * MiB, 'Bytes of the cache of sessions.'),
 
-  QUEUE_JOBS_MAX: integer(256, 0, 65_536, 'Requests that may wait for a worker.'),
-  JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'From a request to its answer, receiving included; of a stream, between two writes.'),
+  QUEUE_JOBS_MAX: integer(256, 0, 65_536, 'Most requests that may wait for a worker.'),
+  JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'From the head of a request to its response, receiving included; of a stream, between two writes.'),
 
   WORKER_HANG_MS: integer(
     2_000,
     50,
     3_600_000,
-    'A worker that does not answer so long, and ten times what was estimated, is replaced.',
+    'A worker without an answer for this long, and for ten times the estimate, is replaced.',
   ),
 
-  STREAMS_MAX: integer(64, 0, 65_536, 'Streams in progress.'),
-  STREAM_STALL_MS: integer(30_000, 1, 3_600_000, 'A reader so far behind the least rate is cut off.'),
-  READ_BYTES_PER_S_MIN: integer(65_536, 1, 1_024 * MiB, 'Least rate at which an answer is to be read.'),
+  STREAMS_MAX: integer(64, 0, 65_536, 'Most streams in progress.'),
+  STREAM_STALL_MS: integer(30_000, 1, 3_600_000, 'A connection whose reader is this far behind the least rate is terminated.'),
+  READ_BYTES_PER_S_MIN: integer(65_536, 1, 1_024 * MiB, 'Least rate at which a response must be read.'),
   COMPRESS_BYTES_MIN: integer(
     16 * 1024,
     0,
     512 * MiB,
-    'Answers from this size on are compressed if the client asks.',
+    'Responses from this size on are compressed if the client asks for it.',
   ),
-  CONNECTIONS_MAX: integer(1_024, 1, 65_536, 'Connections open at a time.'),
-  REQUEST_TIMEOUT_MS: integer(10_000, 100, 3_600_000, 'To receive a whole request; at most JOB_DEADLINE_MS.'),
-  KEEP_ALIVE_TIMEOUT_MS: integer(75_000, 100, 3_600_000, "Idle connections; above the gateway's."),
-  DRAIN_DELAY_MS: integer(0, 0, 600_000, 'From SIGTERM (not ready) until no request is taken.'),
+  CONNECTIONS_MAX: integer(1_024, 1, 65_536, 'Most connections open at a time.'),
+  REQUEST_TIMEOUT_MS: integer(10_000, 100, 3_600_000, 'Time limit for receiving a whole request; at most JOB_DEADLINE_MS.'),
+  KEEP_ALIVE_TIMEOUT_MS: integer(75_000, 100, 3_600_000, "How long an idle connection stays open; set it above the gateway's."),
+  DRAIN_DELAY_MS: integer(0, 0, 600_000, 'From SIGTERM, when the service becomes not ready, until new requests are refused.'),
   SHUTDOWN_TIMEOUT_MS: integer(30_000, 1, 3_600_000, 'From SIGTERM until a forced exit.'),
 });
 
@@ -111,7 +111,7 @@ export class ConfigError extends Error {}
 export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config {
   const { config, problems } = validate(environment);
   if (config) return expectNone(config, conflictsIn(config));
-  // What is wrong by itself is left out, so that what the rest has against each other is told as well.
+  // Without the settings that are invalid by themselves, conflicts among the others are reported as well.
   const wrong = new Set(problems.map(settingOf));
   const rest = Object.fromEntries(Object.entries(environment).filter(([name]) => !wrong.has(name)));
   const { config: others } = validate(rest);
@@ -139,13 +139,13 @@ function validate(data: NodeJS.ProcessEnv): { config?: Config; problems: readonl
   }
 }
 
-/** Settings of which each is allowed, but not all together. */
+/** Settings that are valid each by itself, but not together. */
 interface Conflict {
   readonly settings: readonly (keyof Config)[];
   readonly message: string;
 }
 
-/** Of MEMORY_BYTES_MAX, what models and bodies must leave for jobs and answers. */
+/** The part of MEMORY_BYTES_MAX that models and bodies must leave free for jobs and responses. */
 const WORKING_SHARE = 1 / 8;
 
 function conflictsIn(config: Config): Conflict[] {
@@ -165,7 +165,7 @@ function conflictsIn(config: Config): Conflict[] {
       settings: ['MODELS_BYTES_MAX', 'BODIES_BYTES_MAX', 'MEMORY_BYTES_MAX'],
       message:
         `MODELS_BYTES_MAX + BODIES_BYTES_MAX must be <= 7/8 of MEMORY_BYTES_MAX, got ${models} + ` +
-        `${bodies} > 7/8 of ${memory}: full of models and bodies, it has no room to compute`,
+        `${bodies} > 7/8 of ${memory}: full of models and bodies, it would have no free space to compute`,
     });
   }
   return conflicts;
@@ -190,12 +190,12 @@ function describe(problem: SchemaError, environment: NodeJS.ProcessEnv): string 
   const allowed = params.allowedValues ? ` (${params.allowedValues.join(', ')})` : '';
   const got = JSON.stringify(withoutSecrets(environment[name]));
   const { description } = ConfigSchema.properties[name as keyof Config] as { description?: string };
-  // A pattern says less than what the setting is.
+  // The description says more than the pattern.
   const expected = keyword === 'pattern' ? `is not as expected (${description})` : `${message}${allowed}`;
   return `${name} ${expected}, got ${got}`;
 }
 
-/** A URL may hold a password before its `@`; one that is not encoded may hold any character. */
+/** Without what stands before the `@` of a URL: it may be a password, and unencoded it may have any character. */
 function withoutSecrets(text: string | undefined): string | undefined {
   return text?.replace(/\/\/.*@/, '//…@');
 }

@@ -1,13 +1,16 @@
-// A request from its first byte to its last: for whom it is, until when it is worth working on, and
-// whether anybody still waits for it. Whoever reads, waits, computes, prints or commits for a request is
-// given this one object, so all of that has one deadline and ends as soon as the client is gone.
+// The lifetime of a request: its client, its deadline, and whether its client is still connected. Everything that
+// reads, waits, computes, prints or commits for a request is passed this one object, so all of it has one deadline
+// and ends when the client disconnects.
 //
-// A timer runs only while something waits for the end (onEnd, race, signal): most requests are answered
-// before anything has to wait, and cost one object and one look at the clock.
+// A timer runs only while something waits for the end (onEnd, race, signal): most requests are answered before
+// anything has to wait, and cost one object and one reading of the clock.
+//
+// Not Fastify's `request.signal`: it has no deadline, creates an AbortController for each request that asks for it,
+// and WebSocket messages, each with a lifetime of its own, have no request.
 import { type Applied, CarryoverError, clientClosed } from './errors.ts';
 
 export class Lifetime {
-  /** Whose request it is, by identity: its connection. Shares of queue and workers are counted by it. */
+  /** The client, by identity: its connection. Shares of the queue and of the workers are counted by it. */
   readonly client: object;
   readonly #msMax: number;
   #endsAtMs: number;
@@ -29,12 +32,12 @@ export class Lifetime {
     return this.#endsAtMs;
   }
 
-  /** The whole time it was given, in ms. */
+  /** The time from its beginning to its deadline, in ms. */
   get msMax(): number {
     return this.#msMax;
   }
 
-  /** 0 once it is over. */
+  /** Until the deadline, in ms; 0 once it is over. */
   remainingMs(): number {
     return this.isOver ? 0 : Math.max(0, this.#endsAtMs - performance.now());
   }
@@ -48,7 +51,7 @@ export class Lifetime {
     if (this.isOver) throw this.error();
   }
 
-  /** What somebody is told who waited longer than this: client_closed or deadline_exceeded. */
+  /** The error for work that is still waiting when it is over: client_closed or deadline_exceeded. */
   error(applied?: Applied): CarryoverError {
     if (this.#isClosed) return clientClosed(applied);
     return new CarryoverError('deadline_exceeded', {
@@ -57,23 +60,23 @@ export class Lifetime {
     });
   }
 
-  /** Begins anew, as between two writes of a stream. Without effect once its client is gone. */
+  /** Starts the time again, as between two writes of a stream. It stays over once its client is gone. */
   renew(): void {
     this.#endsAtMs = performance.now() + this.#msMax;
     this.#hasExpired = false;
     if (this.#timer) this.#arm();
   }
 
-  /** To be called when the connection is closed, or the answer has left: whatever still waits stops. */
+  /** To be called when the connection is closed or the response is complete: all that still waits is ended. */
   close(): void {
     this.#isClosed = true;
-    this.#tell();
+    this.#notify();
   }
 
   /**
-   * Has `listener` called once when this is over; at once if it is.
+   * Calls `listener` once when this is over, or at once if it is over already.
    *
-   * @returns what takes it back
+   * @returns a function that removes the listener
    */
   onEnd(listener: () => void): () => void {
     if (this.isOver) {
@@ -99,18 +102,18 @@ export class Lifetime {
   }
 
   /**
-   * What `promise` settles with, if it does before this is over.
+   * Settles as `promise` does, if it settles before this is over.
    *
-   * @param applied what a late answer means for a session
+   * @param applied for the error: whether the call was applied to its session
    * @throws client_closed · deadline_exceeded
    */
   async race<Value>(promise: Promise<Value>, applied?: Applied): Promise<Value> {
     const { promise: end, reject } = Promise.withResolvers<never>();
-    const forget = this.onEnd(() => reject(this.error(applied)));
+    const removeListener = this.onEnd(() => reject(this.error(applied)));
     try {
       return await Promise.race([promise, end]);
     } finally {
-      forget();
+      removeListener();
     }
   }
 
@@ -118,7 +121,7 @@ export class Lifetime {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#hasExpired = true;
-      this.#tell();
+      this.#notify();
     }, this.#endsAtMs - performance.now());
   }
 
@@ -127,7 +130,7 @@ export class Lifetime {
     this.#timer = undefined;
   }
 
-  #tell(): void {
+  #notify(): void {
     this.#disarm();
     const listeners = [...this.#listeners];
     this.#listeners.clear();

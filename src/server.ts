@@ -49,7 +49,7 @@ async function createOrExit(): Promise<App> {
 
 async function listenOrExit(started: App): Promise<void> {
   try {
-    // For localhost Fastify would listen on ::1 as well, with a second server that nothing watches.
+    // For localhost Fastify would also listen on ::1, with a second server whose connections are not tracked.
     const host = config.HOST === 'localhost' ? '127.0.0.1' : config.HOST;
     await started.http.listen({ host, port: config.PORT });
   } catch (error) {
@@ -63,18 +63,18 @@ function isLoopback(address: string): boolean {
   return /^(::ffff:)?127\.|^::1$/.test(address);
 }
 
-/** Nothing asks who is there, so the network has to keep strangers away. */
+/** There is no authentication, so only the network restricts who can use the service. */
 function warnIfExposed({ http }: App): void {
   const { address } = http.server.address() as AddressInfo;
   if (isLoopback(address)) return;
   http.log.warn(
     { address },
     'listening beyond this machine without authentication: whoever reaches this address can use, change ' +
-      'and delete all models and sessions. Keep others away from it, or set HOST=127.0.0.1.',
+      'and delete all models and sessions. Restrict access to it, or set HOST=127.0.0.1.',
   );
 }
 
-/** For the person at the terminal. On stderr, so that stdout is log lines only. */
+/** A greeting for the person at the terminal. On stderr, so that stdout has only log lines. */
 function greet({ http }: App): void {
   const { address, port } = http.server.address() as AddressInfo;
   const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST;

@@ -1,34 +1,35 @@
-// How long this turn of the event loop has run, for work that goes on in microtasks: it would not let anything
-// else happen until it is done.
+// How long the current event-loop iteration has lasted, for work that continues in microtasks: nothing else
+// runs until they are done.
 
 /**
- * Shared by all who ask: ten times what a small message takes. An iteration can last twice as long, since
+ * Of all such work together: ten times what a small message takes. An iteration can last twice as long, since
  * callbacks of I/O and those of setImmediate, which follow them, have this much each.
  */
-const TURN_MS_MAX = 3;
+const ITERATION_MS_MAX = 3;
 
 let beganAtMs: number | undefined;
 
-/** The turn is measured from when this was first called in it. */
-export function beginTurn(): number {
+/** When this was first called in the current iteration, which counts as its beginning; in ms of performance.now(). */
+export function beginIteration(): number {
   if (beganAtMs === undefined) {
     beganAtMs = performance.now();
-    setImmediate(endTurn);
+    setImmediate(endIteration);
   }
   return beganAtMs;
 }
 
-/** Whether the rest should wait for the next turn. */
-export function isTurnOver(): boolean {
-  return performance.now() - beginTurn() >= TURN_MS_MAX;
+/** Whether the remaining work should wait for the next iteration. */
+export function isIterationOver(): boolean {
+  return performance.now() - beginIteration() >= ITERATION_MS_MAX;
 }
 
-export function nextTurn(): Promise<void> {
+/** Resolves in the next iteration. */
+export function nextIteration(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
   });
 }
 
-function endTurn(): void {
+function endIteration(): void {
   beganAtMs = undefined;
 }

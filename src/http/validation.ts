@@ -1,24 +1,25 @@
-// The schemas decide what a body may contain; this file makes the validator strict and its
-// findings readable: which element, what was expected, what was there.
+// Schema validation: the options that make Ajv strict, and its errors as problems that name the element, what was
+// expected and what was found.
 import ajvCompiler from '@fastify/ajv-compiler';
 import type { FastifySchemaValidationError } from 'fastify/types/schema.js';
 import { lengthOf } from '../codec/json/placeholders.ts';
 import { CarryoverError, type ErrorPlace, escapePointer } from '../errors.ts';
 
+/** How much of a value or name is repeated. */
 const SHOWN_CHARACTERS_MAX = 40;
 
-/** Fastify's validator by default turns [null, "3", true] into [0, 3, 1] and drops unknown fields. */
+/** Fastify's defaults would coerce [null, "3", true] to [0, 3, 1] and remove unknown fields. */
 export const STRICT_AJV = {
   customOptions: {
     coerceTypes: false,
     removeAdditional: false,
     useDefaults: false,
     allErrors: false,
-    // 1e999 is read as Infinity: a number out of range (422), not a value of another type (400).
+    // 1e999 is parsed as Infinity: it is a number out of range (422), not a value of another type (400).
     strictNumbers: false,
     // A field may be a string or a number.
     allowUnionTypes: true,
-    // Puts the offending value into each finding, see `got` below.
+    // Adds the offending value to each error as `data`, which `got` below describes.
     verbose: true,
   },
 } as const;
@@ -29,7 +30,7 @@ type CompileSchema = ReturnType<BuildValidator>;
 const buildValidator = ajvCompiler();
 
 /**
- * Compiles the validator of a schema when the first value comes that it is for. Compiling those of all routes
+ * Compiles the validator of a schema when it is first used. Compiling those of all routes
  * takes 75 ms, a quarter of what starting the service takes; a process serves few of them.
  */
 export const compileOnFirstUse: BuildValidator = (...options) => {
@@ -39,7 +40,7 @@ export const compileOnFirstUse: BuildValidator = (...options) => {
     const validate = (value: unknown): boolean => {
       compiled ??= compile(route);
       const isValid = compiled(value) as boolean;
-      // Where Fastify looks for them.
+      // Fastify reads the errors from the function.
       Object.assign(validate, { errors: compiled.errors });
       return isValid;
     };
@@ -47,15 +48,19 @@ export const compileOnFirstUse: BuildValidator = (...options) => {
   };
 };
 
-/** Which part of a request a schema is for, as Fastify calls it. */
+/** The part of a request that a schema is for, in Fastify's terms. */
 type RequestPart = 'body' | 'params' | 'querystring' | 'headers';
 
+/**
+ * The problem for a value that does not fit its schema: invalid_request with the place of the error, or
+ * session_not_found and model_not_found for an id or name of a form that none can have.
+ */
 export function validationError(
   findings: readonly FastifySchemaValidationError[],
   part = 'body',
 ): Error {
-  const finding: Finding = mostTelling(findings);
-  const unknown = unknownThing(finding);
+  const finding: Finding = mostSpecific(findings);
+  const unknown = unknownReference(finding);
   if (unknown) return unknown;
   const place = placeOf(finding, part as RequestPart);
   return new CarryoverError('invalid_request', { detail: place.message, errors: [place] });
@@ -66,8 +71,8 @@ type Finding = FastifySchemaValidationError & {
   readonly parentSchema?: { readonly description?: string; readonly properties?: object };
 };
 
-/** An id, or a name, that none can have is unknown like any other that is not there. */
-function unknownThing({ keyword, instancePath, data }: Finding): CarryoverError | undefined {
+/** An id or a name of a form that none can have: it is unknown, like any other that does not exist. */
+function unknownReference({ keyword, instancePath, data }: Finding): CarryoverError | undefined {
   if (/^\/(?:id|session)$/.test(instancePath) && keyword === 'pattern') {
     return new CarryoverError('session_not_found', {
       detail: `There is no session ${got(data)}; ids are issued by POST /v1/sessions.`,
@@ -122,7 +127,7 @@ function placeOf(finding: Finding, part: RequestPart): ErrorPlace {
   }
 }
 
-/** A pointer into the body; of the other parts the name of what it points to. */
+/** How a place is called: in the body by its pointer, in the other parts by its name. */
 function nameOf(pointer: string, part: RequestPart): string {
   if (part === 'body') return pointer === '' ? 'The body' : pointer;
   return `The ${kindOf(part)} ${pointer.slice(1)}`;
@@ -142,10 +147,11 @@ function kindOf(part: RequestPart): string {
 }
 
 /**
- * For a union, each branch has its finding and the union has one. The branch that got furthest is
- * the one that was meant; if none got past the union's own value, the union's finding says it best.
+ * The finding to report. For a union Ajv returns one finding for each branch and one for the union itself. The
+ * branch that matched furthest is the one that was meant; if none got past the union's own value, the finding of
+ * the union is reported.
  */
-function mostTelling(findings: readonly Finding[]): Finding {
+function mostSpecific(findings: readonly Finding[]): Finding {
   const union = findings.at(-1)!;
   const deeper = findings.filter((finding) => finding.instancePath !== union.instancePath);
   return deeper.reduce(
@@ -158,18 +164,18 @@ function byPosition(a: Finding, b: Finding): number {
   return a.instancePath.localeCompare(b.instancePath, 'en', { numeric: true });
 }
 
-/** Names a value without repeating more than a word of it. */
+/** Describes a value in a few words, whatever its size. */
 function got(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
   if (Array.isArray(value)) return `an array of ${lengthOf(value)}`;
   if (typeof value === 'object') return 'an object';
-  // JSON has no infinity: that is what is read of 1e999.
+  // JSON has no infinity: 1e999 is parsed as one.
   if (typeof value === 'number' && !Number.isFinite(value)) return 'a number beyond float64';
   return JSON.stringify(typeof value === 'string' ? shorten(value) : value);
 }
 
-/** Of a union Ajv gives `string,number`. */
+/** For a union of types Ajv gives `string,number`. */
 function typesOf(type: unknown): string {
   return String(type).replaceAll(',', ' or ');
 }

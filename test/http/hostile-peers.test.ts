@@ -68,8 +68,8 @@ test('hostile peers of all kinds: every good request is answered, and they are g
   expect(await areGone(app)).toBe(true);
 });
 
-test('control: where no connection is ever overdue they stay', async () => {
-  vi.spyOn(Connection.prototype, 'overdue').mockReturnValue(undefined);
+test('control: where the check terminates no connection, they stay', async () => {
+  vi.spyOn(Connection.prototype, 'check').mockReturnValue(undefined);
   const { app, peers } = await attack();
   await sleep(TIMEOUT_MS);
   peers.giveUp();

@@ -179,7 +179,7 @@ describe('a reader', () => {
     const docs = requestText('GET', '/openapi.json').repeat(200);
     const clients = Array.from({ length: 4 }, () => new RawClient(server.port, docs, false));
     await until(() => clients.every(({ socket }) => !socket.connecting), SOON_MS);
-    const cut = () => server.lines().filter(({ unanswered }) => unanswered === 'the answer was not read');
+    const cut = () => server.lines().filter(({ unanswered }) => unanswered === 'the response was not read');
     await until(() => cut().length >= 4, SOON_MS);
     expect(await openSockets(server, 0)).toBe(true);
   });
@@ -192,7 +192,7 @@ describe('a reader', () => {
     expect(await until(() => fast.text.endsWith('0\r\n\r\n'), 10_000)).toBe(true);
     await until(() => server.lines().some(({ unanswered }) => unanswered !== undefined), SOON_MS);
     clearInterval(timer);
-    const cut = server.lines().filter(({ unanswered }) => unanswered === 'the answer was not read');
+    const cut = server.lines().filter(({ unanswered }) => unanswered === 'the response was not read');
     expect(cut).toHaveLength(1);
   });
 

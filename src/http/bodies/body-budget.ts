@@ -1,22 +1,23 @@
-// Bytes that clients have sent and that are not answered yet: bodies of requests and messages of
-// WebSockets, all together. What is announced does not count, only what has arrived: a peer that says
-// much and sends nothing holds nothing.
+// The bytes that clients have sent and that are not answered yet: bodies of requests and messages of WebSockets,
+// all together. Only bytes that have arrived count, not a length that was announced: a peer that announces much
+// and sends nothing holds nothing.
 import { CarryoverError } from '../../errors.ts';
 
-/** A body of up to so many bytes is small: a part of the budget is kept for those. */
+/** A body of up to so many bytes is small; a part of the budget is reserved for small ones. */
 const SMALL_BYTES_MAX = 64 * 1024;
 /** The part of the budget that only small bodies may use. */
 const SMALL_PART = 1 / 16;
 /** The part of the budget that one connection may use. */
 const CONNECTION_PART = 1 / 4;
-/** No part is less than one body of the largest size, with what may be counted besides its bytes. */
+/** Added to the largest body, so that no part of the budget is too small for one: what counts besides its bytes. */
 const OVERHEAD_BYTES_MAX = 4 * 1024;
 
-/** Whoever shares the budget: a connection, with what it holds of it. */
+/** A connection, with the bytes it holds of the budget. */
 export interface BodySender {
   bodyBytes: number;
 }
 
+/** Bounds the bytes of all bodies, of large ones, and of those of one connection. */
 export class BodyBudget {
   readonly #bytesMax: number;
   readonly #largeBytesMax: number;
@@ -37,13 +38,15 @@ export class BodyBudget {
     return this.#bytes;
   }
 
-  /** The share of one body, empty at first. */
+  /** A claim for one body, empty at first. */
   open(sender: BodySender): BodyClaim {
     return new BodyClaim(this, sender);
   }
 
   /**
-   * @param heldBytes what the same body holds already
+   * Takes bytes for a body; nothing is taken if it throws.
+   *
+   * @param heldBytes what the body holds already
    * @throws queue_full
    */
   take(sender: BodySender, heldBytes: number, bytes: number): void {
@@ -67,6 +70,7 @@ export class BodyBudget {
     sender.bodyBytes += bytes;
   }
 
+  /** Gives bytes back. */
   giveBack(sender: BodySender, bytes: number): void {
     this.#bytes -= bytes;
     sender.bodyBytes -= bytes;
@@ -84,7 +88,7 @@ export class BodyClaim {
     this.#sender = sender;
   }
 
-  /** Nothing is taken if this throws. @throws queue_full */
+  /** Takes what is missing up to `bytes`; nothing is taken if it throws. @throws queue_full */
   growTo(bytes: number): void {
     const more = bytes - this.#bytes;
     if (more <= 0) return;
@@ -92,7 +96,7 @@ export class BodyClaim {
     this.#bytes = bytes;
   }
 
-  /** May be called twice. */
+  /** Gives all of it back; may be called twice. */
   release(): void {
     this.#budget.giveBack(this.#sender, this.#bytes);
     this.#bytes = 0;

@@ -1,24 +1,24 @@
-// Long bodies take turns. libuv reads up to 32 chunks of 64 KiB from one connection before it looks at the
-// next: with sixteen bodies coming in, a request for which there is nothing to do would wait for 32 MB.
+// Long bodies share the event loop. libuv reads up to 32 chunks of 64 KiB from one connection before it serves
+// the next: with sixteen bodies arriving, a request that needs no work would wait for 32 MB to be read.
 import type { Readable } from 'node:stream';
 
-/** So much is received in one turn of the event loop, and a chunk or two of each body more. */
-const TURN_BYTES_MAX = 256 * 1024;
+/** Received in one event-loop iteration; each body may add a chunk or two to it. */
+const ITERATION_BYTES_MAX = 256 * 1024;
 
-// A thread has one event loop: these are of its current turn.
-let turnBytes = 0;
-const waiting: Readable[] = [];
+// A thread has one event loop, so these belong to its current iteration.
+let receivedBytes = 0;
+const paused: Readable[] = [];
 
-/** To be called with what a body has received: it may have to wait for the next turn. */
+/** To be called with each chunk of a long body; pauses the body until the next iteration if too much arrived. */
 export function throttleReads(body: Readable, bytes: number): void {
-  if (turnBytes === 0) setImmediate(nextTurn);
-  turnBytes += bytes;
-  if (turnBytes < TURN_BYTES_MAX) return;
+  if (receivedBytes === 0) setImmediate(resumeAll);
+  receivedBytes += bytes;
+  if (receivedBytes < ITERATION_BYTES_MAX) return;
   body.pause();
-  waiting.push(body);
+  paused.push(body);
 }
 
-function nextTurn(): void {
-  turnBytes = 0;
-  for (const body of waiting.splice(0)) body.resume();
+function resumeAll(): void {
+  receivedBytes = 0;
+  for (const body of paused.splice(0)) body.resume();
 }

@@ -1,5 +1,5 @@
-// What Node's HTTP parser does not take, and requests that do not arrive in time. Mostly there is no request
-// yet: the answer is written by hand, with all that other answers have.
+// Errors of Node's HTTP parser, and requests that do not arrive in time. Mostly there is no request object yet, so
+// the response is written on the socket, with the headers that every response has.
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
@@ -29,7 +29,7 @@ const PROBLEMS: Readonly<Record<string, { readonly code: ErrorCode; readonly det
   },
 };
 
-/** ResponseWriter what can be answered, and closes the connection. */
+/** Answers the error if a response can still be sent, and closes the connection. */
 export function answerClientError(
   error: NodeJS.ErrnoException,
   socket: Socket,
@@ -38,7 +38,7 @@ export function answerClientError(
 ): void {
   const client = connections.of(socket);
   if (!client || !socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
-  // What comes behind the last answer does not matter.
+  // Bytes behind the last response are discarded.
   if (client.isEnding) return;
   const { code, detail } = PROBLEMS[error.code ?? ''] ?? {
     code: 'invalid_request',
@@ -46,17 +46,21 @@ export function answerClientError(
   };
   const problem = new CarryoverError(code, { detail });
   if (client.receiving) {
-    client.isBroken = true;
+    client.hasParserError = true;
     return client.receiving.abort(problem);
   }
-  const hasNothingToAnswer = client.requests > 0 || client.isAhead || socket.bytesRead === 0;
-  if (!hasNothingToAnswer) return endWithProblem(socket, problem, connections, log);
-  // A second head would become a part of the answer that is being sent.
+  // A head would become part of the response that is being sent, or answer a request that has been answered.
+  const canAnswer = client.requests === 0 && !client.isAnsweredEarly && socket.bytesRead > 0;
+  if (canAnswer) return endWithProblem(socket, problem, connections, log);
   log.info({ code, requests: client.requests, bytes: socket.bytesRead }, 'connection closed');
-  client.cut(detail);
+  client.terminate(detail);
 }
 
-/** @param headers further ones, each a line with its end */
+/**
+ * Writes the problem as the last response of a socket, and closes the connection.
+ *
+ * @param headers further header lines, each with its CRLF
+ */
 export function endWithProblem(
   socket: Socket,
   problem: CarryoverError,
@@ -76,6 +80,6 @@ export function endWithProblem(
       `${headers}connection: close\r\n\r\n${body}`,
   );
   const client = connections.of(socket);
-  if (client) client.linger(performance.now());
+  if (client) client.closeLingering(performance.now());
   else socket.end();
 }

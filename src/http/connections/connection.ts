@@ -1,13 +1,15 @@
-// One connection: what it is doing, since when, and how it comes to an end. Times are ms of
-// performance.now().
+// One connection: the requests that have arrived on it, when it was last active, and how it ends. Times are in
+// ms of performance.now().
 import type { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import type { CarryoverError } from '../../errors.ts';
-import { nextTurn } from '../event-loop.ts';
+import { nextIteration } from '../event-loop.ts';
+import { LingeringClose } from './lingering-close.ts';
+import { ReaderLag } from './reader-lag.ts';
 
-/** A body that is coming in. */
+/** A body that is arriving. */
 export interface Receiving {
-  /** Has its request answered with `error`; what is still to come is not kept. */
+  /** Answers its request with `error`; the rest of the body is discarded. */
   abort(error: CarryoverError): void;
 }
 
@@ -16,110 +18,99 @@ export interface ConnectionLimits {
   readonly idleMsMax: number;
   /** For the head of a request. */
   readonly headMsMax: number;
-  /** For the whole of it. */
+  /** For a whole request. */
   readonly requestMsMax: number;
-  /** A reader of an answer may be so far behind READ_BYTES_PER_S_MIN, as time and as bytes. */
+  /** How far the reader of a response may be behind the least rate. */
   readonly readerLagMsMax: number;
-  readonly readerBytesPerMsMin: number;
-  /** Another lag for readers of streams, which can be told that the server closes. */
+  /** The same for the reader of a stream, which can be informed that the server is closing. */
   readonly streamLagMsMax: number;
+  /** The least rate, READ_BYTES_PER_S_MIN. */
+  readonly readerBytesPerMsMin: number;
 }
 
-/** Of requests whose answers have not ended; then no more of the connection is read. */
+/** Requests without a complete response; at so many, no more of the connection is read. */
 const PIPELINED_MAX = 16;
 
-/** Node closes idle connections a second later than it announces; this is for those that it leaves. */
+/** Node closes an idle connection a second after the time it announces; later than that, it has left it open. */
 const IDLE_SLACK_MS = 1_000;
-
-// Bytes that nobody reads make the system reset a connection, and the peer lose what was sent last. So
-// behind the last answer we read on: until nothing has come for a while, and within these bounds.
-const LINGER_QUIET_MS = 1_000;
-const LINGER_MS_MAX = 5_000;
-const LINGER_BYTES_MAX = 64 * 1024 * 1024;
-
-interface Lingering {
-  readonly sinceMs: number;
-  readonly sinceBytes: number;
-  movedMs: number;
-  movedBytes: number;
-}
 
 export class Connection {
   readonly socket: Socket;
-  /** Held of the budget for bodies. */
+  /** What its bodies hold of the budget. */
   bodyBytes = 0;
   /** Streams in progress. */
   streams = 0;
-  /** Requests whose answers have not ended. */
+  /** Requests whose response is not complete. */
   requests = 0;
+  /** The body that is arriving. */
   receiving: Receiving | undefined;
-  /** WebSockets have a life of their own (frame-socket.ts); here only their reading is watched. */
+  /** Messages of a WebSocket have limits of their own (message-socket.ts); only its reader is checked here. */
   isWebSocket = false;
-  /** No further request of it can be read. */
-  isBroken = false;
-  /** Opened when there were CONNECTIONS_MAX already. */
-  isExtra = false;
-  /** Why this side ended it. */
+  /** The parser has failed: no further request can be read. */
+  hasParserError = false;
+  /** Accepted when there were CONNECTIONS_MAX connections already. */
+  isAboveMax = false;
+  /** Why this side terminated it. */
   endReason: string | undefined;
+  readonly #readerLag: ReaderLag;
   #idleSinceMs: number;
-  /** At the first look after it became idle. */
+  /** At the first check after it became idle. */
   #idleBytesRead: number | undefined;
-  /** Of a request that is coming in: when bytes of it came last, and all of them at that time. */
-  #movedMs = 0;
-  #movedBytesRead = 0;
-  #isBodyHeld = false;
-  /** Its newest request, until that has come and is answered. */
-  #newest: IncomingMessage | undefined;
+  /** When bytes of the body that is arriving were last seen, and how many had arrived in all. */
+  #arrivedMs = 0;
+  #arrivedBytes = 0;
+  #isReadingStopped = false;
+  /** The latest request, until it has arrived completely and is answered. */
+  #latest: IncomingMessage | undefined;
   #running: IncomingMessage | undefined;
   readonly #waiting: { readonly request: IncomingMessage; readonly run: () => void }[] = [];
-  #isAnsweringLast = false;
-  #lingering: Lingering | undefined;
-  #readerLagMs = 0;
-  /** At the last look, if something was waiting for the reader then. */
-  #readerBytesTaken: number | undefined;
+  #isLastResponse = false;
+  #lingering: LingeringClose | undefined;
 
   constructor(socket: Socket, nowMs: number) {
     this.socket = socket;
+    this.#readerLag = new ReaderLag(socket);
     this.#idleSinceMs = nowMs;
   }
 
-  /** Its last answer is on its way: requests that follow are not answered any more. */
+  /** The response being sent is the last one: requests behind it are not answered. */
   get isEnding(): boolean {
-    return this.#isAnsweringLast || this.#lingering !== undefined || this.socket.destroyed;
+    return this.#isLastResponse || this.#lingering !== undefined || this.socket.destroyed;
   }
 
-  /** Nothing was asked that is not answered. */
+  /** All requests are answered. */
   get isIdle(): boolean {
     return this.requests === 0 && !this.isWebSocket;
   }
 
-  /** Since when nothing has come of a request that is not complete, at the last look; else undefined. */
+  /** Since when no byte of the arriving body has been seen; undefined if no body is arriving. */
   get silentSinceMs(): number | undefined {
-    return this.receiving && this.#movedMs;
+    return this.receiving && this.#arrivedMs;
   }
 
-  /** Whether a request is coming in that was answered before all of it was there. */
-  get isAhead(): boolean {
-    return this.requests === 0 && this.#newest !== undefined && !this.#newest.complete;
+  /** Whether the latest request is answered but has not arrived completely. */
+  get isAnsweredEarly(): boolean {
+    return this.requests === 0 && this.#latest !== undefined && !this.#latest.complete;
   }
 
-  /** How far its reader is behind READ_BYTES_PER_S_MIN, at the last look. */
+  /** How far its reader is behind the least rate, at the last check. */
   get readerLagMs(): number {
-    return this.socket.writableLength > 0 ? this.#readerLagMs : 0;
+    return this.#readerLag.ms;
   }
 
+  /** To be called when the head of a request has arrived. */
   beginRequest(request: IncomingMessage): void {
     this.requests++;
-    this.#newest = request;
-    this.#movedMs = Infinity;
-    if (this.requests >= PIPELINED_MAX) this.#hold();
+    this.#latest = request;
+    this.#arrivedMs = Infinity;
+    if (this.requests >= PIPELINED_MAX) this.#stopReading();
   }
 
   /**
-   * Calls `run` when the requests sent before this one are answered. One of a connection runs at a time: what
-   * those behind it hold is their heads, and bodies that are not read yet.
+   * Calls `run` when the requests before this one are answered, and not at all if the connection is lost. The
+   * requests that wait hold their heads only: their bodies are not read yet.
    */
-  takeTurn(request: IncomingMessage, run: () => void): void {
+  runInOrder(request: IncomingMessage, run: () => void): void {
     if (this.#running) {
       this.#waiting.push({ request, run });
       return;
@@ -128,80 +119,57 @@ export class Connection {
     run();
   }
 
+  /** To be called when the response is closed. */
   endRequest(request: IncomingMessage, nowMs: number): void {
     this.requests--;
     if (this.#running === request) {
       const next = this.#waiting.shift();
       this.#running = next?.request;
-      // Of a connection that is lost all end; they run no more.
-      if (next && !this.socket.destroyed) void this.#run(next.run);
+      if (next && !this.socket.destroyed) void this.#runLater(next.run);
     }
-    if (this.#newest === request && request.complete) this.#newest = undefined;
+    if (this.#latest === request && request.complete) this.#latest = undefined;
     this.#idleSinceMs = nowMs;
     this.#idleBytesRead = undefined;
-    if (this.#isBodyHeld && this.requests < PIPELINED_MAX) {
-      this.#isBodyHeld = false;
+    if (this.#isReadingStopped && this.requests < PIPELINED_MAX) {
+      this.#isReadingStopped = false;
       this.socket.resume();
     }
   }
 
-  /** In the next turn of the event loop: of many requests sent ahead, each lets those of other connections pass. */
-  async #run(run: () => void): Promise<void> {
-    await nextTurn();
-    if (!this.socket.destroyed) run();
-  }
-
-  /** Node reads on behind every request; this has to be said again each time. */
-  #hold(): void {
-    if (this.#isBodyHeld) return;
-    this.#isBodyHeld = true;
-    if (this.socket.listenerCount('resume', this.#onResume) === 0) {
-      this.socket.on('resume', this.#onResume);
-    }
-    this.socket.pause();
-  }
-
-  readonly #onResume = () => {
-    if (this.#isBodyHeld) this.socket.pause();
-  };
-
-  cut(reason: string): void {
+  /** Ends the connection at once, without what has not been sent yet. */
+  terminate(reason: string): void {
     this.endReason ??= reason;
     this.socket.destroy();
   }
 
-  /** The next answer is the last one, and all of `request` may not have come: the peer may send on a while. */
-  endBehind(request: IncomingMessage): void {
-    this.#isAnsweringLast = true;
+  /**
+   * Makes the next response the last one. Node destroys the socket behind it; if `request` has not arrived
+   * completely by then, a lingering close takes the place of that.
+   */
+  closeAfterResponse(request: IncomingMessage): void {
+    this.#isLastResponse = true;
     this.socket.destroySoon = () => {
       if (request.complete) Socket.prototype.destroySoon.call(this.socket);
-      else this.linger(performance.now());
+      else this.closeLingering(performance.now());
     };
   }
 
-  /** Closes our side, and the connection soon after. */
-  linger(nowMs: number): void {
-    if (this.#lingering) return;
-    const { bytesRead } = this.socket;
-    this.#lingering = {
-      sinceMs: nowMs,
-      sinceBytes: bytesRead,
-      movedMs: nowMs,
-      movedBytes: bytesRead,
-    };
-    this.socket.end();
-    this.socket.resume();
+  /** Closes this side, and the connection when the peer has stopped sending. */
+  closeLingering(nowMs: number): void {
+    this.#lingering ??= new LingeringClose(this.socket, nowMs);
   }
 
   /**
-   * To be called again and again.
+   * To be called periodically.
    *
    * @param elapsedMs since the last call
-   * @returns why it has to be cut, if so
+   * @returns the reason why the connection is to be terminated, if there is one
    */
-  overdue(nowMs: number, elapsedMs: number, limits: ConnectionLimits): string | undefined {
-    if (this.#isTooSlowAReader(elapsedMs, limits)) return 'the answer was not read';
-    if (this.#lingering) return this.#hasLingered(nowMs, this.#lingering, limits) ? 'refused' : undefined;
+  check(nowMs: number, elapsedMs: number, limits: ConnectionLimits): string | undefined {
+    const lagMsMax = this.streams > 0 ? limits.streamLagMsMax : limits.readerLagMsMax;
+    const lagMs = this.#readerLag.check(elapsedMs, limits.readerBytesPerMsMin);
+    if (lagMs > lagMsMax) return 'the response was not read';
+    if (this.#lingering) return this.#lingering.isOver(nowMs, limits.requestMsMax) ? 'refused' : undefined;
     if (this.receiving) this.#noteArrivals(nowMs);
     if (this.isIdle && this.#isIdleTooLong(nowMs, limits)) return 'idle';
     return undefined;
@@ -209,61 +177,39 @@ export class Connection {
 
   #noteArrivals(nowMs: number): void {
     const { bytesRead } = this.socket;
-    if (bytesRead !== this.#movedBytesRead) this.#movedMs = nowMs;
-    this.#movedBytesRead = bytesRead;
+    if (bytesRead !== this.#arrivedBytes) this.#arrivedMs = nowMs;
+    this.#arrivedBytes = bytesRead;
   }
 
-  /** A head may be coming in, for which Node has a limit; but line ends between requests are none. */
+  /** A head may be arriving, for which Node has a limit; it has none for empty lines between requests. */
   #isIdleTooLong(nowMs: number, { idleMsMax, headMsMax }: ConnectionLimits): boolean {
     const idleMs = nowMs - this.#idleSinceMs;
     if (idleMs <= idleMsMax) {
       this.#idleBytesRead ??= this.socket.bytesRead;
       return false;
     }
-    const hasMoved = this.socket.bytesRead !== this.#idleBytesRead;
-    const extraMs = hasMoved ? Math.min(headMsMax, idleMsMax) / 2 : IDLE_SLACK_MS;
+    const hasArrivals = this.socket.bytesRead !== this.#idleBytesRead;
+    const extraMs = hasArrivals ? Math.min(headMsMax, idleMsMax) / 2 : IDLE_SLACK_MS;
     return idleMs > idleMsMax + extraMs;
   }
 
-  /**
-   * A reader that takes READ_BYTES_PER_S_MIN on an average is never too slow: it may be behind by what it
-   * has to take in STREAM_STALL_MS, for the system tells of what was read in steps of up to a megabyte.
-   */
-  #isTooSlowAReader(elapsedMs: number, limits: ConnectionLimits): boolean {
-    if (this.socket.writableLength === 0) {
-      this.#readerLagMs = 0;
-      this.#readerBytesTaken = undefined;
-      return false;
-    }
-    const bytesTaken = bytesTakenOf(this.socket);
-    if (this.#readerBytesTaken !== undefined) {
-      const paidMs = (bytesTaken - this.#readerBytesTaken) / limits.readerBytesPerMsMin;
-      this.#readerLagMs = Math.max(0, this.#readerLagMs - paidMs) + elapsedMs;
-    }
-    this.#readerBytesTaken = bytesTaken;
-    return this.#readerLagMs > (this.streams > 0 ? limits.streamLagMsMax : limits.readerLagMsMax);
+  /** In the next event-loop iteration: between pipelined requests, those of other connections are served. */
+  async #runLater(run: () => void): Promise<void> {
+    await nextIteration();
+    if (!this.socket.destroyed) run();
   }
 
-  #hasLingered(nowMs: number, lingering: Lingering, { requestMsMax }: ConnectionLimits): boolean {
-    const { bytesRead } = this.socket;
-    if (bytesRead !== lingering.movedBytes) {
-      lingering.movedBytes = bytesRead;
-      lingering.movedMs = nowMs;
+  /** Node resumes reading behind every request, so the socket is paused again each time. */
+  #stopReading(): void {
+    if (this.#isReadingStopped) return;
+    this.#isReadingStopped = true;
+    if (this.socket.listenerCount('resume', this.#onResume) === 0) {
+      this.socket.on('resume', this.#onResume);
     }
-    return (
-      nowMs - lingering.movedMs > LINGER_QUIET_MS ||
-      nowMs - lingering.sinceMs > Math.min(LINGER_MS_MAX, requestMsMax / 2) ||
-      bytesRead - lingering.sinceBytes > LINGER_BYTES_MAX
-    );
+    this.socket.pause();
   }
-}
 
-/**
- * What the system has taken of all that was written. `bytesWritten` counts a write when it begins, and a write
- * may be many megabytes; what is left of it only the handle knows, as net.Socket's own timeout asks it.
- */
-function bytesTakenOf(socket: Socket): number {
-  const { _handle: handle } = socket as { _handle?: { bytesWritten: number; writeQueueSize: number } };
-  if (!handle) return socket.bytesWritten - socket.writableLength;
-  return handle.bytesWritten - handle.writeQueueSize;
+  readonly #onResume = () => {
+    if (this.#isReadingStopped) this.socket.pause();
+  };
 }

@@ -1,7 +1,8 @@
-// All connections: how many there may be, which one has to go, and how they end with the process.
+// All connections: how many there may be, which one is closed for a new one, and how they end with the process.
 //
-// A connection that makes no progress is closed: an idle one, one whose reader takes nothing, one that
-// was refused. One timer looks at all of them. (Node itself ends requests that do not arrive in time.)
+// A connection without progress is terminated: an idle one, one whose reader takes nothing, one that was
+// refused and goes on sending. One timer checks all of them. (Requests that do not arrive in time are ended by
+// Node itself.)
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
@@ -12,26 +13,28 @@ export interface ConnectionsOptions {
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
-  /** How far behind its least rate a reader may be. */
+  /** How far a reader may be behind the least rate. */
   readonly streamStallMs: number;
   readonly readBytesPerSecondMin: number;
   /** How long streams may go on once the server is closing. */
   readonly streamGraceMs: number;
 }
 
-/** Until all of a head has come. */
+/** Until the whole head of a request has arrived. */
 const HEAD_MS_MAX = 10_000;
-/** Above CONNECTIONS_MAX: while all connections are busy, supervisors are still answered on these. */
+/** Beyond CONNECTIONS_MAX: while all connections are busy, supervisors are answered on these. */
 const EXTRA_CONNECTIONS = 16;
-/** A request of which nothing has come for so long makes room for others. */
+/** A request without a byte for so long may be closed for a new connection. */
 const SILENT_MS_MIN = 2_000;
-/** All requests together that wait behind others of their connections; each takes a few kB. */
+/** Requests waiting behind others of their connections, all together; each holds a few kB. */
 const PIPELINED_ALL_MAX = 8_192;
-/** Of the readers of answers when the process ends. */
-const LAST_LAG_MS_MAX = 2_000;
-const LOOK_MS_MIN = 20;
-/** Often, so that few are cut at a time. */
-const LOOK_MS_MAX = 200;
+/** How far the reader of a response may be behind when the process ends. */
+const CLOSING_LAG_MS_MAX = 2_000;
+const CHECK_MS_MIN = 20;
+/** Often, so that few connections are terminated at a time. */
+const CHECK_MS_MAX = 200;
+/** The limit is logged again when the number of connections was below this part of it. */
+const FULL_LOGGED_AGAIN_PART = 0.9;
 
 export function headMsMax(requestTimeoutMs: number): number {
   return Math.min(HEAD_MS_MAX, requestTimeoutMs);
@@ -42,13 +45,14 @@ export class Connections {
   readonly #log: FastifyBaseLogger;
   readonly #bySocket = new WeakMap<Socket, Connection>();
   readonly #open = new Set<Connection>();
-  /** Those that wait for a request, the one that does so for longest first. */
+  /** Those without a request, the one that became idle first in front. */
   readonly #idle = new Set<Connection>();
-  readonly #looking: NodeJS.Timeout;
+  readonly #timer: NodeJS.Timeout;
   #limits: ConnectionLimits;
-  #lookedMs = performance.now();
+  #checkedMs = performance.now();
+  /** Requests whose responses are not complete, of all connections. */
   #requests = 0;
-  #isFullTold = false;
+  #isFullLogged = false;
   #isClosing = false;
 
   constructor(server: Server, log: FastifyBaseLogger, options: ConnectionsOptions) {
@@ -64,73 +68,68 @@ export class Connections {
     };
     server.maxConnections = options.connectionsMax + EXTRA_CONNECTIONS;
     server.on('connection', (socket: Socket) => this.#accept(socket));
-    server.on('drop', () => this.#tellFull());
+    server.on('drop', () => this.#logFull());
     server.prependListener('upgrade', (_, socket) => this.#upgrade(socket as Socket));
     const { keepAliveTimeoutMs, requestTimeoutMs, streamStallMs } = options;
     const shortestMs = Math.min(keepAliveTimeoutMs, requestTimeoutMs, streamStallMs);
-    const everyMs = Math.min(LOOK_MS_MAX, Math.max(LOOK_MS_MIN, shortestMs / 8));
-    this.#looking = setInterval(() => this.#look(2 * everyMs), everyMs).unref();
+    const everyMs = Math.min(CHECK_MS_MAX, Math.max(CHECK_MS_MIN, shortestMs / 8));
+    this.#timer = setInterval(() => this.#checkAll(2 * everyMs), everyMs).unref();
   }
 
   /**
-   * Has `listener` answer the request when those that its connection sent before it are answered. A chunk of
-   * 64 KiB can hold 1,700 requests: those that wait take a head and a response of Node each, and nothing of
-   * Fastify's.
+   * Calls `listener` when the requests before this one on its connection are answered. A chunk of 64 KiB can
+   * hold 1,700 requests: one that waits holds the head and the response object of Node, and nothing of Fastify.
    */
   serve(request: IncomingMessage, response: ServerResponse, listener: RequestListener): void {
     const connection = this.#bySocket.get(request.socket);
-    // Its socket was closed before its head was read.
+    // The socket was closed before the head was parsed.
     if (!connection) return void response.destroy();
     let isServed = false;
     connection.beginRequest(request);
     this.#requests++;
     this.#idle.delete(connection);
     response.on('close', () => {
-      this.#end(connection, request);
+      this.#endRequest(connection, request);
       if (!isServed) this.#logUnserved(connection, request);
     });
     if (this.#requests - this.#open.size > PIPELINED_ALL_MAX && connection.requests > 1) {
-      return this.#cut(connection, 'too many requests wait behind others');
+      return this.#terminate(connection, 'too many requests wait behind others');
     }
-    connection.takeTurn(request, () => {
+    connection.runInOrder(request, () => {
       isServed = true;
       listener(request, response);
     });
   }
 
-  #logUnserved({ endReason }: Connection, { method, url }: IncomingMessage): void {
-    this.#log.info({ method, url, unanswered: endReason ?? 'the client left' }, 'request');
-  }
-
-  /** Undefined for a request that came over no connection, as tests make them. */
+  /** The connection of a socket; undefined for the socket of a request that tests inject. */
   of(socket: Socket): Connection | undefined {
     return this.#bySocket.get(socket);
   }
 
-  /** Whether it can be given nothing but an answer about the process's health. */
-  isBeyondMax({ isExtra }: Connection): boolean {
-    return isExtra && this.#open.size > this.#options.connectionsMax;
+  /** Whether only requests about health are answered on this connection: there are too many others. */
+  isForHealthOnly({ isAboveMax }: Connection): boolean {
+    return isAboveMax && this.#open.size > this.#options.connectionsMax;
   }
 
   /**
-   * Closes all that do nothing, refuses the requests that have not arrived as a whole, and closes the
-   * others with their last answer.
+   * Begins the end of all connections: idle ones are terminated, requests that have not arrived completely are
+   * refused, and the others are closed with their last response.
    */
   shutDown(): void {
     this.#isClosing = true;
     const { streamStallMs, streamGraceMs } = this.#options;
-    const readerLagMsMax = Math.min(streamStallMs, streamGraceMs, LAST_LAG_MS_MAX);
+    const readerLagMsMax = Math.min(streamStallMs, streamGraceMs, CLOSING_LAG_MS_MAX);
     this.#limits = { ...this.#limits, readerLagMsMax };
     for (const connection of Array.from(this.#open)) {
       const detail = 'This instance takes no new requests.';
       connection.receiving?.abort(new CarryoverError('shutting_down', { detail }));
-      if (connection.isIdle && !connection.isEnding) this.#cut(connection, 'shutting down');
+      if (connection.isIdle && !connection.isEnding) this.#terminate(connection, 'shutting down');
     }
   }
 
-  /** The timer stops. */
+  /** Stops the timer. */
   stop(): void {
-    clearInterval(this.#looking);
+    clearInterval(this.#timer);
   }
 
   #accept(socket: Socket): void {
@@ -138,27 +137,30 @@ export class Connections {
     this.#bySocket.set(socket, connection);
     this.#open.add(connection);
     this.#idle.add(connection);
-    socket.once('close', () => this.#forget(connection));
-    if (this.#open.size > this.#options.connectionsMax) this.#makeRoomFor(connection);
+    socket.once('close', () => this.#remove(connection));
+    if (this.#open.size > this.#options.connectionsMax) this.#replaceOldest(connection);
   }
 
-  #forget(connection: Connection): void {
+  #remove(connection: Connection): void {
     this.#open.delete(connection);
     this.#idle.delete(connection);
   }
 
-  #cut(connection: Connection, reason: string): void {
-    connection.cut(reason);
-    this.#forget(connection);
+  #terminate(connection: Connection, reason: string): void {
+    connection.terminate(reason);
+    this.#remove(connection);
   }
 
-  #makeRoomFor(newest: Connection): void {
-    this.#tellFull();
+  /** Terminates the connection that was idle or silent for longest; without one, `newest` is for health only. */
+  #replaceOldest(newest: Connection): void {
+    this.#logFull();
     const [oldest] = this.#idle;
-    if (oldest && oldest !== newest) return this.#cut(oldest, 'idle, and others came');
+    if (oldest && oldest !== newest) {
+      return this.#terminate(oldest, 'idle, and replaced by a new connection');
+    }
     const silent = this.#silentForLongest();
-    if (silent) return this.#cut(silent, 'nothing came of its request, and others did');
-    newest.isExtra = true;
+    if (silent) return this.#terminate(silent, 'silent, and replaced by a new connection');
+    newest.isAboveMax = true;
   }
 
   #silentForLongest(): Connection | undefined {
@@ -173,10 +175,10 @@ export class Connections {
     return longest;
   }
 
-  /** Once, until there is room again. */
-  #tellFull(): void {
-    if (this.#isFullTold) return;
-    this.#isFullTold = true;
+  /** Once, until there are clearly fewer connections again. */
+  #logFull(): void {
+    if (this.#isFullLogged) return;
+    this.#isFullLogged = true;
     const { connectionsMax } = this.#options;
     const connections = { open: this.#open.size, idle: this.#idle.size, connectionsMax };
     this.#log.warn(
@@ -186,13 +188,17 @@ export class Connections {
     );
   }
 
-  #end(connection: Connection, request: IncomingMessage): void {
+  #logUnserved({ endReason }: Connection, { method, url }: IncomingMessage): void {
+    this.#log.info({ method, url, unanswered: endReason ?? 'the client left' }, 'request');
+  }
+
+  #endRequest(connection: Connection, request: IncomingMessage): void {
     connection.endRequest(request, performance.now());
     this.#requests--;
     if (!connection.isIdle || !this.#open.has(connection)) return;
     this.#idle.add(connection);
-    // It may have sent another request: unread, it would cost the peer the answer before it.
-    if (this.#isClosing) connection.linger(performance.now());
+    // The peer may have sent another request; if it stayed unread, the peer would lose this response.
+    if (this.#isClosing) connection.closeLingering(performance.now());
   }
 
   #upgrade(socket: Socket): void {
@@ -202,15 +208,15 @@ export class Connections {
     this.#idle.delete(connection);
   }
 
-  #look(elapsedMsMax: number): void {
+  #checkAll(elapsedMsMax: number): void {
     const nowMs = performance.now();
-    // After a pause of this thread its clients could not show what they do.
-    const elapsedMs = Math.min(nowMs - this.#lookedMs, elapsedMsMax);
-    this.#lookedMs = nowMs;
+    // While this thread was blocked, no client could show progress: that time does not count.
+    const elapsedMs = Math.min(nowMs - this.#checkedMs, elapsedMsMax);
+    this.#checkedMs = nowMs;
     for (const connection of this.#open) {
-      const reason = connection.overdue(nowMs, elapsedMs, this.#limits);
-      if (reason !== undefined) this.#cut(connection, reason);
+      const reason = connection.check(nowMs, elapsedMs, this.#limits);
+      if (reason !== undefined) this.#terminate(connection, reason);
     }
-    if (this.#open.size < 0.9 * this.#options.connectionsMax) this.#isFullTold = false;
+    if (this.#open.size < FULL_LOGGED_AGAIN_PART * this.#options.connectionsMax) this.#isFullLogged = false;
   }
 }

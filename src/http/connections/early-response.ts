@@ -1,27 +1,27 @@
-// ResponseWriter to requests that have not come as a whole. What is still to come is read and dropped: little of
-// it, and the connection goes on; much, and it is closed, though not under a client that is still sending,
-// which would see a broken connection instead of its answer.
+// Responses to requests that have not arrived completely. Node reads and discards the rest of the body. If that
+// is little, the connection stays open; if it is much, the connection is closed, though not while the client is
+// still sending: it would see a broken connection instead of its response.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
-/** So much of a body is read for the sake of the next request. */
-const READ_ON_BYTES_MAX = 64 * 1024;
+/** Up to so many bytes of a body are discarded to keep the connection. */
+const DISCARDED_BYTES_MAX = 64 * 1024;
 
-/** To be called before an error is sent. */
+/** Decides what becomes of the connection; to be called before an error is sent. */
 export function closeAfterEarlyResponse(request: FastifyRequest, reply: FastifyReply): void {
   const { raw, client } = request;
   if (!client || raw.complete || !hasBody(request)) return;
   const isLast = !reply.raw.shouldKeepAlive || reply.getHeader('connection') === 'close';
-  if (!isLast && !client.isBroken && isShort(request)) return;
+  if (!isLast && !client.hasParserError && isShort(request)) return;
   void reply.header('connection', 'close');
-  client.endBehind(raw);
+  client.closeAfterResponse(raw);
 }
 
 function hasBody({ headers }: FastifyRequest): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-/** A client that asked whether to send its body may send the next request instead. */
+/** Whether the rest of the body is short. After `Expect: 100-continue` the client may not send it at all. */
 function isShort({ headers }: FastifyRequest): boolean {
   const length = headers['content-length'];
-  return length !== undefined && Number(length) <= READ_ON_BYTES_MAX && headers.expect === undefined;
+  return length !== undefined && Number(length) <= DISCARDED_BYTES_MAX && headers.expect === undefined;
 }

@@ -1,11 +1,11 @@
-// `Expect: 100-continue`: a client asks whether its body is wanted. Node would say yes to all; here it is
-// said when the body begins to be read. Whatever is refused before is answered at once, and the client
-// need not send.
+// `Expect: 100-continue`: the client asks whether it should send its body. Node would answer every such request
+// with 100 at once; here 100 is sent when the body is about to be read, so a request that is refused before that
+// is answered without its body being sent.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 
 const waiting = new WeakMap<IncomingMessage, ServerResponse>();
 
-/** Has every request handled alike, also those with an expectation that Node does not know. */
+/** Passes requests with an expectation to the listener of all requests, also those with one unknown to Node. */
 export function deferContinue(server: Server): void {
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     waiting.set(request, response);
@@ -16,7 +16,7 @@ export function deferContinue(server: Server): void {
   });
 }
 
-/** Tells the client to send its body, if it waits for that. */
+/** Answers 100 if the client waits for it before it sends the body. */
 export function sendContinue(request: IncomingMessage): void {
   if (request.headers.expect === undefined) return;
   waiting.get(request)?.writeContinue();

@@ -53,7 +53,7 @@ function expectAdmissible(
 ): void {
   // The last response of the connection was sent: this request cannot be answered.
   if (client?.isEnding) throw clientClosed();
-  if (client && connections.isBeyondMax(client) && !url.startsWith('/health/')) {
+  if (client && connections.isForHealthOnly(client) && !url.startsWith('/health/')) {
     void reply.header('connection', 'close');
     throw new CarryoverError('queue_full', {
       detail: 'All connections are in use (CONNECTIONS_MAX); on this one only /health is answered.',

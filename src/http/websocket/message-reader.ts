@@ -21,7 +21,7 @@ import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
 import { CarryoverError } from '../../errors.ts';
 import type { BodyBudget, BodySender } from '../bodies/body-budget.ts';
-import { beginTurn, isTurnOver } from '../event-loop.ts';
+import { beginIteration, isIterationOver } from '../event-loop.ts';
 import { CLOSE_CODES } from './close-codes.ts';
 import { type FrameHeader, type FrameListener, FrameMeter } from './frame-meter.ts';
 import { MessageClaims } from './message-claims.ts';
@@ -193,9 +193,9 @@ export class MessageReader implements FrameListener {
 
   /** Reads what has arrived: read() emits `data`, for the meter first and the WebSocket then. */
   #read(): void {
-    beginTurn();
+    beginIteration();
     while (this.#mayRead) {
-      if (isTurnOver()) return this.#readLater();
+      if (isIterationOver()) return this.#readLater();
       const piece = Math.max(PIECE_BYTES, this.#meter.payloadBytesLeft);
       const bytes = Math.min(this.#connection.readableLength, piece);
       // Without a length if nothing is there: then `readable` is emitted again, or `end`.

@@ -18,7 +18,7 @@
 import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
 import { CarryoverError } from '../../errors.ts';
-import { isTurnOver, nextTurn } from '../event-loop.ts';
+import { isIterationOver, nextIteration } from '../event-loop.ts';
 import { nextFlush } from '../responses/write-coalescing.ts';
 import { CLOSE_CODES } from './close-codes.ts';
 import { MessageReader, type MessageReaderOptions } from './message-reader.ts';
@@ -139,7 +139,7 @@ export class MessageSocket {
       if (!this.#isQueueFull) this.#reader.resume();
       ({ closeCode } = answer);
       // Messages that are refused at once would be answered in microtasks, all in one iteration.
-      if (isTurnOver()) await nextTurn();
+      if (isIterationOver()) await nextIteration();
     }
     this.#close(closeCode);
   }

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { throttleReads } from '../../src/http/bodies/read-throttle.ts';
 
@@ -20,7 +20,7 @@ function makeBody(): Readable {
   });
 }
 
-/** The most bytes that were received between two turns, and all of them. */
+/** The most bytes that were received within one event-loop iteration, and the total. */
 async function receive(taken: (body: Readable, bytes: number) => void) {
   let bytes = 0;
   const ended = new Set<Readable>();
@@ -34,34 +34,34 @@ async function receive(taken: (body: Readable, bytes: number) => void) {
   }
   let most = 0;
   let before = 0;
-  for (let turns = 0; ended.size < BODIES && turns < 10_000; turns++) {
-    await nextTurn();
+  for (let count = 0; ended.size < BODIES && count < 10_000; count++) {
+    await nextIteration();
     most = Math.max(most, bytes - before);
     before = bytes;
   }
   return { most, bytes, ended: ended.size };
 }
 
-describe('long bodies that come in side by side', () => {
-  test('leave every turn to others after some of their bytes, and come in whole', async () => {
+describe('long bodies that arrive together', () => {
+  test('leave every iteration to others after some of their bytes, and arrive complete', async () => {
     const { most, bytes, ended } = await receive(throttleReads);
     expect(ended).toBe(BODIES);
     expect(bytes).toBe(ALL_BYTES);
     expect(most).toBeLessThan(256 * KiB + 2 * BODIES * CHUNK.length);
   });
 
-  test('control: they would not by themselves', async () => {
+  test('control: without the throttle they do not', async () => {
     const { most } = await receive(() => {});
     expect(most).toBeGreaterThan(ALL_BYTES / 2);
   });
 });
 
-test('one that is gone when its turn comes is nobody’s trouble', async () => {
+test('one that was destroyed while it was paused is resumed without an error', async () => {
   const body = makeBody();
   body.on('data', (chunk: Buffer) => throttleReads(body, 100 * chunk.length));
-  await nextTurn();
+  await nextIteration();
   body.destroy();
-  await nextTurn();
-  await nextTurn();
+  await nextIteration();
+  await nextIteration();
   expect(body.destroyed).toBe(true);
 });
