@@ -1,5 +1,5 @@
-// Loads the compiled kernels. The module is compiled once, on the main thread; each thread makes its
-// own instance of it over the same shared memory, and they all run the same machine code.
+// Loads the kernels. The main thread compiles the module once; each thread makes its own instance of it over the same
+// shared memory, and all run the same machine code.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
@@ -8,19 +8,19 @@ import { runHostJob } from './host-job.ts';
 
 /** The functions of src/kernels/index.ts. Pointers are byte addresses in the shared memory. */
 export interface Kernels {
-  /** Does what the record (kernels/layout.ts) at `job` asks for; returns when it is done. */
+  /** Runs the record (kernels/layout.ts) at an address; returns when it is done. */
   readonly run: (job: number) => void;
   /** tanh of `count` float32 (a multiple of 8) from `source` to `target`. */
   readonly tanh: (source: number, target: number, count: number) => void;
-  /** How many of `count` bytes at `text` are commas. */
+  /** How many of the `count` bytes at `text` are commas. */
   readonly countCommas: (text: number, count: number) => number;
-  /** 1 if `count` float32 at `numbers` are all finite, else 0. */
+  /** 1 if all of the `count` float32 at `numbers` are finite, else 0. */
   readonly areFinite: (numbers: number, count: number) => number;
-  /** Bits of the vectors the engine makes, 128 or 256: a matter of speed, not of the results' bits. */
+  /** Chooses tiles for vectors of 128 or 256 bits, which changes the speed and no bit of a result. */
   readonly useVectors: (bits: number) => void;
 }
 
-/** `simd256`: V8 joins neighbouring 128-bit operations into 256-bit ones. The bits are the same. */
+/** `simd256`: V8 joins neighbouring 128-bit operations into 256-bit ones. The results have the same bits. */
 export type KernelPath = 'simd128' | 'simd256';
 
 export interface CompiledKernels {
@@ -31,7 +31,7 @@ export interface CompiledKernels {
 /** Major versions of Node.js whose V8 joins vectors, with the same bits (npm run verify:nodes). */
 const JOINS_VECTORS = [24, 26];
 
-/** V8 optimizes a function after so much work instead of 13,000,000: at once, in practice. */
+/** V8 optimizes a function after so many units of work, in practice at once; its default is 13,000,000. */
 const TIERING_BUDGET = 1_000;
 
 /** A process compiles a module once, however many services it makes. */
@@ -54,6 +54,7 @@ export function compileKernels(choice: 'auto' | 'simd128' = 'auto'): CompiledKer
   return compiled;
 }
 
+/** An instance for the calling thread. */
 export function instantiateKernels(
   { module, path }: CompiledKernels,
   memory: WebAssembly.Memory,

@@ -1,17 +1,17 @@
-// The one linear memory that every kernel instance shares, and who owns which bytes of it.
+// The linear memory that all kernel instances share, and its allocator: first fit over a list of free blocks.
 //
-// Only the main thread allocates and frees; workers read and write what a job points to. Blocks are
-// kept in address order, so freeing joins a block with its free neighbours and the memory settles
-// at the largest working set it has seen. It never shrinks: WebAssembly cannot give pages back.
+// Only the main thread allocates and frees; workers read and write what a job points to. Free blocks are sorted by
+// address, so a freed block is merged with its free neighbours. The memory grows to the largest working set it has had
+// and never shrinks: WebAssembly cannot give pages back.
 import { CarryoverError } from '../errors.ts';
 
 const PAGE_BYTES = 65_536;
-/** One less than 4 GiB: the end of a block is an address of 32 bits too, in every kernel. */
+/** One page less than 4 GiB, so that the end of every block is an address of 32 bits. */
 const PAGES_MAX = 65_535;
 /** A cache line: no two jobs share one, and every vector load is aligned. */
 const ALIGN_BYTES = 64;
 const GROW_BYTES_MIN = 4 * 1024 * 1024;
-/** Bytes below this address belong to the kernels' own data. A null pointer is never a block. */
+/** Bytes below this address hold the kernels' constants; address 0 is never a block. */
 const RESERVED_BYTES = PAGE_BYTES;
 
 interface Block {
@@ -25,9 +25,9 @@ export class LinearMemory {
   #free: Block[] = [];
   #used = new Map<number, number>();
   #bytesUsed = 0;
-  /** Growing makes another object for the same memory; views keep the one they were made from. */
+  /** Growing makes a new buffer object for the same memory; older views keep the one they were made from. */
   readonly #buffers = new WeakSet<ArrayBufferLike>();
-  /** The newest of them; asking the memory for it takes longer than making a view. */
+  /** The newest of them: reading memory.buffer takes longer than making a view. */
   #buffer!: SharedArrayBuffer;
   #words!: Uint32Array;
   #bytes!: Buffer;
@@ -42,9 +42,10 @@ export class LinearMemory {
       maximum,
       shared: true,
     });
-    this.#lookAgain();
+    this.#renewViews();
   }
 
+  /** Bytes of all allocated blocks. */
   get bytesUsed(): number {
     return this.#bytesUsed;
   }
@@ -55,9 +56,9 @@ export class LinearMemory {
   }
 
   /**
-   * Before memory_full is thrown, `evict` is called until it answers false.
+   * Registers a function that is called, before memory_full is thrown, until it returns false.
    *
-   * @param evict frees a block that can be made again, and allocates nothing; false if it has none
+   * @param evict frees a block whose contents can be made again, and allocates nothing; false if it has none
    */
   addEvictor(evict: () => boolean): void {
     this.#evictors.push(evict);
@@ -87,15 +88,16 @@ export class LinearMemory {
     return ptr;
   }
 
+  /** Frees an allocated block. @throws Error if there is no such block */
   free(ptr: number): void {
     const bytes = this.#used.get(ptr);
     if (bytes === undefined) throw new Error(`free of ${ptr}, which is not an allocated block`);
     this.#used.delete(ptr);
     this.#bytesUsed -= bytes;
-    this.#giveBack({ ptr, bytes });
+    this.#addFree({ ptr, bytes });
   }
 
-  /** `count` float32 at `ptr`. The view stays valid when the memory grows. */
+  /** A view of `count` float32 at `ptr`. It stays valid when the memory grows. */
   f32(ptr: number, count: number): Float32Array<SharedArrayBuffer> {
     return new Float32Array(this.#buffer, ptr, count);
   }
@@ -109,31 +111,31 @@ export class LinearMemory {
   }
 
   /**
-   * All words of the memory, that at `ptr` being words[ptr >>> 2]: a view of its own costs more than the few
-   * fields of a record. To be asked for again after every allocate(), which may grow the memory.
+   * All words of the memory; that at `ptr` is words[ptr >>> 2]. Making a view costs more than writing the few fields of
+   * a record. To be read again after every allocate(), which may grow the memory.
    */
   get words(): Uint32Array {
     return this.#words;
   }
 
-  /** All bytes of the memory, that at `ptr` being bytes[ptr]; to be asked for again as `words` is. */
+  /** All bytes of the memory; that at `ptr` is bytes[ptr]. To be read again after every allocate(). */
   get bytes(): Buffer {
     return this.#bytes;
   }
 
-  /** Whether a view looks at this memory, and not at a copy. */
+  /** Whether a view is of this memory. */
   holds({ buffer }: ArrayBufferView): boolean {
     return this.#buffers.has(buffer);
   }
 
-  #lookAgain(): void {
+  #renewViews(): void {
     this.#buffer = this.memory.buffer as ArrayBufferLike as SharedArrayBuffer;
     this.#buffers.add(this.#buffer);
     this.#words = new Uint32Array(this.#buffer);
     this.#bytes = Buffer.from(this.#buffer);
   }
 
-  /** False if there is no room for it. */
+  /** False if the memory may not grow by so much. */
   #grow(wanted: number): boolean {
     const end = this.bytesGrown;
     const last = this.#free.at(-1);
@@ -143,8 +145,8 @@ export class LinearMemory {
     if (missing > room) return false;
     const pages = Math.ceil(Math.min(room, Math.max(missing, GROW_BYTES_MIN)) / PAGE_BYTES);
     this.memory.grow(pages);
-    this.#lookAgain();
-    this.#giveBack({ ptr: end, bytes: pages * PAGE_BYTES });
+    this.#renewViews();
+    this.#addFree({ ptr: end, bytes: pages * PAGE_BYTES });
     return true;
   }
 
@@ -160,7 +162,8 @@ export class LinearMemory {
     });
   }
 
-  #giveBack(block: Block): void {
+  /** Inserts a free block, merged with the free blocks before and behind it. */
+  #addFree(block: Block): void {
     const found = this.#free.findIndex((other) => other.ptr > block.ptr);
     const at = found < 0 ? this.#free.length : found;
     const before = this.#free[at - 1];

@@ -1,24 +1,24 @@
-// Packs weights once into the layout the kernels read: panels of some columns, each one forward stream
-// in the order of additions; all panels of W_x, then all of W_h, then b.
+// Packs weights once into panels, as the kernels read them (kernels/README.md): each panel has some columns, row after
+// row; first all panels of W_x, then those of W_h, then b.
 //
 //   W_x panel 0 | W_x panel 1 | … | W_h panel 0 | … | b          panel: row 0 | row 1 | …
 //
-// Columns beyond H are zeros. Narrow models (NARROW_MAX) are packed as float64 in panels of NR columns,
-// others as float32 in panels of WIDE, and a last one of NR if that is enough.
-import { setImmediate as nextTurn } from 'node:timers/promises';
+// Columns beyond H are zeros. Narrow models (NARROW_MAX) are packed as float64 in panels of NR columns, others as
+// float32 in panels of WIDE columns, of which the last has NR if that is enough.
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import { NARROW_MAX, NR, WIDE } from '../kernels/layout.ts';
 import type { Readout, Weights } from '../tensor.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
-/** Packed in a few milliseconds. */
+/** Numbers of a slice, which are packed in a few milliseconds. */
 const SLICE_NUMBERS = 131_072;
 
-/** Whether the kernels sum the model in float64. */
+/** Whether a model is narrow: the kernels sum it in float64. */
 export function isNarrow(D: number, H: number): boolean {
   return D + H <= NARROW_MAX;
 }
 
-/** Where W_x, W_h and b begin, in bytes from the start of the packed weights; and their size. */
+/** Byte offsets of W_x, W_h and b in the packed weights, and the bytes of all of them. */
 export function panelOffsets(D: number, H: number) {
   const elementBytes = isNarrow(D, H) ? Float64Array.BYTES_PER_ELEMENT : Float32Array.BYTES_PER_ELEMENT;
   const rowBytes = Math.ceil(H / NR) * NR * elementBytes;
@@ -60,7 +60,7 @@ export function packModel(
   if (readout) packReadout(weights.H, readout, readoutPanels);
 }
 
-/** The same of a model that is not narrow; between slices others have their turn. */
+/** Packs a model that is not narrow in slices, one in an event-loop iteration. */
 export async function packModelInSlices(
   weights: Weights,
   readout: Readout | undefined,
@@ -86,7 +86,7 @@ async function packMatrixInSlices(W: Float32Array, K: number, H: number, target:
   const columns = WIDE * Math.max(1, Math.floor(SLICE_NUMBERS / (WIDE * K)));
   for (let first = 0; first < H; first += columns) {
     packColumns(W, K, H, target, first, Math.min(H, first + columns));
-    await nextTurn();
+    await nextIteration();
   }
 }
 
@@ -104,7 +104,7 @@ function panelsAt(
   };
 }
 
-/** Bytes of a packed readout of H hidden units, and where its b_y begins. */
+/** Byte offsets of W_y and b_y in a packed readout of H hidden units, and the bytes of both. */
 export function readoutOffsets(H: number, O: number) {
   const rowBytes = Math.ceil(O / NR) * NR * Float32Array.BYTES_PER_ELEMENT;
   return { W_y: 0, b_y: H * rowBytes, bytes: (H + 1) * rowBytes };
@@ -121,7 +121,7 @@ function packMatrix(W: Float32Array, K: number, H: number, target: Float32Array 
   packColumns(W, K, H, target, 0, H);
 }
 
-/** The columns from `first`, where a panel begins, to behind `last`. */
+/** Packs the columns first … last - 1; a panel begins at `first`. */
 function packColumns(
   W: Float32Array,
   K: number,

@@ -1,6 +1,5 @@
-// The slow thing that proves the fast thing: the recurrence in plain TypeScript, in the kernels' order
-// of additions (kernels/README.md). Tests and the start-up self-test compare the kernels with it bit
-// by bit.
+// The reference: the recurrence in plain TypeScript, with the kernels' order of additions (kernels/README.md). Tests and
+// the self-test at the start compare the kernels with it bit by bit.
 import { LONG_BLOCK, SHORT_BLOCK, SHORT_MAX } from '../kernels/layout.ts';
 import type { Readout, Weights } from '../tensor.ts';
 import { isNarrow } from './panels.ts';
@@ -26,7 +25,7 @@ export function referenceStep(weights: Weights, x: Float32Array, h: Float32Array
   const state = new Float32Array(H);
   for (let j = 0; j < H; j++) {
     const xSum = add(0, x, D, W_x, j, H);
-    // The state's products are added to what the input's have summed to.
+    // The products of the state are added to the sum of those of the input.
     z[j] = fround(add(xSum, h, H, W_h, j, H) + b[j]!);
     x_W_x[j] = xSum;
     h_W_h[j] = add(0, h, H, W_h, j, H);

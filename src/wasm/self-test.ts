@@ -1,7 +1,7 @@
-// Before a process serves, it proves on a few small jobs that its kernels compute the promised bits:
-// every tile, every tail, narrow and wide models, rows of unequal length, readout, trace and the ring of
-// last states, compared with the plain reference; and that they read and print decimals. A process that
-// fails does not start. It also makes V8 optimize the kernels before the first request.
+// The self-test: before a process serves, its kernels must compute the promised bits on a few small jobs, compared with
+// the plain reference: every tile, trailing rows and columns, narrow and wide models, rows of unequal length, readout,
+// trace and the ring of last states; and they must read and print decimals. A process that fails does not start. The
+// self-test also makes V8 optimize the kernels before the first request.
 import { NARROW_MAX, NR } from '../kernels/layout.ts';
 import type { Readout, TensorView, Weights } from '../tensor.ts';
 import { Job, type JobShape, type PackedModel } from './job.ts';
@@ -21,14 +21,14 @@ interface Shape {
   readonly O: number;
 }
 
-/** Two bands, then 32, 16 and 8 columns, the last with some beyond H. */
+/** Two bands, then trailing columns: 32, 16 and 8, of which the last has some beyond H. */
 const H_ALL_WIDTHS = 22 * NR + 3;
-/** The same of a narrow model: 32, 16 and 8 columns. */
+/** The columns of all tiles of narrow models: 32, 16 and 8. */
 const H_NARROW_WIDTHS = 6 * NR + 3;
-/** More steps than the ring of last states ever has slots, and than readouts are gathered. */
+/** More steps than the ring of last states ever has slots, and more readouts than one product has. */
 const T_BEYOND_RING = 130;
 
-/** Batch tiles and the rows they leave over, all widths, both precisions, single steps and sequences. */
+/** Batch tiles and trailing rows, all widths, both precisions, single steps and sequences. */
 const SHAPES: readonly Shape[] = [
   { T: 3, N: 1, D: 1, H: 1, O: 1 },
   { T: 3, N: 5, D: 5, H: H_NARROW_WIDTHS, O: 3 },
@@ -43,8 +43,8 @@ const SHAPES: readonly Shape[] = [
   { T: T_BEYOND_RING, N: 2, D: NARROW_MAX, H: 1, O: 1 },
 ];
 
-/** What a job of a shape is asked for; the first twice, as columns are gone through forwards and backwards in turn. */
-const WAYS: readonly Pick<JobShape, 'keepsStates' | 'trace'>[] = [
+/** What jobs of each shape keep. Each runs twice, so that its bands are computed in both directions. */
+const OUTPUTS: readonly Pick<JobShape, 'keepsStates' | 'trace'>[] = [
   { keepsStates: true, trace: true },
   { keepsStates: true, trace: false },
   { keepsStates: false, trace: false },
@@ -79,9 +79,9 @@ function checkShape(kernels: Kernels, memory: LinearMemory, shape: Shape, random
   const [x, h] = [fill(T * N * D), fill(N * H)];
   const expected = expectedValues(weights, readout, shape, x, h);
   const lengths = Array.from({ length: N }, (_, n) => (T + n) % (T + 1));
-  for (const way of WAYS) {
+  for (const outputs of OUTPUTS) {
     for (const jobLengths of [undefined, lengths]) {
-      const job = new Job(memory, model, { T, N, lengths: jobLengths, ...way });
+      const job = new Job(memory, model, { T, N, lengths: jobLengths, ...outputs });
       job.x.set(x);
       job.h.set(h);
       kernels.run(job.ptr);

@@ -1,18 +1,20 @@
-// Weights in linear memory, in the order over which their id is a digest (models/weights-id.ts), so that a thread
-// that is given one address can hash or pack them:
+// Weights in linear memory, in the order in which their id is a digest of them (models/digest.ts), so that a worker that
+// is given the address can hash or pack them:
 //
 //   | D, H (u32) | W_x (D, H) | W_h (H, H) | b (H) | O (u32) | W_y (H, O) | b_y (O) |
 //
-// All float32 but for the sizes; the last three only with a readout.
+// All are float32 except the sizes. O, W_y and b_y exist only with a readout.
 import type { Readout, Weights } from '../tensor.ts';
 import type { LinearMemory } from './memory.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
 
 export interface WeightsSizes {
+  /** Inputs. */
   readonly D: number;
+  /** Hidden units. */
   readonly H: number;
-  /** 0 if there is no readout. */
+  /** Outputs; 0 if there is no readout. */
   readonly O: number;
 }
 
@@ -21,6 +23,7 @@ export interface WeightsInPlace {
   readonly readout: Readout | undefined;
 }
 
+/** Bytes of the block of such weights. */
 export function weightsBlockBytes({ D, H, O }: WeightsSizes): number {
   const readout = O === 0 ? 0 : 1 + (H + 1) * O;
   return (2 + (D + H + 1) * H + readout) * F32;
@@ -40,8 +43,8 @@ export function weightsAt(buffer: SharedArrayBuffer, ptr: number, { D, H, O }: W
   return { weights, readout: { O, W_y: next(H * O), b_y: next(O) } };
 }
 
-/** To be filled, and released. */
-export class WeightsBlock implements WeightsInPlace {
+/** A block whose tensors are to be filled, and which is to be released once. */
+export class WeightsBlock implements WeightsInPlace, Disposable {
   readonly ptr: number;
   readonly bytes: number;
   readonly sizes: WeightsSizes;
