@@ -1,5 +1,5 @@
-// Builds the whole service in this process, without a port. It closes itself after the test file, and fails it if
-// a response did not fit its schema.
+// Builds the whole service in this process, without a port. It is closed after the tests of the file, which
+// fail if a response did not fit its schema.
 import { afterAll, expect } from 'vitest';
 import { type App, type AppOverrides, createApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';

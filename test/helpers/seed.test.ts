@@ -27,7 +27,7 @@ test('a failed run prints a command for each failed test, which repeats it with 
   expect(first.commands).toHaveLength(2);
   expect(first.counterexample).toBeDefined();
   const [command] = first.commands;
-  expect(command).toMatch(/^SEED=\d+ npx vitest run test\/fixtures\/failing\/random\.ts -t '/);
+  expect(command).toMatch(/^SEED=\d+ (?:\w+=\S+ )*npx vitest run test\/fixtures\/failing\/random\.ts -t '/);
   const again = run(command! + CONFIG);
   expect(again.status).toBe(1);
   expect(again.commands).toEqual([command]);

@@ -1,7 +1,6 @@
-// A disk that is full, seen by a client: 507 that says truly that nothing was applied, a process that
-// lives and says it is not ready, deletions that go through nevertheless, and service again when there is
-// space, the same call by the same key included. (The store alone, and errors of system calls:
-// test/store/sqlite/disk.test.ts.)
+// A full disk as a client sees it: changes are refused with 507 and applied "no", the process stays alive and
+// reports that it is not ready, deletions still succeed, and calls succeed again when there is space, a repeat
+// of the refused call included. (The store alone, and errors of system calls: test/store/sqlite/disk.test.ts.)
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
