@@ -46,7 +46,7 @@ const TIMEOUTS_CHECKED_MS = 200;
 const HEAD_BYTES_MAX = 16 * 1024;
 
 export interface HttpOptions
-  extends Omit<StepParts & SessionRoutesOptions & SessionStreamOptions, 'responses'> {
+  extends Omit<StepParts & SessionRoutesOptions & SessionStreamOptions, 'responses' | 'sockets' | 'budget'> {
   readonly library: ModelLibrary;
   readonly weightsPacker: WeightsPacker;
   readonly limits: Limits;
@@ -101,14 +101,13 @@ export async function createHttp(options: HttpOptions): Promise<HttpServer> {
   app.register(openapi, { version });
   app.register(webSockets, { sockets, connections, messageBytesMax: bodyBytesMax });
 
-  // Routes are registered without a context of their own: each context has classes of requests and replies of
-  // its own, and hooks that see more than four of them are not optimised for any.
-  app.register(fp((routes: HttpServer) => indexRoute(routes, version)));
-  app.register(fp((routes: HttpServer) => healthRoutes(routes, readiness)));
-  app.register(fp((routes: HttpServer) => problemsRoute(routes)));
-  app.register(fp((routes: HttpServer) => modelRoutes(routes, options)));
-  app.register(fp((routes: HttpServer) => sessionRoutes(routes, parts)));
-  app.register(fp((routes: HttpServer) => sessionStreamRoute(routes, sockets, budget, options)));
+  // Wrapped by fastify-plugin, routes have no context of their own: all share one class of requests.
+  app.register(fp(indexRoute), { version });
+  app.register(fp(healthRoutes), { readiness });
+  app.register(fp(problemsRoute));
+  app.register(fp(modelRoutes), options);
+  app.register(fp(sessionRoutes), parts);
+  app.register(fp(sessionStreamRoute), { ...options, sockets, budget });
   app.register(fp(stepRoute), parts);
   app.register(fp(sequenceRoute), { ...parts, streams });
 

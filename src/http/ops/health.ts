@@ -27,7 +27,10 @@ const Health = Type.Object(
   { additionalProperties: false },
 );
 
-export function healthRoutes(app: HttpServer, readiness: Readiness): void {
+export function healthRoutes(
+  app: HttpServer,
+  { readiness }: { readonly readiness: Readiness },
+): void {
   app.get(
     '/health/live',
     {

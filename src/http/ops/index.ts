@@ -1,7 +1,7 @@
 // GET /: links to the documentation and the health checks, for somebody who opens the bare address.
 import type { HttpServer } from '../http-server.ts';
 
-export function indexRoute(app: HttpServer, version: string): void {
+export function indexRoute(app: HttpServer, { version }: { readonly version: string }): void {
   const links = {
     service: 'carryover',
     version,

@@ -23,6 +23,8 @@ import { type Computation, expectSessionOnly } from '../compute/computation.ts';
 import { type Frame, type Validate, openFrame, readCall, readFrame } from './stream-frames.ts';
 
 export interface SessionStreamOptions {
+  readonly sockets: MessageSockets;
+  readonly budget: BodyBudget;
   readonly sessions: Sessions;
   readonly sessionCompute: SessionCompute;
   readonly isClosing: () => boolean;
@@ -45,10 +47,9 @@ const CLOSING_ERRORS: Partial<Record<ErrorCode, number>> = {
 
 export function sessionStreamRoute(
   app: FastifyInstance,
-  sockets: MessageSockets,
-  budget: BodyBudget,
   options: SessionStreamOptions,
 ): void {
+  const { sockets, budget } = options;
   app.route<ById>({
     method: 'GET',
     url: '/v1/sessions/:id/stream',
