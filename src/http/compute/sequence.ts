@@ -30,45 +30,41 @@ export interface SequenceParts extends SessionAnswerParts {
   readonly streams: StreamResponses;
 }
 
+const SCHEMA = {
+  operationId: 'sequence',
+  summary: 'Advance a mini-batch by T steps',
+  description:
+    'h_t = tanh(h_{t-1} W_h + x_t W_x + b) for t = 1 … T. Accept application/x-ndjson or ' +
+    'text/event-stream to be sent the steps while they are computed.',
+  ...computeSchema(SequenceBody, SequenceReply, SequenceLine),
+};
+
 /** A Fastify plugin with the route. */
 export async function sequenceRoute(app: HttpServer, parts: SequenceParts): Promise<void> {
   const { engine, responses, streams } = parts;
-  app.post(
-    '/v1/sequence',
-    {
-      schema: {
-        operationId: 'sequence',
-        summary: 'Advance a mini-batch by T steps',
-        description:
-          'h_t = tanh(h_{t-1} W_h + x_t W_x + b) for t = 1 … T. Accept application/x-ndjson or ' +
-          'text/event-stream to be sent the steps while they are computed.',
-        ...computeSchema(SequenceBody, SequenceReply, SequenceLine),
-      },
-    },
-    async (request, reply) => {
-      void reply.header('vary', 'accept');
-      const sequence = readComputation(request, request.body, SEQUENCE);
-      const session = sessionIdOf(request, sequence.session);
-      // The answer of a session is sent after the commit, when all of it is there: never as a stream.
-      const type = answerType(request, session === undefined);
-      if (session !== undefined) {
-        return answerOnSession(parts, request, reply, type, session, sequence, answerOf);
-      }
-      expectNoPromises(request);
-      const input = expectWeights(sequence);
-      if (isStreamType(type)) {
-        // An unknown model is refused before another stream is ended to make room for this one.
-        await engine.fetchModel(input.weights);
-        streams.expectRoom(request);
-        const stream = await engine.stream(input, request.lifetime);
-        // Not awaited: while it is sent, nothing of this function is kept, and so nothing of the body.
-        return streams.send(request, reply, type, stream, stepSegmentsOf(sequence));
-      }
-      using result = await engine.run(input, request.lifetime);
-      const bytes = await responses.write(request, type, answerOf(result, sequence));
-      return sendBytes(reply, type, bytes);
-    },
-  );
+  app.post('/v1/sequence', { schema: SCHEMA }, async (request, reply) => {
+    void reply.header('vary', 'accept');
+    const sequence = readComputation(request, request.body, SEQUENCE);
+    const session = sessionIdOf(request, sequence.session);
+    // The answer of a session is sent after the commit, when all of it is there: never as a stream.
+    const type = answerType(request, session === undefined);
+    if (session !== undefined) {
+      return answerOnSession(parts, request, reply, type, session, sequence, answerOf);
+    }
+    expectNoPromises(request);
+    const input = expectWeights(sequence);
+    if (isStreamType(type)) {
+      // An unknown model is refused before another stream is ended to make room for this one.
+      await engine.fetchModel(input.weights);
+      streams.expectRoom(request);
+      const stream = await engine.stream(input, request.lifetime);
+      // Not awaited: while it is sent, nothing of this function is kept, and so nothing of the body.
+      return streams.send(request, reply, type, stream, stepSegmentsOf(sequence));
+    }
+    using result = await engine.run(input, request.lifetime);
+    const bytes = await responses.write(request, type, answerOf(result, sequence));
+    return sendBytes(reply, type, bytes);
+  });
 }
 
 /** What is computed, and how it is to be answered. */

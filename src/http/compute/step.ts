@@ -26,33 +26,29 @@ export interface StepParts extends SessionAnswerParts {
   readonly engine: Engine;
 }
 
+const SCHEMA = {
+  operationId: 'step',
+  summary: 'Advance a mini-batch by one step',
+  description: 'h = tanh(h W_h + x W_x + b)',
+  ...computeSchema(StepBody, StepReply),
+};
+
 /** A Fastify plugin with the route. */
 export async function stepRoute(app: HttpServer, parts: StepParts): Promise<void> {
   const { engine, responses } = parts;
-  app.post(
-    '/v1/step',
-    {
-      schema: {
-        operationId: 'step',
-        summary: 'Advance a mini-batch by one step',
-        description: 'h = tanh(h W_h + x W_x + b)',
-        ...computeSchema(StepBody, StepReply),
-      },
-    },
-    async (request, reply) => {
-      void reply.header('vary', 'accept');
-      const step = readComputation(request, request.body, STEP);
-      const session = sessionIdOf(request, step.session);
-      const type = answerType(request, false);
-      if (session !== undefined) {
-        return answerOnSession(parts, request, reply, type, session, step, answerOf);
-      }
-      expectNoPromises(request);
-      using result = await engine.run(expectWeights(step), request.lifetime);
-      const bytes = await responses.write(request, type, answerOf(result));
-      return sendBytes(reply, type, bytes);
-    },
-  );
+  app.post('/v1/step', { schema: SCHEMA }, async (request, reply) => {
+    void reply.header('vary', 'accept');
+    const step = readComputation(request, request.body, STEP);
+    const session = sessionIdOf(request, step.session);
+    const type = answerType(request, false);
+    if (session !== undefined) {
+      return answerOnSession(parts, request, reply, type, session, step, answerOf);
+    }
+    expectNoPromises(request);
+    using result = await engine.run(expectWeights(step), request.lifetime);
+    const bytes = await responses.write(request, type, answerOf(result));
+    return sendBytes(reply, type, bytes);
+  });
 }
 
 export const STEP: ComputationFormat<Static<typeof StepBody>, Computation> = {
