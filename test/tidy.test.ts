@@ -100,6 +100,23 @@ describe('imports', () => {
     }
   });
 
+  test('of plugins, bodies, connections and responses do not go to routes, nor those of the last three to plugins', () => {
+    const routes = ['compute', 'models', 'sessions', 'ops'];
+    const banned: Record<string, readonly string[]> = {
+      connections: ['plugins', 'bodies', 'responses', ...routes],
+      bodies: ['plugins', 'responses', ...routes],
+      responses: ['plugins', ...routes],
+      plugins: routes,
+    };
+    const offenders = files.flatMap((file) => {
+      const [part, folder] = file.path.split('/');
+      if (part !== 'http') return [];
+      const targets = importsOf(file).filter((name) => banned[folder!]?.includes(name.split('/')[1]!));
+      return targets.map((name) => `${file.path} imports ${name}`);
+    });
+    expect(offenders).toEqual([]);
+  });
+
   test('run in no circle', () => {
     const graph = new Map(files.map((file) => [file.path, importsOf(file)]));
     const done = new Set<string>();
