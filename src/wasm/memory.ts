@@ -141,9 +141,9 @@ export class LinearMemory {
     const last = this.#free.at(-1);
     const freeAtEnd = last !== undefined && last.ptr + last.bytes === end ? last.bytes : 0;
     const missing = wanted - freeAtEnd;
-    const room = this.bytesMax - end;
-    if (missing > room) return false;
-    const pages = Math.ceil(Math.min(room, Math.max(missing, GROW_BYTES_MIN)) / PAGE_BYTES);
+    const growableBytes = this.bytesMax - end;
+    if (missing > growableBytes) return false;
+    const pages = Math.ceil(Math.min(growableBytes, Math.max(missing, GROW_BYTES_MIN)) / PAGE_BYTES);
     this.memory.grow(pages);
     this.#renewViews();
     this.#addFree({ ptr: end, bytes: pages * PAGE_BYTES });
