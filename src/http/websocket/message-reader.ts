@@ -21,7 +21,7 @@ import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
 import { CarryoverError } from '../../errors.ts';
 import type { BodyBudget, BodySender } from '../bodies/body-budget.ts';
-import { beginIteration, isIterationOver } from '../event-loop.ts';
+import { isIterationOver } from '../event-loop.ts';
 import { CLOSE_CODES } from './close-codes.ts';
 import { type FrameHeader, type FrameListener, FrameMeter } from './frame-meter.ts';
 import { MessageClaims } from './message-claims.ts';
@@ -191,15 +191,16 @@ export class MessageReader implements FrameListener {
     this.#read();
   }
 
-  /** Reads what has arrived: read() emits `data`, for the meter first and the WebSocket then. */
+  /** Reads what has arrived: read() emits `data`, for the meter first and then for the WebSocket. */
   #read(): void {
-    beginIteration();
     while (this.#mayRead) {
       if (isIterationOver()) return this.#readLater();
+      const { readableLength } = this.#connection;
+      // At the end of the stream nothing is left, and this emits `end`.
+      if (readableLength === 0) return void this.#connection.read();
       const piece = Math.max(PIECE_BYTES, this.#meter.payloadBytesLeft);
-      const bytes = Math.min(this.#connection.readableLength, piece);
-      // Without a length if nothing is there: then `readable` is emitted again, or `end`.
-      if (this.#connection.read(bytes === 0 ? undefined : bytes) === null) return;
+      this.#connection.read(Math.min(readableLength, piece));
+      if (readableLength <= piece) return;
     }
   }
 
