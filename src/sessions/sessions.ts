@@ -128,7 +128,11 @@ export class Sessions {
       if (after) return after;
       const kept = session.past.map((state) => state.t);
       throw new CarryoverError('state_not_kept', {
-        detail: `Session ${id} keeps the states of the steps [${kept.join(', ')}], not of ${t}.`,
+        detail:
+          kept.length > 0
+            ? `Session ${id} keeps the states of the steps [${kept.join(', ')}], not of ${t}.`
+            : `Session ${id} keeps no state before the present one: its \`keep\` is ${session.keep}` +
+              (session.keep > 0 ? ', and there is no change to go back before.' : '; set it at creation.'),
         errors: [{ pointer: '/t', message: `expected one of ${kept.join(', ') || 'none'}` }],
         members: { kept },
       });

@@ -107,6 +107,9 @@ describe('creation', () => {
     const nobody = await call('GET', '/v1/sessions?model=nobody');
     expect([nobody.statusCode, nobody.json().code]).toEqual([404, 'model_not_found']);
     expect((await call('GET', '/v1/sessions?model=sha256:none')).json()).toEqual({ sessions: [] });
+    const noCursor = await call('GET', '/v1/sessions?cursor=zzz');
+    expect(noCursor.statusCode).toBe(400);
+    expect(noCursor.json().detail).toContain('`next` of the page before');
   });
 
   test('cuts a lifetime to the longest there is, and says so', async () => {
@@ -431,6 +434,10 @@ describe('state, rewind and fork', () => {
     const lost = await call('POST', `/v1/sessions/${id}/rewind`, { t: 0 });
     expect(lost.statusCode).toBe(422);
     expect(lost.json()).toMatchObject({ code: 'state_not_kept', kept: [1, 2], applied: 'no' });
+    const { id: forgetful } = await create({ model: 'tiny' });
+    const none = await call('POST', `/v1/sessions/${forgetful}/rewind`, { t: 0 });
+    expect(none.json()).toMatchObject({ code: 'state_not_kept', kept: [], applied: 'no' });
+    expect(none.json().detail).toContain('`keep` is 0');
     const back = await call('POST', `/v1/sessions/${id}/rewind`, { t: 1 });
     const { digest } = answers[0].session;
     expect(back.json()).toMatchObject({ t: 1, version: 4, digest });

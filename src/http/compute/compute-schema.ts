@@ -1,10 +1,9 @@
 // What the schemas of /v1/step and /v1/sequence have in common.
 import type { TSchema } from 'typebox';
 import { answerContent, jsonOrFile } from '../media-types.ts';
-import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses } from '../schemas/problem.ts';
+import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses, SESSION_ERRORS } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
 import { ComputeHeaders } from '../sessions/schemas.ts';
-import { SESSION_ERRORS } from '../sessions/session-call.ts';
 
 /**
  * The parts of a route's schema that follow from those of its body and its answer.

@@ -12,7 +12,8 @@ import { answerType } from '../media-types.ts';
 import type { HttpServer } from '../http-server.ts';
 import { sendBytes } from '../responses/response-writer.ts';
 import { type StepSegments, type StreamResponses, isStreamType } from '../responses/stream-responses.ts';
-import { expectNoPromises, sessionIdOf } from '../sessions/session-call.ts';
+import { expectNoChangeHeaders } from '../sessions/session-call.ts';
+import { sessionIdOf } from '../sessions/session-header.ts';
 import {
   type Computation,
   type ComputationFormat,
@@ -51,7 +52,7 @@ export async function sequenceRoute(app: HttpServer, parts: SequenceParts): Prom
     if (session !== undefined) {
       return answerOnSession(parts, request, reply, type, session, sequence, answerOf);
     }
-    expectNoPromises(request);
+    expectNoChangeHeaders(request);
     const input = expectWeights(sequence);
     if (isStreamType(type)) {
       // An unknown model is refused before another stream is ended to make room for this one.

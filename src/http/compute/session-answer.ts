@@ -4,7 +4,9 @@ import type { ResponseBody } from '../../codec/response-body.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import { type ResponseWriter, sendBytes } from '../responses/response-writer.ts';
-import { callOf, markOf, markReplayed, sessionHeaders } from '../sessions/session-call.ts';
+import { markReplayed } from '../sessions/replies.ts';
+import { sessionHeaders, sessionMark } from '../sessions/representation.ts';
+import { callOf } from '../sessions/session-call.ts';
 import { type Computation, expectSessionOnly } from './computation.ts';
 
 export interface SessionAnswerParts {
@@ -33,7 +35,7 @@ export async function answerOnSession<Request extends Computation>(
     call,
     computation.input,
     (result, session) => {
-      const fields = { session: markOf(session) };
+      const fields = { session: sessionMark(session) };
       return responses.write(request, type, { ...answerOf(result, computation), fields });
     },
   );

@@ -9,7 +9,8 @@ import type { TensorView } from '../../tensor.ts';
 import { answerType } from '../media-types.ts';
 import type { HttpServer } from '../http-server.ts';
 import { sendBytes } from '../responses/response-writer.ts';
-import { expectNoPromises, sessionIdOf } from '../sessions/session-call.ts';
+import { expectNoChangeHeaders } from '../sessions/session-call.ts';
+import { sessionIdOf } from '../sessions/session-header.ts';
 import {
   type Computation,
   type ComputationFormat,
@@ -44,7 +45,7 @@ export async function stepRoute(app: HttpServer, parts: StepParts): Promise<void
     if (session !== undefined) {
       return answerOnSession(parts, request, reply, type, session, step, answerOf);
     }
-    expectNoPromises(request);
+    expectNoChangeHeaders(request);
     using result = await engine.run(expectWeights(step), request.lifetime);
     const bytes = await responses.write(request, type, answerOf(result));
     return sendBytes(reply, type, bytes);

@@ -1,8 +1,8 @@
-// WebSockets: which requests become one, what they have in common, and their end with the process.
+// WebSockets: which requests are upgraded, what all of them are checked for, and their shutdown.
 //
-// No check of Origin. It guards against pages of other sites that use what the browser adds to a
-// request by itself, as cookies; here nothing is added that opens anything: the only key to a
-// session is its id, 128 random bits, which such a page cannot read from anywhere.
+// Origin is not checked. The check protects against pages of other sites whose requests carry credentials
+// that the browser adds by itself, such as cookies. Here there are none: a session is accessed by its id,
+// 128 random bits, which such a page cannot read from anywhere.
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import websocket, { type WebSocket } from '@fastify/websocket';
@@ -13,16 +13,16 @@ import type { Connections } from '../connections/connections.ts';
 import type { HttpServer } from '../http-server.ts';
 import { endWithProblem } from '../connections/client-errors.ts';
 
-/** From our closing frame until the connection is cut: a slow round trip and a half. */
+/** From our Close frame until the connection is terminated: one and a half slow round trips. */
 const CLOSE_MS_MAX = 2_000;
-/** Gateways take a connection without traffic for dead; nginx and most others after 60 s. */
-const BEAT_MS_MAX = 25_000;
-/** How late it may be noticed that a message is not complete in time. */
-const LOOK_MS_MAX = 1_000;
+/** Gateways close a connection without traffic; nginx and most others after 60 s. */
+const PING_MS_MAX = 25_000;
+/** Between two checks whether messages are complete in time. */
+const CHECK_MS_MAX = 1_000;
 
 /**
- * An offer to upgrade elsewhere, or to HTTP/2 as some clients make it with every request, is
- * declined by answering the request.
+ * Whether a request is upgraded. An offer to upgrade at another address, or to HTTP/2 as some clients make it
+ * with every request, is declined by answering the request.
  */
 export function isWebSocketRequest({ method, headers, url = '' }: IncomingMessage): boolean {
   return (
@@ -45,13 +45,13 @@ export const webSockets = fp(
     const serverOptions = {
       maxPayload: messageBytesMax,
       perMessageDeflate: false,
-      // We speak none of the protocols that a client may offer.
+      // No subprotocol is supported.
       handleProtocols: () => false as const,
       closeTimeout: CLOSE_MS_MAX,
     };
     await app.register(websocket, {
       options: serverOptions,
-      // The closing frame with its code has been sent.
+      // The Close frame with its code has been sent.
       errorHandler: (error, _socket, request) => {
         request.log.info({ reason: error.message }, 'connection broken');
       },
@@ -68,20 +68,20 @@ export const webSockets = fp(
   { name: 'websocket', dependencies: ['connection-shutdown'] },
 );
 
-/** Those that are open. */
+/** The open WebSockets. */
 export class MessageSockets {
   readonly #open = new Set<MessageSocket>();
-  readonly #beat: NodeJS.Timeout;
-  readonly #look: NodeJS.Timeout;
+  readonly #pinging: NodeJS.Timeout;
+  readonly #checking: NodeJS.Timeout;
   #isShuttingDown = false;
   #whenEmpty: (() => void) | undefined;
 
   /** @param messageMsMax from the first byte of a message to its last */
   constructor(silenceMsMax: number, messageMsMax: number) {
-    this.#beat = this.#beatEvery(Math.min(BEAT_MS_MAX, silenceMsMax / 3), silenceMsMax);
-    const lookMs = Math.min(LOOK_MS_MAX, messageMsMax / 4);
-    const look = () => this.#forEach((socket) => socket.checkTimeout(messageMsMax));
-    this.#look = setInterval(look, lookMs).unref();
+    this.#pinging = this.#pingEvery(Math.min(PING_MS_MAX, silenceMsMax / 3), silenceMsMax);
+    const checkMs = Math.min(CHECK_MS_MAX, messageMsMax / 4);
+    const check = () => this.#forEach((socket) => socket.checkTimeout(messageMsMax));
+    this.#checking = setInterval(check, checkMs).unref();
   }
 
   add(socket: WebSocket, request: IncomingMessage, options: MessageSocketOptions): MessageSocket {
@@ -98,18 +98,18 @@ export class MessageSockets {
   /** Resolves when all are closed. */
   async shutDown(): Promise<void> {
     this.#isShuttingDown = true;
-    clearInterval(this.#beat);
-    clearInterval(this.#look);
+    clearInterval(this.#pinging);
+    clearInterval(this.#checking);
     this.#forEach((socket) => socket.shutDown());
     if (this.#open.size === 0) return;
-    const beat = this.#beatEvery(CLOSE_MS_MAX / 2, CLOSE_MS_MAX);
+    const pinging = this.#pingEvery(CLOSE_MS_MAX / 2, CLOSE_MS_MAX);
     await new Promise<void>((resolve) => {
       this.#whenEmpty = resolve;
     });
-    clearInterval(beat);
+    clearInterval(pinging);
   }
 
-  #beatEvery(ms: number, silenceMsMax: number): NodeJS.Timeout {
+  #pingEvery(ms: number, silenceMsMax: number): NodeJS.Timeout {
     return setInterval(() => this.#forEach((socket) => socket.ping(silenceMsMax)), ms).unref();
   }
 

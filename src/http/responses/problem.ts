@@ -20,7 +20,7 @@ export function requestProblem(error: CarryoverError, request: FastifyRequest) {
  *
  * @param mayHaveKey whether the message has an idempotency key, or could not be read
  */
-export function frameProblem(
+export function messageProblem(
   cause: unknown,
   instance: string,
   log: FastifyBaseLogger,

@@ -109,3 +109,17 @@ export const COMPUTE_ERRORS = [
   'memory_full',
   'shutting_down',
 ] as const satisfies readonly ErrorCode[];
+
+/** What a call that changes a session can answer besides what it computes. */
+export const SESSION_ERRORS = [
+  'session_not_found',
+  'idempotency_key_in_use',
+  'session_gone',
+  'step_conflict',
+  'idempotency_key_reused',
+  'answer_not_kept',
+  'session_corrupt',
+  'session_busy',
+  'store_unavailable',
+  'store_full',
+] as const satisfies readonly ErrorCode[];

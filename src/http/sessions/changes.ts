@@ -1,32 +1,27 @@
-// Changes of a session that compute nothing: another state, an earlier one, a fork, the end.
-import type { FastifyInstance } from 'fastify';
-import type { Static } from 'typebox';
+// Changes of a session that compute nothing: set its state, rewind, fork, delete.
 import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
-import { BODY_ERRORS, problemResponses } from '../schemas/problem.ts';
+import type { HttpServer } from '../http-server.ts';
+import { BODY_ERRORS, SESSION_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
 import { CallHeaders, IdParams, RewindBody, SessionInfo, StateBody } from './schemas.ts';
-import { SESSION_ERRORS, callOf, markReplayed } from './session-call.ts';
-import { createdReply, infoReply, sendReply } from './replies.ts';
+import { createdReply, infoReply, markReplayed, sendReply } from './replies.ts';
+import { callOf } from './session-call.ts';
 
 export interface SessionChangeParts {
   readonly sessions: Sessions;
   readonly sessionCompute: SessionCompute;
 }
 
-interface ById {
-  readonly Params: Static<typeof IdParams>;
-}
-
-export function sessionChangeRoutes(app: FastifyInstance, parts: SessionChangeParts): void {
+export function sessionChangeRoutes(app: HttpServer, parts: SessionChangeParts): void {
   stateRoutes(app, parts);
   forkRoute(app, parts);
   deleteRoute(app, parts);
 }
 
-function stateRoutes(app: FastifyInstance, { sessions, sessionCompute }: SessionChangeParts): void {
-  app.put<ById & { Body: Static<typeof StateBody> }>(
+function stateRoutes(app: HttpServer, { sessions, sessionCompute }: SessionChangeParts): void {
+  app.put(
     '/v1/sessions/:id/state',
     {
       schema: {
@@ -61,7 +56,7 @@ function stateRoutes(app: FastifyInstance, { sessions, sessionCompute }: Session
       return sendReply(reply, outcome);
     },
   );
-  app.post<ById & { Body: Static<typeof RewindBody> }>(
+  app.post(
     '/v1/sessions/:id/rewind',
     {
       schema: {
@@ -92,8 +87,8 @@ function stateRoutes(app: FastifyInstance, { sessions, sessionCompute }: Session
   );
 }
 
-function forkRoute(app: FastifyInstance, { sessions }: SessionChangeParts): void {
-  app.post<ById>(
+function forkRoute(app: HttpServer, { sessions }: SessionChangeParts): void {
+  app.post(
     '/v1/sessions/:id/fork',
     {
       schema: {
@@ -122,8 +117,8 @@ function forkRoute(app: FastifyInstance, { sessions }: SessionChangeParts): void
   );
 }
 
-function deleteRoute(app: FastifyInstance, { sessions }: SessionChangeParts): void {
-  app.delete<ById>(
+function deleteRoute(app: HttpServer, { sessions }: SessionChangeParts): void {
+  app.delete(
     '/v1/sessions/:id',
     {
       schema: {
@@ -141,7 +136,7 @@ function deleteRoute(app: FastifyInstance, { sessions }: SessionChangeParts): vo
     async (request, reply) => {
       const { replayed } = await sessions.delete(request.params.id, callOf(request));
       markReplayed(reply, replayed);
-      return reply.code(204).send();
+      return reply.code(204).send(null);
     },
   );
 }

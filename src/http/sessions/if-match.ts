@@ -1,17 +1,18 @@
-// If-Match: `*`, or a list of entity tags (RFC 9110, 13.1.1 and 8.8.3).
+// If-Match: `*`, or a list of entity tags (RFC 9110, 13.1.1 and 8.8.3). The libraries for ETags make tags, or
+// compare If-None-Match for a cache; none parses If-Match strictly, and it is no structured field.
 import { invalidRequest } from '../../errors.ts';
 import type { IfMatch } from '../../sessions/call.ts';
 
-/** One tag and what follows it; a list may have empty elements. */
+/** One tag with what stands around it; a list may have empty elements. */
 const TAG = /[\s,]*((?:W\/)?"[!#-~\u0080-\u00ff]*")[ \t]*(?=,|$)/y;
 
-/** Of a header Node.js takes no more than 16 KiB; a frame may be as long as a body. */
+/** Node.js accepts no longer header; the `if_match` of a message could be as long as a body. */
 const TEXT_LENGTH_MAX = 16 * 1024;
 
 /**
- * Tags as they were written, weak ones too: they are never equal to a strong one.
+ * The tags as they were written. Weak ones are kept: they equal no ETag of a session, which are strong.
  *
- * @param name and pointer: where it stood, for the error
+ * @param name and pointer: where the list stands, for the error
  * @throws invalid_request
  */
 export function readIfMatch(

@@ -4,27 +4,32 @@ import type { FastifyReply } from 'fastify';
 import type { Outcome } from '../../sessions/call.ts';
 import type { Reply } from '../../sessions/kept-answer.ts';
 import type { Session } from '../../sessions/session.ts';
-import { infoOf, markReplayed, sessionHeaders } from './session-call.ts';
+import { sessionHeaders, sessionInfo } from './representation.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-/** 201, for a session that was made. */
+/** 201 for a session that was created. */
 export function createdReply(session: Session): Reply {
   const { body, headers } = infoReply(session);
   return { status: 201, headers: { ...headers, location: `/v1/sessions/${session.id}` }, body };
 }
 
-/** 200, for a session that was changed. */
+/** 200 for a session that was changed. */
 export function infoReply(session: Session): Reply {
   return {
     status: 200,
     headers: sessionHeaders(session),
-    body: JSON.stringify(infoOf(session)),
+    body: JSON.stringify(sessionInfo(session)),
   };
 }
 
-/** As it was kept. */
+/** Sends an answer as it was kept. */
 export function sendReply(reply: FastifyReply, { value, replayed }: Outcome<Reply>): FastifyReply {
   markReplayed(reply, replayed);
   return reply.code(value.status).headers(value.headers).type(JSON_TYPE).send(value.body);
+}
+
+/** Sets Idempotency-Replayed if the answer is that of an earlier attempt. */
+export function markReplayed(reply: FastifyReply, replayed: boolean): void {
+  if (replayed) void reply.header('idempotency-replayed', 'true');
 }

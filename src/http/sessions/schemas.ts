@@ -5,7 +5,7 @@ import { pageLimit } from '../schemas/page.ts';
 import { ref } from '../schemas/ref.ts';
 import { Weights, matrix } from '../schemas/tensor.ts';
 
-/** Far beyond every limit; a number beyond it is none that can be counted with. */
+/** Beyond every limit that can be configured. */
 const INTEGER_MAX = 2 ** 31 - 1;
 
 const Id = Type.String({
@@ -17,8 +17,8 @@ const Id = Type.String({
 export const SessionRef = Type.Unsafe<string>({
   ...Id,
   description:
-    'Takes the place of weights, model and h: the step begins with the state of this session, and ' +
-    'ends up in it. May also be the header x-session-id.',
+    'In place of weights, model and h: the step begins with the state of this session, and the state ' +
+    'after it is stored there. May also be the header x-session-id.',
 });
 
 export const CreateSessionBody = Type.Object(
@@ -66,7 +66,7 @@ const mark = {
   expires_at: Type.String({ format: 'date-time' }),
 };
 
-/** Where a session is after a call. */
+/** The state at which a session is after a call. */
 export const SessionMark = Type.Object(mark, { $id: 'SessionMark', additionalProperties: false });
 
 const info = {
@@ -101,7 +101,9 @@ export const SessionList = Type.Object(
   {
     sessions: Type.Array(ref(SessionInfo)),
     damaged: Type.Optional(
-      Type.Array(Id, { description: 'Sessions whose stored records are damaged: they are not served.' }),
+      Type.Immutable(
+        Type.Array(Id, { description: 'Sessions whose stored records are damaged: they are not served.' }),
+      ),
     ),
     next: Type.Optional(Type.String({ description: 'The cursor of the next page, if there is one.' })),
   },
@@ -137,8 +139,9 @@ export const ListQuery = Type.Object(
       pageLimit('1 … 1000, 100 if absent. Of large sessions a page has fewer: follow `next`.'),
     ),
     cursor: Type.Optional(
-      Type.Unsafe<string>({
-        ...Id,
+      Type.String({
+        // An id that was issued, 128 bits.
+        pattern: '^[A-Za-z0-9_-]{22}$',
         description: '`next` of the page before, to be sent with the same `model`.',
       }),
     ),

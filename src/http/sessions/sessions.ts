@@ -1,12 +1,11 @@
-// /v1/sessions: hidden states that live on the server, each with one model. Made, read and listed.
-import type { FastifyInstance } from 'fastify';
-import type { Static } from 'typebox';
+// Create, read and list sessions: hidden states that are kept on the server, each with one model.
 import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import type { ErrorCode } from '../../error-kinds.ts';
 import type { ModelLibrary } from '../../models/library.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
 import { type ResponseWriter, sendBytes } from '../responses/response-writer.ts';
+import type { HttpServer } from '../http-server.ts';
 import { answerContent, answerType } from '../media-types.ts';
 import { BODY_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
@@ -19,9 +18,10 @@ import {
   SessionList,
   SessionWithState,
 } from './schemas.ts';
-import { idempotencyKeyOf, infoOf, sessionHeaders } from './session-call.ts';
 import { sessionChangeRoutes } from './changes.ts';
+import { keyOfRequest } from './idempotency-key.ts';
 import { createdReply, sendReply } from './replies.ts';
+import { sessionHeaders, sessionInfo } from './representation.ts';
 import { weightsOf, weightsSource } from '../compute/weights.ts';
 
 export interface SessionRoutesOptions {
@@ -40,15 +40,15 @@ const READ_ERRORS = [
   'store_unavailable',
 ] as const satisfies readonly ErrorCode[];
 
-export function sessionRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
+export function sessionRoutes(app: HttpServer, options: SessionRoutesOptions): void {
   createRoute(app, options);
   readRoutes(app, options);
   sessionChangeRoutes(app, options);
 }
 
-function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void {
+function createRoute(app: HttpServer, options: SessionRoutesOptions): void {
   const { sessionCompute, ttlMs, ttlMsMax } = options;
-  app.post<{ Body: Static<typeof CreateSessionBody> }>(
+  app.post(
     '/v1/sessions',
     {
       schema: {
@@ -94,7 +94,7 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
         h: h && tensorFromJson('h', 'NH', h),
         keep,
         ttlMs: Math.min(ttlMsMax, ttl_s === undefined ? ttlMs : Math.round(ttl_s * 1_000)),
-        key: idempotencyKeyOf(request),
+        key: keyOfRequest(request),
         reply: createdReply,
       };
       return sendReply(reply, await sessionCompute.create(wanted, lifetime));
@@ -102,9 +102,9 @@ function createRoute(app: FastifyInstance, options: SessionRoutesOptions): void 
   );
 }
 
-function readRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
+function readRoutes(app: HttpServer, options: SessionRoutesOptions): void {
   const { sessions, responses, library } = options;
-  app.get<{ Params: Static<typeof IdParams> }>(
+  app.get(
     '/v1/sessions/:id',
     {
       schema: {
@@ -125,13 +125,13 @@ function readRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
       const { N, H, h, past } = session;
       void reply.headers(sessionHeaders(session));
       const bytes = await responses.write(request, type, {
-        fields: { ...infoOf(session), kept: past.map(({ t }) => t) },
+        fields: { ...sessionInfo(session), kept: past.map(({ t }) => t) },
         tensors: { h: { shape: [N, H], strides: [H, 1], data: h } },
       });
       return sendBytes(reply, type, bytes);
     },
   );
-  app.get<{ Querystring: Static<typeof ListQuery> }>(
+  app.get(
     '/v1/sessions',
     {
       schema: {
@@ -154,7 +154,7 @@ function readRoutes(app: FastifyInstance, options: SessionRoutesOptions): void {
         next,
       } = await sessions.list(cursor, Number(limit), modelId);
       return {
-        sessions: page.map(infoOf),
+        sessions: page.map(sessionInfo),
         ...(damaged.length > 0 && { damaged }),
         ...(next !== undefined && { next }),
       };

@@ -10,17 +10,24 @@ import { type Session, etagOf } from '../../sessions/session.ts';
 import type { Call } from '../../sessions/call.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
 import type { BodyBudget } from '../bodies/body-budget.ts';
-import { readIfMatch } from './if-match.ts';
 import { type MessageAnswer, MESSAGE_BYTES_MAX } from '../websocket/message-socket.ts';
 import type { MessageSockets } from '../plugins/websocket.ts';
-import { frameProblem } from '../responses/problem.ts';
+import { messageProblem } from '../responses/problem.ts';
 import { problemResponses } from '../schemas/problem.ts';
 import { IdParams } from './schemas.ts';
 import { STREAM_DESCRIPTION } from './stream-schemas.ts';
-import { HASHED_BYTES_MAX, keyText, markOf, sha256, sha256InTurns } from './session-call.ts';
+import { readIfMatch } from './if-match.ts';
+import { keyOfMessage } from './idempotency-key.ts';
+import { sessionMark } from './representation.ts';
 import { validationError } from '../validation.ts';
 import { type Computation, expectSessionOnly } from '../compute/computation.ts';
-import { type Frame, type Validate, openFrame, readCall, readFrame } from './stream-frames.ts';
+import {
+  type StreamMessage,
+  type Validate,
+  openMessage,
+  readCall,
+  readComputation,
+} from './stream-message.ts';
 
 export interface SessionStreamOptions {
   readonly sockets: MessageSockets;
@@ -29,9 +36,9 @@ export interface SessionStreamOptions {
   readonly sessionCompute: SessionCompute;
   readonly isClosing: () => boolean;
   readonly bodyBytesMax: number;
-  /** From when a frame has its turn until it must be answered. */
+  /** For the answer of one message, from when the one before it has been answered. */
   readonly deadlineMs: number;
-  /** Frames of one connection that may wait. */
+  /** Messages of one connection that may wait. */
   readonly sessionQueueMax: number;
 }
 
@@ -39,7 +46,7 @@ interface ById {
   readonly Params: Static<typeof IdParams>;
 }
 
-/** Behind these there is nothing left to do on the connection. */
+/** Errors that close the connection, with their close codes: no later message could be answered. */
 const CLOSING_ERRORS: Partial<Record<ErrorCode, number>> = {
   session_not_found: 4404,
   session_gone: 4410,
@@ -103,26 +110,26 @@ export function sessionStreamRoute(
         stream.close();
         const durationMs = performance.now() - startMs;
         const { url, log } = request;
-        log.info({ url, closeCode, frames: stream.count, durationMs }, 'stream');
+        log.info({ url, closeCode, messages: stream.messageCount, durationMs }, 'stream');
       });
     },
   });
 }
 
-/** Matches no state: the frame before was refused. */
-const NO_ETAG = 'previous, and the frame before was refused';
+/** No ETag: in place of one, for messages after a refused one. It is quoted in their step_conflict. */
+const NO_ETAG = 'previous, and the message before was refused';
 
-/** What one connection says. */
+/** Answers the messages of one connection. */
 class SessionStream {
   readonly #request: FastifyRequest<ById>;
   readonly #options: SessionStreamOptions;
-  /** Of the frame that is being answered: frames wait for each other. */
+  /** Of the message that is being answered. */
   #lifetime: Lifetime | undefined;
   #isClosed = false;
-  /** Of the state that was told last: `previous` in if_match stands for it. */
+  /** Of the state that was answered with last: `previous` in if_match stands for it. */
   #etag = NO_ETAG;
-  /** Frames so far. */
-  count = 0;
+  /** Messages received so far. */
+  messageCount = 0;
 
   constructor(request: FastifyRequest<ById>, options: SessionStreamOptions) {
     this.#request = request;
@@ -146,25 +153,25 @@ class SessionStream {
   }
 
   async answer(message: Buffer, isBinary: boolean): Promise<MessageAnswer> {
-    this.count++;
+    this.messageCount++;
     const { jsonCodec } = this.#options.sessionCompute;
     let id: unknown;
-    let frame: Frame | undefined;
+    let opened: StreamMessage | undefined;
     const previous = this.#etag;
-    // Unless this frame is answered, the next has no previous one.
+    // A message after a refused one has no previous state.
     this.#etag = NO_ETAG;
     const lifetime = this.#beginLifetime();
     try {
-      frame = await openFrame(jsonCodec, message, isBinary, lifetime);
-      id = isTag(frame.id) ? frame.id : undefined;
-      const { key, if_match } = readCall(frame, this.#validate);
-      const { computation, answerOf } = readFrame(frame, this.#validate);
+      opened = await openMessage(jsonCodec, message, isBinary, lifetime);
+      id = isTag(opened.id) ? opened.id : undefined;
+      const { key, if_match } = readCall(opened, this.#validate);
+      const { computation, answerOf } = readComputation(opened, this.#validate);
       expectThisSession(computation, this.#request.params.id);
       this.#expectServing();
       const call: Call = {
         ifMatch:
           if_match === 'previous' ? [previous] : readIfMatch(if_match, 'if_match', '/if_match'),
-        key: key === undefined ? undefined : await idempotencyKeyOf(key, message, isBinary),
+        key: await keyOfMessage(key, message, isBinary),
         lifetime,
       };
       const toJson = (body: ResponseBody) =>
@@ -183,16 +190,16 @@ class SessionStream {
       this.#etag = etagOf(after);
       return { data: answer, isBinary };
     } catch (error) {
-      const mayHaveKey = frame ? typeof frame.call.key === 'string' : !isUnreadable(error);
-      return this.problem(error, `${this.#request.id}/${this.count}`, mayHaveKey, id);
+      const mayHaveKey = opened ? typeof opened.call.key === 'string' : !isUnreadable(error);
+      return this.problem(error, `${this.#request.id}/${this.messageCount}`, mayHaveKey, id);
     } finally {
       lifetime.close();
-      frame?.release();
+      opened?.release();
     }
   }
 
   problem(cause: unknown, instance: string, mayHaveKey: boolean, id?: unknown) {
-    const error = frameProblem(cause, instance, this.#request.log, mayHaveKey);
+    const error = messageProblem(cause, instance, this.#request.log, mayHaveKey);
     const data = JSON.stringify({ error, id });
     return { data, isBinary: false, closeCode: CLOSING_ERRORS[error.code] };
   }
@@ -218,20 +225,20 @@ class SessionStream {
 function expectThisSession(computation: Computation, id: string): void {
   const { session = id } = computation;
   if (session === id) return expectSessionOnly(computation);
-  const message = `The frame names session ${JSON.stringify(session)}, the address ${id}.`;
+  const message = `The message names session ${JSON.stringify(session)}, the address ${id}.`;
   throw new CarryoverError('invalid_request', {
     detail: message,
     errors: [{ pointer: '/session', message }],
   });
 }
 
-/** A frame of these bytes can never have been applied. */
+/** Whether a message of these bytes can never have been applied. */
 function isUnreadable(error: unknown): boolean {
   const codes: readonly ErrorCode[] = [
     'malformed_json',
     'duplicate_key',
     'malformed_safetensors',
-    // Of a long frame the tensors are looked at as it is read.
+    // The tensors of a long message are checked while it is read.
     'invalid_request',
     'ragged_array',
     'out_of_range',
@@ -239,15 +246,8 @@ function isUnreadable(error: unknown): boolean {
   return error instanceof CarryoverError && codes.includes(error.code);
 }
 
-/** A repeated frame has the same bytes. */
-async function idempotencyKeyOf(key: string, message: Buffer, isBinary: boolean) {
-  const kind = isBinary ? 'binary' : 'text';
-  const digest = message.length > HASHED_BYTES_MAX ? await sha256InTurns(message) : sha256(message);
-  return { key: keyText(key, 'key', '/key'), digest: sha256(`frame ${kind} ${digest}`) };
-}
-
 function streamMarkOf(session: Session) {
-  return { ...markOf(session), etag: etagOf(session) };
+  return { ...sessionMark(session), etag: etagOf(session) };
 }
 
 function isTag(id: unknown): id is string | number {

@@ -1,4 +1,4 @@
-// Messages of a stream: what a client asks for in one, as JSON or as a safetensors file.
+// Messages of a stream: a step or a sequence, as JSON or as a safetensors file.
 import type { ResponseBody } from '../../codec/response-body.ts';
 import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
@@ -6,43 +6,43 @@ import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { Lifetime } from '../../lifetime.ts';
 import type { ByteBlock } from '../../wasm/byte-block.ts';
 import { ref } from '../schemas/ref.ts';
-import { FrameCall } from './stream-schemas.ts';
+import { StreamCall } from './stream-schemas.ts';
 import type { Computation, ComputationFormat } from '../compute/computation.ts';
 import { SEQUENCE } from '../compute/sequence.ts';
 import { STEP } from '../compute/step.ts';
 
-/** A frame with what stands around its step or sequence taken off. */
-export interface Frame {
+/** A message, with the fields of its step or sequence (`body`) apart from those of the stream (`call`). */
+export interface StreamMessage {
   readonly id: unknown;
   readonly call: { readonly id: unknown; readonly key: unknown; readonly if_match: unknown };
   readonly body: unknown;
   readonly isFile: boolean;
-  /** Of x, as far as it is a tensor. */
+  /** Axes of x; 0 if it is no tensor. */
   readonly rank: number;
-  /** Gives the memory of its tensors back; to be called when it is answered. */
+  /** Frees the memory of its tensors; to be called when it has been answered. */
   readonly release: () => void;
 }
 
 /** @throws invalid_request */
 export type Validate = (schema: object, value: unknown) => void;
 
-export interface FrameComputation {
+export interface MessageComputation {
   readonly computation: Computation;
   readonly answerOf: (result: RecurrenceTensors) => ResponseBody;
 }
 
-const CALL_SCHEMA = ref(FrameCall);
+const CALL_SCHEMA = ref(StreamCall);
 const STEP_SCHEMA = ref(STEP.bodySchema);
 const SEQUENCE_SCHEMA = ref(SEQUENCE.bodySchema);
 
 /** @throws malformed_safetensors · memory_full, and what JsonCodec.parse throws */
-export async function openFrame(
+export async function openMessage(
   jsonCodec: JsonCodec,
-  message: Buffer,
+  data: Buffer,
   isFile: boolean,
   lifetime: Lifetime,
-): Promise<Frame> {
-  const placed = jsonCodec.allocateCopy(message);
+): Promise<StreamMessage> {
+  const placed = jsonCodec.allocateCopy(data);
   const block = placed instanceof Promise ? await placed : placed;
   if (isFile) return openFile(block);
   const read = await jsonCodec.parse(block, lifetime);
@@ -55,8 +55,8 @@ export async function openFrame(
   return { id, call: { id, key, if_match }, body, isFile: false, rank: depthOf(body.x), release };
 }
 
-/** Its tensors are used where they are. @throws malformed_safetensors */
-function openFile(block: ByteBlock): Frame {
+/** The tensors are views of the block. @throws malformed_safetensors */
+function openFile(block: ByteBlock): StreamMessage {
   let isBodyHeld = true;
   const release = () => {
     if (isBodyHeld) block.release();
@@ -75,14 +75,14 @@ function openFile(block: ByteBlock): Frame {
 }
 
 /** Three axes are a sequence, anything else a step. @throws what the POST routes throw */
-export function readFrame(frame: Frame, validate: Validate): FrameComputation {
-  return frame.rank === 3
-    ? readAs(SEQUENCE, SEQUENCE_SCHEMA, frame, validate)
-    : readAs(STEP, STEP_SCHEMA, frame, validate);
+export function readComputation(message: StreamMessage, validate: Validate): MessageComputation {
+  return message.rank === 3
+    ? readAs(SEQUENCE, SEQUENCE_SCHEMA, message, validate)
+    : readAs(STEP, STEP_SCHEMA, message, validate);
 }
 
 /** @throws invalid_request */
-export function readCall({ call }: Frame, validate: Validate) {
+export function readCall({ call }: StreamMessage, validate: Validate) {
   validate(CALL_SCHEMA, call);
   return call as { id?: string | number; key?: string; if_match?: string };
 }
@@ -92,9 +92,9 @@ const NO_CALL = { id: undefined, key: undefined, if_match: undefined };
 function readAs<JsonBody, Request extends Computation>(
   format: ComputationFormat<JsonBody, Request>,
   schema: object,
-  { body, isFile }: Frame,
+  { body, isFile }: StreamMessage,
   validate: Validate,
-): FrameComputation {
+): MessageComputation {
   if (!isFile) validate(schema, body);
   const computation = isFile
     ? format.readFile(body as SafetensorsFile)

@@ -1,0 +1,57 @@
+// Idempotency-Key: 1 … 255 visible ASCII characters, as they are or as the string of a structured field
+// (RFC 9651). Parsed here, since a parser of structured fields refuses what clients send without
+// quotation marks, such as a UUID that begins with a digit.
+import type { FastifyRequest } from 'fastify';
+import { invalidRequest } from '../../errors.ts';
+import type { IdempotencyKey } from '../../sessions/kept-answer.ts';
+import { sha256, sha256InSlices } from './digest.ts';
+
+const KEY = /^(?:"([ !#-[\]-~]{1,255})"|([!#-~]{1,255}))$/;
+
+/**
+ * The Idempotency-Key of a request, with a digest of its method, address and body.
+ *
+ * @throws invalid_request
+ */
+export function keyOfRequest(request: FastifyRequest): IdempotencyKey | undefined {
+  const header = request.headers['idempotency-key'];
+  if (header === undefined) return undefined;
+  const { method, url, bodyDigest = '' } = request;
+  const text = Array.isArray(header) ? header.join(', ') : header;
+  return {
+    key: parseKey(text, 'Idempotency-Key', ''),
+    digest: sha256(`${method} ${url} ${bodyDigest}`),
+  };
+}
+
+/**
+ * The `key` of a message on a WebSocket, with a digest of the message: one that is repeated has the same
+ * bytes.
+ *
+ * @throws invalid_request
+ */
+export async function keyOfMessage(
+  key: string | undefined,
+  message: Buffer,
+  isBinary: boolean,
+): Promise<IdempotencyKey | undefined> {
+  if (key === undefined) return undefined;
+  const kind = isBinary ? 'binary' : 'text';
+  // `frame` is what stored digests were made with.
+  const digest = sha256(`frame ${kind} ${await sha256InSlices(message)}`);
+  return { key: parseKey(key, 'key', '/key'), digest };
+}
+
+/** @param name and pointer: where the key stands, for the error */
+function parseKey(text: string, name: string, pointer: string): string {
+  const [, quoted, bare] = KEY.exec(text) ?? [];
+  const key = quoted ?? bare;
+  if (key !== undefined) return key;
+  throw invalidRequest(
+    `Expected ${name} to be 1 … 255 visible ASCII characters, bare or in quotation marks, got ` +
+      `${JSON.stringify(text.slice(0, 40))} (${text.length} characters).`,
+    pointer,
+    // No earlier attempt can have been applied under what is not a key.
+    'no',
+  );
+}

@@ -1,0 +1,37 @@
+// A session in answers: its fields in a body, and its headers.
+import { type Session, etagOf, stateDigest } from '../../sessions/session.ts';
+import { SESSION_HEADER } from '../session-request.ts';
+
+/** The `session` of an answer to a step or sequence: schema SessionMark. */
+export function sessionMark(session: Session) {
+  const { id, t, version, expiresAtMs } = session;
+  return { id, t, version, digest: stateDigest(session), expires_at: isoTime(expiresAtMs) };
+}
+
+/** Everything about a session but its states: schema SessionInfo. */
+export function sessionInfo(session: Session) {
+  const { id, modelId, N, D, H, t, version, ttlMs, keep, createdAtMs, expiresAtMs } = session;
+  return {
+    id,
+    model: modelId,
+    N,
+    D,
+    H,
+    t,
+    version,
+    digest: stateDigest(session),
+    ttl_s: ttlMs / 1_000,
+    keep,
+    created_at: isoTime(createdAtMs),
+    expires_at: isoTime(expiresAtMs),
+  };
+}
+
+/** Headers of every answer about one session. */
+export function sessionHeaders(session: Session): Record<string, string> {
+  return { [SESSION_HEADER]: session.id, etag: etagOf(session), 'cache-control': 'no-store' };
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}
