@@ -73,6 +73,11 @@ export class Lifetime {
     this.#notify();
   }
 
+  /** As close(). */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
   /**
    * Calls `listener` once when this is over, or at once if it is over already.
    *

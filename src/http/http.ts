@@ -32,13 +32,14 @@ import { openapi } from './plugins/openapi.ts';
 import { requestBodies } from './plugins/request-bodies.ts';
 import { securityHeaders } from './plugins/security-headers.ts';
 import { strictInput } from './plugins/strict-input.ts';
-import { MessageSockets, isWebSocketRequest, webSockets } from './plugins/websocket.ts';
+import { isWebSocketRequest, webSockets } from './plugins/websocket.ts';
 import { ResponseWriter } from './responses/response-writer.ts';
 import { StreamResponses } from './responses/stream-responses.ts';
 import { setSecurityHeaders } from './security-headers.ts';
 import { type SessionRoutesOptions, sessionRoutes } from './sessions/sessions.ts';
 import { type SessionStreamOptions, sessionStreamRoute } from './sessions/stream.ts';
 import { STRICT_AJV, compileOnFirstUse, validationError } from './validation.ts';
+import { MessageSockets } from './websocket/message-sockets.ts';
 
 /** How often Node looks for requests past their timeout: often, since answering each takes some 0.1 ms. */
 const TIMEOUTS_CHECKED_MS = 200;

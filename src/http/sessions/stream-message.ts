@@ -12,7 +12,7 @@ import { SEQUENCE } from '../compute/sequence.ts';
 import { STEP } from '../compute/step.ts';
 
 /** A message, with the fields of its step or sequence (`body`) apart from those of the stream (`call`). */
-export interface StreamMessage {
+export interface StreamMessage extends Disposable {
   readonly id: unknown;
   readonly call: { readonly id: unknown; readonly key: unknown; readonly if_match: unknown };
   readonly body: unknown;
@@ -20,7 +20,7 @@ export interface StreamMessage {
   /** Axes of x; 0 if it is no tensor. */
   readonly rank: number;
   /** Frees the memory of its tensors; to be called when it has been answered. */
-  readonly release: () => void;
+  readonly [Symbol.dispose]: () => void;
 }
 
 /** @throws invalid_request */
@@ -45,14 +45,12 @@ export async function openMessage(
   const placed = jsonCodec.allocateCopy(data);
   const block = placed instanceof Promise ? await placed : placed;
   if (isFile) return openFile(block);
-  const read = await jsonCodec.parse(block, lifetime);
-  const { value } = read;
-  const release = () => read.release();
-  if (!isObject(value)) {
-    return { id: undefined, call: NO_CALL, body: value, isFile: false, rank: 0, release };
-  }
+  const parsed = await jsonCodec.parse(block, lifetime);
+  const { value } = parsed;
+  const common = { isFile: false, [Symbol.dispose]: () => parsed.release() };
+  if (!isObject(value)) return { id: undefined, call: NO_CALL, body: value, rank: 0, ...common };
   const { id, key, if_match, ...body } = value;
-  return { id, call: { id, key, if_match }, body, isFile: false, rank: depthOf(body.x), release };
+  return { id, call: { id, key, if_match }, body, rank: depthOf(body.x), ...common };
 }
 
 /** The tensors are views of the block. @throws malformed_safetensors */
@@ -67,7 +65,7 @@ function openFile(block: ByteBlock): StreamMessage {
     const { id, key, if_match, ...rest } = metadata;
     const body: SafetensorsFile = { tensors, metadata: rest };
     const rank = tensors.get('x')?.shape.length ?? 0;
-    return { id, call: { id, key, if_match }, body, isFile: true, rank, release };
+    return { id, call: { id, key, if_match }, body, isFile: true, rank, [Symbol.dispose]: release };
   } catch (error) {
     release();
     throw error;

@@ -1,6 +1,5 @@
 // GET /v1/sessions/{id}/stream: a WebSocket on a session.
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Static } from 'typebox';
+import type { FastifyRequest } from 'fastify';
 import { type ResponseBody, toJsonSegments, toSafetensors } from '../../codec/response-body.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import type { ErrorCode } from '../../error-kinds.ts';
@@ -10,8 +9,7 @@ import { type Session, etagOf } from '../../sessions/session.ts';
 import type { Call } from '../../sessions/call.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
 import type { BodyBudget } from '../bodies/body-budget.ts';
-import { type MessageAnswer, MESSAGE_BYTES_MAX } from '../websocket/message-socket.ts';
-import type { MessageSockets } from '../plugins/websocket.ts';
+import type { HttpServer } from '../http-server.ts';
 import { messageProblem } from '../responses/problem.ts';
 import { problemResponses } from '../schemas/problem.ts';
 import { IdParams } from './schemas.ts';
@@ -20,6 +18,8 @@ import { readIfMatch } from './if-match.ts';
 import { keyOfMessage } from './idempotency-key.ts';
 import { sessionMark } from './representation.ts';
 import { validationError } from '../validation.ts';
+import { type MessageAnswer, MESSAGE_BYTES_MAX } from '../websocket/message-socket.ts';
+import type { MessageSockets } from '../websocket/message-sockets.ts';
 import { type Computation, expectSessionOnly } from '../compute/computation.ts';
 import {
   type StreamMessage,
@@ -42,22 +42,16 @@ export interface SessionStreamOptions {
   readonly sessionQueueMax: number;
 }
 
-interface ById {
-  readonly Params: Static<typeof IdParams>;
-}
-
 /** Errors that close the connection, with their close codes: no later message could be answered. */
 const CLOSING_ERRORS: Partial<Record<ErrorCode, number>> = {
   session_not_found: 4404,
   session_gone: 4410,
 };
 
-export function sessionStreamRoute(
-  app: FastifyInstance,
-  options: SessionStreamOptions,
-): void {
+/** A Fastify plugin with the route. */
+export async function sessionStreamRoute(app: HttpServer, options: SessionStreamOptions): Promise<void> {
   const { sockets, budget } = options;
-  app.route<ById>({
+  app.route({
     method: 'GET',
     url: '/v1/sessions/:id/stream',
     schema: {
@@ -91,12 +85,12 @@ export function sessionStreamRoute(
       throw new CarryoverError('upgrade_required', {
         detail:
           'Expected a WebSocket handshake: GET with `Upgrade: websocket` and without a body. ' +
-          '(Under Node.js before 24.9 the server accepts none.)',
+          '(A server under Node.js before 24.9 accepts none.)',
       });
     },
     wsHandler: (socket, request) => {
       const startMs = performance.now();
-      const stream = new SessionStream(request, options);
+      const stream = new SessionStream(request.params.id, request, options);
       sockets.add(socket, request.raw, {
         queueMax: options.sessionQueueMax,
         messageBytesMax: Math.min(options.bodyBytesMax, MESSAGE_BYTES_MAX),
@@ -119,9 +113,18 @@ export function sessionStreamRoute(
 /** No ETag: in place of one, for messages after a refused one. It is quoted in their step_conflict. */
 const NO_ETAG = 'previous, and the message before was refused';
 
-/** Answers the messages of one connection. */
+interface ReceivedMessage {
+  readonly data: Buffer;
+  readonly isBinary: boolean;
+  /** That `previous` in its if_match stands for. */
+  readonly previousEtag: string;
+}
+
+/** Answers the messages of one connection, one at a time. */
 class SessionStream {
-  readonly #request: FastifyRequest<ById>;
+  readonly #sessionId: string;
+  /** The handshake. */
+  readonly #request: FastifyRequest;
   readonly #options: SessionStreamOptions;
   /** Of the message that is being answered. */
   #lifetime: Lifetime | undefined;
@@ -131,7 +134,8 @@ class SessionStream {
   /** Messages received so far. */
   messageCount = 0;
 
-  constructor(request: FastifyRequest<ById>, options: SessionStreamOptions) {
+  constructor(sessionId: string, request: FastifyRequest, options: SessionStreamOptions) {
+    this.#sessionId = sessionId;
     this.#request = request;
     this.#options = options;
   }
@@ -144,7 +148,7 @@ class SessionStream {
 
   async greet(): Promise<MessageAnswer> {
     try {
-      const session = await this.#options.sessions.read(this.#request.params.id);
+      const session = await this.#options.sessions.read(this.#sessionId);
       this.#etag = etagOf(session);
       return { data: JSON.stringify({ session: streamMarkOf(session) }), isBinary: false };
     } catch (error) {
@@ -152,50 +156,63 @@ class SessionStream {
     }
   }
 
-  async answer(message: Buffer, isBinary: boolean): Promise<MessageAnswer> {
+  /** Does not reject: what fails is answered with its problem. */
+  async answer(data: Buffer, isBinary: boolean): Promise<MessageAnswer> {
     this.messageCount++;
-    const { jsonCodec } = this.#options.sessionCompute;
-    let id: unknown;
-    let opened: StreamMessage | undefined;
-    const previous = this.#etag;
+    const previousEtag = this.#etag;
     // A message after a refused one has no previous state.
     this.#etag = NO_ETAG;
-    const lifetime = this.#beginLifetime();
+    using lifetime = this.#beginLifetime();
     try {
-      opened = await openMessage(jsonCodec, message, isBinary, lifetime);
-      id = isTag(opened.id) ? opened.id : undefined;
-      const { key, if_match } = readCall(opened, this.#validate);
-      const { computation, answerOf } = readComputation(opened, this.#validate);
-      expectThisSession(computation, this.#request.params.id);
+      const { jsonCodec } = this.#options.sessionCompute;
+      using message = await openMessage(jsonCodec, data, isBinary, lifetime);
+      return await this.#advance(message, { data, isBinary, previousEtag }, lifetime);
+    } catch (error) {
+      return this.#messageProblem(error, !isUnreadable(error));
+    }
+  }
+
+  /** Does not reject either: from here on a problem has the id of its message. */
+  async #advance(
+    message: StreamMessage,
+    { data, isBinary, previousEtag }: ReceivedMessage,
+    lifetime: Lifetime,
+  ): Promise<MessageAnswer> {
+    const id = isTag(message.id) ? message.id : undefined;
+    try {
+      const { key, if_match } = readCall(message, this.#validate);
+      const { computation, answerOf } = readComputation(message, this.#validate);
+      expectThisSession(computation, this.#sessionId);
       this.#expectServing();
       const call: Call = {
         ifMatch:
-          if_match === 'previous' ? [previous] : readIfMatch(if_match, 'if_match', '/if_match'),
-        key: await keyOfMessage(key, message, isBinary),
+          if_match === 'previous' ? [previousEtag] : readIfMatch(if_match, 'if_match', '/if_match'),
+        key: await keyOfMessage(key, data, isBinary),
         lifetime,
       };
-      const toJson = (body: ResponseBody) =>
-        jsonCodec.stringifyToBuffer(toJsonSegments(body), lifetime);
-      const write = isBinary ? (body: ResponseBody) => toSafetensors(body) : toJson;
       const { answer, after } = await this.#options.sessionCompute.advance<Buffer>(
-        this.#request.params.id,
+        this.#sessionId,
         call,
         computation.input,
         (result, session, isReplay) => {
-          const replayed = isReplay || undefined;
-          const fields = { id, session: streamMarkOf(session), replayed };
-          return write({ ...answerOf(result), fields });
+          const fields = { id, session: streamMarkOf(session), replayed: isReplay || undefined };
+          return this.#print({ ...answerOf(result), fields }, isBinary, lifetime);
         },
       );
       this.#etag = etagOf(after);
       return { data: answer, isBinary };
     } catch (error) {
-      const mayHaveKey = opened ? typeof opened.call.key === 'string' : !isUnreadable(error);
-      return this.problem(error, `${this.#request.id}/${this.messageCount}`, mayHaveKey, id);
-    } finally {
-      lifetime.close();
-      opened?.release();
+      return this.#messageProblem(error, typeof message.call.key === 'string', id);
     }
+  }
+
+  #print(body: ResponseBody, isBinary: boolean, lifetime: Lifetime): Buffer | Promise<Buffer> {
+    if (isBinary) return toSafetensors(body);
+    return this.#options.sessionCompute.jsonCodec.stringifyToBuffer(toJsonSegments(body), lifetime);
+  }
+
+  #messageProblem(error: unknown, mayHaveKey: boolean, id?: string | number): MessageAnswer {
+    return this.problem(error, `${this.#request.id}/${this.messageCount}`, mayHaveKey, id);
   }
 
   problem(cause: unknown, instance: string, mayHaveKey: boolean, id?: unknown) {
