@@ -26,13 +26,29 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** Tests that need a process of their own are in these folders too, so each file is named. */
+const SHARED_HTTP = [
+  ...['block-copy', 'compression', 'contract', 'files', 'frame-meter', 'index', 'json-bodies', 'large-weights'],
+  ...['model-lifetimes', 'models', 'openapi', 'overload', 'preloaded-models', 'read-throttle'],
+  ...['response-validation', 'sessions', 'understood', 'vectors', 'words', 'write-coalescing'],
+];
+const SHARED_SESSIONS = [
+  ...['applied', 'copies', 'create-once', 'damage', 'expiry', 'history', 'in-place', 'lost-writes', 'numerics'],
+  ...['record', 'replicas', 'session-cache', 'session-locks'],
+];
+
 /**
- * Files that leave nothing behind in their process: no server, no worker thread, no measurement of memory
- * (kernels/soak.test.ts is one).
+ * Files that leave nothing behind in their process: no child processes, no flags of V8, no measurement of
+ * memory or of the event loop. They share processes: starting one and loading the service costs 0.7 s of
+ * processor time, more than most of these files take.
  */
 const SHARED = [
-  ...['codec', 'engine', 'models', 'properties', 'wasm'].map((folder) => `test/${folder}/**/*.test.ts`),
+  'test/{codec,engine,models,properties,scheduler,wasm}/**/*.test.ts',
   'test/kernels/!(soak).test.ts',
+  'test/{config,cores,lifetime,periodic,sorted-keys}.test.ts',
+  `test/http/{${SHARED_HTTP.join()}}.test.ts`,
+  `test/sessions/{${SHARED_SESSIONS.join()}}.test.ts`,
+  'test/store/{clock,memory}.test.ts',
 ];
 
 export default defineConfig({
@@ -47,7 +63,6 @@ export default defineConfig({
           exclude: SHARED,
         },
       },
-      // Starting a process costs 0.2 s of processor time, more than most of these files.
       {
         extends: true,
         test: { name: 'shared process', include: SHARED, isolate: false },
