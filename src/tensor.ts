@@ -34,7 +34,9 @@ export interface TensorSource {
 }
 
 /** The types of elements that files may have. */
-export type Dtype = 'F32' | 'F64' | 'F16' | 'BF16';
+export const DTYPES = ['F32', 'F64', 'F16', 'BF16'] as const;
+
+export type Dtype = (typeof DTYPES)[number];
 
 /** Elements as they are in a file or a body, and how they are converted to row-major float32. */
 export interface RawTensor {
@@ -46,7 +48,7 @@ export interface RawTensor {
   /** Whether the first two axes are exchanged: the matrix is transposed, or N is outside T. */
   readonly swaps: boolean;
   /** The error for the element at `index` in `bytes`, which is no finite float32. */
-  readonly refuse: (index: number) => Error;
+  readonly errorAt: (index: number) => Error;
 }
 
 /** Whether all elements are finite. */

@@ -14,7 +14,7 @@ const SLICE_ELEMENTS = 65_536;
  *   one, the contents of `target` are undefined.
  */
 export function convertTensor(
-  { bytes, dtype, sizes, swaps }: Omit<RawTensor, 'refuse'>,
+  { bytes, dtype, sizes, swaps }: Omit<RawTensor, 'errorAt'>,
   target: Float32Array,
 ): number {
   const [A, B, C] = sizes;

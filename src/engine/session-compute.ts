@@ -22,19 +22,19 @@ import type { Limits, RecurrenceInput, WeightsSource } from './shapes.ts';
 /** What a call on a session brings; the rest of a RecurrenceInput is the session's. */
 export type SessionInput = Omit<RecurrenceInput, 'weights' | 'h' | 'batch'>;
 
-/** Makes the answer of some steps. The tensors are valid until it has settled. */
-export type PrintSteps<Answer> = (
+/** Prints the response to some steps. The tensors are valid until it has settled. */
+export type PrintSteps<Printed> = (
   result: RecurrenceTensors,
   after: Session,
   isReplay: boolean,
-) => Answer | Promise<Answer>;
+) => Printed | Promise<Printed>;
 
 /** Steps that are committed. */
-export interface Advanced<Answer> {
-  readonly answer: Answer;
-  /** The session after them, as the answer describes it. */
+export interface Advanced<Printed> {
+  readonly printed: Printed;
+  /** The session after them, as the response describes it. */
   readonly after: Session;
-  /** Whether the call was applied before, and this is its answer again. */
+  /** Whether the call was applied before, and this is its response again. */
   readonly replayed: boolean;
 }
 
@@ -118,18 +118,18 @@ export class SessionCompute {
 
   /**
    * Advances a session by the T steps of x. `print` is given the result while it is valid, before the state
-   * is committed, so an answer that cannot be printed changes nothing. A call that was answered before is
+   * is committed, so a response that cannot be printed changes nothing. A call that was answered before is
    * computed again from the state before it, and changes nothing.
    *
    * @throws what Engine.run, Sessions.begin, SessionChange and `print` throw; the session is then as it was,
    *   unless the error's `applied` says otherwise
    */
-  async advance<Answer>(
+  async advance<Printed>(
     id: string,
     call: Call,
     input: SessionInput,
-    print: PrintSteps<Answer>,
-  ): Promise<Advanced<Answer>> {
+    print: PrintSteps<Printed>,
+  ): Promise<Advanced<Printed>> {
     using change = await this.#parts.sessions.begin(id, call);
     return await change.retryOnConflict(async () => {
       const session = await change.load();
@@ -152,21 +152,21 @@ export class SessionCompute {
    *
    * @param replayed the metadata of a call that was applied before; else the change is made now
    */
-  async #compute<Answer>(
+  async #compute<Printed>(
     change: SessionChange,
     before: Session,
     input: SessionInput,
-    print: PrintSteps<Answer>,
+    print: PrintSteps<Printed>,
     replayed?: ChangeMetadata,
-  ): Promise<Advanced<Answer>> {
+  ): Promise<Advanced<Printed>> {
     expectCountable(before, stepsOf(input));
     const { lifetime } = change.call;
     using result = await this.#parts.engine.run({ ...input, ...sessionInput(before) }, lifetime);
     const metadata = replayed ?? change.newMetadata(before);
     const after = advanced(before, stateAfter(before, input, result), metadata);
     const isReplay = replayed !== undefined;
-    const answer = await print(result, after, isReplay);
-    return { answer, after, replayed: isReplay };
+    const printed = await print(result, after, isReplay);
+    return { printed, after, replayed: isReplay };
   }
 
   /** The state that a call puts in place of a session's. @throws shape_mismatch · out_of_range */

@@ -3,8 +3,7 @@
 import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { Lifetime } from '../lifetime.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
-import type { RawTensor, TensorSource } from '../tensor.ts';
-import { DTYPES } from '../wasm/host-functions.ts';
+import { DTYPES, type RawTensor, type TensorSource } from '../tensor.ts';
 import { HostJob } from '../wasm/host-job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 
@@ -59,7 +58,7 @@ export class TensorCopier {
 
   async #convert(
     source: TensorSource,
-    { bytes, dtype, sizes, swaps, refuse }: RawTensor,
+    { bytes, dtype, sizes, swaps, errorAt }: RawTensor,
     target: Float32Array,
     lifetime: Lifetime,
   ): Promise<void> {
@@ -75,6 +74,6 @@ export class TensorCopier {
     // Throws if the request has ended meanwhile: other requests may have overwritten its bytes.
     source.raw!();
     const bad = job.result();
-    if (bad.length > 0) throw refuse(bad.readUInt32LE());
+    if (bad.length > 0) throw errorAt(bad.readUInt32LE());
   }
 }

@@ -35,7 +35,7 @@ export function describeFiles<Schema extends { readonly body?: unknown }>(schema
 }
 
 /** `content` of a route's response schema. */
-export function answerContent(schema: object, lineSchema: object | undefined) {
+export function responseContent(schema: object, lineSchema: object | undefined) {
   return {
     [JSON_TYPE]: { schema },
     [SAFETENSORS_TYPE]: { schema: FILE_SCHEMA },
@@ -49,7 +49,7 @@ export function answerContent(schema: object, lineSchema: object | undefined) {
  * @param streams whether the address can answer with a stream
  * @throws not_acceptable
  */
-export function answerType(request: FastifyRequest, streams: boolean): string {
+export function responseType(request: FastifyRequest, streams: boolean): string {
   const types = Buffer.isBuffer(request.body)
     ? [...FILE_TYPES, JSON_TYPE]
     : [JSON_TYPE, ...FILE_TYPES];

@@ -24,7 +24,7 @@ export const MARGIN: i32 = 8;
 
 // Vectors are loaded from memory: V8 rebuilds a vector constant in every iteration of a loop, by three
 // instructions each.
-/** Added to the bytes of a text, it makes digits the smallest signed bytes: those up to LOWEST_NINE. */
+/** Added to the bytes of characters, it makes digits the smallest signed bytes: those up to LOWEST_NINE. */
 export const TO_LOWEST: usize = memory.data<u64>([0x5050505050505050, 0x5050505050505050]);
 export const LOWEST_NINE: usize = memory.data<u64>([0x8989898989898989, 0x8989898989898989]);
 /** A minus in the first byte, points in all others. */
@@ -51,8 +51,8 @@ export function powerOfTen(k: u32): u64 {
 /** A mask with one bit for each byte that is no digit. */
 // @ts-ignore: decorator
 @inline
-export function otherThanDigits(text: v128, toLowest: v128, lowestNine: v128): u32 {
-  return <u32>i8x16.bitmask(i8x16.gt_s(i8x16.add(text, toLowest), lowestNine));
+export function otherThanDigits(characters: v128, toLowest: v128, lowestNine: v128): u32 {
+  return <u32>i8x16.bitmask(i8x16.gt_s(i8x16.add(characters, toLowest), lowestNine));
 }
 
 /** 16 digits, one in each byte, as four numbers of four digits. */

@@ -87,7 +87,7 @@ export const KIND_PRINT = 2;
 export const KIND_HOST = 3;
 
 // JSON to be read: its tensors are copied to READ_NUMBERS and the rest, with placeholders for them, to
-// READ_SKELETON (read.ts). Behind the input are TEXT_PADDING zero bytes.
+// READ_SKELETON (read.ts). Behind the input are JSON_PADDING zero bytes.
 export const READ_INPUT = 0;
 export const READ_INPUT_END = 4;
 export const READ_NAMES = 8; //          the names of tensors: see READ_NAME_BYTES
@@ -106,7 +106,7 @@ export const READ_KEYS = 56; //          written by the kernel: how many keys it
 export const READ_BYTES = 64;
 
 /** The kernel loads 32 bytes at once, so up to 31 behind the last byte of its input. */
-export const TEXT_PADDING = 64;
+export const JSON_PADDING = 64;
 
 /** A name: its length in the first byte, then its characters. */
 export const READ_NAME_BYTES = 8;
@@ -152,7 +152,7 @@ export const SEGMENT_AXIS_BYTES = 8; // one element to the next
 export const SEGMENT_BYTES = 48;
 
 /**
- * `-123456790000000000000,` has 23 characters. Behind the output are TEXT_PADDING bytes, as the kernel
+ * `-123456790000000000000,` has 23 characters. Behind the output are JSON_PADDING bytes, as the kernel
  * stores more at once than it prints.
  */
 export const PRINTED_BYTES_MAX = 24;

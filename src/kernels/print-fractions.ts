@@ -78,10 +78,10 @@ export function areFractions(bits: v128): bool {
   return i32x4.bitmask(v128.andnot(inRange, isPower)) == 15;
 }
 
-/** Prints four fractions, each with a comma behind it; returns the end of the text. */
+/** Prints four fractions, each with a comma behind it; returns the end of what it printed. */
 // @ts-ignore: decorator
 @inline
-export function printFractions(bits: v128, text: usize): usize {
+export function printFractions(bits: v128, output: usize): usize {
   const exponents = i32x4.shr_u(v128.and(bits, every(MAGNITUDE)), 23);
   const entries = v128.or(
     i32x4.shl(i32x4.sub(exponents, every(EXPONENT_MIN)), 4),
@@ -122,16 +122,16 @@ export function printFractions(bits: v128, text: usize): usize {
   const firsts = i32x4.add(first, every(ZERO_CHARACTERS));
   const others01 = digitsOf(v128.shuffle<i32>(middle4, last4, 0, 4, 1, 5));
   const others23 = digitsOf(v128.shuffle<i32>(middle4, last4, 2, 6, 3, 7));
-  text = put(entry0, i32x4.extract_lane(firsts, 0), i64x2.extract_lane(others01, 0), text);
-  text = put(entry1, i32x4.extract_lane(firsts, 1), i64x2.extract_lane(others01, 1), text);
-  text = put(entry2, i32x4.extract_lane(firsts, 2), i64x2.extract_lane(others23, 0), text);
-  return put(entry3, i32x4.extract_lane(firsts, 3), i64x2.extract_lane(others23, 1), text);
+  output = put(entry0, i32x4.extract_lane(firsts, 0), i64x2.extract_lane(others01, 0), output);
+  output = put(entry1, i32x4.extract_lane(firsts, 1), i64x2.extract_lane(others01, 1), output);
+  output = put(entry2, i32x4.extract_lane(firsts, 2), i64x2.extract_lane(others23, 0), output);
+  return put(entry3, i32x4.extract_lane(firsts, 3), i64x2.extract_lane(others23, 1), output);
 }
 
-/** Prints one fraction and a comma; returns the end of the text. */
+/** Prints one fraction and a comma; returns the end of what it printed. */
 // @ts-ignore: decorator
 @inline
-export function printFraction(bits: u32, text: usize): usize {
+export function printFraction(bits: u32, output: usize): usize {
   const exponent = (bits >> 23) & 0xff;
   const entry = <usize>(((exponent - FRACTION_EXPONENT_MIN) << 4) | ((bits >> 31) << 8));
   const width = load<u32>(entry, FRACTIONS);
@@ -146,7 +146,7 @@ export function printFraction(bits: u32, text: usize): usize {
   const shortest = select<u32>(tens * 10, nearest, isInside);
   const nine = shortest * select<u32>(10, 1, exponent > NINE_DECIMALS_MAX);
   const first = <u32>((<u64>nine * 1441151881) >> 57);
-  return put(entry, first + ZERO, eightDigits(nine - first * 100000000), text);
+  return put(entry, first + ZERO, eightDigits(nine - first * 100000000), output);
 }
 
 /**
@@ -175,17 +175,20 @@ function digitsOf(fours: v128): v128 {
   return i16x8.sub(i16x8.shl(twos, 8), i16x8.mul(tens, every(ONES_LESS)));
 }
 
-/** Prints the table entry's prefix, nine digits without trailing zeros, and a comma; returns the end of the text. */
+/**
+ * Prints the table entry's prefix, nine digits without trailing zeros, and a comma; returns the end of what it
+ * printed.
+ */
 // @ts-ignore: decorator
 @inline
-function put(entry: usize, first: u32, others: u64, text: usize): usize {
-  store<u64>(text, load<u64>(entry, FRACTIONS + 8));
-  text += load<u32>(entry, FRACTIONS + 4);
-  store<u8>(text, first);
-  store<u64>(text, others | ZEROS, 1);
-  text -= <usize>(clz(others) >> 3);
-  store<u8>(text, COMMA, 9);
-  return text + 10;
+function put(entry: usize, first: u32, others: u64, output: usize): usize {
+  store<u64>(output, load<u64>(entry, FRACTIONS + 8));
+  output += load<u32>(entry, FRACTIONS + 4);
+  store<u8>(output, first);
+  store<u64>(output, others | ZEROS, 1);
+  output -= <usize>(clz(others) >> 3);
+  store<u8>(output, COMMA, 9);
+  return output + 10;
 }
 
 /** The high part of x times the word at `reciprocal`: shifted right by `bits`. */

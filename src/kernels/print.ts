@@ -32,55 +32,55 @@ const ZERO_POINT_ZEROS: u64 = 0x3030303030302e30;
 
 /** Prints the segments of the record at `job` behind each other. Every number must be finite. */
 export function print(job: usize): void {
-  let text = <usize>load<u32>(job, PRINT_OUTPUT);
+  let output = <usize>load<u32>(job, PRINT_OUTPUT);
   const end = <usize>load<u32>(job, PRINT_SEGMENTS_END);
   for (let segment = <usize>load<u32>(job, PRINT_SEGMENTS); segment < end; segment += SEGMENT_BYTES) {
     const bytes = <usize>load<u32>(segment, SEGMENT_TEXT);
     const size = <usize>load<u32>(segment, SEGMENT_TEXT_END) - bytes;
-    memory.copy(text, bytes, size);
-    text += size;
+    memory.copy(output, bytes, size);
+    output += size;
     const rank = load<u32>(segment, SEGMENT_RANK);
-    if (rank > 0) text = printAxis(segment + SEGMENT_AXES, rank, load<u32>(segment, SEGMENT_NUMBERS), text);
+    if (rank > 0) output = printAxis(segment + SEGMENT_AXES, rank, load<u32>(segment, SEGMENT_NUMBERS), output);
   }
-  store<u32>(job, <u32>text, PRINT_OUTPUT_END);
+  store<u32>(job, <u32>output, PRINT_OUTPUT_END);
 }
 
-/** Prints the numbers of the `rank` axes that begin at `axis`; returns the end of the text. */
-function printAxis(axis: usize, rank: u32, numbers: usize, text: usize): usize {
+/** Prints the numbers of the `rank` axes that begin at `axis`; returns the end of what it printed. */
+function printAxis(axis: usize, rank: u32, numbers: usize, output: usize): usize {
   const size = load<u32>(axis);
   const stride = <usize>load<u32>(axis, 4);
-  store<u8>(text, OPEN);
-  text++;
+  store<u8>(output, OPEN);
+  output++;
   if (rank == 1) {
-    text = printRow(numbers, size, stride, text);
+    output = printRow(numbers, size, stride, output);
   } else {
     for (let i: u32 = 0; i < size; i++, numbers += stride) {
-      text = printAxis(axis + SEGMENT_AXIS_BYTES, rank - 1, numbers, text);
-      store<u8>(text, COMMA);
-      text++;
+      output = printAxis(axis + SEGMENT_AXIS_BYTES, rank - 1, numbers, output);
+      store<u8>(output, COMMA);
+      output++;
     }
   }
   // The last comma.
-  store<u8>(text - 1, CLOSE);
-  return text;
+  store<u8>(output - 1, CLOSE);
+  return output;
 }
 
 /** Prints `size` numbers, each with a comma behind it. */
-function printRow(numbers: usize, size: u32, stride: usize, text: usize): usize {
+function printRow(numbers: usize, size: u32, stride: usize, output: usize): usize {
   while (size > 0) {
     while (size >= 4) {
       const four = stride == 4 ? v128.load(numbers) : gather(numbers, stride);
       if (!areFractions(four)) break;
-      text = printFractions(four, text);
+      output = printFractions(four, output);
       numbers += 4 * stride;
       size -= 4;
     }
     if (size == 0) break;
-    text = printNumber(load<u32>(numbers), text);
+    output = printNumber(load<u32>(numbers), output);
     numbers += stride;
     size--;
   }
-  return text;
+  return output;
 }
 
 // @ts-ignore: decorator
@@ -92,25 +92,25 @@ function gather(numbers: usize, stride: usize): v128 {
   return v128.load_lane<u32>(numbers + 3 * stride, four, 3);
 }
 
-/** Prints the float32 with these bits and a comma; returns the end of the text. */
+/** Prints the float32 with these bits and a comma; returns the end of what it printed. */
 // @ts-ignore: decorator
 @inline
-function printNumber(bits: u32, text: usize): usize {
-  if (isFraction(bits)) return printFraction(bits, text);
-  text = printOther(bits, text);
-  store<u8>(text, COMMA);
-  return text + 1;
+function printNumber(bits: u32, output: usize): usize {
+  if (isFraction(bits)) return printFraction(bits, output);
+  output = printOther(bits, output);
+  store<u8>(output, COMMA);
+  return output + 1;
 }
 
-/** Prints the float32 with these bits, any but a fraction; returns the end of the text. */
-function printOther(bits: u32, text: usize): usize {
-  store<u8>(text, MINUS);
-  text += bits >> 31;
+/** Prints the float32 with these bits, any but a fraction; returns the end of what it printed. */
+function printOther(bits: u32, output: usize): usize {
+  store<u8>(output, MINUS);
+  output += bits >> 31;
   const fraction = bits & 0x7fffff;
   const exponent = <i32>((bits >> 23) & 0xff);
   if ((bits << 1) == 0) {
-    store<u8>(text, ZERO);
-    return text + 1;
+    store<u8>(output, ZERO);
+    return output + 1;
   }
 
   // The value is c 2^q.
@@ -143,10 +143,10 @@ function printOther(bits: u32, text: usize): usize {
   const byOnes = ones + (<u32>onesUp & (<u32>!onesDown | <u32>nearerUp));
   const hasTens = <u32>tensDown ^ <u32>tensUp;
   const byTens = tens + <u32>tensUp;
-  if ((bits & 0x7fffffff) - TWICE_ROUNDED <= 1) return printTwiceRounded(bits & 1, text);
+  if ((bits & 0x7fffffff) - TWICE_ROUNDED <= 1) return printTwiceRounded(bits & 1, output);
   const digits = byOnes ^ ((byOnes ^ byTens) & (0 - hasTens));
   const shift = k + <i32>hasTens;
-  return printDecimal(digits, shift, text);
+  return printDecimal(digits, shift, output);
 }
 
 /**
@@ -156,8 +156,8 @@ function printOther(bits: u32, text: usize): usize {
  */
 const TWICE_ROUNDED: u32 = 0x15ae43fd;
 
-function printTwiceRounded(isFirst: u32, text: usize): usize {
-  return isFirst ? printDecimal(70385307, -33, text) : printDecimal(7038531, -32, text);
+function printTwiceRounded(isFirst: u32, output: usize): usize {
+  return isFirst ? printDecimal(70385307, -33, output) : printDecimal(7038531, -32, output);
 }
 
 /** x 2^-64 power, rounded to odd: the last bit is set if any bit was dropped. */
@@ -172,7 +172,7 @@ function roundedToOdd(power: u64, x: u32): u32 {
 /** Prints digits 10^shift, digits having 1 … 9 of them, without the zeros at its end. */
 // @ts-ignore: decorator
 @inline
-function printDecimal(digits: u32, shift: i32, text: usize): usize {
+function printDecimal(digits: u32, shift: i32, output: usize): usize {
   // 1233 / 2^12 = log10 2.
   const guess = ((32 - clz(digits)) * 1233) >> 12;
   const count = guess + <u32>(<u64>digits >= load<u64>(TEN_EXACT + (<usize>guess << 3)));
@@ -186,46 +186,46 @@ function printDecimal(digits: u32, shift: i32, text: usize): usize {
   const characters = others | ZEROS;
 
   if (point <= 0 && point > -6) {
-    store<u64>(text, ZERO_POINT_ZEROS);
-    text += 2 - point;
-    store<u8>(text, firstCharacter);
-    store<u64>(text, characters, 1);
-    return text + length;
+    store<u64>(output, ZERO_POINT_ZEROS);
+    output += 2 - point;
+    store<u8>(output, firstCharacter);
+    store<u64>(output, characters, 1);
+    return output + length;
   }
-  store<u8>(text, firstCharacter);
-  store<u64>(text, characters, 1);
-  if (point > 0 && point <= 21) return finishPositional(text, length, point);
-  return finishExponential(text, length, point - 1);
+  store<u8>(output, firstCharacter);
+  store<u64>(output, characters, 1);
+  if (point > 0 && point <= 21) return finishPositional(output, length, point);
+  return finishExponential(output, length, point - 1);
 }
 
-/** Inserts the point after `point` of the `length` digits at `text`, or appends the missing zeros. */
-function finishPositional(text: usize, length: i32, point: i32): usize {
+/** Inserts the point after `point` of the `length` digits at `output`, or appends the missing zeros. */
+function finishPositional(output: usize, length: i32, point: i32): usize {
   if (length > point) {
-    store<u64>(text + point + 1, load<u64>(text + point));
-    store<u8>(text + point, POINT);
-    return text + length + 1;
+    store<u64>(output + point + 1, load<u64>(output + point));
+    store<u8>(output + point, POINT);
+    return output + length + 1;
   }
-  for (let i = length; i < point; i++) store<u8>(text + i, ZERO);
-  return text + point;
+  for (let i = length; i < point; i++) store<u8>(output + i, ZERO);
+  return output + point;
 }
 
 /** d.ddde-7 */
-function finishExponential(text: usize, length: i32, exponent: i32): usize {
+function finishExponential(output: usize, length: i32, exponent: i32): usize {
   if (length > 1) {
-    store<u64>(text, load<u64>(text, 1), 2);
-    store<u8>(text, POINT, 1);
+    store<u64>(output, load<u64>(output, 1), 2);
+    store<u8>(output, POINT, 1);
     length++;
   }
-  text += length;
-  store<u8>(text, SMALL_E);
-  store<u8>(text, exponent < 0 ? MINUS : 0x2b, 1);
-  text += 2;
+  output += length;
+  store<u8>(output, SMALL_E);
+  store<u8>(output, exponent < 0 ? MINUS : 0x2b, 1);
+  output += 2;
   const size = <u32>abs(exponent);
   if (size >= 10) {
-    store<u8>(text, <u8>(size / 10) + ZERO);
-    text++;
+    store<u8>(output, <u8>(size / 10) + ZERO);
+    output++;
   }
-  store<u8>(text, <u8>(size % 10) + ZERO);
-  return text + 1;
+  store<u8>(output, <u8>(size % 10) + ZERO);
+  return output + 1;
 }
 

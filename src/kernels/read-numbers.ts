@@ -1,4 +1,4 @@
-// Reads the numbers of a tensor's rows, whatever JSON allows, to the float32 that Math.fround(Number(text)) gives.
+// Reads the numbers of a tensor's rows, whatever JSON allows, to the float32 that Math.fround(Number(decimal)) gives.
 //
 // The digits of a number are an integer w, with a power of ten e. w 10^e is computed in float64, with a known error
 // bound. If all numbers within that bound round to the same float32, that is the result. If not, as the number is
@@ -99,11 +99,11 @@ export function readRow(at: usize): usize {
     const toEights = v128.load(TO_EIGHTS);
     while (true) {
       if (target == targetMax) return 0;
-      const text = v128.load(at);
-      const comma = at + <usize>ctz(<u32>i8x16.bitmask(i8x16.eq(text, commas)));
-      const signAndPoints = <u32>i8x16.bitmask(i8x16.eq(text, marks));
+      const characters = v128.load(at);
+      const comma = at + <usize>ctz(<u32>i8x16.bitmask(i8x16.eq(characters, commas)));
+      const signAndPoints = <u32>i8x16.bitmask(i8x16.eq(characters, marks));
       const negative = signAndPoints & 1;
-      const behindSign = otherThanDigits(text, toLowest, lowestNine) ^ negative;
+      const behindSign = otherThanDigits(characters, toLowest, lowestNine) ^ negative;
       // Clears the lowest bit if it is that of a point: what is left begins behind the number.
       const behindPoint = behindSign ^ (behindSign & (0 - behindSign) & signAndPoints);
       // The position of the point; that of the end if there is none.
@@ -114,7 +114,7 @@ export function readRow(at: usize): usize {
       if (at + end != comma) break;
       // No digit before the point, or a leading zero.
       if (point - negative - 1 > (<u32>load<u8>(at + negative) - ZERO) << 4) break;
-      const bytes = i8x16.swizzle(text, v128.load(((point << 4) + end) << 4, PLACES));
+      const bytes = i8x16.swizzle(characters, v128.load(((point << 4) + end) << 4, PLACES));
       const fours = foursOf(i8x16.sub_sat_u(bytes, zeros), toPairs, toFours);
       const eights = i32x4.dot_i16x8_s(i16x8.narrow_i32x4_s(fours, fours), toEights);
       const halves = f64x2.mul(
@@ -157,11 +157,11 @@ function readLong(at: usize, target: usize): usize {
   const zeros = v128.load(ZERO_CHARACTERS);
   const toLowest = v128.load(TO_LOWEST);
   const lowestNine = v128.load(LOWEST_NINE);
-  const text = v128.load(at);
+  const characters = v128.load(at);
   const negative = <u32>(load<u8>(at) == MINUS);
   const behindSign =
     negative ^
-    (otherThanDigits(text, toLowest, lowestNine) |
+    (otherThanDigits(characters, toLowest, lowestNine) |
       (otherThanDigits(v128.load(at, 16), toLowest, lowestNine) << 16));
   const point = <u32>ctz(behindSign);
   const whole = point - negative;
@@ -184,7 +184,7 @@ function readLong(at: usize, target: usize): usize {
   const last = min<u32>(decimals, 16);
   const toPairs = v128.load(TO_PAIRS);
   const toFours = v128.load(TO_FOURS);
-  const headBytes = i8x16.swizzle(text, v128.load(((point << 4) + end - last) << 4, PLACES));
+  const headBytes = i8x16.swizzle(characters, v128.load(((point << 4) + end - last) << 4, PLACES));
   const head = i8x16.sub_sat_u(headBytes, zeros);
   const tailBytes = i8x16.sub(v128.load(at + end - 16), zeros);
   const tail = v128.and(tailBytes, v128.load(last, LAST_BYTES));
@@ -281,13 +281,13 @@ function firstDigits(at: usize, end: usize): u64 {
 }
 
 /**
- * Records the decimal from `text` to `textEnd`, whose float32 goes to `number`, as a fallback. False if there was no
- * space, so that the host has converted those before it, and one of them is beyond float32.
+ * Records the decimal at `decimal`, which ends at `decimalEnd` and whose float32 goes to `number`, as a fallback. False
+ * if there was no space, so that the host has converted those before it, and one of them is beyond float32.
  */
-function noteFallback(text: usize, textEnd: usize, number: usize): bool {
+function noteFallback(decimal: usize, decimalEnd: usize, number: usize): bool {
   if (nextFallback == firstFallback + FALLBACKS_MAX * FALLBACK_BYTES && !endNumbers()) return false;
-  store<u32>(nextFallback, <u32>text, FALLBACK_DECIMAL);
-  store<u32>(nextFallback, <u32>textEnd, FALLBACK_DECIMAL_END);
+  store<u32>(nextFallback, <u32>decimal, FALLBACK_DECIMAL);
+  store<u32>(nextFallback, <u32>decimalEnd, FALLBACK_DECIMAL_END);
   store<u32>(nextFallback, <u32>number, FALLBACK_NUMBER);
   nextFallback += FALLBACK_BYTES;
   return true;

@@ -121,13 +121,13 @@ export function read(job: usize): void {
 }
 
 /** How many of `size` bytes are commas. A document has at most one number more than commas. */
-export function countCommas(text: usize, size: u32): u32 {
-  const end = text + size;
+export function countCommas(input: usize, size: u32): u32 {
+  const end = input + size;
   let count: u32 = 0;
-  for (; text + 16 <= end; text += 16) {
-    count += popcnt(i8x16.bitmask(i8x16.eq(v128.load(text), i8x16.splat(COMMA))));
+  for (; input + 16 <= end; input += 16) {
+    count += popcnt(i8x16.bitmask(i8x16.eq(v128.load(input), i8x16.splat(COMMA))));
   }
-  for (; text < end; text++) count += <u32>(load<u8>(text) == COMMA);
+  for (; input < end; input++) count += <u32>(load<u8>(input) == COMMA);
   return count;
 }
 

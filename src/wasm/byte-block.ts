@@ -1,6 +1,6 @@
 // A block of linear memory for bytes: a body that is appended to as it arrives, or a file that is written in
 // place. Behind its bytes is the padding that the kernels want behind their input (kernels/layout.ts).
-import { TEXT_PADDING } from '../kernels/layout.ts';
+import { JSON_PADDING } from '../kernels/layout.ts';
 import type { LinearMemory } from './memory.ts';
 
 export class ByteBlock implements Disposable {
@@ -17,7 +17,7 @@ export class ByteBlock implements Disposable {
   constructor(memory: LinearMemory, bytesMax: number) {
     this.#memory = memory;
     this.#bytesMax = bytesMax;
-    this.ptr = memory.allocate(bytesMax + TEXT_PADDING);
+    this.ptr = memory.allocate(bytesMax + JSON_PADDING);
   }
 
   /** How many bytes were appended. */

@@ -19,7 +19,7 @@ import {
   RANK_MAX,
   TENSORS_MAX,
 } from '../kernels/layout.ts';
-import type { Dtype } from '../tensor.ts';
+import { DTYPES } from '../tensor.ts';
 import { packModel } from './panels.ts';
 import { weightsAt } from './weights-block.ts';
 
@@ -38,9 +38,6 @@ export type HostFunction = (call: HostCall) => Uint8Array | string | undefined;
 /** The words of a call, as many as HOST_ARGUMENTS_MAX. */
 type HostArguments = [number, number, number, number, number, number, number, number];
 
-/** A dtype is an argument by its index in this list. */
-export const DTYPES = ['F32', 'F64', 'F16', 'BF16'] as const satisfies readonly Dtype[];
-
 export const HOST_FUNCTIONS = {
   /** The 32 bytes of the input's SHA-256. */
   sha256: ({ input }) => createHash('sha256').update(input).digest(),
@@ -49,7 +46,7 @@ export const HOST_FUNCTIONS = {
    * Writes a tensor as row-major float32 (codec/convert-tensor.ts). Returns nothing, or as a u32 the index of
    * the first element that is no finite float32.
    *
-   * args: index in DTYPES, three sizes, 1 if the first two axes are exchanged, address of the target
+   * args: index of the dtype in DTYPES, three sizes, 1 if the first two axes are exchanged, address of the target
    */
   convertTensor: ({ input, args, memory }) => {
     const [dtype, A, B, C, swaps, target] = args as unknown as HostArguments;

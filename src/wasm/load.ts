@@ -12,8 +12,8 @@ export interface Kernels {
   readonly run: (job: number) => void;
   /** tanh of `count` float32 (a multiple of 8) from `source` to `target`. */
   readonly tanh: (source: number, target: number, count: number) => void;
-  /** How many of the `count` bytes at `text` are commas. */
-  readonly countCommas: (text: number, count: number) => number;
+  /** How many of the `count` bytes at `input` are commas. */
+  readonly countCommas: (input: number, count: number) => number;
   /** 1 if all of the `count` float32 at `numbers` are finite, else 0. */
   readonly areFinite: (numbers: number, count: number) => number;
   /** Chooses tiles for vectors of 128 or 256 bits, which changes the speed and no bit of a result. */

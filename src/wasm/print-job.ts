@@ -19,7 +19,7 @@ import {
   PRINT_OUTPUT_END,
   RANK_MAX,
   RECORD_KIND,
-  TEXT_PADDING,
+  JSON_PADDING,
 } from '../kernels/layout.ts';
 import type { TensorView } from '../tensor.ts';
 import type { LinearMemory } from './memory.ts';
@@ -47,7 +47,7 @@ export class PrintJob implements Disposable {
     const textsAt = PRINT_BYTES + segments.length * SEGMENT_BYTES;
     const copiesAt = Math.ceil((textsAt + textsBytes) / F32) * F32;
     const outputAt = copiesAt + copiedBytes;
-    const ptr = memory.allocate(outputAt + textsBytes + tensorsBytesMax + TEXT_PADDING);
+    const ptr = memory.allocate(outputAt + textsBytes + tensorsBytesMax + JSON_PADDING);
     this.#memory = memory;
     this.ptr = ptr;
     this.#outputPtr = ptr + outputAt;

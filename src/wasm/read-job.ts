@@ -1,6 +1,6 @@
 // The record with which the kernels read a JSON document (kernels/read.ts), and what they have made of it.
 //
-//   document     | JSON | TEXT_PADDING zeros |
+//   document     | JSON | JSON_PADDING zeros |
 //   job block    | record | tensor records | fallback records | skeleton | numbers, float32 |
 import {
   FALLBACKS_MAX,
@@ -28,7 +28,7 @@ import {
   TENSOR_NUMBERS,
   TENSOR_RANK,
   TENSOR_SHAPE,
-  TEXT_PADDING,
+  JSON_PADDING,
 } from '../kernels/layout.ts';
 import type { ByteBlock } from './byte-block.ts';
 import type { LinearMemory } from './memory.ts';
@@ -98,7 +98,7 @@ export class ReadJob implements Disposable {
     const ptr = memory.allocate(bytes);
     this.ptr = ptr;
     const documentEnd = document.ptr + document.bytes;
-    memory.bytes.fill(0, documentEnd, documentEnd + TEXT_PADDING);
+    memory.bytes.fill(0, documentEnd, documentEnd + JSON_PADDING);
     const { words } = memory;
     const record = ptr >>> 2;
     words[record + READ_INPUT / U32] = document.ptr;

@@ -39,8 +39,8 @@ function sourceOf(name: string, axes: string, tensor: ParsedTensor): TensorSourc
 function rawOf(axes: string, shape: readonly number[], numbers: Float32Array): RawTensor {
   const { buffer, byteOffset, byteLength } = numbers;
   const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-  const refuse = (index: number) => new Error(`element ${index} of a parsed tensor is not finite`);
-  return { bytes, dtype: 'F32', ...axisOrder(axes, shape), refuse };
+  const errorAt = (index: number) => new Error(`element ${index} of a parsed tensor is not finite`);
+  return { bytes, dtype: 'F32', ...axisOrder(axes, shape), errorAt };
 }
 
 class NestedArrays implements TensorSource {

@@ -41,25 +41,25 @@ export interface SafetensorsFile {
 /**
  * The tensors and the metadata of a file.
  *
- * @param isHeld if given, the tensors are read in place, on each access, for as long as this returns true;
+ * @param areBytesHeld if given, the tensors are read in place, on each access, for as long as this returns true;
  *   once it returns false, the bytes were released and accesses throw client_closed. If absent, the tensors
  *   are copies
  * @throws SafetensorsError as readSafetensors()
  */
-export function readSafetensorsFile(bytes: Uint8Array, isHeld?: () => boolean): SafetensorsFile {
+export function readSafetensorsFile(bytes: Uint8Array, areBytesHeld?: () => boolean): SafetensorsFile {
   const { entries, metadata, data } = readHeader(bytes);
-  const tensors = entries.map((entry) => [entry.name, readTensor(entry, data, isHeld)] as const);
+  const tensors = entries.map((entry) => [entry.name, readTensor(entry, data, areBytesHeld)] as const);
   return { tensors: new Map(tensors), metadata };
 }
 
 function readTensor(
   { dtype, shape, begin, end }: TensorEntry,
   bytes: Uint8Array,
-  isHeld: (() => boolean) | undefined,
+  areBytesHeld: (() => boolean) | undefined,
 ): SafeTensor {
   const data = bytes.subarray(begin, end);
-  return isHeld
-    ? new TensorInPlace(dtype, shape, data, isHeld)
+  return areBytesHeld
+    ? new TensorInPlace(dtype, shape, data, areBytesHeld)
     : { dtype, shape, data: copiedNumbers(data, dtype) };
 }
 
@@ -68,18 +68,18 @@ class TensorInPlace implements SafeTensor {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
   readonly #bytes: Uint8Array;
-  readonly #isHeld: () => boolean;
+  readonly #areBytesHeld: () => boolean;
 
   constructor(
     dtype: Dtype,
     shape: readonly number[],
     bytes: Uint8Array,
-    isHeld: () => boolean,
+    areBytesHeld: () => boolean,
   ) {
     this.dtype = dtype;
     this.shape = shape;
     this.#bytes = bytes;
-    this.#isHeld = isHeld;
+    this.#areBytesHeld = areBytesHeld;
   }
 
   /** @throws client_closed */
@@ -89,7 +89,7 @@ class TensorInPlace implements SafeTensor {
 
   /** @throws client_closed */
   get bytes(): Uint8Array {
-    if (!this.#isHeld()) throw clientClosed();
+    if (!this.#areBytesHeld()) throw clientClosed();
     return this.#bytes;
   }
 }

@@ -46,11 +46,11 @@ function isInPlace(axes: string, { dtype, bytes }: SafeTensor): boolean {
 
 function rawOf(name: string, axes: string, { shape, dtype, bytes }: SafeTensor): RawTensor | undefined {
   if (!bytes) return undefined;
-  const refuse = (index: number) => {
+  const errorAt = (index: number) => {
     const [value] = numbersIn(elementAt(bytes, dtype, index), dtype);
     return beyondFloat32(`/${name}${pointerOf(index, shape)}`, value!);
   };
-  return { bytes, dtype, ...axisOrder(axes, shape), refuse };
+  return { bytes, dtype, ...axisOrder(axes, shape), errorAt };
 }
 
 function firstBeyondFloat32(

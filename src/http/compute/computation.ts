@@ -16,14 +16,14 @@ export interface Computation {
   readonly session: string | undefined;
 }
 
-/** How bodies of one kind become computations, and their results answers. */
+/** How bodies of one kind become computations, and their results responses. */
 export interface ComputationFormat<JsonBody, Request extends Computation> {
   readonly bodySchema: TSchema;
   /** @throws invalid_request · ragged_array */
   readonly readJson: (body: JsonBody) => Request;
   /** @throws invalid_request · shape_mismatch if a tensor has another rank */
   readonly readFile: (file: SafetensorsFile) => Request;
-  readonly answerOf: (result: RecurrenceTensors, request: Request) => ResponseBody;
+  readonly responseBodyOf: (result: RecurrenceTensors, request: Request) => ResponseBody;
 }
 
 /** Reads the body of a request. @throws malformed_safetensors · as ComputationFormat */

@@ -1,12 +1,12 @@
 // What the schemas of /v1/step and /v1/sequence have in common.
 import type { TSchema } from 'typebox';
-import { answerContent, jsonOrFile } from '../media-types.ts';
+import { responseContent, jsonOrFile } from '../media-types.ts';
 import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses, SESSION_ERRORS } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
 import { ComputeHeaders } from '../sessions/schemas.ts';
 
 /**
- * The parts of a route's schema that follow from those of its body and its answer.
+ * The parts of a route's schema that follow from those of its body and its response.
  *
  * @param line of a stream, if the route can answer in one
  */
@@ -16,7 +16,7 @@ export function computeSchema<Body extends TSchema>(body: Body, reply: TSchema, 
     headers: ComputeHeaders,
     body: jsonOrFile(ref(body)),
     response: {
-      200: { description: 'Computed.', content: answerContent(ref(reply), line && ref(line)) },
+      200: { description: 'Computed.', content: responseContent(ref(reply), line && ref(line)) },
       ...problemResponses([
         ...BODY_ERRORS,
         ...FILE_ERRORS,

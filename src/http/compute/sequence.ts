@@ -8,7 +8,7 @@ import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import { type TensorView, swapAxes } from '../../tensor.ts';
-import { answerType } from '../media-types.ts';
+import { responseType } from '../media-types.ts';
 import type { HttpServer } from '../http-server.ts';
 import { sendBytes } from '../responses/response-writer.ts';
 import { type StepSegments, type StreamResponses, isStreamType } from '../responses/stream-responses.ts';
@@ -23,10 +23,10 @@ import {
 import { computeSchema } from './compute-schema.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
 import { SequenceBody, SequenceLine, SequenceReply } from './sequence-schemas.ts';
-import { type SessionAnswerParts, answerOnSession } from './session-answer.ts';
+import { type AdvanceSessionParts, advanceSession } from './advance-session.ts';
 import { optionalWeights, weightsSource } from './weights.ts';
 
-export interface SequenceParts extends SessionAnswerParts {
+export interface SequenceParts extends AdvanceSessionParts {
   readonly engine: Engine;
   readonly streams: StreamResponses;
 }
@@ -47,10 +47,10 @@ export async function sequenceRoute(app: HttpServer, parts: SequenceParts): Prom
     void reply.header('vary', 'accept');
     const sequence = readComputation(request, request.body, SEQUENCE);
     const session = sessionIdOf(request, sequence.session);
-    // The answer of a session is sent after the commit, when all of it is there: never as a stream.
-    const type = answerType(request, session === undefined);
+    // The response of a session is sent after the commit, when all of it is there: never as a stream.
+    const type = responseType(request, session === undefined);
     if (session !== undefined) {
-      return answerOnSession(parts, request, reply, type, session, sequence, answerOf);
+      return advanceSession(parts, request, reply, type, session, sequence, responseBodyOf);
     }
     expectNoChangeHeaders(request);
     const input = expectWeights(sequence);
@@ -63,7 +63,7 @@ export async function sequenceRoute(app: HttpServer, parts: SequenceParts): Prom
       return streams.send(request, reply, type, stream, stepSegmentsOf(sequence));
     }
     using result = await engine.run(input, request.lifetime);
-    const bytes = await responses.write(request, type, answerOf(result, sequence));
+    const bytes = await responses.write(request, type, responseBodyOf(result, sequence));
     return sendBytes(reply, type, bytes);
   });
 }
@@ -78,7 +78,7 @@ export const SEQUENCE: ComputationFormat<Static<typeof SequenceBody>, SequenceRe
   bodySchema: SequenceBody,
   readJson,
   readFile,
-  answerOf,
+  responseBodyOf,
 };
 
 function readJson(body: Static<typeof SequenceBody>): SequenceRequest {
@@ -109,7 +109,7 @@ function readFile(file: SafetensorsFile): SequenceRequest {
   return { input, session, layout, outputs };
 }
 
-function answerOf(
+function responseBodyOf(
   { hs, h, ys, y, trace }: RecurrenceTensors,
   { layout, outputs }: SequenceRequest,
 ): ResponseBody {

@@ -6,7 +6,7 @@ import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { TensorView } from '../../tensor.ts';
-import { answerType } from '../media-types.ts';
+import { responseType } from '../media-types.ts';
 import type { HttpServer } from '../http-server.ts';
 import { sendBytes } from '../responses/response-writer.ts';
 import { expectNoChangeHeaders } from '../sessions/session-call.ts';
@@ -19,11 +19,11 @@ import {
 } from './computation.ts';
 import { computeSchema } from './compute-schema.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
-import { type SessionAnswerParts, answerOnSession } from './session-answer.ts';
+import { type AdvanceSessionParts, advanceSession } from './advance-session.ts';
 import { StepBody, StepReply } from './step-schemas.ts';
 import { optionalWeights, weightsSource } from './weights.ts';
 
-export interface StepParts extends SessionAnswerParts {
+export interface StepParts extends AdvanceSessionParts {
   readonly engine: Engine;
 }
 
@@ -41,13 +41,13 @@ export async function stepRoute(app: HttpServer, parts: StepParts): Promise<void
     void reply.header('vary', 'accept');
     const step = readComputation(request, request.body, STEP);
     const session = sessionIdOf(request, step.session);
-    const type = answerType(request, false);
+    const type = responseType(request, false);
     if (session !== undefined) {
-      return answerOnSession(parts, request, reply, type, session, step, answerOf);
+      return advanceSession(parts, request, reply, type, session, step, responseBodyOf);
     }
     expectNoChangeHeaders(request);
     using result = await engine.run(expectWeights(step), request.lifetime);
-    const bytes = await responses.write(request, type, answerOf(result));
+    const bytes = await responses.write(request, type, responseBodyOf(result));
     return sendBytes(reply, type, bytes);
   });
 }
@@ -56,7 +56,7 @@ export const STEP: ComputationFormat<Static<typeof StepBody>, Computation> = {
   bodySchema: StepBody,
   readJson,
   readFile,
-  answerOf,
+  responseBodyOf,
 };
 
 function readJson(body: Static<typeof StepBody>): Computation {
@@ -84,7 +84,7 @@ function readFile(file: SafetensorsFile): Computation {
   return { input, session };
 }
 
-function answerOf({ h, y, trace }: RecurrenceTensors): ResponseBody {
+function responseBodyOf({ h, y, trace }: RecurrenceTensors): ResponseBody {
   return {
     tensors: { h, y },
     trace: trace && {

@@ -112,7 +112,7 @@ function refuseBody(request: FastifyRequest, payload: IncomingMessage, done: Don
 
 /**
  * Whether the headers say that a body follows. Whether a chunked body has a byte shows only when it arrives;
- * but a client that sent `Expect: 100-continue` waits for an answer before it sends one.
+ * but a client that sent `Expect: 100-continue` waits for a response before it sends one.
  */
 function isAnnounced({ headers }: FastifyRequest): boolean {
   return Number(headers['content-length'] ?? 0) > 0 || headers.expect !== undefined;

@@ -1,4 +1,4 @@
-// Answers that are computed: written as JSON or as a file into linear memory, and sent from there.
+// Responses that are computed: written as JSON or as a file into linear memory, and sent from there.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ResponseBody, toJsonSegments, toSafetensors } from '../../codec/response-body.ts';
 import type { JsonCodec, PrintedJson } from '../../engine/json-codec.ts';
@@ -14,25 +14,25 @@ export class ResponseWriter {
   }
 
   /**
-   * The bytes of an answer. They are in linear memory, and valid until the response has been sent or its
-   * connection is lost. The answer's tensors have to be valid until this has settled.
+   * The bytes of `body`. They are in linear memory, and valid until the response has been sent or its
+   * connection is lost. The body's tensors have to be valid until this has settled.
    *
    * @param type JSON_TYPE; any other is a file
    * @throws memory_full · queue_full · deadline_exceeded · client_closed · worker_failed
    */
-  write(request: FastifyRequest, type: string, answer: ResponseBody): Buffer | Promise<Buffer> {
-    return type === JSON_TYPE ? this.#toJson(request, answer) : this.#toFile(request, answer);
+  write(request: FastifyRequest, type: string, body: ResponseBody): Buffer | Promise<Buffer> {
+    return type === JSON_TYPE ? this.#toJson(request, body) : this.#toFile(request, body);
   }
 
   /** Short JSON is printed at once: a promise for it would take a tenth of a microsecond more. */
-  #toJson(request: FastifyRequest, answer: ResponseBody): Buffer | Promise<Buffer> {
-    const printed = this.#jsonCodec.stringify(toJsonSegments(answer), request.lifetime);
+  #toJson(request: FastifyRequest, body: ResponseBody): Buffer | Promise<Buffer> {
+    const printed = this.#jsonCodec.stringify(toJsonSegments(body), request.lifetime);
     if (printed instanceof Promise) return printed.then((json) => untilSent(request, json));
     return untilSent(request, printed);
   }
 
-  #toFile(request: FastifyRequest, answer: ResponseBody): Buffer | Promise<Buffer> {
-    return toSafetensors(answer, (bytes) => {
+  #toFile(request: FastifyRequest, body: ResponseBody): Buffer | Promise<Buffer> {
+    return toSafetensors(body, (bytes) => {
       const block = this.#jsonCodec.allocate(bytes);
       addRelease(request, () => block.release());
       return block.buffer;

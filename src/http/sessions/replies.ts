@@ -1,4 +1,4 @@
-// Short answers about a session. They are kept with the session, and a repeated call is answered with the
+// Short responses about a session. They are kept with the session, and a repeated call is answered with the
 // same bytes.
 import type { FastifyReply } from 'fastify';
 import type { Outcome } from '../../sessions/call.ts';
@@ -23,13 +23,13 @@ export function infoReply(session: Session): Reply {
   };
 }
 
-/** Sends an answer as it was kept. */
+/** Sends a response as it was kept. */
 export function sendReply(reply: FastifyReply, { value, replayed }: Outcome<Reply>): FastifyReply {
   markReplayed(reply, replayed);
   return reply.code(value.status).headers(value.headers).type(JSON_TYPE).send(value.body);
 }
 
-/** Sets Idempotency-Replayed if the answer is that of an earlier attempt. */
+/** Sets Idempotency-Replayed if the response is that of an earlier attempt. */
 export function markReplayed(reply: FastifyReply, replayed: boolean): void {
   if (replayed) void reply.header('idempotency-replayed', 'true');
 }

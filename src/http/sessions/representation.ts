@@ -1,8 +1,8 @@
-// A session in answers: its fields in a body, and its headers.
+// A session in responses: its fields in a body, and its headers.
 import { type Session, etagOf, stateDigest } from '../../sessions/session.ts';
 import { SESSION_HEADER } from '../session-request.ts';
 
-/** The `session` of an answer to a step or sequence: schema SessionMark. */
+/** The `session` of the response to a step or sequence: schema SessionMark. */
 export function sessionMark(session: Session) {
   const { id, t, version, expiresAtMs } = session;
   return { id, t, version, digest: stateDigest(session), expires_at: isoTime(expiresAtMs) };
@@ -27,7 +27,7 @@ export function sessionInfo(session: Session) {
   };
 }
 
-/** Headers of every answer about one session. */
+/** Headers of every response about one session. */
 export function sessionHeaders(session: Session): Record<string, string> {
   return { [SESSION_HEADER]: session.id, etag: etagOf(session), 'cache-control': 'no-store' };
 }

@@ -6,7 +6,7 @@ import type { ModelLibrary } from '../../models/library.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
 import { type ResponseWriter, sendBytes } from '../responses/response-writer.ts';
 import type { HttpServer } from '../http-server.ts';
-import { answerContent, answerType } from '../media-types.ts';
+import { responseContent, responseType } from '../media-types.ts';
 import { BODY_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
 import {
@@ -114,13 +114,13 @@ function readRoutes(app: HttpServer, options: SessionRoutesOptions): void {
         description: 'Does not renew its lifetime.',
         params: IdParams,
         response: {
-          200: { description: 'As committed last.', content: answerContent(ref(SessionWithState), undefined) },
+          200: { description: 'As committed last.', content: responseContent(ref(SessionWithState), undefined) },
           ...problemResponses(['invalid_request', 'not_acceptable', ...READ_ERRORS]),
         },
       },
     },
     async (request, reply) => {
-      const type = answerType(request, false);
+      const type = responseType(request, false);
       const session = await sessions.read(request.params.id);
       const { N, H, h, past } = session;
       void reply.headers(sessionHeaders(session));

@@ -28,7 +28,7 @@ export type Validate = (schema: object, value: unknown) => void;
 
 export interface MessageComputation {
   readonly computation: Computation;
-  readonly answerOf: (result: RecurrenceTensors) => ResponseBody;
+  readonly responseBodyOf: (result: RecurrenceTensors) => ResponseBody;
 }
 
 const CALL_SCHEMA = ref(StreamCall);
@@ -97,7 +97,7 @@ function readAs<JsonBody, Request extends Computation>(
   const computation = isFile
     ? format.readFile(body as SafetensorsFile)
     : format.readJson(body as JsonBody);
-  return { computation, answerOf: (result) => format.answerOf(result, computation) };
+  return { computation, responseBodyOf: (result) => format.responseBodyOf(result, computation) };
 }
 
 function depthOf(value: unknown): number {

@@ -18,7 +18,7 @@ import { readIfMatch } from './if-match.ts';
 import { keyOfMessage } from './idempotency-key.ts';
 import { sessionMark } from './representation.ts';
 import { validationError } from '../validation.ts';
-import { type MessageAnswer, MESSAGE_BYTES_MAX } from '../websocket/message-socket.ts';
+import { type ResponseMessage, MESSAGE_BYTES_MAX } from '../websocket/message-socket.ts';
 import type { MessageSockets } from '../websocket/message-sockets.ts';
 import { type Computation, expectSessionOnly } from '../compute/computation.ts';
 import {
@@ -36,7 +36,7 @@ export interface SessionStreamOptions {
   readonly sessionCompute: SessionCompute;
   readonly isClosing: () => boolean;
   readonly bodyBytesMax: number;
-  /** For the answer of one message, from when the one before it has been answered. */
+  /** For the response to one message, from when the one before it has been answered. */
   readonly deadlineMs: number;
   /** Messages of one connection that may wait. */
   readonly sessionQueueMax: number;
@@ -97,7 +97,7 @@ export async function sessionStreamRoute(app: HttpServer, options: SessionStream
         budget,
         sender: request.client ?? { bodyBytes: 0 },
         greet: () => stream.greet(),
-        answer: (message, isBinary) => stream.answer(message, isBinary),
+        respond: (message, isBinary) => stream.respond(message, isBinary),
         problem: (error) => stream.problem(error, request.id, true).data,
       });
       socket.once('close', (closeCode) => {
@@ -146,7 +146,7 @@ class SessionStream {
     this.#lifetime?.close();
   }
 
-  async greet(): Promise<MessageAnswer> {
+  async greet(): Promise<ResponseMessage> {
     try {
       const session = await this.#options.sessions.read(this.#sessionId);
       this.#etag = etagOf(session);
@@ -157,7 +157,7 @@ class SessionStream {
   }
 
   /** Does not reject: what fails is answered with its problem. */
-  async answer(data: Buffer, isBinary: boolean): Promise<MessageAnswer> {
+  async respond(data: Buffer, isBinary: boolean): Promise<ResponseMessage> {
     this.messageCount++;
     const previousEtag = this.#etag;
     // A message after a refused one has no previous state.
@@ -177,11 +177,11 @@ class SessionStream {
     message: StreamMessage,
     { data, isBinary, previousEtag }: ReceivedMessage,
     lifetime: Lifetime,
-  ): Promise<MessageAnswer> {
+  ): Promise<ResponseMessage> {
     const id = isTag(message.id) ? message.id : undefined;
     try {
       const { key, if_match } = readCall(message, this.#validate);
-      const { computation, answerOf } = readComputation(message, this.#validate);
+      const { computation, responseBodyOf } = readComputation(message, this.#validate);
       expectThisSession(computation, this.#sessionId);
       this.#expectServing();
       const call: Call = {
@@ -190,17 +190,17 @@ class SessionStream {
         key: await keyOfMessage(key, data, isBinary),
         lifetime,
       };
-      const { answer, after } = await this.#options.sessionCompute.advance<Buffer>(
+      const { printed, after } = await this.#options.sessionCompute.advance<Buffer>(
         this.#sessionId,
         call,
         computation.input,
         (result, session, isReplay) => {
           const fields = { id, session: streamMarkOf(session), replayed: isReplay || undefined };
-          return this.#print({ ...answerOf(result), fields }, isBinary, lifetime);
+          return this.#print({ ...responseBodyOf(result), fields }, isBinary, lifetime);
         },
       );
       this.#etag = etagOf(after);
-      return { data: answer, isBinary };
+      return { data: printed, isBinary };
     } catch (error) {
       return this.#messageProblem(error, typeof message.call.key === 'string', id);
     }
@@ -211,7 +211,7 @@ class SessionStream {
     return this.#options.sessionCompute.jsonCodec.stringifyToBuffer(toJsonSegments(body), lifetime);
   }
 
-  #messageProblem(error: unknown, mayHaveKey: boolean, id?: string | number): MessageAnswer {
+  #messageProblem(error: unknown, mayHaveKey: boolean, id?: string | number): ResponseMessage {
     return this.problem(error, `${this.#request.id}/${this.messageCount}`, mayHaveKey, id);
   }
 

@@ -9,7 +9,7 @@
 //
 //     reading ◀──resume()── paused          paused: the queue of messages is full
 //        │ └──────pause()─────▲
-//        ├────stop()────▶ stopped           stopped: nothing more will be read, answers are still sent
+//        ├────stop()────▶ stopped           stopped: nothing more will be read, responses are still sent
 //        ▼                   │
 //     closing ◀──────────────┘              closing: read for the peer's Close frame only
 //        ▼

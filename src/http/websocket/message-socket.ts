@@ -1,20 +1,20 @@
 // One WebSocket on which each message of the client is answered by one message, in their order.
 //
-//              a message is queued               its answer is ready
+//              a message is queued               its response is ready
 //       idle ─────────────────────▶ answering ─────────────────────▶ sending
 //        ▲                              ▲                               │
 //        │                              └───── the queue has another ───┤
 //        └────────────────────────────────────── the queue is empty ────┤
-//                                                                       │ the answer has a close code
+//                                                                       │ the response has a close code
 //       idle, answering ── fail() ──────────────▶ closed ◀──────────────┘
 //
 // `closed` means that our Close frame has been sent or the connection is lost: nothing is sent any more.
-// fail() while an answer is being sent replaces the queue by the error, because nothing may be sent between
-// the fragments of a message (RFC 6455, section 5.4). shutDown() stops reading and queues a last answer,
+// fail() while a response is being sent replaces the queue by the error, because nothing may be sent between
+// the fragments of a message (RFC 6455, section 5.4). shutDown() stops reading and queues a last response,
 // which has a close code.
 //
 // What a connection can hold is bounded. The reader is paused while the queue is full, and the next
-// message is not begun before the system has taken the whole answer of the one before it.
+// message is not begun before the system has taken the whole response to the one before it.
 import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
 import { CarryoverError } from '../../errors.ts';
@@ -23,11 +23,11 @@ import { nextFlush } from '../responses/write-coalescing.ts';
 import { CLOSE_CODES } from './close-codes.ts';
 import { MessageReader, type MessageReaderOptions } from './message-reader.ts';
 
-export interface MessageAnswer {
+export interface ResponseMessage {
   readonly data: string | Buffer;
   /** Whether it is sent as a binary message, and not as text. */
   readonly isBinary: boolean;
-  /** If given, the connection is closed with it after the answer. */
+  /** If given, the connection is closed with it after the response. */
   readonly closeCode?: number | undefined;
 }
 
@@ -36,22 +36,22 @@ export interface MessageSocketOptions
   /** Messages that may wait before reading is paused. */
   readonly queueMax: number;
   /** Makes the message that is sent before anything has been received. Must not reject. */
-  readonly greet: () => Promise<MessageAnswer>;
+  readonly greet: () => Promise<ResponseMessage>;
   /** Must not reject. */
-  readonly answer: (message: Buffer, isBinary: boolean) => Promise<MessageAnswer>;
+  readonly respond: (message: Buffer, isBinary: boolean) => Promise<ResponseMessage>;
   /** The message for an error that closes the connection. */
   readonly problem: (error: CarryoverError) => string;
 }
 
 /** Messages are unmasked and joined on the event loop, about 2 ms a MiB, unlike the bodies of POST. */
 export const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
-/** A long answer is sent in fragments of this size: each that is taken shows that its reader is alive. */
+/** A long response is sent in fragments of this size: each that is taken shows that its reader is alive. */
 const FRAGMENT_BYTES_MAX = 256 * 1024;
 
 type State = 'idle' | 'answering' | 'sending' | 'closed';
 
-interface QueuedAnswer {
-  readonly make: () => Promise<MessageAnswer>;
+interface QueuedResponse {
+  readonly make: () => Promise<ResponseMessage>;
   /** Of its message, to be released when it has been sent. */
   readonly claimedBytes: number;
 }
@@ -60,9 +60,9 @@ export class MessageSocket {
   readonly #socket: WebSocket;
   readonly #options: MessageSocketOptions;
   readonly #reader: MessageReader;
-  #queue: QueuedAnswer[] = [];
+  #queue: QueuedResponse[] = [];
   #state: State = 'idle';
-  /** When the last answer became ready, or the last fragment was taken. */
+  /** When the last response became ready, or the last fragment was taken. */
   #lastSentMs = performance.now();
 
   /** @param connection the TCP connection of `socket` */
@@ -72,7 +72,7 @@ export class MessageSocket {
     this.#reader = new MessageReader(socket, connection, {
       ...options,
       onMessage: ({ data, isBinary, claimedBytes }) => {
-        this.#enqueue({ make: () => options.answer(data, isBinary), claimedBytes });
+        this.#enqueue({ make: () => options.respond(data, isBinary), claimedBytes });
       },
       onFailure: (error, closeCode) => this.#fail(error, closeCode),
     });
@@ -100,7 +100,7 @@ export class MessageSocket {
     this.#reader.stop();
     const detail = 'This instance takes no new requests.';
     const error = new CarryoverError('shutting_down', { detail });
-    this.#enqueue(this.#lastAnswer(error, CLOSE_CODES.goingAway));
+    this.#enqueue(this.#lastResponse(error, CLOSE_CODES.goingAway));
   }
 
   /** Neither side has sent a Close frame. */
@@ -112,9 +112,9 @@ export class MessageSocket {
     return this.#queue.length >= Math.max(1, this.#options.queueMax);
   }
 
-  #enqueue(answer: QueuedAnswer): void {
+  #enqueue(response: QueuedResponse): void {
     if (this.#state === 'closed') return;
-    this.#queue.push(answer);
+    this.#queue.push(response);
     if (this.#isQueueFull) this.#reader.pause();
     if (this.#state === 'idle') void this.#run();
   }
@@ -129,15 +129,15 @@ export class MessageSocket {
         return;
       }
       this.#state = 'answering';
-      const answer = await next.make();
+      const response = await next.make();
       // Only the last of several: each would wait for a flush of its own.
       if (this.#queue.length === 0) await nextFlush();
       if (!this.#isOpen) break;
       this.#state = 'sending';
-      await this.#send(answer);
+      await this.#send(response);
       this.#reader.release(next.claimedBytes);
       if (!this.#isQueueFull) this.#reader.resume();
-      ({ closeCode } = answer);
+      ({ closeCode } = response);
       // Messages that are refused at once would be answered in microtasks, all in one iteration.
       if (isIterationOver()) await nextIteration();
     }
@@ -145,7 +145,7 @@ export class MessageSocket {
   }
 
   /** Resolves when the system has taken all of it, or the connection is lost. */
-  async #send({ data, isBinary }: MessageAnswer): Promise<void> {
+  async #send({ data, isBinary }: ResponseMessage): Promise<void> {
     this.#lastSentMs = performance.now();
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     for (let start = 0; start < bytes.length && this.#isOpen; start += FRAGMENT_BYTES_MAX) {
@@ -162,7 +162,7 @@ export class MessageSocket {
   #fail(error: CarryoverError, closeCode: number): void {
     this.#reader.discard();
     if (this.#state === 'closed') return;
-    const last = this.#lastAnswer(error, closeCode);
+    const last = this.#lastResponse(error, closeCode);
     if (this.#state === 'sending') {
       this.#queue = [last];
       return;
@@ -171,7 +171,7 @@ export class MessageSocket {
     this.#close(closeCode);
   }
 
-  #lastAnswer(error: CarryoverError, closeCode: number): QueuedAnswer {
+  #lastResponse(error: CarryoverError, closeCode: number): QueuedResponse {
     const make = async () => ({ data: this.#options.problem(error), isBinary: false, closeCode });
     return { make, claimedBytes: 0 };
   }

@@ -53,11 +53,11 @@ class TensorInPlace implements ImportedTensor {
     const { dtype, shape } = tensor;
     const [A = 1, B = 1] = shape;
     const bytes = tensor.bytes!;
-    const refuse = (index: number) => {
+    const errorAt = (index: number) => {
       const [value] = numbersIn(elementAt(bytes, dtype, index), dtype);
       return notFinite(this.#part, index, value!);
     };
-    return { bytes, dtype, sizes: [A, B, 1], swaps: this.#transposes, refuse };
+    return { bytes, dtype, sizes: [A, B, 1], swaps: this.#transposes, errorAt };
   }
 }
 

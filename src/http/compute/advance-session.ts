@@ -1,4 +1,4 @@
-// Steps and sequences on a session: computed and printed, committed, then answered.
+// Steps and sequences on a session: computed and printed, committed, then sent.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ResponseBody } from '../../codec/response-body.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
@@ -9,37 +9,37 @@ import { sessionHeaders, sessionMark } from '../sessions/representation.ts';
 import { callOf } from '../sessions/session-call.ts';
 import { type Computation, expectSessionOnly } from './computation.ts';
 
-export interface SessionAnswerParts {
+export interface AdvanceSessionParts {
   readonly sessionCompute: SessionCompute;
   readonly responses: ResponseWriter;
 }
 
 /**
- * Advances a session and answers as `type`.
+ * Advances a session and sends the response as `type`.
  *
  * @throws invalid_request · as SessionCompute.advance
  */
-export async function answerOnSession<Request extends Computation>(
-  { sessionCompute, responses }: SessionAnswerParts,
+export async function advanceSession<Request extends Computation>(
+  { sessionCompute, responses }: AdvanceSessionParts,
   request: FastifyRequest,
   reply: FastifyReply,
   type: string,
   id: string,
   computation: Request,
-  answerOf: (result: RecurrenceTensors, computation: Request) => ResponseBody,
+  responseBodyOf: (result: RecurrenceTensors, computation: Request) => ResponseBody,
 ): Promise<FastifyReply> {
   expectSessionOnly(computation);
   const call = callOf(request);
-  const { answer, after, replayed } = await sessionCompute.advance(
+  const { printed, after, replayed } = await sessionCompute.advance(
     id,
     call,
     computation.input,
     (result, session) => {
       const fields = { session: sessionMark(session) };
-      return responses.write(request, type, { ...answerOf(result, computation), fields });
+      return responses.write(request, type, { ...responseBodyOf(result, computation), fields });
     },
   );
   void reply.headers(sessionHeaders(after));
   markReplayed(reply, replayed);
-  return sendBytes(reply, type, answer);
+  return sendBytes(reply, type, printed);
 }
