@@ -12,7 +12,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describeMachine, machineInfo } from './report/machine.ts';
-import { runProgram, secondsOf, wholeNumber } from './report/program.ts';
+import { ROUND_OPTIONS, runProgram, secondsOf, wholeNumber } from './report/program.ts';
 import { measureScaling } from './scaling/measure.ts';
 import { plotScaling } from './scaling/plot.ts';
 import { BASE, allShapes, workerCounts } from './scaling/points.ts';
@@ -56,9 +56,7 @@ ${formatPair(report)}
 function readArguments() {
   const { values } = parseArgs({
     options: {
-      rounds: { type: 'string' },
-      seconds: { type: 'string' },
-      quick: { type: 'boolean', default: false },
+      ...ROUND_OPTIONS,
       pair: { type: 'boolean', default: false },
       out: { type: 'string', default: 'load/results' },
     },

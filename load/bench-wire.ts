@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 import { CONNECTIONS } from './clients/http-target.ts';
 import { describeMachine, machineInfo } from './report/machine.ts';
 import { onnxRuntimeManifest } from './peers/onnxruntime.ts';
-import { runProgram, secondsOf, wholeNumber, writeReport } from './report/program.ts';
+import { ROUND_OPTIONS, runProgram, secondsOf, wholeNumber, writeReport } from './report/program.ts';
 import { benchCodec, codecTargets, describeCodec } from './wire/codec.ts';
 import { formatLoop, loopTargets, measureEventLoop } from './wire/event-loop.ts';
 import { formatSteps, stepFigures, stepTargets } from './wire/step-report.ts';
@@ -89,9 +89,7 @@ median of ${rounds} rounds of ${seconds} s; ratios are taken within a round`);
 function readArguments() {
   const { values } = parseArgs({
     options: {
-      rounds: { type: 'string' },
-      seconds: { type: 'string' },
-      quick: { type: 'boolean', default: false },
+      ...ROUND_OPTIONS,
       only: { type: 'string', multiple: true, default: [] },
       json: { type: 'string' },
     },

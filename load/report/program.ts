@@ -11,6 +11,13 @@ export async function runProgram(main: () => Promise<void>): Promise<void> {
   }
 }
 
+/** Options of a benchmark that measures in rounds, for parseArgs(). */
+export const ROUND_OPTIONS = {
+  rounds: { type: 'string' },
+  seconds: { type: 'string' },
+  quick: { type: 'boolean', default: false },
+} as const;
+
 /** @throws Error unless the option is a whole number of at least `min` */
 export function wholeNumber(option: string, text: string | number, min = 1): number {
   const value = Number(text);

@@ -41,29 +41,18 @@ export function referenceReadout({ O, W_y, b_y }: Readout, h: Float32Array): Flo
   );
 }
 
+/** `start` plus the products a[k] W[k, j] for k = 0 … K-1, added in a certain order. W has H columns. */
+type AddProducts = (start: number, a: Float32Array, K: number, W: Float32Array, j: number, H: number) => number;
+
 /** Narrow models: float64, in which the product of two float32 is exact. */
-function addExactProducts(
-  start: number,
-  a: Float32Array,
-  K: number,
-  W: Float32Array,
-  j: number,
-  H: number,
-): number {
+const addExactProducts: AddProducts = (start, a, K, W, j, H) => {
   let sum = start;
   for (let k = 0; k < K; k++) sum += a[k]! * W[k * H + j]!;
   return sum;
-}
+};
 
 /** All others: float32, a block of products summed from 0 and then added, each operation rounded. */
-function addBlocks(
-  start: number,
-  a: Float32Array,
-  K: number,
-  W: Float32Array,
-  j: number,
-  H: number,
-): number {
+const addBlocks: AddProducts = (start, a, K, W, j, H) => {
   const size = K <= SHORT_MAX ? SHORT_BLOCK : LONG_BLOCK;
   let sum = start;
   for (let first = 0; first < K; first += size) {
@@ -74,4 +63,4 @@ function addBlocks(
     sum = fround(sum + block);
   }
   return sum;
-}
+};

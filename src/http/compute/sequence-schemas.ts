@@ -4,7 +4,7 @@ import { ref } from '../schemas/ref.ts';
 import { ModelRef } from '../models/schemas.ts';
 import { SessionMark, SessionRef } from '../sessions/schemas.ts';
 import { StepTrace } from './step-schemas.ts';
-import { Weights, cube, matrix } from '../schemas/tensor.ts';
+import { WEIGHTS_EXAMPLE, Weights, cube, matrix } from '../schemas/tensor.ts';
 
 /** T steps of a mini-batch. The weights are in one of `weights`, `model` and `session`. */
 export const SequenceBody = Type.Object(
@@ -43,14 +43,7 @@ export const SequenceBody = Type.Object(
     additionalProperties: false,
     examples: [
       {
-        weights: {
-          W_x: [[0.5, -0.25]],
-          W_h: [
-            [0.1, 0.2],
-            [-0.3, 0.4],
-          ],
-          b: [0.01, -0.02],
-        },
+        weights: WEIGHTS_EXAMPLE,
         x: [
           [[1], [0.5]],
           [[-1], [0.25]],

@@ -26,28 +26,20 @@ import {
   PointBody,
   RefParams,
 } from './schemas.ts';
-import { BODY_ERRORS, problemResponses } from '../schemas/problem.ts';
+import { BODY_ERRORS, REGISTER_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
 import type { HttpServer } from '../http-server.ts';
 import { weightsSource } from '../compute/weights.ts';
 
-const REGISTER_ERRORS: ErrorCode[] = [
+const MODEL_ERRORS: readonly ErrorCode[] = [
   ...BODY_ERRORS,
+  ...REGISTER_ERRORS,
   'malformed_safetensors',
   'name_taken',
   'built_in_model',
-  'shape_mismatch',
-  'out_of_range',
   'unknown_tensors',
   'activation_unconfirmed',
   'activation_unsupported',
-  'limit_exceeded',
-  'internal',
-  'memory_full',
-  'shutting_down',
-  'store_unavailable',
-  'models_full',
-  'store_full',
 ];
 
 type FileSource = ReturnType<typeof modelFileSource>;
@@ -88,7 +80,7 @@ function registerRoute(app: HttpServer, parts: RegisterParts): void {
         response: {
           200: { description: 'It was registered already.', ...ref(ModelInfo) },
           201: { description: 'Registered.', ...ref(ModelInfo) },
-          ...problemResponses(REGISTER_ERRORS),
+          ...problemResponses(MODEL_ERRORS),
         },
       },
     },

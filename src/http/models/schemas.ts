@@ -3,7 +3,7 @@ import { ACTIVATION } from '../../models/import/activation.ts';
 import { NAME_LENGTH_MAX, NAME_PATTERN } from '../../models/model-names.ts';
 import { pageLimit } from '../schemas/page.ts';
 import { ref } from '../schemas/ref.ts';
-import { Weights, matrix, vector } from '../schemas/tensor.ts';
+import { WEIGHTS_EXAMPLE, Weights, matrix, vector } from '../schemas/tensor.ts';
 
 /** A name, or an id. */
 export const ModelRef = Type.String({
@@ -40,14 +40,7 @@ export const ModelBody = Type.Object(
     examples: [
       {
         name: 'tiny',
-        weights: {
-          W_x: [[0.5, -0.25]],
-          W_h: [
-            [0.1, 0.2],
-            [-0.3, 0.4],
-          ],
-          b: [0.01, -0.02],
-        },
+        weights: WEIGHTS_EXAMPLE,
         readout: { W_y: [[1], [-1]], b_y: [0.5] },
       },
     ],

@@ -110,6 +110,19 @@ export const COMPUTE_ERRORS = [
   'shutting_down',
 ] as const satisfies readonly ErrorCode[];
 
+/** What a route that registers weights can answer besides. */
+export const REGISTER_ERRORS = [
+  'shape_mismatch',
+  'out_of_range',
+  'limit_exceeded',
+  'internal',
+  'memory_full',
+  'shutting_down',
+  'store_unavailable',
+  'models_full',
+  'store_full',
+] as const satisfies readonly ErrorCode[];
+
 /** What a call that changes a session can answer besides what it computes. */
 export const SESSION_ERRORS = [
   'session_not_found',

@@ -7,7 +7,7 @@ import type { Sessions } from '../../sessions/sessions.ts';
 import { type ResponseWriter, sendBytes } from '../responses/response-writer.ts';
 import type { HttpServer } from '../http-server.ts';
 import { responseContent, responseType } from '../media-types.ts';
-import { BODY_ERRORS, problemResponses } from '../schemas/problem.ts';
+import { BODY_ERRORS, REGISTER_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
 import {
   CreateHeaders,
@@ -66,21 +66,13 @@ function createRoute(app: HttpServer, options: SessionRoutesOptions): void {
           201: { description: 'At t = 0.', ...ref(SessionInfo) },
           ...problemResponses([
             ...BODY_ERRORS,
+            ...REGISTER_ERRORS,
             'model_not_found',
             'model_corrupt',
             'session_gone',
             'session_corrupt',
             'idempotency_key_reused',
-            'shape_mismatch',
-            'out_of_range',
-            'limit_exceeded',
-            'internal',
-            'memory_full',
-            'shutting_down',
-            'store_unavailable',
-            'models_full',
             'sessions_full',
-            'store_full',
           ]),
         },
       },
