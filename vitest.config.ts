@@ -28,13 +28,13 @@ class LongestFirst extends BaseSequencer {
 
 /** Tests that need a process of their own are in these folders too, so each file is named. */
 const SHARED_HTTP = [
-  ...['block-copy', 'compression', 'contract', 'files', 'frame-meter', 'index', 'json-bodies', 'large-weights'],
-  ...['model-lifetimes', 'models', 'openapi', 'overload', 'preloaded-models', 'read-throttle'],
-  ...['response-validation', 'sessions', 'understood', 'vectors', 'words', 'write-coalescing'],
+  'block-copy', 'compression', 'contract', 'files', 'frame-meter', 'index', 'json-bodies', 'large-weights',
+  'model-lifetimes', 'models', 'openapi', 'overload', 'preloaded-models', 'read-throttle',
+  'response-validation', 'sessions', 'understood', 'vectors', 'words', 'write-coalescing',
 ];
 const SHARED_SESSIONS = [
-  ...['applied', 'copies', 'create-once', 'damage', 'expiry', 'history', 'in-place', 'lost-writes', 'numerics'],
-  ...['record', 'replicas', 'session-cache', 'session-locks'],
+  'applied', 'copies', 'create-once', 'damage', 'expiry', 'history', 'in-place', 'lost-writes', 'numerics',
+  'record', 'replicas', 'session-cache', 'session-locks',
 ];
 
 /**
