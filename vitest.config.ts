@@ -9,7 +9,7 @@ const LONGEST = [
   'docker/image',
   'sessions/model',
   'server',
-  'http/stream-socket',
+  'http/websocket/shutdown',
   'http/streams',
   'http/silence',
   'store/sqlite/faults',
@@ -28,7 +28,7 @@ class LongestFirst extends BaseSequencer {
 
 /** Tests that need a process of their own are in these folders too, so each file is named. */
 const SHARED_HTTP = [
-  'block-copy', 'compression', 'contract', 'files', 'frame-meter', 'index', 'json-bodies', 'large-weights',
+  'block-copy', 'compression', 'contract', 'files', 'index', 'json-bodies', 'large-weights',
   'model-lifetimes', 'models', 'openapi', 'overload', 'preloaded-models', 'read-throttle',
   'response-validation', 'sessions', 'understood', 'vectors', 'words', 'write-coalescing',
 ];
@@ -47,6 +47,7 @@ const SHARED = [
   'test/kernels/!(soak).test.ts',
   'test/{config,cores,lifetime,periodic,sorted-keys}.test.ts',
   `test/http/{${SHARED_HTTP.join()}}.test.ts`,
+  'test/http/websocket/{errors,frame-meter,handshake,responses}.test.ts',
   `test/sessions/{${SHARED_SESSIONS.join()}}.test.ts`,
   'test/store/{clock,memory}.test.ts',
 ];

@@ -39,7 +39,7 @@ export class StreamClient {
     });
   }
 
-  /** Connected, the greeting received; undefined if the connection was cut before. */
+  /** Resolves when connected and the greeting is received, or rejects if the connection is lost before. */
   static async connect(url: string, options?: ClientOptions) {
     const client = new StreamClient(url, options);
     await Promise.race([once(client.socket, 'open'), client.closed]);
@@ -48,14 +48,14 @@ export class StreamClient {
   }
 
   /** Without waiting for anything. */
-  send(frame: object | string | Buffer): void {
-    const isReady = typeof frame === 'string' || Buffer.isBuffer(frame);
-    const data = isReady ? frame : JSON.stringify(frame);
+  send(message: object | string | Buffer): void {
+    const isReady = typeof message === 'string' || Buffer.isBuffer(message);
+    const data = isReady ? message : JSON.stringify(message);
     this.socket.send(data, { binary: Buffer.isBuffer(data) }, () => {});
   }
 
-  async ask(frame: object | string | Buffer): Promise<any> {
-    this.send(frame);
+  async ask(message: object | string | Buffer): Promise<any> {
+    this.send(message);
     return this.nextJson();
   }
 

@@ -1,7 +1,7 @@
 // Frames are followed wherever the chunks of the connection begin and end.
 import { expect, test } from 'vitest';
-import { type FrameHeader, FrameMeter } from '../../src/http/websocket/frame-meter.ts';
-import { fc } from '../helpers/seed.ts';
+import { type FrameHeader, FrameMeter } from '../../../src/http/websocket/frame-meter.ts';
+import { fc } from '../../helpers/seed.ts';
 
 const frames = fc.record({
   opcode: fc.constantFrom(0, 1, 2, 8, 9, 10),
