@@ -30,7 +30,7 @@ class LongestFirst extends BaseSequencer {
 const SHARED_HTTP = [
   'block-copy', 'compression', 'contract', 'files', 'index', 'json-bodies', 'large-weights',
   'model-lifetimes', 'models', 'openapi', 'overload', 'preloaded-models', 'read-throttle',
-  'response-validation', 'sessions', 'understood', 'vectors', 'words', 'write-coalescing',
+  'response-validation', 'understood', 'vectors', 'words', 'write-coalescing',
 ];
 const SHARED_SESSIONS = [
   'applied', 'copies', 'create-once', 'damage', 'expiry', 'history', 'in-place', 'lost-writes', 'numerics',
@@ -47,6 +47,7 @@ const SHARED = [
   'test/kernels/!(soak).test.ts',
   'test/{config,cores,lifetime,periodic,sorted-keys}.test.ts',
   `test/http/{${SHARED_HTTP.join()}}.test.ts`,
+  'test/http/sessions/*.test.ts',
   'test/http/websocket/{errors,frame-meter,handshake,responses}.test.ts',
   `test/sessions/{${SHARED_SESSIONS.join()}}.test.ts`,
   'test/store/{clock,memory}.test.ts',
