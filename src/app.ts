@@ -44,7 +44,23 @@ export interface App {
   readonly store: SessionStore;
   /** From now on /health/ready answers 503; requests are still served. */
   drain(): void;
-  /** Refuses new requests, finishes those that run, then closes the store and the workers. */
+  /**
+   * Refuses new requests, finishes those that run, and closes the parts from the highest to the lowest. On SIGTERM,
+   * in this order:
+   *
+   * 1. close-with-grace (server.ts) catches the signal and starts the timer of SHUTDOWN_TIMEOUT_MS.
+   * 2. drain(): /health/ready answers 503; requests are still served, for DRAIN_DELAY_MS.
+   * 3. close(): from here on new requests are refused with shutting_down.
+   * 4. http.close() runs the preClose hooks one after the other: timers for the end of streams are set
+   *    (http/responses/stream-responses.ts); idle connections are closed, and the others get their last response
+   *    (Connections.shutDown); WebSockets answer the messages that wait, and are closed (MessageSockets.shutDown). Then
+   *    it stops listening and waits until all connections are closed.
+   * 5. The periodic work ends: the sweeper, the collector of models, and the refresher of a shared store.
+   * 6. The store is closed.
+   * 7. The worker threads are terminated.
+   *
+   * If SHUTDOWN_TIMEOUT_MS passes before the last step, close-with-grace exits the process.
+   */
   close(): Promise<void>;
 }
 

@@ -21,7 +21,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   sessions: ['store'],
   models: ['wasm', 'codec', 'store'],
   store: [],
-  scheduler: ['pool'],
+  scheduler: ['pool', 'wasm'],
   pool: ['wasm'],
   wasm: ['kernels', 'codec'],
   kernels: [],

@@ -4,8 +4,8 @@
 //
 // x W_x does not depend on the state. It is computed for a time block of JOB_TIME_BLOCK steps at once, as one matrix
 // product over all their rows, and stored in the slots of these steps' states. If a time block is one step, both
-// productsByBand of a step are computed together. Rows are sorted by their number of steps, so that the active rows, those
-// that have a step t, are the first ones.
+// products of a step are computed together. Rows are sorted by their number of steps, so that the active rows, those that
+// have a step t, are the first ones.
 export { areFinite } from './finite';
 import { addBiasAndTanh, tanhRow } from './finish';
 import {

@@ -257,7 +257,6 @@ export class ModelRegistry {
     entry.names.add(name);
     entry.isKept = true;
   }
-
 }
 
 /** Digits of the largest time of a Date, in ms. */

@@ -2,15 +2,9 @@
 import type { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { PoolWorker } from '../pool/pool-worker.ts';
+import type { Slice } from '../wasm/job-slices.ts';
 import type { Cost } from './costs.ts';
 import type { Place } from './fair-queue.ts';
-
-export interface Slice {
-  /** Address of its job record. */
-  readonly ptr: number;
-  /** Its share of the part, 0 … 1. */
-  readonly share: number;
-}
 
 /** A part that is sliced while it is computed: each slice continues where the previous one ends. */
 export interface Slices {

@@ -18,9 +18,10 @@ import { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { Outcome, PoolWorker } from '../pool/pool-worker.ts';
 import type { Pool } from '../pool/pool.ts';
+import type { Slice } from '../wasm/job-slices.ts';
 import { type Cost, Costs, type Speeds } from './costs.ts';
 import { FairQueue, type Place, isBefore } from './fair-queue.ts';
-import { Part, type Slice, type Slices, UnslicedPart } from './part.ts';
+import { Part, type Slices, UnslicedPart } from './part.ts';
 import { exceedsTimeLimit, queueFull, clientQueueFull, deadlineUnreachable, backlogTooLong } from './refusals.ts';
 import { RetryTimes } from './retry-times.ts';
 

@@ -15,8 +15,9 @@ export interface RowSteps {
   readonly endStep: number;
 }
 
+/** Some of the work of a part, as the scheduler dispatches it to a worker. */
 export interface Slice {
-  /** Address of its record. */
+  /** Address of its job record. */
   readonly ptr: number;
   /** Its share of the work of its part, 0 … 1. */
   readonly share: number;
