@@ -10,8 +10,9 @@ const LONGEST = [
   'sessions/model',
   'server',
   'http/websocket/shutdown',
-  'http/streams',
-  'http/silence',
+  'http/streams/readers',
+  'http/connections/connections',
+  'http/connections/bodies',
   'store/sqlite/faults',
   'sessions/isolation',
 ].map((name) => join(import.meta.dirname, 'test', `${name}.test.ts`));
@@ -28,7 +29,7 @@ class LongestFirst extends BaseSequencer {
 
 /** Tests that need a process of their own are in these folders too, so each file is named. */
 const SHARED_HTTP = [
-  'block-copy', 'compression', 'contract', 'files', 'index', 'json-bodies', 'large-weights',
+  'block-copy', 'compression', 'files', 'index', 'json-bodies', 'large-weights',
   'model-lifetimes', 'models', 'openapi', 'overload', 'preloaded-models', 'read-throttle',
   'response-validation', 'understood', 'vectors', 'words', 'write-coalescing',
 ];
@@ -47,7 +48,7 @@ const SHARED = [
   'test/kernels/!(soak).test.ts',
   'test/{config,cores,lifetime,periodic,sorted-keys}.test.ts',
   `test/http/{${SHARED_HTTP.join()}}.test.ts`,
-  'test/http/sessions/*.test.ts',
+  'test/http/{contract,sessions}/*.test.ts',
   'test/http/websocket/{errors,frame-meter,handshake,responses}.test.ts',
   `test/sessions/{${SHARED_SESSIONS.join()}}.test.ts`,
   'test/store/{clock,memory}.test.ts',

@@ -84,13 +84,13 @@ export async function openStream(
 }
 
 /** Everything until the end; what came before the connection was lost, if it is. */
-export async function readAll(answer: IncomingMessage): Promise<{ text: string; wasCut: boolean }> {
+export async function readAll(answer: IncomingMessage): Promise<{ text: string; wasTerminated: boolean }> {
   const parts: Buffer[] = [];
-  let wasCut = false;
+  let wasTerminated = false;
   try {
     for await (const part of answer) parts.push(part as Buffer);
   } catch {
-    wasCut = true;
+    wasTerminated = true;
   }
-  return { text: Buffer.concat(parts).toString(), wasCut };
+  return { text: Buffer.concat(parts).toString(), wasTerminated };
 }

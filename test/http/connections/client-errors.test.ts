@@ -1,0 +1,63 @@
+// Bytes that are not an HTTP request, and requests whose client disconnects: problems and log lines.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { RawClient, until } from '../../helpers/raw-client.ts';
+import { requestText } from '../../helpers/request-text.ts';
+import { JSON_TYPE, LIVE, SOON_MS, expectProblem, listen, longStream, stepRequest } from './server.ts';
+
+describe('client errors', () => {
+  test('after a running stream close the connection without a second head', async () => {
+    const server = await listen();
+    const client = new RawClient(server.port, longStream());
+    await until(() => client.text.includes('"t":2'), SOON_MS);
+    client.send('GARBAGE\r\n\r\n');
+    expect(await client.closedWithin(SOON_MS)).toBe(true);
+    expect(client.text.split('HTTP/1.1 ')).toHaveLength(2);
+    expect(server.lines().filter(({ msg }) => msg === 'request')).toHaveLength(1);
+  });
+
+  test.each([
+    ['bytes', 'NONSENSE / HTTP/1.1\r\n\r\n', 400, 'invalid_request'],
+    ['half a head', 'GET /health/live HTTP/1.1\r\nhost: x\r\n', 408, 'request_timeout'],
+    ['a head of 32 KiB', requestText('GET', '/', { a: 'b'.repeat(32_768) }), 431, 'headers_too_large'],
+    ['no host', 'GET /v1/models HTTP/1.1\r\n\r\n', 400, 'invalid_request'],
+    ['a malformed path', requestText('GET', '/v1/%'), 400, 'invalid_request'],
+    ['a transfer coding', requestText('POST', '/v1/step', { ...JSON_TYPE, 'transfer-encoding': 'gzip, chunked' }, '0\r\n\r\n'), 415, 'unsupported_media_type'],
+    ['an expectation', stepRequest({ expect: 'wonders' }), 417, 'expectation_failed'],
+    ['a malformed chunk', requestText('POST', '/v1/step', { ...JSON_TYPE, 'transfer-encoding': 'chunked' }, 'x\r\n'), 400, 'invalid_request'],
+  ])('%s: a problem with an id and headers, and a line in the log', async (_, bytes, status, code) => {
+    const server = await listen({ REQUEST_TIMEOUT_MS: '200' });
+    const client = new RawClient(server.port, bytes);
+    const answer = await client.answer();
+    const problem = expectProblem(answer);
+    expect([answer.status, problem.code]).toEqual([status, code]);
+    await until(() => server.lines().some(({ statusCode }) => statusCode === status), SOON_MS);
+    const lines = server.lines().filter(({ statusCode }) => statusCode === status);
+    expect(lines).toHaveLength(1);
+    expect(lines[0].reqId).toBe(answer.headers['x-request-id']);
+  });
+
+  test('one line is logged for a request whose client disconnects', async () => {
+    const server = await listen();
+    const client = new RawClient(server.port, longStream(), false);
+    await sleep(100);
+    client.socket.destroy();
+    await until(() => server.lines().some(({ msg }) => msg === 'request'), SOON_MS);
+    const lines = server.lines().filter(({ msg }) => msg === 'request');
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({ url: '/v1/sequence', unanswered: 'the client left' });
+  });
+
+  test('and for each pipelined after it, which Fastify has not received', async () => {
+    const server = await listen();
+    const client = new RawClient(server.port, longStream() + LIVE.repeat(100), false);
+    await until(() => client.socket.bytesWritten > 0 && server.app.memory.bytesUsed > 1_000_000, SOON_MS);
+    await sleep(100);
+    client.socket.destroy();
+    const lines = () => server.lines().filter(({ msg, unanswered }) => msg === 'request' && unanswered);
+    await until(() => lines().length >= 2, SOON_MS);
+    const ids = lines().map(({ reqId }) => reqId as string | undefined);
+    expect(ids.filter((id) => id !== undefined)).toHaveLength(1);
+    expect(lines().at(-1)).toMatchObject({ url: '/health/live', unanswered: 'the client left' });
+  });
+});

@@ -1,0 +1,46 @@
+// Clients that do not read their responses, or read too slowly.
+import { describe, expect, test, vi } from 'vitest';
+import { RawClient, until } from '../../helpers/raw-client.ts';
+import { requestText } from '../../helpers/request-text.ts';
+import { SOON_MS, listen, longStream, openSockets } from './server.ts';
+
+describe('a reader', () => {
+  test('that never reads small responses is disconnected', async () => {
+    const server = await listen({ STREAM_STALL_MS: '200' });
+    const docs = requestText('GET', '/openapi.json').repeat(200);
+    const clients = Array.from({ length: 4 }, () => new RawClient(server.port, docs, false));
+    await until(() => clients.every(({ socket }) => !socket.connecting), SOON_MS);
+    const disconnected = () => server.lines().filter(({ unanswered }) => unanswered === 'the response was not read');
+    await until(() => disconnected().length >= 4, SOON_MS);
+    expect(await openSockets(server, 0)).toBe(true);
+  });
+
+  test('below the minimum rate is disconnected, one above it is not', async () => {
+    const server = await listen({ STREAM_STALL_MS: '400', READ_BYTES_PER_S_MIN: '8000000' });
+    const slow = new RawClient(server.port, longStream(), false);
+    const timer = setInterval(() => slow.socket.read(20_000), 20);
+    const fast = new RawClient(server.port, longStream());
+    expect(await until(() => fast.text.endsWith('0\r\n\r\n'), 10_000)).toBe(true);
+    await until(() => server.lines().some(({ unanswered }) => unanswered !== undefined), SOON_MS);
+    clearInterval(timer);
+    const disconnected = server.lines().filter(({ unanswered }) => unanswered === 'the response was not read');
+    expect(disconnected).toHaveLength(1);
+  });
+
+  test('of a stream that does not read is disconnected for another stream at STREAMS_MAX', async () => {
+    const server = await listen({ STREAMS_MAX: '2', STREAM_STALL_MS: '4000' });
+    const silent = [0, 1].map(() => new RawClient(server.port, longStream(), false));
+    await vi.waitFor(
+      async () => {
+        const next = new RawClient(server.port, longStream());
+        await until(() => next.text.length > 0, SOON_MS);
+        expect(next.text).toMatch(/^HTTP\/1.1 200/);
+        next.socket.destroy();
+      },
+      { timeout: 10_000, interval: 50 },
+    );
+    expect(silent).toHaveLength(2);
+    // Later both would be disconnected.
+    expect(server.lines().filter(({ unanswered }) => unanswered !== undefined)).toHaveLength(1);
+  });
+});

@@ -1,0 +1,102 @@
+// HTTP rules that hold for every route: request ids, methods, addresses, content types and security headers.
+import { describe, expect, test } from 'vitest';
+import { ERRORS } from '../../../src/error-kinds.ts';
+import { W, buildSmallApp } from './app.ts';
+
+const app = await buildSmallApp();
+const STEP = JSON.stringify({ weights: W, x: [[1, 2]] });
+
+describe('HTTP', () => {
+  test('the request id of the client is kept if it is harmless, otherwise replaced', async () => {
+    const get = (id: string) =>
+      app.http.inject({ url: '/health/live', headers: { 'x-request-id': id } });
+    expect((await get('abc-1.2:3')).headers['x-request-id']).toBe('abc-1.2:3');
+    for (const id of ['a b', 'a"b', 'x'.repeat(129), '{}']) {
+      expect((await get(id)).headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+    }
+  });
+
+  test.each([
+    ['GET', '/v1/step', 'POST'],
+    ['DELETE', '/v1/sequence', 'POST'],
+    ['POST', '/health/live', 'GET, HEAD'],
+    ['PUT', '/openapi.json', 'GET, HEAD'],
+  ] as const)('%s %s is 405 and names %s', async (method, url, allow) => {
+    const answer = await app.http.inject({ method, url, headers: { 'content-type': 'text/plain' } });
+    expect(answer.statusCode).toBe(405);
+    expect(answer.headers.allow).toBe(allow);
+    expect(answer.json().code).toBe('method_not_allowed');
+  });
+
+  test('an unknown address is 404, a broken one 400', async () => {
+    const unknown = await app.http.inject('/v2');
+    expect(unknown.json().code).toBe('not_found');
+    expect(unknown.headers['x-request-id']).toBe(unknown.json().instance);
+    expect((await app.http.inject('/%zz')).json().code).toBe('invalid_request');
+  });
+
+  test.each([
+    ['text/plain', undefined],
+    ['application/x-www-form-urlencoded', undefined],
+    ['application/json', 'gzip'],
+    ['application/json-seq', undefined],
+    ['application/jsonx', undefined],
+  ])('a body of type %s, encoding %s, is 415', async (type, encoding) => {
+    const answer = await app.http.inject({
+      method: 'POST',
+      url: '/v1/step',
+      headers: { 'content-type': type, ...(encoding && { 'content-encoding': encoding }) },
+      payload: STEP,
+    });
+    expect(answer.statusCode).toBe(415);
+    expect(answer.json().code).toBe('unsupported_media_type');
+    expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
+  });
+
+  test.each(['utf-8', '"UTF-8"', 'utf8', 'us-ascii'])('JSON with the charset %s is read', async (charset) => {
+    const answer = await app.http.inject({
+      method: 'POST',
+      url: '/v1/step',
+      headers: { 'content-type': `application/json; charset=${charset}` },
+      payload: STEP,
+    });
+    expect(answer.statusCode).toBe(200);
+  });
+
+  test.each(['latin1', 'ISO-8859-1', 'utf-16', '"windows-1252"'])('JSON with the charset %s is refused', async (charset) => {
+    const type = `application/json; charset=${charset}`;
+    const answer = await app.http.inject({
+      method: 'POST',
+      url: '/v1/step',
+      headers: { 'content-type': type },
+      payload: Buffer.from(STEP, 'latin1'),
+    });
+    expect(answer.statusCode).toBe(415);
+    expect(answer.json().code).toBe('unsupported_media_type');
+    expect(answer.json().detail).toContain(`application/json in UTF-8`);
+    expect(answer.json().detail).toContain(JSON.stringify(type));
+  });
+
+  test('a charset without a body is accepted', async () => {
+    const headers = { 'content-type': 'application/json; charset=latin1' };
+    expect((await app.http.inject({ method: 'GET', url: '/v1/models', headers })).statusCode).toBe(200);
+  });
+
+  test('every code has an anchor on the page that problems name', async () => {
+    const page = await app.http.inject('/problems');
+    for (const code of Object.keys(ERRORS)) expect(page.body).toContain(`id="${code}"`);
+  });
+});
+
+test.each(['/health/live', '/nowhere', '/v1/models/nobody'])(
+  '%s has the security headers',
+  async (url) => {
+    const { headers } = await app.http.inject(url);
+    expect(headers).toMatchObject({
+      'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+      'x-request-id': expect.stringMatching(/^[\w-]{36}$/),
+    });
+  },
+);

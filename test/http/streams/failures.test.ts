@@ -1,0 +1,130 @@
+// Streams that are refused, or fail after their first step.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { buildApp } from '../../helpers/app.ts';
+import { EventReader, openStream, readAll, readLines } from '../../helpers/streams.ts';
+import { NDJSON, SSE, W, ask, repeat, untilIdle, urlOf } from './requests.ts';
+
+const plain = await buildApp({ MODELS_MAX: '10000' });
+
+describe('before the first step', () => {
+  test.each([
+    [{ weights: W, x: [[[1, 2]]] }, 422, 'shape_mismatch'],
+    [{ weights: W, x: [[[1e39]]] }, 422, 'out_of_range'],
+    [{ weights: W, x: [[[1]]], lengths: [2] }, 422, 'out_of_range'],
+    [{ weights: W, x: [[[1]], [[1], [2]]] }, 400, 'ragged_array'],
+    [{ weights: W, model: 'sunspots', x: [[[1]]] }, 400, 'invalid_request'],
+    [{ model: 'none', x: [[[1]]] }, 404, 'model_not_found'],
+    [{ weights: { W_x: [[3e38]], W_h: [[0]] }, x: [[[9]]], trace: true }, 422, 'not_finite'],
+  ])('is an ordinary problem: %j', async (body, status, code) => {
+    const bytesIdle = plain.memory.bytesUsed;
+    const answer = await ask(plain, body, NDJSON);
+    expect(answer.statusCode).toBe(status);
+    expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
+    expect(answer.json().code).toBe(code);
+    // Weights that were packed stay in the cache; nothing else stays.
+    expect(plain.memory.bytesUsed - bytesIdle).toBeLessThan(1_000);
+  });
+
+  test('406 lists streams where there are some; a step has none', async () => {
+    const sequence = await ask(plain, { weights: W, x: [[[1]]] }, 'text/html');
+    expect(sequence.json()).toMatchObject({ status: 406, code: 'not_acceptable' });
+    expect(sequence.json().detail).toContain(NDJSON);
+    expect(sequence.json().detail).toContain(SSE);
+    expect(sequence.headers['vary']).toMatch(/^accept, accept-encoding$/);
+    for (const type of [NDJSON, SSE]) {
+      const step = await ask(plain, { weights: W, x: [[1]] }, type, '/v1/step');
+      expect(step.json()).toMatchObject({ status: 406, code: 'not_acceptable' });
+      expect(step.json().detail).not.toContain(`${type},`);
+    }
+  });
+
+  test('JSON comes first where Accept leaves the choice', async () => {
+    for (const accept of ['*/*', 'application/*', `${NDJSON};q=0.5, application/json`]) {
+      const answer = await ask(plain, { weights: W, x: [[[1]]] }, accept);
+      expect(answer.headers['content-type']).toMatch(/^application\/json/);
+    }
+  });
+});
+
+describe('after the first step', () => {
+  const workerEntry = new URL('../../fixtures/workers/faulty.ts', import.meta.url);
+
+  test.each([1001, 1005])('is the last line: a worker fails at input %d', async (fault) => {
+    const code = 'worker_failed';
+    const app = await buildApp(
+      { ANSWER_NUMBERS_MAX: '20', WORKER_HANG_MS: '300', WEIGHTS_CACHE_BYTES_MAX: '0' },
+      { workerEntry, inlineFlopsMax: 0 },
+    );
+    const bytesIdle = app.memory.bytesUsed;
+    // The worker looks at the first input of a chunk: that of the first is harmless.
+    const x = [[[0.5]], ...repeat(99, [[fault]])];
+    for (const type of [NDJSON, SSE]) {
+      const answer = await ask(app, { weights: W, x }, type);
+      expect(answer.statusCode).toBe(200);
+      const reader = new EventReader();
+      reader.push(answer.rawPayload);
+      const jsonCodec = type === SSE ? reader.events.map(({ data }) => data) : answer.body.split('\n');
+      const lines = jsonCodec.filter((text) => text !== '').map((text) => JSON.parse(text));
+      expect(lines.length).toBeGreaterThan(5);
+      expect(lines.at(-2).t).toBe(lines.length - 1);
+      expect(lines.at(-1).error).toMatchObject({
+        code,
+        instance: answer.headers['x-request-id'],
+        type: `/problems#${code}`,
+      });
+      if (type === SSE) expect(reader.events.at(-1)!.type).toBe('error');
+      await untilIdle(app, bytesIdle);
+      while ((await app.http.inject('/health/ready')).statusCode !== 200) await sleep(5);
+    }
+    expect((await ask(app, { weights: W, x: [[[1]]] }, NDJSON)).statusCode).toBe(200);
+  });
+
+  test('many streams that have begun share one worker without a queue', async () => {
+    const app = await buildApp(
+      { ANSWER_NUMBERS_MAX: '20', QUEUE_JOBS_MAX: '0', WORKERS: '1' },
+      { inlineFlopsMax: 0 },
+    );
+    const url = await urlOf(app);
+    const x = repeat(60_000, [[0.5]]);
+    const streams = [];
+    while (streams.length < 3) {
+      const answer = await openStream(url, { weights: W, x });
+      if (answer.statusCode === 200) streams.push(answer);
+      else await readAll(answer);
+    }
+    const jsonCodec = await Promise.all(streams.map((answer) => readAll(answer)));
+    for (const { text } of jsonCodec) expect(readLines(text).at(-1)).toMatchObject({ done: true });
+  });
+
+  test('a result that is not finite names its place in the whole sequence', async () => {
+    const app = await buildApp({ ANSWER_NUMBERS_MAX: '100' });
+    const x = repeat(200, [[0.1]]).with(150, [[9]]);
+    const body = { weights: { W_x: [[3e38]], W_h: [[0]] }, x, trace: true };
+    const { error } = readLines((await ask(app, body, NDJSON)).body).at(-1)!;
+    expect(error).toMatchObject({ code: 'not_finite' });
+    expect(error!.detail).toMatch(/^trace\.x_W_x\[150\]\[0\]\[0\] is Infinity/);
+    expect((await ask(plain, body, 'application/json')).json().detail).toBe(error!.detail);
+  });
+
+  test('but not the readout of a state between, unless all are asked for', async () => {
+    const [T, N, H] = [100, 64, 256];
+    // y overflows for h = tanh(5), and does not for h = tanh(-0.5). A chunk has fewer steps than T.
+    const unit = repeat(H, 0).with(0, 1);
+    const model = {
+      weights: { W_x: [unit], W_h: repeat(H, repeat(H, 0)) },
+      readout: { W_y: unit.map((one) => [3e38 * one]), b_y: [3e38] },
+    };
+    const { body } = await plain.post('/v1/models', model);
+    const step = (value: number) => repeat(N, [value]);
+    const x = Array.from({ length: T }, (_, t) => step(t < 10 || t === T - 1 ? -0.5 : 5));
+    const request = { model: body.id, x, outputs: ['h'] };
+    const whole = (await ask(plain, request, 'application/json')).json();
+    expect(whole.y).toHaveLength(N);
+    const [last, ...others] = readLines((await ask(plain, request, NDJSON)).body);
+    expect(others).toEqual([]);
+    expect(last!.y).toEqual(whole.y);
+    const all = await ask(plain, { ...request, outputs: ['hs', 'h'] }, NDJSON);
+    expect(readLines(all.body).at(-1)!.error).toMatchObject({ code: 'not_finite' });
+  });
+});
