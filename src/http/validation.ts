@@ -39,11 +39,12 @@ export const compileOnFirstUse: BuildValidator = (...options) => {
     let compiled: ReturnType<CompileSchema> | undefined;
     const validate = (value: unknown): boolean => {
       compiled ??= compile(route);
-      const isValid = compiled(value) as boolean;
-      // Fastify reads the errors from the function.
-      Object.assign(validate, { errors: compiled.errors });
-      return isValid;
+      if (compiled(value)) return true;
+      // Fastify reads them from the function, and only if it returns false.
+      validate.errors = compiled.errors;
+      return false;
     };
+    validate.errors = undefined as ReturnType<CompileSchema>['errors'];
     return validate as ReturnType<CompileSchema>;
   };
 };

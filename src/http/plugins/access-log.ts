@@ -2,6 +2,7 @@
 // no bodies, so no secrets and no tensors.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
+import type { Logger } from 'pino';
 import type { HttpServer } from '../http-server.ts';
 
 export const accessLog = fp(
@@ -21,6 +22,7 @@ export const accessLog = fp(
  * its status is missing if no head was sent.
  */
 export function logAtEnd(request: FastifyRequest, reply: FastifyReply): void {
+  if (!(request.log as Logger).isLevelEnabled('info')) return;
   const { socket } = request.raw;
   // Asked for now: a socket that is closed does not know its peer any more.
   const client = socket.remoteAddress;
