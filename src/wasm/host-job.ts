@@ -20,6 +20,20 @@ import {
 } from '../kernels/layout.ts';
 import { HOST_FUNCTIONS, type HostFunction, type HostFunctionName } from './host-functions.ts';
 import type { LinearMemory } from './memory.ts';
+import { recordClass } from './record.ts';
+
+/** Of a call; what the fields mean is said in kernels/layout.ts. */
+const HostRecord = recordClass({
+  function: HOST_FUNCTION,
+  input: HOST_INPUT,
+  inputEnd: HOST_INPUT_END,
+  result: HOST_RESULT,
+  resultMax: HOST_RESULT_MAX,
+  resultEnd: HOST_RESULT_END,
+  failed: HOST_FAILED,
+  kind: RECORD_KIND,
+});
+type HostRecord = InstanceType<typeof HostRecord>;
 
 const U32 = Uint32Array.BYTES_PER_ELEMENT;
 /** Enough for an error: whoever makes one shortens what it quotes, and its pointer has some hundred characters. */
@@ -63,18 +77,16 @@ export class HostJob implements Disposable {
     const ptr = memory.allocate(blockBytes);
     this.#memory = memory;
     this.ptr = ptr;
-    const { words } = memory;
-    const record = ptr >>> 2;
-    words[record + HOST_FUNCTION / U32] = Object.keys(HOST_FUNCTIONS).indexOf(name);
-    words[record + HOST_INPUT / U32] = input;
-    words[record + HOST_INPUT_END / U32] = input + bytes;
-    words[record + HOST_RESULT / U32] = ptr + HOST_BYTES;
-    words[record + HOST_RESULT_MAX / U32] = ptr + blockBytes;
-    words[record + HOST_RESULT_END / U32] = ptr + HOST_BYTES;
-    words[record + HOST_FAILED / U32] = 0;
-    words.fill(0, record + HOST_ARGUMENTS / U32, record + HOST_ARGUMENTS / U32 + HOST_ARGUMENTS_MAX);
-    words.set(args, record + HOST_ARGUMENTS / U32);
-    words[record + RECORD_KIND / U32] = KIND_HOST;
+    const record = new HostRecord(memory, ptr);
+    record.function = Object.keys(HOST_FUNCTIONS).indexOf(name);
+    record.input = input;
+    record.inputEnd = input + bytes;
+    record.result = ptr + HOST_BYTES;
+    record.resultMax = ptr + blockBytes;
+    record.resultEnd = ptr + HOST_BYTES;
+    record.failed = 0;
+    argumentsOf(record).fill(0).set(args);
+    record.kind = KIND_HOST;
   }
 
   /**
@@ -83,9 +95,9 @@ export class HostJob implements Disposable {
    * @throws what the function has thrown
    */
   result(): Buffer {
-    const end = this.#word(HOST_RESULT_END);
-    const result = this.#memory.bytes.subarray(this.#word(HOST_RESULT), end);
-    if (this.#word(HOST_FAILED) === 0) return result;
+    const { result: start, resultEnd, failed } = new HostRecord(this.#memory, this.ptr);
+    const result = this.#memory.bytes.subarray(start, resultEnd);
+    if (failed === 0) return result;
     const { code, ...details } = JSON.parse(result.toString()) as SerializedError;
     throw new CarryoverError(code, details);
   }
@@ -98,10 +110,11 @@ export class HostJob implements Disposable {
   [Symbol.dispose](): void {
     this.release();
   }
+}
 
-  #word(field: number): number {
-    return this.#memory.words[(this.ptr + field) >>> 2]!;
-  }
+function argumentsOf({ words, word }: HostRecord): Uint32Array {
+  const start = word + HOST_ARGUMENTS / U32;
+  return words.subarray(start, start + HOST_ARGUMENTS_MAX);
 }
 
 /**
@@ -115,25 +128,22 @@ export function runHostJob(
   functions: readonly HostFunction[] = Object.values(HOST_FUNCTIONS),
 ): void {
   const memory = buffer as ArrayBufferLike as SharedArrayBuffer;
-  const record = new Uint32Array(memory, ptr, HOST_BYTES / U32);
-  const bytesAt = (start: number, end: number) =>
-    Buffer.from(memory, record[start / U32], record[end / U32]! - record[start / U32]!);
-  const target = bytesAt(HOST_RESULT, HOST_RESULT_MAX);
+  const record = new HostRecord({ words: new Uint32Array(memory) }, ptr);
+  const target = Buffer.from(memory, record.result, record.resultMax - record.result);
   let result: Uint8Array;
   try {
-    const args = record.subarray(HOST_ARGUMENTS / U32, HOST_ARGUMENTS / U32 + HOST_ARGUMENTS_MAX);
-    const input = bytesAt(HOST_INPUT, HOST_INPUT_END);
-    const returned = functions[record[HOST_FUNCTION / U32]!]!({ input, args, memory });
+    const input = Buffer.from(memory, record.input, record.inputEnd - record.input);
+    const returned = functions[record.function]!({ input, args: argumentsOf(record), memory });
     result = Buffer.from(returned ?? '');
     if (result.length > target.length) {
       throw new Error(`${result.length} bytes were returned, expected at most ${target.length}`);
     }
   } catch (error) {
-    record[HOST_FAILED / U32] = 1;
+    record.failed = 1;
     result = serializeError(error, target.length);
   }
   target.set(result);
-  record[HOST_RESULT_END / U32] = record[HOST_RESULT / U32]! + result.length;
+  record.resultEnd = record.result + result.length;
 }
 
 function serializeError(error: unknown, bytesMax: number): Uint8Array {

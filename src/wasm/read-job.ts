@@ -2,6 +2,8 @@
 //
 //   document     | JSON | JSON_PADDING zeros |
 //   job block    | record | tensor records | fallback records | skeleton | numbers, float32 |
+//
+// The fields are accessed by their index: through record.ts a short document would take 0.6 µs instead of 0.5.
 import {
   FALLBACKS_MAX,
   FALLBACK_BYTES,
