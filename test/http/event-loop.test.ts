@@ -161,7 +161,7 @@ describe.each(LONG ? [512, undefined] : [512])('with a heap of %s MiB', (heapMiB
     expect(msOf(held)).toBeLessThanOrEqual(HOLD_MS_MAX);
   });
 
-  test.each(['/health/live', '/nowhere'])('GET %s, sent ahead 5,000 times: not held either', async (path) => {
+  test.each(['/health/live', '/nowhere'])('GET %s, pipelined 5,000 times, does not hold it either', async (path) => {
     // As clients send it. Of heads that say nothing a chunk holds 1,700: parsing them alone takes Node 15 ms.
     const request = requestText('GET', path, { accept: '*/*', 'accept-encoding': 'gzip', 'user-agent': 'client/1.0.0' });
     // Until it is compiled.

@@ -164,7 +164,7 @@ describe('is refused, with a problem in JSON', () => {
     }
   });
 
-  test('cut off anywhere, or with any bit flipped: never a 5xx', async () => {
+  test('truncated anywhere, or with any bit flipped: never a 5xx', async () => {
     const file = Buffer.from(writeSafetensors({ x, ...W }, { trace: 'true' }));
     for (let length = 0; length < file.length; length++) {
       const answer = await post('/v1/step', file.subarray(0, length));

@@ -48,7 +48,7 @@ describe('a model file', () => {
     });
   });
 
-  test('with the counter of a batch normalisation is told what that is', () => {
+  test('with the counter of a batch normalisation is refused with what that is', () => {
     const text = '{"bn.num_batches_tracked":{"dtype":"I64","shape":[],"data_offsets":[0,8]}}';
     const size = new Uint8Array(new BigUint64Array([BigInt(text.length)]).buffer);
     const error = errorOf(() => readModelFile(Buffer.concat([size, Buffer.from(text), Buffer.alloc(8)])));

@@ -83,7 +83,7 @@ describe('in the middle of 1,000 mixed requests', () => {
   });
 });
 
-describe('jobs that a worker has ahead of it', () => {
+describe('jobs in the backlog of a worker', () => {
   // A job of W is 8 operations: more than what runs here, and nine of them may be under way.
   const oneWorker = (settings = {}) =>
     buildApp({ WORKERS: '1', QUEUE_JOBS_MAX: '1', ...settings }, { workerEntry, inlineFlopsMax: 7 });

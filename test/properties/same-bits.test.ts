@@ -54,7 +54,7 @@ describe('for random shapes up to 70', () => {
     );
   });
 
-  test('a sequence cut anywhere continues with the same bits', async () => {
+  test('a sequence split anywhere continues with the same bits', async () => {
     const cuts = recurrences(70, 12).chain((input) =>
       fc.tuple(fc.constant(input), fc.subarray([...Array(input.T).keys()].slice(1))),
     );

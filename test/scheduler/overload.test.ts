@@ -102,7 +102,7 @@ test.each(LOADS)('at $factor × capacity, $workers worker(s), open loop: $isOpen
   expect(Object.keys(codes).toSorted()).toEqual(['ok', 'queue_full']);
 });
 
-test('callers that wait as they are told find a place at their second or third try', async () => {
+test('callers that wait for Retry-After are accepted at their second or third try', async () => {
   const { goodput, codes } = await overload({ workers: 2, factor: 10, isOpen: false, obey: true });
   expect(goodput).toBeGreaterThan(0.9);
   // When all of them came again every second it were nine for each answer.

@@ -141,7 +141,7 @@ describe('damage', () => {
     }
   });
 
-  test('a record of another session, a slot in another place, one missing, one cut short', () => {
+  test('a record of another session, a slot in another place, one missing, one truncated', () => {
     expect(codeOf({ head, slots }, 'BBBBBBBBBBBBBBBBBBBBBB')).toBe('session_corrupt');
     const swapped = new Map([...slots, [0, slots.get(1)!]]);
     expect(codeOf({ head, slots: swapped })).toBe('session_corrupt');

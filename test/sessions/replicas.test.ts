@@ -129,7 +129,7 @@ describe('two replicas', () => {
     expect((await replicas[0].read(id)).t).toBe(2);
   });
 
-  test('a fork that was cut off before its key was kept is found again', async () => {
+  test('a fork whose connection was lost before its key was kept is found again', async () => {
     const reply = (session: Session) => ({ status: 201, headers: {}, body: session.id });
     const cutOff = keyedCall('f');
     // The client is connected when the fork is made, and not when it is to be committed.

@@ -51,7 +51,7 @@ async function cut(cuts: number, withKeys: boolean): Promise<CutReport> {
 
 const timeout = 60_000 + CUTS * 100 + ROUNDS * 200;
 
-test(`${CUTS} connections cut at random lose nothing, double nothing`, { timeout }, async () => {
+test(`${CUTS} connections lost at random lose no step and apply none twice`, { timeout }, async () => {
   const report = await cut(CUTS, true);
   const { cuts, acknowledged, forks, refused, repeated, replayed } = report;
   console.log(

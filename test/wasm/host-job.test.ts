@@ -77,7 +77,7 @@ test('what it throws is thrown by result(), whole if it is an error of the servi
   expect(fail(bug)).toThrow(expect.objectContaining({ code: 'worker_failed', cause: String(bug) }));
 });
 
-test('what has no room is an error, and never written behind it', () => {
+test('a result that is too long is an error, and never written behind its space', () => {
   expect(() => resultOf(() => Buffer.alloc(1_000_000))).toThrow(
     expect.objectContaining({ code: 'worker_failed' }),
   );

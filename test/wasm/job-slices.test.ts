@@ -83,7 +83,7 @@ function runSlices(job: Job, { shares, parts }: Case): number {
 }
 
 describe('a job in slices', () => {
-  test('has the same bits wherever it is cut', () => {
+  test('has the same bits wherever it is split', () => {
     let slices = 0;
     const check = fc.property(cases, (one) => {
       const whole = computed(one, (job) => kernels.run(job.ptr));
@@ -112,7 +112,7 @@ describe('a job in slices', () => {
     expect(lastOnly).not.toEqual(whole);
   });
 
-  test('few steps of many rows are cut into rows', () => {
+  test('few steps of many rows are split into rows', () => {
     const zeros = memory.allocate(panelsBytes(4, 4));
     const job = new Job(memory, { D: 4, H: 4, panelsPtr: zeros }, { T: 1, N: 100, keepsStates: false, trace: false });
     const [part] = job.slice(1);

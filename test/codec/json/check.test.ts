@@ -62,7 +62,7 @@ describe('what is not JSON', () => {
     expect(fault.errors).toEqual([{ pointer, message: fault.message }]);
   });
 
-  test('is what JSON.parse refuses, whatever is cut out of a text', () => {
+  test('is what JSON.parse refuses, whatever is removed from a document', () => {
     fc.assert(
       fc.property(fc.json(), fc.nat(), fc.nat({ max: 3 }), (json, start, count) => {
         const at = start % (json.length + 1);
