@@ -197,7 +197,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     streamsMax: config.STREAMS_MAX,
     streamStallMs: config.STREAM_STALL_MS,
     readBytesPerSecondMin: config.READ_BYTES_PER_S_MIN,
-    // Half of the time left for the shutdown: the rest is for readers that still take the last responses.
+    // Half of the time left for the shutdown: the rest is for clients that still read the last responses.
     streamGraceMs: Math.max(0, config.SHUTDOWN_TIMEOUT_MS - config.DRAIN_DELAY_MS) / 2,
     connectionsMax: config.CONNECTIONS_MAX,
     requestTimeoutMs: Math.min(config.REQUEST_TIMEOUT_MS, config.JOB_DEADLINE_MS),

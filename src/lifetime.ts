@@ -10,7 +10,10 @@
 import { type Applied, CarryoverError, clientClosed } from './errors.ts';
 
 export class Lifetime {
-  /** The client, by identity: its connection. Shares of the queue and of the workers are counted by it. */
+  /**
+   * Whose work it is in fair queueing (scheduler/fair-queue.ts): all requests of one TCP connection are one client's.
+   * It is the socket, which is only compared by identity.
+   */
   readonly client: object;
   readonly #msMax: number;
   #endsAtMs: number;
@@ -37,7 +40,7 @@ export class Lifetime {
     return this.#msMax;
   }
 
-  /** Until the deadline, in ms; 0 once it is over. */
+  /** Until the deadline, in ms; 0 if isOver. */
   remainingMs(): number {
     return this.isOver ? 0 : Math.max(0, this.#endsAtMs - performance.now());
   }
@@ -51,7 +54,7 @@ export class Lifetime {
     if (this.isOver) throw this.error();
   }
 
-  /** The error for work that is still waiting when it is over: client_closed or deadline_exceeded. */
+  /** The error for work that still waits when isOver: client_closed or deadline_exceeded. */
   error(applied?: Applied): CarryoverError {
     if (this.#isClosed) return clientClosed(applied);
     return new CarryoverError('deadline_exceeded', {
@@ -60,14 +63,14 @@ export class Lifetime {
     });
   }
 
-  /** Starts the time again, as between two writes of a stream. It stays over once its client is gone. */
+  /** Sets the deadline to msMax from now, as between two writes of a stream. After close() it stays over. */
   renew(): void {
     this.#endsAtMs = performance.now() + this.#msMax;
     this.#hasExpired = false;
     if (this.#timer) this.#arm();
   }
 
-  /** To be called when the connection is closed or the response is complete: all that still waits is ended. */
+  /** To be called when the connection is closed or the response is complete: ends all that waits for the request. */
   close(): void {
     this.#isClosed = true;
     this.#notify();
@@ -79,7 +82,7 @@ export class Lifetime {
   }
 
   /**
-   * Calls `listener` once when this is over, or at once if it is over already.
+   * Calls `listener` once, when the lifetime is over, or now if it is over already.
    *
    * @returns a function that removes the listener
    */
@@ -107,7 +110,7 @@ export class Lifetime {
   }
 
   /**
-   * Settles as `promise` does, if it settles before this is over.
+   * Settles as `promise` does, if that settles before the lifetime is over.
    *
    * @param applied for the error: whether the call was applied to its session
    * @throws client_closed · deadline_exceeded

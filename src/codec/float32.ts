@@ -75,7 +75,7 @@ function shortestByTrial(value: number): number {
 }
 
 /**
- * The nearest decimal of so many digits, and the next larger one. Above a power of two the floats are twice as
+ * The nearest decimal with that many digits, and the next larger one. Above a power of two the floats are twice as
  * far apart as below it, so the larger may be read as `magnitude` where the nearest is not.
  */
 function candidatesOf(magnitude: number, digits: number): readonly number[] {

@@ -56,7 +56,7 @@ export class Engine {
    * Advances a mini-batch by T steps. Disposing of the result frees its memory and the model.
    *
    * Bits: a row's result depends on its own x, h and the weights only; not on N, T, its neighbours,
-   * or where the sequence was cut into calls.
+   * or how the sequence was divided into calls.
    *
    * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded before anything is computed;
    *   memory_full · queue_full · deadline_exceeded · client_closed · worker_failed; not_finite for a result
@@ -64,8 +64,7 @@ export class Engine {
    */
   async run(input: RecurrenceInput, lifetime: Lifetime): Promise<RecurrenceResult> {
     const { memory, scheduler, limits, isFinite, tensorCopier } = this.#parts;
-    // What a small step does is done when the calls return, without a promise: each await that is left out takes
-    // 0.07 µs less.
+    // For a small step none of these calls returns a promise, and nothing is awaited: an await costs 0.07 µs.
     const fetched = this.fetchModel(input.weights);
     if (fetched) await fetched;
     const sizes = this.#sizesOf(input.weights);
@@ -76,14 +75,14 @@ export class Engine {
     const leased = this.#lease(input.weights, lifetime);
     const lease = leased instanceof Promise ? await leased : leased;
     let job: Job | undefined;
-    // Released by hand where it fails, and by the result where it does not: a DisposableStack that moves them
-    // would take 0.45 µs more of the 30 µs of a small step.
+    // The result owns the job and the lease; after an error they are released in `catch`. A DisposableStack in place of
+    // that would add 0.45 µs to the 30 µs of a small step.
     try {
       const xPtr = this.#addressOf(input.x);
       const hPtr = input.h && this.#addressOf(input.h);
       job = new Job(memory, lease.model, { T, N, lengths, keepsStates, trace, xPtr, hPtr });
-      // Numbers that are in linear memory already are used where they are if all are finite; if not, the copy
-      // throws an error that names the first that is not.
+      // Numbers that are in linear memory already are not copied if all of them are finite. If not, they are copied:
+      // that throws an error that names the first one that is not finite.
       const copied = xPtr === undefined || !isFinite(job.x) ? tensorCopier.copy(input.x, job.x, lifetime) : undefined;
       if (copied) await copied;
       if (hPtr === undefined || !isFinite(job.h)) input.h?.copyTo(job.h, isFinite);
@@ -129,8 +128,9 @@ export class Engine {
   }
 
   /**
-   * The address of a tensor that is in linear memory. If the client closes its connection while the job waits,
-   * other requests may overwrite it: such a result is not sent, and no session commits it.
+   * The address of a tensor that is in linear memory, or undefined. The request owns that memory only while its
+   * client is connected: if the connection closes while the job waits, another request may overwrite the tensor. The
+   * result is then wrong, but it is not sent, and no session commits it.
    */
   #addressOf(source: TensorSource): number | undefined {
     const numbers = source.inPlace?.();

@@ -6,10 +6,9 @@
 //   … 12 KiB      the kernel reads the tensors, on the calling thread: about 5 µs, less than any dispatch
 //   above         the kernel reads the tensors, as a job of the scheduler
 //
-// A document that the kernel declines has something wrong with it, or something that no request has. Up to
-// 12 KiB JSON.parse then makes values of all of it, and whoever looks at a value refuses it. No values are made
-// of a longer one, as they would take ten times its memory: a job finds out what is wrong
-// (codec/json/check.ts).
+// The kernel declines a document that is wrong, or that has something no valid request has. Up to 12 KiB, JSON.parse
+// then makes values of all of it, and the code that reads a value refuses it. The values of a longer document would
+// need ten times its memory: there a job finds out what is wrong, without making values (codec/json/check.ts).
 //
 // Where JSON is printed, by the numbers of its tensors:
 //   … 1,024       on the calling thread: 4.4 µs for 1,024
@@ -100,8 +99,8 @@ export class JsonCodec {
   }
 
   /**
-   * A block with a copy of `bytes`; a promise if they are so many that they are copied in slices. The caller
-   * owns it.
+   * A block with a copy of `bytes`; a promise if there are more than SLICE_BYTES, which are copied in slices. The
+   * caller owns it.
    *
    * @throws memory_full
    */
@@ -118,8 +117,8 @@ export class JsonCodec {
    * @returns no promise for a document of up to 12 KiB: most bodies are that short, and a promise would cost
    *   them another pass through the microtask queue
    * @throws malformed_json · duplicate_key · memory_full; of a longer document also queue_full ·
-   *   deadline_exceeded · client_closed · worker_failed, and ragged_array · out_of_range · invalid_request, which
-   *   of a short one are thrown by whoever looks at the value
+   *   deadline_exceeded · client_closed · worker_failed, and ragged_array · out_of_range · invalid_request. For a
+   *   short document the last three are thrown later, by the code that reads the value
    */
   parse(document: ByteBlock, lifetime: Lifetime): ParsedJson | Promise<ParsedJson> {
     if (document.bytes > this.#inlineBytesMax) return this.#parseByJob(document, lifetime);
@@ -145,7 +144,7 @@ export class JsonCodec {
     using unfinished = new DisposableStack();
     const job = unfinished.use(this.#readJob(document));
     const flops = document.bytes * this.#flopsPerByte;
-    await this.#schedule(job, { kind: 'read', flops, isLast: false }, lifetime);
+    await this.#schedule(job, { kind: 'read', flops, completesRequest: false }, lifetime);
     // parseSkeleton() frees the job, or its result owns it.
     unfinished.move();
     const parsed = parseSkeleton(job);
@@ -166,7 +165,7 @@ export class JsonCodec {
   async #faultOf({ ptr, bytes }: ByteBlock, lifetime: Lifetime): Promise<unknown> {
     using check = new HostJob(this.#parts.memory, 'checkJson', { ptr, bytes, args: [this.#outsideBytesMax] });
     const flops = CHECK_COST * bytes * this.#flopsPerByte;
-    await this.#schedule(check, { kind: 'check', flops, isLast: true }, lifetime);
+    await this.#schedule(check, { kind: 'check', flops, completesRequest: true }, lifetime);
     try {
       check.result();
     } catch (fault) {
@@ -193,7 +192,7 @@ export class JsonCodec {
     using unfinished = new DisposableStack();
     unfinished.use(job);
     const flops = job.numbers * this.#flopsPerNumber;
-    await this.#schedule(job, { kind: 'print', flops, isLast: true }, lifetime);
+    await this.#schedule(job, { kind: 'print', flops, completesRequest: true }, lifetime);
     // The caller owns the job.
     unfinished.move();
     return job;
@@ -240,8 +239,8 @@ export class JsonCodec {
     }
   }
 
-  #schedule(job: Job, { kind, flops, isLast }: JobCost, lifetime: Lifetime) {
-    const work = { flops, cost: { kind, flops }, partsMax: 1, isLast, split: () => [job.ptr] };
+  #schedule(job: Job, { kind, flops, completesRequest }: JobCost, lifetime: Lifetime) {
+    const work = { flops, cost: { kind, flops }, partsMax: 1, completesRequest, split: () => [job.ptr] };
     return this.#parts.scheduler.run(work, lifetime);
   }
 }
@@ -252,8 +251,8 @@ interface JobCost {
   /** Kinds of jobs have speeds of their own. */
   readonly kind: 'read' | 'print' | 'check';
   readonly flops: number;
-  /** Whether it is the last job of its request. */
-  readonly isLast: boolean;
+  /** As in Work of the scheduler. */
+  readonly completesRequest: boolean;
 }
 
 async function appendInSlices(block: ByteBlock, bytes: Buffer): Promise<ByteBlock> {

@@ -4,7 +4,7 @@ import { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import type { ModelInfo } from '../models/registry.ts';
-import type { Call, Outcome } from '../sessions/call.ts';
+import type { Call, CallResult } from '../sessions/call.ts';
 import type { ChangeMetadata, IdempotencyKey, Reply } from '../sessions/kept-answer.ts';
 import { expectIfMatch } from '../sessions/precondition.ts';
 import type { SessionChange } from '../sessions/session-change.ts';
@@ -82,19 +82,19 @@ export class SessionCompute {
    * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded · sessions_full ·
    *   models_full · store_full · store_unavailable
    */
-  async create(request: SessionRequest, lifetime: Lifetime): Promise<Outcome<Reply>> {
+  async create(request: SessionRequest, lifetime: Lifetime): Promise<CallResult<Reply>> {
     const { sessions } = this.#parts;
     const { key } = request;
     if (!key) return this.#create(request, lifetime);
     try {
-      // First, so that a repeat neither registers its weights again nor needs room for another session.
+      // First, so that a repeated call neither registers its weights again nor is refused at SESSIONS_MAX.
       return (await sessions.created(key)) ?? (await this.#create(request, lifetime));
     } catch (error) {
       throw error instanceof CarryoverError ? asCreation(error) : error;
     }
   }
 
-  async #create(request: SessionRequest, lifetime: Lifetime): Promise<Outcome<Reply>> {
+  async #create(request: SessionRequest, lifetime: Lifetime): Promise<CallResult<Reply>> {
     const { library } = this.#parts;
     const { weights } = request;
     if (typeof weights === 'string') {
@@ -180,7 +180,7 @@ export class SessionCompute {
   async #createWith(
     { id: modelId, D, H }: ModelInfo,
     { N: wantedN, h, keep, ttlMs, key, reply }: SessionRequest,
-  ): Promise<Outcome<Reply>> {
+  ): Promise<CallResult<Reply>> {
     const N = wantedN ?? (h ? sizeOf(h, 'N') : 1);
     this.#expectStateFits(h, N, H, wantedN === undefined ? 'h' : 'N');
     const state = new Float32Array(N * H);

@@ -4,7 +4,7 @@
 //
 //   chunk k: steps t+1 … t+S of T      h ← the state after them      t ← t + S
 //
-// A row's bits do not depend on where its sequence is cut, so they are those of one long job.
+// A row's bits do not depend on how its sequence is divided, so they are those of one long job.
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLease } from '../models/packed-weights.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
@@ -25,7 +25,7 @@ const F32 = Float32Array.BYTES_PER_ELEMENT;
 
 /** About 256 KiB of JSON, at 11 characters a number: printing them takes a few milliseconds. */
 const CHUNK_NUMBERS_MAX = 24_576;
-/** Some ten milliseconds of work: for so long a stream is computed whose reader has gone. */
+/** Some ten milliseconds of work, which are wasted if the client has disconnected. */
 const CHUNK_FLOPS_MAX = 2 ** 29;
 
 export interface StreamPlan extends Sizes {
@@ -99,7 +99,7 @@ export class RecurrenceStream implements Disposable {
   #isDisposed = false;
 
   /**
-   * Copies x and h, which are not needed afterwards. Takes over the lease, also when it throws.
+   * Copies x and h, which are not needed afterwards. It owns the lease from then on, also when it throws.
    *
    * @throws memory_full · out_of_range · as TensorCopier.copy
    */
@@ -206,14 +206,14 @@ export class RecurrenceStream implements Disposable {
 /** What a chunk's job has computed, to be released with it. */
 function stepsOf(
   job: Job,
-  place: Pick<StepTensors, 'stepsBefore' | 'steps' | 'isLast'>,
+  range: Pick<StepTensors, 'stepsBefore' | 'steps' | 'isLast'>,
 ): StreamedSteps {
   return {
-    ...place,
+    ...range,
     h: job.finalState(),
     hs: job.hs,
     // The readout of a state in between is part of the answer only where all of them are.
-    y: place.isLast ? job.y : undefined,
+    y: range.isLast ? job.y : undefined,
     ys: job.ys,
     trace: job.trace,
     [Symbol.dispose]: () => job.release(),

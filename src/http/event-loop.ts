@@ -23,13 +23,6 @@ export function isIterationOver(): boolean {
   return performance.now() - beginIteration() >= ITERATION_MS_MAX;
 }
 
-/** Resolves in the next iteration. */
-export function nextIteration(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
-}
-
 function endIteration(): void {
   beganAtMs = undefined;
 }

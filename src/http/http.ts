@@ -37,7 +37,7 @@ import { ResponseWriter } from './responses/response-writer.ts';
 import { StreamResponses } from './responses/stream-responses.ts';
 import { setSecurityHeaders } from './security-headers.ts';
 import { type SessionRoutesOptions, sessionRoutes } from './sessions/sessions.ts';
-import { type SessionStreamOptions, sessionStreamRoute } from './sessions/stream.ts';
+import { type SessionSocketOptions, sessionSocketRoute } from './sessions/socket-route.ts';
 import { STRICT_AJV, compileOnFirstUse, validationError } from './validation.ts';
 import { MessageSockets } from './websocket/message-sockets.ts';
 
@@ -47,7 +47,7 @@ const TIMEOUTS_CHECKED_MS = 200;
 const HEAD_BYTES_MAX = 16 * 1024;
 
 export interface HttpOptions
-  extends Omit<StepParts & SessionRoutesOptions & SessionStreamOptions, 'responses' | 'sockets' | 'budget'> {
+  extends Omit<StepParts & SessionRoutesOptions & SessionSocketOptions, 'responses' | 'sockets' | 'budget'> {
   readonly library: ModelLibrary;
   readonly weightsPacker: WeightsPacker;
   readonly limits: Limits;
@@ -96,7 +96,7 @@ export async function createHttp(options: HttpOptions): Promise<HttpServer> {
   app.register(accepts);
   app.register(compression, { bytesMin: options.compressBytesMin });
 
-  // These watch the routes that are registered behind them.
+  // These watch the routes that are registered after them.
   app.register(routeUrls);
   app.register(strictInput);
   app.register(openapi, { version });
@@ -108,11 +108,11 @@ export async function createHttp(options: HttpOptions): Promise<HttpServer> {
   app.register(fp(problemsRoute));
   app.register(fp(modelRoutes), options);
   app.register(fp(sessionRoutes), parts);
-  app.register(fp(sessionStreamRoute), { ...options, sockets, budget });
+  app.register(fp(sessionSocketRoute), { ...options, sockets, budget });
   app.register(fp(stepRoute), parts);
   app.register(fp(sequenceRoute), { ...parts, streams });
 
-  // Behind the last route: it completes the addresses of all of them.
+  // After the last route: it completes the addresses of all of them.
   app.register(methodNotAllowed);
   await app.after();
   return app;
@@ -139,7 +139,7 @@ function createServers(options: HttpOptions) {
     clientErrorHandler: (error, socket) => answerClientError(error, socket, connections, app.log),
     // Errors before the first hook.
     frameworkErrors: (error, request, reply) => {
-      request.client = connections.of(request.raw.socket);
+      request.connection = connections.of(request.raw.socket);
       setSecurityHeaders(request, reply);
       logAtEnd(request, reply);
       sendProblem(error, request, reply);

@@ -14,7 +14,7 @@ import {
   SessionWithState,
   StateBody,
 } from './sessions/schemas.ts';
-import { StreamCall } from './sessions/stream-schemas.ts';
+import { SocketCall } from './sessions/socket-schemas.ts';
 
 export const NAMED_SCHEMAS = [
   Weights,
@@ -29,7 +29,7 @@ export const NAMED_SCHEMAS = [
   SessionList,
   StateBody,
   RewindBody,
-  StreamCall,
+  SocketCall,
   StepBody,
   StepReply,
   StepTrace,

@@ -4,8 +4,8 @@ import type { Connection } from './connections/connection.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The connection it came over; undefined for a request that came over none, as tests inject them. */
-    client: Connection | undefined;
+    /** The TCP connection it arrived on; undefined for a request that tests inject without one. */
+    connection: Connection | undefined;
     /** Until when the request is worth working on: its deadline, or the end of its connection. */
     lifetime: Lifetime;
     /** Frees the memory of its body and of its response; undefined once that was freed. */
@@ -38,7 +38,7 @@ export function releaseBody(request: MemoryHolder): void {
 
 /**
  * Registers `release` to be called when the request's memory is freed: at the latest when the system has
- * taken all of the response, or the connection is lost. If the memory was freed already, `release` is called
+ * accepted all of the response, or the connection is lost. If the memory was freed already, `release` is called
  * at once.
  *
  * @returns whether the memory is still held

@@ -16,8 +16,8 @@ export function hasIdempotencyKey({ headers }: FastifyRequest): boolean {
   return headers['idempotency-key'] !== undefined;
 }
 
-/** Whether an error of this request must say whether the session was changed (`applied`). */
-export function isAboutSession(request: FastifyRequest): boolean {
+/** Whether it is a call on a session: then an error says whether the session was changed (`applied`). */
+export function isSessionCall(request: FastifyRequest): boolean {
   const { url, headers, body, sessionInFile } = request;
   const named = sessionInFile ?? (body as { session?: unknown } | null | undefined)?.session;
   if (url.startsWith('/v1/sessions') || named !== undefined) return true;

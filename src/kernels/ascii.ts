@@ -25,7 +25,7 @@ export function isSpace(character: u8): bool {
   return character <= 0x20 && ((SPACES >> character) & 1) != 0;
 }
 
-/** Address of the first byte from `at` on that is no white space; the zeros behind a document are none. */
+/** Address of the first byte from `at` on that is no white space; the zeros after a document are none. */
 export function skipSpace(at: usize): usize {
   let character = load<u8>(at);
   while (isSpace(character)) character = load<u8>(++at);

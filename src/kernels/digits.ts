@@ -17,7 +17,7 @@ export const EXPONENT_MAX: i32 = 1000000000;
 // Bounds of the numbers that readLong() reads.
 export const WHOLE_MAX: u32 = 8;
 export const DECIMALS_MAX: u32 = 18;
-/** Bits that a float64 has behind those of a float32. */
+/** Bits that a float64 has after those of a float32. */
 export const BITS_MORE: u32 = 29;
 /** 2^-50 of a float64, in units of its last bit. */
 export const MARGIN: i32 = 8;

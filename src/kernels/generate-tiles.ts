@@ -6,7 +6,7 @@
 //
 // The accumulators of a tile stay in registers for a block of k and are then added to C in memory. Within a block, k is
 // unrolled by UNROLL with constant offsets, with a branch out of the loop between two k. In tiles of several rows the
-// branch stands behind the loads of the weights (README.md says why): a block that ends there has loaded the weights of
+// branch stands after the loads of the weights (README.md says why): a block that ends there has loaded the weights of
 // one k too many, from what follows the panel; the last panel is followed by b.
 // All tiles do the same additions in the same order, whatever their shape:
 //

@@ -4,8 +4,8 @@
 //
 // x W_x does not depend on the state. It is computed for a time block of JOB_TIME_BLOCK steps at once, as one matrix
 // product over all their rows, and stored in the slots of these steps' states. If a time block is one step, both
-// products of a step are computed together. Rows are sorted by their number of steps, so that the active rows, those that
-// have a step t, are the first ones.
+// products of a step are computed together. Rows are sorted by their number of steps, so that the active rows, those
+// that have a step t, are the first ones.
 export { areFinite } from './finite';
 import { addBiasAndTanh, tanhRow } from './finish';
 import {
@@ -165,7 +165,7 @@ function multiplyStates(job: usize, rows: usize, active: u32, t: u32): void {
   multiply(job, JOB_W_H, JOB_H, active);
 }
 
-/** Takes step t of a narrow model. */
+/** Computes step t of a narrow model. */
 function stepNarrowRows(job: usize, rows: usize, active: u32, t: u32): void {
   const xPairs = <usize>load<u32>(job, JOB_PAIRS);
   const hPairs = xPairs + active * PAIR_BYTES;
@@ -209,7 +209,9 @@ function stateSize(job: usize): usize {
   return <usize>((load<u32>(job, JOB_H) + NR - 1) / NR) * (NR << 2);
 }
 
-/** The product of the job's first `count` row pairs with the weights in field `W`, of as many rows as field `K` says. */
+/**
+ * The product of the job's first `count` row pairs with the weights in field `W`, of as many rows as field `K` says.
+ */
 // @ts-ignore: decorator
 @inline
 function multiply(job: usize, W: usize, K: usize, count: u32): void {

@@ -1,6 +1,7 @@
-// The records through which the host and the kernels talk in linear memory: offsets and sizes in bytes. One file for
-// both languages: it is valid AssemblyScript (compiled into the kernels) and valid TypeScript (imported by src/wasm).
-// Every field is a little-endian u32; every pointer is a byte address in the shared memory.
+// The records in linear memory by which the host describes work to the kernels, and the kernels return their results:
+// offsets and sizes in bytes. One file for both languages: it is valid AssemblyScript (compiled into the kernels) and
+// valid TypeScript (imported by src/wasm). Every field is a little-endian u32; every pointer is a byte address in the
+// shared memory.
 
 /**
  * Columns of a panel of float64; rows of states and outputs are padded to a multiple of it. A lane of a vector is
@@ -44,24 +45,25 @@ export const JOB_B_Y = 52;
 // A job may be computed in slices, one after another: a record covers steps JOB_FIRST_STEP … JOB_END_STEP - 1 of every
 // row that has them. The states before JOB_FIRST_STEP must be where the previous slice has left them.
 export const JOB_FIRST_STEP = 56;
-export const JOB_END_STEP = 64; //    behind RECORD_KIND; beyond the longest row: to the end
+export const JOB_END_STEP = 64; //    after RECORD_KIND; beyond the longest row: to the end
 export const JOB_BYTES = 128;
 
-// A row record: one row of the mini-batch. State t (t = 0, 1, …) of the row is written at
+// A row record: one row of the mini-batch. The state after step t (t = 0, 1, …) is written to the slot at
 //   ROW_HS + (t & ROW_HS_MASK) * ROW_HS_STEP
-// A mask of all ones keeps every state; a mask of 2^n - 1 makes the slots a ring of the last 2^n states.
+// With a mask of all ones every state has a slot of its own. With a mask of 2^n - 1 the slots are a ring of 2^n: a
+// state overwrites the one of 2^n steps before.
 export const ROW_X = 0; //        D floats: x of step 0
 export const ROW_X_STEP = 4; //   bytes from one step's x to the next
 export const ROW_H = 8; //        H floats: the state before step 0; only read
 export const ROW_HS = 12; //      NR⌈H/NR⌉ floats a state: columns beyond H are computed and ignored
 export const ROW_HS_STEP = 16;
 export const ROW_HS_MASK = 20;
-export const ROW_STEPS = 24; //   how many steps this row takes; 0 is allowed
+export const ROW_STEPS = 24; //   how many steps this row has; 0 is allowed
 export const ROW_TRACE = 28; //   0, or three arrays [h W_h | x W_x | z], each shaped like hs
 export const ROW_TRACE_SIZE = 32; // bytes of one of the three arrays
 export const ROW_Y = 36; //       readout of the last state: NR⌈O/NR⌉ floats
 export const ROW_YS = 40; //      0, or readouts of all states, from ROW_YS on,
-export const ROW_YS_STEP = 44; // so many bytes from one step's to the next
+export const ROW_YS_STEP = 44; // bytes from one step's to the next
 export const ROW_BYTES = 64;
 
 // A row pair: the operands of one row of a product C += A W. The rows of a product are a list of pairs, so they need
@@ -71,7 +73,7 @@ export const PAIR_TARGET = 4; //  the row of C
 export const PAIR_BYTES = 8;
 
 /**
- * Scratch space behind the 2 N row pairs of a step, in pairs: narrow models store the accumulators of a tile there,
+ * Scratch space after the 2 N row pairs of a step, in pairs: narrow models store the accumulators of a tile there,
  * 256 bytes from the next multiple of 64 on.
  */
 export const SCRATCH_PAIRS = 40;
@@ -87,7 +89,7 @@ export const KIND_PRINT = 2;
 export const KIND_HOST = 3;
 
 // JSON to be read: its tensors are copied to READ_NUMBERS and the rest, with placeholders for them, to
-// READ_SKELETON (read.ts). Behind the input are JSON_PADDING zero bytes.
+// READ_SKELETON (read.ts). After the input are JSON_PADDING zero bytes.
 export const READ_INPUT = 0;
 export const READ_INPUT_END = 4;
 export const READ_NAMES = 8; //          the names of tensors: see READ_NAME_BYTES
@@ -105,7 +107,7 @@ export const READ_FALLBACKS = 44; //     space for FALLBACKS_MAX fallback record
 export const READ_KEYS = 56; //          written by the kernel: how many keys its objects have
 export const READ_BYTES = 64;
 
-/** The kernel loads 32 bytes at once, so up to 31 behind the last byte of its input. */
+/** The kernel loads 32 bytes at once, so up to 31 after the last byte of its input. */
 export const JSON_PADDING = 64;
 
 /** A name: its length in the first byte, then its characters. */
@@ -135,7 +137,7 @@ export const FALLBACK_DECIMAL_END = 4;
 export const FALLBACK_NUMBER = 8; //   where its float32 goes
 export const FALLBACK_BYTES = 16;
 
-// JSON to be printed: segments behind each other (print.ts).
+// JSON to be printed: segments one after the other (print.ts).
 export const PRINT_SEGMENTS = 0;
 export const PRINT_SEGMENTS_END = 4;
 export const PRINT_OUTPUT = 8; //      space for the JSON; its size: wasm/print-job.ts
@@ -152,7 +154,7 @@ export const SEGMENT_AXIS_BYTES = 8; // one element to the next
 export const SEGMENT_BYTES = 48;
 
 /**
- * `-123456790000000000000,` has 23 characters. Behind the output are JSON_PADDING bytes, as the kernel
+ * `-123456790000000000000,` has 23 characters. After the output are JSON_PADDING bytes, as the kernel
  * stores more at once than it prints.
  */
 export const PRINTED_BYTES_MAX = 24;

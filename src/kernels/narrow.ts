@@ -13,7 +13,7 @@ const WIDTH_8: usize = NR << 2;
 const WIDTH_16: usize = 2 * WIDTH_8;
 const WIDTH_32: usize = 4 * WIDTH_8;
 
-/** `count` row pairs from x_t to h_t at `xPairs`, and as many from h_{t-1} to h_t, behind them, at `hPairs`. */
+/** `count` row pairs from x_t to h_t at `xPairs`, and as many from h_{t-1} to h_t, after them, at `hPairs`. */
 export function stepNarrow(job: usize, xPairs: usize, hPairs: usize, count: u32): void {
   const D = load<u32>(job, JOB_D);
   const H = load<u32>(job, JOB_H);

@@ -78,7 +78,7 @@ export function areFractions(bits: v128): bool {
   return i32x4.bitmask(v128.andnot(inRange, isPower)) == 15;
 }
 
-/** Prints four fractions, each with a comma behind it; returns the end of what it printed. */
+/** Prints four fractions, each with a comma after it; returns the end of what it printed. */
 // @ts-ignore: decorator
 @inline
 export function printFractions(bits: v128, output: usize): usize {

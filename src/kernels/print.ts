@@ -1,11 +1,11 @@
 // Prints tensors as JSON: every number as the shortest decimal that reads back to the same float32, of those the
 // nearest, in JavaScript's notation: 0.1, -0.000001, 1e-7, 16777216, 1.2e+21. -0 is printed as -0.
 //
-// Method: Raffaello Giulietti, "The Schubfach way to render doubles" (2020), for float32. The real numbers that round to
-// a float32 c 2^q are an interval, which includes its ends if c is even. With k such that 10^k ≤ width of the
-// interval < 10^(k+1), it contains multiples of 10^k and at most one multiple of 10^(k+1). The middle and the ends of the
-// interval are computed in units of 10^k / 4, rounded to odd: then every comparison with an integer is exact, although
-// the product with 10^-k (64 bits, rounded up) is not.
+// Method: Raffaello Giulietti, "The Schubfach way to render doubles" (2020), for float32. The real numbers that round
+// to a float32 c 2^q are an interval, which includes its ends if c is even. With k such that 10^k ≤ width of the
+// interval < 10^(k+1), it contains multiples of 10^k and at most one multiple of 10^(k+1). The middle and the ends of
+// the interval are computed in units of 10^k / 4, rounded to odd: then every comparison with an integer is exact,
+// although the product with 10^-k (64 bits, rounded up) is not.
 //
 // Fractions, as hidden states mostly are, are printed four at a time by print-fractions.ts. `npm run verify:decimal`
 // compares the decimals of all 2^32 bit patterns with codec/float32.ts.
@@ -30,7 +30,7 @@ const ZEROS: u64 = 0x3030303030303030;
 /** "0.000000" */
 const ZERO_POINT_ZEROS: u64 = 0x3030303030302e30;
 
-/** Prints the segments of the record at `job` behind each other. Every number must be finite. */
+/** Prints the segments of the record at `job` one after the other. Every number must be finite. */
 export function print(job: usize): void {
   let output = <usize>load<u32>(job, PRINT_OUTPUT);
   const end = <usize>load<u32>(job, PRINT_SEGMENTS_END);
@@ -65,7 +65,7 @@ function printAxis(axis: usize, rank: u32, numbers: usize, output: usize): usize
   return output;
 }
 
-/** Prints `size` numbers, each with a comma behind it. */
+/** Prints `size` numbers, each with a comma after it. */
 function printRow(numbers: usize, size: u32, stride: usize, output: usize): usize {
   while (size > 0) {
     while (size >= 4) {

@@ -24,7 +24,7 @@ const WIDTH_32: usize = 2 * WIDTH_16;
 const WIDTH_64: usize = 4 * WIDTH_16;
 
 /**
- * Products of up to so many k use tiles of 64 columns for a single row, where V8 joins their 16 accumulators of 128
+ * Products of up to this many k use tiles of 64 columns for a single row, where V8 joins their 16 accumulators of 128
  * bits into 8 of 256: the processor then waits less for weights from the second-level cache (4 to 9 % faster at K = 64
  * and 256, 2 % slower at 128). For larger K, four panels read side by side were slower than two on one processor and
  * up to 3 % faster on another.
@@ -32,10 +32,9 @@ const WIDTH_64: usize = 4 * WIDTH_16;
 const BAND_64_MAX: u32 = 256;
 
 /**
- * Whether the current product goes through its bands from the last to the first; it alternates. A product of few rows reads every
- * weight once and computes little with it, so what matters is whether the weights are cached. A cache evicts what was
- * not used for longest: if the weights are somewhat larger than the cache, a pass in the same order would find that
- * its first bands were evicted for the last ones, and so on for all of them. In reverse, it finds the last ones.
+ * Whether the current product goes through its bands from the last to the first. It alternates, so that a product
+ * begins with the weights that the one before has read last, which are still cached; README.md, "Register tiles", has
+ * the explanation and the figures.
  */
 let isBackward: bool = false;
 
@@ -139,7 +138,7 @@ function accumulate(
   if (left > 0) accumulateTrailingRows(trailing, left, W, stream, column, width, K, block);
 }
 
-/** The one to three trailing rows behind those of the batch tiles, or all rows if there are no more. */
+/** The one to three trailing rows after those of the batch tiles, or all rows if there are no more. */
 // @ts-ignore: decorator
 @inline
 function accumulateTrailingRows(

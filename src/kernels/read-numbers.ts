@@ -76,12 +76,12 @@ export function endNumbers(): bool {
 declare function roundFallbacks(start: usize, end: usize): u32;
 
 /**
- * Reads the numbers from `at` to the bracket that closes their array. Returns the address behind the bracket; 0 if
+ * Reads the numbers from `at` to the bracket that closes their array. Returns the address after the bracket; 0 if
  * the row contains anything but numbers, or one that this kernel declines.
  *
- * Most numbers are short: the number and the comma behind it are within 16 bytes. Masks of these bytes give the
+ * Most numbers are short: the number and the comma after it are within 16 bytes. Masks of these bytes give the
  * positions of its parts, so no branch depends on how many digits it has or on whether it has a sign or a point. The
- * next number begins behind the first comma; that the current one ends there is only checked by a branch that is
+ * next number begins after the first comma; that the current one ends there is only checked by a branch that is
  * hardly ever taken, so the processor executes the next iterations speculatively. The loop calls nothing: V8 would
  * reload every vector in each iteration.
  */
@@ -103,13 +103,13 @@ export function readRow(at: usize): usize {
       const comma = at + <usize>ctz(<u32>i8x16.bitmask(i8x16.eq(characters, commas)));
       const signAndPoints = <u32>i8x16.bitmask(i8x16.eq(characters, marks));
       const negative = signAndPoints & 1;
-      const behindSign = otherThanDigits(characters, toLowest, lowestNine) ^ negative;
-      // Clears the lowest bit if it is that of a point: what is left begins behind the number.
-      const behindPoint = behindSign ^ (behindSign & (0 - behindSign) & signAndPoints);
+      const afterSign = otherThanDigits(characters, toLowest, lowestNine) ^ negative;
+      // Clears the lowest bit if it is that of a point: what is left begins after the number.
+      const afterPoint = afterSign ^ (afterSign & (0 - afterSign) & signAndPoints);
       // The position of the point; that of the end if there is none.
-      const point = <u32>ctz(behindSign);
+      const point = <u32>ctz(afterSign);
       // 16 if the end is not within these bytes: then it differs from the position of the comma.
-      const end = <u32>ctz(behindPoint | (1 << 16));
+      const end = <u32>ctz(afterPoint | (1 << 16));
       const fraction = end - point;
       if (at + end != comma) break;
       // No digit before the point, or a leading zero.
@@ -124,7 +124,7 @@ export function readRow(at: usize): usize {
       // With at most 14 digits, w and the power of ten are exact, so the float64 is that of Number().
       const w = f64x2.extract_lane(halves, 0) + f64x2.extract_lane(halves, 1);
       store<f32>(target, <f32>(w / load<f64>(fraction << 3, TEN_BY_FRACTION)));
-      // A point without digits behind it is not JSON.
+      // A point without digits after it is not JSON.
       if (fraction == 1) break;
       target += 4;
       at = comma + 1;
@@ -148,7 +148,7 @@ export function readRow(at: usize): usize {
 }
 
 /**
- * Reads the number at `at` to `target`. Returns the address behind it; 0 if it is no number or is beyond float32.
+ * Reads the number at `at` to `target`. Returns the address after it; 0 if it is no number or is beyond float32.
  *
  * A number of up to WHOLE_MAX digits, a point and up to DECIMALS_MAX digits, DIGITS_MAX together, is read in two
  * vectors side by side: its last 16 decimals, and the digits before them. All others are read by readGeneral().
@@ -159,16 +159,16 @@ function readLong(at: usize, target: usize): usize {
   const lowestNine = v128.load(LOWEST_NINE);
   const characters = v128.load(at);
   const negative = <u32>(load<u8>(at) == MINUS);
-  const behindSign =
+  const afterSign =
     negative ^
     (otherThanDigits(characters, toLowest, lowestNine) |
       (otherThanDigits(v128.load(at, 16), toLowest, lowestNine) << 16));
-  const point = <u32>ctz(behindSign);
+  const point = <u32>ctz(afterSign);
   const whole = point - negative;
   let end = point;
   let decimals: u32 = 0;
   if (load<u8>(at + point) == POINT) {
-    end = <u32>ctz(behindSign & (behindSign - 1));
+    end = <u32>ctz(afterSign & (afterSign - 1));
     decimals = end - point - 1;
     if (decimals - 1 >= DECIMALS_MAX) return readGeneral(at, target);
   }
@@ -209,7 +209,7 @@ function readLong(at: usize, target: usize): usize {
   return at + end;
 }
 
-/** Reads any number at `at` to `target`. Returns the address behind it; 0 if it is no number or is beyond float32. */
+/** Reads any number at `at` to `target`. Returns the address after it; 0 if it is no number or is beyond float32. */
 function readGeneral(at: usize, target: usize): usize {
   const start = at;
   const negative = load<u8>(at) == MINUS;

@@ -3,7 +3,7 @@
 //
 //   {"x": [[0.5, 1], [2, 3]], "trace": true}   →   {"x": [[0.5,0]], "trace": true}   and   0.5 1 2 3
 //
-// A tensor is an array behind one of the given names: rectangular, of 1 to RANK_MAX axes, numbers only. In the skeleton
+// A tensor is an array after one of the given names: rectangular, of 1 to RANK_MAX axes, numbers only. In the skeleton
 // its placeholder is an array of as many axes with the tensor's first number, which errors quote, and its index. All
 // else is copied as it is, but of several white-space characters only the first. So the document is valid JSON if and
 // only if its skeleton is: strings end at their quotes as in any JSON, and a valid array is replaced by another.
@@ -88,7 +88,7 @@ export function read(job: usize): void {
       continue;
     }
     const next = endOfString(at, end);
-    const value = valueBehind(next, end);
+    const value = valueAfter(next, end);
     let array: usize = 0;
     if (value) {
       if (++keys > KEYS_MAX) return;
@@ -131,7 +131,7 @@ export function countCommas(input: usize, size: u32): u32 {
   return count;
 }
 
-/** Address behind the string that begins with a quote at `at`; `end` if it is not closed. */
+/** Address after the string that begins with a quote at `at`; `end` if it is not closed. */
 function endOfString(at: usize, end: usize): usize {
   for (at++; at < end; at++) {
     const character = load<u8>(at);
@@ -142,7 +142,7 @@ function endOfString(at: usize, end: usize): usize {
 }
 
 /** Address of the value if the string that ends at `at` is a key; 0 if it is none. */
-function valueBehind(at: usize, end: usize): usize {
+function valueAfter(at: usize, end: usize): usize {
   at = skipSpace(at);
   if (at >= end || load<u8>(at) != COLON) return 0;
   return skipSpace(at + 1);
@@ -183,13 +183,13 @@ function codeOf(at: usize): u32 {
   return code;
 }
 
-/** Address of the first number of the array at `at`, behind its opening brackets. */
+/** Address of the first number of the array at `at`, after its opening brackets. */
 function firstNumber(at: usize): usize {
   while (load<u8>(at) == OPEN) at = skipSpace(at + 1);
   return at;
 }
 
-/** Address behind the characters at `at` that may be part of a number. */
+/** Address after the characters at `at` that may be part of a number. */
 function endOfNumber(at: usize): usize {
   for (; ; at++) {
     const character = load<u8>(at);
@@ -199,7 +199,7 @@ function endOfNumber(at: usize): usize {
   return at;
 }
 
-/** Writes [[first,index]] to `at`, with as many brackets as the tensor has axes; returns the address behind it. */
+/** Writes [[first,index]] to `at`, with as many brackets as the tensor has axes; returns the address after it. */
 function placeholder(at: usize, rank: u32, first: usize, firstSize: usize, index: u32): usize {
   for (let i: u32 = 0; i < rank; i++) store<u8>(at++, OPEN);
   memory.copy(at, first, firstSize);
@@ -212,7 +212,7 @@ function placeholder(at: usize, rank: u32, first: usize, firstSize: usize, index
 }
 
 /**
- * Reads the array at `at` and writes its tensor record. Returns the address behind the array; 0 if the kernel declines
+ * Reads the array at `at` and writes its tensor record. Returns the address after the array; 0 if the kernel declines
  * it.
  */
 function readTensor(at: usize, tensor: usize): usize {

@@ -20,7 +20,7 @@ import {
 import { traceNarrow } from './narrow';
 import { product } from './product';
 
-/** Writes h W_h of this step to `h_W_h`, x W_x and z one and two times ROW_TRACE_SIZE bytes behind it. */
+/** Writes h W_h of this step to `h_W_h`, x W_x and z one and two times ROW_TRACE_SIZE bytes after it. */
 export function traceRow(job: usize, row: usize, h_W_h: usize, x: usize, h: usize): void {
   const size = <usize>load<u32>(row, ROW_TRACE_SIZE);
   const x_W_x = h_W_h + size;

@@ -63,8 +63,8 @@ export class ModelRegistry {
   readonly #options: RegistryOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #names: ModelNames;
-  /** Keys of all models in the order of their creation; see placeOf(). */
-  readonly #places = new SortedKeys();
+  /** Keys of all models in the order of their creation; see sortKeyOf(). */
+  readonly #sortKeys = new SortedKeys();
   #bytes = 0;
 
   constructor(memory: LinearMemory, options: RegistryOptions) {
@@ -128,10 +128,10 @@ export class ModelRegistry {
    * @returns `next` undefined for the last page
    */
   list(after?: string, limit = Infinity): { models: ModelInfo[]; next: string | undefined } {
-    const places = this.#places.after(after, limit + 1);
-    const page = places.slice(0, limit);
-    const models = page.map((place) => this.info(idAt(place)));
-    return { models, next: page.length < places.length ? page.at(-1) : undefined };
+    const keys = this.#sortKeys.after(after, limit + 1);
+    const page = keys.slice(0, limit);
+    const models = page.map((sortKey) => this.info(idOfSortKey(sortKey)));
+    return { models, next: page.length < keys.length ? page.at(-1) : undefined };
   }
 
   /** Ids of all models, in no order. */
@@ -182,7 +182,7 @@ export class ModelRegistry {
     const { packed, createdAt, names } = this.#find(ref);
     for (const name of names) this.#names.delete(name);
     this.#entries.delete(packed.id);
-    this.#places.delete(placeOf(packed.id, createdAt));
+    this.#sortKeys.delete(sortKeyOf(packed.id, createdAt));
     this.#bytes -= packed.bytes;
     packed.drop();
   }
@@ -239,7 +239,7 @@ export class ModelRegistry {
   #add(packed: PackedWeights, createdAt: Date): void {
     this.#bytes += packed.bytes;
     this.#entries.set(packed.id, { packed, createdAt, isKept: true, names: new Set() });
-    this.#places.add(placeOf(packed.id, createdAt));
+    this.#sortKeys.add(sortKeyOf(packed.id, createdAt));
   }
 
   #find(ref: string): Entry {
@@ -263,12 +263,12 @@ export class ModelRegistry {
 const TIME_DIGITS = 16;
 
 /** A key that sorts by time, and within one ms by id, so the order is the same in every process. */
-function placeOf(id: string, createdAt: Date): string {
+function sortKeyOf(id: string, createdAt: Date): string {
   return `${String(createdAt.getTime()).padStart(TIME_DIGITS, '0')}.${id}`;
 }
 
-function idAt(place: string): string {
-  return place.slice(TIME_DIGITS + 1);
+function idOfSortKey(sortKey: string): string {
+  return sortKey.slice(TIME_DIGITS + 1);
 }
 
 function sizesOf({ D, H }: Weights, readout: Readout | undefined): WeightsSizes {

@@ -6,7 +6,7 @@
 //   REQUEST ← n, notify                   ──►       runs the jobs up to number REQUEST, in their order; after each
 //   is resumed (Atomics.waitAsync)        ◄──       REPLY ← its number, notify
 //
-// Numbers run from 1 to NUMBER_MAX and then again from 1. Up to JOBS_MAX jobs are under way, so a worker has its next
+// Numbers run from 1 to NUMBER_MAX and then again from 1. A worker has up to JOBS_MAX jobs, so it has its next
 // job without waiting for the main thread. Atomic accesses order the memory: a worker that sees REQUEST = n sees all
 // that the main thread wrote before, the slot and the job; the main thread that sees REPLY = n sees the results.
 
@@ -17,7 +17,7 @@ export const REPLY = 1;
 /** Words written by the main thread: the addresses of the records of jobs. */
 const JOBS = 2;
 
-/** Jobs under way at most. Divides NUMBER_MAX, so that jobs NUMBER_MAX and 1 have neighbouring slots. */
+/** The most jobs that a worker has. Divides NUMBER_MAX, so that jobs NUMBER_MAX and 1 have neighbouring slots. */
 export const JOBS_MAX = 8;
 
 /** A cache line: no two mailboxes share one. */

@@ -1,6 +1,6 @@
-// One worker thread and the jobs that are under way at it.
+// One worker thread, and the jobs that were dispatched to it and are not done.
 //
-// The thread may exit at any moment (trap, exit, crash) or hang. Then the job it is running fails, and those behind it
+// The thread may exit at any moment (trap, exit, crash) or hang. Then the job it is running fails, and the later ones
 // are 'not started', so that others can run them; pool.ts describes all of it. A job is settled only when no thread can
 // write to its memory any more: after its reply, or after the thread's exit.
 //
@@ -27,25 +27,26 @@ export interface PoolWorkerOptions {
   readonly memory: WebAssembly.Memory;
   /** A job hangs if it takes longer than this and longer than HANG_ESTIMATES times its estimate. */
   readonly hangMsMin: number;
-  /** Called whenever the worker can take one more job than before. */
+  /** Called whenever the worker accepts one more job than before. */
   readonly onIdle: () => void;
   /** The entry of the thread; tests replace worker.ts to inject faults. */
   readonly entry?: URL | undefined;
 }
 
-/** How a job ended: in so many ms; not started, as the worker exited before; or with worker_failed. */
-export type Outcome = number | 'not started' | CarryoverError;
+/** How a job ended: done, with its duration in ms; not started, as the worker exited before; or with worker_failed. */
+export type JobOutcome = number | 'not started' | CarryoverError;
 
-interface Underway {
+/** A job that was dispatched and is not done. */
+interface PendingJob {
   readonly number: number;
   readonly estimateMs: number;
-  readonly settle: (outcome: Outcome) => void;
+  readonly settle: (outcome: JobOutcome) => void;
 }
 
 const HANG_ESTIMATES = 10;
 /** A timer that fires later than this shows that this thread, or the whole process, was suspended. */
 const LATE_MS = 100;
-/** A job that takes longer than this and so many times its estimate: no further job is queued behind it. */
+/** If a job takes longer than SLOW_MS and than this many times its estimate, its worker gets no further job. */
 const SLOW_ESTIMATES = 3;
 const SLOW_MS = 50;
 
@@ -62,16 +63,16 @@ export class PoolWorker {
   readonly #options: PoolWorkerOptions;
   readonly #mailbox: Mailbox = createMailbox();
   readonly #thread: Worker;
-  /** The jobs under way, in the order in which they run. */
-  readonly #underway: Underway[] = [];
-  /** Estimates of the jobs under way, together. */
+  /** The oldest one is running; the others follow in their order. */
+  readonly #pending: PendingJob[] = [];
+  /** The sum of their estimates. */
   #estimateMs = 0;
   #isAwaitingReplies = false;
   /** Number of the last job dispatched. */
   #requested = 0;
   /** Number of the last job known to be done. */
   #replied = 0;
-  /** When the oldest job under way started, as far as this thread knows. */
+  /** When the oldest of them started, as far as this thread knows. */
   #oldestSinceMs = 0;
   #hangTimer: NodeJS.Timeout | undefined;
   #hangAtMs = 0;
@@ -116,17 +117,20 @@ export class PoolWorker {
 
   /** Whether it is ready and has no job. */
   get isIdle(): boolean {
-    return this.isReady && this.#underway.length === 0;
+    return this.isReady && this.#pending.length === 0;
   }
 
   /** Whether run() may be called. */
   get acceptsJobs(): boolean {
-    return this.isReady && this.#underway.length < JOBS_MAX;
+    return this.isReady && this.#pending.length < JOBS_MAX;
   }
 
-  /** The estimates of the jobs under way, in ms; Infinity if the running one takes far longer than estimated. */
+  /**
+   * The sum of the estimates of the jobs that are not done, in ms; Infinity if the running one takes far longer than
+   * estimated.
+   */
   backlogMs(): number {
-    const oldest = this.#underway[0];
+    const oldest = this.#pending[0];
     if (!oldest) return 0;
     const slowMs = Math.max(SLOW_MS, SLOW_ESTIMATES * oldest.estimateMs);
     return performance.now() - this.#oldestSinceMs > slowMs ? Infinity : this.#estimateMs;
@@ -137,30 +141,32 @@ export class PoolWorker {
    *
    * @param estimateMs how long the job may take
    * @param settle called once with the outcome of the job. Its duration is measured on this thread, from the end of the
-   *   job before: it includes what the worker waited for this thread, as the wait of the jobs behind it does
+   *   job before: it includes what the worker waited for this thread, as the wait of the later jobs does
    */
-  run(job: number, estimateMs: number, settle: (outcome: Outcome) => void): void {
+  run(job: number, estimateMs: number, settle: (outcome: JobOutcome) => void): void {
     const number = numberAfter(this.#requested);
     this.#requested = number;
     Atomics.store(this.#mailbox, slotOf(number), job);
     Atomics.store(this.#mailbox, REQUEST, number);
     Atomics.notify(this.#mailbox, REQUEST);
     this.#estimateMs += estimateMs;
-    this.#underway.push({ number, estimateMs, settle });
-    if (this.#underway.length === 1) this.#watchOldest();
+    this.#pending.push({ number, estimateMs, settle });
+    if (this.#pending.length === 1) this.#watchOldest();
     if (!this.#isAwaitingReplies) void this.#awaitReplies();
   }
 
-  /** Ends the thread; resolves when it has exited. It accepts no job from the call on, even if a reply still arrives. */
+  /**
+   * Ends the thread; resolves when it has exited. It accepts no job from the call on, even if a reply still arrives.
+   */
   async terminate(): Promise<void> {
     this.#isEnding = true;
     await this.#thread.terminate();
   }
 
-  /** Settles jobs as their replies arrive, until none is under way or the thread has exited. */
+  /** Settles jobs as their replies arrive, until all are done or the thread has exited. */
   async #awaitReplies(): Promise<void> {
     this.#isAwaitingReplies = true;
-    while (this.#underway.length > 0) {
+    while (this.#pending.length > 0) {
       const reply = await this.#replyAfter(this.#replied);
       if (reply === EXITED) return this.#failRunningJob();
       this.#settleUpTo(reply);
@@ -192,19 +198,19 @@ export class PoolWorker {
     }
   }
 
-  /** After the exit of the thread: the oldest job was running and fails, those behind it were not started. */
+  /** After the exit of the thread: the oldest job was running and fails, the later ones were not started. */
   async #failRunningJob(): Promise<void> {
-    if (this.#underway.length === 0) return;
+    if (this.#pending.length === 0) return;
     const cause = await this.exited;
     const { settle, estimateMs } = this.#takeOldest();
-    settle(this.#hasHung ? hung(this.#hangMsOf(estimateMs)) : lost(cause));
-    while (this.#underway.length > 0) this.#takeOldest().settle('not started');
+    settle(this.#hasHung ? workerHung(this.#hangMsOf(estimateMs)) : workerLost(cause));
+    while (this.#pending.length > 0) this.#takeOldest().settle('not started');
   }
 
-  #takeOldest(): Underway {
-    const oldest = this.#underway.shift()!;
-    this.#estimateMs = this.#underway.length === 0 ? 0 : this.#estimateMs - oldest.estimateMs;
-    if (this.#underway.length > 0) this.#watchOldest();
+  #takeOldest(): PendingJob {
+    const oldest = this.#pending.shift()!;
+    this.#estimateMs = this.#pending.length === 0 ? 0 : this.#estimateMs - oldest.estimateMs;
+    if (this.#pending.length > 0) this.#watchOldest();
     return oldest;
   }
 
@@ -212,7 +218,7 @@ export class PoolWorker {
   #watchOldest(): void {
     this.#oldestSinceMs = performance.now();
     if (this.#isEnding) return;
-    const hangAtMs = this.#oldestSinceMs + this.#hangMsOf(this.#underway[0]!.estimateMs);
+    const hangAtMs = this.#oldestSinceMs + this.#hangMsOf(this.#pending[0]!.estimateMs);
     if (!this.#hangTimer || hangAtMs < this.#hangAtMs) this.#armHangTimer(hangAtMs);
   }
 
@@ -232,7 +238,7 @@ export class PoolWorker {
       this.#settleUpTo(reply);
       this.#options.onIdle();
     }
-    const oldest = this.#underway[0];
+    const oldest = this.#pending[0];
     if (!oldest || this.#hangTimer) return;
     if (nowMs - this.#hangAtMs > LATE_MS) this.#oldestSinceMs = nowMs;
     const hangAtMs = this.#oldestSinceMs + this.#hangMsOf(oldest.estimateMs);
@@ -247,14 +253,14 @@ export class PoolWorker {
 }
 
 /** The worker was terminated as it did not reply for `ms`. */
-function hung(ms: number): CarryoverError {
+function workerHung(ms: number): CarryoverError {
   return new CarryoverError('worker_failed', {
     detail: `The worker thread computing this request did not answer for ${Math.round(ms)} ms and was replaced.`,
   });
 }
 
 /** The thread exited. */
-function lost(cause: unknown): CarryoverError {
+function workerLost(cause: unknown): CarryoverError {
   return new CarryoverError('worker_failed', {
     detail: 'The worker thread computing this request ended before it was done.',
     cause,

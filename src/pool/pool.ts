@@ -2,13 +2,13 @@
 //
 // When a worker dies (trap, exit, crash) or is terminated because it hangs (PoolWorker.#checkHang):
 //   1. PoolWorker sees its thread exit: jobs with a reply are done (#settleUpTo); the job that was running fails with
-//      worker_failed; those behind it are 'not started' (#failRunningJob).
+//      worker_failed; the later ones are 'not started' (#failRunningJob).
 //   2. Scheduler.#settleSlice returns the error to the request whose job failed, and queues the others again.
 //   3. Pool.#replace reports it (onLost, logged by app.ts) and starts a new worker. A worker that exits before it was
 //      ready is started again after a delay (#respawn).
 // A job is settled only when no thread can write to its memory any more. test/pool/faults.test.ts injects such faults.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Outcome, PoolWorker, type PoolWorkerOptions } from './pool-worker.ts';
+import { type JobOutcome, PoolWorker, type PoolWorkerOptions } from './pool-worker.ts';
 
 /** Workers that exit before they were ready are started again after 50 ms, 100 ms, … up to the maximum. */
 const RESTART_DELAY_MS_MIN = 50;
@@ -67,7 +67,7 @@ export class Pool {
   }
 
   /** Runs the job at an address on an idle worker; undefined if none is idle. @param estimateMs how long it may take */
-  tryRun(job: number, estimateMs: number): Promise<Outcome> | undefined {
+  tryRun(job: number, estimateMs: number): Promise<JobOutcome> | undefined {
     const worker = this.available(0);
     return worker && new Promise((resolve) => worker.run(job, estimateMs, resolve));
   }

@@ -2,15 +2,15 @@
 // differs between machines by a factor of ten: work that costs less runs inline.
 //
 // The job is sent to a worker that sleeps, as most do between requests: waking it, and resuming the event loop with its
-// reply, takes two system calls. A round trip to a worker that spins takes a tenth of that; if it were taken, work would
-// be dispatched that is faster inline.
+// reply, takes two system calls. A round trip to a worker that spins takes a tenth of that; with that figure, work
+// would be dispatched that is faster inline.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from '../pool/pool.ts';
 
 const ROUNDS = 15;
 /** Long enough for a worker to go to sleep. */
 const PAUSE_MS = 1;
-/** Inline work may hold the event loop for so long at most, whatever a dispatch costs. */
+/** The longest time for which inline work may block the event loop, whatever a dispatch costs. */
 const INLINE_MS_MAX = 0.1;
 
 export type JobRunner = Pick<Pool, 'tryRun'>;
@@ -31,7 +31,7 @@ export async function measureDispatchMs(workers: JobRunner, emptyJob: number): P
   return median(dispatches);
 }
 
-/** How many operations take as long as a dispatch: work of up to so many is faster inline. */
+/** How many operations take as long as a dispatch: work of up to this many is faster inline. */
 export function inlineFlopsMaxOf(dispatchMs: number, flopsPerMs: number): number {
   return Math.round(Math.min(dispatchMs, INLINE_MS_MAX) * flopsPerMs);
 }

@@ -29,9 +29,11 @@ export interface MemorySpeed {
   readonly bytesPerMs: number;
 }
 
-/** Time constant of the correction: after so many ms of work, 63 % of a change are learned. */
-const MEMORY_MS = 200;
-/** Slices that take more times their estimate count as this many: they were interrupted, and the next ones may not be. */
+/** After this much work, in ms, the correction has followed 63 % of a change of speed. */
+const CORRECTION_TIME_CONSTANT_MS = 200;
+/**
+ * Slices that take more times their estimate count as this many: they were interrupted, and the next ones may not be.
+ */
 const OUTLIER = 10;
 const CORRECTION_MAX = 50;
 
@@ -67,7 +69,7 @@ export class Costs {
     const correction = this.#corrections.get(name) ?? 1;
     const estimateMs = startMs * correction;
     const ratio = Math.min(OUTLIER, tookMs / estimateMs);
-    const weight = 1 - Math.exp(-estimateMs / MEMORY_MS);
+    const weight = 1 - Math.exp(-estimateMs / CORRECTION_TIME_CONSTANT_MS);
     const next = correction * (1 + weight * (ratio - 1));
     this.#corrections.set(name, Math.min(CORRECTION_MAX, Math.max(1 / CORRECTION_MAX, next)));
   }

@@ -1,18 +1,22 @@
 // The order of the work of several clients: weighted fair queueing with equal weights.
 //
+// A client is an object that is compared by identity: the socket of a connection (Lifetime.client).
+//
 // If the workers were shared evenly among the clients that have work at every moment, each entry would finish at some
 // time. Entries are served in the order of these finish times. So each is done no later than with ideal sharing (apart
-// from one slice), and of clients with equal requests one is served completely after the other, instead of all of them
-// at once and too late.
+// from one slice). Clients with equal requests are served one after the other: if their work were interleaved, all of
+// them would finish at the end, and perhaps all would miss their deadlines.
 //
 //   virtual time    how much work each client could have had done; work that is done advances it by work / clients
 //   finish          of an entry: max(virtual time, finish of the client's previous entry) + its own work
 //
 // A. Demers, S. Keshav, S. Shenker, "Analysis and simulation of a fair queueing algorithm", SIGCOMM 1989.
 //
-// A sorted array and no heap (tinyqueue): dispatching skips entries whose worker is busy, the backlog before a place is
-// summed in order, and entries are removed from the middle. There are some hundred entries at most (QUEUE_JOBS_MAX).
-export interface Place {
+// A sorted array and no heap (tinyqueue): dispatching skips entries whose worker is busy, the backlog before a position
+// is summed in order, and entries are removed from the middle. There are some hundred entries at most (QUEUE_JOBS_MAX).
+
+/** Where an entry is in the order of the queue. */
+export interface QueuePosition {
   readonly client: object;
   /** Finish time in virtual ms; -Infinity goes before all others. */
   readonly finish: number;
@@ -20,10 +24,10 @@ export interface Place {
   readonly number: number;
 }
 
-export class FairQueue<Entry extends Place> {
+export class FairQueue<Entry extends QueuePosition> {
   /** Sorted by isBefore(). */
   readonly #entries: Entry[] = [];
-  /** How many entries each client has, queued or under way. */
+  /** How many entries each client has, queued or running. */
   readonly #counts = new Map<object, number>();
   readonly #lastFinish = new WeakMap<object, number>();
   #nowMs = 0;
@@ -44,19 +48,20 @@ export class FairQueue<Entry extends Place> {
     return this.#entries[index]!;
   }
 
-  /** How many entries a client has, queued or under way. */
+  /** How many entries a client has, queued or running. */
   countOf(client: object): number {
     return this.#counts.get(client) ?? 0;
   }
 
   /**
-   * The place that an entry of a client would have. Changes nothing; see enter().
+   * The position that an entry of a client would have. Changes nothing; see enter().
    *
    * @param ms how long its work takes
-   * @param isUrgent whether it goes before all others; enter() charges the client for it as for any other
+   * @param completesRequest see Work.completesRequest: it goes before all others, and enter() charges the client for it
+   *   as for any other
    */
-  placeFor(client: object, ms: number, isUrgent: boolean): Place {
-    const finish = isUrgent ? -Infinity : this.#finishOf(client, ms);
+  positionFor(client: object, ms: number, completesRequest: boolean): QueuePosition {
+    const finish = completesRequest ? -Infinity : this.#finishOf(client, ms);
     return { client, finish, number: this.#numbers };
   }
 
@@ -73,7 +78,7 @@ export class FairQueue<Entry extends Place> {
     const count = this.countOf(client);
     if (count > 1) this.#counts.set(client, count - 1);
     else this.#counts.delete(client);
-    // Without any work left, no client is owed a share.
+    // When no work is left, shares are counted from zero: no client has an advantage from work that was done before.
     if (this.#counts.size === 0) this.#nowMs = this.#latestFinish;
   }
 
@@ -82,7 +87,7 @@ export class FairQueue<Entry extends Place> {
     this.#nowMs += ms / Math.max(1, this.#counts.size);
   }
 
-  /** Queues an entry at its place; one that was removed before gets the same place again. */
+  /** Queues an entry at its position; one that was removed before gets the same position again. */
   put(entry: Entry): void {
     let at = this.#entries.length;
     while (at > 0 && isBefore(entry, this.#entries[at - 1]!)) at--;
@@ -101,6 +106,6 @@ export class FairQueue<Entry extends Place> {
 }
 
 /** Whether `a` is served before `b`. */
-export function isBefore(a: Place, b: Place): boolean {
+export function isBefore(a: QueuePosition, b: QueuePosition): boolean {
   return a.finish < b.finish || (a.finish === b.finish && a.number < b.number);
 }

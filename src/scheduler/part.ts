@@ -1,24 +1,24 @@
-// A part of some work on its way through the workers: which slices are under way, and which are to be dispatched.
+// One part of a request's work: which of its slices are running, and which are still to be dispatched to a worker.
 import type { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { PoolWorker } from '../pool/pool-worker.ts';
 import type { Slice } from '../wasm/job-slices.ts';
 import type { Cost } from './costs.ts';
-import type { Place } from './fair-queue.ts';
+import type { QueuePosition } from './fair-queue.ts';
 
 /** A part that is sliced while it is computed: each slice continues where the previous one ends. */
 export interface Slices {
   /** Whether next() has returned the last slice. */
   readonly isDone: boolean;
-  /** @param share the wanted share of the part, 0 … 1; the slice has about so much */
+  /** @param share of the part that the slice should have, about, 0 … 1 */
   next(share: number): Slice;
 }
 
-/** Slices of one part: the second waits at the worker that computes the first. */
-const UNDERWAY_MAX = 2;
+/** Slices of one part at a worker: the second waits there while the first is computed. */
+const RUNNING_MAX = 2;
 
 export interface PartOptions {
-  readonly place: Place;
+  readonly position: QueuePosition;
   readonly lifetime: Lifetime;
   readonly slices: Slices;
   /** The cost of the whole work. */
@@ -26,11 +26,11 @@ export interface PartOptions {
   /** The part's share of the work, 0 … 1. */
   readonly share: number;
   readonly estimateMs: number;
-  readonly isLast: boolean;
+  readonly completesRequest: boolean;
   readonly settle: (error: CarryoverError | undefined) => void;
 }
 
-export class Part implements Place {
+export class Part implements QueuePosition {
   readonly client: object;
   readonly finish: number;
   readonly number: number;
@@ -38,8 +38,8 @@ export class Part implements Place {
   readonly cost: Cost;
   readonly share: number;
   readonly estimateMs: number;
-  readonly isLast: boolean;
-  /** Ends the part, with an error or without; to be called once, when nothing is under way. */
+  readonly completesRequest: boolean;
+  /** Ends the part, with an error or without; to be called once, when no slice is running. */
   readonly settle: (error: CarryoverError | undefined) => void;
   hasBegun = false;
   /** If there is one, nothing more is dispatched. */
@@ -50,21 +50,21 @@ export class Part implements Place {
   /** Slices that a worker had not started when it ended, in their order; they are dispatched again. */
   readonly #returned: Slice[] = [];
   #worker: PoolWorker | undefined;
-  #underway = 0;
+  #running = 0;
   #shareTaken = 0;
   #shareDone = 0;
   #tookMs = 0;
 
-  constructor({ place, lifetime, slices, cost, share, estimateMs, isLast, settle }: PartOptions) {
-    this.client = place.client;
-    this.finish = place.finish;
-    this.number = place.number;
+  constructor({ position, lifetime, slices, cost, share, estimateMs, completesRequest, settle }: PartOptions) {
+    this.client = position.client;
+    this.finish = position.finish;
+    this.number = position.number;
     this.lifetime = lifetime;
     this.#slices = slices;
     this.cost = cost;
     this.share = share;
     this.estimateMs = estimateMs;
-    this.isLast = isLast;
+    this.completesRequest = completesRequest;
     this.settle = settle;
   }
 
@@ -72,8 +72,8 @@ export class Part implements Place {
     return !this.error && (this.#returned.length > 0 || !this.#slices.isDone);
   }
 
-  get isUnderway(): boolean {
-    return this.#underway > 0;
+  get isRunning(): boolean {
+    return this.#running > 0;
   }
 
   /** Whether a slice has been computed, so that its speed is known. */
@@ -97,9 +97,9 @@ export class Part implements Place {
     return this.#worker;
   }
 
-  /** Whether no further slice may be under way. */
+  /** Whether its worker has as many of its slices as it may have. */
   get isFull(): boolean {
-    return this.#underway === UNDERWAY_MAX;
+    return this.#running === RUNNING_MAX;
   }
 
   /** The next slice, of about `ms`, for a worker. To be called only while hasMore. */
@@ -109,14 +109,14 @@ export class Part implements Place {
     this.hasBegun = true;
     this.#shareTaken += slice.share;
     this.#worker = worker;
-    this.#underway++;
+    this.#running++;
     return slice;
   }
 
   /** @param tookMs how long a slice took; undefined if it was not computed and is to be dispatched again */
   settleSlice(slice: Slice, tookMs: number | undefined): void {
-    this.#underway--;
-    if (this.#underway === 0) this.#worker = undefined;
+    this.#running--;
+    if (this.#running === 0) this.#worker = undefined;
     if (tookMs !== undefined) {
       this.#shareDone += slice.share;
       this.#tookMs += tookMs;
@@ -128,7 +128,7 @@ export class Part implements Place {
 }
 
 /** A part that is a single slice. */
-export class UnslicedPart implements Slices {
+export class SingleSlice implements Slices {
   isDone = false;
   readonly #ptr: number;
 

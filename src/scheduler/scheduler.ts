@@ -3,25 +3,27 @@
 // Where: work that costs less than its dispatch to a worker runs inline, on the calling thread, at once. A large
 // mini-batch is split into parts for several idle workers; all other work is dispatched to one worker. Long work is
 // dispatched in time slices of TIME_SLICE_MS, so that other work can run in between and that it stops soon after its
-// client has gone. JSON documents and host functions are not sliced. A worker gets its next slice while it computes one.
+// client has gone. JSON documents and host functions are not sliced. A worker gets its next slice before it has
+// computed the one before.
 //
 // When: by weighted fair queueing (fair-queue.ts): each connection (lifetime.client) has an equal share of the workers.
-// The work of one client is done in its order of arrival. The last work of a request goes first: if it came too late,
-// all that was computed for the request before would be wasted.
+// The work of one client is done in its order of arrival. Work that completes a request, such as printing its
+// response, goes first: if it missed the deadline, all that was computed for the request before would be wasted.
 //
 // Whether (load shedding): work is refused on arrival if, with the backlog before it, it would probably miss its
-// deadline; it is dropped before it begins, and between slices, if it will miss it. So overload costs the requests that
-// are refused, at once, and not those that are accepted. costs.ts estimates how long work takes.
+// deadline; it is dropped before it begins, and between slices, if it will miss it. So under
+// overload some requests fail as soon as they arrive, and the accepted ones are still answered in time. costs.ts
+// estimates how long work takes.
 //
 // No bit of a result depends on any of this: a row has the same bits whatever is computed beside it.
 import { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
-import type { Outcome, PoolWorker } from '../pool/pool-worker.ts';
+import type { JobOutcome, PoolWorker } from '../pool/pool-worker.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { Slice } from '../wasm/job-slices.ts';
 import { type Cost, Costs, type Speeds } from './costs.ts';
-import { FairQueue, type Place, isBefore } from './fair-queue.ts';
-import { Part, type Slices, UnslicedPart } from './part.ts';
+import { FairQueue, type QueuePosition, isBefore } from './fair-queue.ts';
+import { Part, type Slices, SingleSlice } from './part.ts';
 import { exceedsTimeLimit, queueFull, clientQueueFull, deadlineUnreachable, backlogTooLong } from './refusals.ts';
 import { RetryTimes } from './retry-times.ts';
 
@@ -38,25 +40,28 @@ export interface Work {
   readonly flops: number;
   /** If absent, it is estimated as `flops` operations of a step. */
   readonly cost?: Cost;
-  /** Into at most so many parts it can be split. */
+  /** The most parts into which it can be split. */
   readonly partsMax: number;
-  /** Whether it is the last work of its request, which is not refused for its backlog and goes first. */
-  readonly isLast?: boolean;
+  /**
+   * Whether it is the last work before the response of its request, such as printing it: it goes first, and is never
+   * refused for the backlog.
+   */
+  readonly completesRequest?: boolean;
   /** The addresses of `count` job records, which together are the whole. */
   split(count: number): readonly number[];
   /** The same parts, to be computed in slices; absent if it cannot be sliced. */
   slice?(count: number): readonly Slices[];
 }
 
-/** A part costs at least so many times its dispatch. */
+/** A part costs at least this many times its dispatch. */
 const PART_DISPATCHES_MIN = 10;
 /** Short beside the time a request may wait, and long beside a dispatch (tens of microseconds). */
 const TIME_SLICE_MS = 10;
 /** Shorter work is not sliced. */
 const SLICED_MS_MIN = 1.5 * TIME_SLICE_MS;
-/** A worker with a shorter backlog is given more: one slice behind the one it computes. */
+/** A worker with a shorter backlog is given another slice, which waits while the one before it is computed. */
 const WORKER_BACKLOG_MS = 1.2 * TIME_SLICE_MS;
-/** The share of the queue that one client may take. */
+/** The share of the queue that one client may occupy. */
 const CLIENT_QUEUE_SHARE = 1 / 4;
 /** The share of a request's time that computing may take: the rest is for receiving, waiting and sending. */
 const COMPUTING_SHARE = 1 / 2;
@@ -65,11 +70,11 @@ const COMPUTING_SHARE = 1 / 2;
  * workers become slower meanwhile. A longer queue would not raise the throughput.
  */
 const ACCEPTED_SHARE = 0.6;
-/** Work begins only if so many times its estimate is left: work that is begun and not ended is wasted. */
+/** Work begins only if this many times its estimate is left: work that is begun and not ended is wasted. */
 const BEGIN_SLACK = 1.5;
 /** The share of a request's time that is reserved for printing and sending the response. */
 const ANSWERING_SHARE = 0.05;
-/** Work that has begun is dropped if it will take so many times what is left of its time. */
+/** Work that has begun is dropped if it will take this many times what is left of its time. */
 const GIVE_UP_FACTOR = 2;
 
 export class Scheduler {
@@ -89,7 +94,7 @@ export class Scheduler {
     this.#options = options;
   }
 
-  /** Work of at most so many operations runs inline: as many as a dispatch costs (calibrate.ts). */
+  /** Work of up to this many operations runs inline: they cost as much as a dispatch (calibrate.ts). */
   get inlineFlopsMax(): number {
     return this.#inlineFlopsMax;
   }
@@ -132,9 +137,9 @@ export class Scheduler {
     lifetime.throwIfOver();
     const ms = this.#costs.msOf(work.cost ?? work);
     const count = this.#partCount(work);
-    if (!work.isLast) this.#admit(ms / count, lifetime);
+    if (!work.completesRequest) this.#admit(ms / count, lifetime);
     const isLong = ms > SLICED_MS_MIN * count;
-    const parts = (isLong && work.slice?.(count)) || work.split(count).map((job) => new UnslicedPart(job));
+    const parts = (isLong && work.slice?.(count)) || work.split(count).map((job) => new SingleSlice(job));
     if (parts.length === 1) return this.#submit(work, lifetime, parts[0]!, 1, ms);
     // All parts are awaited even if one has failed: until then the workers write to the job's memory.
     const share = 1 / parts.length;
@@ -165,7 +170,7 @@ export class Scheduler {
     const { client } = lifetime;
     const clientMax = Math.ceil(queueJobsMax * CLIENT_QUEUE_SHARE);
     if (this.#queue.countOf(client) > clientMax) throw clientQueueFull(clientMax, ms * clientMax);
-    const backlogMs = this.#backlogMs(this.#queue.placeFor(client, ms, false));
+    const backlogMs = this.#backlogMs(this.#queue.positionFor(client, ms, false));
     const lateMs = backlogMs + ms - remainingMs * ACCEPTED_SHARE;
     if (lateMs > 0) throw backlogTooLong(ms, backlogMs, remainingMs, this.#retryAfterMs(lateMs, ms));
   }
@@ -179,11 +184,13 @@ export class Scheduler {
     return this.#dispatchedMs < TIME_SLICE_MS;
   }
 
-  /** In how many ms the workers do what they have and what is queued before `place`; all that is queued if undefined. */
-  #backlogMs(place: Place | undefined): number {
+  /**
+   * In how many ms the workers do what they have and what is queued before `position`; all that is queued if undefined.
+   */
+  #backlogMs(position: QueuePosition | undefined): number {
     let ms = this.#dispatchedMs;
     for (const part of this.#queue.entries()) {
-      if (place && !isBefore(part, place)) break;
+      if (position && !isBefore(part, position)) break;
       ms += part.waitingMs;
     }
     return ms / Math.max(1, this.#pool.readyCount);
@@ -197,12 +204,12 @@ export class Scheduler {
     estimateMs: number,
   ): Promise<void> {
     const { client } = lifetime;
-    const isLast = work.isLast ?? false;
+    const completesRequest = work.completesRequest ?? false;
     const cost = work.cost ?? work;
-    const place = this.#queue.placeFor(client, estimateMs, isLast);
+    const position = this.#queue.positionFor(client, estimateMs, completesRequest);
     return new Promise((resolve, reject) => {
       const settle = (error: CarryoverError | undefined) => (error ? reject(error) : resolve());
-      const part = new Part({ place, lifetime, slices, cost, share, estimateMs, isLast, settle });
+      const part = new Part({ position, lifetime, slices, cost, share, estimateMs, completesRequest, settle });
       this.#queue.enter(client, estimateMs);
       this.#queue.put(part);
       this.#waitingCount++;
@@ -211,7 +218,7 @@ export class Scheduler {
     });
   }
 
-  /** Dispatches slices to workers that can take them. To be called whenever a worker can take more. */
+  /** Dispatches slices to workers that accept them. To be called whenever a worker accepts more. */
   dispatch(): void {
     for (let at = 0; at < this.#queue.length; ) {
       const part = this.#queue.at(at);
@@ -229,11 +236,11 @@ export class Scheduler {
 
   /** Load shedding in the queue: the error with which a part is dropped as it would miss its deadline, or undefined. */
   #refusalOf(part: Part): CarryoverError | undefined {
-    const { lifetime, leftMs, isLast } = part;
+    const { lifetime, leftMs, completesRequest } = part;
     const remainingMs = lifetime.remainingMs();
     const neededMs = leftMs * BEGIN_SLACK + lifetime.msMax * ANSWERING_SHARE;
     if (remainingMs === 0) return lifetime.error();
-    if (isLast) return undefined;
+    if (completesRequest) return undefined;
     const isTooLate = part.hasBegun
       ? part.isMeasured && leftMs > GIVE_UP_FACTOR * remainingMs
       : neededMs > remainingMs && !(this.#queue.length === 1 && this.#areWorkersIdle);
@@ -249,7 +256,7 @@ export class Scheduler {
     worker.run(slice.ptr, ms, (outcome) => this.#settleSlice(part, slice, ms, outcome));
   }
 
-  #settleSlice(part: Part, slice: Slice, ms: number, outcome: Outcome): void {
+  #settleSlice(part: Part, slice: Slice, ms: number, outcome: JobOutcome): void {
     this.#dispatchedMs = Math.max(0, this.#dispatchedMs - ms);
     const wasQueued = part.hasMore;
     const isDone = typeof outcome === 'number';
@@ -259,17 +266,17 @@ export class Scheduler {
       this.#costs.learn(part.cost, part.share * slice.share, outcome);
       this.#queue.serve(ms);
     } else if (!wasQueued && part.hasMore) this.#queue.put(part);
-    if (!part.isUnderway && !part.hasMore) this.#finish(part);
+    if (!part.isRunning && !part.hasMore) this.#finish(part);
     if (!isDone) this.dispatch();
   }
 
-  /** Ends a part with an error. No further slice is dispatched; those under way are awaited. */
+  /** Ends a part with an error. No further slice is dispatched; those that are running are awaited. */
   #giveUp(part: Part, error: CarryoverError): void {
     this.#queue.remove(part);
     if (!part.hasBegun) this.#waitingCount--;
     part.hasBegun = true;
     part.error ??= error;
-    if (!part.isUnderway) this.#finish(part);
+    if (!part.isRunning) this.#finish(part);
   }
 
   #finish(part: Part): void {

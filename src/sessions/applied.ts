@@ -44,17 +44,20 @@ function appliedBefore(
   if (!lookup) return 'unknown';
   const { session, keptAnswer, isShared } = lookup;
   if (keptAnswer) return 'yes';
-  // An attempt that runs in another process has the same If-Match, so it is refused there too.
+  // Another process that runs the same call compares the same If-Match with the same version, and refuses it too.
   if (code === 'step_conflict') return mayBeForgotten(session, call) ? 'unknown' : 'no';
-  // The call itself is at fault, so every attempt with it was refused.
+  // An error of the client (4xx) is in the call itself, so every attempt with it was refused. After a failure of the
+  // server (5xx), and after errors that depend on the time of the attempt, an earlier attempt may have succeeded.
   if (kind.status < 500 && !DEPENDS_ON_TIME.includes(code)) return 'no';
   return isShared || mayBeForgotten(session, call) ? 'unknown' : 'no';
 }
 
 /**
- * Whether the call may have been applied so long ago that its key is no longer stored. If it was applied,
- * then at a version that its If-Match names, so its answer would be younger than any kept answer that was
- * given at an earlier version.
+ * Whether the call may have been applied, and its key has been dropped since: a session keeps the last ANSWERS_MAX
+ * answers. An If-Match can exclude that, as the call can only have been applied at a version that it names. Example:
+ * the session is at version 100, and its kept answers are those of the calls at versions 36 … 99. A call with If-Match
+ * for version 50 was not applied: its answer would be later than that of version 36, and so be kept. One with
+ * If-Match for version 30 may have been: its answer would be earlier than all that are kept.
  */
 function mayBeForgotten({ answersCount, answers, incarnation, version }: Session, call: Call): boolean {
   if (answersCount <= ANSWERS_MAX) return false;
@@ -90,7 +93,7 @@ const DEPENDS_ON_STATE: readonly ErrorCode[] = [
   'state_not_kept',
   'idempotency_key_reused',
   'not_finite',
-  // t may be too large for as many steps.
+  // t may be too large for the steps of the call.
   'out_of_range',
   // A store that lost changes may have another session of this id, created with the same key.
   'shape_mismatch',

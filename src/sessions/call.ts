@@ -8,12 +8,12 @@ export type IfMatch = '*' | readonly string[];
 export interface Call {
   readonly ifMatch?: IfMatch | undefined;
   readonly key?: IdempotencyKey | undefined;
-  /** Once it has ended no client waits for the answer, and nothing is committed any more. */
+  /** Once it is over, no client waits for the answer, and nothing is committed any more. */
   readonly lifetime: Lifetime;
 }
 
 /** The result of a call that changes a session. */
-export interface Outcome<Value> {
+export interface CallResult<Value> {
   readonly value: Value;
   /** Whether an earlier attempt with the same idempotency key was applied, and `value` is its answer. */
   readonly replayed: boolean;

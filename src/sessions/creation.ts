@@ -1,7 +1,7 @@
 // How sessions are created: by a call of their own, once for each idempotency key, or as forks.
 import { CarryoverError } from '../errors.ts';
 import type { Revision, SessionStore } from '../store/store.ts';
-import type { Outcome } from './call.ts';
+import type { CallResult } from './call.ts';
 import type { SessionExpiry } from './expiry.ts';
 import { idempotencyKeyReused } from './idempotency.ts';
 import { forkIdFromKey, idFromKey, randomId, randomIncarnation } from './ids.ts';
@@ -61,7 +61,7 @@ export class SessionCreation {
     spec: SessionSpec,
     key: IdempotencyKey,
     reply: (session: Session) => Reply,
-  ): Promise<Outcome<Reply>> {
+  ): Promise<CallResult<Reply>> {
     const id = await this.#idOf(key);
     return retryOnConflict(id, async () => {
       const replay = await this.created(key);
@@ -80,7 +80,7 @@ export class SessionCreation {
    *
    * @throws idempotency_key_reused · session_gone · session_corrupt
    */
-  async created(key: IdempotencyKey): Promise<Outcome<Reply> | undefined> {
+  async created(key: IdempotencyKey): Promise<CallResult<Reply> | undefined> {
     const id = await this.#idOf(key);
     return retryOnConflict(id, async () => {
       const stored = await this.#store.read(id);
@@ -89,7 +89,7 @@ export class SessionCreation {
       if (isTombstone(record)) throw sessionGone(record);
       const { creation } = record;
       if (creation?.digest !== key.digest) throw idempotencyKeyReused(key);
-      await this.#expiry.expectAlive({ session: record, revision: stored.revision });
+      await this.#expiry.endIfExpired({ session: record, revision: stored.revision });
       return { value: creation.reply, replayed: true };
     });
   }
@@ -107,7 +107,7 @@ export class SessionCreation {
   }
 
   /**
-   * The fork that a call stands for: with a key the one that an earlier attempt has created, if it is alive.
+   * The fork that a call stands for: with a key the one that an earlier attempt has created, if it has not ended.
    *
    * @throws session_corrupt
    */
@@ -118,7 +118,7 @@ export class SessionCreation {
       const stored = await this.#store.read(id);
       if (!stored) return { id, exists: false };
       const record = decodeHead(id, stored.head);
-      if (!isTombstone(record) && this.#expiry.isAlive(record)) return { id, exists: true };
+      if (!isTombstone(record) && !this.#expiry.hasExpired(record)) return { id, exists: true };
     }
   }
 

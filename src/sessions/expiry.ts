@@ -23,7 +23,9 @@ export interface SessionExpiryOptions {
   readonly onEnded?: (modelId: string) => Promise<void>;
 }
 
-/** With a shared store the sweep leaves calls of other processes so much longer to commit. */
+/**
+ * Added to the expiry of a shared store's sessions before they are swept: calls of other processes may still commit.
+ */
 const SHARED_GRACE_MS = 3_000;
 /** A session that is locked when it is due is looked at again after this. */
 const LOCKED_RETRY_MS = 1_000;
@@ -41,26 +43,33 @@ export class SessionExpiry {
     this.#options = options;
   }
 
-  /** Whether it has not expired, or a call holds or awaits its lock. */
-  isAlive({ id, expiresAtMs }: Session): boolean {
-    return expiresAtMs > this.#options.now() || this.#locks.has(id);
+  /** Whether its time is over, and no call of this process holds or awaits its lock. */
+  hasExpired({ id, expiresAtMs }: Session): boolean {
+    return expiresAtMs <= this.#options.now() && !this.#locks.has(id);
   }
 
-  /** @throws session_gone if it is not alive, and will not be again · WRITE_CONFLICT */
-  async expectAlive(cached: CachedSession): Promise<void> {
-    if (this.isAlive(cached.session)) return;
-    // No other process has a call on it, or another clock.
+  /**
+   * For a call that reads without the session's lock: ends the session if hasExpired(). In a shared store this writes
+   * its tombstone.
+   *
+   * @throws session_gone if it has ended · WRITE_CONFLICT if its record was changed meanwhile
+   */
+  async endIfExpired(cached: CachedSession): Promise<void> {
+    if (!this.hasExpired(cached.session)) return;
+    // Without a tombstone: no other process can have a call on it, or a clock by which it has not expired.
     if (!this.#store.isShared) throw sessionGone(expiredTombstone(cached.session));
     await this.#expire(cached);
   }
 
   /**
-   * For a call that holds the session's lock and was received at `sinceMs`.
+   * For a call that holds the session's lock: writes the tombstone if the session had expired when the call was
+   * received.
    *
-   * @throws session_gone if the session had expired by then, and writes its tombstone · WRITE_CONFLICT
+   * @param receivedMs when the call was received
+   * @throws session_gone if it has ended · WRITE_CONFLICT if its record was changed meanwhile
    */
-  async expectLiveSince(cached: CachedSession, sinceMs: number): Promise<void> {
-    if (cached.session.expiresAtMs <= sinceMs) await this.#expire(cached);
+  async endIfExpiredBy(cached: CachedSession, receivedMs: number): Promise<void> {
+    if (cached.session.expiresAtMs <= receivedMs) await this.#expire(cached);
   }
 
   /** Writes the tombstone of a deletion. @param modelId undefined if the record is damaged · @throws WRITE_CONFLICT */
@@ -87,7 +96,7 @@ export class SessionExpiry {
     return due.length;
   }
 
-  /** Needs no lock: the store compares the revision. @throws session_gone · WRITE_CONFLICT */
+  /** Writes the tombstone; needs no lock, as the store compares the revision. @throws session_gone · WRITE_CONFLICT */
   async #expire({ session, revision }: CachedSession): Promise<never> {
     if (!(await this.#writeTombstone(expiredTombstone(session), revision, session.modelId))) throw WRITE_CONFLICT;
     throw sessionGone(expiredTombstone(session));

@@ -19,14 +19,14 @@ export interface SessionPage {
 }
 
 /**
- * Live sessions in the order of their ids; fewer than `limit` if their records are large.
+ * Sessions that have not expired, in the order of their ids; fewer than `limit` if their records are large.
  *
  * @param after the `next` of the page before
  * @param modelId lists only the sessions of this model
  */
 export async function listSessions(
   store: SessionStore,
-  isAlive: (session: Session) => boolean,
+  hasExpired: (session: Session) => boolean,
   after: string | undefined,
   limit: number,
   modelId?: string,
@@ -42,7 +42,7 @@ export async function listSessions(
       bytes += head.length;
       const record = ifIntact(() => decodeHead(id, head));
       if (!record) damaged.push(id);
-      else if (!isTombstone(record) && isAlive(record)) sessions.push(record);
+      else if (!isTombstone(record) && !hasExpired(record)) sessions.push(record);
     }
     if (records.length < wanted) return { sessions, damaged, next: undefined };
     next = records.at(-1)!.id;

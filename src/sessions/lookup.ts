@@ -6,8 +6,8 @@ import { decodeRecord, isTombstone } from './record.ts';
 import { sessionGone } from './session-gone.ts';
 import type { Session, Tombstone } from './session.ts';
 
-/** A session that has no tombstone; it may have expired. @throws session_not_found · session_gone · session_corrupt */
-export async function readLive(store: SessionStore, id: string): Promise<CachedSession> {
+/** A session; whether it has expired is not checked. @throws session_not_found · session_gone · session_corrupt */
+export async function readSession(store: SessionStore, id: string): Promise<CachedSession> {
   const { record, revision } = await readRecord(store, id);
   if (isTombstone(record)) throw sessionGone(record);
   return { session: record, revision };

@@ -8,7 +8,7 @@
 //   slot 128         the answer to the call that created the session, if that had a key
 //
 // Slots that are no longer needed are not erased: n and i in the frame say whether it is still valid. The
-// checksum covers the session's id and the frame's place, so a misplaced frame is detected too.
+// checksum covers the session's id and the frame's slot, so a misplaced frame is detected too.
 import { crc32 } from 'node:zlib';
 import { CarryoverError } from '../errors.ts';
 import type { RecordParts } from '../store/store.ts';
@@ -30,18 +30,18 @@ const HEAD = 'head';
 /** Written once, with the first record of the session. */
 const CREATION_SLOT = ANSWERS_MAX + KEEP_MAX;
 
-type Place = typeof HEAD | number;
+type Slot = typeof HEAD | number;
 
 type SessionFields = Omit<Session, 'id' | 'h' | 'answers' | 'past' | 'creation'> & {
   readonly format: number;
   readonly reason?: undefined;
 };
 type TombstoneFields = Omit<Tombstone, 'id'> & { readonly format: number };
-/** `made` holds the provenance: the stored name is older than the type's. */
 type AnswerFields = IdempotencyKey & {
   readonly n: number;
   readonly reply?: Reply;
   readonly before?: { readonly version: number; readonly t: number };
+  /** The provenance. Its stored name stays as it is, because existing records have it. */
   readonly made?: Provenance | undefined;
 } & Partial<ChangeMetadata>;
 interface PastFields {
@@ -130,9 +130,9 @@ function putAnswer(
     slots.set(slot, encodeFrame(id, slot, fields));
     return;
   }
-  const { before, metadata, provenance: made } = answer;
+  const { before, metadata, provenance } = answer;
   const { version, t, h } = before;
-  const fields: AnswerFields = { n, key, digest, before: { version, t }, ...metadata, made };
+  const fields: AnswerFields = { n, key, digest, before: { version, t }, ...metadata, made: provenance };
   slots.set(slot, encodeFrame(id, slot, fields, h));
 }
 
@@ -152,13 +152,13 @@ function decodeAnswer(id: string, n: number, slots: RecordParts['slots']): KeptA
   const frame = slots.get(slot);
   if (!frame) throw corrupt(id, `lacks its answer ${n}`);
   const { fields, floats } = decodeFrame(id, slot, frame);
-  const { n: found, key, digest, reply, before, made } = fields as AnswerFields;
+  const { n: found, key, digest, reply, before, made: provenance } = fields as AnswerFields;
   if (found !== n) throw corrupt(id, `has answer ${found} in place of ${n}`);
   if (reply) return { kind: 'reply', key, digest, reply };
   if (!before) throw corrupt(id, `has an empty answer ${n}`);
   const { nonce, expiresAtMs = 0 } = fields as AnswerFields;
   const metadata: ChangeMetadata = { nonce, expiresAtMs };
-  return { kind: 'advance', key, digest, before: { ...before, h: floats }, metadata, provenance: made };
+  return { kind: 'advance', key, digest, before: { ...before, h: floats }, metadata, provenance };
 }
 
 /** Undefined if a later state was written to its slot before a rewind lowered the stack to this height. */
@@ -182,7 +182,7 @@ function pastSlot(i: number, keep: number): number {
 
 function encodeFrame(
   id: string,
-  place: Place,
+  slot: Slot,
   fields: object,
   floats: Float32Array = new Float32Array(),
 ): Uint8Array {
@@ -191,7 +191,7 @@ function encodeFrame(
   frame.writeUInt32LE(json.length, 4);
   frame.set(json, PREFIX_BYTES);
   frame.set(bytesOf(floats), PREFIX_BYTES + json.length);
-  frame.writeUInt32LE(checksum(id, place, frame), 0);
+  frame.writeUInt32LE(checksum(id, slot, frame), 0);
   return frame;
 }
 
@@ -200,10 +200,10 @@ interface Frame {
   readonly floats: Float32Array;
 }
 
-function decodeFrame(id: string, place: Place, bytes: Uint8Array): Frame {
+function decodeFrame(id: string, slot: Slot, bytes: Uint8Array): Frame {
   const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (frame.length < PREFIX_BYTES || frame.readUInt32LE(0) !== checksum(id, place, frame)) {
-    throw corrupt(id, `has a wrong checksum (${place === HEAD ? place : `slot ${place}`})`);
+  if (frame.length < PREFIX_BYTES || frame.readUInt32LE(0) !== checksum(id, slot, frame)) {
+    throw corrupt(id, `has a wrong checksum (${slot === HEAD ? slot : `slot ${slot}`})`);
   }
   const end = PREFIX_BYTES + frame.readUInt32LE(4);
   const floats = new Float32Array((frame.length - end) / Float32Array.BYTES_PER_ELEMENT);
@@ -211,8 +211,8 @@ function decodeFrame(id: string, place: Place, bytes: Uint8Array): Frame {
   return { fields: JSON.parse(frame.toString('utf8', PREFIX_BYTES, end)), floats };
 }
 
-function checksum(id: string, place: Place, frame: Buffer): number {
-  return crc32(frame.subarray(4), crc32(`${id}/${place}`));
+function checksum(id: string, slot: Slot, frame: Buffer): number {
+  return crc32(frame.subarray(4), crc32(`${id}/${slot}`));
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {

@@ -3,7 +3,7 @@
 //   acquire the lock → load the session as committed last → compare the idempotency key → compare If-Match
 //   → compute → print → check that the client is connected → commit, as a whole or not at all → answer
 //
-// Sessions.begin() takes the lock, and disposing of the change releases it. In between the caller runs
+// Sessions.begin() acquires the lock, and disposing of the change releases it. In between the caller runs
 // an attempt with retryOnConflict(): load(), then either the answer of `replay` or a commit.
 import type { Revision, SessionStore } from '../store/store.ts';
 import { type KeyLookup, dependsOnState, withApplied } from './applied.ts';
@@ -23,7 +23,7 @@ import type {
   KeptAnswer,
   Reply,
 } from './kept-answer.ts';
-import { readLive } from './lookup.ts';
+import { readSession } from './lookup.ts';
 import { encodeChange } from './record.ts';
 import type { CachedSession, SessionCache } from './session-cache.ts';
 import { type Session, stateDigest } from './session.ts';
@@ -40,22 +40,22 @@ export interface SessionChangeParts {
   readonly now: () => number;
 }
 
-/** What it takes to compute the steps of a replayed call again. */
+/** The state and the metadata with which the steps of a replayed call are computed again. */
 export interface ReplayedSteps {
   /** The session as it was before the steps. */
   readonly before: Session;
   readonly metadata: ChangeMetadata;
 }
 
-/** The expiry in an answer may be earlier than the committed one by at most this part of the lifetime. */
+/** The expiry in an answer may be earlier than the committed one by at most this part of ttlMs. */
 const LATE_SHARE_MAX = 0.1;
 
 export class SessionChange implements Disposable {
   readonly id: string;
   readonly call: Call;
   readonly #parts: SessionChangeParts;
-  /** When the call arrived: a session that expires while the call waits for the lock does not expire for it. */
-  readonly #sinceMs: number;
+  /** When the call was received: a session that expires later, while the call waits for its lock, is still served. */
+  readonly #receivedMs: number;
   readonly #lock: Disposable;
   /** Result of load(). */
   #loaded: CachedSession | undefined;
@@ -63,11 +63,11 @@ export class SessionChange implements Disposable {
   #isFromCache = false;
   #lookup: KeyLookup | undefined;
 
-  constructor(parts: SessionChangeParts, id: string, call: Call, sinceMs: number, lock: Disposable) {
+  constructor(parts: SessionChangeParts, id: string, call: Call, receivedMs: number, lock: Disposable) {
     this.#parts = parts;
     this.id = id;
     this.call = call;
-    this.#sinceMs = sinceMs;
+    this.#receivedMs = receivedMs;
     this.#lock = lock;
   }
 
@@ -82,8 +82,8 @@ export class SessionChange implements Disposable {
   }
 
   /**
-   * Runs `attempt`, which begins with load(), again for as long as another process commits first or a copy
-   * in memory turns out to be stale. What it throws says by `applied` whether the call was applied.
+   * Runs `attempt`, which begins with load(). Repeats it as long as another process commits first, or the cached
+   * session turns out to be stale. An error that is thrown says by its `applied` whether the call was applied.
    *
    * @throws session_busy · what `attempt` throws
    */
@@ -103,24 +103,25 @@ export class SessionChange implements Disposable {
     const cached = fromStore ? undefined : cache.get(this.id);
     this.#isFromCache = cached !== undefined;
     const loaded = cached ?? (await this.#loadFromStore());
-    // Before the key is looked up: it must make no difference whether an expired session was swept already.
-    await expiry.expectLiveSince(loaded, this.#sinceMs);
+    // Before the key is looked up: a kept answer of an expired session is not given, whether or not it was swept yet.
+    await expiry.endIfExpiredBy(loaded, this.#receivedMs);
     return this.#lookUpKey(loaded);
   }
 
   /**
-   * Does for a record that the caller has read from the store what load() does for others.
+   * Like load(), with a record that the caller has read from the store: ends the session if it has expired, and sets
+   * `replay`.
    *
    * @throws session_gone · idempotency_key_reused
    */
   async use(session: Session, revision: Revision): Promise<Session> {
     const loaded = { session, revision };
-    await this.#parts.expiry.expectLiveSince(loaded, this.#sinceMs);
+    await this.#parts.expiry.endIfExpiredBy(loaded, this.#receivedMs);
     return this.#lookUpKey(loaded);
   }
 
   async #loadFromStore(): Promise<CachedSession> {
-    const loaded = await readLive(this.#parts.store, this.id);
+    const loaded = await readSession(this.#parts.store, this.id);
     this.#parts.cache.set(loaded);
     return loaded;
   }
@@ -143,7 +144,7 @@ export class SessionChange implements Disposable {
   }
 
   /**
-   * What it takes to compute the steps of a replayed call again.
+   * The input with which the steps of a replayed call are computed again.
    *
    * @throws idempotency_key_reused if the call was no step or sequence · answer_not_kept if other numerics
    *   computed them
@@ -161,13 +162,13 @@ export class SessionChange implements Disposable {
   }
 
   /**
-   * Commits the state after some steps. For a call with a key it keeps what it takes to compute the answer
-   * again.
+   * Commits the state after some steps. For a call with a key it also stores the state before them, from which the
+   * answer can be computed again.
    *
    * @throws WRITE_CONFLICT · client_closed · deadline_exceeded · store_full · store_unavailable
    */
   commitSteps(answered: Session): Promise<void> {
-    const after = this.#withFullLifetime(answered);
+    const after = this.#withFullTtl(answered);
     const { key } = this.call;
     return this.#commit(key ? withKeptAnswer(after, this.#answerOf(key, answered)) : after);
   }
@@ -208,8 +209,8 @@ export class SessionChange implements Disposable {
     };
   }
 
-  /** The lifetime begins with the commit: where that comes much later than the answer says, it ends later. */
-  #withFullLifetime(after: Session): Session {
+  /** The session with an expiry that is ttlMs from now, if the one in the answer is much earlier. */
+  #withFullTtl(after: Session): Session {
     const { ttlMs } = after;
     const expiresAtMs = this.#parts.now() + ttlMs;
     return expiresAtMs - after.expiresAtMs > ttlMs * LATE_SHARE_MAX ? { ...after, expiresAtMs } : after;

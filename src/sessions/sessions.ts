@@ -7,13 +7,13 @@
 import { CarryoverError } from '../errors.ts';
 import type { SessionStore } from '../store/store.ts';
 import { throwAppliedUnknown } from './applied.ts';
-import type { Call, Outcome } from './call.ts';
+import type { Call, CallResult } from './call.ts';
 import { SessionCreation, type SessionCreationOptions } from './creation.ts';
 import { SessionExpiry, type SessionExpiryOptions } from './expiry.ts';
 import { expectDeletedBy, idempotencyKeyReused } from './idempotency.ts';
 import type { ChangeMetadata, IdempotencyKey, KeptAnswer, Reply } from './kept-answer.ts';
 import { type SessionPage, listSessions } from './listing.ts';
-import { ifIntact, readLive, readStored } from './lookup.ts';
+import { ifIntact, readSession, readStored } from './lookup.ts';
 import { expectIfMatch } from './precondition.ts';
 import { decodeRecord, isTombstone } from './record.ts';
 import { SessionCache } from './session-cache.ts';
@@ -62,40 +62,40 @@ export class Sessions {
     spec: SessionSpec,
     key: IdempotencyKey,
     reply: (session: Session) => Reply,
-  ): Promise<Outcome<Reply>> {
+  ): Promise<CallResult<Reply>> {
     return this.#creation.createOnce(spec, key, reply);
   }
 
   /** @throws as SessionCreation.created */
-  created(key: IdempotencyKey): Promise<Outcome<Reply> | undefined> {
+  created(key: IdempotencyKey): Promise<CallResult<Reply> | undefined> {
     return this.#creation.created(key);
   }
 
-  /** A page of live sessions; see listSessions(). */
+  /** A page of sessions that have not expired; see listSessions(). */
   list(after: string | undefined, limit: number, modelId?: string): Promise<SessionPage> {
-    const isAlive = (session: Session) => this.#expiry.isAlive(session);
-    return listSessions(this.#store, isAlive, after, limit, modelId);
+    const hasExpired = (session: Session) => this.#expiry.hasExpired(session);
+    return listSessions(this.#store, hasExpired, after, limit, modelId);
   }
 
   /** The session as it was committed last. @throws session_not_found · session_gone · session_corrupt */
   async read(id: string): Promise<Session> {
     return retryOnConflict(id, async () => {
       const known = this.#store.isShared ? undefined : this.#cache.get(id);
-      const cached = known ?? (await readLive(this.#store, id));
-      await this.#expiry.expectAlive(cached);
+      const cached = known ?? (await readSession(this.#store, id));
+      await this.#expiry.endIfExpired(cached);
       return cached.session;
     });
   }
 
   /**
-   * Begins a change: takes the session's lock, which disposing of the change releases. See session-change.ts.
+   * Begins a change: acquires the session's lock, which disposing of the change releases. See session-change.ts.
    *
    * @throws idempotency_key_in_use · session_busy · client_closed
    */
   async begin(id: string, call: Call): Promise<SessionChange> {
-    const sinceMs = this.#options.now();
+    const receivedMs = this.#options.now();
     const lock = await this.#locks.acquire(id, call.key?.key, call.lifetime);
-    return new SessionChange(this.#changeParts, id, call, sinceMs, lock);
+    return new SessionChange(this.#changeParts, id, call, receivedMs, lock);
   }
 
   /**
@@ -110,7 +110,7 @@ export class Sessions {
     call: Call,
     next: (session: Session) => { readonly h: Float32Array; readonly t: number },
     reply: (after: Session) => Reply,
-  ): Promise<Outcome<Reply>> {
+  ): Promise<CallResult<Reply>> {
     return this.#changeState(id, call, reply, (session, metadata) =>
       advanced(session, next(session), metadata),
     );
@@ -122,7 +122,7 @@ export class Sessions {
     call: Call,
     t: number,
     reply: (after: Session) => Reply,
-  ): Promise<Outcome<Reply>> {
+  ): Promise<CallResult<Reply>> {
     return this.#changeState(id, call, reply, (session, metadata) => {
       const after = rewound(session, t, metadata);
       if (after) return after;
@@ -145,7 +145,7 @@ export class Sessions {
     call: Call,
     reply: (after: Session) => Reply,
     transition: (session: Session, metadata: ChangeMetadata) => Session,
-  ): Promise<Outcome<Reply>> {
+  ): Promise<CallResult<Reply>> {
     using change = await this.begin(id, call);
     return await change.retryOnConflict(async () => {
       const session = await change.load();
@@ -170,7 +170,7 @@ export class Sessions {
     id: string,
     call: Call,
     reply: (fork: Session) => Reply,
-  ): Promise<Outcome<Reply>> {
+  ): Promise<CallResult<Reply>> {
     using change = await this.begin(id, call);
     return await change.retryOnConflict(async () => {
       // Making the fork does not compare the revision of this session.
@@ -222,7 +222,7 @@ export class Sessions {
   }
 }
 
-function replayOf(answer: KeptAnswer): Outcome<Reply> {
+function replayOf(answer: KeptAnswer): CallResult<Reply> {
   if (answer.kind !== 'reply') throw idempotencyKeyReused(answer);
   return { value: answer.reply, replayed: true };
 }

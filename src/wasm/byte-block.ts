@@ -1,5 +1,5 @@
 // A block of linear memory for bytes: a body that is appended to as it arrives, or a file that is written in
-// place. Behind its bytes is the padding that the kernels want behind their input (kernels/layout.ts).
+// place. After its bytes is the padding that the kernels need after their input (kernels/layout.ts).
 import { JSON_PADDING } from '../kernels/layout.ts';
 import type { LinearMemory } from './memory.ts';
 

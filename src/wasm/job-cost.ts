@@ -6,10 +6,10 @@ import type { JobShape } from './job-shape.ts';
 import { isNarrow } from './panels.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
-/** The products x W_x of a time block should still be in the second-level cache when its steps are taken. */
+/** The products x W_x of a time block should still be in the second-level cache when its steps are computed. */
 const TIME_BLOCK_BYTES_MAX = 128 * 1024;
 const TIME_BLOCK_STEPS_MAX = 63;
-/** Up to so many rows have tiles of their own, which do fewer operations for each weight they load. */
+/** Up to this many rows have tiles of their own, which do fewer operations for each weight they load. */
 const FEW_ROWS_MAX = 3;
 
 /** Jobs of one kind do about as many operations in a millisecond. */
@@ -49,7 +49,7 @@ export function costOf({ D, H, O }: CostSizes, { T, N, lengths, keepsStates, tra
 }
 
 /**
- * For how many steps x W_x is computed as one product, before the steps are taken.
+ * For how many steps x W_x is computed as one product, before the steps are computed.
  *
  * @param bytesPerStep bytes of the states of all rows at one step
  */

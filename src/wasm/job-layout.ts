@@ -123,11 +123,11 @@ function ringSlots(T: number, timeBlock: number): number {
   return 2 ** Math.ceil(Math.log2(Math.min(T, timeBlock) + 1));
 }
 
-/** Regions one behind the other, each aligned to a cache line. */
+/** Regions one after the other, each aligned to a cache line. */
 class Regions {
   bytes = 0;
 
-  /** @returns the offset of a new region of so many bytes */
+  /** @returns the offset of a new region of `bytes` */
   add(bytes: number): number {
     const at = this.bytes;
     this.bytes += Math.ceil(bytes / ALIGN_BYTES) * ALIGN_BYTES;

@@ -96,7 +96,7 @@ export class JobParts {
   }
 }
 
-/** The row behind the last one of each part: a multiple of PART_ROWS_MIN, parts about equal in steps. */
+/** The row after the last one of each part: a multiple of PART_ROWS_MIN, parts about equal in steps. */
 function endRowsOf(lengths: readonly number[], count: number): number[] {
   const total = sumOf(lengths);
   const ends: number[] = [];

@@ -22,7 +22,7 @@ export interface JobShape {
   readonly T: number;
   /** Rows of the mini-batch. */
   readonly N: number;
-  /** Steps of each row, 0 … T; if absent, all rows take T steps. */
+  /** Steps of each row, 0 … T; if absent, all rows have T steps. */
   readonly lengths?: readonly number[] | undefined;
   /** Whether all T states are kept (hs) or only the last. */
   readonly keepsStates: boolean;

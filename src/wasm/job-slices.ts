@@ -1,13 +1,13 @@
 // A part of a job in slices, which are computed one after another, so that other work can run in between: a slice
 // is some steps of the part's rows, or, of many rows with few steps, some of the rows. Each slice continues from
-// the states that the one before has left. The results have the same bits wherever a part is cut.
+// the states that the one before has left. The results have the same bits however a part is divided.
 import { PART_ROWS_MIN } from './job-layout.ts';
 import { sumOf } from './job-cost.ts';
 
 /** Rows of a slice at least: with fewer, the weights would be read too often. */
 const SLICE_ROWS_MIN = 16;
 
-/** The rows firstRow … endRow - 1, each from step firstStep to endStep - 1 if it has so many. */
+/** The rows firstRow … endRow - 1, each from step firstStep to endStep - 1, or to its last step. */
 export interface RowSteps {
   readonly firstRow: number;
   readonly endRow: number;
@@ -62,10 +62,10 @@ export class JobSlices {
   }
 
   /**
-   * Writes the record of the next slice. There are two records: at most two slices of a part may be under way,
-   * both on one thread.
+   * Writes the record of the next slice. There are two records: at most two slices of a part may be running
+   * or waiting, both on one thread.
    *
-   * @param share the wanted share of the part, 0 … 1; the slice has about so much
+   * @param share of the part that the slice should have, about, 0 … 1
    */
   next(share: number): Slice {
     const firstRow = this.#row;
@@ -81,11 +81,11 @@ export class JobSlices {
       this.#row = endRow;
       this.#step = 0;
     }
-    const taken = this.#lengths.slice(firstRow, endRow).reduce(
+    const rowSteps = this.#lengths.slice(firstRow, endRow).reduce(
       (sum, length) => sum + Math.max(0, Math.min(length, endStep) - firstStep),
       0,
     );
-    return { ptr, share: taken / this.#rowSteps };
+    return { ptr, share: rowSteps / this.#rowSteps };
   }
 
   /** Whole time blocks if there is at least one, as each is one product; else whole steps, at least one. */

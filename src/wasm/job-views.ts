@@ -79,7 +79,7 @@ export function traceViews(
  *
  * @param states see statesView()
  * @param h (N, H) before the first step, the result of a row without steps
- * @returns a view of `states` if all rows take T steps, else a copy
+ * @returns a view of `states` if all rows have T steps, else a copy
  */
 export function finalStatesView(
   states: TensorView,

@@ -69,7 +69,7 @@ export class Job implements Disposable {
     if (lengths) this.#clearResults();
   }
 
-  /** Into at most so many parts the job may be split. */
+  /** The most parts into which the job may be split. */
   get partsMax(): number {
     return this.#layout.partsMax;
   }

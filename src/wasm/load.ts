@@ -31,7 +31,7 @@ export interface CompiledKernels {
 /** Major versions of Node.js whose V8 joins vectors, with the same bits (npm run verify:nodes). */
 const JOINS_VECTORS = [24, 26];
 
-/** V8 optimizes a function after so many units of work, in practice at once; its default is 13,000,000. */
+/** V8 optimizes a function after this many units of work, in practice at once; its default is 13,000,000. */
 const TIERING_BUDGET = 1_000;
 
 /** A process compiles a module once, however many services it makes. */

@@ -135,7 +135,7 @@ export class LinearMemory {
     this.#bytes = Buffer.from(this.#buffer);
   }
 
-  /** False if the memory may not grow by so much. */
+  /** False if the memory may not grow by that many bytes. */
   #grow(wanted: number): boolean {
     const end = this.bytesGrown;
     const last = this.#free.at(-1);
@@ -162,7 +162,7 @@ export class LinearMemory {
     });
   }
 
-  /** Inserts a free block, merged with the free blocks before and behind it. */
+  /** Inserts a free block, merged with the free blocks before and after it. */
   #addFree(block: Block): void {
     const found = this.#free.findIndex((other) => other.ptr > block.ptr);
     const at = found < 0 ? this.#free.length : found;

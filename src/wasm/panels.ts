@@ -43,7 +43,7 @@ export function packPanels({ D, H, W_x, W_h, b }: Weights, target: Float32Array)
   packMatrix(b, 1, H, at(offsets.b, offsets.bytes));
 }
 
-/** Bytes of a packed model: the panels of its weights and, behind them, of its readout. */
+/** Bytes of a packed model: the panels of its weights and, after them, of its readout. */
 export function modelBytes(D: number, H: number, O: number): number {
   return panelsBytes(D, H) + (O === 0 ? 0 : readoutOffsets(H, O).bytes);
 }

@@ -28,7 +28,7 @@ import type { LinearMemory } from './memory.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
 const U32 = Uint32Array.BYTES_PER_ELEMENT;
-/** Brackets around the elements of an axis, and the comma behind them. */
+/** Brackets around the elements of an axis, and the comma after them. */
 const AXIS_BYTES_MAX = 3;
 
 /** Owns the job block. Tensors in linear memory must stay until the kernels have run the job. */

@@ -1,12 +1,12 @@
 // Workers that compute nothing and take the time that their jobs say, by the fake clock of a test.
-import type { Outcome } from '../../src/pool/pool-worker.ts';
+import type { JobOutcome } from '../../src/pool/pool-worker.ts';
 import type { Pool } from '../../src/pool/pool.ts';
 import type { Scheduler, Work } from '../../src/scheduler/scheduler.ts';
 
 interface Given {
   readonly ptr: number;
   readonly estimateMs: number;
-  readonly settle: (outcome: Outcome) => void;
+  readonly settle: (outcome: JobOutcome) => void;
 }
 
 /** What the jobs at addresses take. */
@@ -61,13 +61,13 @@ export class SimulatedWorker {
     return this.given.reduce((sum, { estimateMs }) => sum + estimateMs, 0);
   }
 
-  run(ptr: number, estimateMs: number, settle: (outcome: Outcome) => void): void {
+  run(ptr: number, estimateMs: number, settle: (outcome: JobOutcome) => void): void {
     this.given.push({ ptr, estimateMs, settle });
     if (this.given.length === 1) this.#begin();
   }
 
   /** As when it is lost: what it computes fails, what waits behind that was not started. */
-  lose(error: Outcome): void {
+  lose(error: JobOutcome): void {
     const given = this.given.splice(0);
     given.forEach(({ settle }, i) => settle(i === 0 ? error : 'not started'));
   }

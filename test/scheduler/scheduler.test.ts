@@ -85,7 +85,7 @@ describe('the last work of a request', () => {
     const { done, run } = simulated(1, { queueJobsMax: 1 });
     const runs = [run('first', 100), run('waiting', 100)];
     expect(await run('refused', 100)).toMatchObject({ code: 'queue_full' });
-    runs.push(run('last', 10, lifetimeOf(), { isLast: true }));
+    runs.push(run('last', 10, lifetimeOf(), { completesRequest: true }));
     await vi.advanceTimersByTimeAsync(300);
     await Promise.all(runs);
     expect(done).toEqual(['last', 'first', 'waiting']);

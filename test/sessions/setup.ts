@@ -1,7 +1,7 @@
 // Sessions on a store in this process, without the server around them. The model is never computed: each
 // test says which state a step leads to.
 import type { CarryoverError } from '../../src/errors.ts';
-import type { Call, Outcome } from '../../src/sessions/call.ts';
+import type { Call, CallResult } from '../../src/sessions/call.ts';
 import { expectIfMatch } from '../../src/sessions/precondition.ts';
 import type { Session, SessionSpec } from '../../src/sessions/session.ts';
 import { Sessions, type SessionsOptions } from '../../src/sessions/sessions.ts';
@@ -65,7 +65,7 @@ export async function step(
   call: Call,
   nextState: (session: Session) => Float32Array | Promise<Float32Array>,
   print?: Promise<void>,
-): Promise<Outcome<Session>> {
+): Promise<CallResult<Session>> {
   using change = await sessions.begin(id, call);
   return await change.retryOnConflict(async () => {
     const session = await change.load();

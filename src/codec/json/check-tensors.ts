@@ -1,5 +1,5 @@
 // Checks the tensors of a JSON document while check.ts reads it: a tensor is rectangular, of one or more axes, of
-// numbers within float32. After the first fault no array is taken for a tensor, so the bounds of what is outside
+// numbers within float32. After the first fault no array is treated as a tensor, so the bounds of what is outside
 // tensors limit how far a faulty document is read.
 import { CarryoverError, invalidRequest } from '../../errors.ts';
 import { beyondFloat32, hasFloat32 } from '../float32.ts';
@@ -72,7 +72,7 @@ export class TensorCheck {
     return true;
   }
 
-  /** To be called after a container of `count` elements was closed; `at` is the position behind it. */
+  /** To be called after a container of `count` elements was closed; `at` is the position after it. */
   close(count: number, at: number): void {
     if (!this.isOpen) return;
     const axis = this.depth;

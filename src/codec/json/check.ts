@@ -262,9 +262,9 @@ class Check {
 
   #skipSpace(at: number): number {
     const bytes = this.#bytes;
-    let behind = at;
-    while (isSpace(bytes[behind])) behind++;
-    return behind;
+    let end = at;
+    while (isSpace(bytes[end])) end++;
+    return end;
   }
 
   #boundBytes(): void {

@@ -5,7 +5,7 @@ import type { TensorView } from '../../tensor.ts';
 export interface JsonSegment {
   /** JSON, or what stands around it, as it is. */
   readonly text: string;
-  /** To be printed behind the text, as nested arrays; its elements must be finite. */
+  /** To be printed after the text, as nested arrays; its elements must be finite. */
   readonly tensor?: TensorView | undefined;
 }
 
@@ -15,7 +15,7 @@ export type Tensors = Readonly<Record<string, TensorView | undefined>>;
 /** Writes objects, member by member. */
 export class SegmentWriter {
   readonly #segments: JsonSegment[] = [];
-  /** The text behind the last tensor. */
+  /** The text after the last tensor. */
   #text = '';
   /** Whether the next member is the first of its object. */
   #isFirst = true;

@@ -7,21 +7,21 @@
 import type { TensorView } from '../../tensor.ts';
 import { type JsonSegment, SegmentWriter } from './segments.ts';
 
-/** What stands before and behind the JSON of an event, which has no line breaks. */
+/** What stands before and after the JSON of an event, which has no line breaks. */
 export interface Framing {
   /** @param t the number of the step, or of the last one; 1 is the first */
   readonly before: (event: 'step' | 'done' | 'error', t: number) => string;
-  readonly behind: string;
+  readonly after: string;
 }
 
 /** The framing of each media type in which sequences are streamed. */
 export const FRAMINGS: Readonly<Record<string, Framing>> = {
   // https://github.com/ndjson/ndjson-spec
-  'application/x-ndjson': { before: () => '', behind: '\n' },
+  'application/x-ndjson': { before: () => '', after: '\n' },
   // https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
   'text/event-stream': {
     before: (event, t) => `event: ${event}\nid: ${t}\ndata: `,
-    behind: '\n\n',
+    after: '\n\n',
   },
 };
 
@@ -63,7 +63,7 @@ export function segmentsOfSteps(chunk: Steps, wantsLast: boolean, framing: Frami
  */
 export function errorEvent(stepsTaken: number, problem: string, framing: Framing): Buffer {
   const before = framing.before('error', stepsTaken);
-  return Buffer.from(`${before}{"error":${problem}}${framing.behind}`);
+  return Buffer.from(`${before}{"error":${problem}}${framing.after}`);
 }
 
 function writeStep(out: SegmentWriter, chunk: Steps, index: number, framing: Framing): void {
@@ -82,7 +82,7 @@ function writeStep(out: SegmentWriter, chunk: Steps, index: number, framing: Fra
     out.close();
   }
   out.close();
-  out.text(framing.behind);
+  out.text(framing.after);
 }
 
 function writeLast(out: SegmentWriter, chunk: Steps, wantsLast: boolean, framing: Framing): void {
@@ -95,7 +95,7 @@ function writeLast(out: SegmentWriter, chunk: Steps, wantsLast: boolean, framing
   out.text(`${T}`);
   if (wantsLast) out.tensors({ h: chunk.h, y: chunk.y });
   out.close();
-  out.text(framing.behind);
+  out.text(framing.after);
 }
 
 /** (T, N, …) → (N, …), of one step. */

@@ -97,7 +97,7 @@ function notSafetensors(file: Uint8Array, problem: string): SafetensorsError {
   );
 }
 
-/** The format allows spaces behind the object only, but some writers put them before it. */
+/** The format allows spaces after the object only, but some writers put them before it. */
 function isObjectText(bytes: Uint8Array): boolean {
   let at = 0;
   while (WHITE_SPACE.includes(bytes[at]!)) at++;

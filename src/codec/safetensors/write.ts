@@ -1,4 +1,4 @@
-// Writes tensors as a safetensors file, in float32, without the padding that views have behind their rows.
+// Writes tensors as a safetensors file, in float32, without the padding that views have after their rows.
 // https://github.com/huggingface/safetensors#format
 import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { TensorView } from '../../tensor.ts';
@@ -8,7 +8,7 @@ const F32 = Float32Array.BYTES_PER_ELEMENT;
 const HEADER_ALIGN = 8;
 /** Numbers copied between two iterations of the event loop: 512 KiB. */
 const SLICE_COST = 131_072;
-/** Beginning a row takes as long as copying so many numbers. */
+/** Beginning a row takes as long as copying this many numbers. */
 const ROW_COST = 64;
 
 /** Provides the memory of a file: exactly `bytes` bytes. */
@@ -101,7 +101,7 @@ function writeHeader(
 }
 
 /**
- * Copies the elements from `start` on to `file`, from an axis inwards: row by row where there is padding behind
+ * Copies the elements from `start` on to `file`, from an axis inwards: row by row where there is padding after
  * the rows. Returns where the copy ends.
  */
 function copyAxis(view: TensorView, axis: number, start: number, file: Buffer, at: number): number {

@@ -3,7 +3,7 @@
 // and sends nothing holds nothing.
 import { CarryoverError } from '../../errors.ts';
 
-/** A body of up to so many bytes is small; a part of the budget is reserved for small ones. */
+/** A body of up to this many bytes is small; a part of the budget is reserved for small ones. */
 const SMALL_BYTES_MAX = 64 * 1024;
 /** The part of the budget that only small bodies may use. */
 const SMALL_PART = 1 / 16;

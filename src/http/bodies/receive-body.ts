@@ -14,7 +14,10 @@ import { throttleReads } from './read-throttle.ts';
 
 /** A shorter body arrives as one chunk of Node's. */
 const LONG_BYTES_MIN = 64 * 1024;
-/** From one block to the next: of a body of 32 MiB two thirds are copied, in slices (block-copy.ts). */
+/**
+ * A full block is replaced by one that has this many times the bytes that have arrived. The bytes are copied to it
+ * in slices (block-copy.ts): while a body of 32 MiB is received, two thirds of that in all.
+ */
 const GROWTH = 4;
 
 /** Called once, with an error or with the block of the body, which is then the callee's to release. */
@@ -37,7 +40,7 @@ export function receiveBody(
   parts: ReceiverParts,
   done: Received,
 ): void {
-  const { client } = request;
+  const { connection } = request;
   let receiver: BodyReceiver;
   try {
     receiver = new BodyReceiver(request, parts);
@@ -47,7 +50,7 @@ export function receiveBody(
   const receiving = { abort: (error: CarryoverError) => fail(error) };
   const stop = () => {
     // The next request of the connection may have begun.
-    if (client?.receiving === receiving) client.receiving = undefined;
+    if (connection?.receiving === receiving) connection.receiving = undefined;
     payload.off('data', onData).off('end', onEnd).off('error', onError).off('close', onClose);
   };
   const fail = (error: unknown) => {
@@ -80,7 +83,7 @@ export function receiveBody(
   const onError = (error: Error) => fail(Object.assign(error, { statusCode: 400 }));
   const onClose = () => onError(new Error('The connection was closed before the body was complete'));
   payload.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose);
-  if (client) client.receiving = receiving;
+  if (connection) connection.receiving = receiving;
   sendContinue(payload);
   payload.resume();
 }
@@ -110,7 +113,7 @@ class BodyReceiver {
     this.#declaredBytes = length === undefined ? undefined : Number(length);
     if ((this.#declaredBytes ?? 0) > this.#bytesMax) throw new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE();
     this.#digest = digestBody(request);
-    const claim = budget.open(request.client ?? { bodyBytes: 0 });
+    const claim = budget.open(request.connection ?? { bodyBytes: 0 });
     this.#claim = claim;
     addRelease(request, () => claim.release());
   }
@@ -139,7 +142,10 @@ class BodyReceiver {
     return this.#copy === undefined;
   }
 
-  /** The block of the complete body, which has all bytes once copyNext() returns true. @throws FST_ERR_CTP_INVALID_CONTENT_LENGTH */
+  /**
+   * The block of the complete body, which has all bytes once copyNext() returns true. @throws
+   * FST_ERR_CTP_INVALID_CONTENT_LENGTH
+   */
   finish(): ByteBlock {
     if (this.#declaredBytes !== undefined && this.#bytes !== this.#declaredBytes) {
       throw new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH();
@@ -163,7 +169,8 @@ class BodyReceiver {
     const bytes = Math.min(wanted, this.#declaredBytes ?? this.#bytesMax);
     this.#claim.growTo(bytes);
     const block = this.#jsonCodec.allocate(bytes);
-    // The block before the previous one: a block has three times what was copied to it, so this is rare.
+    // Completes the copy to the block that is full now, before the next one begins. It hardly ever has anything left:
+    // the block had free space for three times what was copied to it.
     while (!this.copyNext());
     if (before) this.#copy = new BlockCopy(before, block);
     this.#block = block;

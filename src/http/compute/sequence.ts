@@ -55,9 +55,10 @@ export async function sequenceRoute(app: HttpServer, parts: SequenceParts): Prom
     expectNoChangeHeaders(request);
     const input = expectWeights(sequence);
     if (isStreamType(type)) {
-      // An unknown model is refused before another stream is ended to make room for this one.
+      // Before expectCapacity(), which may terminate another stream: a request for an unknown model must not cause
+      // that.
       await engine.fetchModel(input.weights);
-      streams.expectRoom(request);
+      streams.expectCapacity(request);
       const stream = await engine.stream(input, request.lifetime);
       // Not awaited: while it is sent, nothing of this function is kept, and so nothing of the body.
       return streams.send(request, reply, type, stream, stepSegmentsOf(sequence));

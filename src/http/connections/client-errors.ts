@@ -36,24 +36,24 @@ export function answerClientError(
   connections: Connections,
   log: FastifyBaseLogger,
 ): void {
-  const client = connections.of(socket);
-  if (!client || !socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
-  // Bytes behind the last response are discarded.
-  if (client.isEnding) return;
+  const connection = connections.of(socket);
+  if (!connection || !socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
+  // What arrives after the last response is discarded.
+  if (connection.isEnding) return;
   const { code, detail } = PROBLEMS[error.code ?? ''] ?? {
     code: 'invalid_request',
     detail: 'The bytes received are not an HTTP/1.1 request.',
   };
   const problem = new CarryoverError(code, { detail });
-  if (client.receiving) {
-    client.hasParserError = true;
-    return client.receiving.abort(problem);
+  if (connection.receiving) {
+    connection.hasParserError = true;
+    return connection.receiving.abort(problem);
   }
   // A head would become part of the response that is being sent, or answer a request that has been answered.
-  const canAnswer = client.requests === 0 && !client.isAnsweredEarly && socket.bytesRead > 0;
+  const canAnswer = connection.requests === 0 && !connection.isAnsweredEarly && socket.bytesRead > 0;
   if (canAnswer) return endWithProblem(socket, problem, connections, log);
-  log.info({ code, requests: client.requests, bytes: socket.bytesRead }, 'connection closed');
-  client.terminate(detail);
+  log.info({ code, requests: connection.requests, bytes: socket.bytesRead }, 'connection closed');
+  connection.terminate(detail);
 }
 
 /**
@@ -79,7 +79,7 @@ export function endWithProblem(
       `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
       `${headers}connection: close\r\n\r\n${body}`,
   );
-  const client = connections.of(socket);
-  if (client) client.closeLingering(performance.now());
+  const connection = connections.of(socket);
+  if (connection) connection.closeLingering(performance.now());
   else socket.end();
 }

@@ -2,8 +2,8 @@
 // ms of performance.now().
 import type { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { CarryoverError } from '../../errors.ts';
-import { nextIteration } from '../event-loop.ts';
 import { LingeringClose } from './lingering-close.ts';
 import { ReaderLag } from './reader-lag.ts';
 
@@ -28,10 +28,13 @@ export interface ConnectionLimits {
   readonly readerBytesPerMsMin: number;
 }
 
-/** Requests without a complete response; at so many, no more of the connection is read. */
+/** With this many requests without a complete response, no more of the connection is read. */
 const PIPELINED_MAX = 16;
 
-/** Node closes an idle connection a second after the time it announces; later than that, it has left it open. */
+/**
+ * Node itself closes an idle connection one second after the keep-alive time that it announces. A connection that is
+ * idle for longer is one that Node does not close.
+ */
 const IDLE_SLACK_MS = 1_000;
 
 export class Connection {
@@ -73,7 +76,7 @@ export class Connection {
     this.#idleSinceMs = nowMs;
   }
 
-  /** The response being sent is the last one: requests behind it are not answered. */
+  /** The response being sent is the last one: later requests are not answered. */
   get isEnding(): boolean {
     return this.#isLastResponse || this.#lingering !== undefined || this.socket.destroyed;
   }
@@ -143,8 +146,8 @@ export class Connection {
   }
 
   /**
-   * Makes the next response the last one. Node destroys the socket behind it; if `request` has not arrived
-   * completely by then, a lingering close takes the place of that.
+   * Makes the next response the last one. Node destroys the socket after it; if `request` has not arrived
+   * completely by then, a lingering close is begun instead.
    */
   closeAfterResponse(request: IncomingMessage): void {
     this.#isLastResponse = true;
@@ -199,7 +202,7 @@ export class Connection {
     if (!this.socket.destroyed) run();
   }
 
-  /** Node resumes reading behind every request, so the socket is paused again each time. */
+  /** Node resumes reading after every request, so the socket is paused again each time. */
   #stopReading(): void {
     if (this.#isReadingStopped) return;
     this.#isReadingStopped = true;

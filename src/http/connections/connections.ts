@@ -1,6 +1,6 @@
 // All connections: how many there may be, which one is closed for a new one, and how they end with the process.
 //
-// A connection without progress is terminated: an idle one, one whose reader takes nothing, one that was
+// A connection without progress is terminated: an idle one, one whose client reads nothing, one that was
 // refused and goes on sending. One timer checks all of them. (Requests that do not arrive in time are ended by
 // Node itself.)
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
@@ -24,9 +24,9 @@ export interface ConnectionsOptions {
 const HEAD_MS_MAX = 10_000;
 /** Beyond CONNECTIONS_MAX: while all connections are busy, supervisors are answered on these. */
 const EXTRA_CONNECTIONS = 16;
-/** A request without a byte for so long may be closed for a new connection. */
+/** The connection of a request without a byte for this time may be closed for a new one. */
 const SILENT_MS_MIN = 2_000;
-/** Requests waiting behind others of their connections, all together; each holds a few kB. */
+/** Requests that wait for earlier ones of their connections, all together; each holds a few kB. */
 const PIPELINED_ALL_MAX = 8_192;
 /** How far the reader of a response may be behind when the process ends. */
 const CLOSING_LAG_MS_MAX = 2_000;

@@ -3,17 +3,17 @@
 // still sending: it would see a broken connection instead of its response.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
-/** Up to so many bytes of a body are discarded to keep the connection. */
+/** Up to this many bytes of a body are discarded to keep the connection. */
 const DISCARDED_BYTES_MAX = 64 * 1024;
 
 /** Decides what becomes of the connection; to be called before an error is sent. */
 export function closeAfterEarlyResponse(request: FastifyRequest, reply: FastifyReply): void {
-  const { raw, client } = request;
-  if (!client || raw.complete || !hasBody(request)) return;
+  const { raw, connection } = request;
+  if (!connection || raw.complete || !hasBody(request)) return;
   const isLast = !reply.raw.shouldKeepAlive || reply.getHeader('connection') === 'close';
-  if (!isLast && !client.hasParserError && isShort(request)) return;
+  if (!isLast && !connection.hasParserError && isShort(request)) return;
   void reply.header('connection', 'close');
-  client.closeAfterResponse(raw);
+  connection.closeAfterResponse(raw);
 }
 
 function hasBody({ headers }: FastifyRequest): boolean {

@@ -3,7 +3,7 @@
 // on until nothing has arrived for a while, within bounds of time and bytes (RFC 9112, section 9.6).
 import type { Socket } from 'node:net';
 
-/** Without a byte for so long, the peer is taken to have stopped. */
+/** A peer that has sent nothing for this time is considered to have stopped. */
 const QUIET_MS = 1_000;
 const LINGER_MS_MAX = 5_000;
 const LINGER_BYTES_MAX = 64 * 1024 * 1024;

@@ -25,7 +25,7 @@ export function logAtEnd(request: FastifyRequest, reply: FastifyReply): void {
   if (!(request.log as Logger).isLevelEnabled('info')) return;
   const { socket } = request.raw;
   // Asked for now: a socket that is closed does not know its peer any more.
-  const client = socket.remoteAddress;
+  const clientAddress = socket.remoteAddress;
   // One request of a connection runs at a time, so all that is written meanwhile belongs to its response.
   const bytesBefore = socket.bytesWritten;
   reply.raw.once('close', () => {
@@ -40,10 +40,10 @@ export function logAtEnd(request: FastifyRequest, reply: FastifyReply): void {
       durationMs: elapsedTime,
       bytesIn: bodyBytes,
       bytesOut: socket.bytesWritten - bytesBefore,
-      client,
+      client: clientAddress,
     };
     if (isAnswered) return request.log.info(line, 'request');
-    const unanswered = request.client?.endReason ?? 'the client left';
+    const unanswered = request.connection?.endReason ?? 'the client left';
     request.log.info({ ...line, unanswered }, 'request');
   });
 }

@@ -3,7 +3,7 @@
 //
 // @fastify/under-pressure is not used: it refuses every route when the event loop is late or the heap is large.
 // Here each resource has its own bound and its own refusal (connections, bytes of bodies, linear memory, queued
-// jobs, waiting calls of a session), so a request that needs none of the one that is used up is still served.
+// jobs, waiting calls of a session). A request that does not need the exhausted resource is still served.
 import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
@@ -22,12 +22,12 @@ export interface AdmissionOptions {
 
 export const admission = fp(
   (app: HttpServer, options: AdmissionOptions) => {
-    app.decorateRequest('client', undefined);
+    app.decorateRequest('connection', undefined);
     app.decorateRequest('lifetime');
     app.decorateRequest('releases', undefined);
     // Not async: every request would create a promise and wait for it.
     app.addHook('onRequest', (request, reply, done) => {
-      request.client = options.connections.of(request.raw.socket);
+      request.connection = options.connections.of(request.raw.socket);
       request.lifetime = new Lifetime(request.raw.socket, options.deadlineMs);
       try {
         expectAdmissible(request, reply, options);
@@ -45,21 +45,23 @@ export const admission = fp(
   { name: 'admission', dependencies: ['security-headers', 'errors'] },
 );
 
-/** @throws client_closed · queue_full · shutting_down · invalid_request · expectation_failed · unsupported_media_type */
+/**
+ * @throws client_closed · queue_full · shutting_down · invalid_request · expectation_failed · unsupported_media_type
+ */
 function expectAdmissible(
-  { client, raw, url }: FastifyRequest,
+  { connection, raw, url }: FastifyRequest,
   reply: FastifyReply,
   { connections, isClosing }: AdmissionOptions,
 ): void {
   // The last response of the connection was sent: this request cannot be answered.
-  if (client?.isEnding) throw clientClosed();
-  if (client && connections.isForHealthOnly(client) && !url.startsWith('/health/')) {
+  if (connection?.isEnding) throw clientClosed();
+  if (connection && connections.isForHealthOnly(connection) && !url.startsWith('/health/')) {
     void reply.header('connection', 'close');
     throw new CarryoverError('queue_full', {
       detail: 'All connections are in use (CONNECTIONS_MAX); on this one only /health is answered.',
     });
   }
-  // When an upgrade is declined, Node's parser takes the bytes behind this request for another protocol.
+  // When an upgrade is declined, Node's parser treats the bytes after this request as another protocol.
   if (raw.headers.upgrade !== undefined) void reply.header('connection', 'close');
   if (isClosing()) {
     void reply.header('connection', 'close');

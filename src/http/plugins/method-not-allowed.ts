@@ -25,7 +25,7 @@ export const routeUrls = fp(
   { name: 'route-urls' },
 );
 
-/** Adds the routes that refuse; to be registered behind the last route. */
+/** Adds the routes that refuse; to be registered after the last route. */
 export const methodNotAllowed = fp(
   (app: HttpServer) => {
     // A copy: the routes added here are collected as well.

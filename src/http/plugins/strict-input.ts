@@ -7,7 +7,7 @@ import type { HttpServer } from '../http-server.ts';
 import { addressOf } from '../route-address.ts';
 import { CHANGE_HEADERS } from '../session-request.ts';
 
-/** Adds the check to every route registered behind it that is in the OpenAPI document. */
+/** Adds the check to every route registered after it that is in the OpenAPI document. */
 export const strictInput = fp(
   (app: HttpServer) => {
     app.addHook('onRoute', (route) => {

@@ -4,13 +4,13 @@ import type { FastifyBaseLogger, FastifyError, FastifyRequest } from 'fastify';
 import type { ErrorCode } from '../../error-kinds.ts';
 import { type Applied, CarryoverError } from '../../errors.ts';
 import { problemBody } from '../schemas/problem.ts';
-import { hasIdempotencyKey, isAboutSession } from '../session-request.ts';
+import { hasIdempotencyKey, isSessionCall } from '../session-request.ts';
 
 /** The error of a request as a problem; of a call on a session it says whether the call was applied. */
 export function requestProblem(error: CarryoverError, request: FastifyRequest) {
   return {
     ...problemBody(error, request.id),
-    ...(isAboutSession(request) && { applied: appliedOf(error, hasIdempotencyKey(request)) }),
+    ...(isSessionCall(request) && { applied: appliedOf(error, hasIdempotencyKey(request)) }),
   };
 }
 

@@ -27,8 +27,8 @@ export class ResponseWriter {
   /** Short JSON is printed at once: a promise for it would take a tenth of a microsecond more. */
   #toJson(request: FastifyRequest, body: ResponseBody): Buffer | Promise<Buffer> {
     const printed = this.#jsonCodec.stringify(toJsonSegments(body), request.lifetime);
-    if (printed instanceof Promise) return printed.then((json) => untilSent(request, json));
-    return untilSent(request, printed);
+    if (printed instanceof Promise) return printed.then((json) => viewUntilSent(request, json));
+    return viewUntilSent(request, printed);
   }
 
   #toFile(request: FastifyRequest, body: ResponseBody): Buffer | Promise<Buffer> {
@@ -40,8 +40,8 @@ export class ResponseWriter {
   }
 }
 
-/** The bytes of printed JSON, which are freed when the response has been sent. */
-function untilSent(request: FastifyRequest, json: PrintedJson): Buffer {
+/** A view of the printed JSON, whose memory is freed when the response has been sent. */
+function viewUntilSent(request: FastifyRequest, json: PrintedJson): Buffer {
   addRelease(request, () => json.release());
   return json.view();
 }

@@ -1,4 +1,4 @@
-// One response that is sent while it is computed. The next chunk is computed only when the reader has taken
+// One response that is sent while it is computed. The next chunk is computed only when the client has read
 // the last one, so a stream holds its input, one state and the JSON of one chunk, however long it is and
 // however slow its reader.
 //
@@ -17,7 +17,7 @@ import { problemJson } from './problem.ts';
 /** The events of some steps, with their tensors to be printed. */
 export type StepSegments = (steps: StepTensors, framing: Framing) => readonly JsonSegment[];
 
-/** What is written at a time; more when the reader has taken it. */
+/** What is written at a time; more when the system has accepted it. */
 const WRITE_BYTES = 16 * 1024;
 
 /** Between two attempts to compute a chunk that was refused because the server is busy. */
@@ -64,7 +64,7 @@ export class StreamResponse implements Disposable {
 
   /** How far its reader is behind the least rate. */
   get readerLagMs(): number {
-    return this.#request.client?.readerLagMs ?? 0;
+    return this.#request.connection?.readerLagMs ?? 0;
   }
 
   /** Closes the connection at once. */
@@ -78,7 +78,7 @@ export class StreamResponse implements Disposable {
     this.#begin();
     if (await this.#writeAll(first)) return;
     const { stepsTaken, T } = this.#stream;
-    this.#request.log.info({ stepsTaken, T }, 'stream terminated: its reader is gone or takes nothing');
+    this.#request.log.info({ stepsTaken, T }, 'stream terminated: the client disconnected or reads nothing');
     this.terminate();
   }
 
@@ -126,7 +126,7 @@ export class StreamResponse implements Disposable {
     reply.raw.flushHeaders();
   }
 
-  /** Whether the reader has taken all. */
+  /** Whether the client has read all. */
   async #writeAll(first: Buffer): Promise<boolean> {
     const { raw } = this.#reply;
     const stream = this.#stream;
@@ -144,7 +144,7 @@ export class StreamResponse implements Disposable {
       const event = errorEvent(stream.stepsTaken, problem, this.#framing);
       if (!(await write(raw, event))) return false;
     }
-    return taken(raw, (done) => raw.end(done));
+    return isAccepted(raw, (done) => raw.end(done));
   }
 }
 
@@ -154,20 +154,19 @@ function isBusy(error: unknown): boolean {
 }
 
 /**
- * Resolves with true when the reader has taken all, as far as this process can see: the bytes may be
- * overwritten then. With false if the connection is lost, as it is to a reader that is too slow
- * (connection.ts).
+ * Resolves with true when the system has accepted all bytes, which may be overwritten then. With false if the
+ * connection is lost, as it is to a reader that is too slow (connection.ts).
  */
 export async function write(response: ServerResponse, bytes: Buffer): Promise<boolean> {
   for (let at = 0; at < bytes.length; at += WRITE_BYTES) {
     const part = bytes.subarray(at, at + WRITE_BYTES);
-    if (!(await taken(response, (done) => response.write(part, done)))) return false;
+    if (!(await isAccepted(response, (done) => response.write(part, done)))) return false;
   }
   return !response.destroyed;
 }
 
-/** Whether what `send` sends is taken before the connection is lost. */
-function taken(
+/** Whether the system accepts what `send` sends before the connection is lost. */
+function isAccepted(
   response: ServerResponse,
   send: (done: (error?: Error | null) => void) => void,
 ): Promise<boolean> {

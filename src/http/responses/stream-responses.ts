@@ -24,8 +24,10 @@ export interface StreamResponsesOptions {
 /** The part of STREAMS_MAX that one connection may use, by requests that it sends without waiting. */
 const CONNECTION_PART = 1 / 16;
 
-/** At STREAMS_MAX the slowest reader makes room if it is behind by this part of STREAM_STALL_MS. */
-const PATIENCE_PART = 1 / 5;
+/**
+ * At STREAMS_MAX a new stream replaces the one with the slowest reader, if that lags by this part of STREAM_STALL_MS.
+ */
+const REPLACED_LAG_PART = 1 / 5;
 
 /** Whether a response type is one of a stream. */
 export function isStreamType(type: string): boolean {
@@ -65,31 +67,36 @@ export class StreamResponses {
     segmentsOf: StepSegments,
   ): Promise<void> {
     using response = new StreamResponse(request, reply, type, this.#jsonCodec, stream, segmentsOf);
-    // Other streams may have begun since the caller has looked.
-    this.expectRoom(request);
+    // Checked again: other streams may have begun since the caller called it.
+    this.expectCapacity(request);
     releaseBody(request);
-    const { client } = request;
+    const { connection } = request;
     this.#running.add(response);
-    if (client) client.streams++;
+    if (connection) connection.streams++;
     try {
       await response.run();
     } finally {
-      if (client) client.streams--;
+      if (connection) connection.streams--;
       this.#running.delete(response);
     }
   }
 
-  /** @throws queue_full unless one more stream of this request's connection may begin */
-  expectRoom({ client }: FastifyRequest): void {
+  /**
+   * Checks that one more stream of this request's connection may begin. At STREAMS_MAX it terminates the stream with
+   * the slowest reader, if there is one that lags.
+   *
+   * @throws queue_full
+   */
+  expectCapacity({ connection }: FastifyRequest): void {
     const { streamsMax, streamStallMs } = this.#options;
-    if (client && client.streams >= Math.ceil(streamsMax * CONNECTION_PART)) {
+    if (connection && connection.streams >= Math.ceil(streamsMax * CONNECTION_PART)) {
       throw new CarryoverError('queue_full', {
-        detail: `${client.streams} streams of this connection are in progress, its share of STREAMS_MAX.`,
+        detail: `${connection.streams} streams of this connection are in progress, its share of STREAMS_MAX.`,
       });
     }
     if (this.#running.size < streamsMax) return;
     const [slowest] = Array.from(this.#running).toSorted((a, b) => b.readerLagMs - a.readerLagMs);
-    if (slowest && slowest.readerLagMs > PATIENCE_PART * streamStallMs) {
+    if (slowest && slowest.readerLagMs > REPLACED_LAG_PART * streamStallMs) {
       this.#running.delete(slowest);
       return slowest.terminate();
     }

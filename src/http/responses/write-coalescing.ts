@@ -1,8 +1,9 @@
 // Write coalescing: responses that are ready in the same event-loop iteration are written together, at its end.
 //
-// A write wakes the thread at the other end if it sleeps, which costs the writer 2 to 40 µs, most on a virtual
-// machine. If each response were written as soon as it is computed, each would find its reader asleep again;
-// written together, only the first does. An iteration with one response ends at once, so that is not delayed.
+// A write wakes the receiving thread if that sleeps, which costs the writer 2 to 40 µs, most on a virtual machine. If
+// each response were written as soon as it is computed, the receiver would have gone to sleep again before each of
+// them; if all are written together, only the first write wakes it. A response that is the only one of its iteration is
+// not delayed, as the iteration ends right after it.
 
 /** In a long iteration responses are written after this time: beside it a wake-up costs little. */
 const DELAY_MS_MAX = 2;

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as nextIteration } from 'node:timers/promises';
 
-/** So much is hashed in one event-loop iteration, about 1 ms. */
+/** What is hashed in one event-loop iteration, in about 1 ms. */
 const SLICE_BYTES = 1024 * 1024;
 
 export function sha256(data: string | Buffer): string {

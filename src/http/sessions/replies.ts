@@ -1,7 +1,7 @@
 // Short responses about a session. They are kept with the session, and a repeated call is answered with the
 // same bytes.
 import type { FastifyReply } from 'fastify';
-import type { Outcome } from '../../sessions/call.ts';
+import type { CallResult } from '../../sessions/call.ts';
 import type { Reply } from '../../sessions/kept-answer.ts';
 import type { Session } from '../../sessions/session.ts';
 import { sessionHeaders, sessionInfo } from './representation.ts';
@@ -24,7 +24,7 @@ export function infoReply(session: Session): Reply {
 }
 
 /** Sends a response as it was kept. */
-export function sendReply(reply: FastifyReply, { value, replayed }: Outcome<Reply>): FastifyReply {
+export function sendReply(reply: FastifyReply, { value, replayed }: CallResult<Reply>): FastifyReply {
   markReplayed(reply, replayed);
   return reply.code(value.status).headers(value.headers).type(JSON_TYPE).send(value.body);
 }

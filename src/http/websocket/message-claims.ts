@@ -1,12 +1,13 @@
-// What the messages of one connection take of the budget of bodies (bodies/body-budget.ts). Bytes are
+// The part of the budget of bodies (bodies/body-budget.ts) that the messages of one connection use. Bytes are
 // counted as they arrive and released when their message has been answered.
 //
-// Bytes that arrive when the budget is exhausted are in memory and cannot be refused any more. They are
-// owed: nothing further is read until they could be claimed. The connection waits for that only while
-// it has unanswered messages of its own, whose release makes room; it never waits for other connections.
+// Bytes that arrive when the budget is exhausted are in memory and cannot be refused any more. They are excess
+// bytes: nothing further is read until they can be claimed from the budget. The connection waits for that only
+// while it has unanswered messages of its own, whose bytes will be released; it never waits for other connections.
+// Else it fails with queue_full.
 import type { BodyBudget, BodySender } from '../bodies/body-budget.ts';
 
-/** What a message takes besides its bytes, about; it limits the number of empty messages as well. */
+/** The memory of a message besides its bytes, about; it limits the number of empty messages as well. */
 const MESSAGE_OVERHEAD_BYTES = 512;
 
 export class MessageClaims {
@@ -14,8 +15,9 @@ export class MessageClaims {
   readonly #sender: BodySender;
   /** Claimed from the budget and not released. */
   #claimedBytes = 0;
-  #owedBytes = 0;
-  /** Of the message that is arriving, claimed or owed. */
+  /** Arrived, and not yet claimed from the budget. */
+  #excessBytes = 0;
+  /** Of the message that is arriving, claimed or in excess. */
   #arrivingBytes = 0;
   /** Of complete messages that the WebSocket has not reported yet, oldest first. */
   readonly #completeBytes: number[] = [];
@@ -27,18 +29,18 @@ export class MessageClaims {
   }
 
   /** Whether bytes have arrived that the budget has no capacity for. */
-  get isOwing(): boolean {
-    return this.#owedBytes > 0;
+  get isOverBudget(): boolean {
+    return this.#excessBytes > 0;
   }
 
   /** Counts bytes of the message that is arriving. @throws queue_full if waiting for capacity is in vain */
   add(bytes: number): void {
     const more = this.#arrivingBytes === 0 ? bytes + MESSAGE_OVERHEAD_BYTES : bytes;
-    const isWaiting = this.isOwing;
+    const isWaiting = this.isOverBudget;
     this.#arrivingBytes += more;
-    this.#owedBytes += more;
+    this.#excessBytes += more;
     // One attempt for each release: an error for every frame of a full chunk would cost 10 µs each.
-    if (!isWaiting) this.#claimOwed();
+    if (!isWaiting) this.#claimExcess();
   }
 
   /** The message that was arriving is complete. */
@@ -55,34 +57,34 @@ export class MessageClaims {
   /**
    * Of a message that has been answered. Without effect after close().
    *
-   * @throws queue_full if bytes are still owed and no other message of the connection will be released
+   * @throws queue_full if it is still over the budget and no other message of the connection will be released
    */
   release(bytes: number): void {
     if (this.#isClosed) return;
-    const owed = Math.min(bytes, this.#owedBytes);
-    this.#owedBytes -= owed;
-    this.#giveBack(bytes - owed);
-    this.#claimOwed();
+    const excess = Math.min(bytes, this.#excessBytes);
+    this.#excessBytes -= excess;
+    this.#giveBack(bytes - excess);
+    this.#claimExcess();
   }
 
   /** Releases everything; to be called when the connection is closed. */
   close(): void {
     this.#isClosed = true;
-    this.#owedBytes = 0;
+    this.#excessBytes = 0;
     this.#giveBack(this.#claimedBytes);
   }
 
-  #claimOwed(): void {
-    if (this.#isClosed || this.#owedBytes === 0) return;
+  #claimExcess(): void {
+    if (this.#isClosed || this.#excessBytes === 0) return;
     try {
-      this.#budget.take(this.#sender, this.#claimedBytes, this.#owedBytes);
+      this.#budget.take(this.#sender, this.#claimedBytes, this.#excessBytes);
     } catch (error) {
-      const willRelease = this.#claimedBytes + this.#owedBytes > this.#arrivingBytes;
+      const willRelease = this.#claimedBytes + this.#excessBytes > this.#arrivingBytes;
       if (willRelease) return;
       throw error;
     }
-    this.#claimedBytes += this.#owedBytes;
-    this.#owedBytes = 0;
+    this.#claimedBytes += this.#excessBytes;
+    this.#excessBytes = 0;
   }
 
   #giveBack(bytes: number): void {

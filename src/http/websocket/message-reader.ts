@@ -1,6 +1,6 @@
 // Reads the messages of one WebSocket from its TCP connection, with backpressure.
 //
-// The WebSocket library reads with a `data` listener, and takes apart whatever a chunk holds: 64 KiB can be
+// The WebSocket library reads with a `data` listener, and parses all frames of a chunk at once: 64 KiB can be
 // 10,000 frames, which is 20 ms of work and 10,000 messages to be kept. Here the connection is read in
 // short pieces, and none is read while reading is paused or the event loop's iteration has lasted long
 // enough. The means is documented by Node.js: while a stream has a `readable` listener, `data` is emitted
@@ -15,7 +15,7 @@
 //        ▼
 //    discarding                             discarding: bytes are read and dropped
 //
-// discard() leads to the last state from each of the others. While bytes are owed to the budget of bodies
+// discard() leads to the last state from each of the others. While the connection is over its budget
 // (message-claims.ts), `reading` reads nothing either.
 import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
@@ -45,8 +45,8 @@ export interface MessageReaderOptions {
 }
 
 /**
- * At most so many bytes are read at once, unless they belong to the payload of one frame: 700 empty frames,
- * about 1 ms.
+ * Bytes that are read at once, unless the payload of one frame is longer. They hold 700 empty frames, which
+ * are processed in about 1 ms.
  */
 const PIECE_BYTES = 4 * 1024;
 
@@ -119,19 +119,19 @@ export class MessageReader implements FrameListener {
 
   /** To be called with `claimedBytes` of a message when it has been answered. */
   release(claimedBytes: number): void {
-    const wasOwing = this.#claims.isOwing;
+    const wasOverBudget = this.#claims.isOverBudget;
     try {
       this.#claims.release(claimedBytes);
     } catch (error) {
       return this.#options.onFailure(error as CarryoverError, CLOSE_CODES.tryAgainLater);
     }
-    if (wasOwing) this.#readOn();
+    if (wasOverBudget) this.#readOn();
   }
 
   /** To be called periodically: fails if the message that is arriving takes longer than `messageMsMax`. */
   checkTimeout(messageMsMax: number): void {
     const since = this.#arrivingSinceMs;
-    if (since === undefined || this.#state !== 'reading' || this.#claims.isOwing) return;
+    if (since === undefined || this.#state !== 'reading' || this.#claims.isOverBudget) return;
     if (performance.now() - since <= messageMsMax) return;
     const detail = `A message was not complete within ${messageMsMax} ms (REQUEST_TIMEOUT_MS).`;
     const error = new CarryoverError('request_timeout', { detail });
@@ -181,7 +181,7 @@ export class MessageReader implements FrameListener {
   }
 
   get #mayRead(): boolean {
-    if (this.#state === 'reading') return !this.#claims.isOwing;
+    if (this.#state === 'reading') return !this.#claims.isOverBudget;
     return this.#state === 'closing' || this.#state === 'discarding';
   }
 

@@ -14,11 +14,12 @@
 // which has a close code.
 //
 // What a connection can hold is bounded. The reader is paused while the queue is full, and the next
-// message is not begun before the system has taken the whole response to the one before it.
+// message is not begun before the system has accepted the whole response to the one before it.
 import type { Socket } from 'node:net';
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { WebSocket } from '@fastify/websocket';
 import { CarryoverError } from '../../errors.ts';
-import { isIterationOver, nextIteration } from '../event-loop.ts';
+import { isIterationOver } from '../event-loop.ts';
 import { nextFlush } from '../responses/write-coalescing.ts';
 import { CLOSE_CODES } from './close-codes.ts';
 import { MessageReader, type MessageReaderOptions } from './message-reader.ts';
@@ -45,7 +46,7 @@ export interface MessageSocketOptions
 
 /** Messages are unmasked and joined on the event loop, about 2 ms a MiB, unlike the bodies of POST. */
 export const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
-/** A long response is sent in fragments of this size: each that is taken shows that its reader is alive. */
+/** A long response is sent in fragments of this size: each that the system accepts shows that the client reads. */
 const FRAGMENT_BYTES_MAX = 256 * 1024;
 
 type State = 'idle' | 'answering' | 'sending' | 'closed';
@@ -62,7 +63,7 @@ export class MessageSocket {
   readonly #reader: MessageReader;
   #queue: QueuedResponse[] = [];
   #state: State = 'idle';
-  /** When the last response became ready, or the last fragment was taken. */
+  /** When the last response became ready, or the system has accepted the last fragment. */
   #lastSentMs = performance.now();
 
   /** @param connection the TCP connection of `socket` */
@@ -81,7 +82,7 @@ export class MessageSocket {
 
   /**
    * To be called several times within `silenceMsMax`. Sends a ping, and terminates a connection whose peer
-   * has neither sent anything, such as a pong, nor taken a fragment for so long.
+   * has neither sent anything, such as a pong, nor read a fragment for that time.
    */
   ping(silenceMsMax: number): void {
     const lastMs = Math.max(this.#lastSentMs, this.#reader.lastReadMs);
@@ -144,7 +145,7 @@ export class MessageSocket {
     this.#close(closeCode);
   }
 
-  /** Resolves when the system has taken all of it, or the connection is lost. */
+  /** Resolves when the system has accepted all of it, or the connection is lost. */
   async #send({ data, isBinary }: ResponseMessage): Promise<void> {
     this.#lastSentMs = performance.now();
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;

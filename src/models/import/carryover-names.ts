@@ -27,7 +27,7 @@ function readCarryover(tensors: UnclaimedTensors, readout: string | undefined): 
   tensors.expectNone(expected);
   if (readout !== undefined) {
     const message =
-      `The readout is said to be ${quote(readout)}, but these names tell it: expected no readout ` +
+      `The readout is said to be ${quote(readout)}, but these names identify it: expected no readout ` +
       'beside W_x, W_h and b but W_y and b_y.';
     throw refusal('unknown_tensors', [readout], message);
   }

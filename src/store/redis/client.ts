@@ -32,7 +32,7 @@ export const RETRY_DELAY_MS = 50;
  * Makes a client that connects when `connect()` is called, and reconnects by itself from then on.
  *
  * @param timeoutMs of a request with all its attempts
- * @param attemptMs of one attempt: a connection on which no byte arrives for so long while a reply is
+ * @param attemptMs of one attempt: a connection on which no byte arrives for this time while a reply is
  *   outstanding is closed
  */
 export function createClient(address: RedisAddress, timeoutMs: number, attemptMs: number): RedisClient {

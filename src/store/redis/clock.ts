@@ -6,7 +6,7 @@
 const DRIFT_MS_MAX = 250;
 /** An answer that took longer is too inaccurate. */
 const ROUND_TRIP_MS_MAX = 500;
-/** A time that deviates from the expected one is followed once the server has given it for so long. */
+/** A time that deviates from the expected one is followed once the server has given it for this time. */
 export const JUMP_SETTLES_MS = 30_000;
 
 export class ServerClock {

@@ -17,12 +17,12 @@ export class ConnectionState {
   #problem = 'it has not been reached yet';
   /** Whether the server has refused the credentials or the database of STORE_URL. */
   #isRefused = false;
-  readonly #patienceMs: number;
+  readonly #waitMsMax: number;
   readonly #waiting = new Set<() => void>();
 
-  /** @param patienceMs a connection that is down for longer is not waited for: requests fail at once */
-  constructor(patienceMs: number) {
-    this.#patienceMs = patienceMs;
+  /** @param waitMsMax how long requests wait for a connection that is down; after that they fail at once */
+  constructor(waitMsMax: number) {
+    this.#waitMsMax = waitMsMax;
   }
 
   get isUsable(): boolean {
@@ -80,7 +80,7 @@ export class ConnectionState {
       const nowMs = performance.now();
       if (this.#name === 'closed' || nowMs >= deadlineMs) return false;
       if (this.#name === 'usable') return true;
-      if (this.#isRefused || nowMs - this.#unusableSinceMs > this.#patienceMs) return false;
+      if (this.#isRefused || nowMs - this.#unusableSinceMs > this.#waitMsMax) return false;
       await this.#change(deadlineMs - nowMs);
     }
   }

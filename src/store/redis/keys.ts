@@ -60,5 +60,5 @@ export function parseEntry(entry: Buffer): { readonly id: string; readonly model
 /** For ZRANGEBYLEX: the bound before all entries of an id. */
 export const fromEntriesOf = (id: string) => Buffer.from(`[${id}\0`);
 
-/** For ZRANGEBYLEX: the bound behind all entries of an id. */
+/** For ZRANGEBYLEX: the bound after all entries of an id. */
 export const afterEntriesOf = (id: string) => Buffer.from(`(${id}\0\xff`, 'latin1');

@@ -25,12 +25,12 @@ import {
 } from './scripts.ts';
 
 /**
- * A file is sent in chunks of this size: between two Redis serves other requests, and a connection on which
- * only large writes pass would be taken for dead.
+ * A file is sent in chunks of this size. Between two of them Redis serves other requests and replies: a connection
+ * without a reply for long is considered lost (client.ts).
  */
 const CHUNK_BYTES = 1024 * 1024;
 /** After which Redis erases an upload that was given up. */
-const UPLOAD_LIFETIME_MS = String(3_600_000);
+const UPLOAD_TTL_MS = String(3_600_000);
 
 /** What is stored of a model besides its chunks, as Redis gives it. */
 interface FileHead {
@@ -47,7 +47,7 @@ export class RedisModels implements ModelStore {
     this.#connection = connection;
   }
 
-  /** Every chunk has the timeout of a call: a put fails when Redis does not answer for so long. */
+  /** Every chunk has the timeout of a call: a put fails when Redis does not answer in that time. */
   async put(model: StoredModel): Promise<void> {
     const { id, isKept } = model;
     for (;;) {
@@ -160,7 +160,7 @@ export class RedisModels implements ModelStore {
     const count = Math.ceil(file.length / CHUNK_BYTES);
     for (let k = 0; k < count; k++) {
       const chunk = file.subarray(k * CHUNK_BYTES, (k + 1) * CHUNK_BYTES);
-      const args = [String(k), chunk, UPLOAD_LIFETIME_MS];
+      const args = [String(k), chunk, UPLOAD_TTL_MS];
       await this.#connection.run(UPLOAD, [upload], args, this.#deadline());
     }
     const args = [String(count), String(createdAtMs), newIncarnation, isKept ? '1' : '0'];

@@ -7,7 +7,7 @@ import { ServerClock } from './clock.ts';
 import { isErrorReply } from './replies.ts';
 import { type ServerInfo, parseServerInfo } from './server-info.ts';
 
-/** A node that has not answered for so long is reported: twice the interval of the probes, about. */
+/** A node that has not answered for this time is reported: twice the interval of the probes, about. */
 const SILENCE_MS_MAX = 1_900;
 
 /** What a probe has found; `refused` and `replica` with the reason, for people. */

@@ -35,10 +35,10 @@ const SORTED_PINS_MAX = 4_000;
 /** Entries of the index that are read at once to find those of a model, about 100 kB. */
 const SCANNED_AT_ONCE = 1_000;
 
-/** A creation that was given up may still be under way for so long after its deadline. */
+/** For this time after its deadline, a creation that was given up may still reach Redis. */
 const CREATION_GRACE_MS = 60_000;
 
-/** Redis itself erases a tombstone that is not forgotten, so long after it is due. */
+/** Redis itself erases a tombstone that is not forgotten, this time after it is due. */
 const TOMBSTONE_GRACE_MS = 24 * 3_600_000;
 
 /** @throws Error, one line, if the URL is invalid or there is no usable server in time */
@@ -110,9 +110,9 @@ class RedisStore implements SessionStore {
 
   async writeTombstone(id: string, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean> {
     const deadlineMs = this.#connection.deadline();
-    const lifetimeMs = Math.max(0, Math.round(dueAtMs - this.now())) + TOMBSTONE_GRACE_MS;
+    const ttlMs = Math.max(0, Math.round(dueAtMs - this.now())) + TOMBSTONE_GRACE_MS;
     const revisions = revisionArguments(revision, nextRevision(revision));
-    const args = [...revisions, toBuffer(head), String(lifetimeMs)];
+    const args = [...revisions, toBuffer(head), String(ttlMs)];
     const answer = await this.#connection.run(WRITE_TOMBSTONE, [recordKey(id)], args, deadlineMs);
     const [outcome, modelId] = answer.reply as [number, Buffer];
     if (!isDone(outcome, answer)) return false;

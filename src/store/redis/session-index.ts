@@ -39,7 +39,7 @@ export interface AddedToIndex {
 
 export interface IndexPage {
   readonly ids: string[];
-  /** To continue behind this page; undefined at the end of the shard. */
+  /** To continue after this page; undefined at the end of the shard. */
   readonly next: Argument | undefined;
 }
 

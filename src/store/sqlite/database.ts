@@ -18,7 +18,7 @@ const PAGE_BYTES = 4_096;
  */
 const RESERVED_PAGES = 256;
 
-/** The pages of tables and indexes that a change takes besides its bytes, at most. */
+/** The pages of tables and indexes that a change needs besides its bytes, at most. */
 const OVERHEAD_PAGES = 32;
 
 /** Free pages are kept in the file up to this number; more are returned to the disk by incremental vacuum. */
@@ -127,7 +127,7 @@ export class Database {
     return !this.#walIdentity || isSameFile(this.#walIdentity, identityOf(`${this.#path}-wal`));
   }
 
-  /** Whether a change with so many bytes would exceed the limit of the file; if not, it is the disk that is full. */
+  /** Whether a change of this many bytes would exceed the limit of the file; if not, it is the disk that is full. */
   wouldExceedLimit(bytes: number): boolean {
     const pages = Math.ceil(bytes / PAGE_BYTES) + OVERHEAD_PAGES;
     return this.#pragma('page_count') + pages > this.#pagesMax - RESERVED_PAGES;

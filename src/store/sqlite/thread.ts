@@ -59,7 +59,7 @@ function serve(first: ToThread): void {
   port.close();
 }
 
-/** The requests of a message and of all that wait behind it. */
+/** The requests of a message and of all that wait after it. */
 function receiveAll(first: ToThread): { requests: Request[]; isClosing: boolean } {
   const requests: Request[] = [];
   for (let message = first; message !== 'close'; ) {

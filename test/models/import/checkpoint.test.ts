@@ -89,7 +89,7 @@ describe('what the names leave open', () => {
     expect(refused(keras, { ...TANH, readout: 'dense' }).message).toMatch(
       /^Tensor "dense\/kernel" is missing: the readout is said to be "dense"/,
     );
-    expect(refused(ours, { readout: 'fc' }).message).toMatch(/these names tell it/);
+    expect(refused(ours, { readout: 'fc' }).message).toMatch(/these names identify it/);
   });
 
   test('is answered: which tensors each of ours was made of', () => {

@@ -6,13 +6,13 @@ import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { Lifetime } from '../../lifetime.ts';
 import type { ByteBlock } from '../../wasm/byte-block.ts';
 import { ref } from '../schemas/ref.ts';
-import { StreamCall } from './stream-schemas.ts';
+import { SocketCall } from './socket-schemas.ts';
 import type { Computation, ComputationFormat } from '../compute/computation.ts';
 import { SEQUENCE } from '../compute/sequence.ts';
 import { STEP } from '../compute/step.ts';
 
 /** A message, with the fields of its step or sequence (`body`) apart from those of the stream (`call`). */
-export interface StreamMessage extends Disposable {
+export interface SocketMessage extends Disposable {
   readonly id: unknown;
   readonly call: { readonly id: unknown; readonly key: unknown; readonly if_match: unknown };
   readonly body: unknown;
@@ -31,7 +31,7 @@ export interface MessageComputation {
   readonly responseBodyOf: (result: RecurrenceTensors) => ResponseBody;
 }
 
-const CALL_SCHEMA = ref(StreamCall);
+const CALL_SCHEMA = ref(SocketCall);
 const STEP_SCHEMA = ref(STEP.bodySchema);
 const SEQUENCE_SCHEMA = ref(SEQUENCE.bodySchema);
 
@@ -41,7 +41,7 @@ export async function openMessage(
   data: Buffer,
   isFile: boolean,
   lifetime: Lifetime,
-): Promise<StreamMessage> {
+): Promise<SocketMessage> {
   const placed = jsonCodec.allocateCopy(data);
   const block = placed instanceof Promise ? await placed : placed;
   if (isFile) return openFile(block);
@@ -54,7 +54,7 @@ export async function openMessage(
 }
 
 /** The tensors are views of the block. @throws malformed_safetensors */
-function openFile(block: ByteBlock): StreamMessage {
+function openFile(block: ByteBlock): SocketMessage {
   let isBodyHeld = true;
   const release = () => {
     if (isBodyHeld) block.release();
@@ -73,14 +73,14 @@ function openFile(block: ByteBlock): StreamMessage {
 }
 
 /** Three axes are a sequence, anything else a step. @throws what the POST routes throw */
-export function readComputation(message: StreamMessage, validate: Validate): MessageComputation {
+export function readComputation(message: SocketMessage, validate: Validate): MessageComputation {
   return message.rank === 3
     ? readAs(SEQUENCE, SEQUENCE_SCHEMA, message, validate)
     : readAs(STEP, STEP_SCHEMA, message, validate);
 }
 
 /** @throws invalid_request */
-export function readCall({ call }: StreamMessage, validate: Validate) {
+export function readCall({ call }: SocketMessage, validate: Validate) {
   validate(CALL_SCHEMA, call);
   return call as { id?: string | number; key?: string; if_match?: string };
 }
@@ -90,7 +90,7 @@ const NO_CALL = { id: undefined, key: undefined, if_match: undefined };
 function readAs<JsonBody, Request extends Computation>(
   format: ComputationFormat<JsonBody, Request>,
   schema: object,
-  { body, isFile }: StreamMessage,
+  { body, isFile }: SocketMessage,
   validate: Validate,
 ): MessageComputation {
   if (!isFile) validate(schema, body);

@@ -13,7 +13,7 @@ import type { HttpServer } from '../http-server.ts';
 import { messageProblem } from '../responses/problem.ts';
 import { problemResponses } from '../schemas/problem.ts';
 import { IdParams } from './schemas.ts';
-import { STREAM_DESCRIPTION } from './stream-schemas.ts';
+import { SOCKET_DESCRIPTION } from './socket-schemas.ts';
 import { readIfMatch } from './if-match.ts';
 import { keyOfMessage } from './idempotency-key.ts';
 import { sessionMark } from './representation.ts';
@@ -22,14 +22,14 @@ import { type ResponseMessage, MESSAGE_BYTES_MAX } from '../websocket/message-so
 import type { MessageSockets } from '../websocket/message-sockets.ts';
 import { type Computation, expectSessionOnly } from '../compute/computation.ts';
 import {
-  type StreamMessage,
+  type SocketMessage,
   type Validate,
   openMessage,
   readCall,
   readComputation,
-} from './stream-message.ts';
+} from './socket-message.ts';
 
-export interface SessionStreamOptions {
+export interface SessionSocketOptions {
   readonly sockets: MessageSockets;
   readonly budget: BodyBudget;
   readonly sessions: Sessions;
@@ -49,7 +49,7 @@ const CLOSING_ERRORS: Partial<Record<ErrorCode, number>> = {
 };
 
 /** A Fastify plugin with the route. */
-export async function sessionStreamRoute(app: HttpServer, options: SessionStreamOptions): Promise<void> {
+export async function sessionSocketRoute(app: HttpServer, options: SessionSocketOptions): Promise<void> {
   const { sockets, budget } = options;
   app.route({
     method: 'GET',
@@ -58,7 +58,7 @@ export async function sessionStreamRoute(app: HttpServer, options: SessionStream
       operationId: 'streamSession',
       tags: ['sessions'],
       summary: 'Advance a session over a WebSocket',
-      description: STREAM_DESCRIPTION,
+      description: SOCKET_DESCRIPTION,
       params: IdParams,
       response: {
         101: { description: 'The connection is a WebSocket from here on.', type: 'null' },
@@ -90,12 +90,12 @@ export async function sessionStreamRoute(app: HttpServer, options: SessionStream
     },
     wsHandler: (socket, request) => {
       const startMs = performance.now();
-      const stream = new SessionStream(request.params.id, request, options);
+      const stream = new SessionSocket(request.params.id, request, options);
       sockets.add(socket, request.raw, {
         queueMax: options.sessionQueueMax,
         messageBytesMax: Math.min(options.bodyBytesMax, MESSAGE_BYTES_MAX),
         budget,
-        sender: request.client ?? { bodyBytes: 0 },
+        sender: request.connection ?? { bodyBytes: 0 },
         greet: () => stream.greet(),
         respond: (message, isBinary) => stream.respond(message, isBinary),
         problem: (error) => stream.problem(error, request.id, true).data,
@@ -121,11 +121,11 @@ interface ReceivedMessage {
 }
 
 /** Answers the messages of one connection, one at a time. */
-class SessionStream {
+class SessionSocket {
   readonly #sessionId: string;
   /** The handshake. */
   readonly #request: FastifyRequest;
-  readonly #options: SessionStreamOptions;
+  readonly #options: SessionSocketOptions;
   /** Of the message that is being answered. */
   #lifetime: Lifetime | undefined;
   #isClosed = false;
@@ -134,7 +134,7 @@ class SessionStream {
   /** Messages received so far. */
   messageCount = 0;
 
-  constructor(sessionId: string, request: FastifyRequest, options: SessionStreamOptions) {
+  constructor(sessionId: string, request: FastifyRequest, options: SessionSocketOptions) {
     this.#sessionId = sessionId;
     this.#request = request;
     this.#options = options;
@@ -150,7 +150,7 @@ class SessionStream {
     try {
       const session = await this.#options.sessions.read(this.#sessionId);
       this.#etag = etagOf(session);
-      return { data: JSON.stringify({ session: streamMarkOf(session) }), isBinary: false };
+      return { data: JSON.stringify({ session: socketMarkOf(session) }), isBinary: false };
     } catch (error) {
       return this.problem(error, this.#request.id, false);
     }
@@ -174,7 +174,7 @@ class SessionStream {
 
   /** Does not reject either: from here on a problem has the id of its message. */
   async #advance(
-    message: StreamMessage,
+    message: SocketMessage,
     { data, isBinary, previousEtag }: ReceivedMessage,
     lifetime: Lifetime,
   ): Promise<ResponseMessage> {
@@ -195,7 +195,7 @@ class SessionStream {
         call,
         computation.input,
         (result, session, isReplay) => {
-          const fields = { id, session: streamMarkOf(session), replayed: isReplay || undefined };
+          const fields = { id, session: socketMarkOf(session), replayed: isReplay || undefined };
           return this.#print({ ...responseBodyOf(result), fields }, isBinary, lifetime);
         },
       );
@@ -263,7 +263,7 @@ function isUnreadable(error: unknown): boolean {
   return error instanceof CarryoverError && codes.includes(error.code);
 }
 
-function streamMarkOf(session: Session) {
+function socketMarkOf(session: Session) {
   return { ...sessionMark(session), etag: etagOf(session) };
 }
 

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 
 /** Fields of a message of a stream besides those of its step or sequence. */
-export const StreamCall = Type.Object(
+export const SocketCall = Type.Object(
   {
     id: Type.Optional(
       Type.Unsafe<string | number>({
@@ -18,7 +18,7 @@ export const StreamCall = Type.Object(
   { $id: 'StreamCall', additionalProperties: false },
 );
 
-export const STREAM_DESCRIPTION = `\
+export const SOCKET_DESCRIPTION = `\
 A WebSocket: steps and sequences of one session, by the rules of POST /v1/step and /v1/sequence,
 without the cost of a request each.
 
