@@ -2,11 +2,13 @@
 // no bodies, so no secrets and no tensors.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import type { Logger } from 'pino';
 import type { HttpServer } from '../http-server.ts';
 
 export const accessLog = fp(
   (app: HttpServer) => {
+    // Without a logger Fastify's own, which has no levels, takes its place.
+    const log = app.log as { isLevelEnabled?: (level: string) => boolean };
+    if (!log.isLevelEnabled?.('info')) return;
     app.addHook('onRequest', (request, reply, done) => {
       logAtEnd(request, reply);
       done();
@@ -22,7 +24,6 @@ export const accessLog = fp(
  * its status is missing if no head was sent.
  */
 export function logAtEnd(request: FastifyRequest, reply: FastifyReply): void {
-  if (!(request.log as Logger).isLevelEnabled('info')) return;
   const { socket } = request.raw;
   // Asked for now: a socket that is closed does not know its peer any more.
   const clientAddress = socket.remoteAddress;
