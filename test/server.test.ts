@@ -51,7 +51,7 @@ describe('the process', () => {
   test.each([
     ['127.0.0.1', false, 'this machine only'],
     ['0.0.0.0', true, 'WARNING: all who reach this address'],
-  ])('at %s says that there is no authentication, and warns beyond loopback: %s', async (HOST, warns, who) => {
+  ])('at %s the log reports that there is no authentication, with a warning: %s', async (HOST, warns, who) => {
     const server = await startServer({ HOST });
     expect(await server.stop()).toBe(0);
     expect(server.output()).toContain(`${who}; there is no authentication`);
@@ -60,7 +60,7 @@ describe('the process', () => {
     expect(warnings).toEqual(warns ? [expected] : []);
   });
 
-  test('runs without 256-bit vectors on request, and says what it runs with', async () => {
+  test('the process runs without 256-bit vectors on request, and logs which kernels it runs', async () => {
     const kernelOf = async (server: RunningServer) => {
       const ready = await fetch(`${server.url}/health/ready`);
       const { kernel } = (await ready.json()) as { kernel: string };
@@ -74,7 +74,7 @@ describe('the process', () => {
     expect(await kernelOf(shared)).toBe(is256 ? 'simd256' : 'simd128');
   });
 
-  test('lists every problem of its configuration in one go and exits 78', () => {
+  test('the process lists every problem of its configuration at once and exits with 78', () => {
     const { status, stderr, stdout } = run(['src/server.ts'], { PORT: 'http', WORKERS: '0' });
     expect(status).toBe(78);
     expect(stdout).toBe('');
@@ -85,13 +85,13 @@ describe('the process', () => {
     ]);
   });
 
-  test('says in one line that its model folder cannot be read, and exits 1', () => {
+  test('the process reports in one line that its model folder cannot be read, and exits with 1', () => {
     const { status, stderr } = run(['src/server.ts'], { MODELS_DIR: '/does/not/exist' });
     expect(status).toBe(1);
     expect(stderr).toMatch(/^Cannot start: .*\/does\/not\/exist.*\n$/);
   });
 
-  test('says in one line that its port is taken, and exits 1', () => {
+  test('the process reports in one line that its port is in use, and exits with 1', () => {
     const { status, stderr } = run(['src/server.ts'], {
       PORT: String(shared.port),
       LOG_LEVEL: 'silent',
@@ -100,7 +100,7 @@ describe('the process', () => {
     expect(stderr).toMatch(/^Cannot listen: .*EADDRINUSE.* HOST and PORT\.\n$/);
   });
 
-  test('refuses an old Node.js with one clear line', () => {
+  test('the process refuses an old Node.js with one clear line', () => {
     const guard = pathToFileURL(join(root, 'src/require-node.mjs')).href;
     const as = (version: string) =>
       run([
@@ -115,7 +115,7 @@ describe('the process', () => {
     for (const version of ['24.3.0', '26.10.0']) expect(as(version).status).toBe(0);
   });
 
-  test('on SIGTERM is not ready at once, finishes what runs, and exits 0', async () => {
+  test('SIGTERM makes the process not ready at once; it completes what runs and exits with 0', async () => {
     const server = await startServer({ DRAIN_DELAY_MS: '400' });
     const body = longSequence();
     const small = { weights: { W_x: [[1]], W_h: [[1]] }, x: [[0.5]] };
@@ -137,7 +137,7 @@ describe('the process', () => {
     await expect(fetch(`${server.url}/health/live`)).rejects.toThrow();
   });
 
-  test('exits soon after the last answer, though the client keeps its connection open', async () => {
+  test('the process exits soon after the last answer, though the client keeps its connection open', async () => {
     const server = await startServer();
     const running = post(`${server.url}/v1/sequence`, longSequence());
     await sleep(300);
@@ -148,7 +148,7 @@ describe('the process', () => {
     expect(performance.now() - start).toBeLessThan(2_000);
   });
 
-  test('logs lines of JSON with the request id, and no numbers of a body', async () => {
+  test('the process logs lines of JSON with the request id, and no numbers of a body', async () => {
     const server = await startServer({ LOG_LEVEL: 'trace' });
     const canary = 0.123456789;
     const weights = { W_x: [[canary]], W_h: [[canary]] };
@@ -183,7 +183,7 @@ describe('the process', () => {
 });
 
 describe('a body larger than the limit', () => {
-  test('is answered 413 even while the client is still sending', async () => {
+  test('the request is answered 413 even while the client is still sending', async () => {
     for (const size of [100_001, 1_000_000, 20_000_000]) {
       const answer = await fetch(`${shared.url}/v1/step`, {
         method: 'POST',
@@ -197,7 +197,7 @@ describe('a body larger than the limit', () => {
 });
 
 describe('a slow client', () => {
-  test('that does not finish its request in time gets 408, in that time', async () => {
+  test('a client that does not complete its request in time gets 408, in that time', async () => {
     const { connect } = await import('node:net');
     const start = performance.now();
     const text = await new Promise<string>((resolve) => {

@@ -28,7 +28,7 @@ function expectShortest(value: number): void {
 }
 
 describe('shortest', () => {
-  test('prints well-known values as people write them', () => {
+  test('well-known values are printed as people write them', () => {
     const examples = [0.1, -0.2, 0.3, 1, 1e-7, 123.456, 16777216, 3.4028235e38, 1e-45, 0.5];
     for (const value of examples) {
       expect(String(shortest(Math.fround(value)))).toBe(String(value));
@@ -36,7 +36,7 @@ describe('shortest', () => {
     expect(Object.is(shortest(-0), -0)).toBe(true);
   });
 
-  test('finds the shortest above a power of two where it is not the nearest of its length', () => {
+  test('the shortest is found above a power of two where it is not the nearest of its length', () => {
     const examples = [1.2621775e-29, 1.5474251e26, 1.2379401e27];
     for (const value of examples) {
       expect(String(shortest(Math.fround(value)))).toBe(String(value));
@@ -44,11 +44,11 @@ describe('shortest', () => {
     }
   });
 
-  test('reads back to the same float32 with the fewest digits, for every 19,997th float32', () => {
+  test('every 19,997th float32 is printed with the fewest digits that read back to it', () => {
     for (let pattern = 0; pattern < 0x7f800000; pattern += 19_997) expectShortest(float32(pattern));
   });
 
-  test('does so at and beside every power of two, where the spacing changes', () => {
+  test('powers of two and their neighbours, where the spacing changes, are printed with the fewest digits', () => {
     for (let exponent = 0; exponent < 255; exponent++) {
       for (const offset of [-2, -1, 0, 1, 2]) {
         const pattern = exponent * 0x800000 + offset;
@@ -57,7 +57,7 @@ describe('shortest', () => {
     }
   });
 
-  test('keeps the sign', () => {
+  test('the sign is kept', () => {
     fc.assert(
       fc.property(fc.float({ noNaN: true, noDefaultInfinity: true }), (value) => {
         expect(Object.is(shortest(-value), -shortest(value))).toBe(true);

@@ -17,7 +17,7 @@ async function read(body: string) {
 /** In ms; long enough on a loaded machine. */
 const timeout = 600_000;
 
-test(`${BODIES} made-up bodies are read and printed as parseJson() and tensorToJson() do`, { timeout }, async () => {
+test(`${BODIES} random bodies are read and printed as parseJson() and tensorToJson() do`, { timeout }, async () => {
   const { wrong, bodies, accepted, declined, tensors, numbers, printed, bytesLeft } = await fuzz(BODIES, SEED);
   expect(wrong).toEqual([]);
   expect(bodies).toBe(BODIES);
@@ -44,7 +44,7 @@ test('a tensor of a released body is refused, and not read from memory that othe
 });
 
 describe('a body that ends anywhere', () => {
-  test('is refused, or read without the bytes behind its end', async () => {
+  test('the body is refused, or read without the bytes behind its end', async () => {
     const whole = '{"x": [[1.25, -3e5], [12345678.5, 0.1234567890123456789]] }';
     for (let end = 0; end < whole.length; end++) {
       await expect(read(whole.slice(0, end))).rejects.toMatchObject({ code: 'malformed_json' });

@@ -13,7 +13,7 @@ export type Fault =
   | 'cut after'
   /** As 'cut after', with an RST instead of a FIN. */
   | 'reset after'
-  /** The request is executed; from its reply on nothing comes back, and the connection stays. */
+  /** The request is executed; from its reply on nothing is passed back, and the connection stays open. */
   | 'mute'
   /** From this request on nothing passes in either direction, and both connections stay open (half-open). */
   | 'blackhole'

@@ -111,8 +111,8 @@ const ragged = urls.chain((url) =>
   fc
     .constantFrom(...pathsOf(VALID[url]).filter((path) => typeof path.at(-1) === 'number'))
     .map((path) => {
-      const text = JSON.stringify(replaceAt(VALID[url] as unknown as Json, path, '@gone'));
-      return { url, text: text.replace(/,"@gone"|"@gone",?/, '') };
+      const text = JSON.stringify(replaceAt(VALID[url] as unknown as Json, path, '@removed'));
+      return { url, text: text.replace(/,"@removed"|"@removed",?/, '') };
     }),
 );
 

@@ -18,7 +18,7 @@ export class RawClient {
   text = '';
   #isClosed = false;
 
-  /** @param reads whether what comes back is read; else it stays in the systems' buffers */
+  /** @param reads whether the answer is read; otherwise it stays in the systems' buffers */
   constructor(port: number, bytes = '', reads = true) {
     this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     open.add(this.socket);

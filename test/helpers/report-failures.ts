@@ -9,7 +9,7 @@ const SIZES = [
   'MODEL_RUNS',
   'PLANTED_SEED',
   'REDIS_LONG',
-  'RETRY_CUTS',
+  'RETRY_LOSSES',
   'RETRY_ROUNDS',
   'TRACED_CHANGES',
 ];

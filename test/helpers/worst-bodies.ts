@@ -1,5 +1,5 @@
-// The worst bodies known, of any length: legal and illegal ones, each of which once held the event loop for
-// seconds, or used up the heap, when it was made values of.
+// The worst bodies known, of any length: legal and illegal ones, each of which once blocked the event loop for
+// seconds, or used up the heap, when it was parsed into JavaScript values.
 
 export interface WorstBody {
   readonly name: string;
@@ -21,9 +21,9 @@ function repeated(head: string, item: string, tail: string) {
 function listed(head: string, item: (i: number) => string, tail: string) {
   return (bytes: number) => {
     const items: string[] = [];
-    for (let i = 0, room = bytes - head.length - tail.length - 32; room > 0; i++) {
+    for (let i = 0, bytesLeft = bytes - head.length - tail.length - 32; bytesLeft > 0; i++) {
       items.push(item(i));
-      room -= items[i]!.length;
+      bytesLeft -= items[i]!.length;
     }
     return Buffer.from(head + items.join('') + tail);
   };

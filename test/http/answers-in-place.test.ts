@@ -57,7 +57,7 @@ async function askSlowly(accept: keyof typeof ROWS) {
 const ACCEPTED = Object.keys(ROWS) as (keyof typeof ROWS)[];
 
 describe.each(ACCEPTED)('%s', (accept) => {
-  test('a slow reader gets its own answer, and its memory is given back', async () => {
+  test('a slow reader gets its own answer, and the memory is freed afterwards', async () => {
     const { isSame, bytes, bytesUsed, post } = await askSlowly(accept);
     expect(bytes).toBeGreaterThan(16_000_000);
     expect(isSame).toBe(true);
@@ -68,7 +68,7 @@ describe.each(ACCEPTED)('%s', (accept) => {
   });
 });
 
-test('a reader that goes away gives the memory back as well', async () => {
+test('a reader that disconnects frees the memory as well', async () => {
   const { buildApp } = await import('../helpers/app.ts');
   const { http, memory } = await buildApp();
   await http.listen({ port: 0, host: '127.0.0.1' });
@@ -95,7 +95,7 @@ test('a reader that goes away gives the memory back as well', async () => {
   expect(await ask(false)).toBe(idle);
 });
 
-test('the connection of a reader that takes nothing is terminated, that of one that takes little is not', async () => {
+test('the connection of a reader that reads nothing is terminated, that of a slow reader is not', async () => {
   const { buildApp } = await import('../helpers/app.ts');
   const { http, memory } = await buildApp({ STREAM_STALL_MS: String(STALL_MS) });
   await http.listen({ port: 0, host: '127.0.0.1' });
@@ -133,7 +133,7 @@ test('the connection of a reader that takes nothing is terminated, that of one t
   expect(stalledBytes).toBeLessThan(slowBytes);
 });
 
-describe('control: given back when it was sent, it would be overwritten', () => {
+describe('control: memory that is freed while its answer is being sent is overwritten', () => {
   beforeAll(() => {
     vi.resetModules();
     vi.doMock('../../src/http/request.ts', async (original) => ({

@@ -15,7 +15,7 @@ function blocks() {
 }
 
 describe('a block that is copied to a larger one in slices', () => {
-  test('has all bytes in their order, also those that arrive meanwhile', () => {
+  test('the copy has all bytes in their order, also those that arrive meanwhile', () => {
     const { source, start, target } = blocks();
     const copy = new BlockCopy(source, target);
     const chunks = [Buffer.alloc(70_000, 1), Buffer.alloc(70_000, 2), Buffer.alloc(70_000, 3)];
@@ -30,7 +30,7 @@ describe('a block that is copied to a larger one in slices', () => {
   test.each([
     ['copied', 3],
     ['given up', 1],
-  ])('frees the first one once, %s', (_, slices) => {
+  ])('the first block is freed once, %s', (_, slices) => {
     const { memory, source, target } = blocks();
     const copy = new BlockCopy(source, target);
     for (let slice = 0; slice < slices; slice++) copy.next();

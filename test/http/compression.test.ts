@@ -48,7 +48,7 @@ describe('an answer', () => {
     ['*', 'br'],
     ['br;q=0, *', 'gzip'],
     ['GZIP', 'gzip'],
-  ])('for Accept-Encoding: %s is in %s, with its length', async (accepted, encoding) => {
+  ])('an answer for Accept-Encoding: %s is encoded in %s, with its length', async (accepted, encoding) => {
     const whole = await ask(large);
     const answer = await ask(large, accepted);
     expect(answer.headers['content-encoding']).toBe(encoding);
@@ -60,7 +60,7 @@ describe('an answer', () => {
   });
 
   test.each([undefined, '', 'identity', 'deflate, zstd', 'gzip;q=0', '*;q=0', ',;=', 'identity, gzip;q=0.5'])(
-    'for Accept-Encoding: %s is as it is',
+    'an answer for Accept-Encoding: %s is not encoded',
     async (accepted) => {
       const answer = await ask(large, accepted);
       expect(answer.statusCode).toBe(200);
@@ -70,7 +70,7 @@ describe('an answer', () => {
     },
   );
 
-  test('is decoded to the same text, whatever Accept-Encoding says', async () => {
+  test('the decoded text is the same, whatever Accept-Encoding says', async () => {
     const whole = (await ask(large)).body;
     const coding = fc.constantFrom('gzip', 'br', 'identity', 'deflate', '*', 'x', '');
     const quality = fc.constantFrom('', ';q=0', ';q=0.3', ';q=1', ';q=9', ';q=x', ';', ';a=b');
@@ -85,7 +85,7 @@ describe('an answer', () => {
     );
   });
 
-  test('is left as it is where there is nothing to gain: small, bytes, or not text', async () => {
+  test('small answers, bytes and problems are not compressed', async () => {
     expect((await ask(step(2), 'gzip')).headers).not.toHaveProperty('content-encoding');
     const file = await ask(large, 'gzip', FILE);
     expect(file.rawPayload.length).toBeGreaterThan(BYTES_MIN);
@@ -94,7 +94,7 @@ describe('an answer', () => {
     expect(problem.headers).not.toHaveProperty('content-encoding');
   });
 
-  test('of any address in JSON is compressed', async () => {
+  test('JSON of any address is compressed', async () => {
     const headers = { 'accept-encoding': 'br' };
     const document = await app.http.inject({ url: '/openapi.json', headers });
     expect(document.headers['content-encoding']).toBe('br');
@@ -109,7 +109,7 @@ describeWith('linux', 'a compressed body', () => {
     br: brotliCompressSync(zeros, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }),
   };
 
-  test('is refused with 415, and nobody inflates it', async () => {
+  test('the body is refused with 415, and not decompressed', async () => {
     const server = await startServer();
     const peakBytes = () => {
       const status = readFileSync(`/proc/${server.process.pid}/status`, 'utf8');

@@ -1,4 +1,4 @@
-// Nobody holds the event loop: the heaviest calls of every route, legal and illegal, in a process whose heap is
+// No call blocks the event loop: the heaviest calls of every route, legal and illegal, in a process whose heap is
 // 512 MiB. Long form, `npm run verify:event-loop`: bodies of 31 MiB, on a machine that does nothing else also
 // by monitorEventLoopDelay, and with the heap that Node.js takes.
 import { type ChildProcess, fork } from 'node:child_process';
@@ -55,7 +55,7 @@ class Service {
     };
   }
 
-  /** Its status, what is told of a refusal, and for how long it held the loop. */
+  /** Its status, the problem of a refusal, and for how long it blocked the event loop. */
   async answer({ path, method = 'POST', headers, body }: HeavyCall) {
     const payload = body?.();
     await this.held();
@@ -142,12 +142,12 @@ describe.each(LONG ? [512, undefined] : [512])('with a heap of %s MiB', (heapMiB
   }, 60_000);
   afterAll(() => service.stop());
 
-  test('no call of any route holds the event loop', { timeout: 900_000 }, async () => {
+  test('no call of any route blocks the event loop', { timeout: 900_000 }, async () => {
     for (const call of heavyCalls(BYTES, state, LONG)) {
       const { status, problem, held } = await service.answer(call);
       const expected = call.status === 'refused' ? expect.toSatisfy(isRefusal) : call.status;
       expect(status, `${call.name}: ${problem}`).toEqual(expected);
-      expect(msOf(held), `ms for which "${call.name}" held it`).toBeLessThanOrEqual(HOLD_MS_MAX);
+      expect(msOf(held), `ms for which "${call.name}" blocked it`).toBeLessThanOrEqual(HOLD_MS_MAX);
     }
     if (LONG) expect((await service.held()).p999Ms).toBeLessThanOrEqual(HOLD_MS_MAX);
   });
@@ -156,12 +156,12 @@ describe.each(LONG ? [512, undefined] : [512])('with a heap of %s MiB', (heapMiB
     ['many short steps that are refused', () => repeated(textFrame('{"x":[["a"]]}'), 10_000), 10_000 * 100],
     ['the largest frame', () => textFrame('{'.padEnd(4 * MiB)), 200],
     ['a larger frame', () => textFrame('{'.padEnd(31 * MiB)), 200],
-  ])('%s on a WebSocket: not held either', { timeout: 60_000 }, async (_, frames, answered) => {
+  ])('%s on a WebSocket: the event loop is not blocked', { timeout: 60_000 }, async (_, frames, answered) => {
     const held = await service.frames(state.session, frames(), answered);
     expect(msOf(held)).toBeLessThanOrEqual(HOLD_MS_MAX);
   });
 
-  test.each(['/health/live', '/nowhere'])('GET %s, pipelined 5,000 times, does not hold it either', async (path) => {
+  test.each(['/health/live', '/nowhere'])('GET %s, pipelined 5,000 times, does not block it either', async (path) => {
     // As clients send it. Of heads that say nothing a chunk holds 1,700: parsing them alone takes Node 15 ms.
     const request = requestText('GET', path, { accept: '*/*', 'accept-encoding': 'gzip', 'user-agent': 'client/1.0.0' });
     // Until it is compiled.
@@ -170,7 +170,7 @@ describe.each(LONG ? [512, undefined] : [512])('with a heap of %s MiB', (heapMiB
   });
 });
 
-test('control: without workers it is held', { timeout: 60_000 }, async () => {
+test('control: without workers the event loop is blocked', { timeout: 60_000 }, async () => {
   const service = new Service(512, ['without-workers']);
   try {
     await service.start();

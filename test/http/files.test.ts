@@ -35,7 +35,7 @@ function shapeOf(value: any): number[] {
 }
 
 describe('a computation as a file', () => {
-  test('has the bits of the same computation in JSON, whatever is asked for', async () => {
+  test('a file has the bits of the same computation in JSON, whatever is asked for', async () => {
     const cases = fc.tuple(recurrences(40, 4), fc.boolean(), fc.boolean(), fc.boolean());
     await fc.assert(
       fc.asyncProperty(cases, async ([input, batchFirst, onlyLast, trace]) => {
@@ -92,7 +92,7 @@ describe('a computation as a file', () => {
     );
   });
 
-  test('may name a model, and is answered in the type that Accept prefers', async () => {
+  test('a file may name a model, and is answered in the type that Accept prefers', async () => {
     const body = writeSafetensors({ x: f32([1, 1], 0.58) }, { model: 'sunspots' });
     const file = await post('/v1/step', body);
     const json = await post('/v1/step', body, { accept: 'application/json' });
@@ -109,7 +109,7 @@ describe('a computation as a file', () => {
     expect(any.headers['content-type']).toBe(FILE);
   });
 
-  test('may have the format of the library that wrote it in its metadata', async () => {
+  test('a file may have the format of the library that wrote it in its metadata', async () => {
     const plain = writeSafetensors({ x: f32([1, 1], 0.58) }, { model: 'sunspots' });
     const body = writeSafetensors({ x: f32([1, 1], 0.58) }, { model: 'sunspots', format: 'pt' });
     const answer = await post('/v1/step', body);
@@ -117,7 +117,7 @@ describe('a computation as a file', () => {
     expect(answer.rawPayload).toEqual((await post('/v1/step', plain)).rawPayload);
   });
 
-  test('is 406 when nothing that is made is accepted', async () => {
+  test('a file is answered 406 when Accept allows none of the types offered', async () => {
     const answer = await post('/v1/step', { model: 'sunspots', x: [[1]] }, { accept: 'text/html' });
     expect(answer.statusCode).toBe(406);
     expect(answer.json().code).toBe('not_acceptable');
@@ -156,7 +156,7 @@ describe('is refused, with a problem in JSON', () => {
     expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
   });
 
-  test('bad lengths, layout and outputs of a sequence', async () => {
+  test('a sequence with bad lengths, layout and outputs is refused', async () => {
     const bodies: Record<string, string>[] = [{ lengths: '1,x' }, { lengths: '-1' }, { layout: 'DNT' }, { outputs: 'h,y' }];
     for (const metadata of bodies) {
       const file = writeSafetensors({ ...W, x: f32([1, 1, 2], 1, 2) }, metadata);
@@ -164,7 +164,7 @@ describe('is refused, with a problem in JSON', () => {
     }
   });
 
-  test('truncated anywhere, or with any bit flipped: never a 5xx', async () => {
+  test('a file that is truncated anywhere, or has any bit flipped, never causes a 5xx', async () => {
     const file = Buffer.from(writeSafetensors({ x, ...W }, { trace: 'true' }));
     for (let length = 0; length < file.length; length++) {
       const answer = await post('/v1/step', file.subarray(0, length));

@@ -1,12 +1,12 @@
-// Hostile peers on a thread of their own: what they do must not delay the clients that are measured. Says how
-// many connections they have made, each time it is sent a message: 'give up', then 'end'.
+// Hostile peers on a thread of their own: their work must not delay the clients that are measured. Each message,
+// 'stop reconnecting' and then 'end', is answered with the number of connections that they have made.
 import { parentPort, workerData } from 'node:worker_threads';
 import { HostilePeers, type PeersOptions } from './hostile-peers.ts';
 
 const peers = new HostilePeers(workerData as PeersOptions);
-parentPort!.on('message', (wish: 'give up' | 'end') => {
-  if (wish === 'give up') peers.giveUp();
+parentPort!.on('message', (command: 'stop reconnecting' | 'end') => {
+  if (command === 'stop reconnecting') peers.stopReconnecting();
   else peers.end();
   parentPort!.postMessage(peers.connected);
-  if (wish === 'end') parentPort!.close();
+  if (command === 'end') parentPort!.close();
 });

@@ -1,4 +1,4 @@
-// Good clients beside peers that hold connections and give nothing for them. With a thousand of them, and
+// Well-behaved clients beside peers that hold connections without completing a request. With a thousand of them, and
 // with times and memory measured: `npm run verify:peers`.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
@@ -9,7 +9,7 @@ import { HostilePeers } from './hostile-peers.ts';
 const TIMEOUT_MS = 400;
 const PEERS = 110;
 /** A WebSocket may take two seconds to close, and a busy machine its time. */
-const GONE_MS_MAX = 2 * TIMEOUT_MS + 3_000;
+const DISCONNECTED_MS_MAX = 2 * TIMEOUT_MS + 3_000;
 
 let peers: HostilePeers | undefined;
 afterEach(() => {
@@ -32,7 +32,7 @@ async function attack() {
     sessionId: session.id,
     count: PEERS,
     spreadMs: TIMEOUT_MS / 4,
-    backAfterMs: 2 * TIMEOUT_MS,
+    reconnectAfterMs: 2 * TIMEOUT_MS,
   });
   return { app, url: `http://127.0.0.1:${port}`, peers };
 }
@@ -40,9 +40,9 @@ async function attack() {
 const connectionsOf = ({ http }: TestApp) =>
   new Promise<number>((resolve) => http.server.getConnections((_, count) => resolve(count)));
 
-/** Whether none but that of the good client is left in time. */
-async function areGone(app: TestApp): Promise<boolean> {
-  const endMs = performance.now() + GONE_MS_MAX;
+/** Whether in time no connection is left but that of the well-behaved client. */
+async function areDisconnected(app: TestApp): Promise<boolean> {
+  const endMs = performance.now() + DISCONNECTED_MS_MAX;
   while ((await connectionsOf(app)) > 1) {
     if (performance.now() > endMs) return false;
     await sleep(20);
@@ -50,7 +50,7 @@ async function areGone(app: TestApp): Promise<boolean> {
   return true;
 }
 
-test('hostile peers of all kinds: every good request is answered, and they are gone soon', async () => {
+test('hostile peers of all kinds: well-behaved clients are answered, all peers are disconnected soon', async () => {
   const { app, url, peers } = await attack();
   const headers = { 'content-type': 'application/json' };
   const body = JSON.stringify({ model: 'sunspots', x: [[0.5]] });
@@ -64,14 +64,14 @@ test('hostile peers of all kinds: every good request is answered, and they are g
   }
   expect(most).toBeGreaterThan(PEERS / 2);
   expect(peers.connected).toBeGreaterThan(PEERS);
-  peers.giveUp();
-  expect(await areGone(app)).toBe(true);
+  peers.stopReconnecting();
+  expect(await areDisconnected(app)).toBe(true);
 });
 
-test('control: where the check terminates no connection, they stay', async () => {
+test('control: if Connection.check() terminates no connection, the hostile peers stay connected', async () => {
   vi.spyOn(Connection.prototype, 'check').mockReturnValue(undefined);
   const { app, peers } = await attack();
   await sleep(TIMEOUT_MS);
-  peers.giveUp();
-  expect(await areGone(app)).toBe(false);
+  peers.stopReconnecting();
+  expect(await areDisconnected(app)).toBe(false);
 });

@@ -1,7 +1,7 @@
-// Peers that keep connections and give nothing for them: silent, slow, one byte at a time, never reading,
-// never closing. Whoever is cut off comes back, until they give up; then those that are connected stay as
-// they are, for as long as the server lets them. They do not act in step: the first connections are spread
-// over `spreadMs`, and those that send bytes have a phase each.
+// Peers that hold connections without completing a request: silent, slow, one byte at a time, never reading,
+// never closing. A peer that is disconnected connects again, until stopReconnecting() is called; from then on
+// the connected ones stay as they are, for as long as the server keeps them. Their actions are spread in time:
+// the first connections over `spreadMs`, and those that send bytes have a phase each.
 import { type Socket, connect } from 'node:net';
 import { requestText } from '../helpers/request-text.ts';
 
@@ -51,7 +51,7 @@ interface Peer {
   readonly sinceMs: number;
   /** At which part of BYTE_EVERY_MS it sends, 0 … PHASES - 1. */
   readonly phase: number;
-  /** It has sent another in its place. */
+  /** Another peer has connected in its place. */
   isReplaced: boolean;
 }
 
@@ -59,42 +59,42 @@ export interface PeersOptions {
   readonly port: number;
   /** Of a session, for those that begin a WebSocket. */
   readonly sessionId: string;
-  /** Of all kinds together, of each alike. */
+  /** Of all kinds together; each kind has the same share. */
   readonly count: number;
   /** Until the last of them has connected. */
   readonly spreadMs: number;
-  /** Who is not told that it was cut off comes back after this time. */
-  readonly backAfterMs: number;
+  /** A peer that does not notice that it was disconnected connects again after this time. */
+  readonly reconnectAfterMs: number;
 }
 
 export class HostilePeers {
   readonly #port: number;
-  readonly #backAfterMs: number;
+  readonly #reconnectAfterMs: number;
   readonly #peers = new Map<Socket, Peer>();
   readonly #dripping: NodeJS.Timeout;
   #phase = 0;
-  #comesBack = true;
+  #reconnects = true;
   /** Connections made so far. */
   connected = 0;
 
-  constructor({ port, sessionId, count, spreadMs, backAfterMs }: PeersOptions) {
+  constructor({ port, sessionId, count, spreadMs, reconnectAfterMs }: PeersOptions) {
     this.#port = port;
-    this.#backAfterMs = backAfterMs;
+    this.#reconnectAfterMs = reconnectAfterMs;
     const kinds = Object.values(behaviours(sessionId));
     for (let k = 0; k < count; k++) {
-      setTimeout(() => this.#comesBack && this.#connect(kinds[k % kinds.length]!), (spreadMs * k) / count);
+      setTimeout(() => this.#reconnects && this.#connect(kinds[k % kinds.length]!), (spreadMs * k) / count);
     }
     this.#dripping = setInterval(() => this.#drip(), BYTE_EVERY_MS / PHASES);
   }
 
-  /** From now on they do not come back. */
-  giveUp(): void {
-    this.#comesBack = false;
+  /** From now on no peer connects again. */
+  stopReconnecting(): void {
+    this.#reconnects = false;
   }
 
   /** Ends what the server has not ended. */
   end(): void {
-    this.giveUp();
+    this.stopReconnecting();
     clearInterval(this.#dripping);
     for (const socket of this.#peers.keys()) socket.destroy();
   }
@@ -117,19 +117,19 @@ export class HostilePeers {
   }
 
   #replace(peer: Peer): void {
-    if (peer.isReplaced || !this.#comesBack) return;
+    if (peer.isReplaced || !this.#reconnects) return;
     peer.isReplaced = true;
     this.#connect(peer.behaviour);
   }
 
   #drip(): void {
-    const backMs = performance.now() - this.#backAfterMs;
+    const replacedBeforeMs = performance.now() - this.#reconnectAfterMs;
     this.#phase = (this.#phase + 1) % PHASES;
     for (const [socket, peer] of this.#peers) {
       if (peer.phase !== this.#phase) continue;
       const { drip } = peer.behaviour;
       if (drip && socket.writable) socket.write(drip);
-      if (peer.sinceMs < backMs) this.#replace(peer);
+      if (peer.sinceMs < replacedBeforeMs) this.#replace(peer);
     }
   }
 }

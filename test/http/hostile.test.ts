@@ -71,7 +71,7 @@ function rssMiB(): number {
 }
 
 describe('malformed and hostile requests', () => {
-  test('the corpus: each is refused, and a good request right after each is answered', async () => {
+  test('each request of the corpus is refused, and a valid request right after each is answered', async () => {
     const good = await send(VALID_REQUEST);
     expect(good.status).toBe(200);
     for (const hostile of HOSTILE_CORPUS) {
@@ -82,7 +82,7 @@ describe('malformed and hostile requests', () => {
 });
 
 describeWith('linux', 'the memory of hostile requests', () => {
-  test(`${REQUESTS} random ones`, { timeout: 600_000 }, async () => {
+  test(`${REQUESTS} random requests do not make the memory grow`, { timeout: 600_000 }, async () => {
     const good = await send(VALID_REQUEST);
     const requests = fc.sample(hostileRequests, { numRuns: REQUESTS, seed: SEED });
     const rss = [rssMiB()];
@@ -129,7 +129,7 @@ describe('what is not even HTTP', () => {
       400,
       'invalid_request',
     ],
-  ])('%s is a problem, then the connection is closed', async (_, bytes, status, code) => {
+  ])('%s is answered with a problem, then the connection is closed', async (_, bytes, status, code) => {
     const answer = await sendRaw(bytes);
     expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
     expect(JSON.parse(answer.split('\r\n\r\n')[1]!).code).toBe(code);

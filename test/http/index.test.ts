@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
 
-test('the address of the service says where its documentation is', async () => {
+test('the root address links to the documentation', async () => {
   const { http } = await buildApp();
   const answer = await http.inject('/');
   expect(answer.statusCode).toBe(200);

@@ -101,8 +101,8 @@ describe('every path of parsing gives the same answer for', () => {
   });
 });
 
-describe('the memory is freed after', () => {
-  test('answers', async () => {
+describe('memory of bodies', () => {
+  test('an answer frees the memory', async () => {
     const bodies = [1, 10, 1_000, 4_000].map(stepBody);
     const answers = await Promise.all(bodies.map((body) => app.post('/v1/step', body)));
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
@@ -114,7 +114,7 @@ describe('the memory is freed after', () => {
     await expectIdle();
   });
 
-  test('refusals, before and after the tensors were read', async () => {
+  test('a refusal frees the memory, before and after the tensors were read', async () => {
     const big = stepBody(3_000);
     const bodies = [
       big.replace(']]}', ']'),
@@ -130,7 +130,7 @@ describe('the memory is freed after', () => {
     await expectIdle();
   });
 
-  test('connections that are lost: in the head, in the body, and before the answer', async () => {
+  test('a lost connection frees the memory: in the head, in the body, and before the answer', async () => {
     const body = stepBody(4_000);
     const head = `POST /v1/step HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n`;
     const whole = `${head}content-length: ${body.length}\r\n\r\n${body}`;
@@ -164,7 +164,7 @@ describe('the memory is freed after', () => {
     await expectIdle();
   });
 
-  test('a body for which memory does not suffice: memory_full, and a smaller one is served', async () => {
+  test('a body that does not fit in memory is answered memory_full, and a smaller one is served', async () => {
     const small = await buildApp();
     fillMemory(small.memory, 1024 * 1024);
     const idle = small.memory.bytesUsed;

@@ -56,13 +56,13 @@ describe('large weights', () => {
     // An odd name moves the data to addresses that are no multiple of four.
     ['float64', '/v1/models', writeSafetensors(ours(weights, Float64Array as never), { note: 'odd' })],
     ['a file of torch', '/v1/models?activation=tanh', writeSafetensors(torch)],
-  ])('have one id, from %s', async (_, url, payload) => {
+  ])('large weights have one id, from %s', async (_, url, payload) => {
     const { status, body } = await post(url, payload);
     expect([200, 201]).toContain(status);
     expect(body.id).toBe(weightsId(weights));
   });
 
-  test('compute the same bits, registered, inline, and inline again', async () => {
+  test('large weights compute the same bits, registered, inline, and inline again', async () => {
     const expected = referenceStates(recurrence);
     const model = weightsId(weights);
     const rows = nested(x, [N, D]);
@@ -76,7 +76,7 @@ describe('large weights', () => {
     expect(app.weightsCache.packedCount).toBe(packedCount + 1);
   });
 
-  test('are refused like small ones, and nothing of them stays', async () => {
+  test('large weights are refused like small ones, and nothing of them stays in memory', async () => {
     const before = app.memory.bytesUsed;
     const bad = ours(weights);
     bad['W_h']!.data[7 * H + 9] = NaN;
@@ -86,7 +86,7 @@ describe('large weights', () => {
     expect(app.memory.bytesUsed).toBe(before);
   });
 
-  test('leave no memory behind', async () => {
+  test('large weights leave no memory allocated', async () => {
     await app.http.inject({ method: 'DELETE', url: `/v1/models/${weightsId(weights)}` });
     expect(app.memory.bytesUsed - app.weightsCache.bytes).toBe(idle);
   });

@@ -14,8 +14,8 @@ const sessionWith = async (app: TestApp, body: object) => (await app.post('/v1/s
 const idsOf = async (app: TestApp): Promise<string[]> =>
   (await call(app, 'GET', '/v1/models')).body.models.map(({ id }: { id: string }) => id);
 
-describe('a model that came with a session', () => {
-  test('makes room when its last session is gone, however often', async () => {
+describe('a model that was created with a session', () => {
+  test('the model frees its memory when its last session ends, however often', async () => {
     const app = await buildApp({ MODELS_MAX: '3' });
     const idle = app.memory.bytesUsed;
     for (let k = 0; k < 10; k++) {
@@ -29,7 +29,7 @@ describe('a model that came with a session', () => {
     expect((await app.post('/v1/models', { weights: weights(99) })).status).toBe(201);
   });
 
-  test('goes when its session expires, and when its session was not made', async () => {
+  test('the model is removed when its session expires, and when its session was not created', async () => {
     let nowMs = 0;
     const app = await buildApp({}, { now: () => nowMs });
     const { model } = await sessionWith(app, { weights: weights(1), ttl_s: 1 });
@@ -41,7 +41,7 @@ describe('a model that came with a session', () => {
     expect(await idsOf(app)).not.toContain(model);
   });
 
-  test('stays when it was registered or named by itself, before or after', async () => {
+  test('the model stays when it was registered or named by itself, before or after', async () => {
     const app = await buildApp();
     const before = (await app.post('/v1/models', { weights: weights(1) })).body.id;
     const sessions = [1, 2, 3].map((k) => sessionWith(app, { weights: weights(k) }));
@@ -52,7 +52,7 @@ describe('a model that came with a session', () => {
     expect(await idsOf(app)).toEqual(expect.arrayContaining([before, second.model, third.model]));
   });
 
-  test('is not lost by sessions that begin and end at the same time', async () => {
+  test('the model is not lost by sessions that begin and end at the same time', async () => {
     const app = await buildApp();
     const statuses = new Set<number>();
     const client = async () => {
@@ -68,7 +68,7 @@ describe('a model that came with a session', () => {
     expect(await idsOf(app)).toHaveLength(1);
   });
 
-  test('of a process that was killed is collected by the next one', async () => {
+  test('the model of a process that was killed is collected by the next process', async () => {
     const store = new MemoryStore(1e9);
     const app = await buildApp({}, { store });
     const { model, id } = await sessionWith(app, { weights: weights(1) });
@@ -79,7 +79,7 @@ describe('a model that came with a session', () => {
 });
 
 describe('a built-in model', () => {
-  test('can be neither moved, nor replaced, nor deleted', async () => {
+  test('the model can be neither renamed, nor replaced, nor deleted', async () => {
     const app = await buildApp();
     const other = (await app.post('/v1/models', { weights: weights(1) })).body.id;
     const { id } = (await call(app, 'GET', '/v1/models/sunspots')).body;
@@ -94,7 +94,7 @@ describe('a built-in model', () => {
     expect((await call(app, 'GET', '/v1/models/sunspots')).body.id).toBe(id);
   });
 
-  test('is back after a start with a store in which its name was moved', async () => {
+  test('the model has its name after a start with a store in which that pointed to another', async () => {
     const store = new MemoryStore(1e9);
     const first = await buildApp({}, { store });
     const { id } = (await call(first, 'GET', '/v1/models/sunspots')).body;
@@ -108,7 +108,7 @@ describe('a built-in model', () => {
   });
 });
 
-test('the list goes through all models, oldest first, page by page', async () => {
+test('the list returns all models, oldest first, page by page', async () => {
   const app = await buildApp();
   const all = await idsOf(app);
   for (let k = 0; k < 7; k++) all.push((await app.post('/v1/models', { weights: weights(k) })).body.id);

@@ -27,7 +27,7 @@ const request = (method: 'GET' | 'PUT' | 'DELETE', url: string, body?: object) =
   app.http.inject({ method, url, ...(body && { payload: body }) });
 
 describe('registration', () => {
-  test('answers 201 with the id and where it is, and 200 the second time', async () => {
+  test('registration answers 201 with the id and the address, and 200 the second time', async () => {
     const first = await app.post('/v1/models', { weights: W, name: 'first' });
     expect(first.status).toBe(201);
     expect(first.body).toMatchObject({ names: ['first'], D: 1, H: 2 });
@@ -40,7 +40,7 @@ describe('registration', () => {
     expect(read.json()).toEqual(first.body);
   });
 
-  test('lists, points names and deletes', async () => {
+  test('models are listed, names pointed to models, and models deleted', async () => {
     const { body } = await app.post('/v1/models', { weights: { ...W, b: [0, 1] }, name: 'v1' });
     const { body: other } = await app.post('/v1/models', { weights: { ...W, b: [1, 0] } });
     const pointed = await request('PUT', '/v1/models/live', { model: 'v1' });
@@ -73,13 +73,13 @@ describe('registration', () => {
     [{ weights: W, readout: { W_y: [[1], [2]], b_y: [1, 2] } }, 422, 'shape_mismatch'],
     [{ weights: W, readout: { W_y: [[1], [2, 3]] } }, 400, 'ragged_array'],
     [{ weights: W, readout: { W_y: [[1], [1e39]] } }, 422, 'out_of_range'],
-  ])('refuses %j', async (body, status, code) => {
+  ])('registration refuses %j', async (body, status, code) => {
     const answer = await app.post('/v1/models', body);
     expect(answer.body).toMatchObject({ status, code });
     expect(answer.status).toBe(status);
   });
 
-  test('says when a name is taken', async () => {
+  test('a name that is taken is refused with a problem that says so', async () => {
     await app.post('/v1/models', { weights: { ...W, b: [3, 3] }, name: 'taken' });
     const answer = await app.post('/v1/models', { weights: { ...W, b: [4, 4] }, name: 'taken' });
     expect(answer.body).toMatchObject({ status: 409, code: 'name_taken' });
@@ -92,7 +92,7 @@ describe('safetensors files', () => {
   const post = (payload: Buffer, type = 'application/octet-stream', url = TANH) =>
     app.http.inject({ method: 'POST', url, headers: { 'content-type': type }, payload });
 
-  test('are registered under ?name=, with their readout', async () => {
+  test('files are registered under ?name=, with their readout', async () => {
     const answer = await post(file, 'application/octet-stream', `${TANH}&name=copy`);
     expect(answer.statusCode).toBe(200);
     expect(answer.json()).toMatchObject({ D: 1, H: 32, O: 1, names: ['sunspots', 'copy'] });
@@ -103,14 +103,14 @@ describe('safetensors files', () => {
     expect((await post(file, 'application/vnd.carryover.safetensors')).statusCode).toBe(200);
   });
 
-  test('of torch are refused without a word on the activation, and for relu', async () => {
+  test('files of torch are refused without a statement on the activation, and for relu', async () => {
     const unsaid = await post(file, undefined, '/v1/models');
     expect(unsaid.json()).toMatchObject({ status: 422, code: 'activation_unconfirmed' });
     const relu = await post(file, undefined, '/v1/models?activation=relu');
     expect(relu.json()).toMatchObject({ status: 422, code: 'activation_unsupported' });
   });
 
-  test('take their readout from ?readout=, which JSON does not need', async () => {
+  test('the readout of a file is taken from ?readout=, which JSON does not need', async () => {
     const named = await post(file, undefined, `${TANH}&readout=head`);
     expect(named.json()).toMatchObject({ O: 1, tensors: { W_y: 'head.weight (transposed)' } });
     const other = await post(file, undefined, `${TANH}&readout=tail`);
@@ -121,7 +121,7 @@ describe('safetensors files', () => {
     expect(relu.body).toMatchObject({ status: 422, code: 'activation_unsupported' });
   });
 
-  test('that are broken are refused, at every length', async () => {
+  test('truncated files are refused, at every length', async () => {
     for (let length = 0; length < file.length; length += 97) {
       const answer = await post(file.subarray(0, length));
       expect(answer.statusCode, `${length}`).toBe(400);
@@ -129,7 +129,7 @@ describe('safetensors files', () => {
     }
   });
 
-  test('are not taken by other routes', async () => {
+  test('files are not accepted by other routes', async () => {
     const answer = await app.http.inject({
       method: 'PUT',
       url: '/v1/models/sunspots',
@@ -141,7 +141,7 @@ describe('safetensors files', () => {
 });
 
 describe('a registered model', () => {
-  test('computes the bits of the same weights sent inline', async () => {
+  test('the model computes the bits of the same weights sent inline', async () => {
     await fc.assert(
       fc.asyncProperty(recurrences(60, 3), async (input) => {
         const { T, N, weights, x, h } = input;
@@ -158,7 +158,7 @@ describe('a registered model', () => {
     );
   });
 
-  test('with a readout answers y of h and ys of hs, in the bits of the reference', async () => {
+  test('a model with a readout answers y of h and ys of hs, in the bits of the reference', async () => {
     const lengthsOf = (N: number, T: number) => Array.from({ length: N }, (_, n) => (n * 2) % (T + 1));
     await fc.assert(
       fc.asyncProperty(recurrences(60, 4), fc.integer({ min: 1, max: 20 }), async (input, O) => {
@@ -203,7 +203,7 @@ describe('a registered model', () => {
     );
   });
 
-  test('counts what its readout adds to the answer and to the work', async () => {
+  test('the limits count what a readout adds to the answer and to the work', async () => {
     const bounded = await buildApp({ ANSWER_NUMBERS_MAX: '100', WORK_FLOPS_MAX: '10000' });
     const W_y = [Array.from({ length: 30 }, () => 1)];
     const weights = { W_x: [[1]], W_h: [[1]] };
@@ -219,7 +219,7 @@ describe('a registered model', () => {
     expect(work.body.detail).toContain('= 12800 operations');
   });
 
-  test('says what does not fit it', async () => {
+  test('inputs that do not fit the model are refused with the reason', async () => {
     const answer = await app.post('/v1/step', { model: 'sunspots', x: [[1, 2]] });
     expect(answer.body.code).toBe('shape_mismatch');
     expect(answer.body.detail).toBe(
@@ -227,7 +227,7 @@ describe('a registered model', () => {
     );
   });
 
-  test('is there from the start: sunspots, with a readout', async () => {
+  test('the model sunspots is there from the start, with a readout', async () => {
     const { status, body } = await app.post('/v1/step', { model: 'sunspots', x: [[0.58]] });
     expect(status).toBe(200);
     expect(body.h[0]).toHaveLength(32);
@@ -236,7 +236,7 @@ describe('a registered model', () => {
 });
 
 describe('MODELS_DIR', () => {
-  test('is loaded under the file names; a bad file is named in the log and skipped', async () => {
+  test('models are loaded under their file names; a malformed file is named in the log and skipped', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'models-'));
     copyFileSync(demo, join(folder, 'mine.safetensors'));
     copyFileSync(join(fixtures, 'sunspots.safetensors'), join(folder, 'unsaid.safetensors'));
@@ -261,7 +261,7 @@ describe('MODELS_DIR', () => {
     expect(skipped[2].reason).toMatch(/"activation": "tanh" to the __metadata__ of the file/);
   });
 
-  test('that does not exist is an error at the start', async () => {
+  test('a folder that does not exist is an error at the start', async () => {
     await expect(buildApp({ MODELS_DIR: '/does/not/exist' })).rejects.toThrow(/^MODELS_DIR .*ENOENT/);
   });
 });

@@ -12,12 +12,12 @@ const operations = Object.entries<any>(served.paths).flatMap(([path, methods]) =
 );
 
 describe('the OpenAPI document', () => {
-  test('is the committed one', () => {
+  test('the document is the committed one', () => {
     const file = join(import.meta.dirname, '../../openapi/openapi.json');
     expect(JSON.parse(readFileSync(file, 'utf8')), 'run `npm run openapi`').toEqual(served);
   });
 
-  test('is OpenAPI 3.1, names its schemas and resolves every reference', () => {
+  test('the document is OpenAPI 3.1, names its schemas and resolves every reference', () => {
     expect(served.openapi).toBe('3.1.0');
     const names = Object.keys(served.components.schemas);
     expect(names).toEqual(
@@ -29,12 +29,12 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test('has one template for each path, whatever its parameters are called', () => {
+  test('each path has one template, whatever its parameters are called', () => {
     const paths = Object.keys(served.paths);
     expect(new Set(paths.map((path) => path.replaceAll(/\{\w+\}/g, '{}'))).size).toBe(paths.length);
   });
 
-  test('says that files are bytes, in requests and in answers', () => {
+  test('files are documented as bytes, in requests and in answers', () => {
     const contents = operations.flatMap(({ operation }) =>
       [operation.requestBody, ...Object.values<any>(operation.responses)].map((part) => part?.content ?? {}),
     );

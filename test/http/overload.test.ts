@@ -65,7 +65,7 @@ test('a short request does not wait for the long one of another client', async (
   await untilIdle();
 });
 
-test('what clients that have left had asked for is not computed', async () => {
+test('requests of clients that have disconnected are not computed', async () => {
   const startMs = performance.now();
   expect(await connect().ask('/v1/sequence', LONG)).toBe(200);
   const oneMs = performance.now() - startMs;
@@ -81,7 +81,7 @@ test('what clients that have left had asked for is not computed', async () => {
   await untilIdle();
 });
 
-test('more than can be done in time is refused with the time until it could be', async () => {
+test('requests beyond what can be done in time are refused with the time until they could be', async () => {
   const hurried = await buildApp({ WORKERS: '1', JOB_DEADLINE_MS: '5000', QUEUE_JOBS_MAX: '4' });
   const row = Array.from({ length: H }, (_, i) => Math.sin(i) / H);
   await hurried.post('/v1/models', { name: 'long', weights: { W_x: [row], W_h: Array.from({ length: H }, () => row) } });

@@ -35,14 +35,14 @@ describeWith('redis-server', 'models of a server on Redis', () => {
     return performance.now() - startMs;
   };
 
-  test('are back soon after FLUSHALL, on all replicas', async () => {
+  test('the models are available again soon after FLUSHALL, on all replicas', async () => {
     for (const model of ['sunspots', 'mine']) await untilUsable(model);
     await redis.admin.flushall();
     for (const model of ['sunspots', 'mine']) expect(await untilUsable(model)).toBeLessThan(4_000);
     expect((await apps[0]!.http.inject('/health/ready')).statusCode).toBe(200);
   });
 
-  test('control: one that was deleted through the API stays deleted', async () => {
+  test('control: a model that was deleted through the API stays deleted', async () => {
     // A replica that has not noticed the FLUSHALL yet cannot tell what it has lost from what was deleted.
     await sleep(1_200);
     for (const { id } of (await apps[0]!.http.inject('/v1/sessions')).json().sessions) {

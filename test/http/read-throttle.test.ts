@@ -43,20 +43,20 @@ async function receive(taken: (body: Readable, bytes: number) => void) {
 }
 
 describe('long bodies that arrive together', () => {
-  test('leave every iteration to others after some of their bytes, and arrive complete', async () => {
+  test('one iteration reads only a part of them, and the bodies arrive complete', async () => {
     const { most, bytes, ended } = await receive(throttleReads);
     expect(ended).toBe(BODIES);
     expect(bytes).toBe(ALL_BYTES);
     expect(most).toBeLessThan(256 * KiB + 2 * BODIES * CHUNK.length);
   });
 
-  test('control: without the throttle they do not', async () => {
+  test('control: without the throttle one iteration reads too many bytes', async () => {
     const { most } = await receive(() => {});
     expect(most).toBeGreaterThan(ALL_BYTES / 2);
   });
 });
 
-test('one that was destroyed while it was paused is resumed without an error', async () => {
+test('a connection that was destroyed while it was paused is resumed without an error', async () => {
   const body = makeBody();
   body.on('data', (chunk: Buffer) => throttleReads(body, 100 * chunk.length));
   await nextIteration();

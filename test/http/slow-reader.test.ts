@@ -20,7 +20,7 @@ describeWith('linux', 'a slow reader', () => {
     expect(await server.stop()).toBe(0);
   });
 
-  test('control: without back-pressure it does not', async () => {
+  test('control: without backpressure the stream exceeds that', async () => {
     const server = await startServer({}, 'test/fixtures/servers/no-back-pressure.ts');
     // So slow that the server is faster, however busy the machine is.
     const options = { bytesPerMs: 200, durationMs: 50_000, grownBytesMax: GROWN_BYTES_MAX };

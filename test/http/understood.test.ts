@@ -61,7 +61,7 @@ describe('a query parameter that is not one', () => {
     expect(answer.json().detail).toContain(`"${name}" is not a query parameter`);
   });
 
-  test('control: those that are known are taken, and the pages of the docs have their own', async () => {
+  test('control: known parameters are accepted, and the pages of the docs have their own', async () => {
     expect((await send('GET', '/v1/sessions?limit=1')).statusCode).toBe(200);
     expect((await send('POST', '/v1/models?name=a', { weights: WEIGHTS })).statusCode).not.toBe(500);
     expect((await send('GET', '/docs/static/swagger-ui.css?v=1')).statusCode).toBe(200);
@@ -73,14 +73,14 @@ describe('If-Match', () => {
   const step = (id: string, ifMatch: string) =>
     send('POST', '/v1/step', { session: id, x: [[1]] }, { 'if-match': ifMatch });
 
-  test('of several ETags one must be that of the session', async () => {
+  test('one of several ETags must be that of the session', async () => {
     const { id, etag } = await newSession();
     expect((await step(id, '"a", "b"')).statusCode).toBe(412);
     expect((await step(id, `"a" ,, W/"b",${etag}`)).statusCode).toBe(200);
     expect((await step(id, ' * ')).statusCode).toBe(200);
   });
 
-  test('a weak ETag never matches, and the answer says who makes them', async () => {
+  test('a weak ETag never matches, and the answer explains which intermediaries weaken ETags', async () => {
     const { id, etag } = await newSession();
     const answer = await step(id, `W/${etag}`);
     expect([answer.statusCode, answer.json().applied]).toEqual([412, 'no']);

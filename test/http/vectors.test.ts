@@ -41,6 +41,6 @@ describe('each torch vector, no further from float64 than torch itself in float3
   );
 });
 
-test('at least the ten vectors are there', () => {
+test('all ten vectors are present', () => {
   expect(vectors.length).toBeGreaterThanOrEqual(10);
 });

@@ -35,7 +35,7 @@ describe('Accept', () => {
     expect(answer.headers['content-type']).toMatch(/^application\/json/);
   });
 
-  test('keeps the weights: of two types the heavier is sent', async () => {
+  test('quality values decide: of two types that with the greater one is sent', async () => {
     const accept = 'application/json;charset=utf-8;q=0.2, application/octet-stream;q=0.3';
     const answer = await send('POST', '/v1/step', { ...JSON_TYPE, accept }, step);
     expect(answer.headers['content-type']).toBe('application/octet-stream');
@@ -50,7 +50,7 @@ describe('Accept', () => {
     },
   );
 
-  test('made to be slow to read is read as fast as any', async () => {
+  test('a header crafted to be slow to parse is parsed as fast as any', async () => {
     const parts = ['; ', ';"', '"\\', ',', ';q=', ' '];
     const start = performance.now();
     for (const part of parts) {
@@ -65,13 +65,13 @@ describe('the encoding of JSON', () => {
   const text = JSON.stringify(step);
   const long = JSON.stringify({ ...step, x: Array.from({ length: 4_000 }, () => [0.5]) });
 
-  test.each([['short', text], ['long', long]])('may be marked as UTF-8: a %s body', async (_, body) => {
+  test.each([['short', text], ['long', long]])('a UTF-8 byte order mark is accepted: a %s body', async (_, body) => {
     const marked = await send('POST', '/v1/step', JSON_TYPE, Buffer.from(`\uFEFF${body}`));
     expect(marked.statusCode).toBe(200);
     expect(marked.body).toBe((await send('POST', '/v1/step', JSON_TYPE, body)).body);
   });
 
-  test('is marked once, at its begin, and the places in errors count the mark', async () => {
+  test('one byte order mark is accepted, at the beginning, and positions in errors count it', async () => {
     const twice = await send('POST', '/v1/step', JSON_TYPE, Buffer.from(`\uFEFF\uFEFF${text}`));
     expect(twice.json().code).toBe('malformed_json');
     expect(twice.json().detail).toMatch(/^Not JSON at byte 3:/);
@@ -84,7 +84,7 @@ describe('the encoding of JSON', () => {
     ['UTF-16 with a mark', Buffer.from(`\uFEFF${text}`, 'utf16le')],
     ['UTF-16 with a mark, big-endian', Buffer.from(`\uFEFF${text}`, 'utf16le').swap16()],
     ['UTF-16 of a long body', Buffer.from(long, 'utf16le')],
-  ])('is not %s, which is named', async (_, body) => {
+  ])('%s is refused, and the problem names the encoding', async (_, body) => {
     const answer = await send('POST', '/v1/step', JSON_TYPE, body);
     expect(answer.json()).toMatchObject({ status: 400, code: 'malformed_json' });
     expect(answer.json().detail).toMatch(/UTF-16 or UTF-32, expected UTF-8/);
@@ -95,7 +95,7 @@ describe('a body', () => {
   const form = { 'content-type': 'application/x-www-form-urlencoded' };
 
   test.each([form, { 'content-type': 'text/plain' }, JSON_TYPE, {}])(
-    'of no bytes and %j is none where none is taken',
+    'an empty body with %j is accepted where no body is expected',
     async (headers) => {
       const id = await newSession();
       expect((await send('POST', `/v1/sessions/${id}/fork`, headers, '')).statusCode).toBe(201);
@@ -103,7 +103,7 @@ describe('a body', () => {
     },
   );
 
-  test.each([form, {}])('of no bytes and %j is missed where one is taken', async (headers) => {
+  test.each([form, {}])('an empty body with %j is refused where a body is required', async (headers) => {
     const id = await newSession();
     const rewind = await send('POST', `/v1/sessions/${id}/rewind`, headers, '');
     expect(rewind.json()).toMatchObject({ status: 400, code: 'invalid_request', applied: 'no' });
@@ -118,7 +118,7 @@ describe('a body', () => {
     }
   });
 
-  test('that says something where none is taken is refused, not dropped', async () => {
+  test('a body with content where none is expected is refused, not ignored', async () => {
     const id = await newSession();
     const fork = (body: object) => send('POST', `/v1/sessions/${id}/fork`, JSON_TYPE, body);
     expect((await fork({ keep: 5 })).json()).toMatchObject({
@@ -132,7 +132,7 @@ describe('a body', () => {
     });
   });
 
-  test('of another type is 415 with the types of this address and the one that came', async () => {
+  test('a body of another type is 415 with the types of this address and the one received', async () => {
     const files = 'application/vnd.carryover.safetensors or application/octet-stream';
     for (const [url, types] of [
       ['/v1/step', `application/json or ${files}`],
@@ -191,7 +191,7 @@ describe('an address', () => {
 });
 
 describe('what is said twice', () => {
-  test('must agree: both sessions are named', async () => {
+  test('both places must agree: the problem names both sessions', async () => {
     const headers = { ...JSON_TYPE, 'x-session-id': 'one' };
     const answer = await send('POST', '/v1/step', headers, { session: 'two', x: [[1]] });
     expect(answer.json()).toMatchObject({
@@ -219,7 +219,7 @@ describe('a finding says where, what was expected and what came', () => {
     expect((await app.post(url, body)).body.detail).toMatch(detail);
   });
 
-  test('in a trace by the axes that the answer would have had', async () => {
+  test('a place in a trace is given by the axes that the answer would have had', async () => {
     // Row 1 gets an infinite z of which tanh is 1: the state is finite, what leads to it is not.
     const D = 128;
     const weights = { W_x: Array.from({ length: D }, () => [3e38]), W_h: [[1]] };

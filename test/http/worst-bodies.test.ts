@@ -49,7 +49,7 @@ describe.each([
   });
 });
 
-test('control: values of such bodies hold up everybody', async () => {
+test('control: a body of this kind that is parsed as a whole blocks the event loop', async () => {
   const plain = await buildApp({}, { reading: { wholeBytesMax: Infinity, inlineBytesMax: Infinity } });
   const body = WORST_JSON.find(({ name }) => name === 'arrays that do not end')!;
   const { heldMs } = await answer(plain, 'application/json', body);

@@ -11,7 +11,7 @@ const CONNECTIONS = 8;
 const WARM_UP = 50;
 const ROUNDS = 50;
 
-test('they are written at the end of the iteration, no later', async () => {
+test('responses are written at the end of the iteration, no later', async () => {
   const log: string[] = [];
   setImmediate(() => log.push('end of iteration'));
   void nextFlush().then(() => log.push('first'));
@@ -22,7 +22,7 @@ test('they are written at the end of the iteration, no later', async () => {
   expect(log).toEqual(['work of the same iteration', 'end of iteration', 'first', 'second']);
 });
 
-test('in a long iteration the first does not wait for the last', async () => {
+test('the first response of a long iteration does not wait for the last', async () => {
   const log: string[] = [];
   setImmediate(() => log.push('end of iteration'));
   void nextFlush().then(() => log.push('first'));
@@ -66,7 +66,7 @@ test('requests that arrive together are computed before the first answer is writ
   expect(flushesIn(events)).toBeLessThan(3 * ROUNDS);
 });
 
-test('so are messages that arrive together on WebSockets', async () => {
+test('messages that arrive together on WebSockets are computed before the first answer is written', async () => {
   const app = await buildApp();
   const { http } = app;
   await http.listen({ port: 0, host: '127.0.0.1' });

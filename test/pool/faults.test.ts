@@ -1,4 +1,4 @@
-// A worker may die or hang at any moment: its own job gets one clear error, nobody else anything.
+// A worker may die or hang at any moment: its own job gets one clear error, and no other job is affected.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { JOBS_MAX, NUMBER_MAX, numberAfter, slotOf } from '../../src/pool/mailbox.ts';

@@ -42,12 +42,12 @@ describe('a fork that is asked for again', () => {
   test('while it is stepped, is not taken back to what it was before', async () => {
     const { id } = await sessions.create(SPEC);
     // The client disconnects after the fork is stored and before its key is.
-    const cutOff = keyedCall('f');
+    const interrupted = keyedCall('f');
     const leave = (session: Session) => {
-      cutOff.lifetime.close();
+      interrupted.lifetime.close();
       return replyOf(session);
     };
-    await expect(sessions.fork(id, cutOff, leave)).rejects.toThrow();
+    await expect(sessions.fork(id, interrupted, leave)).rejects.toThrow();
     const fork = (await sessions.list(undefined, 10)).sessions.find((one) => one.id !== id)!.id;
     await step(fork);
 

@@ -85,9 +85,9 @@ describe('of a session', () => {
     expect(stale.json().code).toBe('session_corrupt');
     expect((await remove(`/v1/sessions/${ids[1]}`)).statusCode).toBe(204);
     store.damaged.clear();
-    const gone = await get(`/v1/sessions/${ids[1]}`);
-    expect(gone).toMatchObject({ status: 410, code: 'session_gone', reason: 'deleted' });
-    expect(gone.t).toBeUndefined();
+    const deleted = await get(`/v1/sessions/${ids[1]}`);
+    expect(deleted).toMatchObject({ status: 410, code: 'session_gone', reason: 'deleted' });
+    expect(deleted.t).toBeUndefined();
     expect(await get('/v1/sessions')).not.toHaveProperty('damaged');
   });
 });

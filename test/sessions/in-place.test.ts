@@ -41,7 +41,7 @@ afterEach(() => {
 });
 
 /** The state of a session after a call whose client disconnected and whose memory was overwritten. */
-async function stateAfterCut(type: string) {
+async function stateAfterDisconnect(type: string) {
   const { buildApp } = await import('../helpers/app.ts');
   const settings = { WORKERS: '1', JOB_DEADLINE_MS: '20000' };
   const app = await buildApp(settings, { workerEntry, inlineFlopsMax: 0 });
@@ -73,7 +73,7 @@ async function stateAfterCut(type: string) {
 
 describe.each([JSON_TYPE, FILE_TYPE])('a session whose client disconnects during a call in %s', (type) => {
   test('stays as it was', async () => {
-    expect(await stateAfterCut(type)).toEqual({ t: 0, h: Array(N).fill(0) });
+    expect(await stateAfterDisconnect(type)).toEqual({ t: 0, h: Array(N).fill(0) });
   });
 
   test('control: if the disconnect goes unnoticed, the overwritten numbers are committed', async () => {
@@ -84,7 +84,7 @@ describe.each([JSON_TYPE, FILE_TYPE])('a session whose client disconnects during
       }
       return { Lifetime: Unnoticed };
     });
-    const { t, h } = await stateAfterCut(type);
+    const { t, h } = await stateAfterDisconnect(type);
     expect(t).toBe(1);
     const right = Math.tanh(X.subarray(0, D).reduce((sum, x) => sum + x * 0.01, 0));
     expect(Math.abs(h[0]! - right)).toBeGreaterThan(0.01);

@@ -53,7 +53,7 @@ class AppService implements Service {
       WORKERS: '1',
       STORE_URL: url,
       TOMBSTONE_S: String(TOMBSTONE_MS / 1_000),
-      // Room for a few sessions, so that some are read from memory and some from the store.
+      // Space for a few sessions, so that some are read from memory and some from the store.
       HOT_SESSIONS_BYTES_MAX: '8000',
     };
     this.#app = await createApp(readConfig(environment), {

@@ -131,13 +131,13 @@ describe('two replicas', () => {
 
   test('a fork whose connection was lost before its key was kept is found again', async () => {
     const reply = (session: Session) => ({ status: 201, headers: {}, body: session.id });
-    const cutOff = keyedCall('f');
+    const interrupted = keyedCall('f');
     // The client is connected when the fork is made, and not when it is to be committed.
     const leave = (session: Session) => {
-      cutOff.lifetime.close();
+      interrupted.lifetime.close();
       return reply(session);
     };
-    expect(await codeOf(replicas[0].fork(id, cutOff, leave))).toBe('client_closed');
+    expect(await codeOf(replicas[0].fork(id, interrupted, leave))).toBe('client_closed');
     await step(replicas[1]);
     const first = await replicas[1].fork(id, keyedCall('f'), reply);
     const second = await replicas[0].fork(id, keyedCall('f'), reply);

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startCuttingProxy } from '../helpers/cutting-proxy.ts';
+import { startLossyProxy } from '../helpers/lossy-proxy.ts';
 import { type RunningServer, startServer } from '../helpers/process.ts';
 import { Client } from './client.ts';
 import { Traffic, type TrafficReport } from './traffic.ts';
 import { SEED } from '../helpers/seed.ts';
 
-const CUTS = Number(process.env.RETRY_CUTS ?? 300);
+const LOSSES = Number(process.env.RETRY_LOSSES ?? 300);
 const ROUNDS = Number(process.env.RETRY_ROUNDS ?? 100);
 const CONCURRENT = 16;
 
@@ -24,12 +24,12 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface CutReport extends TrafficReport {
-  readonly cuts: string;
+interface LossReport extends TrafficReport {
+  readonly losses: string;
 }
 
-async function cut(cuts: number, withKeys: boolean): Promise<CutReport> {
-  const proxy = await startCuttingProxy(server.port, SEED, 0.4);
+async function loseConnections(losses: number, withKeys: boolean): Promise<LossReport> {
+  const proxy = await startLossyProxy(server.port, SEED, 0.4);
   const traffic = new Traffic({
     clients: 16,
     sessions: 32,
@@ -40,22 +40,22 @@ async function cut(cuts: number, withKeys: boolean): Promise<CutReport> {
   });
   await traffic.createSessions(server.port);
   traffic.start();
-  while (proxy.cuts < cuts) await sleep(10);
+  while (proxy.losses < losses) await sleep(10);
   proxy.chance = 0;
   await traffic.stop();
   const report = await traffic.check(server.port);
   await proxy.close();
   const counts = Object.entries(proxy.counts).map(([name, count]) => `${count} ${name}`);
-  return { ...report, cuts: `${proxy.cuts} cuts (${counts.join(', ')})` };
+  return { ...report, losses: `${proxy.losses} connections lost (${counts.join(', ')})` };
 }
 
-const timeout = 60_000 + CUTS * 100 + ROUNDS * 200;
+const timeout = 60_000 + LOSSES * 100 + ROUNDS * 200;
 
-test(`${CUTS} connections lost at random lose no step and apply none twice`, { timeout }, async () => {
-  const report = await cut(CUTS, true);
-  const { cuts, acknowledged, forks, refused, repeated, replayed } = report;
+test(`${LOSSES} connections lost at random lose no step and apply none twice`, { timeout }, async () => {
+  const report = await loseConnections(LOSSES, true);
+  const { losses, acknowledged, forks, refused, repeated, replayed } = report;
   console.log(
-    `${cuts} (SEED=${SEED}): ${acknowledged} acknowledged changes and ${forks} forks, ` +
+    `${losses} (SEED=${SEED}): ${acknowledged} acknowledged changes and ${forks} forks, ` +
       `${refused} refused, ${repeated} attempts repeated, ${replayed} answered again, ` +
       `${report.lost} lost, ${report.doubled} doubled, ` +
       `${report.refusedButApplied} refused and applied`,
@@ -69,7 +69,7 @@ test(`${CUTS} connections lost at random lose no step and apply none twice`, { t
 });
 
 test('control: calls repeated without a key are applied twice, and they are counted', async () => {
-  const report = await cut(100, false);
+  const report = await loseConnections(100, false);
   expect(report.lost).toBe(0);
   expect(report.doubled).toBeGreaterThan(0);
 });

@@ -62,7 +62,7 @@ describe('what is not JSON', () => {
     expect(fault.errors).toEqual([{ pointer, message: fault.message }]);
   });
 
-  test('is what JSON.parse refuses, whatever is removed from a document', () => {
+  test('a document from which something is removed is malformed exactly if JSON.parse refuses it', () => {
     fc.assert(
       fc.property(fc.json(), fc.nat(), fc.nat({ max: 3 }), (json, start, count) => {
         const at = start % (json.length + 1);
@@ -72,7 +72,7 @@ describe('what is not JSON', () => {
     );
   });
 
-  test('is located at the first wrong byte: what is before it is the beginning of some JSON', () => {
+  test('the error is located at the first wrong byte: what is before it is the beginning of some JSON', () => {
     // The text up to that byte is refused only at its end, so nothing before is wrong.
     fc.assert(
       fc.property(fc.json(), fc.nat(), fc.string({ minLength: 1, maxLength: 3 }), (json, start, added) => {
@@ -87,7 +87,7 @@ describe('what is not JSON', () => {
     );
   });
 
-  test('is reported with the character found, and bytes that are not UTF-8 as such', () => {
+  test('the error reports the character found, and bytes that are not UTF-8 as such', () => {
     expect(() => parseJson(Buffer.from('{"жé😀":}'))).toThrow(
       'Not JSON at byte 12, in /жé😀: expected a value, got "}".',
     );
@@ -95,7 +95,7 @@ describe('what is not JSON', () => {
     expect(() => checkJson(Buffer.alloc(0))).toThrow('The body is empty; expected a JSON object.');
   });
 
-  test('is located at any depth; a long pointer is shortened in its middle', () => {
+  test('the error is located at any depth; a long pointer is shortened in its middle', () => {
     const fault = faultOf('['.repeat(100_000))!;
     expect(fault.message).toContain('byte 100000');
     expect(fault.errors[0]!.pointer).toBe(`${'/0'.repeat(8)}/…${'/0'.repeat(8)}`);
@@ -112,7 +112,7 @@ describe('a key that appears twice', () => {
     expect(faultOf(text)).toMatchObject({ code: 'duplicate_key', errors: [{ pointer }] });
   });
 
-  test('is not one of several objects, and is reported after faults of the grammar', () => {
+  test('the key may be in several objects, and is reported after faults of the grammar', () => {
     expect(faultOf('[{"a":1},{"a":{"a":2}}]')).toBeUndefined();
     expect(faultOf('{"a":1,"a":2')?.code).toBe('malformed_json');
   });
@@ -125,7 +125,7 @@ describe('a tensor', () => {
     ['{"x":[[1,2],[3,4]],"h":[1e38,-3.4e38,1e-400]}'],
     ['{"x":[[[1],[2]],[[3],[4]]],"other":[[1],[2,3],{}],"a":{"h":[0]}}'],
     ['{"x":5,"h":null}'],
-  ])('that is one: %s', (text) => {
+  ])('this is a tensor: %s', (text) => {
     expect(faultOf(text, { tensors })).toBeUndefined();
   });
 
@@ -142,7 +142,7 @@ describe('a tensor', () => {
     ['{"x":[]}', 'invalid_request', '/x must not be empty.'],
     ['{"x":[[1],[]]}', 'invalid_request', '/x/1 must not be empty.'],
     ['{"x":[[1,1e39]]}', 'out_of_range', '/x/0/1 is beyond float32, whose largest magnitude is 3.4028235e38.'],
-  ])('that is none: %s', (text, code, message) => {
+  ])('this is no tensor: %s', (text, code, message) => {
     const pointer = message.slice(0, message.indexOf(' '));
     expect(faultOf(text, { tensors })).toMatchObject({ code, message, errors: [{ pointer, message }] });
     expect(faultOf(`${text}!`, { tensors })?.code).toBe('malformed_json');
@@ -157,7 +157,7 @@ describe('at its bounds a text', () => {
     [`{"x":[${rows}[1,2]],"h":[[${'1'.repeat(30)}]],"q":[[1]],"a":{},"b":[{}]}`],
     [`{"q":"${'a'.repeat(92)}"}`],
     [`{"q" :  ${' '.repeat(200)}[1,\n\n2 ] ,"x": [ 1,${' '.repeat(200)}2 ] }${' '.repeat(200)}`],
-  ])('is read: %#', (text) => {
+  ])('the document is read: %#', (text) => {
     expect(faultOf(text, { tensors, bounds })).toBeUndefined();
   });
 
@@ -168,7 +168,7 @@ describe('at its bounds a text', () => {
     ['{"x":[1],"a":{"x":[1]},"h":[1]}', '2 tensors'],
     [`{"q":"${'a'.repeat(93)}"}`, '100 bytes'],
     [`{"x":[0.${'1'.repeat(93)}]}`, '100 bytes'],
-  ])('is not read on: %#', (text, bound) => {
+  ])('the document is not read to its end: %#', (text, bound) => {
     expect(faultOf(text, { tensors, bounds })).toMatchObject({
       code: 'invalid_request',
       message: expect.stringContaining(`more than ${bound}, which no request needs`),
@@ -176,7 +176,7 @@ describe('at its bounds a text', () => {
     expect(faultOf(text)).toBeUndefined();
   });
 
-  test('reports what was found before', () => {
+  test('the report has what was found before', () => {
     const long = `[${rows}[1]],"q":"${'a'.repeat(100)}",!`;
     expect(faultOf(`{"x":${long}`, { tensors, bounds })?.code).toBe('ragged_array');
     expect(faultOf(`{"x":1,"x":${long}`, { tensors, bounds })?.code).toBe('duplicate_key');

@@ -14,7 +14,7 @@ describe('parseJson', () => {
     );
   });
 
-  test('is not misled by quotes, colons and backslashes in strings', () => {
+  test('strings with quotes, colons and backslashes are read correctly', () => {
     const tricky = { 'a"b': 'c:d', 'e\\': ['f\\\\"', { '"': ':' }], ':': '":' };
     expect(read(JSON.stringify(tricky, null, 2))).toEqual(tricky);
     expect(read('{"a" \n\t :1}')).toEqual({ a: 1 });

@@ -41,7 +41,7 @@ describe('a file of another format is named:', () => {
   });
 });
 
-test('a safetensors file that was cut is not taken for one, whatever the size of its header', () => {
+test('a truncated safetensors file is not taken for another format, whatever the size of its header', () => {
   const begun = Buffer.alloc(100, 0x20);
   for (let headerBytes = 101; headerBytes < 1_000_000; headerBytes += 59) {
     begun.writeBigUInt64LE(BigInt(headerBytes));

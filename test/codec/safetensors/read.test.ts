@@ -37,7 +37,7 @@ function goodFile(): Uint8Array {
 }
 
 describe('a file that keeps the format', () => {
-  test('is read with its dtypes, shapes and exact values', () => {
+  test('the file is read with its dtypes, shapes and exact values', () => {
     const tensors = readSafetensors(goodFile());
     expect([...tensors.keys()]).toEqual(['b', 'W_x']);
     expect(tensors.get('b')).toEqual({
@@ -52,7 +52,7 @@ describe('a file that keeps the format', () => {
     });
   });
 
-  test('is read the same at any alignment in memory', () => {
+  test('the file is read the same at any alignment in memory', () => {
     const bytes = goodFile();
     for (let shift = 0; shift < 8; shift++) {
       const memory = new Uint8Array(bytes.length + 16).fill(0xff);
@@ -62,14 +62,14 @@ describe('a file that keeps the format', () => {
     }
   });
 
-  test('is copied: later changes of its bytes do not reach the tensors', () => {
+  test('the tensors are copies: later changes of the bytes do not reach them', () => {
     const bytes = Buffer.from(goodFile());
     const tensors = readSafetensors(bytes);
     bytes.fill(0);
     expect(tensors.get('b')!.data[0]).toBe(0.1);
   });
 
-  test('may hold no tensor, a single number, tensors of size 0, spaces behind the header', () => {
+  test('the file may hold no tensor, a single number, tensors of size 0, spaces behind the header', () => {
     expect(readSafetensors(fileOfText('{}')).size).toBe(0);
     const header = JSON.stringify({
       none: f32([0, 5], [4, 4]),
@@ -80,7 +80,7 @@ describe('a file that keeps the format', () => {
     expect(tensors.get('none')!.data).toHaveLength(0);
   });
 
-  test('may have white space before the header, and metadata that is null', () => {
+  test('the header may have white space before it, and metadata that is null', () => {
     const entry = '"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}';
     const seven = bytesOf(new Float32Array([7]));
     for (const text of [` {${entry}}`, `\t\r\n {${entry}}`, `{"__metadata__":null,${entry}}`]) {
@@ -90,7 +90,7 @@ describe('a file that keeps the format', () => {
     }
   });
 
-  test('may use any name, __proto__ included', () => {
+  test('a tensor may have any name, __proto__ included', () => {
     const tensors = readSafetensors(
       fileOfText('{"__proto__":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"":' +
         '{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'),
@@ -98,7 +98,7 @@ describe('a file that keeps the format', () => {
     expect([...tensors.keys()]).toEqual(['__proto__', '']);
   });
 
-  test('as torch writes it is read', () => {
+  test('the file that torch writes is read', () => {
     const tensors = readSafetensors(readFileSync(join(fixtures, 'sunspots.safetensors')));
     expect(tensors.get('rnn.weight_hh_l0')!.shape).toEqual([32, 32]);
     expect(tensors.get('head.bias')!.data).toHaveLength(1);
@@ -154,7 +154,7 @@ describe('halves', () => {
     }
   });
 
-  test('of known meaning, in both formats', () => {
+  test('patterns of known meaning are read, in both formats', () => {
     const numbers = (dtype: string, ...halves: number[]) => [
       ...read(dtype, Uint16Array.from(halves)).data,
     ];
@@ -361,7 +361,7 @@ function errorOf(bytes: Uint8Array): unknown {
 }
 
 describe('a file that is read in place', () => {
-  test.each([0, 1, 2, 3])('has the numbers of a copy, at any byte of memory (+ %i)', (shift) => {
+  test.each([0, 1, 2, 3])('the numbers are those of a copy, at any byte of memory (+ %i)', (shift) => {
     const whole = goodFile();
     const memory = new Uint8Array(shift + whole.length);
     memory.set(whole, shift);
@@ -374,7 +374,7 @@ describe('a file that is read in place', () => {
     }
   });
 
-  test('is refused once its bytes were released', () => {
+  test('the file is refused once its bytes were released', () => {
     let isHeld = true;
     const { tensors } = readSafetensorsFile(goodFile(), () => isHeld);
     const [tensor] = tensors.values();

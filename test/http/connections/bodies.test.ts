@@ -9,7 +9,7 @@ import { JSON_TYPE, LARGE_STEP, SOON_MS, STEP, expectProblem, listen, longSequen
 describe('bodies', () => {
   const limits = { BODY_BYTES_MAX: '1000000', BODIES_BYTES_MAX: '4000000' };
 
-  test('that are announced and not sent take no memory, and their connections are closed after 408', async () => {
+  test('announced bodies that are not sent take no memory, and their connections are closed after 408', async () => {
     const server = await listen({ ...limits, REQUEST_TIMEOUT_MS: '1000' });
     const head = requestText('POST', '/v1/step', { ...JSON_TYPE, 'content-length': 1_000_000 });
     const silent = Array.from({ length: 20 }, () => new RawClient(server.port, head));
@@ -25,7 +25,7 @@ describe('bodies', () => {
     expect(timeouts).toHaveLength(20);
   });
 
-  test('that are received count: beyond the budget large ones are refused, small ones are served', async () => {
+  test('received bodies count: beyond the budget large ones are refused, small ones are served', async () => {
     const server = await listen(limits);
     const head = requestText('POST', '/v1/step', { ...JSON_TYPE, 'content-length': 1_000_000 });
     const held = Array.from({ length: 3 }, () => new RawClient(server.port, head + ' '.repeat(999_000)));
@@ -37,7 +37,7 @@ describe('bodies', () => {
     expect(await statusOf(server, LARGE_STEP)).toBe(200);
   });
 
-  test('in chunks count by what is received, and chunks of one byte cost no more', async () => {
+  test('chunked bodies count by their received bytes, and chunks of one byte cost no more', async () => {
     const server = await listen({ ...limits, BODIES_BYTES_MAX: '1000000' });
     const chunked = requestText('POST', '/v1/step', { ...JSON_TYPE, 'transfer-encoding': 'chunked' });
     const small = Array.from({ length: 40 }, () => new RawClient(server.port, `${chunked}1\r\n{\r\n`));
@@ -54,7 +54,7 @@ describe('bodies', () => {
     expect((await slow.answer()).status).toBeLessThan(500);
   });
 
-  test('of one connection have a share of the budget, and a body that is refused takes nothing', () => {
+  test('the bodies of one connection share a part of the budget, and a refused body takes nothing', () => {
     const budget = new BodyBudget(8_000_000, 1_000_000);
     const [one, other] = [{ bodyBytes: 0 }, { bodyBytes: 0 }];
     const first = budget.open(one);
@@ -67,7 +67,7 @@ describe('bodies', () => {
     expect([one.bodyBytes, budget.bytes]).toEqual([200_000, 2_100_000]);
   });
 
-  test('of pipelined requests are not read before the earlier ones are answered', async () => {
+  test('bodies of pipelined requests are not read before the earlier requests are answered', async () => {
     const server = await listen({ ...limits, WORKERS: '1' });
     const one = new RawClient(server.port, longSequence() + stepRequest({}, LARGE_STEP).repeat(4));
     await until(() => server.app.memory.bytesUsed > 1_000_000, SOON_MS);
@@ -122,7 +122,7 @@ describe('a body that is refused early', () => {
     expect((await client.answer(1)).status).toBe(200);
   });
 
-  test('a short one leaves the connection open for the next request', async () => {
+  test('a short body leaves the connection open for the next request', async () => {
     const server = await listen();
     const refused = requestText('POST', '/v1/steps', { ...JSON_TYPE, 'content-length': 2 }, '{}');
     const client = new RawClient(server.port, refused + stepRequest());

@@ -6,7 +6,7 @@ import { requestText } from '../../helpers/request-text.ts';
 import { JSON_TYPE, LIVE, SOON_MS, expectProblem, listen, longStream, stepRequest } from './server.ts';
 
 describe('client errors', () => {
-  test('after a running stream close the connection without a second head', async () => {
+  test('a client error after a running stream closes the connection without a second head', async () => {
     const server = await listen();
     const client = new RawClient(server.port, longStream());
     await until(() => client.text.includes('"t":2'), SOON_MS);
@@ -48,7 +48,7 @@ describe('client errors', () => {
     expect(lines[0]).toMatchObject({ url: '/v1/sequence', unanswered: 'the client left' });
   });
 
-  test('and for each pipelined after it, which Fastify has not received', async () => {
+  test('one line is logged for each request pipelined after it, which Fastify has not received', async () => {
     const server = await listen();
     const client = new RawClient(server.port, longStream() + LIVE.repeat(100), false);
     await until(() => client.socket.bytesWritten > 0 && server.app.memory.bytesUsed > 1_000_000, SOON_MS);

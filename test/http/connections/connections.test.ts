@@ -7,7 +7,7 @@ import { requestText } from '../../helpers/request-text.ts';
 import { JSON_TYPE, LIVE, SOON_MS, listen, longStream, stepRequest } from './server.ts';
 
 describe('connections', () => {
-  test('that are idle are closed for new ones, the oldest first, and this is logged once', async () => {
+  test('idle connections are closed for new ones, the oldest first, and this is logged once', async () => {
     const server = await listen({ CONNECTIONS_MAX: '4' });
     const idle: RawClient[] = [];
     for (let k = 0; k < 4; k++) {
@@ -24,7 +24,7 @@ describe('connections', () => {
     expect(server.lines().filter(({ msg }) => msg.includes('CONNECTIONS_MAX'))).toHaveLength(1);
   });
 
-  test('that are all busy still let probes connect, and nobody else', async () => {
+  test('busy connections at the maximum leave capacity for health checks, and for no other request', async () => {
     const server = await listen({ CONNECTIONS_MAX: '3' });
     const half = requestText('POST', '/v1/step', { ...JSON_TYPE, 'content-length': 100 }, '{');
     let begun = 0;
@@ -46,7 +46,7 @@ describe('connections', () => {
     expect(busy.filter(({ isClosed }) => !isClosed)).not.toHaveLength(0);
   });
 
-  test('are not kept alive by line ends', async () => {
+  test('line ends do not keep a connection alive', async () => {
     const server = await listen({ KEEP_ALIVE_TIMEOUT_MS: '200' });
     const client = new RawClient(server.port, LIVE);
     await client.answer();
@@ -55,7 +55,7 @@ describe('connections', () => {
     clearInterval(timer);
   });
 
-  test('with pipelined requests are read no further until those are answered', async () => {
+  test('pipelined requests are not read any further until the earlier ones are answered', async () => {
     const server = await listen();
     const client = new RawClient(server.port, longStream(), false);
     const wrong = stepRequest({}, '{"q":1}');
@@ -92,7 +92,7 @@ describe('an upgrade that is declined', () => {
 });
 
 describe('SIGTERM', () => {
-  test('ends a process at once in spite of open connections without a request', async () => {
+  test('SIGTERM ends the process at once in spite of open connections without a request', async () => {
     const server = await startServer();
     const sent = [
       '',

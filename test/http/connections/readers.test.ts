@@ -5,7 +5,7 @@ import { requestText } from '../../helpers/request-text.ts';
 import { SOON_MS, listen, longStream, openSockets } from './server.ts';
 
 describe('a reader', () => {
-  test('that never reads small responses is disconnected', async () => {
+  test('a reader that never reads small responses is disconnected', async () => {
     const server = await listen({ STREAM_STALL_MS: '200' });
     const docs = requestText('GET', '/openapi.json').repeat(200);
     const clients = Array.from({ length: 4 }, () => new RawClient(server.port, docs, false));
@@ -15,7 +15,7 @@ describe('a reader', () => {
     expect(await openSockets(server, 0)).toBe(true);
   });
 
-  test('below the minimum rate is disconnected, one above it is not', async () => {
+  test('a reader below the minimum rate is disconnected, one above it is not', async () => {
     const server = await listen({ STREAM_STALL_MS: '400', READ_BYTES_PER_S_MIN: '8000000' });
     const slow = new RawClient(server.port, longStream(), false);
     const timer = setInterval(() => slow.socket.read(20_000), 20);
@@ -27,7 +27,7 @@ describe('a reader', () => {
     expect(disconnected).toHaveLength(1);
   });
 
-  test('of a stream that does not read is disconnected for another stream at STREAMS_MAX', async () => {
+  test('a reader that does not read its stream is disconnected for another stream at STREAMS_MAX', async () => {
     const server = await listen({ STREAMS_MAX: '2', STREAM_STALL_MS: '4000' });
     const silent = [0, 1].map(() => new RawClient(server.port, longStream(), false));
     await vi.waitFor(

@@ -28,7 +28,7 @@ describe('HTTP', () => {
     expect(answer.json().code).toBe('method_not_allowed');
   });
 
-  test('an unknown address is 404, a broken one 400', async () => {
+  test('an unknown address is answered 404, a malformed one 400', async () => {
     const unknown = await app.http.inject('/v2');
     expect(unknown.json().code).toBe('not_found');
     expect(unknown.headers['x-request-id']).toBe(unknown.json().instance);
@@ -41,7 +41,7 @@ describe('HTTP', () => {
     ['application/json', 'gzip'],
     ['application/json-seq', undefined],
     ['application/jsonx', undefined],
-  ])('a body of type %s, encoding %s, is 415', async (type, encoding) => {
+  ])('a body of type %s, encoding %s, is answered 415', async (type, encoding) => {
     const answer = await app.http.inject({
       method: 'POST',
       url: '/v1/step',
@@ -82,7 +82,7 @@ describe('HTTP', () => {
     expect((await app.http.inject({ method: 'GET', url: '/v1/models', headers })).statusCode).toBe(200);
   });
 
-  test('every code has an anchor on the page that problems name', async () => {
+  test('every error code has an anchor on the page that problems link to', async () => {
     const page = await app.http.inject('/problems');
     for (const code of Object.keys(ERRORS)) expect(page.body).toContain(`id="${code}"`);
   });

@@ -6,7 +6,7 @@ import { W, buildSmallApp, row, weights } from './app.ts';
 const app = await buildSmallApp();
 
 describe('/v1/step', () => {
-  test('starts from zeros when there is no h, and from 0 when there is no bias', async () => {
+  test('a step starts from zeros when there is no h, and adds 0 when there is no bias', async () => {
     const { b: _, ...unbiased } = W;
     const answer = await app.post('/v1/step', { weights: unbiased, x: [[1, 2]] });
     const explicit = await app.post('/v1/step', {
@@ -23,13 +23,13 @@ describe('/v1/step', () => {
     expect(answer.body.h[0][0]).toBeCloseTo(Math.tanh(1.5), 6);
   });
 
-  test('broadcasts b of (H) and of (1, H) alike', async () => {
+  test('a bias b of (H) and one of (1, H) are broadcast alike', async () => {
     const flat = await app.post('/v1/step', { weights: { ...W, b: [1, 2, 3] }, x: [[1, 2]] });
     const nested = await app.post('/v1/step', { weights: { ...W, b: [[1, 2, 3]] }, x: [[1, 2]] });
     expect(flat.body).toEqual(nested.body);
   });
 
-  test('answers with the products when asked for a trace', async () => {
+  test('the answer has the products when a trace is asked for', async () => {
     const { body } = await app.post('/v1/step', {
       weights: { W_x: [[2]], W_h: [[3]], b: [0.5] },
       x: [[0.25]],
@@ -44,7 +44,7 @@ describe('/v1/step', () => {
 describe('/v1/sequence', () => {
   const x = [[[1, 2]], [[3, 4]], [[5, 6]]];
 
-  test('answers with hs and h, and with what is asked for', async () => {
+  test('the answer has hs and h, and what is asked for', async () => {
     const both = await app.post('/v1/sequence', { weights: W, x });
     expect(both.body.hs).toHaveLength(3);
     expect(both.body.h).toEqual(both.body.hs[2]);
@@ -54,7 +54,7 @@ describe('/v1/sequence', () => {
     expect(hs.body).toEqual({ hs: both.body.hs });
   });
 
-  test('stops a row after its length: hs is 0 beyond, h is its last valid state', async () => {
+  test('a row stops after its length: hs is 0 beyond, h is its last valid state', async () => {
     const rows = x.map(([x_t]) => [x_t, x_t, x_t]);
     const h = [row(3, 0.1), row(3, 0.2), row(3, 0.3)];
     const full = await app.post('/v1/sequence', { weights: W, x: rows, h });
@@ -73,7 +73,7 @@ describe('/v1/sequence', () => {
     expect(cut.body.h).toEqual([full.body.hs[1][0], h[1], full.body.hs[2][2]]);
   });
 
-  test('traces every step, in the layout asked for, 0 beyond a length', async () => {
+  test('a trace has every step, in the layout asked for, and 0 beyond a length', async () => {
     const body = { weights: W, x: x.map(([x_t]) => [x_t, x_t]), lengths: [3, 1], trace: true };
     const { body: answer } = await app.post('/v1/sequence', body);
     expect(answer.trace.z.map((states: number[][]) => states.length)).toEqual([2, 2, 2]);
@@ -88,7 +88,7 @@ describe('/v1/sequence', () => {
 });
 
 describe('numbers', () => {
-  test('of a wide model whose sums overflow to NaN are refused', async () => {
+  test('numbers of a wide model whose sums overflow to NaN are refused', async () => {
     const wide = await buildApp();
     const D = 96;
     const W_x = Array.from({ length: D }, () => [3e38]);
@@ -99,7 +99,7 @@ describe('numbers', () => {
     expect(body.detail).toMatch(/h\[0\]\[0\] is NaN/);
   });
 
-  test('of a narrow model do not overflow before a finite sum', async () => {
+  test('sums of a narrow model do not overflow before a finite sum', async () => {
     const answer = await app.post('/v1/step', {
       weights: { W_x: [[3e38]], W_h: [[3e38]] },
       x: [[-3e38]],
@@ -108,7 +108,7 @@ describe('numbers', () => {
     expect(answer.body).toEqual({ h: [[0]] });
   });
 
-  test('that earlier requests left in memory are not in a response', async () => {
+  test('numbers that earlier requests left in memory are not in a response', async () => {
     const fresh = await buildApp();
     const bytes = 1024 * 1024;
     const ptr = fresh.memory.allocate(bytes);
@@ -125,7 +125,7 @@ describe('numbers', () => {
     }
   });
 
-  test('of a z that overflows without a trace are a valid state: tanh of it is ±1', async () => {
+  test('a z that overflows without a trace gives a valid state: tanh of it is ±1', async () => {
     const answer = await app.post('/v1/step', {
       weights: { W_x: [[3e38]], W_h: [[0]] },
       x: [[-3e38]],

@@ -92,9 +92,9 @@ describe('deletion and expiry', () => {
     clock.nowMs += 9_000;
     expect((await call('GET', `/v1/sessions/${id}`)).statusCode).toBe(200);
     clock.nowMs += 1_001;
-    const gone = await step(id, 1);
-    expect([gone.statusCode, gone.json().reason]).toEqual([410, 'expired']);
-    expect(gone.json().at > expires_at).toBe(true);
+    const expired = await step(id, 1);
+    expect([expired.statusCode, expired.json().reason]).toEqual([410, 'expired']);
+    expect(expired.json().at > expires_at).toBe(true);
     const listed = (await call('GET', '/v1/sessions?limit=1000')).json().sessions;
     expect(listed.map((session: { id: string }) => session.id)).not.toContain(id);
   });

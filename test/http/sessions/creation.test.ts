@@ -7,7 +7,7 @@ import { WEIGHTS, startService } from './service.ts';
 const { call, create, step } = await startService();
 
 describe('creation', () => {
-  test('answers with the session and its headers', async () => {
+  test('the answer has the session and its headers', async () => {
     const answer = await call('POST', '/v1/sessions', { model: 'tiny', keep: 3, ttl_s: 60 });
     expect(answer.statusCode).toBe(201);
     const body = answer.json();
@@ -34,7 +34,7 @@ describe('creation', () => {
     expect(answer.headers['cache-control']).toBe('no-store');
   });
 
-  test('takes inline weights, which stay as long as the session', async () => {
+  test('inline weights are accepted, and stay as long as the session', async () => {
     const weights = { W_x: [[1]], W_h: [[0.25]] };
     const { id, model } = (await call('POST', '/v1/sessions', { weights })).json();
     expect((await step(id, 0.5)).json().h).toEqual([[0.46211717]]);
@@ -47,7 +47,7 @@ describe('creation', () => {
     expect((await call('GET', `/v1/models/${model}`)).statusCode).toBe(404);
   });
 
-  test('are listed by their model, a name or an id, page by page', async () => {
+  test('sessions are listed by their model, a name or an id, page by page', async () => {
     const weights = { W_x: [[2]], W_h: [[0.125]] };
     const { id: model } = (await call('POST', '/v1/models', { weights, name: 'listed' })).json();
     const ids: string[] = [];
@@ -63,19 +63,19 @@ describe('creation', () => {
     expect(found).toEqual(ids.toSorted());
     const byId = (await call('GET', `/v1/sessions?model=${model}`)).json();
     expect(byId.sessions.map((session: { id: string }) => session.id)).toEqual(found);
-    const nobody = await call('GET', '/v1/sessions?model=nobody');
-    expect([nobody.statusCode, nobody.json().code]).toEqual([404, 'model_not_found']);
+    const unknown = await call('GET', '/v1/sessions?model=nobody');
+    expect([unknown.statusCode, unknown.json().code]).toEqual([404, 'model_not_found']);
     expect((await call('GET', '/v1/sessions?model=sha256:none')).json()).toEqual({ sessions: [] });
     const noCursor = await call('GET', '/v1/sessions?cursor=zzz');
     expect(noCursor.statusCode).toBe(400);
     expect(noCursor.json().detail).toContain('`next` of the page before');
   });
 
-  test('shortens a lifetime beyond the maximum, and reports the one it has', async () => {
+  test('a lifetime beyond the maximum is shortened, and the answer has the one in effect', async () => {
     expect(await create({ ttl_s: 1e9 })).toMatchObject({ ttl_s: 2_592_000 });
   });
 
-  test('takes N from h, and refuses an h that does not fit', async () => {
+  test('N is that of h, and an h that does not fit is refused', async () => {
     expect(await create({ h: [[1, 2], [3, 4], [5, 6]] })).toMatchObject({ N: 3 });
     const answer = await call('POST', '/v1/sessions', { model: 'tiny', N: 2, h: [[1, 2]] });
     expect([answer.statusCode, answer.json().code]).toEqual([422, 'shape_mismatch']);
@@ -92,13 +92,13 @@ describe('creation', () => {
     [{ model: 'tiny', N: 4_000_000 }, 422, 'limit_exceeded'],
     [{ model: 'tiny', h: [[1, 1e39]] }, 422, 'out_of_range'],
     [{ model: 'tiny', color: 'red' }, 400, 'invalid_request'],
-  ])('refuses %j', async (body, status, code) => {
+  ])('creation refuses %j', async (body, status, code) => {
     const answer = await call('POST', '/v1/sessions', body);
     expect([answer.statusCode, answer.json().code]).toEqual([status, code]);
     expect(answer.json().applied).toBe('no');
   });
 
-  test('a session stays with its model when the name moves', async () => {
+  test('a session keeps its model when the name is pointed to another', async () => {
     const first = { W_x: [[1]], W_h: [[0]] };
     const second = { W_x: [[2]], W_h: [[0]] };
     await call('POST', '/v1/models', { name: 'moving', weights: first });
@@ -129,7 +129,7 @@ test('the list has all sessions, page by page', async () => {
   expect(seen).toEqual(ids.toSorted());
 });
 
-test('a page of large sessions is short, and has the cursor of the next', async () => {
+test('a page of large sessions is short, and has the cursor of the next page', async () => {
   const other = await buildApp();
   const weights = { W_x: [Array(64).fill(0)], W_h: Array.from({ length: 64 }, () => Array(64).fill(0)) };
   const { body: model } = await other.post('/v1/models', { weights });

@@ -6,7 +6,7 @@ import { MemoryStore } from '../../../src/store/memory.ts';
 import { buildApp } from '../../helpers/app.ts';
 import { WEIGHTS } from './service.ts';
 
-test('limits: of sessions, and of calls that wait for one', async () => {
+test('sessions are limited in number, and so are the calls that wait for one', async () => {
   class SlowStore extends MemoryStore {
     override async change(...args: Parameters<MemoryStore['change']>): Promise<string | undefined> {
       await sleep(20);
@@ -37,7 +37,7 @@ describe('a store that fails', () => {
     }
   }
 
-  test('is reported with whether the call was applied, and the next call loads from the store', async () => {
+  test('the failure reports whether the call was applied, and the next call loads from the store', async () => {
     const store = new FailingStore(1e9);
     const failing = await buildApp({}, { store });
     const { body } = await failing.post('/v1/sessions', { weights: WEIGHTS });

@@ -22,9 +22,9 @@ describe('If-Match', () => {
     const [a, b] = [await create(), await create()];
     const etag = (await call('GET', `/v1/sessions/${a.id}`)).headers.etag as string;
     expect((await step(b.id, 1, { 'if-match': etag })).statusCode).toBe(412);
-    const nobody = await step('AAAAAAAAAAAAAAAAAAAAAA', 1, { 'if-match': etag });
-    expect([nobody.statusCode, nobody.json().code]).toEqual([404, 'session_not_found']);
-    expect(nobody.json().applied).toBe('no');
+    const unknown = await step('AAAAAAAAAAAAAAAAAAAAAA', 1, { 'if-match': etag });
+    expect([unknown.statusCode, unknown.json().code]).toEqual([404, 'session_not_found']);
+    expect(unknown.json().applied).toBe('no');
   });
 });
 
@@ -68,7 +68,7 @@ describe('Idempotency-Key', () => {
     expect(again.body).toBe(first.body);
   });
 
-  test('with another body or address it is 422, and nothing happens', async () => {
+  test('a key that is sent with another body or address is 422, and nothing is applied', async () => {
     const { id } = await create();
     const key = { 'idempotency-key': 'k' };
     await step(id, 1, key);
@@ -98,7 +98,7 @@ describe('Idempotency-Key', () => {
     expect((await step(id, 1, key)).statusCode).toBe(200);
   });
 
-  test('the last 64 are kept; an older one with If-Match is refused', async () => {
+  test('the last 64 keys are kept; an older one with If-Match is refused', async () => {
     const { id } = await create();
     const first = await step(id, 1, { 'idempotency-key': 'k-0' });
     const { etag } = first.headers as { etag: string };
@@ -109,7 +109,7 @@ describe('Idempotency-Key', () => {
     expect(pruned.statusCode).toBe(412);
   });
 
-  test('sequences, states, rewinds, forks and deletions are repeated as well', async () => {
+  test('sequences, states, rewinds, forks and deletions are answered again as well', async () => {
     const { id } = await create({ keep: 4 });
     const base = `/v1/sessions/${id}`;
     const calls: [string, 'POST' | 'PUT' | 'DELETE', string, unknown][] = [
@@ -131,7 +131,7 @@ describe('Idempotency-Key', () => {
     }
   });
 
-  test('of 16 calls at once one is applied, the others have the same response or 409', async () => {
+  test('one of 16 concurrent calls is applied, the others have the same response or 409', async () => {
     const { id } = await create();
     for (let round = 0; round < 50; round++) {
       const headers = { 'idempotency-key': `round-${round}` };

@@ -8,7 +8,7 @@ import { WEIGHTS, startService } from './service.ts';
 const { app, call, create, step, stateless } = await startService();
 
 describe('steps and sequences', () => {
-  test('carry the state: the bits are those of one long sequence', async () => {
+  test('steps and sequences carry the state: the bits are those of one long sequence', async () => {
     const { id } = await create();
     const xs = [1, -0.5, 0.25, 2, -3];
     const [first, ...rest] = xs;
@@ -31,7 +31,7 @@ describe('steps and sequences', () => {
     expect(read.headers.etag).toBe(many.headers.etag);
   });
 
-  test('take the session from the header as well, and both must be the same', async () => {
+  test('the session may be in the header as well, and both must be the same', async () => {
     const { id } = await create();
     const header = { 'x-session-id': id };
     const answer = await call('POST', '/v1/step', { x: [[1]] }, header);
@@ -41,7 +41,7 @@ describe('steps and sequences', () => {
     expect(both.json().applied).toBe('no');
   });
 
-  test('as files: the session is in the metadata, and that of the response too', async () => {
+  test('a file has the session in its metadata, and so has the response', async () => {
     const { id } = await create();
     const x = Buffer.from(Float32Array.of(1).buffer);
     const header = Buffer.from(
@@ -77,7 +77,7 @@ describe('steps and sequences', () => {
     [{ x: [[1]], weights: WEIGHTS }, 400, 'invalid_request', 'neither weights, model nor h'],
     [{ x: [[1e39]] }, 422, 'out_of_range', 'beyond float32'],
     [{ x: [[null]] }, 400, 'invalid_request', ''],
-  ])('refuse %j, the state untouched', async (body, status, code, detail) => {
+  ])('a step with %j is refused and leaves the state unchanged', async (body, status, code, detail) => {
     const { id } = await create();
     const before = (await call('GET', `/v1/sessions/${id}`)).body;
     const answer = await call('POST', '/v1/step', { session: id, ...body });

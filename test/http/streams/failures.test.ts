@@ -7,7 +7,7 @@ import { NDJSON, SSE, W, ask, repeat, untilIdle, urlOf } from './requests.ts';
 
 const plain = await buildApp({ MODELS_MAX: '10000' });
 
-describe('before the first step', () => {
+describe('a failure before the first step', () => {
   test.each([
     [{ weights: W, x: [[[1, 2]]] }, 422, 'shape_mismatch'],
     [{ weights: W, x: [[[1e39]]] }, 422, 'out_of_range'],
@@ -16,7 +16,7 @@ describe('before the first step', () => {
     [{ weights: W, model: 'sunspots', x: [[[1]]] }, 400, 'invalid_request'],
     [{ model: 'none', x: [[[1]]] }, 404, 'model_not_found'],
     [{ weights: { W_x: [[3e38]], W_h: [[0]] }, x: [[[9]]], trace: true }, 422, 'not_finite'],
-  ])('is an ordinary problem: %j', async (body, status, code) => {
+  ])('the answer is an ordinary problem: %j', async (body, status, code) => {
     const bytesIdle = plain.memory.bytesUsed;
     const answer = await ask(plain, body, NDJSON);
     expect(answer.statusCode).toBe(status);
@@ -26,7 +26,7 @@ describe('before the first step', () => {
     expect(plain.memory.bytesUsed - bytesIdle).toBeLessThan(1_000);
   });
 
-  test('406 lists streams where there are some; a step has none', async () => {
+  test('a 406 lists streams where the route has them; a step has none', async () => {
     const sequence = await ask(plain, { weights: W, x: [[[1]]] }, 'text/html');
     expect(sequence.json()).toMatchObject({ status: 406, code: 'not_acceptable' });
     expect(sequence.json().detail).toContain(NDJSON);
@@ -39,7 +39,7 @@ describe('before the first step', () => {
     }
   });
 
-  test('JSON comes first where Accept leaves the choice', async () => {
+  test('JSON is preferred where Accept leaves the choice', async () => {
     for (const accept of ['*/*', 'application/*', `${NDJSON};q=0.5, application/json`]) {
       const answer = await ask(plain, { weights: W, x: [[[1]]] }, accept);
       expect(answer.headers['content-type']).toMatch(/^application\/json/);
@@ -47,10 +47,10 @@ describe('before the first step', () => {
   });
 });
 
-describe('after the first step', () => {
+describe('a failure after the first step', () => {
   const workerEntry = new URL('../../fixtures/workers/faulty.ts', import.meta.url);
 
-  test.each([1001, 1005])('is the last line: a worker fails at input %d', async (fault) => {
+  test.each([1001, 1005])('the error is the last line: a worker fails at input %d', async (fault) => {
     const code = 'worker_failed';
     const app = await buildApp(
       { ANSWER_NUMBERS_MAX: '20', WORKER_HANG_MS: '300', WEIGHTS_CACHE_BYTES_MAX: '0' },
@@ -107,7 +107,7 @@ describe('after the first step', () => {
     expect((await ask(plain, body, 'application/json')).json().detail).toBe(error!.detail);
   });
 
-  test('but not the readout of a state between, unless all are asked for', async () => {
+  test('a readout of an intermediate state that is not finite fails only if all are asked for', async () => {
     const [T, N, H] = [100, 64, 256];
     // y overflows for h = tanh(5), and does not for h = tanh(-0.5). A chunk has fewer steps than T.
     const unit = repeat(H, 0).with(0, 1);

@@ -15,7 +15,7 @@ describe('a reader', () => {
   const long = { weights: { W_x: [repeat(8, 0.5)], W_h: repeat(8, repeat(8, 0.1)) } };
   const body = { ...long, x: Array.from({ length: 40_000 }, (_, t) => repeat(8, [Math.sin(t)])) };
 
-  test('that disconnects ends the computation, and its memory is freed', async () => {
+  test('a reader that disconnects ends the computation, and its memory is freed', async () => {
     const app = await buildApp({ WEIGHTS_CACHE_BYTES_MAX: '0' });
     const bytesIdle = app.memory.bytesUsed;
     const url = await urlOf(app);
@@ -28,7 +28,7 @@ describe('a reader', () => {
     }
   });
 
-  test('that disconnects before the first bytes are sent ends it too', async () => {
+  test('a reader that disconnects before the first bytes are sent ends it too', async () => {
     const app = await buildApp({ WEIGHTS_CACHE_BYTES_MAX: '0' });
     const bytesIdle = app.memory.bytesUsed;
     const url = await urlOf(app);
@@ -53,7 +53,7 @@ describe('a reader', () => {
     expect(await untilIdle(app, bytesIdle)).toBeLessThan(500);
   });
 
-  test('that reads nothing for STREAM_STALL_MS is disconnected; a slow one is not', async () => {
+  test('a reader that reads nothing for STREAM_STALL_MS is disconnected; a slow one is not', async () => {
     const app = await buildApp({ STREAM_STALL_MS: '600', WEIGHTS_CACHE_BYTES_MAX: '0' });
     const bytesIdle = app.memory.bytesUsed;
     const url = await urlOf(app);
@@ -77,7 +77,7 @@ describe('a reader', () => {
     await untilIdle(app, bytesIdle);
   });
 
-  test('beyond STREAMS_MAX is answered 503 with Retry-After, until a stream has ended', async () => {
+  test('a reader beyond STREAMS_MAX is answered 503 with Retry-After, until a stream has ended', async () => {
     const app = await buildApp({ STREAMS_MAX: '1' });
     const url = await urlOf(app);
     const first = await openStream(url, body);
@@ -100,7 +100,7 @@ describe('a reader', () => {
     }
   });
 
-  test('of a long stream takes nothing of the budget of bodies', async () => {
+  test('a reader of a long stream takes nothing of the budget of bodies', async () => {
     const bytes = Buffer.byteLength(JSON.stringify(body));
     const [BODY_BYTES_MAX, BODIES_BYTES_MAX] = [String(bytes), String(Math.floor(bytes * 1.5))];
     const app = await buildApp({ BODY_BYTES_MAX, BODIES_BYTES_MAX });
@@ -112,7 +112,7 @@ describe('a reader', () => {
     second.destroy();
   });
 
-  test('is sent an error when the server closes, and disconnected if it does not read', async () => {
+  test('a reader is sent an error when the server closes, and disconnected if it does not read', async () => {
     const app = await buildApp({ SHUTDOWN_TIMEOUT_MS: '2000' });
     const url = await urlOf(app);
     const [late, silent, fast] = [
@@ -136,7 +136,7 @@ describe('a reader', () => {
     expect(app.memory.bytesUsed).toBeLessThan(1e6);
   });
 
-  test('that does not read does not keep a process from ending', async () => {
+  test('a reader that does not read does not keep a process from exiting', async () => {
     const server = await startServer({ SHUTDOWN_TIMEOUT_MS: '2000' });
     const silent = await openStream(`${server.url}/v1/sequence`, body);
     expect(silent.statusCode).toBe(200);
@@ -153,7 +153,7 @@ describe('write', () => {
     return response;
   }
 
-  test('keeps every byte, also of characters that are split', async () => {
+  test('every byte is written, also of characters that are split', async () => {
     const text = 'h₁ = tanh(…) 😀 '.repeat(5_000);
     const parts: Buffer[] = [];
     const socket = new Writable({
@@ -169,7 +169,7 @@ describe('write', () => {
     expect(parts.some((part) => part.at(-1)! >= 0x80)).toBe(true);
   });
 
-  test('is true only when all has been taken, and false when the connection is lost before', async () => {
+  test('write() resolves to true when all is written, to false when the connection is lost before', async () => {
     const held: (() => void)[] = [];
     const socket = new Writable({ write: (_part, _encoding, done) => void held.push(done) });
     const response = responseTo(socket);

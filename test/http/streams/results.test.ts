@@ -65,7 +65,7 @@ describe('a stream', () => {
     seed: fc.nat(1_000),
   });
 
-  test('has the same bits as the response in one piece, with all options', async () => {
+  test('a stream has the same bits as the response in one piece, with all options', async () => {
     await fc.assert(
       fc.asyncProperty(recurrences(12, 60), options, async (input, option) => {
         const { T, N, weights, x, h } = input;
@@ -123,7 +123,7 @@ describe('a stream', () => {
     expect(chunked.memory.bytesUsed).toBeGreaterThan(0);
   });
 
-  test('has headers that let each step through at once', async () => {
+  test('a stream has headers that make proxies forward each step at once', async () => {
     const answer = await ask(plain, { weights: W, x: [[[1]]] }, NDJSON);
     expect(answer.headers).toMatchObject({
       'content-type': NDJSON,
@@ -136,7 +136,7 @@ describe('a stream', () => {
     expect(answer.headers['x-request-id']).toBeTruthy();
   });
 
-  test('is not compressed, though the client would take it', async () => {
+  test('a stream is not compressed, though the client would accept it', async () => {
     const answer = await plain.http.inject({
       method: 'POST',
       url: '/v1/sequence',
@@ -147,7 +147,7 @@ describe('a stream', () => {
     expect(readLines(answer.body)).toHaveLength(10_001);
   });
 
-  test('may be longer than a response in one piece: the limit on numbers holds for a step', async () => {
+  test('a stream may be longer than a response in one piece: the limit on numbers holds for a step', async () => {
     const x = repeat(2_000, [[1]]);
     expect((await ask(chunked, { weights: W, x }, 'application/json')).json().code).toBe(
       'limit_exceeded',
@@ -160,7 +160,7 @@ describe('a stream', () => {
     expect((await ask(bounded, { weights: W, x }, NDJSON)).json().detail).toMatch(/WORK_FLOPS_MAX/);
   });
 
-  test('of events is read whole, however the bytes are split', async () => {
+  test('a stream of events is parsed completely, however its bytes are split', async () => {
     const body = { weights: W, x: [[[1]], [[2]]] };
     const bytes = (await ask(plain, body, SSE)).rawPayload;
     const whole = new EventReader();
@@ -177,20 +177,20 @@ describe('a stream', () => {
     }
   });
 
-  test('does not block the event loop, though the socket takes all at once', async () => {
+  test('a stream does not block the event loop, though the socket accepts every write', async () => {
     // Every chunk is small enough for the main thread, and all of them for the socket's buffer.
     const here = await buildApp({ ANSWER_NUMBERS_MAX: '100' }, { inlineFlopsMax: 1e9 });
     const url = await urlOf(here);
-    let turns = 0;
+    let iterations = 0;
     let isRunning = true;
     const count = () => {
-      turns++;
+      iterations++;
       if (isRunning) setImmediate(count);
     };
     here.http.server.once('request', count);
     const answer = await openStream(url, { weights: W, x: repeat(5_000, [[1]]) });
     await readAll(answer);
     isRunning = false;
-    expect(turns).toBeGreaterThan(5_000 / 100);
+    expect(iterations).toBeGreaterThan(5_000 / 100);
   });
 });

@@ -47,7 +47,7 @@ describe('errors', () => {
     await client.close();
   });
 
-  test('say the same as those of the POST routes', async () => {
+  test('errors are those of the POST routes', async () => {
     const id = await server.create();
     const { client } = await server.connect(id);
     for (const [url, body] of [
@@ -103,7 +103,7 @@ describe('errors', () => {
     await client.close();
   });
 
-  test('of the store say when to retry and whether the call was applied', async () => {
+  test('errors of the store have the time to retry after and whether the call was applied', async () => {
     const store = new SlowStore(1e9);
     const failing = await listen({}, { store });
     const { client } = await failing.connect(await failing.create());

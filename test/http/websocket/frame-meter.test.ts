@@ -66,7 +66,7 @@ test('each data frame is reported once, with its length, and its payload as it a
   );
 });
 
-test('a length is known before the payload comes', () => {
+test('the length is reported before the payload arrives', () => {
   const found: FrameHeader[] = [];
   const listener = { onFrame: (header: FrameHeader) => void found.push(header), onPayload: () => {} };
   const header = Buffer.from([0x02, 0x7f, 0, 0, 0, 1, 0, 0, 0, 0]);

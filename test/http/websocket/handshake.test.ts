@@ -5,7 +5,7 @@ import { LIMITS, TINY, exchange, handshake, listen, problemOf } from './server.t
 const server = await listen(LIMITS);
 
 describe('the handshake', () => {
-  test('is followed by a message with the state of the session', async () => {
+  test('the handshake is followed by a message with the state of the session', async () => {
     const id = await server.create();
     await server.app.post('/v1/step', { session: id, x: [[1]] });
     const { client, greeting } = await server.connect(id);
@@ -17,7 +17,7 @@ describe('the handshake', () => {
     await client.close();
   });
 
-  test('for an unknown or deleted session is refused with a problem', async () => {
+  test('a handshake for an unknown or deleted session is refused with a problem', async () => {
     const id = await server.create();
     await server.app.http.inject({ method: 'DELETE', url: `/v1/sessions/${id}` });
     for (const [path, status, code] of [
@@ -30,7 +30,7 @@ describe('the handshake', () => {
     }
   });
 
-  test('without an upgrade, or with a body, is 426', async () => {
+  test('a handshake without an upgrade, or with a body, is 426', async () => {
     const path = `/v1/sessions/${await server.create()}/stream`;
     const plain = await server.app.http.inject(path);
     expect([plain.statusCode, plain.json().code]).toEqual([426, 'upgrade_required']);
@@ -46,14 +46,14 @@ describe('the handshake', () => {
     ['another version', { 'sec-websocket-version': '99' }],
     ['a malformed key', { 'sec-websocket-key': 'x' }],
     ['malformed protocols', { 'sec-websocket-protocol': ',,' }],
-  ])('with %s is refused with a problem', async (_, headers) => {
+  ])('a handshake with %s is refused with a problem', async (_, headers) => {
     const path = `/v1/sessions/${await server.create()}/stream`;
     const answer = problemOf(await exchange(server.port, handshake(path, headers)));
     expect([answer.status, answer.body.code]).toEqual([400, 'invalid_request']);
     expect(answer.headers).toContain('sec-websocket-version: 13');
   });
 
-  test('chooses no protocol and no compression', async () => {
+  test('the handshake selects no subprotocol and no compression', async () => {
     const path = `/v1/sessions/${await server.create()}/stream`;
     const text = await exchange(server.port, handshake(path, {
       'sec-websocket-protocol': 'chat',

@@ -62,7 +62,7 @@ describe('a client that reconnects', () => {
     }
   }
 
-  test(`with keys applies every step once, over ${LOSSES} lost connections`, async () => {
+  test(`a client with keys applies every step once, over ${LOSSES} lost connections`, async () => {
     const store = new SlowStore(1e9);
     const slow = await listen({}, { store });
     const id = await slow.create();
@@ -78,7 +78,7 @@ describe('a client that reconnects', () => {
     console.info(`${LOSSES} lost connections, ${steps} steps, ${replays} responses repeated`);
   });
 
-  test('control: without keys applies steps twice', async () => {
+  test('control: a client without keys applies steps twice', async () => {
     const store = new SlowStore(1e9);
     const slow = await listen({}, { store });
     const id = await slow.create();

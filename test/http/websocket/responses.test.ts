@@ -32,7 +32,7 @@ function randomBody(random: () => number, N: number, D: number) {
 }
 
 describe('responses', () => {
-  test('are those of the POST routes, bit for bit, in any mix', async () => {
+  test('responses are those of the POST routes, bit for bit, in any mix', async () => {
     const random = pseudoRandom(7);
     const { weights } = randomRecurrence({ T: 1, N: 1, D: 3, H: 19 }, 7);
     const N = 4;
@@ -75,7 +75,7 @@ describe('responses', () => {
 
   const pick = ({ digest, t }: { digest: string; t: number }) => ({ digest, t });
 
-  test('come in the order of the messages, errors too, however many messages are sent before', async () => {
+  test('responses are in the order of the messages, errors too, however many are sent before', async () => {
     const small = await listen({ SESSION_QUEUE_MAX: '3' });
     const id = await small.create();
     const { client } = await small.connect(id);
@@ -98,7 +98,7 @@ describe('responses', () => {
     await client.close();
   });
 
-  test('are sent when they are computed, without waiting for the next message', async () => {
+  test('responses are sent when they are computed, without waiting for the next message', async () => {
     const { client } = await server.connect(await server.create());
     for (let k = 1; k <= 3; k++) {
       expect((await client.ask({ x: [[1]], id: 'é😀' })).session.t).toBe(k);

@@ -8,7 +8,7 @@ import { StreamClient } from '../../helpers/stream-client.ts';
 import { SlowStore, handshake, listen, rawSocketOf } from './server.ts';
 
 describe('shutdown', () => {
-  test('sends idle connections a problem and closes them at once', async () => {
+  test('shutdown sends idle connections a problem and closes them at once', async () => {
     const other = await listen();
     const id = await other.create();
     const clients = await Promise.all(Array.from({ length: 20 }, () => other.connect(id)));
@@ -22,7 +22,7 @@ describe('shutdown', () => {
     }
   });
 
-  test('answers the message that is computed, and refuses those after it as not applied', async () => {
+  test('the message under way is answered, and those after it are refused as not applied', async () => {
     const store = new SlowStore(1e9);
     const other = await listen({}, { store });
     const id = await other.create();
@@ -42,7 +42,7 @@ describe('shutdown', () => {
     expect(await other.app.sessions.read(id).catch(() => undefined)).toMatchObject({ t: 1 });
   });
 
-  test('does not wait for a client that does not read, or does not close', async () => {
+  test('shutdown does not wait for a client that does not read, or does not close', async () => {
     const other = await listen();
     const id = await other.create();
     const path = `/v1/sessions/${id}/stream`;
@@ -60,7 +60,7 @@ describe('shutdown', () => {
     withoutClose.destroy();
   });
 
-  test('refuses handshakes with a problem, and completes those that had begun', async () => {
+  test('handshakes are refused with a problem, and those that had begun are completed', async () => {
     class LateStore extends SlowStore {
       override async read(...args: Parameters<MemoryStore['read']>) {
         await sleep(300);

@@ -6,7 +6,7 @@ import { randomRecurrence, weightsBody } from '../../helpers/recurrence.ts';
 import { listen, rawSocketOf } from './server.ts';
 
 describe('a client that does not read', () => {
-  test('keeps its messages on its own side, and has all responses when it reads', async () => {
+  test('the messages stay in the buffers of the client, and all responses arrive when it reads', async () => {
     const roomy = await listen({ SESSION_QUEUE_MAX: '4' });
     const { weights } = randomRecurrence({ T: 1, N: 1, D: 1, H: 64 }, 1);
     const id = await roomy.create({ weights: weightsBody(weights) });
@@ -39,7 +39,7 @@ describe('a client that does not read', () => {
     await client.close();
   });
 
-  test('is disconnected if it does not answer pings either', async () => {
+  test('the client is disconnected if it does not answer pings either', async () => {
     const quick = await listen({ KEEP_ALIVE_TIMEOUT_MS: '300' });
     const id = await quick.create();
     const { client: silent } = await quick.connect(id, { autoPong: false });

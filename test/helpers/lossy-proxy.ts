@@ -1,12 +1,12 @@
-// A TCP proxy between clients and the service that cuts connections where HTTP leaves the client in
-// doubt. A client of these tests writes a request at once, so a chunk from it is one request, and
-// what comes back next is its reply.
+// A TCP proxy between clients and the service that terminates connections where HTTP leaves the
+// outcome unknown to the client. A client of these tests writes a request at once, so a chunk from it is one
+// request, and what is received next is its reply.
 import { once } from 'node:events';
 import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 import { afterAll } from 'vitest';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 
-const CUTS = [
+const LOSSES = [
   /** The service gets a part of the request. */
   'in request',
   /** The service gets the request and, at once, the end of the connection. */
@@ -19,32 +19,32 @@ const CUTS = [
   'in reply',
 ] as const;
 
-export type Cut = (typeof CUTS)[number];
+export type Loss = (typeof LOSSES)[number];
 
-export interface CuttingProxy {
+export interface LossyProxy {
   readonly port: number;
-  /** Of a request to be cut, 0 … 1. */
+  /** That the connection of a request is lost, 0 … 1. */
   chance: number;
-  readonly counts: Record<Cut, number>;
-  readonly cuts: number;
+  readonly counts: Record<Loss, number>;
+  readonly losses: number;
   close(): Promise<void>;
 }
 
 const DURING_MS_MAX = 8;
 
-export async function startCuttingProxy(
+export async function startLossyProxy(
   targetPort: number,
   seed: number,
   chance: number,
-): Promise<CuttingProxy> {
+): Promise<LossyProxy> {
   const random = pseudoRandom(seed);
   const share = () => (random() + 1) / 2;
-  const counts = Object.fromEntries(CUTS.map((cut) => [cut, 0])) as Record<Cut, number>;
+  const counts = Object.fromEntries(LOSSES.map((loss) => [loss, 0])) as Record<Loss, number>;
   const sockets = new Set<Socket>();
 
   const server = createServer({ noDelay: true }, (client) => {
     const service = connect({ port: targetPort, host: '127.0.0.1', noDelay: true });
-    let cut: Cut | undefined;
+    let loss: Loss | undefined;
     const end = () => {
       client.destroy();
       service.destroy();
@@ -54,31 +54,31 @@ export async function startCuttingProxy(
       socket.on('error', () => {});
       socket.once('close', () => {
         sockets.delete(socket);
-        if (cut !== 'unnoticed') end();
+        if (loss !== 'unnoticed') end();
       });
     }
     client.on('data', (request: Buffer) => {
-      if (cut) return;
+      if (loss) return;
       if (share() >= proxy.chance) {
         service.write(request);
         return;
       }
-      cut = CUTS[Math.floor(share() * CUTS.length)]!;
-      counts[cut]++;
-      if (cut === 'in request') {
+      loss = LOSSES[Math.floor(share() * LOSSES.length)]!;
+      counts[loss]++;
+      if (loss === 'in request') {
         service.write(request.subarray(0, 1 + Math.floor(share() * (request.length - 1))), end);
         return;
       }
       service.write(request, () => {
-        if (cut === 'after request') end();
-        if (cut === 'during call') setTimeout(end, share() * DURING_MS_MAX);
-        if (cut === 'unnoticed') client.destroy();
+        if (loss === 'after request') end();
+        if (loss === 'during call') setTimeout(end, share() * DURING_MS_MAX);
+        if (loss === 'unnoticed') client.destroy();
       });
     });
     service.on('data', (reply: Buffer) => {
-      if (cut === 'in reply') {
+      if (loss === 'in reply') {
         client.write(reply.subarray(0, Math.floor(share() * reply.length)), end);
-      } else if (cut === 'unnoticed') end();
+      } else if (loss === 'unnoticed') end();
       else client.write(reply);
     });
   });
@@ -91,11 +91,11 @@ export async function startCuttingProxy(
     await once(server, 'close');
   };
   afterAll(close);
-  const proxy: CuttingProxy = {
+  const proxy: LossyProxy = {
     port: (server.address() as AddressInfo).port,
     chance,
     counts,
-    get cuts() {
+    get losses() {
       return Object.values(counts).reduce((sum, count) => sum + count, 0);
     },
     close,
