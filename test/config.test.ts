@@ -2,17 +2,17 @@ import { describe, expect, test } from 'vitest';
 import { ConfigError, readConfig } from '../src/config.ts';
 
 describe('the configuration', () => {
-  test('has a working default for everything', () => {
+  test('every setting has a working default', () => {
     const config = readConfig({});
     expect(config).toMatchObject({ HOST: '127.0.0.1', PORT: 8080, LOG_LEVEL: 'info' });
     expect(config.WORKERS).toBeGreaterThanOrEqual(1);
   });
 
-  test('takes numbers from text and ignores what is not its own', () => {
+  test('numbers are read from text, and unknown variables ignored', () => {
     expect(readConfig({ PORT: '0', PATH: '/bin' })).toMatchObject({ PORT: 0 });
   });
 
-  test('lists every problem at once, with what was given', () => {
+  test('every problem is listed at once, with the value given', () => {
     const broken = { PORT: 'http', WORKERS: '0', LOG_LEVEL: 'loud', N_MAX: '1.5', T_MAX: '' };
     expect(() => readConfig(broken)).toThrow(ConfigError);
     for (const line of [/PORT must be integer, got "http"/, /WORKERS must be >= 1, got "0"/,
@@ -29,18 +29,18 @@ describe('the configuration', () => {
       { MEMORY_BYTES_MAX: String(512 * 2 ** 20) },
       /MODELS_BYTES_MAX \+ BODIES_BYTES_MAX must be <= 7\/8 of MEMORY_BYTES_MAX/,
     ],
-  ])('refuses settings that contradict each other: %o', (environment, message) => {
+  ])('settings that contradict each other are refused: %o', (environment, message) => {
     expect(() => readConfig(environment)).toThrow(message);
   });
 
-  test('lists contradictions beside other problems, unless they follow from them', () => {
+  test('contradictions are listed beside other problems, unless they follow from them', () => {
     const broken = { SESSION_TTL_S_MAX: '10', BODIES_BYTES_MAX: '-1', MEMORY_BYTES_MAX: '2097152' };
     expect(() => readConfig(broken)).toThrow(
       /^Invalid configuration:\n {2}BODIES_BYTES_MAX must be >= 1.*\n {2}SESSION_TTL_S must be <= SESSION_TTL_S_MAX.*$/,
     );
   });
 
-  test('does not repeat the password of a URL', () => {
+  test('the password of a URL is not repeated', () => {
     expect(() => readConfig({ STORE_URL: 'redis+x://user:secret@host' })).toThrow(
       /STORE_URL is not as expected \(.*`sqlite:FILE`.*\), got "redis\+x:\/\/…@host"/,
     );

@@ -29,7 +29,7 @@ describe('the sunspot demo', () => {
     rmSync(folder, { recursive: true });
   });
 
-  test('takes 264 years twice, with the same bits, and beats the naive forecast', async () => {
+  test('the demo processes 264 years twice, with the same bits, and is better than the naive forecast', async () => {
     const json = join(folder, 'demo.json');
     const { code, stdout, stderr } = await runDemo(['--url', url, '--json', json]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -48,7 +48,7 @@ describe('the sunspot demo', () => {
     expect(stdout).toContain('the same bits');
   }, 60_000);
 
-  test('says in one line how to start the service if there is none', async () => {
+  test('the demo prints in one line how to start the service if it does not run', async () => {
     const { code, stdout, stderr } = await runDemo(['--url', 'http://127.0.0.1:1']);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toBe(
@@ -58,7 +58,7 @@ describe('the sunspot demo', () => {
 });
 
 describe('the demo of a crash', () => {
-  test('kills the service in mid-session and finds the same bits', async () => {
+  test('the demo kills the service in the middle of a session and finds the same bits', async () => {
     const { code, stdout, stderr } = await runDemo(['--months', '300'], crash);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain('steps taken              300 of 300, none lost, none twice');

@@ -81,7 +81,7 @@ describe.each(GUIDES)('the examples of $path', ({ text }) => {
   const ofLanguage = (language: Example['language']) =>
     examples.filter((example) => example.language === language && example !== torch);
 
-  test('have their output behind them', () => {
+  test('the examples have their output behind them', () => {
     const without = examples.filter((example) => example !== torch && !example.output);
     expect(without.map(({ code }) => code)).toEqual([]);
     expect(examples.length).toBeGreaterThanOrEqual(5);
@@ -154,22 +154,22 @@ function withoutChance(text: string): string {
 describe('README.md', () => {
   const readme = read('README.md');
 
-  test('has at most 180 lines', () => {
+  test('the page has at most 180 lines', () => {
     expect(readme.trimEnd().split('\n').length).toBeLessThanOrEqual(180);
   });
 
-  test('has the two commands in these words', () => {
+  test('the page has the two commands in these words', () => {
     expect(readme).toContain('```sh\nnpm ci && npm start\n```');
     expect(readme).toContain('```sh\nnpm ci && npm test\n```');
   });
 });
 
 describe('docker/README.md', () => {
-  test('has the table of settings that the schema says', () => {
+  test('the page has the table of settings that the schema gives', () => {
     expect(tableOnPage(), 'run `npm run settings`').toBe(settingsTable());
   });
 
-  test('names error codes that exist', () => {
+  test('the error codes of the page exist', () => {
     const rows = [...read('docker/README.md').matchAll(/^\| (`\w+`(?:, `\w+`)*) \|/gm)];
     const codes = rows.flatMap(([, cell]) => [...cell!.matchAll(/`([a-z_]+)`/g)].map(([, code]) => code!));
     expect(codes.filter((code) => !(code in ERRORS))).toEqual([]);
@@ -182,7 +182,7 @@ describe('src/README.md', () => {
   /** Paths of files are relative to src/. */
   const isPath = (name: string) => /^[\w./-]+\.(ts|mjs|json|md)$/.test(name);
 
-  test('draws files that exist', () => {
+  test('the files of the drawing exist', () => {
     const drawn = [...text.matchAll(/^ {2,}([\w/-]+\/[\w-]+\.ts) /gm)].map(([, path]) => path!);
     expect(drawn.filter((path) => !existsSync(join(root, 'src', path)))).toEqual([]);
     expect(drawn.length).toBeGreaterThan(30);
@@ -194,7 +194,7 @@ describe('src/README.md', () => {
     ([, question, answer]) => ({ question: question!, answer: answer! }),
   );
 
-  test.each(answers)('says where: $question', ({ answer }) => {
+  test.each(answers)('the page answers: $question', ({ answer }) => {
     let source = '';
     let symbols = 0;
     for (const [, name] of answer.matchAll(/`([^`]+)`/g)) {
@@ -207,19 +207,19 @@ describe('src/README.md', () => {
     expect(symbols, 'an answer names a file and a symbol in it').toBeGreaterThan(0);
   });
 
-  test('answers every question of a newcomer', () => {
+  test('the page answers every question of a newcomer', () => {
     expect(answers.length).toBeGreaterThan(30);
   });
 });
 
 describe.each(pages)('$path', ({ path, text }) => {
-  test('names npm scripts that exist', () => {
+  test('npm scripts that the page names exist', () => {
     const { scripts } = JSON.parse(read('package.json'));
     const names = [...text.matchAll(/npm run ([\w:-]+)/g)].map(([, name]) => name!);
     expect(names.filter((name) => !(name in scripts))).toEqual([]);
   });
 
-  test('links to files and headings that exist', () => {
+  test('files and headings that the page links to exist', () => {
     const links = [...text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)];
     const broken = links.filter(([, file, heading]) => {
       const target = join(root, file ? join(dirname(path), file) : path);
@@ -228,13 +228,13 @@ describe.each(pages)('$path', ({ path, text }) => {
     expect(broken.map(([link]) => link)).toEqual([]);
   });
 
-  test('names source files that exist', () => {
+  test('source files that the page names exist', () => {
     const names = [...text.matchAll(/`((?:\.\.\/|[\w.-]+\/)[\w./-]+\.(?:ts|mjs|json|md|py))`/g)].map(([, name]) => name!);
     const exists = (name: string) => [dirname(path), 'src', '.'].some((from) => existsSync(join(root, from, name)));
     expect(names.filter((name) => !exists(name))).toEqual([]);
   });
 
-  test('names settings that exist', () => {
+  test('settings that the page names exist', () => {
     const names = [...text.matchAll(/`([A-Z]+_[A-Z_]+(?:MAX|MS|HOST|PORT))`/g)].map(([, name]) => name!);
     const ours = names.filter((name) => !name.startsWith('CARRYOVER_'));
     expect(ours.filter((name) => !(name in ConfigSchema.properties))).toEqual([]);
@@ -248,7 +248,7 @@ function headingsOf(text: string): string[] {
   );
 }
 
-test('the pages have links, scripts and settings to look at', () => {
+test('the pages have links, scripts and settings to check', () => {
   const all = pages.map(({ text }) => text).join('\n');
   for (const [pattern, count] of [
     [/npm run [\w:-]+/g, 10],

@@ -3,7 +3,7 @@ import { Lifetime } from '../src/lifetime.ts';
 
 const never = new Promise<void>(() => {});
 
-test('a request that is over by its deadline says so, with the time it had', async () => {
+test('a request that is over by its deadline has an error with the time it had', async () => {
   const lifetime = new Lifetime({}, 20);
   expect(lifetime.remainingMs()).toBeGreaterThan(0);
   await expect(lifetime.race(never)).rejects.toMatchObject({
@@ -14,7 +14,7 @@ test('a request that is over by its deadline says so, with the time it had', asy
   expect(() => lifetime.throwIfOver()).toThrow('20 ms');
 });
 
-test('one whose connection is closed ends everything that waits for it', async () => {
+test('a request whose connection is closed ends everything that waits for it', async () => {
   const lifetime = new Lifetime({}, 60_000);
   const { signal } = lifetime;
   const racing = lifetime.race(never, 'unknown');
@@ -33,7 +33,7 @@ test('one whose connection is closed ends everything that waits for it', async (
   expect(late).toHaveBeenCalledOnce();
 });
 
-test('it can begin anew, as between two writes of a stream', () => {
+test('a lifetime can begin anew, as between two writes of a stream', () => {
   vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] });
   const lifetime = new Lifetime({}, 40);
   const listener = vi.fn();

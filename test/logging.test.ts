@@ -37,7 +37,7 @@ async function lineOf(act: () => Promise<unknown>) {
 }
 
 describe('the access log', () => {
-  test('has one line for a request: what, which route, how it ended, how long, how much, from where', async () => {
+  test('a request has one line: method, route, status, durations, bytes and address', async () => {
     const wanted = requestText('POST', '/v1/step', { ...JSON_TYPE, 'content-length': STEP.length }, STEP);
     let received = '';
     const line = await lineOf(async () => {
@@ -64,18 +64,18 @@ describe('the access log', () => {
     });
   });
 
-  test('names the pattern of the route beside the URL', async () => {
+  test('the line has the pattern of the route beside the URL', async () => {
     const line = await lineOf(() => fetch(`${server.url}/v1/sessions/none?x=1`));
     expect(line).toMatchObject({ url: '/v1/sessions/none?x=1', route: '/v1/sessions/:id', statusCode: 400 });
   });
 
-  test('has no route for an address that is not served', async () => {
+  test('the line has no route for an address that is not served', async () => {
     const line = await lineOf(() => fetch(`${server.url}/nowhere`));
     expect(line).toMatchObject({ url: '/nowhere', statusCode: 404 });
     expect(line).not.toHaveProperty('route');
   });
 
-  test('counts the bytes of every request of a connection by itself', async () => {
+  test('the bytes of every request of a connection are counted by themselves', async () => {
     const client = new RawClient(server.port);
     for (let k = 0; k < 3; k++) {
       const before = client.text.length;
@@ -88,7 +88,7 @@ describe('the access log', () => {
     client.socket.destroy();
   });
 
-  test('of a request whose client left says so, and how much it had sent', async () => {
+  test('the line of a request whose client disconnected has that, and how much it had sent', async () => {
     const line = await lineOf(async () => {
       const headers = { ...JSON_TYPE, 'content-length': 1_000 };
       const client = new RawClient(server.port, requestText('POST', '/v1/step', headers, STEP));
@@ -99,8 +99,8 @@ describe('the access log', () => {
   });
 });
 
-describe('no line has', () => {
-  test('the headers of a request that grant access or name a call, nor its numbers', async () => {
+describe('content that is not logged', () => {
+  test('headers that grant access or name a call are not logged, nor the numbers of a request', async () => {
     const headers = {
       ...JSON_TYPE,
       authorization: 'Bearer top-secret',
@@ -113,7 +113,7 @@ describe('no line has', () => {
     expect(server.text.join('')).not.toMatch(/top-secret|0\.6789/);
   });
 
-  test('a secret that is logged by mistake', () => {
+  test('a secret that is logged by mistake is redacted', () => {
     const { logger, text } = memoryLog();
     const headers = { authorization: 'top-secret', 'set-cookie': 'top-secret', 'idempotency-key': 'top-secret' };
     logger.info({ headers, req: { headers, method: 'GET' }, ...headers, body: 'top-secret' }, 'a');
@@ -122,7 +122,7 @@ describe('no line has', () => {
     expect(text.join('')).toContain('[redacted]');
   });
 
-  test('more of an error than its type, message, code, stack and causes', () => {
+  test('an error is logged with its type, message, code, stack and causes only', () => {
     const { logger, lines } = memoryLog();
     const cause = Object.assign(new Error('refused'), { code: 'ECONNREFUSED', command: { args: ['top-secret'] } });
     logger.error({ err: Object.assign(new TypeError('failed', { cause }), { data: 'top-secret' }) }, 'x');

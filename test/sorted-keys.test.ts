@@ -4,7 +4,7 @@ import { fc } from './helpers/seed.ts';
 
 const keys = fc.string({ unit: fc.constantFrom('a', 'b', 'Z', '-', '_', '0'), maxLength: 4 });
 
-test('is a sorted set', () => {
+test('SortedKeys is a sorted set', () => {
   const calls = fc.array(fc.tuple(fc.boolean(), keys), { maxLength: 300 });
   fc.assert(
     fc.property(calls, keys, fc.nat(20), (all, after, limit) => {
@@ -23,7 +23,7 @@ test('is a sorted set', () => {
   );
 });
 
-test('pages through more keys than a chunk holds, while others come and go', () => {
+test('more keys than a chunk holds are paged through, while others are added and deleted', () => {
   const sorted = new SortedKeys();
   const all = Array.from({ length: 10_000 }, (_, i) => String((i * 7_919) % 10_000).padStart(5, '0'));
   for (const key of all) sorted.add(key);

@@ -84,7 +84,7 @@ function importsOf({ path, text }: (typeof files)[number]): string[] {
 }
 
 describe('imports', () => {
-  test.each(files)('of $path go in one direction', (file) => {
+  test.each(files)('the imports of $path go in one direction', (file) => {
     const part = partOf(file.path);
     const allowed = MAY_IMPORT[part];
     expect(allowed, `${part} is missing in the table of this test`).toBeDefined();
@@ -100,7 +100,7 @@ describe('imports', () => {
     }
   });
 
-  test('between the folders of http/ go in one direction', () => {
+  test('imports between the folders of http/ go in one direction', () => {
     const routes = ['compute', 'models', 'sessions', 'ops'];
     const banned: Record<string, readonly string[]> = {
       connections: ['plugins', 'bodies', 'responses', ...routes],
@@ -119,7 +119,7 @@ describe('imports', () => {
     expect(offenders).toEqual([]);
   });
 
-  test('run in no circle', () => {
+  test('imports form no circle', () => {
     const graph = new Map(files.map((file) => [file.path, importsOf(file)]));
     const done = new Set<string>();
     const visit = (path: string, trail: readonly string[]): void => {

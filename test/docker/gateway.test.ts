@@ -33,7 +33,7 @@ describe("the gateway's settings", () => {
   const defaults = readConfig({});
   const numberIn = (text: string, pattern: RegExp) => Number(pattern.exec(text)?.[1]);
 
-  test('follow the defaults of the service', () => {
+  test('the settings follow the defaults of the service', () => {
     const bodyMiB = numberIn(template, /client_max_body_size (\d+)m;/);
     expect(bodyMiB * MiB).toBe(defaults.BODY_BYTES_MAX);
     const idle_s = numberIn(template, /keepalive_timeout (\d+)s;/);
@@ -44,7 +44,7 @@ describe("the gateway's settings", () => {
     expect(grace_s * 1000).toBeGreaterThan(defaults.SHUTDOWN_TIMEOUT_MS);
   });
 
-  test('that the template leaves open are given in compose.yaml', () => {
+  test('the settings that the template leaves open are given in compose.yaml', () => {
     const variables = [...template.matchAll(/\$\{(\w+)\}/g)].map(([, name]) => name);
     expect(variables.length).toBeGreaterThan(0);
     expect(variables.filter((name) => !compose.includes(`      ${name}: `))).toEqual([]);
@@ -65,7 +65,7 @@ describeWith('nginx', 'through the gateway', () => {
     await server?.stop();
   });
 
-  test('a step gives the same bytes as without it', async () => {
+  test('a step through the gateway gives the same bytes as without it', async () => {
     const direct = await fetch(`${server.url}/v1/step`, step);
     const proxied = await fetch(`${gateway.url}/v1/step`, step);
     expect(proxied.status).toBe(200);
@@ -73,13 +73,13 @@ describeWith('nginx', 'through the gateway', () => {
     expect(await proxied.bytes()).toEqual(await direct.bytes());
   });
 
-  test('a problem of the service stays as it is', async () => {
+  test('a problem of the service is passed unchanged', async () => {
     const answer = await fetch(`${gateway.url}/v1/step`, { ...step, body: '{' });
     expect(answer.status).toBe(400);
     expect(await answer.json()).toMatchObject({ code: 'malformed_json' });
   });
 
-  test('a WebSocket is one', async () => {
+  test('a WebSocket is passed', async () => {
     const headers = { 'content-type': 'application/json' };
     const body = '{"model":"sunspots"}';
     const created = await fetch(`${gateway.url}/v1/sessions`, { method: 'POST', headers, body });
@@ -92,7 +92,7 @@ describeWith('nginx', 'through the gateway', () => {
     await client.close();
   });
 
-  test("the client's request id passes, a harmful one is replaced", async () => {
+  test("the request id of the client is passed, a harmful one is replaced", async () => {
     const idFor = async (id: string) => {
       const headers = { ...step.headers, 'x-request-id': id };
       const answer = await fetch(`${gateway.url}/v1/step`, { ...step, headers });
@@ -110,7 +110,7 @@ describeWith('nginx', 'through the gateway', () => {
     }
   }, 30_000);
 
-  test('a body of the limit reaches the service, one byte more is 413', async () => {
+  test('a body of the limit reaches the service, one byte more is answered 413', async () => {
     const post = (bytes: number) => {
       const headers = { ...step.headers, 'x-request-id': 'large' };
       return fetch(`${gateway.url}/v1/step`, { ...step, headers, body: Buffer.alloc(bytes, ' ') });
@@ -133,7 +133,7 @@ describeWith('nginx', 'through the gateway', () => {
   }, 30_000);
 
   // The last one: the server does not come back.
-  test('a service that was killed is a 502 problem', async () => {
+  test('a service that was killed is answered as a 502 problem', async () => {
     server.process.kill('SIGKILL');
     await once(server.process, 'exit');
     const answer = await fetch(`${gateway.url}/v1/step`, step);
@@ -174,14 +174,14 @@ describeWith('nginx', 'towards the service the gateway', () => {
     upstream.close();
   });
 
-  test('keeps its connection', async () => {
+  test('the gateway keeps its connection to the service', async () => {
     await fetch(gateway.url);
     const before = connectionCount;
     for (let count = 0; count < 10; count += 1) await fetch(gateway.url, step);
     expect(connectionCount).toBe(before);
   });
 
-  test('sends a POST once, even if the connection breaks', async () => {
+  test('the gateway sends a POST once, even if the connection breaks', async () => {
     const statusOfBreak = async (method: string) => {
       // A kept connection is the tempting case: it may have been closed just before.
       await fetch(gateway.url);

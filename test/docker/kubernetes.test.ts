@@ -10,14 +10,14 @@ describe('the Deployment for Kubernetes in docker/README.md', () => {
   const [deployment = ''] = /^ {4}apiVersion: apps\/v1\n(?: {4}.*\n)+/m.exec(page) ?? [];
   const numberAfter = (name: string) => Number(new RegExp(`${name}: '?(\\d+)`).exec(deployment)?.[1]);
 
-  test('lets one instance at a time have the volume, and its user write to it', () => {
+  test('one instance at a time has the volume, and its user can write to it', () => {
     expect(deployment).toContain('strategy: { type: Recreate }');
     expect(deployment).toContain('replicas: 1');
     expect(numberAfter('fsGroup')).toBe(numberAfter('runAsUser'));
     expect(deployment).toContain('mountPath: /app/data');
   });
 
-  test('has longer patience than the service, and names settings that exist', () => {
+  test('the grace period is longer than the shutdown of the service, and its settings exist', () => {
     const { SHUTDOWN_TIMEOUT_MS } = readConfig({});
     expect(numberAfter('terminationGracePeriodSeconds') * 1000).toBeGreaterThan(SHUTDOWN_TIMEOUT_MS);
     const [, name] = /env: \[\{ name: (\w+)/.exec(deployment)!;
@@ -25,7 +25,7 @@ describe('the Deployment for Kubernetes in docker/README.md', () => {
     expect(numberAfter('DRAIN_DELAY_MS, value')).toBeLessThan(SHUTDOWN_TIMEOUT_MS);
   });
 
-  test('asks for health where it is served', async () => {
+  test('the probes use paths and a port that the service has', async () => {
     const paths = [...deployment.matchAll(/path: (\S+), port: (\d+)/g)];
     expect(paths).toHaveLength(3);
     const { http } = await buildApp();

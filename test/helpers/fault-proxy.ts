@@ -8,10 +8,10 @@ import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 
 export type Fault =
   /** The request does not arrive; both ends see the connection close. */
-  | 'cut before'
+  | 'closed before'
   /** The request is executed; its reply is lost with the connection. */
-  | 'cut after'
-  /** As 'cut after', with an RST instead of a FIN. */
+  | 'closed after'
+  /** As 'closed after', with an RST instead of a FIN. */
   | 'reset after'
   /** The request is executed; from its reply on nothing is passed back, and the connection stays open. */
   | 'mute'
@@ -30,7 +30,7 @@ export interface FaultProxy {
   delayMs: number;
   /** How often each fault was done. */
   readonly counts: Record<Fault, number>;
-  /** Cuts all connections, and refuses new ones until open(). */
+  /** Terminates all connections, and refuses new ones until open(). */
   refuse(): Promise<void>;
   open(): Promise<void>;
   close(): Promise<void>;
@@ -64,8 +64,8 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     choose: () => undefined,
     delayMs: 100,
     counts: {
-      'cut before': 0,
-      'cut after': 0,
+      'closed before': 0,
+      'closed after': 0,
       'reset after': 0,
       mute: 0,
       blackhole: 0,
@@ -129,7 +129,7 @@ class Exchange {
     // The reply to an earlier request is still to be lost: that comes first.
     const fault = this.#pending === undefined ? this.#proxy.choose(request) : undefined;
     if (fault) this.#proxy.counts[fault]++;
-    if (fault === 'cut before') return this.#end();
+    if (fault === 'closed before') return this.#end();
     if (fault === 'blackhole') {
       this.#isDeaf = true;
       this.#isMute = true;
@@ -142,7 +142,7 @@ class Exchange {
   #answer(reply: Buffer): void {
     const fault = this.#pending;
     this.#pending = undefined;
-    if (fault === 'cut after') return this.#end();
+    if (fault === 'closed after') return this.#end();
     if (fault === 'reset after') {
       this.#client.resetAndDestroy();
       return this.#end();

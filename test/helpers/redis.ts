@@ -30,7 +30,7 @@ afterAll(async () => {
   await Promise.all([...servers].map((server) => server.stop()));
 });
 
-/** @param options of redis.conf, e.g. { appendfsync: 'always' }, which turns the AOF on */
+/** @param options of redis.conf, e.g. { appendfsync: 'always' }, which enables the AOF */
 export async function startRedis(options: Record<string, string> = {}): Promise<RedisServer> {
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), 'carryover-redis-'));

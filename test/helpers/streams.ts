@@ -11,7 +11,7 @@ export interface StreamLine {
   readonly trace?: any;
 }
 
-/** @throws if the text does not end with a line break, as when it was cut */
+/** @throws if the text does not end with a line break, as when it was truncated */
 export function readLines(text: string): StreamLine[] {
   if (!text.endsWith('\n')) throw new Error(`cut: …${text.slice(-100)}`);
   return text
@@ -39,7 +39,7 @@ export class EventReader {
   #data = '';
   #lastEventId = '';
 
-  /** Bytes as they arrive, cut anywhere. */
+  /** Bytes as they arrive, split anywhere. */
   push(bytes: Uint8Array): void {
     this.#rest += this.#decoder.decode(bytes, { stream: true });
     // A CR at the end may be the first half of a CR LF.

@@ -27,7 +27,7 @@ export interface TraceRules {
 }
 
 export interface TraceReport {
-  /** Different marks; a write that is cut short is tried again. */
+  /** Different marks; a partial write is tried again. */
   readonly acknowledgedCount: number;
   /** Of files of the store, successful. */
   readonly syncsCount: number;

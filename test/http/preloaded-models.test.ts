@@ -43,7 +43,7 @@ describeWith('redis-server', 'models of a server on Redis', () => {
   });
 
   test('control: a model that was deleted through the API stays deleted', async () => {
-    // A replica that has not noticed the FLUSHALL yet cannot tell what it has lost from what was deleted.
+    // A replica that has not noticed the FLUSHALL yet cannot distinguish lost models from deleted ones.
     await sleep(1_200);
     for (const { id } of (await apps[0]!.http.inject('/v1/sessions')).json().sessions) {
       await apps[0]!.http.inject({ method: 'DELETE', url: `/v1/sessions/${id}` });

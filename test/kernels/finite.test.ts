@@ -12,7 +12,7 @@ const ptr = memory.allocate((COUNT_MAX + 4) * 4);
 const FINITE = [0, -0, 1, -1, 3.4028234663852886e38, -3.4028234663852886e38, 1e-45, -1e-45, 1.17e-38];
 const OTHERS = [NaN, Infinity, -Infinity];
 
-test('finds one that is not finite, wherever it is, and nothing else', () => {
+test('a number that is not finite is found, wherever it is, and nothing else', () => {
   for (let shift = 0; shift < 4; shift++) {
     for (let count = 0; count <= COUNT_MAX; count++) {
       const numbers = memory.f32(ptr + shift * 4, count);
@@ -32,7 +32,7 @@ test('finds one that is not finite, wherever it is, and nothing else', () => {
   }
 });
 
-test('every pattern of the exponent, and NaN with any payload', () => {
+test('every pattern of the exponent is classified, and NaN with any payload', () => {
   const numbers = memory.f32(ptr, 5);
   const words = memory.u32(ptr, 5);
   for (let exponent = 0; exponent < 256; exponent++) {
@@ -43,12 +43,12 @@ test('every pattern of the exponent, and NaN with any payload', () => {
   }
 });
 
-test('also where the kernels cannot look', () => {
+test('numbers outside linear memory are checked as well', () => {
   expect(isFinite(Float32Array.of(1, 2, 3))).toBe(true);
   expect(isFinite(Float32Array.of(1, NaN, 3))).toBe(false);
 });
 
-test('up to the last byte of 4 GiB', () => {
+test('numbers up to the last byte of 4 GiB are checked', () => {
   const whole = new WebAssembly.Memory({ initial: 65_536, maximum: 65_536, shared: true });
   const high = instantiateKernels(compileKernels(), whole);
   const last = 2 ** 32 - 64;

@@ -5,14 +5,14 @@ import { LEAK_BYTES_MAX, soak } from './soak.ts';
 const JOBS = 200_000;
 const MODELS = 100;
 
-test(`${JOBS} jobs over ${MODELS} models leave nothing behind`, () => {
+test(`${JOBS} jobs over ${MODELS} models leak no memory`, () => {
   const { heapBytesPerJob, linearBytesPerJob, grownBytes } = soak(JOBS, MODELS);
   expect(heapBytesPerJob).toBeLessThan(LEAK_BYTES_MAX);
   expect(linearBytesPerJob).toBeLessThan(LEAK_BYTES_MAX);
   expect(grownBytes).toBe(0);
 });
 
-describe('control: it would be found that', () => {
+describe('control: a leak is found when', () => {
   const jobs = JOBS / 2;
 
   test.each([

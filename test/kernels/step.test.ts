@@ -11,7 +11,7 @@ import { bitsOf, randomRecurrence, recurrences, referenceStates } from '../helpe
 import { fc } from '../helpers/seed.ts';
 
 describe('the kernels compute the bits of the plain reference', () => {
-  test('for every N, D and H up to 9', () => {
+  test('the bits are right for every N, D and H up to 9', () => {
     for (let N = 1; N <= 9; N++) {
       for (let D = 1; D <= 9; D++) {
         for (let H = 1; H <= 9; H++) {
@@ -25,7 +25,7 @@ describe('the kernels compute the bits of the plain reference', () => {
     }
   });
 
-  test('for every H around two wide panels, one row and five', () => {
+  test('the bits are right for every H around two wide panels, one row and five', () => {
     // D decides whether the model is narrow, and how long the blocks of x W_x are.
     for (const D of [3, 100]) {
       for (let H = 1; H <= 72; H++) {
@@ -40,7 +40,7 @@ describe('the kernels compute the bits of the plain reference', () => {
     }
   });
 
-  test('for rows that tiles leave over, in bands of all widths, forwards and backwards', () => {
+  test('the bits are right for rows that tiles leave over, in bands of all widths, in both directions', () => {
     for (const T of [1, 2]) {
       for (const H of [16, 24, 32, 40, 48, 64, 72, 120, 128, 136, 184, 256 + 56]) {
         for (let N = 1; N <= 8; N++) {
@@ -55,7 +55,7 @@ describe('the kernels compute the bits of the plain reference', () => {
     }
   });
 
-  test('for products over as many values as blocks have, one less and one more', () => {
+  test('the bits are right for products over as many values as blocks have, one less and one more', () => {
     for (const D of [15, 16, 17, 31, 32, 33, 63, 64, 65, 96, 97, 127, 128, 129]) {
       const input = randomRecurrence({ T: 2, N: 5, D, H: 97 - Math.min(D, 96) + 64 }, D);
       const { hs } = runKernels(input);
@@ -63,7 +63,7 @@ describe('the kernels compute the bits of the plain reference', () => {
     }
   });
 
-  test('for random shapes, with the last state only', () => {
+  test('the bits are right for random shapes, with the last state only', () => {
     fc.assert(
       fc.property(recurrences(), (input) => {
         const { N, T, weights } = input;
@@ -76,7 +76,7 @@ describe('the kernels compute the bits of the plain reference', () => {
     );
   });
 
-  test('for rows of unequal length, which stop where they should', () => {
+  test('the bits are right for rows of unequal length, and nothing is written behind their end', () => {
     const lengthsFor = (input: { N: number; T: number }) =>
       fc.array(fc.integer({ min: 0, max: input.T }), { minLength: input.N, maxLength: input.N });
     const cases = recurrences(20).chain((input) =>
@@ -104,7 +104,7 @@ describe('the kernels compute the bits of the plain reference', () => {
     );
   });
 
-  test('for more steps than the ring of last states has slots', () => {
+  test('the bits are right for more steps than the ring of last states has slots', () => {
     for (const T of [1, 2, 3, 31, 63, 64, 65, 127, 130, 200]) {
       // Narrow; wide with steps ahead; wide with so many rows that there is one slot beside the last.
       const shapes = [{ N: 2, D: 1, H: 3 }, { N: 1, D: 96, H: 9 }];
@@ -118,7 +118,7 @@ describe('the kernels compute the bits of the plain reference', () => {
     }
   });
 
-  test('for readouts of all states and of the last, rows of any length', () => {
+  test('the bits are right for readouts of all states and of the last, for rows of any length', () => {
     const cases = recurrences(40, 4).chain((input) =>
       fc.record({
         input: fc.constant(input),
@@ -149,7 +149,7 @@ describe('the kernels compute the bits of the plain reference', () => {
     fc.assert(check, { numRuns: 60 });
   });
 
-  test('for the trace: both products and z, of every step', () => {
+  test('the bits are right for the trace: both products and z, of every step', () => {
     fc.assert(
       fc.property(recurrences(20, 3), (input) => {
         const { T, N, weights, x, h } = input;
@@ -174,7 +174,7 @@ describe('the kernels compute the bits of the plain reference', () => {
 });
 
 describe('a row', () => {
-  test('has the same bits among neighbours full of NaN and huge values', () => {
+  test('a row has the same bits among neighbours full of NaN and huge values', () => {
     fc.assert(
       fc.property(recurrences(40), fc.nat(), (input, pick) => {
         const { T, N, weights, x, h } = input;
@@ -208,11 +208,11 @@ describe('packed weights that end where linear memory ends', () => {
   // In the middle of an unrolled loop tiles have read the weights of one k more.
   const input = randomRecurrence({ T: 1, N: 7, D: 90, H: 13 }, 1);
 
-  test('are read, and nothing behind them', () => {
+  test('the weights are read, and nothing behind them', () => {
     expect(bitsOf([...runAtEnd(0)])).toEqual(bitsOf([...referenceStates(input)]));
   });
 
-  test('control: 64 bytes further they would end behind it', () => {
+  test('control: weights that are placed 64 bytes further would end behind it', () => {
     expect(() => runAtEnd(64)).toThrow(/out of bounds/);
   });
 
@@ -235,7 +235,7 @@ describe('packed weights that end where linear memory ends', () => {
   }
 });
 
-test('a job gives all of its memory back', () => {
+test('a finished job has freed all of its memory', () => {
   const before = memory.bytesUsed;
   runKernels(randomRecurrence({ T: 3, N: 7, D: 11, H: 13 }, 1), { trace: true });
   expect(memory.bytesUsed).toBe(before);

@@ -16,7 +16,7 @@ function tanhOf(...values: number[]): number[] {
 }
 
 describe('tanh', () => {
-  test('is within 1 ulp of the correctly rounded result for every 97th float32', () => {
+  test('tanh is within 1 ulp of the correctly rounded result for every 97th float32', () => {
     const findings = checkTanh(97, 3);
     expect(findings.inputs).toBeGreaterThan(44_000_000);
     expect(brokenPromises(findings)).toEqual({});
@@ -26,7 +26,7 @@ describe('tanh', () => {
     );
   });
 
-  test('keeps zeros and subnormals, saturates, and passes NaN on', () => {
+  test('tanh keeps zeros and subnormals, saturates, and returns NaN for NaN', () => {
     const smallest = 2 ** -149;
     expect(tanhOf(0, -0, smallest, -smallest)).toEqual([0, -0, smallest, -smallest]);
     expect(tanhOf(Infinity, -Infinity, 3.4e38, NaN)).toEqual([1, -1, 1, NaN]);

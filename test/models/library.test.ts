@@ -50,7 +50,7 @@ const skipNone = (id: string, error: unknown) => {
 };
 
 describe('registration', () => {
-  test('puts the model into the store, where another process finds it whole', async () => {
+  test('registration puts the model into the store, where another process finds it complete', async () => {
     const { info } = await library.register(weightsOf(1), READOUT, { name: 'name' });
     const other = another();
     await other.refresh(skipNone);
@@ -58,7 +58,7 @@ describe('registration', () => {
     expect(info).toMatchObject({ id: weightsId(weightsOf(1), READOUT), O: 1, names: ['name'] });
   });
 
-  test.each(['put', 'point'] as const)('leaves nothing in the registry when %s fails', async (step) => {
+  test.each(['put', 'point'] as const)('registration leaves nothing in the registry when %s fails', async (step) => {
     const failing = another(
       withFaults({
         [step]: async () => {
@@ -75,7 +75,7 @@ describe('registration', () => {
     expect(memory.bytesUsed).toBe(used);
   });
 
-  test('of a new name for a registered model keeps the model and removes the name again', async () => {
+  test('registration of a second name keeps the model, and removes that name again if it fails', async () => {
     const { info } = await library.register(weightsOf(1), undefined, { name: 'first' });
     const failing = another(
       withFaults({
@@ -91,7 +91,7 @@ describe('registration', () => {
 });
 
 describe('what another process did', () => {
-  test('is fetched when it is asked for, by id or by name', async () => {
+  test('a model of another process is loaded when it is asked for, by id or by name', async () => {
     const other = another();
     const { info } = await other.register(weightsOf(1), undefined, { name: 'name' });
     await library.ensure(info.id);
@@ -103,7 +103,7 @@ describe('what another process did', () => {
     expect(library.registry.has('nobody')).toBe(false);
   });
 
-  test('is followed by a refresh: new, renamed and removed models', async () => {
+  test('a refresh follows another process: new, renamed and removed models', async () => {
     let revision = 0;
     library = another(withFaults({ revision: async () => revision }));
     const other = another();
@@ -124,7 +124,7 @@ describe('what another process did', () => {
     expect(library.registry.has('removed')).toBe(false);
   });
 
-  test('is not taken if it is damaged; the others are', async () => {
+  test('a damaged model of another process is ignored; the others are loaded', async () => {
     const file = Buffer.from(await writeStoredFile(weightsOf(1)));
     file[file.length - 1]! ^= 1;
     const id = weightsId(weightsOf(1));
@@ -170,7 +170,7 @@ describe('a refresh beside changes of this process', () => {
     return { models, open };
   }
 
-  test('does not move a name back that was moved meanwhile', async () => {
+  test('a refresh does not point a name back that was pointed to another model meanwhile', async () => {
     const { models, open } = slowly(() => store.names());
     const here = another(models);
     const { info: old } = await here.register(weightsOf(1), undefined, { name: 'name' });
@@ -186,7 +186,7 @@ describe('a refresh beside changes of this process', () => {
     expect(here.registry.info(old.id).names).toEqual([]);
   });
 
-  test('drops no model that is being registered', async () => {
+  test('a refresh drops no model that is being registered', async () => {
     const { promise: gate, resolve: open } = Promise.withResolvers<void>();
     let revision = 0;
     const models = withFaults({

@@ -10,7 +10,7 @@ import { TANH, errorOf, imported, numbers, tensor, torch } from './import/checkp
 const sunspots = readFileSync(join(import.meta.dirname, '../fixtures/demo/sunspots.safetensors'));
 
 describe('a model file', () => {
-  test('as torch saved it is what the demo computes from it', () => {
+  test('the model that torch saved is the one of the demo', () => {
     const { weights, readout } = readModel(sunspots);
     const { model } = readModelFile(sunspots, TANH);
     expect(model.W_x).toEqual({ shape: [weights.D, weights.H], data: weights.W_x });
@@ -22,14 +22,14 @@ describe('a model file', () => {
     expect(h.reduce((sum, h_j, j) => sum + h_j * data[j]!, model.b_y!.data[0]!)).toBe(readout(h));
   });
 
-  test('that breaks the format is refused with the reason of the reader', () => {
+  test('a malformed file is refused with the reason of the reader', () => {
     const error = errorOf(() => readModelFile(sunspots.subarray(0, -1)));
     expect(error).toBeInstanceOf(CarryoverError);
     expect((error as CarryoverError).code).toBe('malformed_safetensors');
     expect((error as CarryoverError).message).toMatch(/^Tensor "head\.bias" ends at 4612, beyond/);
   });
 
-  test('may say its activation and its readout itself, but nothing that the call does not', () => {
+  test('a file may state its activation and its readout, but nothing that the call does not', () => {
     const file = (metadata: Record<string, string>) =>
       writeSafetensors({ ...torch, 'fc.weight': tensor(1, 3) }, metadata);
     const said = { activation: 'tanh', readout: 'fc' };
@@ -48,7 +48,7 @@ describe('a model file', () => {
     });
   });
 
-  test('with the counter of a batch normalisation is refused with what that is', () => {
+  test('a file with the counter of a batch normalisation is refused with an explanation', () => {
     const text = '{"bn.num_batches_tracked":{"dtype":"I64","shape":[],"data_offsets":[0,8]}}';
     const size = new Uint8Array(new BigUint64Array([BigInt(text.length)]).buffer);
     const error = errorOf(() => readModelFile(Buffer.concat([size, Buffer.from(text), Buffer.alloc(8)])));
@@ -56,7 +56,7 @@ describe('a model file', () => {
     expect((error as CarryoverError).message).toMatch(/has dtype "I64".* is of a batch normalisation/);
   });
 
-  test('of integers is refused by the reader', () => {
+  test('a file of integers is refused by the reader', () => {
     const text = '{"W_x":{"dtype":"I32","shape":[1,1],"data_offsets":[0,4]}}';
     const size = new Uint8Array(new BigUint64Array([BigInt(text.length)]).buffer);
     const bytes = Buffer.concat([size, Buffer.from(text), new Uint8Array(4)]);
@@ -66,7 +66,7 @@ describe('a model file', () => {
     });
   });
 
-  test('of halves is read', () => {
+  test('a file of halves is read', () => {
     const text =
       '{"W_x":{"dtype":"F16","shape":[1,1],"data_offsets":[0,2]},' +
       '"W_h":{"dtype":"BF16","shape":[1,1],"data_offsets":[2,4]}}';

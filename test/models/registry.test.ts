@@ -17,7 +17,7 @@ function create(bytesMax = 10 * bytes, countMax = 100) {
 const code = (name: string) => expect.objectContaining({ code: name });
 
 describe('the registry', () => {
-  test('gives the same weights the same id, and packs them once', () => {
+  test('the same weights have the same id, and are packed once', () => {
     const { memory, registry } = create();
     const first = registry.register(weights(1), undefined, { name: 'a' });
     const used = memory.bytesUsed;
@@ -32,7 +32,7 @@ describe('the registry', () => {
     expect(first.info).not.toHaveProperty('O');
   });
 
-  test('takes the readout into the id', () => {
+  test('the id depends on the readout', () => {
     const { registry } = create();
     const plain = registry.register(weights(1));
     const read = registry.register(weights(1), readout);
@@ -41,7 +41,7 @@ describe('the registry', () => {
     expect(read.info.O).toBe(1);
   });
 
-  test('moves a name, and refuses to let a registration take it', () => {
+  test('a name can be pointed to another model, and registration under a name in use is refused', () => {
     const { registry } = create();
     const one = registry.register(weights(1), undefined, { name: 'live' }).info;
     expect(() => registry.register(weights(2), undefined, { name: 'live' })).toThrow(code('name_taken'));
@@ -52,7 +52,7 @@ describe('the registry', () => {
     expect(() => registry.point('live', 'nobody')).toThrow(code('model_not_found'));
   });
 
-  test('is bounded in bytes, and says so', () => {
+  test('the registry is limited in bytes, and its error says so', () => {
     const { memory, registry } = create(2 * bytes);
     registry.register(weights(1));
     registry.register(weights(2));
@@ -64,7 +64,7 @@ describe('the registry', () => {
     expect(registry.list().models).toHaveLength(2);
   });
 
-  test('is bounded in models and in names', () => {
+  test('the registry is limited in models and in names', () => {
     const { memory, registry } = create(10 * bytes, 2);
     registry.register(weights(1), undefined, { name: 'a' });
     registry.register(weights(2));
@@ -78,7 +78,7 @@ describe('the registry', () => {
     expect(registry.list().models.map(({ names }) => names)).toEqual([['a'], ['b']]);
   });
 
-  test('keeps the weights of a deleted model until the last job has let go of them', () => {
+  test('the weights of a deleted model stay in memory until the last job has released them', () => {
     const { memory, registry } = create();
     const { id } = registry.register(weights(1), undefined, { name: 'a' }).info;
     const [one, two] = [registry.lease('a'), registry.lease(id)];

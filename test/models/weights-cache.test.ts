@@ -10,7 +10,7 @@ const weights = (seed: number) => randomRecurrence({ T: 1, N: 1, D: 8, H: 16 }, 
 const bytes = panelsBytes(8, 16);
 
 describe('the cache of inline weights', () => {
-  test('packs the same weights once and keeps within its bytes', () => {
+  test('the cache packs the same weights once and stays within its bytes', () => {
     const memory = new LinearMemory(16 * 1024 * 1024);
     const cache = new WeightsCache(memory, 3 * bytes);
     for (let round = 0; round < 5; round++) {
@@ -25,7 +25,7 @@ describe('the cache of inline weights', () => {
     expect(memory.bytesUsed).toBe(cache.bytes);
   });
 
-  test('gives its memory up to whoever needs it, but not what a job reads', () => {
+  test('the cache frees memory for allocations that need it, but not what a job reads', () => {
     const memory = new LinearMemory(2 * 1024 * 1024);
     const cache = new WeightsCache(memory, memory.bytesMax);
     const held = cache.acquire(weights(0));
@@ -44,7 +44,7 @@ describe('the cache of inline weights', () => {
     memory.free(job);
   });
 
-  test('evicts the least recently used, and never what a job still reads', () => {
+  test('the least recently used weights are evicted, and never those that a job still reads', () => {
     const cache = new WeightsCache(new LinearMemory(16 * 1024 * 1024), 2 * bytes);
     const held = cache.acquire(weights(0));
     cache.acquire(weights(1)).release();
@@ -60,7 +60,7 @@ describe('the cache of inline weights', () => {
     expect(cache.packedCount).toBe(5);
   });
 
-  test('holds weights larger than itself only while they are used', () => {
+  test('weights larger than the whole cache are held only while they are used', () => {
     const memory = new LinearMemory(16 * 1024 * 1024);
     const cache = new WeightsCache(memory, 0);
     const lease = cache.acquire(weights(0));
@@ -82,7 +82,7 @@ describe('the cache of inline weights', () => {
 });
 
 describe('the id of weights', () => {
-  test('depends on every value and on the shape, not on where they are stored', () => {
+  test('the id depends on every value and on the shape, not on the place in memory', () => {
     const W = weights(1);
     expect(weightsId(W)).toMatch(/^sha256:[0-9a-f]{64}$/);
     const copy = { ...W, W_x: Float32Array.from(W.W_x) };

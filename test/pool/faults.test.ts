@@ -39,7 +39,7 @@ test.each(FAULTS)('$name costs one worker_failed; the pool is soon whole again',
 });
 
 describe('in the middle of 1,000 mixed requests', () => {
-  test('only the jobs that fail are hit, all others have the bits of the reference', async () => {
+  test('only the jobs that fail get an error, all others have the bits of the reference', async () => {
     const patient = await buildApp(
       {
         WORKERS: '2',
@@ -90,7 +90,7 @@ describe('jobs in the backlog of a worker', () => {
   const step = (pooled: TestApp, x: number) => pooled.post('/v1/step', { weights: W, x: [[x]] });
 
   const faults = FAULTS.filter(({ name }) => name !== 'endless loop');
-  test.each(faults)('are computed, before and after one that fails by $name', async ({ x }) => {
+  test.each(faults)('the jobs are computed, before and after one that fails by $name', async ({ x }) => {
     const pooled = await oneWorker({ WORKER_HANG_MS: '300' });
     for (let round = 0; round < 3; round++) {
       // More than the queue would take.
@@ -115,7 +115,7 @@ test('numbers and slots of jobs go on behind the largest', () => {
   }
 });
 
-test('a job split over two workers fails as a whole, once both have let go of it', async () => {
+test('a job split over two workers fails as a whole, once both have released it', async () => {
   const splitting = await buildApp(
     { WORKERS: '2', WEIGHTS_CACHE_BYTES_MAX: '0' },
     { workerEntry, inlineFlopsMax: 1 },
@@ -131,7 +131,7 @@ test('a job split over two workers fails as a whole, once both have let go of it
   expect(good.status).toBe(200);
 });
 
-test('control: a hanging job that is not looked for is not answered and holds its worker', async () => {
+test('control: without detection a hanging job is not answered and occupies its worker', async () => {
   const unguarded = await buildApp({ WORKER_HANG_MS: '3600000' }, { workerEntry, inlineFlopsMax: 0 });
   const hanging = unguarded.post('/v1/step', { weights: W, x: [[1005]] });
   const behind = unguarded.post('/v1/step', { weights: W, x: [[2]] });
@@ -154,7 +154,7 @@ test('a wake-up that comes too early or too late is not taken for a reply', asyn
 });
 
 describe('a pool that cannot start', () => {
-  test('says so instead of serving', async () => {
+  test('the start is refused with the reason', async () => {
     const broken = new URL('../fixtures/workers/broken.ts', import.meta.url);
     await expect(buildApp({}, { workerEntry: broken })).rejects.toThrow(/before it was ready/);
   });

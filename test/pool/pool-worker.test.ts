@@ -35,7 +35,7 @@ function standStill(ms: number): void {
   while (performance.now() < endMs);
 }
 
-test('not because its job takes several times what was estimated, but not that long', async () => {
+test('a worker is not lost because its job takes several times the estimate, but less than the limit', async () => {
   const { pool, lost } = await startPool(10_000);
   gate.close();
   const run = pool.tryRun(job, 1);
@@ -45,7 +45,7 @@ test('not because its job takes several times what was estimated, but not that l
   expect(lost).toEqual([]);
 });
 
-test('not because this thread stood still while it replied', async () => {
+test('a worker is not lost because this thread was blocked while it replied', async () => {
   const { pool, lost } = await startPool(HANG_MS);
   const run = pool.tryRun(job, 1);
   standStill(2 * HANG_MS);
@@ -54,7 +54,7 @@ test('not because this thread stood still while it replied', async () => {
   expect(lost).toEqual([]);
 });
 
-test('not because all of the process stood still, as far as this thread can tell', async () => {
+test('a worker is not lost because the whole process was stopped, as far as this thread can know', async () => {
   const { pool, lost } = await startPool(HANG_MS);
   gate.close();
   const run = pool.tryRun(job, 1);
@@ -64,7 +64,7 @@ test('not because all of the process stood still, as far as this thread can tell
   expect(lost).toEqual([]);
 });
 
-test('but because it does not reply for long, which costs its job an error', async () => {
+test('a worker is lost if it does not reply for the limit, which costs its job an error', async () => {
   const { pool, lost } = await startPool(HANG_MS);
   gate.close();
   expect(await pool.tryRun(job, 1)).toMatchObject({

@@ -94,7 +94,7 @@ const LOADS = [1, 2].flatMap((workers) =>
   [1.5, 3, 10].flatMap((factor) => [true, false].map((isOpen) => ({ workers, factor, isOpen }))),
 );
 
-test.each(LOADS)('at $factor × capacity, $workers worker(s), open loop: $isOpen', async (load) => {
+test.each(LOADS)('requests at $factor × capacity, $workers worker(s), open loop: $isOpen', async (load) => {
   const { goodput, codes, latencies } = await overload(load);
   expect(goodput).toBeGreaterThan(0.9);
   expect(latencies.at(-1)).toBeLessThanOrEqual(DEADLINE_MS);
@@ -102,7 +102,7 @@ test.each(LOADS)('at $factor × capacity, $workers worker(s), open loop: $isOpen
   expect(Object.keys(codes).toSorted()).toEqual(['ok', 'queue_full']);
 });
 
-test('callers that wait for Retry-After are accepted at their second or third try', async () => {
+test('callers that wait for Retry-After are accepted at their second or third attempt', async () => {
   const { goodput, codes } = await overload({ workers: 2, factor: 10, isOpen: false, obey: true });
   expect(goodput).toBeGreaterThan(0.9);
   // When all of them came again every second it were nine for each answer.
@@ -113,13 +113,13 @@ test.each([
   ['by half and back every two seconds', (t: number) => (Math.floor(t / 2_000) % 2 === 0 ? 1 : 2)],
   ['five times, from one moment to the next', (t: number) => (t > 3_000 && t < 6_000 ? 5 : 1)],
   ['for a single slice now and then', (t: number) => (t % 500 < 10 ? 12 : 1)],
-])('while the machine becomes slower: %s', async (_, slownessAt) => {
+])('requests are answered in time while the machine becomes slower: %s', async (_, slownessAt) => {
   const { goodput, latencies } = await overload({ workers: 1, factor: 3, isOpen: true, slownessAt });
   expect(goodput).toBeGreaterThan(0.8);
   expect(latencies[Math.floor(latencies.length * 0.99)]).toBeLessThanOrEqual(DEADLINE_MS);
 });
 
-test('control: without estimates the workers do what nobody waits for any more', async () => {
+test('control: without estimates the workers compute what no caller waits for any more', async () => {
   const { goodput } = await overload({ workers: 1, factor: 3, isOpen: true, estimates: false });
   expect(goodput).toBeLessThan(0.5);
 });

@@ -30,7 +30,7 @@ afterEach(() => {
 });
 
 describe('one client', () => {
-  test('is served first come, first served', async () => {
+  test('jobs of one client are run first come, first served', async () => {
     const { done, run } = simulated(1);
     const client = {};
     const names = ['a', 'b', 'c', 'd', 'e'];
@@ -40,7 +40,7 @@ describe('one client', () => {
     expect(done).toEqual(names);
   });
 
-  test('cannot make another wait for more than what is under way', async () => {
+  test('one client does not make another wait for more than what is under way', async () => {
     const { done, run } = simulated(1);
     const greedy = {};
     const long = Array.from({ length: 4 }, (_, i) => run(`long ${i}`, 3_000, lifetimeOf(60_000, greedy)));
@@ -55,7 +55,7 @@ describe('one client', () => {
     expect(done).toHaveLength(5);
   });
 
-  test('has a share of the queue', async () => {
+  test('one client has a share of the queue', async () => {
     const { run } = simulated(1, { queueJobsMax: 8 });
     const client = {};
     const own = Array.from({ length: 4 }, (_, i) => run(`${i}`, 100, lifetimeOf(60_000, client)));
@@ -69,7 +69,7 @@ describe('one client', () => {
 });
 
 describe('clients that ask for equal things', () => {
-  test('are served one after another, not all at once and too late', async () => {
+  test('such clients are served one after another, not all at once and too late', async () => {
     const { done, run } = simulated(1);
     const runs = ['a', 'b', 'c'].map((name) => run(name, 100));
     await vi.advanceTimersByTimeAsync(110);
@@ -81,7 +81,7 @@ describe('clients that ask for equal things', () => {
 });
 
 describe('the last work of a request', () => {
-  test('waits where other work is refused, and goes before it', async () => {
+  test('the last work of a request waits where other work is refused, and is run before it', async () => {
     const { done, run } = simulated(1, { queueJobsMax: 1 });
     const runs = [run('first', 100), run('waiting', 100)];
     expect(await run('refused', 100)).toMatchObject({ code: 'queue_full' });
@@ -92,8 +92,8 @@ describe('the last work of a request', () => {
   });
 });
 
-describe('what a lost worker hands back', () => {
-  test('keeps its order', async () => {
+describe('the backlog of a lost worker', () => {
+  test('the backlog keeps its order', async () => {
     const { pool, done, run } = simulated(1);
     const client = {};
     const names = ['1', '2', '3', '4', '5'];
@@ -105,7 +105,7 @@ describe('what a lost worker hands back', () => {
     expect(done).toEqual(['2', '3', '4', '5']);
   });
 
-  test('is refused behind its deadline', async () => {
+  test('a job of the backlog is refused after its deadline', async () => {
     const { pool, run } = simulated(1);
     const worker = pool.workers[0]!;
     worker.isHeld = true;
@@ -119,7 +119,7 @@ describe('what a lost worker hands back', () => {
 });
 
 describe('work of clients that have left', () => {
-  test('leaves the queue at once, and stops after the slices under way', async () => {
+  test('work of a disconnected client leaves the queue at once, and stops after the slices under way', async () => {
     const { pool, done, run } = simulated(1);
     const lifetimes = Array.from({ length: 10 }, () => lifetimeOf());
     const abandoned = lifetimes.map((lifetime, i) => run(`${i}`, 1_000, lifetime));
@@ -135,8 +135,8 @@ describe('work of clients that have left', () => {
   });
 });
 
-describe('what cannot be done in time', () => {
-  test('is refused on arrival, with the time until it could be', async () => {
+describe('work that cannot be done in time', () => {
+  test('work beyond the deadline is refused on arrival, with the time until it could be done', async () => {
     const { run } = simulated(2);
     const runs = Array.from({ length: 8 }, (_, i) => run(`${i}`, 1_000, lifetimeOf(20_000)));
     // 4 s of work are before it, and it has 60 % of 2 s.
@@ -147,7 +147,7 @@ describe('what cannot be done in time', () => {
     await Promise.all(runs);
   });
 
-  test('is refused before anything is allocated if it never can be', async () => {
+  test('work that can never be done in time is refused before anything is allocated', async () => {
     const { scheduler } = simulated(2);
     scheduler.speeds = {
       flopsPerMs: 1,
@@ -163,7 +163,7 @@ describe('what cannot be done in time', () => {
     expect(() => scheduler.expectPossible(withoutBytes, 1, lifetimeOf(10_000))).not.toThrow();
   });
 
-  test('is known by what jobs really took', async () => {
+  test('estimates follow the times that jobs really took', async () => {
     const { scheduler, run } = simulated(1);
     // Ten times faster, it seems, than they are.
     scheduler.speeds = { flopsPerMs: 10, flopsPerMsOf: {}, memory: [] };
@@ -178,7 +178,7 @@ describe('what cannot be done in time', () => {
     await running;
   });
 
-  test('is tried all the same when there is nothing else to do: estimates that are wrong do not stay so', async () => {
+  test('work is tried all the same when nothing else is queued: wrong estimates are corrected', async () => {
     const { scheduler, run, done } = simulated(1);
     // Thirty times slower, it seems, than they are.
     scheduler.speeds = { flopsPerMs: 1 / 30, flopsPerMsOf: {}, memory: [] };
@@ -198,7 +198,7 @@ describe('what cannot be done in time', () => {
   });
 });
 
-test('what waits is computed, first come first served, once a worker is free', async () => {
+test('waiting work is computed, first come, first served, once a worker is free', async () => {
   vi.useRealTimers();
   const app = await buildApp({ JOB_DEADLINE_MS: '5000' }, { inlineFlopsMax: 0 });
   const order: number[] = [];

@@ -33,13 +33,13 @@ const refused = async () => {
 };
 
 describe('a call that is refused while it is computed', () => {
-  test('was not applied when it had no key, or a new one', async () => {
+  test('the call was not applied when it had no key, or a new one', async () => {
     const { step } = await setUp();
     expect(await appliedOf(step({}, refused))).toBe('no');
     expect(await appliedOf(step(key('a'), refused))).toBe('no');
   });
 
-  test('was applied when its key was answered before', async () => {
+  test('the call was applied when its key was answered before', async () => {
     const { step } = await setUp();
     await step(key('a'));
     expect(await appliedOf(step(key('a'), refused))).toBe('yes');
@@ -47,14 +47,14 @@ describe('a call that is refused while it is computed', () => {
     expect(await appliedOf(step(key('a')))).toBe('answered');
   });
 
-  test('may have been applied when another process shares the store', async () => {
+  test('the call may have been applied when another process shares the store', async () => {
     const { step } = await setUp(new SharedStore(1e9));
     expect(await appliedOf(step({}, refused))).toBe('no');
     expect(await appliedOf(step(key('a'), refused))).toBe('unknown');
     expect(await appliedOf(step({ ...key('a'), ifMatch: ['"other.0"'] }))).toBe('no');
   });
 
-  test('may have been applied when so many keys came since that it is forgotten', async () => {
+  test('the call may have been applied when so many keys came since that its own is forgotten', async () => {
     const { id, sessions, step } = await setUp();
     const tag = async () => etagOf(await sessions.read(id));
     const first = await tag();
@@ -78,7 +78,7 @@ describe('a call that the present state does not allow', () => {
     throw new CarryoverError('shape_mismatch', { detail: 'x is too wide' });
   };
 
-  test('may have been applied to an earlier state, when its key is forgotten', async () => {
+  test('the call may have been applied to an earlier state, when its key is forgotten', async () => {
     const { id, sessions, step } = await setUp();
     const rewind = (k: string) => appliedOf(sessions.rewind(id, callOf(key(k)), 0, reply));
     await step({});
@@ -92,7 +92,7 @@ describe('a call that the present state does not allow', () => {
     expect(await appliedOf(step(key('b'), wrong))).toBe('no');
   });
 
-  test('may be applied by another process that finds another state', async () => {
+  test('the call may be applied by another process that finds another state', async () => {
     const { id, sessions, step } = await setUp(new SharedStore(1e9));
     const rewind = sessions.rewind(id, callOf(key('a')), 7, reply);
     expect(await appliedOf(rewind)).toBe('unknown');
@@ -103,7 +103,7 @@ describe('a call that the present state does not allow', () => {
 });
 
 describe('a call that is refused before its key is looked up', () => {
-  test('may have been applied: its first attempt is running, or others are', async () => {
+  test('the call may have been applied: its first attempt is running, or others are', async () => {
     const { step } = await setUp();
     const { promise: gate, resolve: open } = Promise.withResolvers<void>();
     const first = step(key('a'), () => gate as Promise<never>);
@@ -113,7 +113,7 @@ describe('a call that is refused before its key is looked up', () => {
     expect(await appliedOf(step(key('a')))).toBe('answered');
   });
 
-  test('may have been applied: the session is gone', async () => {
+  test('the call may have been applied: the session has ended', async () => {
     const { id, sessions, step } = await setUp();
     await step(key('a'));
     await sessions.delete(id, callOf({}));
@@ -128,7 +128,7 @@ describe('a call that is refused before its key is looked up', () => {
     ['of another type', 415, { payload: 'x', headers: { 'content-type': 'text/plain' } }],
     ['not what the schema says', 400, { payload: '{"session":"abc","y":1}' }],
     ['of no session that is there', 404, { payload: '{"session":"abc","x":[[1]]}' }],
-  ])('over HTTP: its body is %s', async (_, status, { payload, ...more }) => {
+  ])('the call may have been applied, over HTTP: its body is %s', async (_, status, { payload, ...more }) => {
     const { http } = await buildApp({ BODY_BYTES_MAX: '1000' });
     const send = (url: string, headers: object) =>
       http.inject({

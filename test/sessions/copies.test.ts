@@ -39,7 +39,7 @@ describe('a fork that is asked for again', () => {
 
   const step = async (id: string) => (await stepOf(sessions, id, callOf(), ({ h }) => h)).value.t;
 
-  test('while it is stepped, is not taken back to what it was before', async () => {
+  test('a fork that is stepped meanwhile keeps that step', async () => {
     const { id } = await sessions.create(SPEC);
     // The client disconnects after the fork is stored and before its key is.
     const interrupted = keyedCall('f');

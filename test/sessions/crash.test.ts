@@ -15,7 +15,7 @@ const sqlite = (name: string) => `sqlite:${join(folder, `${name}.sqlite`)}`;
 
 const timeout = 60_000 + KILLS * 10_000;
 
-test(`${KILLS} kills lose nothing and double nothing`, { timeout }, async () => {
+test(`${KILLS} kills lose no change and apply none twice`, { timeout }, async () => {
   const report = await runWithCrashes({
     storeUrl: sqlite('kills'),
     kills: KILLS,

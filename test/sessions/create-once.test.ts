@@ -34,7 +34,7 @@ test('a repeat is answered as the first was, byte for byte, however many steps t
   expect((await app.http.inject(`/v1/sessions/${id}`)).json().t).toBe(70);
 });
 
-test('of many at once one creates the session', async () => {
+test('one of many concurrent calls creates the session', async () => {
   const store = new MemoryStore(1e9);
   const app = await buildApp({}, { store });
   const answers = await Promise.all(Array.from({ length: 16 }, () => createIn(app, 'a')));
@@ -62,7 +62,7 @@ test('an answer that was lost after the session was made is given by the next at
   expect(await store.count()).toBe(1);
 });
 
-test('another body is refused, and so is a repeat after the session has ended', async () => {
+test('a repeat with another body is refused, and so is one after the session has ended', async () => {
   const app = await buildApp();
   const { id } = (await createIn(app, 'a')).json();
   const other = await createIn(app, 'a', { ...BODY, keep: 2 });
@@ -82,7 +82,7 @@ test('another body is refused, and so is a repeat after the session has ended', 
   expect([wrong.statusCode, wrong.json().applied]).toEqual([422, 'no']);
 });
 
-test('ids cannot be worked out from a key: another store has others', async () => {
+test('ids cannot be derived from a key: another store has others', async () => {
   const [one, other] = [await buildApp(), await buildApp()];
   expect((await createIn(one, 'a')).json().id).not.toBe((await createIn(other, 'a')).json().id);
 });

@@ -44,7 +44,7 @@ beforeEach(async () => {
 
 const get = async (url: string) => (await app.http.inject(url)).json();
 
-describe('of a session', () => {
+describe('damage of a session', () => {
   let ids: string[];
   beforeEach(async () => {
     const created = await Promise.all(
@@ -54,7 +54,7 @@ describe('of a session', () => {
     store.damaged.add(ids[1]!);
   });
 
-  test('names it and is no failure of the server', async () => {
+  test('an answer names the damaged session, with a status that is no failure of the server', async () => {
     for (const answer of [
       await app.http.inject(`/v1/sessions/${ids[1]}`),
       await app.http.inject({ method: 'POST', url: '/v1/step', payload: { session: ids[1], x: [[1]] } }),
@@ -68,7 +68,7 @@ describe('of a session', () => {
     expect((await app.post('/v1/step', { session: ids[2], x: [[1]] })).status).toBe(200);
   });
 
-  test('is named in the list, which goes on with the others', async () => {
+  test('the list names the damaged session, and continues with the others', async () => {
     const { sessions, damaged } = await get('/v1/sessions');
     expect(damaged).toEqual([ids[1]]);
     const listed = sessions.map(({ id }: { id: string }) => id);
@@ -79,7 +79,7 @@ describe('of a session', () => {
     expect(all).toHaveLength(3);
   });
 
-  test('does not keep it from being deleted, and its model after it', async () => {
+  test('a damaged session can be deleted, and its model after it', async () => {
     const remove = (url: string, headers = {}) => app.http.inject({ method: 'DELETE', url, headers });
     const stale = await remove(`/v1/sessions/${ids[1]}`, { 'if-match': '"a.0"' });
     expect(stale.json().code).toBe('session_corrupt');
@@ -92,7 +92,7 @@ describe('of a session', () => {
   });
 });
 
-describe('of a model', () => {
+describe('damage of a model', () => {
   let id: string;
   let session: string;
   beforeEach(async () => {
@@ -103,7 +103,7 @@ describe('of a model', () => {
     app = await buildApp({}, { store });
   });
 
-  test('names it, does not blame the client, and others are served', async () => {
+  test('an answer names the damaged model, does not blame the client, and others are served', async () => {
     for (const body of [{ model: id }, { model: 'ours' }, { session }]) {
       const answer = await app.post('/v1/step', { ...body, x: [[1]] });
       expect([answer.status, answer.body.code]).toEqual([410, 'model_corrupt']);
@@ -113,12 +113,12 @@ describe('of a model', () => {
     expect((await get('/v1/models')).models.length).toBeGreaterThan(0);
   });
 
-  test('is over when the weights are registered again', async () => {
+  test('a damaged model is repaired when its weights are registered again', async () => {
     expect((await app.post('/v1/models', { weights: WEIGHTS })).status).toBe(201);
     expect((await app.post('/v1/step', { session, x: [[1]] })).status).toBe(200);
   });
 
-  test('does not keep it from being deleted', async () => {
+  test('a damaged model can be deleted', async () => {
     const remove = (url: string) => app.http.inject({ method: 'DELETE', url });
     expect((await remove('/v1/models/ours')).json().code).toBe('model_pinned');
     expect((await remove(`/v1/sessions/${session}`)).statusCode).toBe(204);
@@ -126,7 +126,7 @@ describe('of a model', () => {
   });
 });
 
-test('a key of a fork that is forgotten, and the fork gone: the call is a new one', async () => {
+test('a repeated call is a new one if the key of its fork is forgotten and the fork deleted', async () => {
   const { body } = await app.post('/v1/sessions', { weights: WEIGHTS });
   const call = (url: string, key: string, payload?: object) =>
     app.http.inject({ method: 'POST', url, headers: { 'idempotency-key': key }, ...(payload && { payload }) });

@@ -42,7 +42,7 @@ function gate() {
 const nextIteration = () => new Promise(setImmediate);
 
 describe('a call that takes longer than the lifetime', () => {
-  test('keeps its session alive, and the lifetime begins when it commits', async () => {
+  test('the call keeps its session alive, and the lifetime begins when it commits', async () => {
     const { id, clock, sessions } = await setUp();
     const { opened, open } = gate();
     const long = step(sessions, id, { compute: opened });
@@ -58,7 +58,7 @@ describe('a call that takes longer than the lifetime', () => {
     expect(await codeOf(sessions.read(id))).toBe('session_gone');
   });
 
-  test('also while its answer is written: the session then lives longer than the answer says', async () => {
+  test('the session lives longer than the answer says while the answer is written', async () => {
     const { id, clock, sessions } = await setUp();
     const { opened, open } = gate();
     const long = step(sessions, id, { print: opened, call: keyedCall('k') });
@@ -73,7 +73,7 @@ describe('a call that takes longer than the lifetime', () => {
     expect(again).toEqual({ value, replayed: true });
   });
 
-  test('keeps the session alive for calls that were received in time and wait', async () => {
+  test('the call keeps the session alive for calls that were received in time and wait', async () => {
     const { id, clock, sessions } = await setUp();
     const { opened, open } = gate();
     const fails = step(sessions, id, { compute: opened.then(() => Promise.reject(new Error('no'))) });
@@ -94,7 +94,7 @@ describe('a call that takes longer than the lifetime', () => {
     expect(await codeOf(step(sessions, id))).toBe('session_gone');
   });
 
-  test('if it fails, the session has expired for all that came too late', async () => {
+  test('the session has expired for all calls that came too late, if the call fails', async () => {
     const { id, clock, sessions } = await setUp();
     const { opened, open } = gate();
     const fails = step(sessions, id, { compute: opened.then(() => Promise.reject(new Error('no'))) });
@@ -109,7 +109,7 @@ describe('a call that takes longer than the lifetime', () => {
 });
 
 describe('a call that takes longer than the lifetime, in another process', () => {
-  test('is not ended by a sweep', async () => {
+  test('the call is not ended by a sweep', async () => {
     const { id, clock, all } = await setUp(2);
     const { opened, open } = gate();
     const long = step(all[0]!, id, { compute: opened });
@@ -121,7 +121,7 @@ describe('a call that takes longer than the lifetime, in another process', () =>
     expect((await all[1]!.read(id)).t).toBe(1);
   });
 
-  test('does not commit after another process has answered session_gone', async () => {
+  test('the call does not commit after another process has answered session_gone', async () => {
     const { id, clock, all } = await setUp(2);
     const { opened, open } = gate();
     const long = step(all[0]!, id, { compute: opened });
@@ -133,7 +133,7 @@ describe('a call that takes longer than the lifetime, in another process', () =>
     expect(await codeOf(all[1]!.read(id))).toBe('session_gone');
   });
 
-  test('a tombstone that another one has just made is not swept away', async () => {
+  test('a tombstone that another process has just written is not swept away', async () => {
     const { id, clock, all, store } = await setUp(2);
     clock.nowMs = TTL_MS + SHARED_GRACE_MS;
     await all[0]!.sweep(10);
@@ -143,7 +143,7 @@ describe('a call that takes longer than the lifetime, in another process', () =>
     expect(await codeOf(all[0]!.read(id))).toBe('session_gone');
   });
 
-  test('a session that nobody uses is swept a little later', async () => {
+  test('a session that is not used is swept a little later', async () => {
     const { clock, all } = await setUp(2);
     clock.nowMs = TTL_MS + SHARED_GRACE_MS - 1;
     expect(await all[0]!.sweep(10)).toBe(1);

@@ -19,7 +19,7 @@ describeWith('mount', 'a full disk', () => {
     for (const name of readdirSync(disk)) rmSync(join(disk, name));
   });
 
-  test('is answered with 507, and steps succeed again when there is space', async () => {
+  test('a step is answered with 507, and steps succeed again when there is space', async () => {
     const filler = join(disk, 'filler');
     writeFileSync(filler, Buffer.alloc(11 * 2 ** 20));
     const { server, call, create, step } = await start();
@@ -49,9 +49,9 @@ describeWith('mount', 'a full disk', () => {
     expect(await server.stop()).toBe(0);
   });
 
-  test('sessions and models are deleted, and steps go on', () => deleteAll(true));
+  test('sessions and models can be deleted on a full disk, and steps succeed afterwards', () => deleteAll(true));
 
-  test('control: without the reserve nothing can be deleted', () => deleteAll(false));
+  test('control: without the reserve nothing can be deleted on a full disk', () => deleteAll(false));
 
   async function deleteAll(hasReserve: boolean): Promise<void> {
     const first = await start();

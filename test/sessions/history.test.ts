@@ -57,7 +57,7 @@ test.each(repeatable)('call %i applied twice is doubled', (at) => {
 });
 
 // The call behind it must depend on its effect; a rewind and a replaced state would not.
-test('a call that was refused or never answered, and was applied', () => {
+test('a call that was refused or never answered, and was applied, is counted', () => {
   const refused = correct.with(4, [EFFECTS[4]!, 'refused'] as never);
   expect(verdictOn(makeHistory(refused))).toEqual({ refusedButApplied: 1 });
   const unknown = correct.with(4, [EFFECTS[4]!, 'unknown'] as never);
@@ -66,7 +66,7 @@ test('a call that was refused or never answered, and was applied', () => {
   expect(verdictOn(makeHistory(last))).toEqual({ unknownApplied: 1 });
 });
 
-test('many calls in a row that were never answered, some of them applied', () => {
+test('many calls in a row that were never answered, some of them applied, are counted', () => {
   const unanswered = Array.from({ length: 12 }, (_, k) => [step(k + 1), 'unknown'] as const);
   expect(verdictOn(makeHistory(unanswered))).toEqual({ unknownApplied: 12 });
   expect(verdictOn(makeHistory([...unanswered, [step(20), 'applied']]))).toEqual({ unknownApplied: 12 });
@@ -75,19 +75,19 @@ test('many calls in a row that were never answered, some of them applied', () =>
   expect(verdictOn({ calls, found })).toEqual({ unknownApplied: 9 });
 });
 
-test('of many calls in a row that were never answered, one was applied twice', () => {
+test('one of many unanswered calls in a row that was applied twice is found', () => {
   const unanswered = Array.from({ length: 5 }, (_, k) => [step(k + 1), 'unknown'] as const);
   const { calls } = makeHistory(unanswered);
   const { found } = makeHistory(unanswered.toSpliced(3, 0, unanswered[2]!));
   expect(verdictOn({ calls, found })).toEqual({ wrong: 6 });
 });
 
-test('a change that no call explains', () => {
+test('a change that no call explains is found', () => {
   const unexplained = correct.with(4, [EFFECTS[4]!, 'unrecorded'] as never);
   expect(verdictOn(makeHistory(unexplained))).toEqual({ wrong: 1 });
 });
 
-test('acknowledged and lost: the end, a version given twice, the whole session', () => {
+test('an acknowledged change that is lost is found: the end, a version given twice, the whole session', () => {
   const { calls } = makeHistory(correct);
   const { found } = makeHistory(correct.slice(0, 4));
   expect(verdictOn({ calls, found })).toEqual({ lost: 2 });
@@ -96,7 +96,7 @@ test('acknowledged and lost: the end, a version given twice, the whole session',
   expect(verdictOn({ calls, found: undefined })).toEqual({ lost: 6 });
 });
 
-test('one bit of the state, or of the digest in an answer', () => {
+test('one wrong bit of the state, or of the digest in an answer, is found', () => {
   const { calls, found } = makeHistory(correct);
   const h = Float32Array.from(found.h);
   new Uint32Array(h.buffer)[2]! ^= 1;

@@ -72,7 +72,7 @@ async function stateAfterDisconnect(type: string) {
 }
 
 describe.each([JSON_TYPE, FILE_TYPE])('a session whose client disconnects during a call in %s', (type) => {
-  test('stays as it was', async () => {
+  test('the session stays as it was', async () => {
     expect(await stateAfterDisconnect(type)).toEqual({ t: 0, h: Array(N).fill(0) });
   });
 

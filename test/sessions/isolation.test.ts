@@ -73,7 +73,7 @@ test(`${SESSIONS} sessions do not touch each other`, async () => {
   expect(counts.deleted).toBeGreaterThan(0);
 });
 
-test('control: one number of a neighbour in one call of a hundred is seen', async () => {
+test('control: one number of a neighbour in one call of a hundred is found', async () => {
   let sent = 0;
   let neighbour = 0;
   const counts = { cancelled: 0, expired: 0, deleted: 0, created: 0 };

@@ -38,7 +38,7 @@ async function twoPasts(revisionAfter?: (before: Revision | undefined) => Revisi
 }
 
 describe('after the store has lost changes', () => {
-  test('an ETag of what is lost matches nothing, and nothing is overwritten', async () => {
+  test('an ETag of a lost state matches nothing, and nothing is overwritten', async () => {
     const { a, b, add, state, etagOfA, etagOfB } = await twoPasts();
     expect(etagOfA).not.toBe(etagOfB);
     expect(await codeOf(add(a, 1, callOf({ ifMatch: [etagOfA] })))).toBe('step_conflict');
@@ -47,20 +47,20 @@ describe('after the store has lost changes', () => {
     expect([await state(a), await state(b)]).toEqual([201, 201]);
   });
 
-  test('a step without If-Match goes on from what the store holds', async () => {
+  test('a step without If-Match continues from the state in the store', async () => {
     const { a, b, add, state } = await twoPasts();
     await add(a, 1);
     expect([await state(a), await state(b)]).toEqual([201, 201]);
   });
 
-  test('control: with counted revisions the copy in memory overwrites what the other has answered', async () => {
+  test('control: with counted revisions the cached state overwrites what the other has answered', async () => {
     const count = (before: Revision | undefined) => String(Number(before ?? -1) + 1);
     const { a, b, add, state } = await twoPasts(count);
     await add(a, 1);
     expect(await state(b)).toBe(3);
   });
 
-  test('control: without the nonce the ETag of what is lost is that of what is there', async () => {
+  test('control: without the nonce a lost state and the stored one have the same ETag', async () => {
     const { etagOfA, etagOfB } = await twoPasts();
     const withoutNonce = (etag: string) => etag.replace(/\.[\w-]+"$/, '"');
     expect(withoutNonce(etagOfA)).toBe(withoutNonce(etagOfB));
@@ -73,7 +73,7 @@ describe('after the store has lost changes', () => {
     expect(await codeOf(add(a, 1, callOf({ ifMatch: [ifMatch] })))).toBe('step_conflict');
   });
 
-  test('a repeated key is answered again only while the store knows it', async () => {
+  test('a repeated key is answered again only while the store has it', async () => {
     const { store, a, add, state } = await setUp();
     await add(a, 1, keyedCall('lost'));
     expect(await add(a, 1, keyedCall('lost'))).toBeDefined();
@@ -92,7 +92,7 @@ describe('after the store has lost changes', () => {
     expect(await state(a)).toBe(5);
   });
 
-  test('reads, forks and rewinds are of what the store holds', async () => {
+  test('reads, forks and rewinds use the state in the store', async () => {
     const { store, a, id, add, state } = await setUp();
     await add(a, 1);
     store.restore();
@@ -102,7 +102,7 @@ describe('after the store has lost changes', () => {
     expect(await codeOf(a.rewind(id, callOf(), 0, reply))).toBe('state_not_kept');
   });
 
-  test('a fork that waits for the lock is made of what the store holds then', async () => {
+  test('a fork that waits for the lock is made of the state in the store at that time', async () => {
     const { store, a, id, add } = await setUp();
     const { promise: gate, reject } = Promise.withResolvers<never>();
     const first = add(a, 1);
@@ -115,7 +115,7 @@ describe('after the store has lost changes', () => {
     expect((await fork).value.body).toBe('0');
   });
 
-  test('another session of the same id, made by the same key, is not refused by what the lost one was', async () => {
+  test('another session of the same id, made by the same key, is independent of the lost one', async () => {
     const { store, a, b } = await setUp();
     const key = { key: 'k', digest: 'k' };
     const reply = ({ id }: Session) => ({ status: 201, headers: {}, body: id });

@@ -22,11 +22,11 @@ describe('bits that are not those that were committed', () => {
     vi.resetModules();
   });
 
-  test('are not answered', async () => {
+  test('such bits are not answered', async () => {
     expect(await repeatOnChanged()).toMatchObject({ code: 'answer_not_kept', applied: 'yes' });
   });
 
-  test('control: without looking at the digest they are', async () => {
+  test('control: if the digest is not compared they are answered', async () => {
     vi.resetModules();
     vi.doMock('../../src/sessions/idempotency.ts', async (original) => ({
       ...(await original<object>()),

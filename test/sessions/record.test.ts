@@ -123,7 +123,7 @@ describe('damage', () => {
     }
   };
 
-  test('of any single bit is found, wherever it is', () => {
+  test('a flipped bit is found, wherever it is', () => {
     expect(codeOf({ head, slots })).toBeUndefined();
     const flipped = (bytes: Uint8Array, bit: number) => {
       const copy = Uint8Array.from(bytes);
@@ -141,7 +141,7 @@ describe('damage', () => {
     }
   });
 
-  test('a record of another session, a slot in another place, one missing, one truncated', () => {
+  test('a record of another session, a misplaced, missing or truncated slot is found', () => {
     expect(codeOf({ head, slots }, 'BBBBBBBBBBBBBBBBBBBBBB')).toBe('session_corrupt');
     const swapped = new Map([...slots, [0, slots.get(1)!]]);
     expect(codeOf({ head, slots: swapped })).toBe('session_corrupt');

@@ -30,7 +30,7 @@ const step = async (sessions: Sessions, call = callOf()) => {
 };
 
 describe('two replicas', () => {
-  test('race without losing or doubling a step', async () => {
+  test('two replicas race without losing a step or applying one twice', async () => {
     const values: number[] = [];
     const client = async (sessions: Sessions) => {
       for (let k = 0; k < 50; k++) values.push((await step(sessions)).value);
@@ -40,7 +40,7 @@ describe('two replicas', () => {
     expect((await replicas[1].read(id)).version).toBe(400);
   });
 
-  test('answer a repeated key on either side, also at the same time', async () => {
+  test('a repeated key is answered on either side, also at the same time', async () => {
     expect(await step(replicas[0], keyedCall('a'))).toEqual({ value: 1, replayed: false });
     expect(await step(replicas[1], keyedCall('a'))).toEqual({ value: 1, replayed: true });
     const both = await Promise.all(replicas.map((replica) => step(replica, keyedCall('b'))));
@@ -48,7 +48,7 @@ describe('two replicas', () => {
     expect(both.filter(({ replayed }) => replayed)).toHaveLength(1);
   });
 
-  test('do not refuse an If-Match because of a stale cache', async () => {
+  test('an If-Match is not refused because of a stale cache', async () => {
     await step(replicas[1]);
     await step(replicas[0]);
     const etag = etagOf(await replicas[0].read(id));
@@ -56,13 +56,13 @@ describe('two replicas', () => {
     expect(await codeOf(step(replicas[0], callOf({ ifMatch: [etag] })))).toBe('step_conflict');
   });
 
-  test('read what was committed last, not what they have cached', async () => {
+  test('reads return what was committed last, not what is cached', async () => {
     await step(replicas[1]);
     await step(replicas[0]);
     expect((await replicas[1].read(id)).version).toBe(2);
   });
 
-  test('do not let a session expire that lives on at the other one', async () => {
+  test('a session that lives on at the other replica does not expire', async () => {
     await step(replicas[1]);
     nowMs = 90;
     await step(replicas[0]);
@@ -73,7 +73,7 @@ describe('two replicas', () => {
     expect((await step(replicas[0])).value).toBe(4);
   });
 
-  test('sweep past a record that is damaged', async () => {
+  test('a sweep continues after a record that is damaged', async () => {
     const damaged = { head: new Uint8Array([1, 2, 3]), slots: new Map() };
     await store.create('damaged', damaged, 1, SPEC.modelId);
     nowMs = 200;
@@ -83,14 +83,14 @@ describe('two replicas', () => {
     expect(await store.due(nowMs, 10)).toEqual([]);
   });
 
-  test('see a session that was ended by the other one', async () => {
+  test('a session that was ended by the other replica is seen as ended', async () => {
     await step(replicas[1]);
     await replicas[0].delete(id, callOf());
     expect(await codeOf(step(replicas[1]))).toBe('session_gone');
     expect(await codeOf(replicas[1].read(id))).toBe('session_gone');
   });
 
-  test('fork and rewind what the other one has made of it', async () => {
+  test('forks and rewinds use the state of the other replica', async () => {
     await step(replicas[1]);
     await step(replicas[0]);
     await step(replicas[0]);
@@ -99,7 +99,7 @@ describe('two replicas', () => {
     expect((await replicas[1].rewind(id, callOf(), 2, reply)).value.body).toBe('2');
   });
 
-  test('take a key of another kind of call for no repetition of this one', async () => {
+  test('a key of another kind of call is not taken for a repetition of this one', async () => {
     const reply = (session: Session) => ({ status: 201, headers: {}, body: session.id });
     const set = (key: string) =>
       replicas[1].setState(id, keyedCall(key), () => ({ h: Float32Array.of(9), t: 9 }), reply);
@@ -111,7 +111,7 @@ describe('two replicas', () => {
     expect(await replicas[0].read(id)).toMatchObject({ version: 2, t: 9 });
   });
 
-  test('a commit that takes longer than the deadline leaves open what became of it', async () => {
+  test('the outcome of a commit that takes longer than the deadline is unknown', async () => {
     const late = step(replicas[0], callOf({ lifetime: lifetimeOf(30) }));
     const change = store.change.bind(store);
     const { promise: release, resolve } = Promise.withResolvers<void>();

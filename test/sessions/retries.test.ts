@@ -74,7 +74,7 @@ test('control: calls repeated without a key are applied twice, and they are coun
   expect(report.doubled).toBeGreaterThan(0);
 });
 
-test(`of ${CONCURRENT} calls with a key one is executed: ${ROUNDS} rounds`, { timeout }, async () => {
+test(`one of ${CONCURRENT} calls with a key is executed: ${ROUNDS} rounds`, { timeout }, async () => {
   const clients = Array.from({ length: CONCURRENT }, () => new Client(server.port));
   const send = (path: string, body: object, headers = {}, client = clients[0]!) =>
     client.send({ method: 'POST', path, body: JSON.stringify(body), headers });

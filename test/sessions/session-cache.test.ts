@@ -11,7 +11,7 @@ const cached = (id: string, H = SPEC.H) => ({
 const heldIn = (cache: SessionCache, ids: readonly string[]) =>
   ids.filter((id) => cache.get(id) !== undefined);
 
-test('evicts the session that was changed longest ago, not the one that was read longest ago', () => {
+test('the session that was changed longest ago is evicted, not the one that was read longest ago', () => {
   const cache = new SessionCache(3 * BYTES);
   for (const id of ['a', 'b', 'c']) cache.set(cached(id));
   cache.set(cached('a'));
@@ -23,21 +23,21 @@ test('evicts the session that was changed longest ago, not the one that was read
   expect(heldIn(cache, ['a', 'c', 'd', 'e'])).toEqual(['c', 'd', 'e']);
 });
 
-test('counts the bytes of a session anew when it is set again', () => {
+test('the bytes of a session are counted anew when it is set again', () => {
   const cache = new SessionCache(3 * BYTES);
   for (const id of ['a', 'b', 'c']) cache.set(cached(id));
   cache.set(cached('c', 2 * SPEC.H));
   expect(heldIn(cache, ['a', 'b', 'c'])).toEqual(['b', 'c']);
 });
 
-test('does not cache a session that is larger than the whole cache, and drops its earlier state', () => {
+test('a session that is larger than the whole cache is not cached, and its earlier state is dropped', () => {
   const cache = new SessionCache(3 * BYTES);
   for (const id of ['a', 'b']) cache.set(cached(id));
   cache.set(cached('b', 10 * SPEC.H));
   expect(heldIn(cache, ['a', 'b'])).toEqual(['a']);
 });
 
-test('with 0 bytes caches nothing', () => {
+test('a cache of 0 bytes caches nothing', () => {
   const cache = new SessionCache(0);
   cache.set(cached('a', 1));
   expect(cache.get('a')).toBeUndefined();

@@ -63,7 +63,7 @@ describe('locks of sessions', () => {
     expect(await withLock(locks, 'session', 'key', lifetimeOf(), async () => 'free again')).toBe('free again');
   });
 
-  test('one that waits too long gives up, and those behind it still come after those before', async () => {
+  test('a call that waits too long is refused, and those behind it still come after those before', async () => {
     const locks = locksOf();
     let isHeld = true;
     const held = withLock(locks, 'session', undefined, lifetimeOf(), async () => {
@@ -79,7 +79,7 @@ describe('locks of sessions', () => {
     expect(locks.size).toBe(0);
   });
 
-  test('one whose client leaves gives its place up at once, and is not run', async () => {
+  test('a call whose client disconnects leaves the queue at once, and is not run', async () => {
     const locks = locksOf();
     const { promise: release, resolve } = Promise.withResolvers<void>();
     const held = withLock(locks, 'session', undefined, lifetimeOf(), () => release);
@@ -99,7 +99,7 @@ describe('locks of sessions', () => {
     expect(hasRun).toBe(false);
   });
 
-  test('more than may wait are refused at once, and so is a key that a waiting call has', async () => {
+  test('calls beyond the limit are refused at once, and so is a key that a waiting call has', async () => {
     const locks = locksOf({ waitingMax: 1 });
     const held = withLock(locks, 'session', 'key', lifetimeOf(), () => sleep(20));
     const same = codeOf(withLock(locks, 'session', 'key', lifetimeOf(), async () => {}));

@@ -72,7 +72,7 @@ describe('the clock of the server', () => {
     }
   }
 
-  test('is followed as it drifts', () => {
+  test('the clock of the server is followed as it drifts', () => {
     const clock = new ServerClock();
     asked(clock, 0, 10_000, (ms) => ms / 10_000);
     expect(clock.now(10_000_000)).toBeCloseTo(1e12 + 10_000_000 + 1_000, -1);

@@ -30,12 +30,12 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     const create = (id: string, dueAtMs = HOUR_MS, modelId = MODEL.id, slots = {}) =>
       store.create(id, parts(`head of ${id}`, slots), dueAtMs, modelId);
 
-    test('says what it is and that it works', () => {
+    test('the store describes itself and has no problems', () => {
       expect(store.description).not.toBe('');
       expect(store.problems()).toEqual([]);
     });
 
-    test('reads back what was created, byte for byte', async () => {
+    test('a record is read back as it was created, byte for byte', async () => {
       expect(await store.read('x')).toBeUndefined();
       const head = Uint8Array.from({ length: 70_000 }, (_, i) => i * 7);
       const slots = new Map([[0, bytes('')], [127, head]]);
@@ -43,7 +43,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(plain(await store.read('x'))).toEqual(plain({ revision: revision!, head, slots }));
     });
 
-    test('creates an id once, also beside a tombstone', async () => {
+    test('an id is created once, also beside a tombstone', async () => {
       const revision = await create('x');
       expect(revision).toBeDefined();
       expect(await create('x')).toBeUndefined();
@@ -53,14 +53,14 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await create('x')).toBeDefined();
     });
 
-    test('refuses a model that it does not have', async () => {
+    test('a record of an unknown model is refused', async () => {
       const missing = `sha256:${'c'.repeat(64)}`;
       expect(await codeOf(create('x', HOUR_MS, missing))).toBe('model_not_found');
       expect(await store.read('x')).toBeUndefined();
       expect(await store.count()).toBe(0);
     });
 
-    test('changes head and named slots at the right revision only', async () => {
+    test('a change writes the head and the named slots, at the right revision only', async () => {
       const first = (await create('x', HOUR_MS, MODEL.id, { 1: 'one', 2: 'two' }))!;
       expect(await store.change('y', first, parts('no'))).toBeUndefined();
       const second = (await store.change('x', first, parts('next', { 2: 'zwei', 3: 'drei' })))!;
@@ -75,7 +75,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       );
     });
 
-    test('lets exactly one of concurrent changes win', async () => {
+    test('exactly one of concurrent changes wins', async () => {
       let revision = (await create('x'))!;
       for (let round = 0; round < 20; round++) {
         const wins = await Promise.all(
@@ -88,7 +88,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       }
     });
 
-    test('a tombstone has its head and no slots, and nothing changes it any more', async () => {
+    test('a tombstone has its head and no slots, and no change is applied to it', async () => {
       const first = (await create('x', HOUR_MS, MODEL.id, { 1: 'one' }))!;
       const second = (await store.change('x', first, parts('next')))!;
       expect(await store.writeTombstone('x', first, bytes('gone'), HOUR_MS)).toBe(false);
@@ -102,7 +102,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await store.count()).toBe(0);
     });
 
-    test('forgets tombstones, and never a live record', async () => {
+    test('tombstones are forgotten, and never a live record', async () => {
       const revision = (await create('x'))!;
       await store.forget('x');
       expect(await store.read('x')).toBeDefined();
@@ -113,7 +113,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await store.due(HOUR_MS, 10)).toEqual([]);
     });
 
-    test('returns the ids that are due, earliest first, up to the limit', async () => {
+    test('ids that are due are returned, earliest first, up to the limit', async () => {
       const c = (await create('c', 300))!;
       await create('a', 100);
       const b = (await create('b', 200))!;
@@ -131,7 +131,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await store.due(400, 10)).toEqual(['b', 'd']);
     });
 
-    test('lists live records by id, page by page', async () => {
+    test('live records are listed by id, page by page', async () => {
       const ids = ['Zz', '-a', '_b', '0c', 'ab', 'aa', 'A-'];
       for (const id of ids) await create(id);
       await store.writeTombstone('gone', (await create('gone'))!, bytes('gone'), HOUR_MS);
@@ -150,7 +150,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await store.count()).toBe(ids.length);
     });
 
-    test('lists the live records that pin a model, page by page', async () => {
+    test('live records that pin a model are listed, page by page', async () => {
       for (const id of ['d', 'a', 'c', '-b', 'Ze']) await create(id);
       for (const id of ['b', 'A', 'zz']) await create(id, HOUR_MS, OTHER.id);
       await store.writeTombstone('gone', (await create('gone'))!, bytes('gone'), HOUR_MS);
@@ -166,7 +166,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(Buffer.from(first!.head).toString()).toBe('head of A');
     });
 
-    test('keeps models, once, oldest first', async () => {
+    test('models are kept, once, oldest first', async () => {
       await store.models.put({ ...MODEL, createdAtMs: 5_000, isKept: true });
       const kept = (await store.models.get(MODEL.id))!;
       expect({ ...kept, file: Buffer.from(kept.file).toString() }).toEqual({
@@ -190,7 +190,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await codeOf(store.models.point('third', 'sha256:none'))).toBe('model_not_found');
     });
 
-    test('removes a model with its names, unless a live record pins it', async () => {
+    test('a model is removed with its names, unless a live record pins it', async () => {
       await store.models.point('pinned', MODEL.id);
       await store.models.point('free', OTHER.id);
       const [x, y] = [(await create('x'))!, (await create('y'))!];
@@ -206,7 +206,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await codeOf(create('z'))).toBe('model_not_found');
     });
 
-    test('collects a model that is not kept when no session pins it any more', async () => {
+    test('a model that is not kept is collected when no session pins it any more', async () => {
       const id = `sha256:${'d'.repeat(64)}`;
       const inline = { id, file: bytes('inline'), createdAtMs: 3_000, isKept: false };
       await store.models.put(inline);
@@ -224,7 +224,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await codeOf(create('z', HOUR_MS, id))).toBe('model_not_found');
     });
 
-    test('keeps a model that was put or named by itself, also one that came with a session', async () => {
+    test('a model that was put or named by itself is kept, also one that came with a session', async () => {
       const named = { id: `sha256:${'d'.repeat(64)}`, file: bytes('d'), createdAtMs: 3_000, isKept: false };
       const put = { id: `sha256:${'e'.repeat(64)}`, file: bytes('e'), createdAtMs: 4_000, isKept: false };
       await store.models.put(named);
@@ -266,7 +266,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await store.models.remove(MODEL.id)).toBe(false);
     });
 
-    test('agrees with a plain map over random calls', async () => {
+    test('random calls have the results of a plain map', async () => {
       let run = 0;
       await fc.assert(
         fc.asyncProperty(randomCalls, async (calls) => {

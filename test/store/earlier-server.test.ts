@@ -66,7 +66,7 @@ function isRead(recorded: Recorded, fill: () => Promise<string>): void {
   const step = (id: string, ifMatch: string) =>
     post('/v1/step', JSON.stringify({ session: id, x: [[1]] }), { 'if-match': ifMatch });
 
-  test('has its sessions, under their ETags, and its tombstones', async () => {
+  test('the sessions are there, under their ETags, and the tombstones', async () => {
     for (const [name, id] of [['session', session], ['inline', recorded.inline]] as const) {
       const answer = await get(id);
       expect([answer.statusCode, answer.body]).toEqual([200, answers[name]]);
@@ -75,7 +75,7 @@ function isRead(recorded: Recorded, fill: () => Promise<string>): void {
     expect((await get(recorded.deleted)).statusCode).toBe(410);
   });
 
-  test('has its models, those that came with a session too', async () => {
+  test('the models are there, those that came with a session too', async () => {
     const adder = await app.http.inject({ url: '/v1/models/adder' });
     expect(adder.json().id).toBe(recorded.model);
     const { statusCode } = await step(recorded.inline, etags.inline!);
@@ -87,13 +87,13 @@ function isRead(recorded: Recorded, fill: () => Promise<string>): void {
     ['sequence-2', '/v1/sequence', `{"session":"${session}","x":[[[0.5]],[[2]]]}`],
     ['rewind-3', `/v1/sessions/${session}/rewind`, '{"t":1}'],
     ['fork-4', `/v1/sessions/${session}/fork`, ''],
-  ])('answers %s as it was answered then', async (key, url, payload) => {
+  ])('the call %s is answered as it was answered then', async (key, url, payload) => {
     const answer = await post(url, payload, { 'idempotency-key': key });
     expect(answer.headers['idempotency-replayed']).toBe('true');
     expect([answer.body, answer.headers.etag]).toEqual([answers[key], etags[key]]);
   });
 
-  test('goes on from the state of then, whose ETag matches no other', async () => {
+  test('a session continues from its state, whose ETag matches no other', async () => {
     expect((await step(session, etags['step-1']!)).statusCode).toBe(412);
     const next = await step(session, etags.session!);
     expect([next.statusCode, next.json().session.version]).toEqual([200, 4]);

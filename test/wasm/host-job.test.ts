@@ -28,7 +28,7 @@ test('the thread that runs the record calls the function', () => {
   job.release();
 });
 
-test('a worker does, also in memory that has grown since it started', async () => {
+test('a worker calls the function as well, also in memory that has grown since it started', async () => {
   const app = await buildApp({
     MEMORY_BYTES_MAX: String(64 * BYTES),
     MODELS_BYTES_MAX: String(8 * BYTES),
@@ -59,13 +59,13 @@ function resultOf(called: HostFunction, args: readonly number[] = []): Buffer {
   }
 }
 
-test('its arguments and what it returns', () => {
+test('the function gets its arguments, and its result is returned', () => {
   expect(resultOf(({ args }) => args.join(), [1, 2 ** 32 - 1]).toString()).toBe('1,4294967295,0,0,0,0,0,0');
   expect(resultOf(({ input }) => Buffer.alloc(input.length, 5))).toEqual(Buffer.from([5, 5, 5]));
   expect(resultOf(() => undefined)).toEqual(Buffer.alloc(0));
 });
 
-test('what it throws is thrown by result(), whole if it is an error of the service', () => {
+test('an error of the function is thrown by result(), unchanged if it is a CarryoverError', () => {
   const thrown = new CarryoverError('ragged_array', {
     detail: 'ж',
     errors: [{ pointer: '/x', message: 'ж' }],
@@ -77,7 +77,7 @@ test('what it throws is thrown by result(), whole if it is an error of the servi
   expect(fail(bug)).toThrow(expect.objectContaining({ code: 'worker_failed', cause: String(bug) }));
 });
 
-test('a result that is too long is an error, and never written behind its space', () => {
+test('a result that is too long is an error, and nothing is written behind the space for it', () => {
   expect(() => resultOf(() => Buffer.alloc(1_000_000))).toThrow(
     expect.objectContaining({ code: 'worker_failed' }),
   );

@@ -1,4 +1,4 @@
-// A job computed in slices, cut anywhere, has the bits of the same job computed at once.
+// A job computed in slices, split anywhere, has the bits of the same job computed at once.
 import { describe, expect, test } from 'vitest';
 import type { TensorView } from '../../src/tensor.ts';
 import { Job } from '../../src/wasm/job.ts';
@@ -69,7 +69,7 @@ function bitsOf({ shape, strides, data }: TensorView): number[] {
   return places.map((place) => bits[place]!);
 }
 
-/** Parts in turn, as if on several threads; returns how many slices there were. */
+/** Runs the parts alternately, as if on several threads; returns the number of slices. */
 function runSlices(job: Job, { shares, parts }: Case): number {
   let count = 0;
   let waiting = job.slice(Math.min(parts, job.partsMax));
@@ -83,7 +83,7 @@ function runSlices(job: Job, { shares, parts }: Case): number {
 }
 
 describe('a job in slices', () => {
-  test('has the same bits wherever it is split', () => {
+  test('a job in slices has the same bits wherever it is split', () => {
     let slices = 0;
     const check = fc.property(cases, (one) => {
       const whole = computed(one, (job) => kernels.run(job.ptr));
@@ -94,7 +94,7 @@ describe('a job in slices', () => {
     expect(slices).toBeGreaterThan(600);
   });
 
-  test('control: without the slice before, it has not', () => {
+  test('control: a slice without the one before it has other bits', () => {
     const one: Case = {
       one: { T: 9, N: 2, D: 3, H: 5, O: 0, keepsStates: false, trace: false, seed: 1 },
       lengths: undefined,

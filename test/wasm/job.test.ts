@@ -51,7 +51,7 @@ const shapesUpTo = (stepsMax: number, rowsMax: number) =>
 const UNWRITTEN = 0xffc0_dead;
 
 describe('the parts of a job', () => {
-  test('share out its rows, longest first', () => {
+  test('the parts of a job divide its rows, longest first', () => {
     const check = fc.property(shapesUpTo(200, 200), ({ shape: { T, N, D, H }, lengths, wanted }) => {
       const weights = model(D, H);
       const job = new Job(memory, weights, { T, N, lengths, keepsStates: false, trace: false });
@@ -107,7 +107,7 @@ describe('the parts of a job', () => {
     O: fc.integer({ min: 0, max: 20 }),
   });
 
-  test('write to no memory in common: states, traces, readouts and what they need on the way', () => {
+  test('the parts write to no memory in common: states, traces, readouts and intermediate results', () => {
     let partsSeen = 0;
     const check = fc.property(jobs, ({ cut: { shape, lengths, wanted }, keepsStates, trace, O }) => {
       const { T, N, D, H } = shape;
@@ -123,7 +123,7 @@ describe('the parts of a job', () => {
     expect(partsSeen).toBeGreaterThan(400);
   });
 
-  test('control: the same rows in two parts would be found', () => {
+  test('control: two parts with the same rows are found', () => {
     const weights = model(3, 5);
     const [written] = wordsWritten({ T: 2, N: 8, keepsStates: true, trace: false }, weights, 1);
     freeModel(weights);

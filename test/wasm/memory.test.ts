@@ -5,7 +5,7 @@ import { fc } from '../helpers/seed.ts';
 const MiB = 1024 * 1024;
 
 describe('the linear memory', () => {
-  test('never hands out overlapping blocks, and joins what is freed', () => {
+  test('allocated blocks never overlap, and freed neighbours are merged', () => {
     const requests = fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 0, max: 200_000 })), {
       minLength: 1,
       maxLength: 200,
@@ -38,7 +38,7 @@ describe('the linear memory', () => {
     );
   });
 
-  test('refuses beyond its limit with memory_full, and recovers', () => {
+  test('an allocation beyond the limit is refused with memory_full, and a later one succeeds', () => {
     const memory = new LinearMemory(2 * MiB);
     const block = memory.allocate(1.5 * MiB);
     expect(() => memory.allocate(MiB)).toThrow(expect.objectContaining({ code: 'memory_full' }));
@@ -46,21 +46,21 @@ describe('the linear memory', () => {
     expect(memory.allocate(1.5 * MiB)).toBe(block);
   });
 
-  test('keeps the end of every block an address of 32 bits', () => {
+  test('the end of every block is an address of 32 bits', () => {
     const memory = new LinearMemory(4096 * MiB);
     const block = memory.allocate(memory.bytesMax - 65_536);
     expect(block + memory.bytesMax - 65_536).toBeLessThan(2 ** 32);
     expect(() => memory.allocate(1)).toThrow(expect.objectContaining({ code: 'memory_full' }));
   });
 
-  test('refuses to free what it did not hand out, or twice', () => {
+  test('freeing an address that is not allocated, or twice, is refused', () => {
     const memory = new LinearMemory(2 * MiB);
     const block = memory.allocate(64);
     memory.free(block);
     expect(() => memory.free(block)).toThrow(/not an allocated block/);
   });
 
-  test('keeps views valid while it grows', () => {
+  test('views stay valid while the memory grows', () => {
     const memory = new LinearMemory(64 * MiB);
     const view = memory.f32(memory.allocate(16), 4);
     view.set([1, 2, 3, 4]);
@@ -72,7 +72,7 @@ describe('the linear memory', () => {
     expect(memory.holds(new LinearMemory(MiB).u8(0, 1))).toBe(false);
   });
 
-  test('shows all it has grown to as words and as bytes', () => {
+  test('grown memory is accessible as words and as bytes', () => {
     const memory = new LinearMemory(64 * MiB);
     const early = memory.allocate(64);
     const wordsBefore = memory.words;

@@ -77,13 +77,13 @@ function spoilt(fault: Fault): { readonly kernels: typeof kernels; readonly spoi
 }
 
 describe('the self-test', () => {
-  test('passes with kernels that are right, and gives its memory back', () => {
+  test('the self-test passes with correct kernels, and frees its memory', () => {
     const before = memory.bytesUsed;
     selfTest(kernels, memory);
     expect(memory.bytesUsed).toBe(before);
   });
 
-  test.each(Object.keys(FAULTS))('finds one wrong bit in %s', (name) => {
+  test.each(Object.keys(FAULTS))('the self-test finds one wrong bit in %s', (name) => {
     const { kernels: wrong, spoiltCount } = spoilt(FAULTS[name]!);
     expect(() => selfTest(wrong, memory)).toThrow(/^Self-test failed: /);
     expect(spoiltCount()).toBeGreaterThan(0);

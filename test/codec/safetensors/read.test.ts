@@ -172,7 +172,7 @@ const size = (bytes: bigint) => new Uint8Array(new BigUint64Array([bytes]).buffe
 
 const REFUSALS: [reason: string, bytes: Uint8Array, message: RegExp][] = [
   ['an empty file', data(0), /has 0 bytes, expected at least 8/],
-  ['no room for the header size', data(7), /has 7 bytes, expected at least 8/],
+  ['a file too short for the header size', data(7), /has 7 bytes, expected at least 8/],
   ['a header of no bytes', data(8), /must begin with '\{'/],
   ['a header beyond the file', size(1n), /size is 1 bytes, expected at most 0/],
   ['a header size of 2^64 - 1', size(2n ** 64n - 1n), /size is 18446744073709551615 bytes/],

@@ -58,19 +58,19 @@ describe('/v1/sequence', () => {
     const rows = x.map(([x_t]) => [x_t, x_t, x_t]);
     const h = [row(3, 0.1), row(3, 0.2), row(3, 0.3)];
     const full = await app.post('/v1/sequence', { weights: W, x: rows, h });
-    const cut = await app.post('/v1/sequence', { weights: W, x: rows, h, lengths: [2, 0, 3] });
-    expect(cut.status).toBe(200);
+    const stopped = await app.post('/v1/sequence', { weights: W, x: rows, h, lengths: [2, 0, 3] });
+    expect(stopped.status).toBe(200);
     const zeros = [0, 0, 0];
-    expect(cut.body.hs.map((states: number[][]) => states[0])).toEqual([
+    expect(stopped.body.hs.map((states: number[][]) => states[0])).toEqual([
       full.body.hs[0][0],
       full.body.hs[1][0],
       zeros,
     ]);
-    expect(cut.body.hs.map((states: number[][]) => states[1])).toEqual([zeros, zeros, zeros]);
-    expect(cut.body.hs.map((states: number[][]) => states[2])).toEqual(
+    expect(stopped.body.hs.map((states: number[][]) => states[1])).toEqual([zeros, zeros, zeros]);
+    expect(stopped.body.hs.map((states: number[][]) => states[2])).toEqual(
       full.body.hs.map((states: number[][]) => states[2]),
     );
-    expect(cut.body.h).toEqual([full.body.hs[1][0], h[1], full.body.hs[2][2]]);
+    expect(stopped.body.h).toEqual([full.body.hs[1][0], h[1], full.body.hs[2][2]]);
   });
 
   test('a trace has every step, in the layout asked for, and 0 beyond a length', async () => {

@@ -12,7 +12,7 @@ import {
 } from './checkpoints.ts';
 
 describe('the names of this server', () => {
-  test('are taken as they are', () => {
+  test('the tensors are taken as they are', () => {
     const model = imported({ ...ours, ...readout });
     expect(Object.keys(model)).toEqual(['W_x', 'W_h', 'b', 'W_y', 'b_y']);
     expect(model.W_x.shape).toEqual([2, 3]);
@@ -22,7 +22,7 @@ describe('the names of this server', () => {
     expect(model.b_y).toEqual({ shape: [1], data: new Float32Array([0.5]) });
   });
 
-  test('may have a bias of (1, H), or none, and no readout', () => {
+  test('the bias may have the shape (1, H), or be missing, and the readout may be missing', () => {
     expect(imported({ ...ours, b: tensor(1, 3) }).b).toEqual({ shape: [3], data: ours.b!.data });
     expect(Object.keys(imported(without(ours, 'b')))).toEqual(['W_x', 'W_h']);
     const withoutB_y = imported({ ...ours, W_y: tensor(3, 2) });

@@ -29,13 +29,13 @@ import {
 } from './checkpoints.ts';
 
 describe('values', () => {
-  test('of float64 are rounded to float32', () => {
+  test('values of float64 are rounded to float32', () => {
     const model = imported({ W_x: f64([1, 2], 0.1, 1e-60), W_h: f64([2, 2], 1, 2, 3, -0) });
     expect(model.W_x.data).toEqual(new Float32Array([0.1, 0]));
     expect(model.W_h.data).toEqual(new Float32Array([1, 2, 3, -0]));
   });
 
-  test('just below the end of float32 are rounded down, at the end they are refused', () => {
+  test('values just below the end of float32 are rounded down, those at the end are refused', () => {
     const largest = 2 ** 128 - 2 ** 104;
     const end = 2 ** 128 - 2 ** 103;
     const below = end - 2 ** 75;
@@ -55,14 +55,14 @@ describe('what the names leave open', () => {
     ['torch', torch],
     ['an RNNCell', renamed(torch, '_l0', '')],
     ['Keras', keras],
-  ])('is the activation of %s: it must be confirmed', (_, tensors) => {
+  ])('the activation of %s must be confirmed', (_, tensors) => {
     const error = refused(tensors, {});
     expect(error).toMatchObject({ code: 'activation_unconfirmed' });
     expect(error.message).toMatch(/with tanh and with relu.*\?activation=tanh .*"activation": "tanh"/);
     expect(importOf(tensors, TANH).model).toEqual(imported(tensors));
   });
 
-  test('is not the activation of our names: it is tanh, confirmed or not', () => {
+  test('the activation of our names is tanh, confirmed or not', () => {
     expect(importOf(ours, {})).toEqual(importOf(ours, TANH));
   });
 
@@ -75,12 +75,12 @@ describe('what the names leave open', () => {
     },
   );
 
-  test('is not asked for where the layer is not an RNN', () => {
+  test('the activation is not asked for where the layer is not an RNN', () => {
     const lstm = { weight_ih_l0: tensor(12, 2), weight_hh_l0: tensor(12, 3) };
     expect(refused(lstm, {}).message).toMatch(/looks like an LSTM/);
   });
 
-  test('is the readout: the one that is stated is taken, and no other', () => {
+  test('the readout that is stated is taken, and no other', () => {
     const two = { ...torch, ...linear, 'fc.weight': tensor(1, 3) };
     expect(refused(two, { ...TANH, readout: 'fc' }).message).toMatch(/also has "head\.weight"/);
     expect(refused(torch, { ...TANH, readout: 'fc' }).message).toMatch(
@@ -92,7 +92,7 @@ describe('what the names leave open', () => {
     expect(refused(ours, { readout: 'fc' }).message).toMatch(/these names identify it/);
   });
 
-  test('is answered: which tensors each of ours was made of', () => {
+  test('the result lists which tensors each of ours was made of', () => {
     expect(importOf({ ...torch, ...linear }).tensors).toEqual({
       W_x: 'rnn.weight_ih_l0 (transposed)',
       W_h: 'rnn.weight_hh_l0 (transposed)',
@@ -111,7 +111,7 @@ describe('what the names leave open', () => {
 
 const REFUSALS: readonly Refusal[] = [
   [
-    'names that are nobody\'s',
+    'names of no convention',
     { foo: tensor(1), 'bar.bias': tensor(1) },
     'unknown_tensors',
     '/foo',
@@ -221,7 +221,7 @@ function transposed(data: Float32Array, rows: number, columns: number): Float32A
 }
 
 describe('a random model', () => {
-  test('is the same model whatever its names', () => {
+  test('a random model is the same model whatever its names', () => {
     fc.assert(
       fc.property(models, fc.boolean(), ({ D, H, W_x, W_h, b_ih, b_hh }, isWide) => {
         const as = (shape: number[], data: Float32Array) => ({
@@ -258,7 +258,7 @@ describe('a random model', () => {
     );
   });
 
-  test('of random names and shapes is read or refused, and nothing else happens', () => {
+  test('a file of random names and shapes is read or refused, and nothing else happens', () => {
     const known = Object.keys({ ...ours, ...readout, ...torch, ...linear, ...keras });
     const names = fc.oneof(fc.constantFrom(...known), fc.string());
     const shapes = fc.array(fc.integer({ min: 0, max: 3 }), { maxLength: 3 });

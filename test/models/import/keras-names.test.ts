@@ -14,20 +14,20 @@ import {
 } from './checkpoints.ts';
 
 describe('names of Keras', () => {
-  test('are taken as they are', () => {
+  test('the tensors of Keras are taken as they are', () => {
     expect(imported(keras)).toEqual(imported(ours));
   });
 
   const paths = ['', 'simple_rnn/simple_rnn_cell/', 'layers.0.cell.'];
-  test.each(paths)('may stand behind %j', (path) => {
+  test.each(paths)('the names may have the prefix %j', (path) => {
     expect(imported(renamed(keras, 'rnn/cell/', path))).toEqual(imported(ours));
   });
 
-  test('may end in :0, as Keras 2 has them', () => {
+  test('the names may end in :0, as Keras 2 writes them', () => {
     expect(imported(renamed(keras, /$/, ':0'))).toEqual(imported(ours));
   });
 
-  test('may be numbers, as Keras 3 has them, with the Dense that is said', () => {
+  test('the names may be numbers, as Keras 3 writes them, with the Dense that the call states', () => {
     const numbered: Tensors = {
       'layers/simple_rnn/cell/vars/0': tensor(2, 3),
       'layers/simple_rnn/cell/vars/1': tensor(3, 3),
@@ -39,12 +39,12 @@ describe('names of Keras', () => {
     expect(imported({ ...numbered, ...dense }, 'layers/dense')).toEqual(expected);
   });
 
-  test.each(['dense/kernel', 'dense/kernel:0', 'dense.kernel'])('may have a readout %s', (name) => {
+  test.each(['dense/kernel', 'dense/kernel:0', 'dense.kernel'])('the readout may be named %s', (name) => {
     const dense = { [name]: tensor(3, 1), [name.replace('kernel', 'bias')]: tensor(1) };
     expect(imported({ ...keras, ...dense }, 'dense')).toEqual(imported({ ...ours, ...readout }));
   });
 
-  test('may have no bias', () => {
+  test('the bias may be missing', () => {
     expect(Object.keys(imported(without(keras, 'rnn/cell/bias')))).toEqual(['W_x', 'W_h']);
   });
 });

@@ -15,7 +15,7 @@ import {
 } from './checkpoints.ts';
 
 describe('names of torch', () => {
-  test('are transposed and their biases are one', () => {
+  test('the matrices of torch are transposed and its two biases are added', () => {
     const model = imported({ ...torch, ...linear });
     expect(model.W_x.shape).toEqual([2, 3]);
     expect(numbers(model.W_x)).toEqual([0.5, 2.5, 4.5, 1.5, 3.5, 5.5]);
@@ -25,7 +25,7 @@ describe('names of torch', () => {
     expect(model.b_y).toEqual({ shape: [1], data: new Float32Array([0.5]) });
   });
 
-  test('give the z that torch computes where a forgotten transpose would fit as well', () => {
+  test('the z is that of torch where a forgotten transpose would fit as well', () => {
     const { W_x, W_h } = imported({
       weight_ih_l0: f32([2, 2], 0.25, 0.5, 0.75, 1),
       weight_hh_l0: f32([2, 2], 0.5, -0.75, 0.25, 2),
@@ -38,20 +38,20 @@ describe('names of torch', () => {
     expect([z(0), z(1)]).toEqual([2.25, 0.875]);
   });
 
-  test.each(['', 'rnn.', 'model.encoder.rnn.', 'a/b~c.', 'x_'])('may stand behind %j', (prefix) => {
+  test.each(['', 'rnn.', 'model.encoder.rnn.', 'a/b~c.', 'x_'])('the names may have the prefix %j', (prefix) => {
     expect(imported(renamed({ ...torch, ...linear }, 'rnn.', prefix))).toEqual(
       imported({ ...torch, ...linear }),
     );
   });
 
-  test('may have no bias, a Linear without one, and a Linear of any name that is said', () => {
+  test('the biases may be missing, also that of a Linear, and a Linear may be named in the call', () => {
     const withoutBias = without(torch, 'rnn.bias_ih_l0', 'rnn.bias_hh_l0');
     const model = imported({ ...withoutBias, 'out.fc.2.weight': tensor(4, 3) }, 'out.fc.2');
     expect(Object.keys(model)).toEqual(['W_x', 'W_h', 'W_y']);
     expect(model.W_y!.shape).toEqual([3, 4]);
   });
 
-  test('have biases that are added in float64, then rounded', () => {
+  test('the biases are added in float64, then rounded', () => {
     const biases = (make: typeof f32, a: number, b: number) =>
       imported({
         weight_ih_l0: tensor(1, 1),
@@ -67,7 +67,7 @@ describe('names of torch', () => {
 });
 
 describe('names of an RNNCell of torch', () => {
-  test.each(['cell.', ''])('mean what those of layer 0 mean, behind %j', (prefix) => {
+  test.each(['cell.', ''])('the names of an RNNCell mean the same as those of layer 0, with the prefix %j', (prefix) => {
     const cell = renamed(renamed(torch, '_l0', ''), 'rnn.', prefix);
     expect(Object.keys(cell)[0]).toBe(`${prefix}weight_ih`);
     expect(imported({ ...cell, ...linear })).toEqual(imported({ ...torch, ...linear }));
@@ -195,7 +195,7 @@ const REFUSALS: readonly Refusal[] = [
     /also has "proj\.weight", "proj\.bias", expected .* certainly the readout.* add \?readout=proj to/,
   ],
   [
-    'a Linear with a name that tells nothing',
+    'a Linear whose name does not say what it computes',
     { ...torch, 'fc.weight': tensor(1, 3), 'fc.bias': tensor(1) },
     'unknown_tensors',
     '/fc.weight',

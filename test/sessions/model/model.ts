@@ -21,7 +21,7 @@ export interface Service {
   send(call: Call): Promise<CallAnswer>;
   /** Closes it, and starts another on the same store. */
   restart(): Promise<void>;
-  /** Turns expired sessions into tombstones until none is due. */
+  /** Replaces expired sessions by tombstones until none is due. */
   sweep(): Promise<void>;
   /** Where the store can lose changes. */
   readonly losing?: { save(): void; restore(): void } | undefined;

@@ -32,26 +32,26 @@ describeWith('redis-server', 'a command sent to one server', () => {
     server = await startRedis();
   });
 
-  test('is answered with bytes', async () => {
+  test('the command is answered with bytes', async () => {
     const result = await send(await connect(server.url), { name: 'echo', args: ['ü'] }, 500);
     expect(result).toEqual({ kind: 'reply', reply: Buffer.from('ü') });
   });
 
-  test('is answered with an error reply', async () => {
+  test('the command is answered with an error reply', async () => {
     const result = await send(await connect(server.url), { name: 'evalsha', args: ['0', '0'] }, 500);
     expect(result).toMatchObject({ kind: 'errorReply', error: { message: expect.stringMatching(/^NOSCRIPT/) } });
   });
 
-  test('is lost when the connection breaks before the reply, and is not sent again', async () => {
+  test('the reply is lost when the connection breaks before it, and the command is not sent again', async () => {
     const proxy = await startFaultProxy(server.port);
     const client = await connect(`redis://127.0.0.1:${proxy.port}`);
-    proxy.choose = (request) => (request.includes('incr') ? 'cut after' : undefined);
+    proxy.choose = (request) => (request.includes('incr') ? 'closed after' : undefined);
     expect(await send(client, { name: 'incr', args: ['lost'] }, 500)).toEqual({ kind: 'lost' });
     while (client.status !== 'ready') await sleep(5);
     expect(await server.admin.get('lost')).toBe('1');
   });
 
-  test('is lost when the server does not answer in time', async () => {
+  test('the reply is lost when the server does not answer in time', async () => {
     const proxy = await startFaultProxy(server.port);
     const client = await connect(`redis://127.0.0.1:${proxy.port}`);
     proxy.choose = () => 'mute';
@@ -65,13 +65,13 @@ describeWith('redis-server', 'a command sent to one server', () => {
     ['its socket is destroyed', (client) => client.stream.destroy()],
     ['it reconnects', (client) => client.disconnect(true)],
     ['it is closed', (client) => client.disconnect()],
-  ])('is not sent when %s', async (_, breakIt) => {
+  ])('the command is not sent when %s', async (_, breakIt) => {
     const client = (await connect(server.url)) as Redis;
     breakIt(client);
     expect(await send(client, PING, 500)).toEqual({ kind: 'notSent' });
   });
 
-  test('leaves in one write with the others of its iteration', async () => {
+  test('the command is written together with the others of its iteration', async () => {
     const proxy = await startFaultProxy(server.port);
     const client = await connect(`redis://127.0.0.1:${proxy.port}`);
     const requests: Buffer[] = [];
@@ -96,7 +96,7 @@ describeWith('redis-server', 'a command sent to a cluster', () => {
     return { client, second };
   }
 
-  test('goes to the node of its key', async () => {
+  test('the command is sent to the node of its key', async () => {
     const { client } = await connectToBoth();
     expect(await send(client, TO_SECOND, 500)).toMatchObject({ kind: 'reply' });
     const address = parseRedisUrl(`${nodes[0]!.url}?cluster=true`);
@@ -108,13 +108,13 @@ describeWith('redis-server', 'a command sent to a cluster', () => {
     ['the socket of that node is destroyed', (_, second) => second.stream.destroy()],
     ['the connection to that node is closed', (_, second) => second.disconnect()],
     ['the client is closed', (client) => client.disconnect()],
-  ])('is not sent when %s', async (_, breakIt) => {
+  ])('the command is not sent when %s', async (_, breakIt) => {
     const { client, second } = await connectToBoth();
     breakIt(client, second);
     expect(await send(client, TO_SECOND, 500)).toEqual({ kind: 'notSent' });
   });
 
-  test('is not sent to a node that cannot be reached when the client connects to it', async () => {
+  test('the command is not sent to a node that cannot be reached when the client connects to it', async () => {
     // The client connects to a node when it has the first command for it, which waits for the connection. At
     // first it is connected to two nodes at most, which ioredis chooses at random.
     const client = (await connect(`${nodes[0]!.url}?cluster=true`)) as Cluster;
@@ -124,7 +124,7 @@ describeWith('redis-server', 'a command sent to a cluster', () => {
     expect(await send(client, { name: 'incr', args: [key] }, 500)).toEqual({ kind: 'notSent' });
   });
 
-  test('leaves in one write per node with the others of its iteration', async () => {
+  test('the command is written together with the others of its iteration, one write per node', async () => {
     const { client, second } = await connectToBoth();
     const results = Array.from({ length: 8 }, () => send(client, TO_SECOND, 500));
     expect(second.stream.writableCorked).toBe(1);

@@ -8,7 +8,7 @@ import { createSessions, hammer } from '../hammer.ts';
 import { SETTLE_MS, open } from './faults.ts';
 
 describeWith('redis-server', 'a cluster that breaks', () => {
-  test('one node paused, then killed: the sessions of the others are served, and all answers are true', async () => {
+  test('a paused, then killed node: sessions of the other nodes are served, and every answer is true', async () => {
     const nodes = await startRedisCluster({ appendfsync: 'always', 'cluster-require-full-coverage': 'no' });
     const store = await open(`${nodes[0]!.url}?cluster=true`);
     const ids = await createSessions(store, 24);

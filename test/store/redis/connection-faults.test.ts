@@ -42,7 +42,7 @@ describeWith('redis-server', 'a connection that breaks', () => {
     };
   };
 
-  test.each(['cut before', 'cut after', 'reset after', 'mute', 'blackhole', 'delay'] as const)(
+  test.each(['closed before', 'closed after', 'reset after', 'mute', 'blackhole', 'delay'] as const)(
     '%s: the change is made once and resolves',
     async (fault) => {
       const { proxy, store, id, calls } = await through();
@@ -60,13 +60,13 @@ describeWith('redis-server', 'a connection that breaks', () => {
     },
   );
 
-  test.each(['create', 'writeTombstone'] as const)('%s: made once when a reply is lost', async (kind) => {
+  test.each(['create', 'writeTombstone'] as const)('%s: the change is made once if a reply is lost', async (kind) => {
     const { proxy, store, id } = await through();
     // A creation consists of three requests, the reply of each of which may be lost.
     for (let k = 0; k < 3; k++) {
       let count = 0;
       proxy.choose = (request) =>
-        request.includes('evalsha') && count++ === k ? 'cut after' : undefined;
+        request.includes('evalsha') && count++ === k ? 'closed after' : undefined;
       const name = `new-${k}`;
       const revision = await store.create(name, parts('x'), 100, MODEL.id);
       expect(revision).toBeDefined();
@@ -92,7 +92,7 @@ describeWith('redis-server', 'a connection that breaks', () => {
     proxy.choose = (request) => {
       if (isUsed || !request.includes('incr')) return undefined;
       isUsed = true;
-      return 'cut after';
+      return 'closed after';
     };
     expect(await plain.incr('counter')).toBe(2);
     plain.disconnect();
@@ -102,7 +102,7 @@ describeWith('redis-server', 'a connection that breaks', () => {
     const { proxy } = await through();
     const plain = new Redis({ port: proxy.port, autoResendUnfulfilledCommands: false });
     await plain.ping();
-    proxy.choose = (request) => (request.includes('incr') ? 'cut after' : undefined);
+    proxy.choose = (request) => (request.includes('incr') ? 'closed after' : undefined);
     const answer = plain.incr('counter').then(() => 'answered', () => 'refused');
     expect(await Promise.race([answer, sleep(SETTLE_MS, 'silent')])).toBe('silent');
     plain.disconnect();
@@ -115,13 +115,13 @@ describeWith('redis-server', 'a connection that breaks', () => {
     const plain = new Redis({ port: proxy.port });
     const sha = createHash('sha1').update(text).digest('hex');
     await server.admin.script('LOAD', text);
-    proxy.choose = once('cut after');
+    proxy.choose = once('closed after');
     expect(await plain.evalsha(sha, 1, `carryover:{${id}}:s`, '0', '1')).toBe(0);
     expect(await server.admin.hget(`carryover:{${id}}:s`, 'r')).toBe('1');
     plain.disconnect();
   });
 
-  test('when a reply is lost and Redis stays unreachable, the change is unknown, in time', async () => {
+  test('a change is unknown, in time, when a reply is lost and Redis stays unreachable', async () => {
     const { proxy, store, id } = await through();
     const { revision } = (await store.read(id))!;
     proxy.choose = (request) => {
@@ -153,12 +153,12 @@ describeWith('redis-server', 'a connection that breaks', () => {
     expect(await store.change(id, (await store.read(id))!.revision, parts('back'))).toBeDefined();
   });
 
-  test('many random faults: every answer is true', async () => {
+  test('every answer is true under many random faults', async () => {
     const { proxy, store, ids } = await through();
     proxy.delayMs = 30;
     proxy.choose = randomFaults(SEED, {
-      'cut before': 0.01,
-      'cut after': 0.02,
+      'closed before': 0.01,
+      'closed after': 0.02,
       'reset after': 0.01,
       mute: 0.001,
       blackhole: 0.001,
@@ -167,7 +167,7 @@ describeWith('redis-server', 'a connection that breaks', () => {
     // On a slow machine it takes longer until enough replies were lost.
     const isTimeOver = overAfter(IS_LONG ? 60_000 : 6_000);
     const isTooLong = overAfter(75_000);
-    const isEnough = () => proxy.counts['cut after'] >= LOST_REPLIES_MIN;
+    const isEnough = () => proxy.counts['closed after'] >= LOST_REPLIES_MIN;
     const outcome = await hammer(store, ids, () => isTooLong() || (isTimeOver() && isEnough()));
     proxy.choose = () => undefined;
     const about = JSON.stringify({ seed: SEED, ...outcome, doneAtMs: undefined, counts: proxy.counts });

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { ConnectionState } from '../../../src/store/redis/connection-state.ts';
 
-const PATIENCE_MS = 100;
+const DOWN_MS_MAX = 100;
 const inMs = (ms: number) => performance.now() + ms;
 
 /** What untilUsable() resolves with, and after how many ms. */
@@ -12,8 +12,8 @@ async function wait(state: ConnectionState, ms: number): Promise<{ isUsable: boo
   return { isUsable, tookMs: performance.now() - startMs };
 }
 
-test('who waits goes on when the connection becomes usable', async () => {
-  const state = new ConnectionState(PATIENCE_MS);
+test('a wait ends when the connection becomes usable', async () => {
+  const state = new ConnectionState(DOWN_MS_MAX);
   const waiting = wait(state, 5_000);
   await sleep(10);
   state.setUsable();
@@ -22,22 +22,22 @@ test('who waits goes on when the connection becomes usable', async () => {
   expect(state.isUsable).toBe(true);
 });
 
-test('who waits gives up at the deadline', async () => {
-  const state = new ConnectionState(PATIENCE_MS);
+test('a wait ends at its deadline', async () => {
+  const state = new ConnectionState(DOWN_MS_MAX);
   const { isUsable, tookMs } = await wait(state, 30);
   expect(isUsable).toBe(false);
   expect(tookMs).toBeGreaterThanOrEqual(29);
 });
 
-test('a connection that is down for longer than the patience is not waited for', async () => {
-  const state = new ConnectionState(PATIENCE_MS);
+test('a connection that is down for longer than the time limit is not waited for', async () => {
+  const state = new ConnectionState(DOWN_MS_MAX);
   state.setUsable();
-  await sleep(PATIENCE_MS + 20);
+  await sleep(DOWN_MS_MAX + 20);
   // Counted from when it went down.
   state.setDown();
   expect(state.isUsable).toBe(false);
   expect((await wait(state, 30)).tookMs).toBeGreaterThanOrEqual(29);
-  await sleep(PATIENCE_MS);
+  await sleep(DOWN_MS_MAX);
   expect((await wait(state, 5_000)).tookMs).toBeLessThan(1_000);
 });
 

@@ -102,7 +102,7 @@ describe('addresses', () => {
 });
 
 describe('servers that cannot be used', () => {
-  test('nobody listens', async () => {
+  test('an address where no server listens is refused', async () => {
     const port = await freePort();
     expect(await tryOpen(`redis://:${SECRET_IN_URL}@127.0.0.1:${port}`)).toBe(
       `Redis at 127.0.0.1:${port} does not answer within ${TIMEOUT_MS} ms: ` +
@@ -115,11 +115,11 @@ describe('servers that cannot be used', () => {
     ['says nothing', undefined, /does not answer within 1000 ms: it is silent/],
     ['is too old', 'redis_version:6.0.16\r\nrole:master\r\n', /version 6.0.16, expected 6.2 or/],
     ['is a replica', 'redis_version:7.2.4\r\nrole:slave\r\n', /is a replica, not the primary/],
-  ])('one that %s', async (_, info, why) => {
+  ])('a server is refused that %s', async (_, info, why) => {
     expect(await tryOpen(`redis://127.0.0.1:${await fakeServer(info)}`)).toMatch(why);
   });
 
-  test('one that repeats the password in its error', async () => {
+  test('a password that the server repeats in its error is masked', async () => {
     const port = await fakeServer('', `-WRONGPASS invalid password ${SECRET}\r\n`);
     expect(await tryOpen(`redis://:${SECRET_IN_URL}@127.0.0.1:${port}`)).toMatch(/refuses: .*\*\*\*/);
   });
@@ -149,7 +149,7 @@ async function fakeServer(info: string | undefined, toAuth = '+OK\r\n'): Promise
 }
 
 describeWith('redis-server', 'servers', () => {
-  test('with a password', async () => {
+  test('a server with a password is opened with that password only', async () => {
     const server = await startRedis({ requirepass: SECRET });
     const at = `127.0.0.1:${server.port}`;
     expect(await tryOpen(`redis://:${SECRET_IN_URL}@${at}`)).toMatch(/^Redis 7\S+ at 127/);
@@ -157,7 +157,7 @@ describeWith('redis-server', 'servers', () => {
     expect(await tryOpen(`redis://${at}`)).toMatch(`${at} refuses: NOAUTH`);
   });
 
-  test('that do not permit INFO and CONFIG: usable, and the description says what is not known', async () => {
+  test('a server that does not permit INFO and CONFIG is usable, and the description says so', async () => {
     const server = await startRedis();
     await server.admin.acl('SETUSER', 'app', 'on', '>pw', '~carryover:*', '+@all', '-info', '-config');
     const description = await tryOpen(`redis://app:pw@127.0.0.1:${server.port}`);
@@ -169,7 +169,7 @@ describeWith('redis-server', 'servers', () => {
     [{ appendfsync: 'everysec' }, /may lose the last second/],
     [{ appendfsync: 'no' }, /appendfsync no/],
     [{ appendfsync: 'always' }, /answers survive a crash/],
-  ])('and what their answers survive: %o', async (options, what) => {
+  ])('the description says which failures answers survive: %o', async (options, what) => {
     const server = await startRedis(options);
     expect(await tryOpen(server.url)).toMatch(what);
   });
@@ -184,7 +184,7 @@ describeWith('redis-server', 'servers', () => {
     await Promise.all([first!.close(), second!.close()]);
   });
 
-  test('a node of a cluster opened as a single server, and the reverse', async () => {
+  test('a node of a cluster opened as a single server is refused, and the reverse', async () => {
     const [node] = await startRedisCluster();
     expect(await tryOpen(node!.url)).toMatch(/part of a cluster: add \?cluster=true/);
     expect(await tryOpen(`${node!.url}?cluster=127.0.0.1:${node!.port}`)).toMatch(/cluster of 3/);
@@ -192,7 +192,7 @@ describeWith('redis-server', 'servers', () => {
     expect(await tryOpen(`${single.url}?cluster=true`)).toMatch(/cluster support disabled/);
   });
 
-  test('over TLS, with an authority that must be known', async () => {
+  test('a server with TLS is opened if its authority is known', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'carryover-tls-'));
     onTestFinished(() => rmSync(dir, { recursive: true }));
     const ca = makeCertificate(dir);

@@ -36,7 +36,7 @@ describeWith('redis-server', 'on a cluster', () => {
     reopen,
   });
 
-  test('spreads what it keeps over the nodes', async () => {
+  test('the records are spread over the nodes', async () => {
     expect(nodes).toHaveLength(3);
   });
 });

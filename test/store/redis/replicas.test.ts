@@ -33,7 +33,7 @@ describeWith('redis-server', 'two replicas', () => {
     return [a, b];
   }
 
-  test(`race on one record, ${2 * CLIENTS} clients, ${ROUNDS} rounds: one winner each`, async () => {
+  test(`${2 * CLIENTS} clients race on one record for ${ROUNDS} rounds: each has one winner`, async () => {
     const both = await openTwo();
     const [id] = await createSessions(both[0], 1);
     for (let round = 0; round < ROUNDS; round++) {
@@ -54,7 +54,7 @@ describeWith('redis-server', 'two replicas', () => {
     }
   }, 120_000);
 
-  test('control: read, compare and write forks', async () => {
+  test('control: reading, comparing and writing separately lets two clients win', async () => {
     await server.admin.flushall();
     const clients = [new Redis(server.port), new Redis(server.port)];
     const change = async (redis: Redis, revision: number) => {
@@ -106,7 +106,7 @@ describeWith('redis-server', 'two replicas', () => {
     expect(await store.change(id!, first, parts('late'))).toBeUndefined();
   });
 
-  test('go by the clock of Redis, whatever their own clocks are', async () => {
+  test('the stores use the clock of Redis, whatever the clocks of their computers are', async () => {
     const open = () => openRedisStore(server.url, { timeoutMs: 2_000 });
     const first = await open();
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 2 * 24 * 3_600_000 });
@@ -118,7 +118,7 @@ describeWith('redis-server', 'two replicas', () => {
     vi.useRealTimers();
   });
 
-  test('what one registers the other sees, and only that changes its revision of the models', async () => {
+  test('a model that one store registers is seen by the other, and only that changes its revision', async () => {
     const [a, b] = await openTwo();
     const [aBefore, bBefore] = [await a.models.revision(), await b.models.revision()];
     await a.models.put(MODEL);
@@ -139,7 +139,7 @@ describeWith('redis-server', 'two replicas', () => {
     expect((await a.models.names()).size).toBe(0);
   });
 
-  test('a server that lost changes and took as many others has another revision', async () => {
+  test('a server that lost changes and got as many others has another revision', async () => {
     const [a, b] = await openTwo();
     const other = { ...MODEL, id: 'sha256:other' };
     await a.models.put(MODEL);
@@ -151,7 +151,7 @@ describeWith('redis-server', 'two replicas', () => {
     expect(await a.models.revision()).not.toBe(before);
   });
 
-  test('no name is given to a model whose file another has removed and not yet taken off the list', async () => {
+  test('no name is given to a model that another is removing', async () => {
     const [a] = await openTwo();
     await a.models.put({ ...MODEL, isKept: false });
     await server.admin.del(`carryover:{${MODEL.id}}:file`);
@@ -224,7 +224,7 @@ describeWith('redis-server', 'two replicas', () => {
     }
   });
 
-  test('what a crash between two writes has left is neither listed nor kept', async () => {
+  test('records that a crash left between two writes are neither listed nor kept', async () => {
     const [store] = await openTwo();
     await store.models.put(MODEL);
     await store.create('half', parts('x'), 100, MODEL.id);
@@ -261,7 +261,7 @@ describeWith('redis-server', 'two replicas', () => {
     expect(await sweeping.models.remove(MODEL.id)).toBe(false);
   });
 
-  test('a crash after a tombstone was written, before its index was removed', async () => {
+  test('a tombstone is complete after a crash before its index was removed', async () => {
     const [store] = await openTwo();
     await store.models.put(MODEL);
     const revision = await store.create('x', parts('x'), 100, MODEL.id);

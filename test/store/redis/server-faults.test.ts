@@ -9,7 +9,7 @@ import { MODEL, changeCurrent, createSessions, hammer } from '../hammer.ts';
 import { IS_LONG, RECOVERY_MS, SETTLE_MS, open, overAfter, parts } from './faults.ts';
 
 describeWith('redis-server', 'a server that stops', () => {
-  test.each(IS_LONG ? [1, 10, 60] : [1, 4])('paused for %d s', async (seconds) => {
+  test.each(IS_LONG ? [1, 10, 60] : [1, 4])('every answer is true while a server is paused for %d s', async (seconds) => {
     const server = await startRedis({ appendfsync: 'everysec' });
     const store = await open(server.url);
     const ids = await createSessions(store, 16);
@@ -35,7 +35,7 @@ describeWith('redis-server', 'a server that stops', () => {
     expect(growthBytes).toBeLessThan(32 * 1024 * 1024);
   }, 90_000);
 
-  test('killed and started again with appendfsync always: no acknowledged change is lost', async () => {
+  test('no acknowledged change is lost when Redis is killed with appendfsync always', async () => {
     const server = await startRedis({ appendfsync: 'always' });
     const store = await open(server.url);
     const ids = await createSessions(store, 16);
@@ -72,7 +72,7 @@ describeWith('redis-server', 'a server that stops', () => {
     expect(violations.join('\n')).toMatch(/lost/);
   });
 
-  test('SCRIPT FLUSH: no call fails', async () => {
+  test('no call fails after SCRIPT FLUSH', async () => {
     const server = await startRedis();
     const store = await open(server.url);
     const ids = await createSessions(store, 8);
@@ -89,7 +89,7 @@ describeWith('redis-server', 'a server that stops', () => {
     expect(flushes).toBeGreaterThan(50);
   });
 
-  test('full memory: changes fail with store_full and are not applied; deleting works and frees space', async () => {
+  test('full memory: changes fail with store_full and are not applied; deletions work and free space', async () => {
     const server = await startRedis();
     const store = await open(server.url);
     const [a, b] = await createSessions(store, 2);
@@ -112,7 +112,7 @@ describeWith('redis-server', 'a server that stops', () => {
     expect(await store.create('new', parts('x'), 9e12, MODEL.id)).toBeDefined();
   });
 
-  test('a server that may evict sessions: not ready, and no session is created', async () => {
+  test('a server that may evict sessions is not ready, and no session is created', async () => {
     const server = await startRedis({ 'maxmemory-policy': 'allkeys-lru' });
     const store = await open(server.url);
     await store.models.put(MODEL);
@@ -131,7 +131,7 @@ describeWith('redis-server', 'a server that stops', () => {
     expect(await changeCurrent(store, 'new', parts('y'))).toBeDefined();
   });
 
-  test('a failover: the address leads to the new primary, the old connection to a replica', async () => {
+  test('a failover is followed: the address leads to the new primary, the old connection to a replica', async () => {
     const options = { 'repl-diskless-sync-delay': '0' };
     const [before, after] = [await startRedis(options), await startRedis(options)];
     await after.admin.replicaof('127.0.0.1', before.port);

@@ -39,7 +39,7 @@ describeWith('mount', 'a full disk', () => {
     for (const name of readdirSync(smallDisk)) rmSync(join(smallDisk, name));
   });
 
-  test('refuses changes with applied `no`; reads go on, and writes when there is space', async () => {
+  test('changes are refused with applied `no`; reads succeed, and writes when there is space', async () => {
     const filler = join(smallDisk, 'filler');
     writeFileSync(filler, Buffer.alloc(12 * 2 ** 20));
     const store = await open();
@@ -88,7 +88,7 @@ describeWith('mount', 'a full disk', () => {
     ['missing', false, () => rmSync(reserve)],
     ['truncated', false, () => truncateSync(reserve, 100_000)],
     ['with holes', false, () => writeHoles(reserve)],
-  ])('a start with a reserve that is %s', async (_, isGood, damage) => {
+  ])('the store starts with a reserve that is %s', async (_, isGood, damage) => {
     const store = await open();
     const ids = Array.from({ length: 60 }, (__, k) => `s${k}`);
     await Promise.all(ids.map((id) => create(store, id)));

@@ -58,7 +58,7 @@ describe('faults', () => {
     expect(store.problems()).toEqual([]);
   });
 
-  test('after a COMMIT that fails although it is done, the changes are unknown', async () => {
+  test('changes are unknown after a COMMIT that fails although it is done', async () => {
     const unknown = 'store_unavailable unknown';
     expect(await around('commit is done but fails: SQLITE_IOERR_FSYNC')).toEqual([
       unknown,
@@ -72,7 +72,7 @@ describe('faults', () => {
     expect(await store.count()).toBe(2);
   });
 
-  test('after a COMMIT that fails, changes are unknown if no record can show whether they were committed', async () => {
+  test('changes are unknown after a COMMIT that fails if no record shows whether they were committed', async () => {
     await store.writeTombstone('b', '0', Buffer.from('gone'), 0);
     const outcomes = await Promise.all([
       outcomeOf(store.writeTombstone('a', '0', Buffer.from('commit fails: SQLITE_IOERR_FSYNC'), 0)),
@@ -87,7 +87,7 @@ describe('faults', () => {
     expect(await untilUsable()).toBeLessThan(2_000);
   });
 
-  test('when the thread ends, changes that were sent are unknown, and it is started again', async () => {
+  test('changes that were sent are unknown when the thread ends, and it is started again', async () => {
     const read = outcomeOf(store.read('b'));
     const unknown = 'store_unavailable unknown';
     const [before, dead, conflict, , after] = await around('exit here');
@@ -100,7 +100,7 @@ describe('faults', () => {
     expect(await outcomeOf(store.change('a', '0', parts('next')))).toBe('ok');
   });
 
-  test('when the thread ends, changes that were not sent are not applied', async () => {
+  test('changes that were not sent are not applied when the thread ends', async () => {
     const dying = outcomeOf(store.change('a', '0', parts('exit here')));
     while (lost.length === 0) {
       const late = store.change('b', '0', parts('late'));
@@ -109,7 +109,7 @@ describe('faults', () => {
     expect(await dying).toBe('store_unavailable unknown');
   });
 
-  test('when the thread hangs, calls fail at their deadline, and later ones are served', async () => {
+  test('calls fail at their deadline when the thread hangs, and later ones are served', async () => {
     const start = performance.now();
     const outcomes = await Promise.all([
       outcomeOf(store.change('a', '0', parts('hang here'))),

@@ -80,7 +80,7 @@ describe('a file that is deleted or replaced under the running process', () => {
     await store.close();
   });
 
-  test('is noticed without a call, and so is that the file was put back', async () => {
+  test('the removal is noticed without a call, and so is that the file was put back', async () => {
     const path = newPath();
     const store = await open(path);
     await add(store, 'before');
@@ -110,7 +110,7 @@ async function written(path: string, times: number, prefix = ''): Promise<void> 
 }
 
 describe('a WAL beside a file', () => {
-  test('of the same time is replayed', async () => {
+  test('a WAL of the same time is replayed', async () => {
     const [path, copy] = [newPath(), newPath()];
     await written(path, 3);
     const store = await open(path);
@@ -122,7 +122,7 @@ describe('a WAL beside a file', () => {
     await again.close();
   });
 
-  test('that begins where the file ends is replayed', async () => {
+  test('a WAL that begins where the file ends is replayed', async () => {
     const [path, copy] = [newPath(), newPath()];
     await written(path, 3);
     copyFileSync(path, copy);
@@ -135,7 +135,7 @@ describe('a WAL beside a file', () => {
     await again.close();
   });
 
-  test('that is older or newer than a restored file is refused; without it the file is served', async () => {
+  test('a WAL older or newer than a restored file is refused; without it the file is served', async () => {
     const [path, backup, crashed] = [newPath(), newPath(), newPath()];
     await written(path, 2);
     copyFileSync(path, backup);
@@ -165,7 +165,7 @@ describe('a WAL beside a file', () => {
     return path;
   }
 
-  test('of another store is refused', async () => {
+  test('a WAL of another store is refused', async () => {
     const path = await withForeignWal();
     expect(messageOf(await errorOf(open(path)))).toContain('the write-ahead log of another file');
   });
@@ -177,7 +177,7 @@ describe('a WAL beside a file', () => {
     expect(ids).not.toEqual(['0']);
   });
 
-  test('that is empty or without a commit is ignored', async () => {
+  test('a WAL that is empty or without a commit is ignored', async () => {
     const path = newPath();
     await written(path, 1);
     for (const bytes of [0, 10, 32, 5_000]) {
@@ -193,7 +193,7 @@ describe('a limit in bytes', () => {
   const BYTES_MAX = 4 * 2 ** 20;
   const HEAD_BYTES = 20_000;
 
-  test('refuses what does not fit; deletions free space, and the file shrinks', async () => {
+  test('writes that do not fit are refused; deletions free space, and the file shrinks', async () => {
     const path = newPath();
     const store = await open(path, BYTES_MAX);
     const ids: string[] = [];

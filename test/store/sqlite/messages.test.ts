@@ -5,7 +5,7 @@ import { pseudoRandom } from '../../../src/wasm/pseudo-random.ts';
 import { MODEL_ID, open, putModel } from './helpers.ts';
 
 describe('messages', () => {
-  test('hold the requests that were packed, in their order', () => {
+  test('messages hold the requests that were packed, in their order', () => {
     const random = pseudoRandom(3);
     const pick = (max: number) => Math.floor(((random() + 1) / 2) * max);
     for (let run = 0; run < 200; run++) {
@@ -26,7 +26,7 @@ describe('messages', () => {
     }
   });
 
-  test('transfer a large file without copying it, in its order', () => {
+  test('a large file is transferred without copying it, in its order', () => {
     const file = Buffer.allocUnsafeSlow(1024 * 1024).fill('x');
     const put = { call: ['putModel', 'id', 0, true] as const, parts: [[-1, file] as const] };
     const read = { call: ['read', 's'] as const, parts: [] };
@@ -40,7 +40,7 @@ describe('messages', () => {
     expect(Buffer.from(unpackRequests(messages[1]!)[0]!.parts[0]![1]).equals(file)).toBe(true);
   });
 
-  test('hold the bytes of a view, and not the buffer that it is a view of', async () => {
+  test('messages hold the bytes of a view, and not the buffer that it is a view of', async () => {
     const store = await open();
     await putModel(store);
     const all = Buffer.from('before|head|between|slot|after');

@@ -18,7 +18,7 @@ const Connection = createRequire(import.meta.url)('better-sqlite3') as new (
 ) => Connection;
 
 describe('opening', () => {
-  test('creates the folder and a file that only its owner can read', async () => {
+  test('opening creates the folder and a file that only its owner can read', async () => {
     const path = newPath();
     const store = await open(path);
     await putModel(store);
@@ -29,7 +29,7 @@ describe('opening', () => {
     expect(statSync(path).mode & 0o777).toBe(0o640);
   });
 
-  test('takes every path for that of a file, and creates all its folders', async () => {
+  test('every path is that of a file, and all its folders are created', async () => {
     const cwd = process.cwd();
     process.chdir(folder);
     const store = await open('own/a/:memory:');
@@ -45,7 +45,7 @@ describe('opening', () => {
     expect(statSync(join(folder, ':memory:')).size).toBeGreaterThan(0);
   });
 
-  test('is refused while another thread has the file open, and works after that has closed it', async () => {
+  test('opening is refused while another thread has the file open, and works after that has closed it', async () => {
     const store = await open();
     await expect(open(lastPath())).rejects.toThrow(
       `${lastPath()} is in use by another server: stop that one, or name another file in STORE_URL`,
@@ -57,7 +57,7 @@ describe('opening', () => {
     await (await open(lastPath())).close();
   });
 
-  test('is refused while another process has the file open, until that is killed', async () => {
+  test('opening is refused while another process has the file open, until that is killed', async () => {
     const path = newPath();
     const other = startLoad({ path, sessions: 1, changes: 1 });
     await until(other, () => /^done$/m.exec(other.output()));
@@ -66,7 +66,7 @@ describe('opening', () => {
     await (await open(path)).close();
   });
 
-  test('is refused for a file of another program, which stays as it is', async () => {
+  test('opening is refused for a file of another program, which stays as it is', async () => {
     const path = newPath();
     mkdirSync(join(path, '..'));
     const other = new Connection(path);
@@ -81,7 +81,7 @@ describe('opening', () => {
     expect(readFileSync(path)).toEqual(before);
   });
 
-  test('adds the index for the sessions of a model to the file of an earlier version', async () => {
+  test('opening adds the index for the sessions of a model to the file of an earlier version', async () => {
     const path = newPath();
     const store = await open(path);
     await putModel(store);
@@ -102,7 +102,7 @@ describe('opening', () => {
     after.close();
   });
 
-  test('is refused for a later format', async () => {
+  test('opening is refused for a later format', async () => {
     await (await open()).close();
     const connection = new Connection(lastPath());
     connection.pragma('user_version = 2');
@@ -112,13 +112,13 @@ describe('opening', () => {
     );
   });
 
-  test('is refused where no folder can be created', async () => {
+  test('opening is refused where no folder can be created', async () => {
     const path = newPath();
     writeFileSync(join(path, '..'), 'a file');
     await expect(open(path)).rejects.toThrow(/EEXIST|ENOTDIR/);
   });
 
-  test('is refused if SQLite does not keep synchronous = FULL', async () => {
+  test('opening is refused if SQLite does not keep synchronous = FULL', async () => {
     const entry = threadFixture('forgetting-sync');
     await expect(open(newPath(), { entry })).rejects.toThrow('does not keep synchronous = FULL');
   });

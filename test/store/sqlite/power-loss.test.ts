@@ -39,7 +39,7 @@ describe('the check of a trace', () => {
   const violationsOf = async (...lines: string[]) =>
     (await checkTraceLines(lines, loadRules)).violations;
 
-  test('accepts a write, its sync, and then the acknowledgement', async () => {
+  test('the check accepts a write, its sync, and then the acknowledgement', async () => {
     expect(await violationsOf(write, sync, ack)).toEqual([]);
     expect(await violationsOf(write, sync, write, ack)).toEqual([]);
   });
@@ -65,11 +65,11 @@ describe('the check of a trace', () => {
       ],
     ],
     ['another mark', [write, sync, ack.replace('m1.2', 'm1.3')]],
-  ])('finds %s', async (_, lines) => {
+  ])('the check finds %s', async (_, lines) => {
     expect(await violationsOf(...lines)).toHaveLength(1);
   });
 
-  test('follows calls of several threads that run at once', async () => {
+  test('the check follows calls of several threads that run at once', async () => {
     const lines = [
       write.replace(') = 9', ' <unfinished ...>'),
       '9 write(2</dev/null>, "x", 1) = 1',
