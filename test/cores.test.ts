@@ -55,7 +55,7 @@ test.each<[string, number, Record<string, string>]>([
     },
   ],
   ['not Linux', Infinity, {}],
-])('the quota of %s: %d cores', (_, quota, files) => {
+])('the CPU quota is right: %s, %d cores', (_, quota, files) => {
   expect(cpuQuota(rootWith(files))).toBe(quota);
 });
 

@@ -87,7 +87,7 @@ describe.each(GUIDES)('the examples of $path', ({ text }) => {
     expect(examples.length).toBeGreaterThanOrEqual(5);
   });
 
-  describeWith('curl', 'with curl', () => {
+  describeWith('curl', 'examples with curl', () => {
     const END = '--- end of an example ---';
     const shell = ofLanguage('sh');
     let printed: string[];
@@ -114,7 +114,7 @@ describe.each(GUIDES)('the examples of $path', ({ text }) => {
 
   const programs = ofLanguage('python');
   if (programs.length > 0) {
-    describeWith('python3', 'with Python', () => {
+    describeWith('python3', 'examples with Python', () => {
       test.each(programs)('$code', ({ code, output }) => {
         expect({ printed: run('python3', ['-c'], code) }).toEqual(output);
       });

@@ -135,7 +135,7 @@ describe('content that is not logged', () => {
   });
 });
 
-describeWith('script', 'at a terminal', () => {
+describeWith('script', 'the log at a terminal', () => {
   test('the lines are readable, and JSON otherwise', () => {
     const program = join(import.meta.dirname, 'fixtures/servers/one-line.ts');
     const env = { ...process.env, TERM: 'xterm', NO_COLOR: '1' };

@@ -37,7 +37,7 @@ beforeAll(async () => {
 });
 
 describeWith('curl', 'the greeting', () => {
-  test('has the addresses and a curl that works as printed', async () => {
+  test('the greeting has the addresses and a curl command that works as printed', async () => {
     const greeting = shared.output();
     expect(greeting).toContain(`${shared.url}/docs`);
     const curl = /curl (.|\n)+/.exec(greeting)![0];

@@ -28,7 +28,7 @@ test.each([
   ['bytes of numbers', BYTES_MAX, (bytes: number) => `[${times(bytes / 2, () => '1')} ]`, -1],
   ['bytes of the first number of a tensor', BYTES_MAX, (bytes: number) => `{"x":[ 0.${'1'.repeat(bytes)},2]}`, -8],
   ['bytes beside tensors', BYTES_MAX, (bytes: number) => `{"x" :[1,${times(9_000, () => '22222222')}],"q":"${'a'.repeat(bytes)}"}`, -14],
-])('%s', async (_, bound, textOf, beside) => {
+])('a body up to the bound of %s is read, and one beyond it is refused', async (_, bound, textOf, beside) => {
   await expect(read(textOf(bound + beside))).resolves.toBeDefined();
   const step = textOf(bound + beside + 1).length > textOf(bound + beside).length ? 1 : 2;
   await expect(read(textOf(bound + beside + step))).rejects.toMatchObject({
@@ -37,7 +37,7 @@ test.each([
   });
 });
 
-test('white space is not counted', async () => {
+test('white space does not count for the bounds', async () => {
   const space = ' \n\t\r'.repeat(BYTES_MAX);
   const text = `${space}{${space}"x"${space}:${space}[${space}1${space}]${space},${space}"n"${space}:${space}[1,${space}2]}${space}`;
   await expect(read(text)).resolves.toMatchObject({ n: [1, 2] });

@@ -11,7 +11,7 @@ const LENGTH_MAX = 24;
 
 describe('numbers of a row', () => {
   test.each([',', ', ', ' ,', ',\n\t', ' \r\n, '])(
-    'are Math.fround(Number(text)) for every length before and behind the point, between %j',
+    'numbers are Math.fround(Number(text)) for every length before and behind the point, between %j',
     (separator) => {
       for (const sign of ['', '-']) {
         for (let whole = 1; whole < LENGTH_MAX; whole++) {
@@ -28,7 +28,7 @@ describe('numbers of a row', () => {
   );
 
   test.each(['00', '01', '-00.5', '-', '-.5', '.5', '5.', '-5.', '1..5', '1.5.2', '+1', '1,', ',1', '1 2'])(
-    'are none in %j',
+    'no number is read from %j',
     (text) => {
       const longer = text.replace('5', '5'.repeat(17));
       for (const one of [text, longer]) {

@@ -51,7 +51,7 @@ describe("the gateway's settings", () => {
   });
 });
 
-describeWith('nginx', 'through the gateway', () => {
+describeWith('nginx', 'requests through the gateway', () => {
   let server: RunningServer;
   let gateway: Gateway;
 
@@ -145,7 +145,7 @@ describeWith('nginx', 'through the gateway', () => {
   });
 });
 
-describeWith('nginx', 'towards the service the gateway', () => {
+describeWith('nginx', 'connections from the gateway to the service', () => {
   let upstream: Server;
   let gateway: Gateway;
   let connectionCount = 0;

@@ -24,7 +24,7 @@ function codecThatFails() {
 describe.each(COUNTS)('a kernel that fails, at %i numbers', (count) => {
   const numbers = Array.from({ length: count }, (_, i) => i + 0.5);
 
-  test('leaks no memory when it reads', async () => {
+  test('no memory is leaked when reading fails', async () => {
     const { memory, jsonCodec, bytesIdle } = codecThatFails();
     const body = Buffer.from(JSON.stringify({ x: numbers }));
     const text = jsonCodec.allocate(body.length);
@@ -33,7 +33,7 @@ describe.each(COUNTS)('a kernel that fails, at %i numbers', (count) => {
     expect(memory.bytesUsed).toBe(bytesIdle);
   });
 
-  test('leaks no memory when it prints', async () => {
+  test('no memory is leaked when printing fails', async () => {
     const { memory, jsonCodec, bytesIdle } = codecThatFails();
     const h = { shape: [count], strides: [1], data: Float32Array.from(numbers) };
     await expect(async () => jsonCodec.stringify(toJsonSegments({ tensors: { h } }), lifetimeOf())).rejects.toThrow('trapped');

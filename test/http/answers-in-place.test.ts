@@ -1,5 +1,5 @@
-// Answers are sent from linear memory, where they were written: their blocks are free only when the system has
-// taken all of an answer.
+// Answers are sent from linear memory, where they were written: their blocks are freed only when the
+// system has accepted all of an answer.
 import { once } from 'node:events';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';

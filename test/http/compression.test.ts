@@ -1,4 +1,4 @@
-// Compression: only when asked for, only where it saves something; never of what comes in.
+// Compression of answers: only when asked for, and only where it saves bytes. Compressed requests are refused.
 import { readFileSync } from 'node:fs';
 import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';

@@ -69,7 +69,7 @@ class Service {
     return { status: response.status, problem, held: await this.held() };
   }
 
-  /** Writes frames to a session's WebSocket at once, and waits until as much as `answered` came back. */
+  /** Writes frames to a session's WebSocket at once, and waits until `answered` bytes are received. */
   async frames(session: string, bytes: Buffer, answered: number): Promise<Held> {
     const socket = connect(Number(new URL(this.#url).port), '127.0.0.1');
     socket.write(
@@ -89,7 +89,7 @@ class Service {
     return this.held();
   }
 
-  /** Sends a request many times without waiting for answers; resolves when all of them are there. */
+  /** Sends a request many times without waiting for answers; resolves when all answers are received. */
   async sendAhead(request: string, count: number): Promise<Held> {
     const socket = connect(Number(new URL(this.#url).port), '127.0.0.1');
     await this.held();
@@ -130,10 +130,10 @@ class Service {
   }
 }
 
-/** What other processes take counts only where there is nothing better. */
+/** The processor time if it is known; the measured delay, which other processes add to, otherwise. */
 const msOf = ({ cpuMs, maxMs }: Held) => cpuMs ?? maxMs;
 
-describe.each(LONG ? [512, undefined] : [512])('with a heap of %s MiB', (heapMiB) => {
+describe.each(LONG ? [512, undefined] : [512])('the event loop with a heap of %s MiB', (heapMiB) => {
   const service = new Service(heapMiB);
   let state: { session: string; large: string };
   beforeAll(async () => {

@@ -149,7 +149,7 @@ const REFUSED: [string, Parameters<typeof writeSafetensors>, number, string, Reg
   ],
 ];
 
-describe('is refused, with a problem in JSON', () => {
+describe('a file that is refused, with a problem in JSON', () => {
   test.each(REFUSED)('%s', async (_, file, status, code, detail) => {
     const answer = await post('/v1/step', writeSafetensors(...file));
     expect(answer.json()).toMatchObject({ status, code, detail: expect.stringMatching(detail) });

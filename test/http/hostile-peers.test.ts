@@ -1,5 +1,5 @@
-// Well-behaved clients beside peers that hold connections without completing a request. With a thousand of them, and
-// with times and memory measured: `npm run verify:peers`.
+// Well-behaved clients beside peers that hold connections without completing a request. With a thousand of
+// these, and with times and memory measured: `npm run verify:peers`.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
 import { Connection } from '../../src/http/connections/connection.ts';
@@ -8,7 +8,7 @@ import { HostilePeers } from './hostile-peers.ts';
 
 const TIMEOUT_MS = 400;
 const PEERS = 110;
-/** A WebSocket may take two seconds to close, and a busy machine its time. */
+/** A WebSocket may take two seconds to close, and a busy machine one more. */
 const DISCONNECTED_MS_MAX = 2 * TIMEOUT_MS + 3_000;
 
 let peers: HostilePeers | undefined;

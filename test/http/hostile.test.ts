@@ -100,7 +100,7 @@ describeWith('linux', 'the memory of hostile requests', () => {
   });
 });
 
-/** Writes raw bytes and returns what comes back until the server closes. */
+/** Writes raw bytes and returns what is received until the server closes the connection. */
 function sendRaw(bytes: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket: Socket = connect(server.port, '127.0.0.1', () => socket.write(bytes));
@@ -113,7 +113,7 @@ function sendRaw(bytes: string): Promise<string> {
   });
 }
 
-describe('what is not even HTTP', () => {
+describe('input that is not HTTP', () => {
   test.each([
     ['a wrong method', 'NONSENSE / HTTP/1.1\r\n\r\n', 400, 'invalid_request'],
     ['no HTTP at all', '\x16\x03\x01\x02\x00\x01', 400, 'invalid_request'],

@@ -48,8 +48,8 @@ async function expectSame(url: string, text: string, isWrongOnce = true): Promis
   else expect(answer.status >= 400, text.slice(0, 300)).toBe(expected.status >= 400);
 }
 
-describe('every path of parsing gives the same answer for', () => {
-  test('valid bodies of any size', async () => {
+describe('every path of parsing', () => {
+  test('valid bodies of any size are answered the same', async () => {
     for (const N of [1, 2, 100, 3_000]) await expectSame('/v1/step', stepBody(N));
   });
 
@@ -77,13 +77,13 @@ describe('every path of parsing gives the same answer for', () => {
     ['no end', '{"x":[[1,2'],
     ['a comma too many', '{"x":[[1,2,]]}'],
     ['two objects', '{"x":[[1,2]]}{}'],
-  ])('%s', async (_, text) => {
+  ])('the answer is the same for %s', async (_, text) => {
     const body = text.includes('weights') ? text : text.replace('{', '{"model":"sunspots",');
     await expectSame('/v1/step', body);
     await expectSame('/v1/sequence', body, false);
   });
 
-  test('the hostile corpus and 1,000 hostile bodies', async () => {
+  test('the hostile corpus and 1,000 hostile bodies are answered the same', async () => {
     const random = fc.sample(hostileRequests, { numRuns: 1_000, seed: SEED });
     const json = [...HOSTILE_CORPUS, ...random].filter(
       ({ headers, body }) => headers['content-type'] === 'application/json' && body.length < 200_000,
@@ -92,7 +92,7 @@ describe('every path of parsing gives the same answer for', () => {
     for (const { url, body } of json) await expectSame(url, body.toString(), false);
   });
 
-  test('what is said about malformed JSON: the byte and the path', async () => {
+  test('the error for malformed JSON has the byte and the path', async () => {
     const text = '{"é":1,"x":[[1,2],[3,}';
     await expectSame('/v1/step', text);
     const { answer } = await answerOf(long, '/v1/step', text);

@@ -1,5 +1,5 @@
-// Large weights are copied in slices, converted, hashed and packed by workers: their ids, their bits and what is
-// said about them are those of small ones.
+// Large weights are copied in slices, converted, hashed and packed by workers: their ids, their bits and their
+// errors are those of small ones.
 import { describe, expect, test } from 'vitest';
 import { weightsId } from '../../src/models/weights-id.ts';
 import type { Weights } from '../../src/tensor.ts';

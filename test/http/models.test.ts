@@ -79,7 +79,7 @@ describe('registration', () => {
     expect(answer.status).toBe(status);
   });
 
-  test('a name that is taken is refused with a problem that says so', async () => {
+  test('a name that is in use is refused', async () => {
     await app.post('/v1/models', { weights: { ...W, b: [3, 3] }, name: 'taken' });
     const answer = await app.post('/v1/models', { weights: { ...W, b: [4, 4] }, name: 'taken' });
     expect(answer.body).toMatchObject({ status: 409, code: 'name_taken' });

@@ -1,4 +1,4 @@
-// Several clients, each on a connection of its own, and one worker: whose work is done, and in which order.
+// Several clients, each on a connection of its own, and one worker: which requests are computed, and in which order.
 import { once } from 'node:events';
 import { Agent, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';

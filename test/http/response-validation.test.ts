@@ -18,7 +18,7 @@ test.each([
   ['a field more', 200, asBytes({ h: [1], z: 1 }), [/must NOT have additional properties/]],
   ['a field less', 200, JSON.stringify({}), [/must have required property 'h'/]],
   ['another status', 201, asBytes({ h: [1] }), [/→ 201: this status is not described/]],
-])('a response with %s', async (_, status, payload, expected) => {
+])('a response with %s is compared with the schema', async (_, status, payload, expected) => {
   const mismatches: string[] = [];
   const app = Fastify({ ajv: STRICT_AJV });
   app.register(responseValidation((mismatch) => mismatches.push(mismatch)));

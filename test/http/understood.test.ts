@@ -1,4 +1,5 @@
-// What an address does not understand is refused, and what it counts with can be counted.
+// Headers and query parameters that an address does not support are refused, and so are numbers that
+// are not integers between 0 and 2^53 - 1.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 
@@ -26,7 +27,7 @@ async function newSession() {
   return { id: answer.json().id as string, etag: headers.etag as string };
 }
 
-describe('a promise that an address cannot keep', () => {
+describe('a header that asks for what the address does not support', () => {
   const SEQUENCE = { weights: WEIGHTS, x: [[[1]]] };
   test.each<[Method, string, unknown, object]>([
     ['POST', '/v1/step', STEP, { 'if-match': '*' }],
@@ -36,7 +37,7 @@ describe('a promise that an address cannot keep', () => {
     ['POST', '/v1/models', { weights: WEIGHTS }, { 'if-match': '*' }],
     ['DELETE', '/v1/models/none', undefined, { 'idempotency-key': 'k' }],
     ['GET', '/v1/sessions', undefined, { 'idempotency-key': 'k' }],
-  ])('%s %s %j with %j', async (method, url, body, headers) => {
+  ])('the request is refused: %s %s %j with %j', async (method, url, body, headers) => {
     const answer = await send(method, url, body, headers);
     const { code, detail } = answer.json();
     expect([answer.statusCode, code]).toEqual([400, 'invalid_request']);
@@ -44,7 +45,7 @@ describe('a promise that an address cannot keep', () => {
   });
 });
 
-describe('a query parameter that is not one', () => {
+describe('a query parameter that the address does not have', () => {
   test.each<[Method, string, unknown, string]>([
     ['POST', '/v1/step?trace=true', STEP, 'trace'],
     ['POST', '/v1/sequence?outputs=h', { weights: WEIGHTS, x: [[[1]]] }, 'outputs'],
@@ -55,7 +56,7 @@ describe('a query parameter that is not one', () => {
     ['POST', '/v1/sessions?keep=2', { weights: WEIGHTS }, 'keep'],
     ['DELETE', '/v1/sessions/abc?at=1', undefined, 'at'],
     ['GET', '/health/ready?verbose', undefined, 'verbose'],
-  ])('%s %s', async (method, url, body, name) => {
+  ])('the request is refused: %s %s', async (method, url, body, name) => {
     const answer = await send(method, url, body);
     expect([answer.statusCode, answer.json().code]).toEqual([400, 'invalid_request']);
     expect(answer.json().detail).toContain(`"${name}" is not a query parameter`);
@@ -88,7 +89,7 @@ describe('If-Match', () => {
   });
 
   test.each(['', 'a', '"a', '"a" "b"', '"a";"b"', 'w/"a"', '"a", *', '"a\tb"', ',', '"a"b'])(
-    '%j is not understood',
+    'a malformed If-Match is refused: %j',
     async (ifMatch) => {
       const { id } = await newSession();
       const answer = await step(id, ifMatch);

@@ -16,8 +16,8 @@ const maxAbsError = (actual: unknown, expected: unknown): number => {
   return a.reduce((worst, value, i) => Math.max(worst, Math.abs(Math.fround(value) - e[i]!)), 0);
 };
 
-describe('each torch vector, no further from float64 than torch itself in float32', () => {
-  test.each(vectors)('$name through /v1/sequence', async (vector) => {
+describe('torch vectors', () => {
+  test.each(vectors)('$name through /v1/sequence has at most the error of torch in float32', async (vector) => {
     const { weights, x, h, lengths, expected, torch_float32_max_abs_error: torchError } = vector;
     const { status, body } = await app.post('/v1/sequence', { weights, x, h, lengths });
     expect(status).toBe(200);
@@ -27,7 +27,7 @@ describe('each torch vector, no further from float64 than torch itself in float3
   });
 
   test.each(vectors.filter(({ lengths }) => !lengths))(
-    '$name through /v1/step, step by step',
+    '$name through /v1/step, step by step, has at most the error of torch in float32',
     async (vector) => {
       const { weights, x, expected, torch_float32_max_abs_error: torchError } = vector;
       let { h } = vector;

@@ -1,4 +1,4 @@
-// What a newcomer sends wrong, and what is said about it: types, encodings, absent bodies, ids, places.
+// Mistakes of a newcomer, and the problems that explain them: types, encodings, absent bodies, ids, places.
 import { describe, expect, test } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
 
@@ -156,7 +156,7 @@ describe('an id or a name that none can have', () => {
   const long = 'a'.repeat(3_000);
 
   test.each([long, 'a'.repeat(65), 'a'.repeat(101), 'a%20b', 'ä'])(
-    'is a session that is not there: %s',
+    'the session is not found: %s',
     async (id) => {
       for (const [method, url] of [
         ['GET', `/v1/sessions/${id}`],
@@ -171,7 +171,7 @@ describe('an id or a name that none can have', () => {
     },
   );
 
-  test.each([long, 'a'.repeat(129), 'a%2Fb'])('is a model that is not there: %s', async (name) => {
+  test.each([long, 'a'.repeat(129), 'a%2Fb'])('the model is not found: %s', async (name) => {
     const answer = await send('GET', `/v1/models/${name}`);
     expect(answer.json()).toMatchObject({ status: 404, code: 'model_not_found' });
     const inBody = await app.post('/v1/step', { model: decodeURIComponent(name), x: [[1]] });
@@ -190,7 +190,7 @@ describe('an address', () => {
   });
 });
 
-describe('what is said twice', () => {
+describe('a parameter that is given in two places', () => {
   test('both places must agree: the problem names both sessions', async () => {
     const headers = { ...JSON_TYPE, 'x-session-id': 'one' };
     const answer = await send('POST', '/v1/step', headers, { session: 'two', x: [[1]] });
@@ -203,11 +203,11 @@ describe('what is said twice', () => {
   });
 });
 
-describe('a finding says where, what was expected and what came', () => {
+describe('an error has the place, what was expected and what was received', () => {
   test.each([
     ['/v1/sessions?limit=5000', /^The query parameter limit .*, got "5000"\. It is: 1 … 1000/],
     ['/v1/sessions?page=2', /^"page" is not a query parameter of GET \/v1\/sessions, which takes .*cursor/],
-  ])('GET %s', async (url, detail) => {
+  ])('the error names the parameter: GET %s', async (url, detail) => {
     expect((await send('GET', url)).json().detail).toMatch(detail);
   });
 
@@ -215,12 +215,12 @@ describe('a finding says where, what was expected and what came', () => {
     ['/v1/step', { ...step, y: 1 }, /^\/y is not a known field; expected weights, model, session, x/],
     ['/v1/sessions', { model: 'sunspots', N: 0 }, /^\/N must be >= 1, got 0\. It is: Mini-batch/],
     ['/v1/models', { weights: { W_x: [[1]], W_h: [[1]] }, name: 'a b' }, /^\/name .*, got "a b"\. It is: /],
-  ])('POST %s %j', async (url, body, detail) => {
+  ])('the error names the field: POST %s %j', async (url, body, detail) => {
     expect((await app.post(url, body)).body.detail).toMatch(detail);
   });
 
   test('a place in a trace is given by the axes that the answer would have had', async () => {
-    // Row 1 gets an infinite z of which tanh is 1: the state is finite, what leads to it is not.
+    // Row 1 gets an infinite z of which tanh is 1: the state is finite, and z is not.
     const D = 128;
     const weights = { W_x: Array.from({ length: D }, () => [3e38]), W_h: [[1]] };
     const rows = (value: number) => Array.from({ length: D }, () => value);

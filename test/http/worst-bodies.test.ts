@@ -1,4 +1,5 @@
-// No body holds the event loop, whatever is in it: what grows with it is done by a worker, in bounded memory.
+// No body blocks the event loop, whatever its content: work that grows with the body is done by a worker, in
+// bounded memory.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
@@ -8,14 +9,14 @@ import { WORST_FILES, WORST_JSON, type WorstBody } from '../helpers/worst-bodies
 const MiB = 1024 * 1024;
 /** `BODY_BYTES_MAX` is 32 MiB: WORST_BODY_MIB=32 npx vitest run test/http/worst-bodies.test.ts */
 const BYTES = Number(process.env.WORST_BODY_MIB ?? 2) * MiB;
-/** What the values of such a body cost is far above, what other processes cost a machine mostly below. */
+/** Parsing such a body into values takes far longer; delays by other processes are mostly shorter. */
 const HOLD_MS_MAX = 100;
-/** What a body costs it costs every time, other processes do not. */
+/** The time for a body is needed in every attempt, delays by other processes occur in some only. */
 const ATTEMPTS = 3;
 
 const app = await buildApp();
 
-/** The longest time for which nothing else ran while a body was answered. */
+/** The longest time for which the event loop was blocked while a body was answered. */
 async function answer({ http }: TestApp, type: string, { make }: WorstBody) {
   const payload = make(BYTES);
   const held = monitorEventLoopDelay({ resolution: 1 });
@@ -36,7 +37,7 @@ describe.each([
   ['application/json', WORST_JSON],
   ['application/vnd.carryover.safetensors', WORST_FILES],
 ])('%s', (type, bodies) => {
-  test.each(bodies)('$name', async (body) => {
+  test.each(bodies)('the event loop is not blocked by $name', async (body) => {
     const bytesIdle = app.memory.bytesUsed;
     let leastHeldMs = Infinity;
     for (let attempt = 0; attempt < ATTEMPTS && leastHeldMs > HOLD_MS_MAX; attempt++) {

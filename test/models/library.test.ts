@@ -90,7 +90,7 @@ describe('registration', () => {
   });
 });
 
-describe('what another process did', () => {
+describe('changes of another process', () => {
   test('a model of another process is loaded when it is asked for, by id or by name', async () => {
     const other = another();
     const { info } = await other.register(weightsOf(1), undefined, { name: 'name' });

@@ -52,7 +52,7 @@ describe('the registry', () => {
     expect(() => registry.point('live', 'nobody')).toThrow(code('model_not_found'));
   });
 
-  test('the registry is limited in bytes, and its error says so', () => {
+  test('the registry is limited in bytes, and its error names the limit', () => {
     const { memory, registry } = create(2 * bytes);
     registry.register(weights(1));
     registry.register(weights(2));

@@ -38,7 +38,7 @@ test.each(FAULTS)('$name costs one worker_failed; the pool is soon whole again',
   expect(app.pool.readyCount).toBe(2);
 });
 
-describe('in the middle of 1,000 mixed requests', () => {
+describe('workers that fail during 1,000 mixed requests', () => {
   test('only the jobs that fail get an error, all others have the bits of the reference', async () => {
     const patient = await buildApp(
       {
@@ -106,7 +106,7 @@ describe('jobs in the backlog of a worker', () => {
   });
 });
 
-test('numbers and slots of jobs go on behind the largest', () => {
+test('numbers of jobs wrap around after the largest, and their slots stay distinct', () => {
   const numbers = [NUMBER_MAX - 2];
   while (numbers.length < 2 * JOBS_MAX) numbers.push(numberAfter(numbers.at(-1)!));
   expect(numbers.slice(0, 5)).toEqual([NUMBER_MAX - 2, NUMBER_MAX - 1, NUMBER_MAX, 1, 2]);

@@ -26,7 +26,7 @@ async function sequence(body: object, on = app) {
   return answer.body;
 }
 
-describe('for random shapes up to 70', () => {
+describe('random shapes up to 70', () => {
   test('a sequence has the bits of the scalar reference', async () => {
     await fc.assert(
       fc.asyncProperty(recurrences(), async (input) => {

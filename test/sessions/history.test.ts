@@ -51,7 +51,7 @@ test('a correct history has no fault', () => {
 // A rewind removes the state that it restores, so it cannot be applied twice.
 const repeatable = [...EFFECTS.keys()].filter((at) => EFFECTS[at]!.kind !== 'rewind');
 
-test.each(repeatable)('call %i applied twice is doubled', (at) => {
+test.each(repeatable)('call %i that was applied twice is found', (at) => {
   const twice = correct.toSpliced(at + 1, 0, [EFFECTS[at]!, 'unrecorded'] as never);
   expect(verdictOn(makeHistory(twice))).toEqual({ doubled: 1 });
 });

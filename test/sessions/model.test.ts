@@ -247,7 +247,7 @@ describe('control: a planted fault is found', () => {
     ['keys are not seen', { url, store: new MemoryStore(1e9), seesKeys: false }],
     ['what is in memory is trusted', { url, store: new TrustedLosingStore(), losses: 8 }],
     ['the clock is a second late', { url, store: new MemoryStore(1e9), lagMs: 1_000 }],
-  ])('%s', async (_name, options) => {
+  ])('control: the model finds that %s', async (_name, options) => {
     const service = new AppService(options);
     await service.start();
     const checked = check(service, 200, PLANTED_SEED, false);

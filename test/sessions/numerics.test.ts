@@ -36,7 +36,7 @@ describe('bits that are not those that were committed', () => {
   });
 });
 
-test('a server of other numerics says that the call was applied, and where the session is', async () => {
+test('a server of other numerics answers whether the call was applied, and where the session is', async () => {
   const store = new MemoryStore(1e9);
   const [one, two] = [await buildApp({}, { store }), await buildApp({}, { store, numerics: 2 })];
   const { body: created } = await one.post('/v1/sessions', { model: 'sunspots' });

@@ -40,7 +40,7 @@ describe('a SQLite file', () => {
   });
 });
 
-describeWith('redis-server', 'what is in Redis', () => {
+describeWith('redis-server', 'records in Redis', () => {
   const recorded = json('redis.json') as Recorded & { readonly commands: readonly [string, ...string[]][] };
   isRead(recorded, async () => {
     const server = await startRedis();

@@ -30,7 +30,7 @@ function byteOf(text: string): number | undefined {
   return text === '' ? 0 : Number(/at byte (\d+)/.exec(fault.message)![1]);
 }
 
-describe('what is not JSON', () => {
+describe('malformed JSON', () => {
   test.each([
     ['  ', 2, '', 'a value'],
     ['{"x":[[1,2],[3,}', 15, '/x/1/1', 'a value'],
@@ -149,7 +149,7 @@ describe('a tensor', () => {
   });
 });
 
-describe('at its bounds a text', () => {
+describe('a document at the bounds', () => {
   const bounds = { depthMax: 3, containersMax: 6, keysMax: 5, tensorsMax: 2, bytesMax: 100 };
   const rows = '[1,2],'.repeat(1_000);
 
@@ -157,7 +157,7 @@ describe('at its bounds a text', () => {
     [`{"x":[${rows}[1,2]],"h":[[${'1'.repeat(30)}]],"q":[[1]],"a":{},"b":[{}]}`],
     [`{"q":"${'a'.repeat(92)}"}`],
     [`{"q" :  ${' '.repeat(200)}[1,\n\n2 ] ,"x": [ 1,${' '.repeat(200)}2 ] }${' '.repeat(200)}`],
-  ])('the document is read: %#', (text) => {
+  ])('a document at the bounds is read: %#', (text) => {
     expect(faultOf(text, { tensors, bounds })).toBeUndefined();
   });
 
@@ -168,7 +168,7 @@ describe('at its bounds a text', () => {
     ['{"x":[1],"a":{"x":[1]},"h":[1]}', '2 tensors'],
     [`{"q":"${'a'.repeat(93)}"}`, '100 bytes'],
     [`{"x":[0.${'1'.repeat(93)}]}`, '100 bytes'],
-  ])('the document is not read to its end: %#', (text, bound) => {
+  ])('a document beyond a bound is not read to its end: %#', (text, bound) => {
     expect(faultOf(text, { tensors, bounds })).toMatchObject({
       code: 'invalid_request',
       message: expect.stringContaining(`more than ${bound}, which no request needs`),
@@ -176,7 +176,7 @@ describe('at its bounds a text', () => {
     expect(faultOf(text)).toBeUndefined();
   });
 
-  test('the report has what was found before', () => {
+  test('errors before the bound are reported', () => {
     const long = `[${rows}[1]],"q":"${'a'.repeat(100)}",!`;
     expect(faultOf(`{"x":${long}`, { tensors, bounds })?.code).toBe('ragged_array');
     expect(faultOf(`{"x":1,"x":${long}`, { tensors, bounds })?.code).toBe('duplicate_key');

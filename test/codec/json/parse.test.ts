@@ -6,7 +6,7 @@ const read = (text: string) => parseJson(Buffer.from(text));
 const refusal = (code: string) => expect.objectContaining({ code });
 
 describe('parseJson', () => {
-  test('reads what JSON.parse reads, for any JSON value', () => {
+  test('any JSON value is read as JSON.parse reads it', () => {
     fc.assert(
       fc.property(fc.json(), (text) => {
         expect(read(text)).toEqual(JSON.parse(text));
@@ -27,28 +27,28 @@ describe('parseJson', () => {
     ['[[1],{"k":[2],"k" : []}]', 'k'],
     ['{"x":{"y":1},"x":2}', 'x'],
     ['{"__proto__":1,"__proto__":2}', '__proto__'],
-  ])('refuses a key that appears twice: %s', (text, key) => {
+  ])('a key that appears twice is refused: %s', (text, key) => {
     expect(() => read(text)).toThrow(refusal('duplicate_key'));
     expect(() => read(text)).toThrow(new RegExp(key));
   });
 
-  test('lets one key appear in several objects', () => {
+  test('one key may appear in several objects', () => {
     expect(read('[{"a":1},{"a":{"a":2}}]')).toEqual([{ a: 1 }, { a: { a: 2 } }]);
   });
 
   test.each(['', ' ', '{', '[1,]', '01', 'NaN', '{"a":1}x', "{'a':1}", '\ufeff{}', '"\t"'])(
-    'refuses what is not JSON: %j',
+    'malformed JSON is refused: %j',
     (text) => {
       expect(() => read(text)).toThrow(refusal('malformed_json'));
     },
   );
 
-  test('refuses bytes that are not UTF-8, instead of replacing them', () => {
+  test('bytes that are not UTF-8 are refused, not replaced', () => {
     const bytes = Buffer.concat([Buffer.from('{"a":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}')]);
     expect(() => parseJson(bytes)).toThrow(refusal('malformed_json'));
   });
 
-  test('survives any depth', () => {
+  test('a document of any depth is parsed or refused without a stack overflow', () => {
     const depth = 100_000;
     const deep = `${'[{"a":'.repeat(depth)}1${'}]'.repeat(depth)}`;
     expect(() => read(deep)).not.toThrow();

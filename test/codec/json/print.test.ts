@@ -9,19 +9,19 @@ const view = {
 };
 
 describe('tensorToJson', () => {
-  test('nests by the axes and leaves out the padding', () => {
+  test('nested arrays follow the axes and leave out the padding', () => {
     expect(tensorToJson(view)).toBe(
       '[[[0,0.1],[0.8,0.9],[1.6,1.7]],[[2.4,2.5],[3.2,3.3],[4,4.1]]]',
     );
   });
 
-  test('exchanges the first two axes on request', () => {
+  test('the first two axes are exchanged on request', () => {
     expect(tensorToJson(swapAxes(view))).toBe(
       '[[[0,0.1],[2.4,2.5]],[[0.8,0.9],[3.2,3.3]],[[1.6,1.7],[4,4.1]]]',
     );
   });
 
-  test('keeps the sign of zero', () => {
+  test('the sign of zero is kept', () => {
     const data = Float32Array.of(0, -0);
     expect(tensorToJson({ shape: [2], strides: [1], data })).toBe('[0,-0]');
     expect(Object.is(JSON.parse('[0,-0]')[1], -0)).toBe(true);

@@ -296,19 +296,19 @@ const REFUSALS: [reason: string, bytes: Uint8Array, message: RegExp][] = [
   ['data without a tensor', file({}, data(1)), /has 1 bytes of data, expected 0/],
 ];
 
-describe('a file is refused for', () => {
-  test.each(REFUSALS)('%s', (_, bytes, message) => {
+describe('a file that breaks the format', () => {
+  test.each(REFUSALS)('the file is refused: %s', (_, bytes, message) => {
     expect(() => readSafetensors(bytes)).toThrow(SafetensorsError);
     expect(() => readSafetensors(bytes)).toThrow(message);
   });
 
-  test('a header over 128 KiB, even if the file has it', () => {
+  test('a header over 128 KiB is refused, even if the file has it', () => {
     const bytes = new Uint8Array(131_082);
     bytes.set(size(131_073n));
     expect(() => readSafetensors(bytes)).toThrow(/expected at most 131072/);
   });
 
-  test('nesting so deep that a recursive reader would run out of stack', () => {
+  test('a header nested so deep that a recursive reader would overflow the stack is refused', () => {
     const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
     for (const header of [
       `{"a":${deep}}`,
@@ -319,7 +319,7 @@ describe('a file is refused for', () => {
     }
   });
 
-  test('a truncation at any byte', () => {
+  test('a file that is truncated at any byte is refused', () => {
     const bytes = goodFile();
     for (let end = 0; end < bytes.length; end++) {
       expect(() => readSafetensors(bytes.subarray(0, end))).toThrow(SafetensorsError);

@@ -35,7 +35,7 @@ describe('connections', () => {
     expect([other.status, other.headers.connection]).toEqual([503, 'close']);
     const probe = await new RawClient(server.port, LIVE).answer();
     expect(probe.status).toBe(200);
-    // After two seconds those that are silent are closed for it.
+    // After two seconds a silent connection is closed in favour of a new one.
     await vi.waitFor(
       async () => {
         const next = await new RawClient(server.port, stepRequest()).answer();

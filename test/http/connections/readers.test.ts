@@ -40,7 +40,7 @@ describe('a reader', () => {
       { timeout: 10_000, interval: 50 },
     );
     expect(silent).toHaveLength(2);
-    // Later both would be disconnected.
+    // After a longer time both would be disconnected.
     expect(server.lines().filter(({ unanswered }) => unanswered !== undefined)).toHaveLength(1);
   });
 });

@@ -1,4 +1,4 @@
-// A service and requests as text, for the tests of peers that do not behave.
+// A service and requests as text, for the tests of misbehaving clients.
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
@@ -11,7 +11,7 @@ export const JSON_TYPE = { 'content-type': 'application/json' };
 export const STEP = '{"weights":{"W_x":[[0.5]],"W_h":[[0.8]]},"x":[[1]]}';
 export const LARGE_STEP = padded(STEP, 900_000);
 export const LIVE = requestText('GET', '/health/live');
-/** Longer than any timeout of these tests, with the time until it is noticed. */
+/** Longer than any timeout of these tests, including the time until its expiry is noticed. */
 export const SOON_MS = 3_000;
 
 export const stepRequest = (headers: Record<string, string | number> = {}, body = STEP) =>

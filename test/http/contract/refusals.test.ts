@@ -209,7 +209,7 @@ const CASES: Record<string, Case> = {
   ],
 };
 
-test.each(Object.entries(CASES))('%s', async (_, [url, body, status, code, detail, pointer]) => {
+test.each(Object.entries(CASES))('a request is refused: %s', async (_, [url, body, status, code, detail, pointer]) => {
   const answer = await app.post(url, body);
   expect(answer.body).toMatchObject({ status, code, detail: expect.stringMatching(detail) });
   expect(answer.status).toBe(status);

@@ -5,7 +5,7 @@ import { startService } from './service.ts';
 const { clock, call, create, step } = await startService();
 
 describe('If-Match', () => {
-  test('accepts the ETag of the session, and otherwise answers with its step and version', async () => {
+  test('the ETag of the session is accepted, any other is answered with its step and version', async () => {
     const { id } = await create();
     const first = await step(id, 1);
     const { etag } = first.headers as { etag: string };

@@ -103,7 +103,7 @@ describe('steps and sequences', () => {
   });
 });
 
-test('errors of a file on a session say whether the call was applied', async () => {
+test('errors of a file on a session have whether the call was applied', async () => {
   const { id } = await create();
   const file = (metadata: Record<string, string>, x: number[]) => {
     const data = new Float32Array(x);

@@ -57,7 +57,7 @@ describe('a failure after the first step', () => {
       { workerEntry, inlineFlopsMax: 0 },
     );
     const bytesIdle = app.memory.bytesUsed;
-    // The worker looks at the first input of a chunk: that of the first is harmless.
+    // The faulty worker checks the first input of each chunk: that of the first chunk causes no fault.
     const x = [[[0.5]], ...repeat(99, [[fault]])];
     for (const type of [NDJSON, SSE]) {
       const answer = await ask(app, { weights: W, x }, type);

@@ -1,4 +1,4 @@
-// Errors of messages on a WebSocket: their problems, and what becomes of session and connection.
+// Errors of messages on a WebSocket: their problems, and the state of the session and the connection afterwards.
 import { describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../../src/errors.ts';
 import { fc } from '../../helpers/seed.ts';

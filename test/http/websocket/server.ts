@@ -86,7 +86,7 @@ export const handshake = (path: string, headers: Record<string, string> = {}) =>
     .map(([name, value]) => `${name}: ${value}\r\n`)
     .join('')}\r\n`;
 
-/** Takes the text of a response apart. */
+/** Parses the text of a response. */
 export const problemOf = (text: string) => ({
   status: Number(text.split(' ')[1]),
   headers: text.split('\r\n\r\n')[0]!.toLowerCase(),

@@ -27,7 +27,7 @@ describe('a client that does not read', () => {
       ({ version } = await roomy.read(id));
     }
     const after = process.memoryUsage();
-    // No more than the systems' buffers hold of responses; the other messages stay with the client.
+    // The responses fill at most the systems' buffers; the other messages stay in the client's buffer.
     expect(version).toBeGreaterThan(0);
     expect(version).toBeLessThan(30);
     expect(client.socket.bufferedAmount).toBeGreaterThan(sentBytes / 3);

@@ -47,7 +47,7 @@ describe('values', () => {
   });
 });
 
-describe('what the names leave open', () => {
+describe('properties that the names do not determine', () => {
   const refused = (tensors: Tensors, options: ImportOptions) =>
     errorOf(() => importOf(tensors, options)) as CarryoverError;
 
@@ -67,7 +67,7 @@ describe('what the names leave open', () => {
   });
 
   test.each([['ours', ours], ['torch', torch], ['Keras', keras]])(
-    'may be stated as relu, which is refused: %s',
+    'a statement of relu is refused: %s',
     (_, tensors) => {
       const error = refused(tensors, { activation: 'relu' });
       expect(error).toMatchObject({ code: 'activation_unsupported' });
@@ -140,16 +140,16 @@ const REFUSALS: readonly Refusal[] = [
   ],
 ];
 
-testRefusals('a checkpoint is refused for its names:', REFUSALS);
+testRefusals('a checkpoint that is refused for its names', REFUSALS);
 
-describe('a checkpoint is refused for', () => {
-  test('no tensors at all', () => {
+describe('names and shapes that are refused', () => {
+  test('a file without tensors is refused', () => {
     const error = refusalOf({});
     expect(error.code).toBe('unknown_tensors');
     expect(error.message).toContain('has the tensors (none), expected W_x');
   });
 
-  test('many unknown names, of which ten are listed', () => {
+  test('many unknown names are refused, and the error lists ten of them', () => {
     const names = Array.from({ length: 100 }, (_, i) => `t${i}`);
     const error = refusalOf(Object.fromEntries(names.map((name) => [name, tensor(1)])));
     expect(error.message).toContain('"t8", "t9" and 90 more, expected');
@@ -157,14 +157,14 @@ describe('a checkpoint is refused for', () => {
     expect(error.errors).toHaveLength(10);
   });
 
-  test('names and shapes without end, and quotes no more than a few lines of them', () => {
+  test('an error quotes no more than a few lines of names and shapes of any length', () => {
     const name = 'x'.repeat(100_000);
     const shape = Array<number>(100_000).fill(1);
     expect(refusalOf({ [name]: tensor(1) }).message.length).toBeLessThan(500);
     expect(refusalOf({ ...ours, W_h: tensor(...shape) }).message.length).toBeLessThan(300);
   });
 
-  test('names made to be slow to match, as fast as any', () => {
+  test('names crafted to be slow to match are matched as fast as any', () => {
     const count = 2_000_000;
     const parts = ['x', '.', '/', '_l0', '0', 'weight_ih_l', 'kernel', '.weight', 'weight_ih_l0'];
     const names = parts.map((part) => part.repeat(count / part.length));

@@ -64,7 +64,7 @@ export type Refusal = [why: string, tensors: Tensors, code: ErrorCode, pointer: 
 /** A test for each row: the import is refused with the code, the detail and the pointer. */
 export function testRefusals(name: string, refusals: readonly Refusal[]): void {
   describe(name, () => {
-    test.each(refusals)('%s', (_, tensors, code, pointer, detail) => {
+    test.each(refusals)('refusal: %s', (_, tensors, code, pointer, detail) => {
       const error = refusalOf(tensors);
       expect(error.code).toBe(code);
       expect(error.message).toMatch(detail);

@@ -129,4 +129,4 @@ const REFUSALS: readonly Refusal[] = [
   ],
 ];
 
-testRefusals('a checkpoint is refused for', REFUSALS);
+testRefusals('a checkpoint that is refused', REFUSALS);

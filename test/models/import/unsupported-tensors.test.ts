@@ -56,4 +56,4 @@ const REFUSALS: readonly Refusal[] = [
   ],
 ];
 
-testRefusals('a checkpoint is refused with advice for', REFUSALS);
+testRefusals('a checkpoint that is refused with advice', REFUSALS);

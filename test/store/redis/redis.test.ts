@@ -7,7 +7,7 @@ import { storeContract } from '../contract.ts';
 
 const TIMEOUT_MS = 2_000;
 
-describeWith('redis-server', 'on one server', () => {
+describeWith('redis-server', 'a store on one server', () => {
   let server: RedisServer;
   beforeAll(async () => {
     server = await startRedis({ appendfsync: 'everysec' });
@@ -22,7 +22,7 @@ describeWith('redis-server', 'on one server', () => {
   });
 });
 
-describeWith('redis-server', 'on a cluster', () => {
+describeWith('redis-server', 'a store on a cluster', () => {
   let nodes: RedisServer[];
   beforeAll(async () => {
     nodes = await startRedisCluster({ appendfsync: 'everysec' });
