@@ -1,5 +1,5 @@
 // How many processor cores this process may use at a time. os.availableParallelism() knows affinity and
-// quotas of whole cores; a quota below one core it takes for none, so that is read here.
+// quotas of whole cores; a quota below one core it ignores, so that one is read here.
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';

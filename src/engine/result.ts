@@ -23,7 +23,7 @@ export interface RecurrenceTensors {
   readonly trace: Trace | undefined;
 }
 
-/** The result of a job that has run; takes over the job and the lease. */
+/** The result of a job that has run; it owns the job and the lease. */
 export class JobResult implements RecurrenceResult {
   readonly h: TensorView;
   readonly hs: TensorView | undefined;

@@ -196,7 +196,7 @@ export class SessionCompute {
     if (h) expectState(h, N, H, `${origin} makes N = ${N} and the model makes H = ${H}`);
     const limit =
       N > limits.N
-        ? `N is ${N}; this server takes at most ${limits.N} (N_MAX).`
+        ? `N is ${N}; this server accepts at most ${limits.N} (N_MAX).`
         : N * H > stateNumbersMax
           ? `A state of N · H = ${N * H} numbers is too large; at most ${stateNumbersMax} are kept ` +
             '(SESSION_STATE_NUMBERS_MAX).'

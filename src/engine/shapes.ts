@@ -144,7 +144,7 @@ export function expectWithinLimits(sizes: Partial<Sizes>, limits: Limits): void 
   for (const axis of ['N', 'D', 'H', 'T'] as const) {
     const size = sizes[axis];
     if (size === undefined || size <= limits[axis]) continue;
-    const message = `${axis} is ${size}; this server takes at most ${limits[axis]} (${axis}_MAX).`;
+    const message = `${axis} is ${size}; this server accepts at most ${limits[axis]} (${axis}_MAX).`;
     throw new CarryoverError('limit_exceeded', {
       detail: message,
       errors: [{ pointer: AXIS_POINTERS[axis], message }],
@@ -156,7 +156,7 @@ function expectWorkWithinLimit({ T, N, D, H }: Sizes, O: number, limits: Limits)
   const workFlops = 2 * T * N * (D + H + O) * H;
   if (workFlops <= limits.workFlops) return;
   const message =
-    `The request needs 2·T·N·(D+H+O)·H = ${workFlops} operations; this server takes at most ` +
+    `The request needs 2·T·N·(D+H+O)·H = ${workFlops} operations; this server accepts at most ` +
     `${limits.workFlops} at a time (WORK_FLOPS_MAX). Send fewer steps or rows.`;
   throw new CarryoverError('limit_exceeded', { detail: message, errors: [{ pointer: '/x', message }] });
 }

@@ -1,4 +1,4 @@
-// The media types of bodies and responses: JSON everywhere, safetensors where an address takes or gives
+// The media types of bodies and responses: JSON everywhere, safetensors where an address accepts or returns
 // tensors, and streams; with the choice among them by `Accept`.
 import type { FastifyRequest } from 'fastify';
 import { type Static, type TSchema, Type } from 'typebox';
@@ -14,7 +14,7 @@ export const FILE_TYPES = [SAFETENSORS_TYPE, 'application/octet-stream'];
 const FILE_SCHEMA = { type: 'string', format: 'binary' };
 
 /**
- * The body schema of a route that takes JSON or a safetensors file. A file is not validated by a schema: it
+ * The body schema of a route that accepts JSON or a safetensors file. A file is not validated by a schema: it
  * arrives as a Buffer over linear memory, not as the string of bytes that the OpenAPI document describes.
  */
 export function jsonOrFile<Schema extends TSchema>(schema: Schema) {

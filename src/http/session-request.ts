@@ -6,7 +6,7 @@ import type { FastifyRequest } from 'fastify';
 /** Names the session of a step or sequence; the body may name it instead. */
 export const SESSION_HEADER = 'x-session-id';
 
-/** Headers that only a call that changes a session takes; the schema of a route says whether it does. */
+/** Headers that only a call that changes a session accepts; the schema of a route says whether it does. */
 export const CHANGE_HEADERS = ['if-match', 'idempotency-key'] as const;
 
 /** Addresses whose body may name a session. */

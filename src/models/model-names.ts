@@ -2,7 +2,7 @@
 import { CarryoverError } from '../errors.ts';
 
 export const NAME_LENGTH_MAX = 128;
-/** The pattern of a name. It has no colon, so a name is never taken for an id. */
+/** The pattern of a name. It has no colon, so a name is never mistaken for an id. */
 export const NAME_PATTERN = `^[A-Za-z0-9][A-Za-z0-9._-]{0,${NAME_LENGTH_MAX - 1}}$`;
 
 export function isModelId(ref: string): boolean {
@@ -69,7 +69,7 @@ export class ModelNames {
   expectCapacity(name: string): void {
     if (this.#ids.has(name) || this.#ids.size < this.#countMax) return;
     throw new CarryoverError('models_full', {
-      detail: `${this.#countMax} names are taken (MODELS_MAX); delete a model that is not used.`,
+      detail: `${this.#countMax} names are in use (MODELS_MAX); delete a model that is not used.`,
     });
   }
 }

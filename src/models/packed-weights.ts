@@ -68,7 +68,7 @@ export class PackedWeights {
     return { id: this.id, model: this.model, release, [Symbol.dispose]: release };
   }
 
-  /** Frees the memory when the last lease is released. No lease may be taken afterwards. */
+  /** Frees the memory when the last lease is released. No lease may be requested afterwards. */
   drop(): void {
     this.#dropped = true;
     this.#freeIfUnused();

@@ -46,7 +46,7 @@ export interface RegisterOptions {
 
 export interface PreparedModel {
   readonly id: string;
-  /** Undefined if the model is registered already. register() takes ownership. */
+  /** Undefined if the model is registered already. register() owns it from then on. */
   readonly packed: PackedWeights | undefined;
 }
 
@@ -216,7 +216,7 @@ export class ModelRegistry {
       this.#entries.size >= countMax
         ? `${countMax} models are registered (MODELS_MAX).`
         : this.#bytes + bytes > bytesMax
-          ? `The model takes ${bytes} bytes; ${this.#bytes} of ${bytesMax} are taken (MODELS_BYTES_MAX).`
+          ? `The model needs ${bytes} bytes; ${this.#bytes} of ${bytesMax} are in use (MODELS_BYTES_MAX).`
           : undefined;
     if (full !== undefined) throw new CarryoverError('models_full', { detail: full });
   }

@@ -5,7 +5,7 @@ import { CarryoverError } from '../errors.ts';
 /** Thrown when the record has another revision than the one that was read. Clients never see it. */
 export const WRITE_CONFLICT = Symbol('write conflict');
 
-/** A change that meets as many conflicts in a row is refused. */
+/** A change that meets this many conflicts in a row is refused. */
 const ATTEMPTS_MAX = 100;
 
 /**

@@ -7,7 +7,7 @@ interface Entry {
 }
 
 /**
- * A priority queue, earliest first: O(log n) for each id that is added or taken. An id whose time changes is
+ * A priority queue, earliest first: O(log n) for each id that is added or removed. An id whose time changes is
  * added again; the entry that is no longer valid stays until it comes to the top, and is dropped there.
  */
 export class ExpiryHeap {

@@ -24,7 +24,7 @@ interface Entry extends RecordParts {
   readonly modelId: string | undefined;
 }
 
-/** The memory that the maps and buffers of an entry take besides its bytes, approximately. */
+/** The memory that the maps and buffers of an entry need besides its bytes, approximately. */
 const ENTRY_BYTES = 600;
 
 export class MemoryStore implements SessionStore {
@@ -139,7 +139,7 @@ export class MemoryStore implements SessionStore {
     if (growth > 0 && this.#bytes + growth > this.#bytesMax) {
       throw new CarryoverError('store_full', {
         detail:
-          `${this.#bytes} of ${this.#bytesMax} bytes are taken by sessions ` +
+          `${this.#bytes} of ${this.#bytesMax} bytes are in use by sessions ` +
           '(MEMORY_STORE_BYTES_MAX).',
         applied: 'no',
       });

@@ -1,4 +1,4 @@
-// Which bodies a route takes, and the errors for all others: of another type, missing, or not expected.
+// Which bodies a route accepts, and the errors for all others: of another type, missing, or not expected.
 import type { FastifyRequest } from 'fastify';
 import { CarryoverError, invalidRequest } from '../../errors.ts';
 import { FILE_TYPES, JSON_TYPE } from '../media-types.ts';
@@ -12,13 +12,13 @@ const JSON_CHARSETS = ['utf-8', 'utf8', 'us-ascii', 'ascii'];
 /** How much of an unsupported Content-Type is repeated. */
 const SHOWN_CHARACTERS_MAX = 60;
 
-/** Whether the route takes a body at all. */
-export function takesBody({ routeOptions }: FastifyRequest): boolean {
+/** Whether the route accepts a body at all. */
+export function acceptsBody({ routeOptions }: FastifyRequest): boolean {
   return routeOptions.schema?.body !== undefined;
 }
 
-/** Whether the route takes safetensors files. */
-export function takesFiles(request: FastifyRequest): boolean {
+/** Whether the route accepts safetensors files. */
+export function acceptsFiles(request: FastifyRequest): boolean {
   return bodyTypes(request).includes(FILE_TYPES[0]!);
 }
 
@@ -28,7 +28,7 @@ export function isJsonInUtf8({ headers }: FastifyRequest): boolean {
   return charset === undefined || JSON_CHARSETS.includes(charset.toLowerCase());
 }
 
-/** The content types that the route takes: JSON alone, unless its body schema has a `content` for each type. */
+/** The content types that the route accepts: JSON alone, unless its body schema has a `content` for each type. */
 function bodyTypes({ routeOptions }: FastifyRequest): string[] {
   const schema: unknown = routeOptions.schema?.body;
   if (schema === undefined) return [];
@@ -37,18 +37,18 @@ function bodyTypes({ routeOptions }: FastifyRequest): string[] {
 }
 
 /**
- * The error of a request whose body does not match its route: it is missing where the route takes one, or says
- * something where the route takes none. `{}` and `null` say nothing. Undefined if the body matches.
+ * The error of a request whose body does not match its route: it is missing where the route needs one, or has
+ * content where the route accepts none. `{}` and `null` count as no content. Undefined if the body matches.
  */
 export function bodyMismatch(request: FastifyRequest): CarryoverError | undefined {
   const { body } = request;
-  const takes = takesBody(request);
-  if (takes && body === undefined) return missingBody(request);
-  if (!takes && body !== undefined && !isEmpty(body)) return unexpectedBody(request);
+  const accepts = acceptsBody(request);
+  if (accepts && body === undefined) return missingBody(request);
+  if (!accepts && body !== undefined && !isEmpty(body)) return unexpectedBody(request);
   return undefined;
 }
 
-/** The error unsupported_media_type for a body of a type, or JSON of a charset, that the route does not take. */
+/** The error unsupported_media_type for a body of a type, or JSON of a charset, that the route does not accept. */
 export function unsupportedType(request: FastifyRequest): CarryoverError {
   const types = isJsonInUtf8(request) ? bodyTypes(request) : bodyTypes(request).map(withCharset);
   const type = request.headers['content-type'];

@@ -23,7 +23,7 @@ const TENSORS = ['x', 'h', 'W_x', 'W_h', 'b'];
 /**
  * Reads the metadata of a file, and checks the names of its tensors.
  *
- * @param fields the metadata fields that the route takes
+ * @param fields the metadata fields that the route accepts
  * @throws invalid_request
  */
 export function readFileBody(

@@ -93,7 +93,7 @@ export class Connections {
       if (!isServed) this.#logUnserved(connection, request);
     });
     if (this.#requests - this.#open.size > PIPELINED_ALL_MAX && connection.requests > 1) {
-      return this.#terminate(connection, 'too many requests wait behind others');
+      return this.#terminate(connection, 'too many requests wait for others');
     }
     connection.runInOrder(request, () => {
       isServed = true;
@@ -121,7 +121,7 @@ export class Connections {
     const readerLagMsMax = Math.min(streamStallMs, streamGraceMs, CLOSING_LAG_MS_MAX);
     this.#limits = { ...this.#limits, readerLagMsMax };
     for (const connection of Array.from(this.#open)) {
-      const detail = 'This instance takes no new requests.';
+      const detail = 'This instance accepts no new requests.';
       connection.receiving?.abort(new CarryoverError('shutting_down', { detail }));
       if (connection.isIdle && !connection.isEnding) this.#terminate(connection, 'shutting down');
     }

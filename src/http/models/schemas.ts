@@ -120,6 +120,6 @@ export const ModelQuery = Type.Object(
   { additionalProperties: false },
 );
 
-/** One path has one template, so a name is called `ref` where only a name is taken. */
+/** One path has one template, so a name is called `ref` where only a name is accepted. */
 export const NameParams = Type.Object({ ref: Name });
 export const RefParams = Type.Object({ ref: ModelRef });

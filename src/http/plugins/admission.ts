@@ -65,7 +65,7 @@ function expectAdmissible(
   if (raw.headers.upgrade !== undefined) void reply.header('connection', 'close');
   if (isClosing()) {
     void reply.header('connection', 'close');
-    throw new CarryoverError('shutting_down', { detail: 'This instance takes no new requests.' });
+    throw new CarryoverError('shutting_down', { detail: 'This instance accepts no new requests.' });
   }
   expectValidHead(raw);
   expectUncompressed(raw);

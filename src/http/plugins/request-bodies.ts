@@ -10,7 +10,7 @@ import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { ParsedJson } from '../../engine/parsed-json.ts';
 import { clientClosed } from '../../errors.ts';
 import type { ByteBlock } from '../../wasm/byte-block.ts';
-import { bodyMismatch, isJsonInUtf8, takesBody, takesFiles, unsupportedType } from '../bodies/body-types.ts';
+import { bodyMismatch, isJsonInUtf8, acceptsBody, acceptsFiles, unsupportedType } from '../bodies/body-types.ts';
 import { type Done, type ReceiverParts, receiveBody } from '../bodies/receive-body.ts';
 import type { HttpServer } from '../http-server.ts';
 import { FILE_TYPES, JSON_TYPE } from '../media-types.ts';
@@ -27,7 +27,7 @@ export const requestBodies = fp(
       receiveBody(request, payload, parts, (error, block) => {
         if (!block) return done(error);
         // Some clients announce JSON although they send no body.
-        if (block.bytes === 0 && !takesBody(request)) {
+        if (block.bytes === 0 && !acceptsBody(request)) {
           block.release();
           return done(null, undefined);
         }
@@ -35,7 +35,7 @@ export const requestBodies = fp(
       });
     });
     app.addContentTypeParser(FILE_TYPES, (request, payload, done: Done) => {
-      if (!takesFiles(request)) return refuseBody(request, payload, done);
+      if (!acceptsFiles(request)) return refuseBody(request, payload, done);
       receiveBody(request, payload, parts, (error, block) => {
         if (!block) return done(error);
         deliverBody(request, block.view(), () => block.release(), done);
@@ -92,7 +92,7 @@ function deliverBody(
 }
 
 /**
- * Refuses a body of a type that the route does not take, at its first byte. A request without a single byte
+ * Refuses a body of a type that the route does not accept, at its first byte. A request without a single byte
  * has no body, whatever type it announces.
  */
 function refuseBody(request: FastifyRequest, payload: IncomingMessage, done: Done): void {

@@ -1,4 +1,4 @@
-// Headers of session calls and query parameters that a route does not take are refused before the body is
+// Headers of session calls and query parameters that a route does not accept are refused before the body is
 // read, not ignored: the client that sent them expects an effect.
 import type { FastifyRequest, RouteOptions } from 'fastify';
 import fp from 'fastify-plugin';
@@ -13,8 +13,8 @@ export const strictInput = fp(
     app.addHook('onRoute', (route) => {
       if (route.schema?.hide === true) return;
       const parameters = namesIn(route.schema?.querystring);
-      const taken = namesIn(route.schema?.headers);
-      const refused = CHANGE_HEADERS.filter((name) => !taken.includes(name));
+      const accepted = namesIn(route.schema?.headers);
+      const refused = CHANGE_HEADERS.filter((name) => !accepted.includes(name));
       addFirst(route, (request) => {
         expectHeaders(request, refused);
         if (request.url.includes('?')) expectParameters(request, parameters);

@@ -35,7 +35,7 @@ export class StreamResponse implements Disposable {
   readonly #segmentsOf: StepSegments;
   #isStopping = false;
 
-  /** Takes over the stream. It holds on to `segmentsOf`, which must not hold on to the request's body. */
+  /** It owns the stream from then on. It keeps `segmentsOf`, which must not refer to the request's body. */
   constructor(
     request: FastifyRequest,
     reply: FastifyReply,

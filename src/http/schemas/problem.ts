@@ -90,7 +90,7 @@ export const BODY_ERRORS = [
   'unsupported_media_type',
 ] as const satisfies readonly ErrorCode[];
 
-/** What a route that takes and gives safetensors can answer besides. */
+/** The further errors of a route that accepts and returns safetensors. */
 export const FILE_ERRORS = [
   'malformed_safetensors',
   'not_acceptable',

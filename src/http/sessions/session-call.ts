@@ -15,7 +15,7 @@ export function callOf(request: FastifyRequest): Call {
   };
 }
 
-/** @throws invalid_request if a call without a session has a header that only a change of a session takes */
+/** @throws invalid_request if a call without a session has a header that only a change of a session accepts */
 export function expectNoChangeHeaders({ headers }: FastifyRequest): void {
   const name = CHANGE_HEADERS.find((header) => headers[header] !== undefined);
   if (name === undefined) return;

@@ -235,7 +235,7 @@ class SessionSocket {
 
   #expectServing(): void {
     if (!this.#options.isClosing()) return;
-    throw new CarryoverError('shutting_down', { detail: 'This instance takes no new requests.' });
+    throw new CarryoverError('shutting_down', { detail: 'This instance accepts no new requests.' });
   }
 }
 

@@ -99,7 +99,7 @@ export class MessageSocket {
   /** Reads no more, answers the messages that wait, and closes with 1001. */
   shutDown(): void {
     this.#reader.stop();
-    const detail = 'This instance takes no new requests.';
+    const detail = 'This instance accepts no new requests.';
     const error = new CarryoverError('shutting_down', { detail });
     this.#enqueue(this.#lastResponse(error, CLOSE_CODES.goingAway));
   }

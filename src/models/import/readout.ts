@@ -1,11 +1,11 @@
 // Which dense layer of a checkpoint is the readout y = h W_y + b_y. A projection in front of the RNN and an
-// attention layer have the same kind of tensors, and may have a shape that fits. So a layer is taken for
-// the readout only if the client or the file states its path, or if its name is used for nothing else.
+// attention layer have the same kind of tensors, and may have a shape that fits. So a layer is used as the readout
+// only if the client or the file states its path, or if its name is used for nothing else.
 import { quote } from '../../codec/safetensors/quote.ts';
 import type { Layer } from './layer.ts';
 import type { UnclaimedTensors } from './unclaimed-tensors.ts';
 
-/** The last part of the path of a torch Linear that is taken for the readout without being stated. */
+/** The last part of the path of a torch Linear that is used as the readout without being stated. */
 export const READOUT_NAMES = ['readout', 'head', 'out', 'output', 'lm_head', 'fc_out', 'classifier'];
 
 type Readout = Pick<Layer, 'W_y' | 'b_y'>;
@@ -33,7 +33,7 @@ export function claimLinear(
 
 /**
  * Claims the Dense of a Keras checkpoint that is the readout. It may have an activation of its own, so it
- * is taken only if its path was stated.
+ * is used only if its path was stated.
  *
  * @throws unknown_tensors
  */

@@ -40,7 +40,7 @@ export function parseRedisUrl(url: string): RedisAddress {
   }
   // An unencoded / ? or # in a password ends the authority of a URL, so that the @ comes later.
   if (`${parsed.pathname}${parsed.search}`.includes('@') || parsed.hash !== '') {
-    throw new Error(`STORE_URL has an @ or a # behind its host. ${ENCODED}`);
+    throw new Error(`STORE_URL has an @ or a # after its host. ${ENCODED}`);
   }
   const query = readQuery(parsed.searchParams);
   const isTls = parsed.protocol === 'rediss:';

@@ -1,9 +1,9 @@
 // The models in Redis: their files, the pins of the sessions that use them, and the list of models and names.
 //
 // The list is on one node and has a revision that every change of it increases. A model is listed after its
-// file was stored, and taken off the list after its file was removed. A crash in between leaves a file
+// file was stored, and removed from the list after its file was removed. A crash in between leaves a file
 // that is not listed, which the next put() lists, or an entry without a file, which get() and remove()
-// take off. An incarnation tells a file from one that is put later under the same id.
+// remove. An incarnation distinguishes a file from one that is put later under the same id.
 import { randomBytes, randomInt } from 'node:crypto';
 import { modelNotFound } from '../model-not-found.ts';
 import type { ModelStore, StoredModel } from '../store.ts';
@@ -57,7 +57,7 @@ export class RedisModels implements ModelStore {
       if (!file) continue;
       const args = [id, file.incarnation, file.createdAtMs];
       const increase = await this.#changeList(LIST_MODEL, [MODELS_REVISION_KEY, MODELS_KEY], args, this.#deadline());
-      // The file may have been removed since: one that was new, and so taken off the list, before it was
+      // The file may have been removed since: one that was new, and so removed from the list, before it was
       // put on it; one that was there, before it was kept.
       if (increase === 0 && !(stored && isKept)) return;
       const now = await this.#fileHead(id);
@@ -114,7 +114,7 @@ export class RedisModels implements ModelStore {
   }
 
   async point(name: string, id: string): Promise<void> {
-    // If the file is gone, whoever removed it is about to take the model off the list with all its names.
+    // If the file is gone, whoever removed it is about to remove the model from the list with all its names.
     if (!(await this.#keep(id))) throw modelNotFound(id);
     const keys = [MODELS_REVISION_KEY, MODELS_KEY, NAMES_KEY];
     const increase = await this.#changeList(POINT, keys, [name, id], this.#deadline());

@@ -116,7 +116,7 @@ redis.call('ZREM', KEYS[1], ARGV[1])
 return redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 `);
 
-/** due, ids · id, dueAtMs, entry: sets when it is due, and takes the entry off the list. */
+/** due, ids · id, dueAtMs, entry: sets when it is due, and removes the entry from the list. */
 export const UNLIST = script(`
 redis.call('ZREM', KEYS[2], ARGV[3])
 return redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
@@ -190,9 +190,10 @@ redis.call('DEL', KEYS[1])
 return inc or ''
 `);
 
-// The list of models has three keys: revision, models and names (keys.ts). The revision counts changes in its upper digits and holds a random number of the last
-// change, ARGV[1], in its lower ones: a server that has lost changes comes to the same count again, but to
-// another revision. Each of the following scripts replies by how much it has increased the revision.
+// The list of models has three keys: revision, models and names (keys.ts). The revision counts changes in its upper
+// digits and holds a random number of the last change, ARGV[1], in its lower ones: a server that has lost changes comes
+// to the same count again, but to another revision. Each of the following scripts replies by how much it has increased
+// the revision.
 
 /** The random number of a change is below this. The count has 33 of the 53 bits of a float64. */
 export const RANDOMS = 2 ** 20;

@@ -5,7 +5,7 @@ import { Refusal, replacedMessage, sqliteCode } from './open.ts';
 import { FREE_BYTES_NEEDED, NoSpaceError, isFull } from './reserve.ts';
 
 /** What has come of a request: its value, or why it failed. */
-export type Outcome = { readonly value: unknown } | { readonly failure: Failure };
+export type RequestOutcome = { readonly value: unknown } | { readonly failure: Failure };
 
 export interface FailureOptions {
   /** Whether the changes may have reached the disk. */
@@ -19,9 +19,9 @@ export function failuresOf(
   group: readonly Request[],
   error: unknown,
   { applied, limitBytes }: FailureOptions,
-): Outcome[] {
+): RequestOutcome[] {
   const reason = oneLine(error);
-  return group.map(({ call }): Outcome => {
+  return group.map(({ call }): RequestOutcome => {
     if (isWrite(call) && applied === 'unknown') {
       const detail = `The session store failed (${reason}) when the change was nearly done.`;
       return { failure: { code: 'store_unavailable', detail, applied } };
@@ -35,7 +35,7 @@ export function failuresOf(
 }
 
 /** The failures of requests to a file that was deleted or replaced. */
-export function replacedFailures(group: readonly Request[], path: string, applied: Applied): Outcome[] {
+export function replacedFailures(group: readonly Request[], path: string, applied: Applied): RequestOutcome[] {
   const detail = `The session store cannot be used: ${replacedMessage(path)}.`;
   return group.map(({ call }) => ({
     failure: { code: 'store_unavailable', detail, applied: isWrite(call) ? applied : 'no' },

@@ -4,7 +4,7 @@ import { CarryoverError, type Applied } from '../../errors.ts';
 import type { Database, TransactionKind } from './database.ts';
 import type { DatabaseHandle } from './database-handle.ts';
 import {
-  type Outcome,
+  type RequestOutcome,
   failuresOf,
   isCorruption,
   isExpected,
@@ -36,7 +36,7 @@ export class GroupCommit {
    * @param mayFreeSpace whether requests that free space are repeated after a full disk, with the reserved space
    * @returns one outcome for each request
    */
-  run(group: readonly Request[], mayFreeSpace = true): Outcome[] {
+  run(group: readonly Request[], mayFreeSpace = true): RequestOutcome[] {
     let database: Database;
     try {
       database = this.#handle.open();
@@ -48,7 +48,7 @@ export class GroupCommit {
     if (this.#handle.isReplaced && !this.#handle.checkInPlace(database)) {
       return replacedFailures(group, this.#options.path, 'no');
     }
-    let outcomes: Outcome[];
+    let outcomes: RequestOutcome[];
     try {
       database.begin(transactionKindOf(group));
       outcomes = group.map((request) => execute(database, request));
@@ -83,10 +83,10 @@ export class GroupCommit {
 
   #afterFailedCommit(
     group: readonly Request[],
-    outcomes: readonly Outcome[],
+    outcomes: readonly RequestOutcome[],
     error: unknown,
     mayFreeSpace: boolean,
-  ): Outcome[] {
+  ): RequestOutcome[] {
     const failures = this.#fail(group, error, this.#appliedAfterFailedCommit(group, outcomes, error));
     return group.flatMap((request, k) => {
       if (!isWrite(request.call)) return this.#handle.database ? this.run([request]) : failures[k]!;
@@ -101,7 +101,7 @@ export class GroupCommit {
    */
   #appliedAfterFailedCommit(
     group: readonly Request[],
-    outcomes: readonly Outcome[],
+    outcomes: readonly RequestOutcome[],
     error: unknown,
   ): Applied {
     this.#handle.discard();
@@ -117,7 +117,7 @@ export class GroupCommit {
   }
 
   /** The outcome of a request that succeeds although the disk is full; undefined if it does not. */
-  #afterFullDisk(request: Request, error: unknown, mayFreeSpace: boolean): Outcome[] | undefined {
+  #afterFullDisk(request: Request, error: unknown, mayFreeSpace: boolean): RequestOutcome[] | undefined {
     if (!isFull(error)) return undefined;
     if (freesSpace(request.call)) return mayFreeSpace ? this.#runWithReserve(request) : undefined;
     try {
@@ -127,7 +127,7 @@ export class GroupCommit {
     }
   }
 
-  #runWithReserve(request: Request): Outcome[] {
+  #runWithReserve(request: Request): RequestOutcome[] {
     try {
       this.#handle.open().freeSpace();
     } catch (error) {
@@ -136,7 +136,7 @@ export class GroupCommit {
     return this.run([request], false);
   }
 
-  #fail(group: readonly Request[], error: unknown, applied: Applied): Outcome[] {
+  #fail(group: readonly Request[], error: unknown, applied: Applied): RequestOutcome[] {
     const isLimitReached =
       isFull(error) &&
       !(error instanceof NoSpaceError) &&
@@ -154,7 +154,7 @@ function transactionKindOf(group: readonly Request[]): TransactionKind {
 }
 
 /** @throws what ends the transaction: errors of SQLite, and bugs */
-function execute(database: Database, request: Request): Outcome {
+function execute(database: Database, request: Request): RequestOutcome {
   try {
     return { value: database.executor.execute(request) };
   } catch (error) {
@@ -164,7 +164,7 @@ function execute(database: Database, request: Request): Outcome {
 }
 
 /** A change that succeeded in the transaction, and whose record shows later whether it was committed. */
-function witnessOf(group: readonly Request[], outcomes: readonly Outcome[]) {
+function witnessOf(group: readonly Request[], outcomes: readonly RequestOutcome[]) {
   if (group.some(({ call }) => call[0] === 'forget')) return undefined;
   return group.find((request, k): request is Request & { call: RevisionCall } => {
     const outcome = outcomes[k]!;

@@ -106,7 +106,7 @@ export function syncFolder(path: string): void {
 }
 
 function open(path: string): Connection {
-  // An absolute path is never taken for one of the names of a database in memory.
+  // An absolute path is never mistaken for one of the names of a database in memory.
   const connection = new Connection(resolve(path), { timeout: LOCK_TIMEOUT_MS });
   const pragma = (sql: string) => connection.pragma(sql, { simple: true });
   try {

@@ -27,7 +27,7 @@ const MiB = 2 ** 20;
  */
 const RESERVE_BYTES = 6 * MiB;
 
-/** Must be free in addition for the reserve to be taken, so that it is not released again at once. */
+/** Must be free in addition for the reserve to be written, so that it is not released again at once. */
 const MARGIN_BYTES = MiB;
 
 /** Must be free on a disk that was full before anything may grow again. */
@@ -72,7 +72,7 @@ export class Reserve {
    * @throws an error of the system, unless it says that the disk is full
    */
   take(): boolean {
-    // Checked first, so that the last free bytes of others are not taken only to find that they are too few.
+    // Checked first, so that the last free bytes of the disk are not used up only to find that they are too few.
     if (this.#isHeld || freeBytes(dirname(this.#path)) < FREE_BYTES_NEEDED) return this.#isHeld;
     try {
       writeReserve(this.#path);

@@ -2,7 +2,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { Database } from './database.ts';
 import { DatabaseHandle } from './database-handle.ts';
-import { type Outcome, oneLine } from './failures.ts';
+import { type RequestOutcome, oneLine } from './failures.ts';
 import { GroupCommit } from './group-commit.ts';
 import {
   type Answers,
@@ -112,7 +112,7 @@ function checkpointIfLong(): void {
 }
 
 /** @param outcomes none if only the problem of the store is to be reported */
-function answersOf(outcomes: readonly Outcome[]): Answers {
+function answersOf(outcomes: readonly RequestOutcome[]): Answers {
   const failures = outcomes.flatMap((outcome, index) =>
     'failure' in outcome ? [[index, outcome.failure] as const] : [],
   );

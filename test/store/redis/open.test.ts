@@ -87,7 +87,7 @@ describe('addresses', () => {
     [`http://:${SECRET_IN_URL}@h`, /form redis:/],
     [`redis://:${SECRET_IN_URL}@h/name`, /number of a database/],
     ['redis://me:p#ss@h', /^STORE_URL .*percent-encoded/],
-    ['redis://me:1#2@h', /^STORE_URL has an @ or a # behind its host\. .*percent-encoded, e\.g\. p@ss/],
+    ['redis://me:1#2@h', /^STORE_URL has an @ or a # after its host\. .*percent-encoded, e\.g\. p@ss/],
     ['redis://me:1?2@h', /^STORE_URL has an @ .*percent-encoded/],
     ['redis://me:1/2@h', /^STORE_URL has an @ .*percent-encoded/],
     ['redis://me:100%@h', /^STORE_URL: a % in the user or password .*percent-encoded/],
