@@ -100,6 +100,13 @@ describe('the process', () => {
     expect(stderr).toMatch(/^Cannot listen: .*EADDRINUSE.* HOST and PORT\.\n$/);
   });
 
+  test.runIf(process.arch === 'x64')('the process says in one line that its processor has no fused multiply-add, and exits 1', () => {
+    // Makes V8 take this processor for one without FMA3.
+    const { status, stdout, stderr } = run(['--no-enable-fma3', 'src/server.ts'], { PORT: '0' });
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^Cannot start: Self-test failed: .* no fused multiply-add: .* FMA3, or arm64\.\n$/);
+  });
+
   test('the process refuses an old Node.js with one clear line', () => {
     const guard = pathToFileURL(join(root, 'src/require-node.mjs')).href;
     const as = (version: string) =>

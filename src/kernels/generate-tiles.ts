@@ -10,13 +10,16 @@
 // one k too many, from what follows the panel; the last panel is followed by b.
 // All tiles do the same additions in the same order, whatever their shape:
 //
-//   C[r][j] = (…((C[r][j] + S_0) + S_1) + …)      S_i = Σ a_k w_kj from 0 over block i, in order
+//   C[r][j] = (…((C[r][j] + S_0) + S_1) + …)      S_i: from s = 0, s = fma(a_k, w_kj, s) over block i, in order
 //
-// so a row's bits do not depend on the tile that computed it.
+// so a row's bits do not depend on the tile that computed it. fma(a, w, s) is a w + s, rounded once. Relaxed SIMD lets
+// an engine compute `relaxed_madd` so or with a rounding of the product; the self-test refuses an engine that rounds it.
 //
 // The tiles of narrow models sum both products and b in float64, and `narrow.ts` rounds their sums:
 //
 //   sums = ((Σ x_k W_x[k] from 0) + h_0 W_h[0] + h_1 W_h[1] + …) + b
+//
+// The product of two float32 is exact in float64, so a fused multiply-add has the bits of a product and a sum.
 import { NR, WIDE } from './layout.ts';
 
 interface TileShape {
@@ -117,7 +120,7 @@ const addTarget = (r: number, v: number) =>
 const storeTarget = (r: number, v: number) =>
   `v128.store(c${r}, s${r}_${v}, ${v * LANES * F32});`;
 
-/** s += a_k w_k for the k that is `u` beyond the pointers; leaves the loop if the block has no such k. */
+/** s = fma(a_k, w_k, s) for the k that is `u` beyond the pointers; leaves the loop if the block has no such k. */
 function multiplyAdd(shape: TileShape, u: number): string[] {
   const { MR, columns } = shape;
   const streamColumns = columns / streamsOf(shape);
@@ -134,7 +137,7 @@ function multiplyAdd(shape: TileShape, u: number): string[] {
     code.push(`const x${u}_${r} = v128.load32_splat(a${r}, ${u * F32});`);
     weights.forEach((load, v) => {
       const w = shared ? `w${u}_${v}` : load;
-      code.push(`s${r}_${v} = f32x4.add(s${r}_${v}, f32x4.mul(x${u}_${r}, ${w}));`);
+      code.push(`s${r}_${v} = f32x4.relaxed_madd(x${u}_${r}, ${w}, s${r}_${v});`);
     });
   }
   return code;
@@ -176,7 +179,7 @@ ${lines(2, sums, (sum, i) => [`v128.store(sums, ${sum}, ${i * F64_LANES * F64});
 }`;
 }
 
-/** s += a_k W[k] for all k, in order; the product of two float32 is exact in float64. */
+/** s += a_k W[k] for all k, in order. */
 function narrowProduct({ MR, columns }: TileShape, a: string, K: string): string {
   const rows = range(MR);
   const W = `W_${a}`;
@@ -194,7 +197,7 @@ ${lines(2, streams, (p) => [
   for (const end = ${W} + (<usize>${K} << 6); ${a}p0 < end; ) {
 ${lines(4, rows, (r) => [
   `const v${r} = f64x2.splat(<f64>load<f32>(${a}${r}));`,
-  ...weights.map((load, v) => `s${r}_${v} = f64x2.add(s${r}_${v}, f64x2.mul(v${r}, ${load}));`),
+  ...weights.map((load, v) => `s${r}_${v} = f64x2.relaxed_madd(v${r}, ${load}, s${r}_${v});`),
   `${a}${r} += ${F32};`,
 ])}
 ${lines(4, streams, (p) => [`${a}p${p} += ${NR * F64};`])}

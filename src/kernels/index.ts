@@ -48,6 +48,7 @@ import {
 import { stepNarrow } from './narrow';
 import { print } from './print';
 import { product, productsByBand } from './product';
+export { multiplyAdd } from './product';
 import { read } from './read';
 export { countCommas } from './read';
 import { flushReadouts, queueReadout } from './readout';

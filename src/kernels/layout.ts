@@ -20,11 +20,11 @@ export const NARROW_MAX = 96;
 
 /**
  * Products are summed in blocks of k, each from 0, and the block's sum is added to the sum so far. A product over up
- * to SHORT_MAX values of k has blocks of SHORT_BLOCK, a longer one has blocks of LONG_BLOCK.
+ * to BLOCK_16_MAX values of k has blocks of 16, one over up to BLOCK_32_MAX has blocks of 32, a longer one of 64. README.md
+ * says how they were chosen.
  */
-export const SHORT_MAX = 64;
-export const SHORT_BLOCK = 16;
-export const LONG_BLOCK = 32;
+export const BLOCK_16_MAX = 192;
+export const BLOCK_32_MAX = 768;
 
 // A job record: one model, N rows, each row with its own inputs and its own number of steps.
 // README.md describes the packed panels of W_x, W_h and b.

@@ -14,7 +14,7 @@ import {
   accumulate4x16,
   accumulate4x8,
 } from './build/tiles';
-import { LONG_BLOCK, NR, PAIR_BYTES, SHORT_BLOCK, SHORT_MAX, WIDE } from './layout';
+import { BLOCK_16_MAX, BLOCK_32_MAX, NR, PAIR_BYTES, WIDE } from './layout';
 import { vectorBits } from './vectors';
 
 // Widths of bands and tiles, in bytes of a row of C.
@@ -37,6 +37,14 @@ const BAND_64_MAX: u32 = 256;
  * the explanation and the figures.
  */
 let isBackward: bool = false;
+
+/**
+ * a b + c by the operation of all tiles, f32x4.relaxed_madd. The self-test calls it to find out whether this processor
+ * and this engine fuse it, that is, round it once.
+ */
+export function multiplyAdd(a: f32, b: f32, c: f32): f32 {
+  return f32x4.extract_lane(f32x4.relaxed_madd(f32x4.splat(a), f32x4.splat(b), f32x4.splat(c)), 0);
+}
 
 /** C += A W. W has `K` rows and `H` columns, packed; columns are computed up to the end of the last panel. */
 export function product(pairs: usize, count: u32, W: usize, K: u32, H: u32): void {
@@ -102,6 +110,14 @@ function columnAt(done: usize, columns: usize, band: usize): usize {
   return isBackward && done < bandsEnd ? bandsEnd - band - done : done;
 }
 
+/** How many values of k a block of a product over K has. */
+// @ts-ignore: decorator
+@inline
+function blockFor(K: u32): u32 {
+  if (K <= <u32>BLOCK_16_MAX) return 16;
+  return K <= <u32>BLOCK_32_MAX ? 32 : 64;
+}
+
 /** C += A W for all rows and the `width` bytes of columns from `column` on. */
 function accumulate(
   pairs: usize,
@@ -111,7 +127,7 @@ function accumulate(
   column: usize,
   width: usize,
 ): void {
-  const block: u32 = K <= <u32>SHORT_MAX ? SHORT_BLOCK : LONG_BLOCK;
+  const block = blockFor(K);
   const stream = <usize>K * WIDTH_16;
   if (width == WIDTH_8) {
     accumulatePanel8(pairs, count, W + column * K, stream, column, K, block);

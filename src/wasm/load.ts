@@ -16,6 +16,8 @@ export interface Kernels {
   readonly countCommas: (input: number, count: number) => number;
   /** 1 if all of the `count` float32 at `numbers` are finite, else 0. */
   readonly areFinite: (numbers: number, count: number) => number;
+  /** a b + c by the operation of all tiles: rounded once if this processor and this engine fuse it. */
+  readonly multiplyAdd: (a: number, b: number, c: number) => number;
   /** Chooses tiles for vectors of 128 or 256 bits, which changes the speed and no bit of a result. */
   readonly useVectors: (bits: number) => void;
 }

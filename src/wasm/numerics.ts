@@ -2,5 +2,5 @@
 // anything else that changes a bit of a result increments it: states committed under one number are never continued
 // under another.
 
-/** 1: a product and a sum are rounded apart, in the orders of kernels/README.md. */
-export const NUMERICS = 1;
+/** 2: products are added by fused multiply-adds, in the orders of kernels/README.md; 1 rounded product and sum apart. */
+export const NUMERICS = 2;

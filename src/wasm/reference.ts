@@ -1,7 +1,8 @@
 // The reference: the recurrence in plain TypeScript, with the kernels' order of additions (kernels/README.md). Tests and
 // the self-test at the start compare the kernels with it bit by bit.
-import { LONG_BLOCK, SHORT_BLOCK, SHORT_MAX } from '../kernels/layout.ts';
+import { BLOCK_16_MAX, BLOCK_32_MAX } from '../kernels/layout.ts';
 import type { Readout, Weights } from '../tensor.ts';
+import { fusedMultiplyAdd } from './fused-multiply-add.ts';
 import { isNarrow } from './panels.ts';
 import { tanh32 } from './tanh-reference.ts';
 
@@ -51,16 +52,22 @@ const addExactProducts: AddProducts = (start, a, K, W, j, H) => {
   return sum;
 };
 
-/** All others: float32, a block of products summed from 0 and then added, each operation rounded. */
+/** All others: float32, a block of products summed from 0 by fused multiply-adds and then added. */
 const addBlocks: AddProducts = (start, a, K, W, j, H) => {
-  const size = K <= SHORT_MAX ? SHORT_BLOCK : LONG_BLOCK;
+  const size = blockFor(K);
   let sum = start;
   for (let first = 0; first < K; first += size) {
     let block = 0;
     for (let k = first; k < Math.min(K, first + size); k++) {
-      block = fround(block + fround(a[k]! * W[k * H + j]!));
+      block = fusedMultiplyAdd(a[k]!, W[k * H + j]!, block);
     }
     sum = fround(sum + block);
   }
   return sum;
 };
+
+/** How many values of k a block of a product over K has. */
+function blockFor(K: number): number {
+  if (K <= BLOCK_16_MAX) return 16;
+  return K <= BLOCK_32_MAX ? 32 : 64;
+}

@@ -1,9 +1,11 @@
-// The self-test: before a process serves, its kernels must compute the promised bits on a few small jobs, compared with
-// the plain reference: every tile, trailing rows and columns, narrow and wide models, rows of unequal length, readout,
-// trace and the ring of last states; and they must read and print decimals. A process that fails does not start. The
-// self-test also makes V8 optimize the kernels before the first request.
-import { NARROW_MAX, NR } from '../kernels/layout.ts';
+// The self-test: before a process serves, its multiply-add must be fused, and its kernels must compute the promised bits
+// on a few small jobs, compared with the plain reference: every tile, every length of blocks, trailing rows and columns,
+// narrow and wide models, rows of unequal length, readout, trace and the ring of last states; and they must read and print
+// decimals. A process that fails does not start. The self-test also makes V8 optimize the kernels before the first
+// request.
+import { BLOCK_16_MAX, BLOCK_32_MAX, NARROW_MAX, NR } from '../kernels/layout.ts';
 import type { Readout, TensorView, Weights } from '../tensor.ts';
+import { fusedMultiplyAdd } from './fused-multiply-add.ts';
 import { Job, type JobShape, type PackedModel } from './job.ts';
 import type { CompiledKernels, Kernels } from './load.ts';
 import type { LinearMemory } from './memory.ts';
@@ -28,7 +30,7 @@ const H_NARROW_WIDTHS = 6 * NR + 3;
 /** More steps than the ring of last states ever has slots, and more readouts than one product has. */
 const T_BEYOND_RING = 130;
 
-/** Batch tiles and trailing rows, all widths, both precisions, single steps and sequences. */
+/** Batch tiles and trailing rows, all widths, both precisions, all lengths of blocks, single steps and sequences. */
 const SHAPES: readonly Shape[] = [
   { T: 3, N: 1, D: 1, H: 1, O: 1 },
   { T: 3, N: 5, D: 5, H: H_NARROW_WIDTHS, O: 3 },
@@ -39,6 +41,8 @@ const SHAPES: readonly Shape[] = [
   { T: 1, N: 1, D: 3, H: H_ALL_WIDTHS, O: 1 },
   { T: 1, N: 2, D: 3, H: H_ALL_WIDTHS, O: 1 },
   { T: 1, N: 7, D: 3, H: H_ALL_WIDTHS, O: 1 },
+  { T: 1, N: 1, D: BLOCK_16_MAX + 9, H: 1, O: 1 },
+  { T: 1, N: 1, D: BLOCK_32_MAX + 9, H: 1, O: 1 },
   { T: T_BEYOND_RING, N: 1, D: 1, H: 2, O: 1 },
   { T: T_BEYOND_RING, N: 2, D: NARROW_MAX, H: 1, O: 1 },
 ];
@@ -63,11 +67,29 @@ export function selfTestOnce({ module }: CompiledKernels, kernels: Kernels, memo
   tested.add(module);
 }
 
-/** @throws Error naming the first element whose bits differ */
+/** @throws Error in one line, naming the lack of a fused multiply-add, or the first element whose bits differ */
 export function selfTest(kernels: Kernels, memory: LinearMemory): void {
+  expectFusedMultiplyAdd(kernels);
   const random = pseudoRandom(1);
   for (const shape of SHAPES) checkShape(kernels, memory, shape, random);
   selfTestDecimals(kernels, memory);
+}
+
+/**
+ * An engine may compute f32x4.relaxed_madd as a product and a sum, each rounded, and does where the processor has no
+ * fused multiply-add. With a = 1 + 2^-12, the product a a = 1 + 2^-11 + 2^-24 is rounded to 1 + 2^-11, so a a - (1 + 2^-11)
+ * is 2^-24 if it is fused, and else 0.
+ */
+function expectFusedMultiplyAdd(kernels: Kernels): void {
+  const [a, b] = [1 + 2 ** -12, 1 + 2 ** -11];
+  const computed = kernels.multiplyAdd(a, a, -b);
+  const promised = fusedMultiplyAdd(a, a, -b);
+  if (computed === promised) return;
+  throw new Error(
+    `Self-test failed: this processor or this JavaScript engine has no fused multiply-add: ${a} * ${a} - ${b} is ` +
+      `${promised} with one rounding, and f32x4.relaxed_madd computed ${computed}. The kernels need x86-64 with FMA3, ` +
+      'or arm64.',
+  );
 }
 
 function checkShape(kernels: Kernels, memory: LinearMemory, shape: Shape, random: () => number): void {

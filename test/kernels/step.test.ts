@@ -56,7 +56,8 @@ describe('the kernels compute the bits of the plain reference', () => {
   });
 
   test('the bits are right for products over as many values as blocks have, one less and one more', () => {
-    for (const D of [15, 16, 17, 31, 32, 33, 63, 64, 65, 96, 97, 127, 128, 129]) {
+    const sizes = [15, 16, 17, 31, 32, 33, 63, 64, 65, 96, 97, 127, 128, 129, 191, 192, 193, 223, 224, 225, 255, 256];
+    for (const D of [...sizes, 257, 767, 768, 769, 831, 832, 833, 1_023, 1_024, 1_025]) {
       const input = randomRecurrence({ T: 2, N: 5, D, H: 97 - Math.min(D, 96) + 64 }, D);
       const { hs } = runKernels(input);
       expect(bitsOf([...hs!]), `D=${D}`).toEqual(bitsOf([...referenceStates(input)]));

@@ -85,6 +85,17 @@ function isRead(recorded: Recorded, fill: () => Promise<string>): void {
   test.each([
     ['step-1', '/v1/step', `{"session":"${session}","x":[[1]]}`],
     ['sequence-2', '/v1/sequence', `{"session":"${session}","x":[[[0.5]],[[2]]]}`],
+  ])('says of %s, computed by numerics 1, that it was applied, and where the session is', async (key, url, payload) => {
+    const answer = await post(url, payload, { 'idempotency-key': key });
+    const { t, version } = JSON.parse(answers.session!);
+    expect([answer.statusCode, answer.json()]).toMatchObject([
+      422,
+      { code: 'answer_not_kept', applied: 'yes', t, version },
+    ]);
+    expect(answer.json().detail).toContain('it was computed by numerics 1, and this server has numerics 2');
+  });
+
+  test.each([
     ['rewind-3', `/v1/sessions/${session}/rewind`, '{"t":1}'],
     ['fork-4', `/v1/sessions/${session}/fork`, ''],
   ])('the call %s is answered as it was answered then', async (key, url, payload) => {

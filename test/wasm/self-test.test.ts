@@ -1,4 +1,5 @@
-// The self-test of the start notices kernels that are wrong in one number, whatever they were asked for.
+// The self-test of the start notices kernels that are wrong in one number, whatever they were asked for, and processors
+// and engines that have no fused multiply-add.
 import { describe, expect, test } from 'vitest';
 import {
   JOB_N,
@@ -87,5 +88,13 @@ describe('the self-test', () => {
     const { kernels: wrong, spoiltCount } = spoilt(FAULTS[name]!);
     expect(() => selfTest(wrong, memory)).toThrow(/^Self-test failed: /);
     expect(spoiltCount()).toBeGreaterThan(0);
+  });
+
+  test('refuses a multiply-add that rounds the product, in one line that names the reason', () => {
+    const { fround } = Math;
+    const multiplyAdd = (a: number, b: number, c: number) => fround(fround(a * b) + c);
+    expect(() => selfTest({ ...kernels, multiplyAdd }, memory)).toThrow(
+      /^Self-test failed: .* has no fused multiply-add: .* is 5\.96\S+e-8 .* computed 0\. .* FMA3, or arm64\.$/,
+    );
   });
 });
