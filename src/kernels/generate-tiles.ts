@@ -31,6 +31,7 @@ interface TileShape {
 
 /** The tiles of the matrix product; `product.ts` chooses among them. */
 const TILES: readonly TileShape[] = [
+  { MR: 5, columns: WIDE },
   { MR: 4, columns: WIDE },
   { MR: 3, columns: WIDE },
   { MR: 2, columns: 2 * WIDE },

@@ -13,6 +13,7 @@ import {
   accumulate3x16,
   accumulate4x16,
   accumulate4x8,
+  accumulate5x16,
 } from './build/tiles';
 import { BLOCK_16_MAX, BLOCK_32_MAX, NR, PAIR_BYTES, WIDE } from './layout';
 import { vectorBits } from './vectors';
@@ -22,14 +23,6 @@ const WIDTH_8: usize = NR << 2;
 const WIDTH_16: usize = WIDE << 2;
 const WIDTH_32: usize = 2 * WIDTH_16;
 const WIDTH_64: usize = 4 * WIDTH_16;
-
-/**
- * Products of up to this many k use tiles of 64 columns for a single row, where V8 joins their 16 accumulators of 128
- * bits into 8 of 256: the processor then waits less for weights from the second-level cache (4 to 9 % faster at K = 64
- * and 256, 2 % slower at 128). For larger K, four panels read side by side were slower than two on one processor and
- * up to 3 % faster on another.
- */
-const BAND_64_MAX: u32 = 256;
 
 /**
  * Whether the current product goes through its bands from the last to the first. It alternates, so that a product
@@ -49,7 +42,7 @@ export function multiplyAdd(a: f32, b: f32, c: f32): f32 {
 /** C += A W. W has `K` rows and `H` columns, packed; columns are computed up to the end of the last panel. */
 export function product(pairs: usize, count: u32, W: usize, K: u32, H: u32): void {
   const columns = columnsOf(H);
-  const band = bandFor(K);
+  const band = bandWidth();
   isBackward = !isBackward;
   for (let done: usize = 0, width: usize = 0; done < columns; done += width) {
     width = widthAt(done, columns, band);
@@ -68,7 +61,7 @@ export function productsByBand(
   H: u32,
 ): void {
   const columns = columnsOf(H);
-  const band = bandFor(D > H ? D : H);
+  const band = bandWidth();
   isBackward = !isBackward;
   for (let done: usize = 0, width: usize = 0; done < columns; done += width) {
     width = widthAt(done, columns, band);
@@ -85,11 +78,11 @@ function columnsOf(H: u32): usize {
   return <usize>((H + NR - 1) / NR) * WIDTH_8;
 }
 
-/** Width of a band for a product over K values: that of the widest tile. */
+/** Width of a band: that of the widest tile, of eight accumulators for a single row. */
 // @ts-ignore: decorator
 @inline
-function bandFor(K: u32): usize {
-  return vectorBits == 256 && K <= BAND_64_MAX ? WIDTH_64 : WIDTH_32;
+function bandWidth(): usize {
+  return vectorBits == 256 ? WIDTH_64 : WIDTH_32;
 }
 
 /** The trailing columns, fewer than a band, are computed last in both directions: 32, then 16, then 8. */
@@ -134,24 +127,32 @@ function accumulate(
     return;
   }
   const end = column + width;
-  const tileRows: u32 = vectorBits == 256 ? 4 : 2;
-  const trailing = pairs + (count & ~(tileRows - 1)) * PAIR_BYTES;
+  const isJoined = vectorBits == 256;
+  const fives: u32 = isJoined ? rowsOfFives(count) : 0;
+  const left = (count - fives) & (isJoined ? 3 : 1);
+  const fivesEnd = pairs + fives * PAIR_BYTES;
+  const trailing = pairs + (count - left) * PAIR_BYTES;
   if (trailing > pairs) {
     for (let c = column; c < end; c += WIDTH_16) {
       const panel = W + c * K;
-      if (tileRows == 4) {
-        for (let pair = pairs; pair < trailing; pair += 4 * PAIR_BYTES) {
-          accumulate4x16(pair, panel, stream, c, K, block);
-        }
+      let pair = pairs;
+      for (; pair < fivesEnd; pair += 5 * PAIR_BYTES) accumulate5x16(pair, panel, stream, c, K, block);
+      if (isJoined) {
+        for (; pair < trailing; pair += 4 * PAIR_BYTES) accumulate4x16(pair, panel, stream, c, K, block);
       } else {
-        for (let pair = pairs; pair < trailing; pair += 2 * PAIR_BYTES) {
-          accumulate2x16(pair, panel, stream, c, K, block);
-        }
+        for (; pair < trailing; pair += 2 * PAIR_BYTES) accumulate2x16(pair, panel, stream, c, K, block);
       }
     }
   }
-  const left = count & (tileRows - 1);
   if (left > 0) accumulateTrailingRows(trailing, left, W, stream, column, width, K, block);
+}
+
+/** How many of `count` rows tiles of five rows compute, so that tiles of four rows compute the others; 0 if they cannot. */
+// @ts-ignore: decorator
+@inline
+function rowsOfFives(count: u32): u32 {
+  const others: u32 = 4 * ((5 - (count % 5)) % 5);
+  return count >= others ? count - others : 0;
 }
 
 /** The one to three trailing rows after those of the batch tiles, or all rows if there are no more. */

@@ -43,7 +43,7 @@ describe('the kernels compute the bits of the plain reference', () => {
   test('the bits are right for rows that tiles leave over, in bands of all widths, in both directions', () => {
     for (const T of [1, 2]) {
       for (const H of [16, 24, 32, 40, 48, 64, 72, 120, 128, 136, 184, 256 + 56]) {
-        for (let N = 1; N <= 8; N++) {
+        for (const N of [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13]) {
           const input = randomRecurrence({ T, N, D: 90, H }, H + N);
           const expected = bitsOf([...referenceStates(input)]);
           for (const way of ['one way', 'the other']) {
