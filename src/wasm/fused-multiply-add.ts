@@ -4,9 +4,9 @@
 const { fround } = Math;
 
 const sum = new Float64Array(1);
-/** The same 64 bits, less significant word first. */
+/** The same 64 bits, the less significant word first: Node.js runs on little-endian processors of those above. */
 const words = new Uint32Array(sum.buffer);
-const [LOW, HIGH] = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1 ? [0, 1] : [1, 0];
+const [LOW, HIGH] = [0, 1];
 
 /**
  * a b + c, rounded once to float32 (to nearest, ties to even), for any float32 a, b and c.
