@@ -49,9 +49,13 @@ const SHARED = [
   'test/{config,cores,lifetime,periodic,sorted-keys}.test.ts',
   `test/http/{${SHARED_HTTP.join()}}.test.ts`,
   'test/http/{contract,sessions}/*.test.ts',
-  'test/http/websocket/{errors,frame-meter,handshake,responses}.test.ts',
+  'test/http/websocket/!(slow-client).test.ts',
   `test/sessions/{${SHARED_SESSIONS.join()}}.test.ts`,
-  'test/store/{clock,memory}.test.ts',
+  'test/store/{clock,memory,redis/connection-state}.test.ts',
+  'test/store/sqlite/{faults,files,messages,sqlite}.test.ts',
+  'test/pool/*.test.ts',
+  'test/http/streams/!(readers).test.ts',
+  'test/http/connections/{client-errors,readers}.test.ts',
 ];
 
 export default defineConfig({

@@ -7,7 +7,7 @@ import { percentile } from '../../load/report/statistics.ts';
 import { type CrashReport, runWithCrashes } from './crash.ts';
 import { SEED } from '../helpers/seed.ts';
 
-const KILLS = Number(process.env.CRASH_KILLS ?? 6);
+const KILLS = Number(process.env.CRASH_KILLS ?? 4);
 const folder = mkdtempSync(join(tmpdir(), 'carryover-crash-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -31,9 +31,9 @@ describeWith('redis-server', 'a cluster that breaks', () => {
     const outcome = await load;
     expect(outcome.violations).toEqual([]);
     expect(outcome.slowestMs).toBeLessThan(SETTLE_MS);
-    // Those of the other two nodes were served all the time.
+    // Those of the other two nodes were served all the time, each with an fsync, as fast as the machine is.
     const whileDead = outcome.doneAtMs.filter((ms) => ms > deadMs - 800 && ms < deadMs);
-    expect(whileDead.length).toBeGreaterThan(20);
+    expect(whileDead.length).toBeGreaterThan(5);
   });
 });
 
