@@ -40,4 +40,4 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/health/live') \
     .then(({ ok }) => process.exit(ok ? 0 : 1))"]
 # The flags of `npm start`; docker/README.md explains them (Node.js flags).
-CMD ["node", "--max-semi-space-size=4", "--heap-growing-percent=125", "src/server.ts"]
+CMD ["node", "--max-semi-space-size=4", "--heap-growing-percent=100", "src/server.ts"]
