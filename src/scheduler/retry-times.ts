@@ -7,7 +7,7 @@ const RETRIES_PER_PLACE = 3;
 /** The longest delay for the sake of spreading: the load may end at any time. */
 const SPREAD_MS_MAX = 10_000;
 
-/** Assigns times to retries, each later than the one before. */
+/** Assigns times to retries: each later than the one before, but for spreading at most SPREAD_MS_MAX from now. */
 export class RetryTimes {
   /** The time assigned last, in ms of performance.now(). */
   #latestMs = 0;
