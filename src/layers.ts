@@ -1,0 +1,140 @@
+// The layers of a model: what each computes, its sizes and its weights. Matrices are row-major, weights on the right;
+// the gates of a cell stand side by side, each H columns, in the order of GATES.
+//
+//   embedding   row number x_t of E
+//   affine      x ∘ scale + offset
+//   dense       activation(x W + b)
+//   rnn         h_t = f(z),  z = x_t W_x + h_{t-1} W_h + b
+//   gru         r, z, n: h_t = (1 - z) ∘ n + z ∘ h_{t-1}
+//                 reset after:  n = tanh(x_t W_xn + b_n + r ∘ (h_{t-1} W_hn + b_hn))
+//                 reset before: n = tanh(x_t W_xn + b_n + (r ∘ h_{t-1}) W_hn)
+//   lstm        i, f, g, o: c_t = f ∘ c_{t-1} + i ∘ g,  h_t = o ∘ tanh(c_t)
+
+export type RnnActivation = 'tanh' | 'relu';
+export type DenseActivation = 'linear' | 'relu' | 'tanh' | 'sigmoid' | 'softmax';
+export type Reset = 'after' | 'before';
+export type Direction = 'forward' | 'reverse' | 'bidirectional';
+
+/** The gates of a cell, in the order of their columns: torch's. */
+export const GATES = { rnn: ['h'], gru: ['r', 'z', 'n'], lstm: ['i', 'f', 'g', 'o'] } as const;
+
+export type CellType = keyof typeof GATES;
+
+/** V rows of D floats; only as the first layer. x is integers 0 … V-1, (N) or (T, N). */
+export interface EmbeddingSpec {
+  readonly type: 'embedding';
+  readonly V: number;
+  readonly D: number;
+}
+
+export interface AffineSpec {
+  readonly type: 'affine';
+  readonly D: number;
+}
+
+/** I inputs, O outputs. */
+export interface DenseSpec {
+  readonly type: 'dense';
+  readonly I: number;
+  readonly O: number;
+  readonly activation: DenseActivation;
+}
+
+interface RecurrentSizes {
+  /** Inputs. */
+  readonly D: number;
+  /** Hidden units of one direction. */
+  readonly H: number;
+  readonly direction: Direction;
+}
+
+export interface RnnSpec extends RecurrentSizes {
+  readonly type: 'rnn';
+  readonly activation: RnnActivation;
+}
+
+export interface GruSpec extends RecurrentSizes {
+  readonly type: 'gru';
+  readonly reset: Reset;
+}
+
+export interface LstmSpec extends RecurrentSizes {
+  readonly type: 'lstm';
+}
+
+export type RecurrentSpec = RnnSpec | GruSpec | LstmSpec;
+
+/** A layer without its weights: all that shapes, costs and the layout of a job depend on. */
+export type LayerSpec = EmbeddingSpec | AffineSpec | DenseSpec | RecurrentSpec;
+
+/** Weights of a recurrent layer in one direction, of G gates. */
+export interface RecurrentWeights {
+  /** (D, G H) */
+  readonly W_x: Float32Array;
+  /** (H, G H) */
+  readonly W_h: Float32Array;
+  /** (G H): the sum of both biases, but of n in a GRU with reset after only that of the input. */
+  readonly b: Float32Array;
+  /** (H): the bias of h W_hn; only in a GRU with reset after. */
+  readonly b_hn?: Float32Array | undefined;
+}
+
+interface DirectedWeights {
+  /** Of a forward or a reverse layer, and of the forward direction of a bidirectional one. */
+  readonly weights: RecurrentWeights;
+  /** Of the reverse direction of a bidirectional layer. */
+  readonly backward?: RecurrentWeights | undefined;
+}
+
+export type EmbeddingLayer = EmbeddingSpec & { readonly E: Float32Array };
+export type AffineLayer = AffineSpec & { readonly scale: Float32Array; readonly offset: Float32Array };
+export type DenseLayer = DenseSpec & { readonly W: Float32Array; readonly b: Float32Array };
+export type RecurrentLayer = RecurrentSpec & DirectedWeights;
+
+export type Layer = EmbeddingLayer | AffineLayer | DenseLayer | RecurrentLayer;
+
+export function isRecurrent<L extends LayerSpec>(layer: L): layer is L & RecurrentSpec {
+  return layer.type in GATES;
+}
+
+/** How many gates a cell has: its products have as many times H columns. */
+export function gatesOf({ type }: RecurrentSpec): number {
+  return GATES[type].length;
+}
+
+/** Inputs of a layer: features of x, 1 for an embedding. */
+export function inputsOf(layer: LayerSpec): number {
+  if (layer.type === 'embedding') return 1;
+  return layer.type === 'dense' ? layer.I : layer.D;
+}
+
+/** Outputs of a layer: features of what the next one reads. */
+export function outputsOf(layer: LayerSpec): number {
+  if (layer.type === 'dense') return layer.O;
+  if (!isRecurrent(layer)) return layer.D;
+  return layer.H * directionsOf(layer).length;
+}
+
+/** In the order in which their states and outputs stand. */
+export function directionsOf({ direction }: RecurrentSpec): ('forward' | 'reverse')[] {
+  return direction === 'bidirectional' ? ['forward', 'reverse'] : [direction];
+}
+
+/**
+ * The weights of one direction from tensors as files and requests have them. Two biases that are only ever added are
+ * added in float64; an absent one is zeros.
+ *
+ * @param b (G H) of the input's product · @param b_h (G H) of the state's product
+ */
+export function recurrentWeights(
+  spec: RecurrentSpec,
+  { W_x, W_h, b, b_h }: { readonly W_x: Float32Array; readonly W_h: Float32Array; readonly b?: Float32Array | undefined; readonly b_h?: Float32Array | undefined },
+): RecurrentWeights {
+  const { H } = spec;
+  const columns = gatesOf(spec) * H;
+  const hasOwn = spec.type === 'gru' && spec.reset === 'after';
+  const added = hasOwn ? columns - H : columns;
+  const sum = Float32Array.from({ length: columns }, (_, j) => (b?.[j] ?? 0) + (j < added ? (b_h?.[j] ?? 0) : 0));
+  if (!hasOwn) return { W_x, W_h, b: sum };
+  return { W_x, W_h, b: sum, b_hn: b_h?.slice(added) ?? new Float32Array(H) };
+}
