@@ -4,7 +4,7 @@ import { BLOCK_16_MAX, BLOCK_32_MAX } from '../kernels/layout.ts';
 import type { Readout, Weights } from '../tensor.ts';
 import { fusedMultiplyAdd } from './fused-multiply-add.ts';
 import { isNarrow } from './panels.ts';
-import { tanh32 } from './tanh-reference.ts';
+import { tanh32 } from './reference/functions.ts';
 
 const { fround } = Math;
 

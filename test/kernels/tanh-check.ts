@@ -1,7 +1,7 @@
 // The promise about tanh, checked on every n-th float32: odd, non-decreasing, exactly ±1 where the
 // rounded result is, NaN for NaN, at most 1 ulp from the correctly rounded result; and the scalar
 // reference has the kernel's bits.
-import { tanh32 } from '../../src/wasm/tanh-reference.ts';
+import { tanh32 } from '../../src/wasm/reference/functions.ts';
 import type { Kernels } from '../../src/wasm/load.ts';
 import { kernels, memory } from '../helpers/kernels.ts';
 import { tanhCorrectlyRounded } from '../helpers/tanh-correctly-rounded.ts';

@@ -1,9 +1,5 @@
-/**
- * Scalar twin of the float32 tanh kernel: the same bits for every input (any NaN for NaN).
- *
- * Every arithmetic step is rounded to float32 at once, in the kernel's order; the method and the
- * constants are explained there.
- */
+// tanh, sigmoid and exp of a float32. tanh32 has the bits of the kernel; sigmoid32 and exp32 are computed in float64 and
+// rounded once.
 const f32 = Math.fround;
 
 const E0 = 0.9999997615814209;
@@ -23,6 +19,10 @@ const MAGIC = 12583039;
 const float = new Float32Array(1);
 const bits = new Uint32Array(float.buffer);
 
+/**
+ * tanh(x), the same bits as the kernel for every input (any NaN for NaN). Every arithmetic step is rounded to float32 at
+ * once, in the kernel's order; the method and the constants are explained there (kernels/tanh.ts).
+ */
 export function tanh32(x: number): number {
   const v = f32(x);
   if (v !== v) return v;
@@ -46,4 +46,15 @@ export function tanh32(x: number): number {
     y = f32(1 - f32(s / d));
   }
   return v < 0 || Object.is(v, -0) ? -y : y;
+}
+
+/** sigma(x) = 1 / (1 + exp(-x)). */
+export function sigmoid32(x: number): number {
+  const e = Math.exp(-Math.abs(x));
+  return f32((x < 0 ? e : 1) / (1 + e));
+}
+
+/** exp(x). */
+export function exp32(x: number): number {
+  return f32(Math.exp(x));
 }
