@@ -10,19 +10,12 @@ export function expectSameBits(what: string, values: Float32Array, expected: Flo
   throw new Error(`${what}: element ${wrong} is ${values[wrong]}, the reference has ${expected[wrong]}.`);
 }
 
-/** @throws Error naming the first element that is not within `tolerance` of ours; NaN is never within it */
-export function expectNear(
-  what: string,
-  values: Float32Array,
-  ours: Float32Array,
-  tolerance: number,
-): void {
-  if (values.length !== ours.length) {
-    throw new Error(`${what} has ${values.length} elements, ours has ${ours.length}.`);
+/** @throws Error naming the first element that is not within `tolerance` of `expected`; NaN is never within it */
+export function expectNear(what: string, values: Float32Array, expected: Float32Array, tolerance: number): void {
+  if (values.length !== expected.length) {
+    throw new Error(`${what} has ${values.length} elements, not ${expected.length}.`);
   }
-  const wrong = ours.findIndex((value, i) => !(Math.abs(value - values[i]!) <= tolerance));
+  const wrong = expected.findIndex((value, i) => !(Math.abs(value - values[i]!) <= tolerance));
   if (wrong < 0) return;
-  throw new Error(
-    `${what}: element ${wrong} is ${values[wrong]}, not within ${tolerance} of ours, ${ours[wrong]}.`,
-  );
+  throw new Error(`${what}: element ${wrong} is ${values[wrong]}, not within ${tolerance} of ${expected[wrong]}.`);
 }

@@ -4,6 +4,7 @@ import { readConfig } from '../../src/config.ts';
 import type { TensorView } from '../../src/tensor.ts';
 import { type Kernels, compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
+import { tanhLayer } from '../cases/cell-case.ts';
 import { packModel } from '../cases/packed-model.ts';
 import { expectNear } from '../cases/same-bits.ts';
 import type { OnnxRuntimePeer } from '../peers/onnxruntime.ts';
@@ -49,7 +50,7 @@ export async function prepareImplementations(
 ): Promise<Implementations> {
   const model = packModel(memory, sequence.weights);
   const job = makeJob(memory, model, sequence);
-  const peer = await onnxRuntime.prepare(sequence);
+  const peer = await onnxRuntime.prepare({ ...sequence, layer: tanhLayer(sequence.weights) });
 
   kernels.run(job.ptr);
   await peer.repeat(1);

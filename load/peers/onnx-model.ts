@@ -1,9 +1,10 @@
-// One layer of the recurrence as an ONNX model: a graph with a single RNN node and its weights.
+// A recurrent layer as an ONNX model: a graph with one RNN, GRU or LSTM node and its weights.
 //
-// The model is a protobuf message (onnx.proto of the ONNX project). Of protobuf this takes two
-// kinds of field only: numbers (varint) and bytes with a length in front, also for strings and
-// messages. The numbers of the fields stand behind the names of their messages below.
-import type { Weights } from '../../src/tensor.ts';
+// The model is a protobuf message (onnx.proto of the ONNX project). The numbers of its fields are followed by their
+// names in a comment. What differs from src/layers.ts: weights are on the left, the gates stand in another order, and
+// each of the two products has a bias.
+import { GATES, type RecurrentLayer } from '../../src/layers.ts';
+import { bytes, message, number } from './protobuf.ts';
 
 const IR_VERSION = 8;
 const OPSET_VERSION = 14;
@@ -11,6 +12,12 @@ const OPSET_VERSION = 14;
 const FLOAT = 1;
 /** AttributeProto.AttributeType */
 const INT = 2;
+const STRINGS = 8;
+
+const OPERATORS = { rnn: 'RNN', gru: 'GRU', lstm: 'LSTM' } as const;
+
+/** The gates in the order of ONNX, with the names of src/layers.ts; ONNX calls n of a GRU h, and g of an LSTM c. */
+const ONNX_GATES = { rnn: ['h'], gru: ['z', 'r', 'n'], lstm: ['i', 'o', 'f', 'g'] } as const;
 
 /** A number, or the name of an axis that each run has its own size of. */
 type Axis = number | string;
@@ -20,42 +27,96 @@ export interface ModelSizes {
   readonly N: Axis;
 }
 
-/** Inputs `x` (T, N, D) and `h` (1, N, H); outputs `hs` (T, 1, N, H) and `h_T` (1, N, H). */
-export function encodeModel({ T, N }: ModelSizes, { D, H, W_x, W_h, b }: Weights): Uint8Array {
+/**
+ * Inputs `x` (T, N, D), `h` (1, N, H) and of an LSTM `c` (1, N, H); outputs `hs` (T, 1, N, H), `h_T` (1, N, H) and of
+ * an LSTM `c_T` (1, N, H).
+ *
+ * @throws Error unless the layer is forward
+ */
+export function encodeModel({ T, N }: ModelSizes, layer: RecurrentLayer): Uint8Array {
+  if (layer.direction !== 'forward') throw new Error(`A ${layer.direction} layer is not encoded.`);
+  const { type, D, H } = layer;
+  const states = type === 'lstm' ? ['h', 'c'] : ['h'];
+  const valueInfos = (field: number, names: readonly string[]) =>
+    names.map((name) => bytes(field, encodeValueInfo(name, [1, N, H])));
+
+  // GraphProto
+  const graph = message(
+    bytes(1, encodeNode(layer, states)), // node
+    bytes(2, 'recurrence'), // name
+    ...encodeWeights(layer).map((tensor) => bytes(5, tensor)), // initializer
+    bytes(11, encodeValueInfo('x', [T, N, D])), // input
+    ...valueInfos(11, states),
+    bytes(12, encodeValueInfo('hs', [T, 1, N, H])), // output
+    ...valueInfos(12, states.map(lastOf)),
+  );
   // ModelProto
   return message(
     number(1, IR_VERSION), // ir_version
     bytes(2, 'carryover'), // producer_name
-    bytes(7, encodeGraph()), // graph
+    bytes(7, graph), // graph
     bytes(8, message(bytes(1, ''), number(2, OPSET_VERSION))), // opset_import: domain, version
   );
+}
 
-  // GraphProto
-  function encodeGraph(): Uint8Array {
-    return message(
-      bytes(1, encodeNode()), // node
-      bytes(2, 'recurrence'), // name
-      // initializer; ONNX has the weight on the left, and a bias for each of the two products
-      bytes(5, encodeTensor('W', [1, H, D], transpose(W_x, D, H))),
-      bytes(5, encodeTensor('R', [1, H, H], transpose(W_h, H, H))),
-      bytes(5, encodeTensor('B', [1, 2 * H], Float32Array.of(...b, ...new Float32Array(H)))),
-      bytes(11, encodeValueInfo('x', [T, N, D])), // input
-      bytes(11, encodeValueInfo('h', [1, N, H])),
-      bytes(12, encodeValueInfo('hs', [T, 1, N, H])), // output
-      bytes(12, encodeValueInfo('h_T', [1, N, H])),
-    );
-  }
+const lastOf = (state: string) => `${state}_T`;
 
-  // NodeProto; the activation is tanh unless another is named
-  function encodeNode(): Uint8Array {
-    const inputs = ['x', 'W', 'R', 'B', '', 'h']; // '' is sequence_lens: all rows take T steps
-    return message(
-      ...inputs.map((name) => bytes(1, name)), // input
-      ...['hs', 'h_T'].map((name) => bytes(2, name)), // output
-      bytes(4, 'RNN'), // op_type
-      bytes(5, message(bytes(1, 'hidden_size'), number(3, H), number(20, INT))), // attribute
-    );
+// NodeProto
+function encodeNode(layer: RecurrentLayer, states: readonly string[]): Uint8Array {
+  const inputs = ['x', 'W', 'R', 'B', '', ...states]; // '' is sequence_lens: all rows take T steps
+  return message(
+    ...inputs.map((name) => bytes(1, name)), // input
+    ...['hs', ...states.map(lastOf)].map((name) => bytes(2, name)), // output
+    bytes(4, OPERATORS[layer.type]), // op_type
+    ...attributesOf(layer).map((attribute) => bytes(5, attribute)), // attribute
+  );
+}
+
+/** Activations that are not named are sigmoid for gates, and tanh. */
+function attributesOf(layer: RecurrentLayer): Uint8Array[] {
+  const attributes = [encodeInt('hidden_size', layer.H)];
+  if (layer.type === 'rnn' && layer.activation === 'relu') attributes.push(encodeStrings('activations', ['Relu']));
+  if (layer.type === 'gru') attributes.push(encodeInt('linear_before_reset', layer.reset === 'after' ? 1 : 0));
+  return attributes;
+}
+
+/** W (1, G H, D), R (1, G H, H) and B (1, 2 G H), the bias of x W_x and behind it that of h W_h. */
+function encodeWeights(layer: RecurrentLayer): Uint8Array[] {
+  const { D, H, weights } = layer;
+  const { W_x, W_h, b, b_hn } = weights;
+  const columns = onnxColumns(layer);
+  const firstOfN = columns.length - H;
+  const hiddenBias = (j: number) => (b_hn && j >= firstOfN ? b_hn[j - firstOfN]! : 0);
+  const biases = Float32Array.of(...columns.map((j) => b[j]!), ...columns.map(hiddenBias));
+  return [
+    encodeTensor('W', [1, columns.length, D], transpose(W_x, D, columns)),
+    encodeTensor('R', [1, columns.length, H], transpose(W_h, H, columns)),
+    encodeTensor('B', [1, 2 * columns.length], biases),
+  ];
+}
+
+/** The columns of our weights, in the order of ONNX's rows. */
+function onnxColumns({ type, H }: RecurrentLayer): number[] {
+  const ours: readonly string[] = GATES[type];
+  return ONNX_GATES[type].flatMap((gate) => Array.from({ length: H }, (_, j) => ours.indexOf(gate) * H + j));
+}
+
+/** The given columns of W (rows, columns) as rows. */
+function transpose(W: Float32Array, rows: number, columns: readonly number[]): Float32Array {
+  const out = new Float32Array(rows * columns.length);
+  for (const [i, j] of columns.entries()) {
+    for (let k = 0; k < rows; k++) out[i * rows + k] = W[k * columns.length + j]!;
   }
+  return out;
+}
+
+// AttributeProto
+function encodeInt(name: string, value: number): Uint8Array {
+  return message(bytes(1, name), number(3, value), number(20, INT)); // name, i, type
+}
+
+function encodeStrings(name: string, values: readonly string[]): Uint8Array {
+  return message(bytes(1, name), ...values.map((value) => bytes(9, value)), number(20, STRINGS)); // name, strings, type
 }
 
 // TensorProto
@@ -78,38 +139,6 @@ function encodeValueInfo(name: string, dims: readonly Axis[]): Uint8Array {
 // TensorShapeProto.Dimension
 function encodeAxis(size: Axis): Uint8Array {
   return typeof size === 'number' ? number(1, size) : bytes(2, size); // dim_value or dim_param
-}
-
-/** A field of wire type 0. */
-function number(field: number, value: number): Uint8Array {
-  return message(varint(field << 3), varint(value));
-}
-
-/** A field of wire type 2. */
-function bytes(field: number, value: string | Uint8Array): Uint8Array {
-  const content = typeof value === 'string' ? Buffer.from(value) : value;
-  return message(varint((field << 3) | 2), varint(content.length), content);
-}
-
-/** Seven bits a byte, the lowest first; the eighth bit says that more follow. */
-function varint(value: number): Uint8Array {
-  const out: number[] = [];
-  let rest = value;
-  for (; rest > 0x7f; rest = Math.floor(rest / 0x80)) out.push((rest % 0x80) | 0x80);
-  return Uint8Array.from([...out, rest]);
-}
-
-/** A message is its fields, one behind the other. */
-function message(...fields: readonly Uint8Array[]): Uint8Array {
-  return Buffer.concat(fields);
-}
-
-function transpose(W: Float32Array, rows: number, columns: number): Float32Array {
-  const out = new Float32Array(rows * columns);
-  for (let k = 0; k < rows; k++) {
-    for (let j = 0; j < columns; j++) out[j * rows + k] = W[k * columns + j]!;
-  }
-  return out;
 }
 
 function littleEndian(data: Float32Array): Uint8Array {

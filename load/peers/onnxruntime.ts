@@ -1,6 +1,7 @@
-// onnxruntime-node's RNN operator on one thread. It is a package of load/peers, so tsc does not find its types.
+// onnxruntime-node's RNN, GRU and LSTM operators on one thread. It is a package of load/peers, so tsc does not find
+// its types.
 import { existsSync, readFileSync } from 'node:fs';
-import type { SequenceCase } from '../cases/sequence-case.ts';
+import type { CellCase } from '../cases/cell-case.ts';
 import { INSTALL_PEERS } from './install.ts';
 import { encodeModel } from './onnx-model.ts';
 
@@ -44,12 +45,17 @@ type Tensors = Readonly<Record<string, Tensor>>;
 
 export interface OnnxRuntimePeer {
   readonly version: string;
-  prepare(sequence: SequenceCase): Promise<PreparedPeer>;
+  prepare(cellCase: CellCase): Promise<PreparedPeer>;
 }
 
+/** What it computes is there after `repeat`. */
 export interface PreparedPeer {
-  /** (T, N, H), after `repeat`. */
+  /** (T, N, H) */
   readonly hs: Float32Array;
+  /** (N, H) */
+  readonly h: Float32Array;
+  /** (N, H), of an LSTM only. */
+  readonly c: Float32Array | undefined;
   /** Computes the whole sequence `count` times. */
   repeat(count: number): Promise<void>;
   release(): Promise<void>;
@@ -58,7 +64,7 @@ export interface PreparedPeer {
 export async function loadOnnxRuntime(): Promise<OnnxRuntimePeer> {
   const { version } = onnxRuntimeManifest();
   const runtime = await importOnnxRuntime();
-  return { version, prepare: (sequence) => prepare(runtime, sequence) };
+  return { version, prepare: (cellCase) => prepare(runtime, cellCase) };
 }
 
 export async function importOnnxRuntime(): Promise<OnnxRuntime> {
@@ -75,22 +81,24 @@ export function onnxRuntimeManifest(): Manifest {
 }
 
 /** Makes inputs and outputs beforehand, so that a run neither copies nor allocates them. */
-async function prepare(
-  { InferenceSession, Tensor }: OnnxRuntime,
-  { T, N, D, H, weights, x, h }: SequenceCase,
-): Promise<PreparedPeer> {
-  const session = await InferenceSession.create(encodeModel({ T, N }, weights), SESSION_OPTIONS);
+async function prepare({ InferenceSession, Tensor }: OnnxRuntime, cellCase: CellCase): Promise<PreparedPeer> {
+  const { T, N, layer } = cellCase;
+  const { D, H } = layer;
+  const session = await InferenceSession.create(encodeModel({ T, N }, layer), SESSION_OPTIONS);
   const hs = new Float32Array(T * N * H);
+  const h = new Float32Array(N * H);
+  const c = cellCase.c && new Float32Array(N * H);
+  const stateOf = (data: Float32Array) => new Tensor('float32', data, [1, N, H]);
   const feeds = {
-    x: new Tensor('float32', x, [T, N, D]),
-    h: new Tensor('float32', h, [1, N, H]),
+    x: new Tensor('float32', cellCase.x, [T, N, D]),
+    h: stateOf(cellCase.h),
+    ...(cellCase.c && { c: stateOf(cellCase.c) }),
   };
-  const fetches = {
-    hs: new Tensor('float32', hs, [T, 1, N, H]),
-    h_T: new Tensor('float32', new Float32Array(N * H), [1, N, H]),
-  };
+  const fetches = { hs: new Tensor('float32', hs, [T, 1, N, H]), h_T: stateOf(h), ...(c && { c_T: stateOf(c) }) };
   return {
     hs,
+    h,
+    c,
     async repeat(count) {
       for (let i = 0; i < count; i++) await session.run(feeds, fetches);
     },
