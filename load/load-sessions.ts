@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
-import { referenceStep } from '../src/wasm/reference.ts';
+import { referenceStep } from '../src/wasm/reference/step.ts';
 import { expectSameBits } from './cases/same-bits.ts';
 import { get, postJson, registerModel } from './clients/api.ts';
 import { CONNECTIONS } from './clients/http-target.ts';

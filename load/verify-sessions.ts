@@ -15,7 +15,7 @@ import { newSession } from '../src/sessions/session.ts';
 import { openSqliteStore } from '../src/store/sqlite/sqlite.ts';
 import type { SessionStore } from '../src/store/store.ts';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
-import { referenceStep } from '../src/wasm/reference.ts';
+import { referenceStep } from '../src/wasm/reference/step.ts';
 import { postJson, registerModel } from './clients/api.ts';
 import { fill, makeWeights } from './cases/pseudo-random-tensors.ts';
 import { expectSameBits } from './cases/same-bits.ts';

@@ -2,7 +2,7 @@
 import type { TensorView, Weights } from '../../src/tensor.ts';
 import { Job, type PackedModel } from '../../src/wasm/job.ts';
 import type { LinearMemory } from '../../src/wasm/memory.ts';
-import { referenceStep } from '../../src/wasm/reference.ts';
+import { referenceStep } from '../../src/wasm/reference/step.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { fill, makeWeights } from './pseudo-random-tensors.ts';
 import { expectSameBits } from './same-bits.ts';

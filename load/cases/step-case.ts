@@ -2,7 +2,7 @@
 import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
 import { writeSafetensors } from '../../src/codec/safetensors/write.ts';
 import type { Weights } from '../../src/tensor.ts';
-import { referenceStep } from '../../src/wasm/reference.ts';
+import { referenceStep } from '../../src/wasm/reference/step.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { fill, makeWeights } from './pseudo-random-tensors.ts';
 

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
-import { referenceStep } from '../../src/wasm/reference.ts';
+import { referenceStep } from '../../src/wasm/reference/step.ts';
 import { expectNear, expectSameBits } from '../cases/same-bits.ts';
 import { type SequenceCase, makeSequenceCase } from '../cases/sequence-case.ts';
 import { post, stateOfJson } from '../clients/api.ts';

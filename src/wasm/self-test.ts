@@ -11,7 +11,7 @@ import type { CompiledKernels, Kernels } from './load.ts';
 import type { LinearMemory } from './memory.ts';
 import { packPanels, packReadout, panelsBytes, readoutOffsets } from './panels.ts';
 import { pseudoRandom } from './pseudo-random.ts';
-import { type ReferenceStep, referenceReadout, referenceStep } from './reference.ts';
+import { type ReferenceStep, referenceReadout, referenceStep } from './reference/step.ts';
 import { selfTestDecimals } from './self-test-decimals.ts';
 
 interface Shape {

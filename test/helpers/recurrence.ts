@@ -1,8 +1,8 @@
-// Random recurrences, and what they must come out as: the plain reference of src/wasm/reference.ts
+// Random recurrences, and what they must come out as: the plain reference of src/wasm/reference/step.ts
 // run over whole batches and sequences.
 import type { Weights } from '../../src/tensor.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { referenceStep } from '../../src/wasm/reference.ts';
+import { referenceStep } from '../../src/wasm/reference/step.ts';
 import { fc } from './seed.ts';
 
 export interface Recurrence {

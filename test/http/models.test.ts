@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { createLogger } from '../../src/logging.ts';
-import { referenceReadout } from '../../src/wasm/reference.ts';
+import { referenceReadout } from '../../src/wasm/reference/step.ts';
 import { buildApp } from '../helpers/app.ts';
 import {
   bitsOf,

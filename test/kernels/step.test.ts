@@ -5,7 +5,7 @@ import { instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
 import { packPanels, panelsBytes } from '../../src/wasm/panels.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { referenceReadout, referenceStep } from '../../src/wasm/reference.ts';
+import { referenceReadout, referenceStep } from '../../src/wasm/reference/step.ts';
 import { compiledKernels, memory, runKernels } from '../helpers/kernels.ts';
 import { bitsOf, randomRecurrence, recurrences, referenceStates } from '../helpers/recurrence.ts';
 import { fc } from '../helpers/seed.ts';

@@ -1,9 +1,9 @@
 // The reference for sessions: calls applied one after another with the scalar reference of
-// src/wasm/reference.ts, and without src/sessions.
+// src/wasm/reference/step.ts, and without src/sessions.
 import { createHash } from 'node:crypto';
 import type { Weights } from '../../src/tensor.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { referenceStep } from '../../src/wasm/reference.ts';
+import { referenceStep } from '../../src/wasm/reference/step.ts';
 
 export interface Kept {
   readonly t: number;
