@@ -70,6 +70,8 @@ export interface AppOverrides {
   readonly logger?: FastifyBaseLogger;
   /** A Fastify plugin that is registered before all others, for tests that watch requests or responses. */
   readonly plugin?: FastifyPluginCallback;
+  /** See HttpOptions; true if absent. A server that is prepared takes no more hooks and routes. */
+  readonly isPrepared?: boolean;
   /** The file a worker runs; see pool/pool.ts. */
   readonly workerEntry?: URL;
   /** The largest job that runs inline on the main thread; measured at the start if absent. */
@@ -165,6 +167,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       http.log.error({ path, reason: (error as Error).message }, 'model file skipped'),
   });
 
+  const isPrepared = overrides.isPrepared ?? true;
   let state: 'serving' | 'draining' | 'closing' = 'serving';
   const http = await createHttp({
     engine,
@@ -189,6 +192,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     isClosing: () => state === 'closing',
     version: readVersion(),
     logger: overrides.logger,
+    isPrepared,
     plugin: overrides.plugin,
     bodyBytesMax: config.BODY_BYTES_MAX,
     sessionQueueMax: config.SESSION_QUEUE_MAX,
@@ -210,7 +214,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   await library.refresh(skipModel);
   await library.collectAll();
   await preloadedModels.load(modelFilesOf(config.MODELS_DIR));
-  await pool.start();
+  await Promise.all([pool.start(), isPrepared ? http.ready() : undefined]);
   const { dispatchMs, inlineFlopsMax, speeds } = await calibrate(
     memory,
     pool,

@@ -25,6 +25,8 @@ const F32 = Float32Array.BYTES_PER_ELEMENT;
 
 /** About 256 KiB of JSON, at 11 characters a number: printing them takes a few milliseconds. */
 const CHUNK_NUMBERS_MAX = 24_576;
+/** Assembling the events of a step takes the main thread some 10 µs. */
+const CHUNK_STEPS_MAX = 256;
 /** Some ten milliseconds of work, which are wasted if the client has disconnected. */
 const CHUNK_FLOPS_MAX = 2 ** 29;
 
@@ -66,7 +68,7 @@ export function planStream(input: RecurrenceInput, model: ModelSizes, limits: Li
   return { ...sizes, chunkSteps };
 }
 
-/** As many steps as stay below the numbers and the work of a chunk, at least one. */
+/** As many steps as stay within the numbers, the events and the work of a chunk, at least one. */
 function stepsOfChunk(
   { keepsStates, trace }: RecurrenceInput,
   { T, N, D, H }: Sizes,
@@ -75,9 +77,10 @@ function stepsOfChunk(
 ): number {
   const numbersOfStep = (keepsStates ? N * (H + O) : 0) + (trace ? 3 * N * H : 0);
   const numbersMax = Math.min(CHUNK_NUMBERS_MAX, limits.answerNumbers) - N * (H + O);
-  const stepsByNumbers = numbersOfStep === 0 ? T : numbersMax / numbersOfStep;
+  // Without numbers a step has no event.
+  const stepsByEvents = numbersOfStep === 0 ? T : Math.min(CHUNK_STEPS_MAX, numbersMax / numbersOfStep);
   const stepsByWork = CHUNK_FLOPS_MAX / (2 * N * (D + H + O) * H);
-  return Math.max(1, Math.floor(Math.min(T, stepsByNumbers, stepsByWork)));
+  return Math.max(1, Math.floor(Math.min(T, stepsByEvents, stepsByWork)));
 }
 
 /** A sequence that is computed chunk by chunk; holds x, the state and the lease on the model until disposed of. */

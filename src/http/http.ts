@@ -56,6 +56,11 @@ export interface HttpOptions
   readonly version: string;
   /** Nothing is logged without one. */
   readonly logger: FastifyBaseLogger | undefined;
+  /**
+   * Validators and the OpenAPI document are made when the server gets ready, so that no request waits for them;
+   * otherwise when they are first used.
+   */
+  readonly isPrepared: boolean;
   /** Registered before all others. */
   readonly plugin: FastifyPluginCallback | undefined;
   readonly bodyBytesMax: number;
@@ -99,7 +104,7 @@ export async function createHttp(options: HttpOptions): Promise<HttpServer> {
   // These watch the routes that are registered after them.
   app.register(routeUrls);
   app.register(strictInput);
-  app.register(openapi, { version });
+  app.register(openapi, options);
   app.register(webSockets, { sockets, connections, messageBytesMax: bodyBytesMax });
 
   // Wrapped by fastify-plugin, routes have no context of their own: all share one class of requests.
@@ -124,7 +129,7 @@ function createServers(options: HttpOptions) {
   const app: HttpServer = Fastify({
     ...(options.logger && { loggerInstance: options.logger }),
     ajv: STRICT_AJV,
-    schemaController: { compilersFactory: { buildValidator: compileOnFirstUse } },
+    ...(!options.isPrepared && { schemaController: { compilersFactory: { buildValidator: compileOnFirstUse } } }),
     schemaErrorFormatter: validationError,
     bodyLimit: options.bodyBytesMax,
     serverFactory: (listener) =>

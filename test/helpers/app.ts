@@ -29,7 +29,7 @@ export async function buildApp(
   const config = readConfig({ WORKERS: '1', STORE_URL: 'memory:', ...environment });
   const mismatches: string[] = [];
   const plugin = responseValidation((mismatch) => mismatches.push(mismatch));
-  const app = await createApp(config, { memorySpeeds: MEMORY_SPEEDS, plugin, ...overrides });
+  const app = await createApp(config, { memorySpeeds: MEMORY_SPEEDS, isPrepared: false, plugin, ...overrides });
   afterAll(async () => {
     await app.close();
     expect(mismatches, 'responses that do not fit the schemas of their routes').toEqual([]);

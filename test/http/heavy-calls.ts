@@ -19,16 +19,18 @@ const FILE_TYPE = { 'content-type': 'application/octet-stream' };
 /**
  * @param bytes of a body
  * @param all also illegal bodies that differ little from others
+ * @param attempt makes weights and keys that earlier attempts did not send, which would be found where they are kept
  */
 export function heavyCalls(
   bytes: number,
   state: { session: string; large: string },
   all: boolean,
+  attempt = 0,
 ): HeavyCall[] {
   const floats = bytes / 4 - 1_000;
   const H = Math.floor(Math.sqrt(floats / 2));
   const answerNumbers = Math.min(4_000_000, floats / 2);
-  const numbers = (count: number) => new Float32Array(count).fill(0.001);
+  const numbers = (count: number) => new Float32Array(count).fill(0.001 + attempt / 10_000);
   const view = (shape: number[], data = numbers(shape.reduce((a, b) => a * b, 1))) => ({
     shape,
     strides: shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * b, 1)),
@@ -43,14 +45,14 @@ export function heavyCalls(
     Buffer.from(`{${Object.entries(entries).map(([key, value]) => `"${key}":${value}`).join()}}`);
   const textH = Math.floor(Math.sqrt(bytes / 8.2));
   const weightsText = (seed: string) =>
-    `{"W_x":${text([textH, textH])},"W_h":${text([textH, textH])},"b":[${seed}${',0.1'.repeat(textH - 1)}]}`;
+    `{"W_x":${text([textH, textH])},"W_h":${text([textH, textH])},"b":[${seed}${attempt}${',0.1'.repeat(textH - 1)}]}`;
   const file = (seed: number) => ({
     W_x: view([H, H]),
     W_h: view([H, H]),
     b: view([H], numbers(H).fill(seed)),
   });
   // Half as many bytes an element, so 1.4 times as wide.
-  const half = (names: readonly string[]) => f16File(names, Math.floor(Math.sqrt(floats)));
+  const half = (names: readonly string[]) => f16File(names, Math.floor(Math.sqrt(floats)), attempt);
   const T = Math.min(65_536, Math.floor(answerNumbers / 64));
 
   const calls: HeavyCall[] = [
@@ -118,14 +120,14 @@ export function heavyCalls(
     {
       name: 'a sequence of a session with a key',
       path: '/v1/sequence',
-      headers: { ...JSON_TYPE, 'x-session-id': state.session, 'idempotency-key': 'k1' },
+      headers: { ...JSON_TYPE, 'x-session-id': state.session, 'idempotency-key': `k${attempt}` },
       body: () => json({ x: text([T, 1, 1]) }),
       status: 200,
     },
     {
-      name: 'the same again',
+      name: 'the first of these again',
       path: '/v1/sequence',
-      headers: { ...JSON_TYPE, 'x-session-id': state.session, 'idempotency-key': 'k1' },
+      headers: { ...JSON_TYPE, 'x-session-id': state.session, 'idempotency-key': 'k0' },
       body: () => json({ x: text([T, 1, 1]) }),
       status: 200,
     },
@@ -170,16 +172,16 @@ const ILLEGAL = [
   'a ragged row, the last',
 ];
 
-function f16File(names: readonly string[], H: number): Buffer {
-  return f16(names.map((name) => [name, [H, H]]));
+function f16File(names: readonly string[], H: number, attempt: number): Buffer {
+  return f16(names.map((name) => [name, [H, H]]), {}, attempt);
 }
 
 function f16Sequence(N: number, T: number): Buffer {
   return f16([['x', [N, T, 1]]], { model: 'sunspots', layout: 'NTD', outputs: 'h' });
 }
 
-/** Of 1/1024 everywhere. */
-function f16(tensors: readonly (readonly [string, readonly number[]])[], metadata = {}): Buffer {
+/** Of (1 + attempt / 1024) / 1024 everywhere. */
+function f16(tensors: readonly (readonly [string, readonly number[]])[], metadata = {}, attempt = 0): Buffer {
   let end = 0;
   const entries = tensors.map(([name, shape]) => {
     const begin = end;
@@ -189,5 +191,5 @@ function f16(tensors: readonly (readonly [string, readonly number[]])[], metadat
   const header = Buffer.from(JSON.stringify({ __metadata__: metadata, ...Object.fromEntries(entries) }));
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(BigInt(header.length));
-  return Buffer.concat([size, header, Buffer.alloc(end, Buffer.from([0x00, 0x14]))]);
+  return Buffer.concat([size, header, Buffer.alloc(end, Buffer.from([attempt, 0x14]))]);
 }

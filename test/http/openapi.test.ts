@@ -29,6 +29,16 @@ describe('the OpenAPI document', () => {
     }
   });
 
+  test.each([
+    ['/docs/json', 'application/json; charset=utf-8'],
+    // JSON is YAML.
+    ['/docs/yaml', 'application/yaml'],
+  ])('%s is the document too', async (path, type) => {
+    const response = await app.http.inject(path);
+    expect(response.headers['content-type']).toBe(type);
+    expect(response.json()).toEqual(served);
+  });
+
   test('each path has one template, whatever its parameters are called', () => {
     const paths = Object.keys(served.paths);
     expect(new Set(paths.map((path) => path.replaceAll(/\{\w+\}/g, '{}'))).size).toBe(paths.length);

@@ -57,6 +57,7 @@ class AppService implements Service {
       HOT_SESSIONS_BYTES_MAX: '8000',
     };
     this.#app = await createApp(readConfig(environment), {
+      isPrepared: false,
       now: () => this.#nowMs - lagMs,
       ...(store && { store }),
     });
