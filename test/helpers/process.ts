@@ -1,5 +1,6 @@
 // Child processes for the tests that need a real one: started, watched and stopped by their handle.
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -99,14 +100,23 @@ export async function untilReady(running: RunningProcess, url: string): Promise<
   });
 }
 
+/** Below those that Linux gives to sockets by itself (from 32,768 on), which may take a port between two starts. */
+const FREE_PORTS = { min: 10_000, max: 32_767 };
+
 /** A port that was free a moment ago, for a process that cannot choose one itself. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = randomInt(FREE_PORTS.min, FREE_PORTS.max + 1);
+    const server = createServer().listen(port, '127.0.0.1');
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /** Polls `probe` until it gives a value. @throws Error if the process ends or stays silent */

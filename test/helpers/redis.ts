@@ -30,9 +30,29 @@ afterAll(async () => {
   await Promise.all([...servers].map((server) => server.stop()));
 });
 
-/** @param options of redis.conf, e.g. { appendfsync: 'always' }, which enables the AOF */
-export async function startRedis(options: Record<string, string> = {}): Promise<RedisServer> {
-  const port = await freePort();
+/** A port that was free may be taken by another process before the server listens on it. */
+const STARTS_MAX = 5;
+
+/**
+ * On another port if the one that was chosen is taken meanwhile.
+ *
+ * @param options of redis.conf, e.g. { appendfsync: 'always' }, which enables the AOF
+ */
+export async function startRedis(
+  options: Record<string, string> = {},
+  choosePort: () => Promise<number> = freePort,
+): Promise<RedisServer> {
+  for (let starts = 1; ; starts++) {
+    try {
+      return await startOn(await choosePort(), options);
+    } catch (error) {
+      if (starts === STARTS_MAX || !/Address already in use/.test((error as Error).message)) throw error;
+    }
+  }
+}
+
+async function startOn(port: number, options: Record<string, string>): Promise<RedisServer> {
+  const isClustered = options['cluster-enabled'] === 'yes';
   const dir = mkdtempSync(join(tmpdir(), 'carryover-redis-'));
   const settings: Record<string, string> = {
     port: String(port),
@@ -41,6 +61,7 @@ export async function startRedis(options: Record<string, string> = {}): Promise<
     save: '',
     appendonly: options.appendfsync === undefined ? 'no' : 'yes',
     'enable-debug-command': 'yes',
+    ...(isClustered && { 'cluster-port': String(await freePort()) }),
     ...options,
   };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
@@ -79,7 +100,13 @@ export async function startRedis(options: Record<string, string> = {}): Promise<
     },
   };
   servers.add(server);
-  await start();
+  try {
+    await start();
+  } catch (error) {
+    servers.delete(server);
+    await server.stop();
+    throw error;
+  }
   return server;
 }
 
@@ -89,15 +116,7 @@ const SLOTS = 16_384;
 export async function startRedisCluster(options: Record<string, string> = {}): Promise<RedisServer[]> {
   const nodes: RedisServer[] = [];
   for (let k = 0; k < 3; k++) {
-    const busPort = String(await freePort());
-    nodes.push(
-      await startRedis({
-        'cluster-enabled': 'yes',
-        'cluster-port': busPort,
-        'cluster-node-timeout': '2000',
-        ...options,
-      }),
-    );
+    nodes.push(await startRedis({ 'cluster-enabled': 'yes', 'cluster-node-timeout': '2000', ...options }));
     const [first, last] = [k, k + 1].map((share) => Math.floor((share * SLOTS) / 3));
     await nodes[k]!.admin.call('CLUSTER', 'ADDSLOTSRANGE', first!, last! - 1);
     await nodes[k]!.admin.call('CLUSTER', 'SET-CONFIG-EPOCH', k + 1);
