@@ -7,10 +7,13 @@ const RETRIES_PER_PLACE = 3;
 /** The longest delay for the sake of spreading: the load may end at any time. */
 const SPREAD_MS_MAX = 10_000;
 
-/** Assigns times to retries: each later than the one before, but for spreading at most SPREAD_MS_MAX from now. */
+/** Assigns times to retries, one after the other. */
 export class RetryTimes {
-  /** The time assigned last, in ms of performance.now(). */
-  #latestMs = 0;
+  /**
+   * Until when retries are spread, in ms of performance.now(). It does not depend on when there is capacity for them:
+   * a client that has a long backlog of its own would make all others wait for it.
+   */
+  #spreadUntilMs = 0;
 
   /**
    * @param soonestMs in how many ms there can be capacity
@@ -19,9 +22,8 @@ export class RetryTimes {
    */
   next(soonestMs: number, workMs: number): number {
     const nowMs = performance.now();
-    const soonestAtMs = nowMs + soonestMs;
-    const spreadAtMs = Math.min(this.#latestMs + workMs / RETRIES_PER_PLACE, nowMs + SPREAD_MS_MAX);
-    this.#latestMs = Math.max(soonestAtMs, spreadAtMs);
-    return this.#latestMs - nowMs;
+    const nextMs = Math.max(this.#spreadUntilMs, nowMs) + workMs / RETRIES_PER_PLACE;
+    this.#spreadUntilMs = Math.min(nextMs, nowMs + SPREAD_MS_MAX);
+    return Math.max(soonestMs, this.#spreadUntilMs - nowMs);
   }
 }
