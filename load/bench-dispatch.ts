@@ -5,6 +5,7 @@
 // workers. The direct call on this thread is the compute without dispatch.
 //
 //   node load/bench-dispatch.ts [--seconds 0.3] [--rounds 7] [--json FILE]
+import { tanhLayers } from '../src/layers.ts';
 import { parseArgs } from 'node:util';
 import { copyRows } from '../src/engine/result.ts';
 import { Job } from '../src/wasm/job.ts';
@@ -77,11 +78,11 @@ function readArguments() {
 
 /** One job for each that is in flight, so that no two threads write the same bytes. */
 function makeJobs(memory: LinearMemory, { N, weights, x, h }: StepCase): Job[] {
-  const model = packModel(memory, weights);
+  const model = packModel(memory, tanhLayers(weights));
   return Array.from({ length: IN_FLIGHT }, () => {
     const job = new Job(memory, model, { T: 1, N, keepsStates: true, trace: false });
     job.x.set(x);
-    job.h.set(h);
+    job.states[0]!.h.set(h);
     return job;
   });
 }
@@ -143,7 +144,7 @@ async function measure(
   };
   for (const job of jobs) {
     const h = new Float32Array(stepCase.expected.length);
-    copyRows(job.finalState(), h);
+    copyRows(job.finalStates()[0]!.h, h);
     expectSameBits(`${one.name}: h`, h, stepCase.expected);
   }
   return measured;

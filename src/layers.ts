@@ -10,6 +10,8 @@
 //                 reset before: n = tanh(x_t W_xn + b_n + (r ∘ h_{t-1}) W_hn)
 //   lstm        i, f, g, o: c_t = f ∘ c_{t-1} + i ∘ g,  h_t = o ∘ tanh(c_t)
 
+import type { Readout, Weights } from './tensor.ts';
+
 export type RnnActivation = 'tanh' | 'relu';
 export type DenseActivation = 'linear' | 'relu' | 'tanh' | 'sigmoid' | 'softmax';
 export type Reset = 'after' | 'before';
@@ -137,4 +139,24 @@ export function recurrentWeights(
   const sum = Float32Array.from({ length: columns }, (_, j) => (b?.[j] ?? 0) + (j < added ? (b_h?.[j] ?? 0) : 0));
   if (!hasOwn) return { W_x, W_h, b: sum };
   return { W_x, W_h, b: sum, b_hn: b_h?.slice(added) ?? new Float32Array(H) };
+}
+
+/** The short form of a model: one tanh layer, and a readout y = h W_y + b_y if O is not 0. */
+export function tanhSpecs({ D, H, O }: { readonly D: number; readonly H: number; readonly O: number }): LayerSpec[] {
+  const rnn = { type: 'rnn', activation: 'tanh', direction: 'forward', D, H } as const;
+  return O === 0 ? [rnn] : [rnn, { type: 'dense', activation: 'linear', I: H, O }];
+}
+
+/** The layers of weights in the short form. */
+export function tanhLayers({ D, H, W_x, W_h, b }: Weights, readout?: Readout): Layer[] {
+  const rnn = { type: 'rnn', activation: 'tanh', direction: 'forward', D, H, weights: { W_x, W_h, b } } as const;
+  if (!readout) return [rnn];
+  return [rnn, { type: 'dense', activation: 'linear', I: H, O: readout.O, W: readout.W_y, b: readout.b_y }];
+}
+
+/** Inputs of a model, outputs of its last recurrent layer, and outputs of the layers behind it; O is 0 without any. */
+export function modelSizes(layers: readonly LayerSpec[]): { readonly D: number; readonly H: number; readonly O: number } {
+  const last = layers.findLastIndex(isRecurrent);
+  const O = last + 1 < layers.length ? outputsOf(layers.at(-1)!) : 0;
+  return { D: inputsOf(layers[0]!), H: outputsOf(layers[last]!), O };
 }

@@ -35,7 +35,7 @@ export function makeJob(memory: LinearMemory, model: PackedModel, sequence: Sequ
   const { T, N, x, h } = sequence;
   const job = new Job(memory, model, { T, N, keepsStates: true, trace: false });
   job.x.set(x);
-  job.h.set(h);
+  job.states[0]!.h.set(h);
   return job;
 }
 

@@ -1,5 +1,6 @@
 // The two implementations that bench:kernels compares: this project's kernel, called on this thread, and
 // onnxruntime-node.
+import { tanhLayers } from '../../src/layers.ts';
 import { readConfig } from '../../src/config.ts';
 import type { TensorView } from '../../src/tensor.ts';
 import { type Kernels, compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
@@ -48,7 +49,7 @@ export async function prepareImplementations(
   onnxRuntime: OnnxRuntimePeer,
   sequence: SequenceCase,
 ): Promise<Implementations> {
-  const model = packModel(memory, sequence.weights);
+  const model = packModel(memory, tanhLayers(sequence.weights));
   const job = makeJob(memory, model, sequence);
   const peer = await onnxRuntime.prepare({ ...sequence, layer: tanhLayer(sequence.weights) });
 
@@ -66,7 +67,7 @@ export async function prepareImplementations(
     async release() {
       await peer.release();
       job.release();
-      memory.free(model.panelsPtr);
+      memory.free(model.ptr);
     },
   };
 }

@@ -1,4 +1,5 @@
 // Runs jobs through a pool: many in flight, or one at a time.
+import { tanhLayers } from '../../src/layers.ts';
 import type { Job } from '../../src/wasm/job.ts';
 import type { LinearMemory } from '../../src/wasm/memory.ts';
 import { packModel } from '../cases/packed-model.ts';
@@ -18,11 +19,11 @@ export async function withJobs(
   count: number,
   use: (jobs: readonly Job[]) => Promise<void>,
 ): Promise<void> {
-  const model = packModel(memory, sequence.weights);
+  const model = packModel(memory, tanhLayers(sequence.weights));
   const jobs = Array.from({ length: count }, () => makeJob(memory, model, sequence));
   await use(jobs);
   for (const job of jobs) job.release();
-  memory.free(model.panelsPtr);
+  memory.free(model.ptr);
 }
 
 /** The number of jobs that take `seconds`: a multiple of the workers, so that all end together. */

@@ -9,10 +9,11 @@ import {
   medianMs,
 } from '../scheduler/calibrate.ts';
 import type { MemorySpeed, Speeds } from '../scheduler/costs.ts';
+import { tanhLayers } from '../layers.ts';
 import type { JobKind } from '../wasm/job-cost.ts';
 import { Job, type JobShape } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
-import { panelsBytes } from '../wasm/panels.ts';
+import { type PackedModel, placeModel } from '../wasm/packed-model.ts';
 
 export interface Calibration {
   /** From dispatching an empty job to a worker until its end. */
@@ -73,15 +74,15 @@ export async function calibrate(
 /** A job on a model of zeros. */
 class SampleJob implements Disposable {
   readonly #memory: LinearMemory;
-  readonly #panelsPtr: number;
+  readonly #model: PackedModel;
   readonly #job: Job;
 
   constructor(memory: LinearMemory, { D, H, shape }: Sample) {
-    const bytes = panelsBytes(D, H);
+    const zeros = (count: number) => new Float32Array(count);
+    const layers = tanhLayers({ D, H, W_x: zeros(D * H), W_h: zeros(H * H), b: zeros(H) });
     this.#memory = memory;
-    this.#panelsPtr = memory.allocate(bytes);
-    memory.f32(this.#panelsPtr, bytes / Float32Array.BYTES_PER_ELEMENT).fill(0);
-    this.#job = new Job(memory, { D, H, panelsPtr: this.#panelsPtr }, shape);
+    this.#model = placeModel(memory, layers);
+    this.#job = new Job(memory, this.#model, shape);
     this.#job.x.fill(0);
   }
 
@@ -95,7 +96,7 @@ class SampleJob implements Disposable {
 
   [Symbol.dispose](): void {
     this.#job.release();
-    this.#memory.free(this.#panelsPtr);
+    this.#memory.free(this.#model.ptr);
   }
 }
 

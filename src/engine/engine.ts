@@ -3,6 +3,7 @@
 //   h_t = tanh(h_{t-1} W_h + x_t W_x + b)
 //
 // A step is computed as a sequence of one step, so both behave the same.
+import { modelSizes, tanhSpecs } from '../layers.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLease } from '../models/packed-weights.ts';
 import type { ModelLibrary } from '../models/library.ts';
@@ -70,7 +71,7 @@ export class Engine {
     const sizes = this.#sizesOf(input.weights);
     const { T, N } = resolveSizes(input, sizes, limits);
     const { lengths, keepsStates, trace } = input;
-    const cost = costOf(sizes, { T, N, lengths, keepsStates, trace });
+    const cost = costOf(tanhSpecs(sizes), { T, N, lengths, keepsStates, trace });
     scheduler.expectPossible(cost, partsMaxOf(N), lifetime);
     const leased = this.#lease(input.weights, lifetime);
     const lease = leased instanceof Promise ? await leased : leased;
@@ -85,7 +86,8 @@ export class Engine {
       // that throws an error that names the first one that is not finite.
       const copied = xPtr === undefined || !isFinite(job.x) ? tensorCopier.copy(input.x, job.x, lifetime) : undefined;
       if (copied) await copied;
-      if (hPtr === undefined || !isFinite(job.h)) input.h?.copyTo(job.h, isFinite);
+      const { h } = job.states[0]!;
+      if (hPtr === undefined || !isFinite(h)) input.h?.copyTo(h, isFinite);
       const computed = scheduler.run(job, lifetime);
       if (computed) await computed;
       const result = new JobResult(job, lease);
@@ -121,7 +123,7 @@ export class Engine {
     const plan = planStream(input, sizes, this.#parts.limits);
     const { keepsStates, trace } = input;
     // The cost of a chunk: the deadline is renewed between chunks.
-    const cost = costOf(sizes, { T: plan.chunkSteps, N: plan.N, keepsStates, trace });
+    const cost = costOf(tanhSpecs(sizes), { T: plan.chunkSteps, N: plan.N, keepsStates, trace });
     this.#parts.scheduler.expectPossible(cost, partsMaxOf(plan.N), lifetime);
     const lease = await this.#lease(input.weights, lifetime);
     return RecurrenceStream.open(this.#parts, lease, input, plan, lifetime);
@@ -139,8 +141,8 @@ export class Engine {
 
   #sizesOf(weights: WeightsSource | string): ModelSizes {
     if (typeof weights !== 'string') return resolveWeightsSizes(weights);
-    const { D, H, readout } = this.#parts.library.registry.model(weights);
-    return { D, H, O: readout?.O ?? 0, origin: `model ${JSON.stringify(weights)}` };
+    const { layers } = this.#parts.library.registry.model(weights);
+    return { ...modelSizes(layers), origin: `model ${JSON.stringify(weights)}` };
   }
 
   #lease(weights: WeightsSource | string, lifetime: Lifetime): ModelLease | Promise<ModelLease> {

@@ -34,7 +34,7 @@ export class JobResult implements RecurrenceResult {
   readonly #lease: ModelLease;
 
   constructor(job: Job, lease: ModelLease) {
-    this.h = job.finalState();
+    this.h = job.finalStates()[0]!.h;
     this.hs = job.hs;
     this.y = job.y;
     this.ys = job.ys;

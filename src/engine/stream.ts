@@ -179,7 +179,7 @@ export class RecurrenceStream implements Disposable {
     });
     try {
       job.x.set(this.#x.subarray(stepsBefore * N * D, (stepsBefore + steps) * N * D));
-      job.h.set(this.#h);
+      job.states[0]!.h.set(this.#h);
       await this.#parts.scheduler.run(job, this.#lifetime);
       const isLast = stepsBefore + steps === this.T;
       const result = stepsOf(job, { stepsBefore, steps, isLast });
@@ -213,7 +213,7 @@ function stepsOf(
 ): StreamedSteps {
   return {
     ...range,
-    h: job.finalState(),
+    h: job.finalStates()[0]!.h,
     hs: job.hs,
     // The readout of a state in between is part of the answer only where all of them are.
     y: range.isLast ? job.y : undefined,

@@ -107,7 +107,7 @@ export class WeightsPacker {
   async #pack(block: WeightsBlock, packed: PackedWeights, lifetime: Lifetime): Promise<void> {
     const { D, H, O } = block.sizes;
     try {
-      await this.#run('packWeights', block, [D, H, O, packed.model.panelsPtr], lifetime);
+      await this.#run('packWeights', block, [D, H, O, packed.model.ptr], lifetime);
     } catch (error) {
       packed.drop();
       throw error;

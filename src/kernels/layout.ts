@@ -26,45 +26,98 @@ export const NARROW_MAX = 96;
 export const BLOCK_16_MAX = 192;
 export const BLOCK_32_MAX = 768;
 
-// A job record: one model, N rows, each row with its own inputs and its own number of steps.
-// README.md describes the packed panels of W_x, W_h and b.
-export const JOB_W_X = 0;
-export const JOB_W_H = 4;
-export const JOB_B = 8;
-export const JOB_D = 12;
-export const JOB_H = 16;
-export const JOB_N = 20;
-export const JOB_ROWS = 24; //  N row records, sorted by ROW_STEPS, longest first
-export const JOB_PAIRS = 28; // space for JOB_PAIRS_MAX row pairs, see PAIR_BYTES
-export const JOB_PAIRS_MAX = 32; // at least 2 N + SCRATCH_PAIRS
-export const JOB_TIME_BLOCK = 36; // steps whose x W_x is computed as one product; hs has slots for all of them
-export const JOB_NARROW = 40; // 1: W_x, W_h and b are packed as float64, 0: as float32
-export const JOB_O = 44; //      outputs of the readout y = h W_y + b_y; 0: there is none
-export const JOB_W_Y = 48; //    packed panels, float32
-export const JOB_B_Y = 52;
+// A packed model: a head, then one record for each layer, then the weights. All places in it are offsets from its
+// first byte, so the block may stand anywhere. A bidirectional layer is two layers with the same input.
+// README.md describes the packed panels.
+export const MODEL_LAYERS = 0; // how many layer records follow
+export const MODEL_BYTES = 64;
+
+export const LAYER_KIND = 0;
+export const LAYER_ACTIVATION = 4; // of dense and rnn layers
+export const LAYER_INPUTS = 8; //     D of recurrent and affine layers, I of dense ones, V of an embedding
+export const LAYER_OUTPUTS = 12; //   H of recurrent layers, O of dense ones, D of an embedding
+export const LAYER_NARROW = 16; //    1: its weights and b are packed as float64, 0: as float32
+export const LAYER_REVERSE = 20; //   1: a recurrent layer that begins at each row's last step
+export const LAYER_W_X = 24; //       W_x; W of dense layers, E of an embedding, scale of affine ones
+export const LAYER_W_H = 28;
+export const LAYER_B = 32; //         b; offset of affine layers
+export const LAYER_FINISH_B = 36; //  what is added to the products: b, or -0 if b is part of them, in narrow layers
+export const LAYER_BYTES = 64;
+
+export const EMBEDDING = 0;
+export const AFFINE = 1;
+export const DENSE = 2;
+export const RNN = 3;
+export const GRU_AFTER = 4;
+export const GRU_BEFORE = 5;
+export const LSTM = 6;
+
+export const LINEAR = 0;
+export const RELU = 1;
+export const TANH = 2;
+export const SIGMOID = 3;
+export const SOFTMAX = 4;
+
+// A job record: one model, N rows, each row with its own number of steps.
+export const JOB_MODEL = 0; //     address of a packed model
+export const JOB_RUNS = 4; //      one run record for each of its layers
+export const JOB_N = 8;
+export const JOB_ROWS = 12; //     N row records, sorted by ROW_STEPS, longest first
+export const JOB_PAIRS = 16; //    space for JOB_PAIRS_MAX row pairs, see PAIR_BYTES
+export const JOB_PAIRS_MAX = 20; // at least 2 N + SCRATCH_PAIRS
+export const JOB_SCRATCH = 24; //  space for 2 ROWS_AT_ONCE rows between affine and dense layers
+export const JOB_SCRATCH_ROW = 28; // bytes of such a row
+export const JOB_TIME_BLOCK = 32; // steps whose x W_x is computed as one product
+export const JOB_SEGMENT = 36; //  steps that one layer computes before the next layer does: a time block, or all
+//                                 steps if a layer is reversed
+export const JOB_HEAD = 40; //     index of the first layer behind the last recurrent one; the number of layers if
+//                                 there is none
+export const JOB_Y = 44; //        outputs of the head for each row's final state: (N, O'), O' = NR⌈O/NR⌉
 // A job may be computed in slices, one after another: a record covers steps JOB_FIRST_STEP … JOB_END_STEP - 1 of every
-// row that has them. The states before JOB_FIRST_STEP must be where the previous slice has left them.
-export const JOB_FIRST_STEP = 56;
-export const JOB_END_STEP = 64; //    after RECORD_KIND; beyond the longest row: to the end
+// row that has them. What the previous slice has left in linear memory must still be there.
+export const JOB_FIRST_STEP = 48;
+export const JOB_END_STEP = 52; //  beyond the longest row: to the end
+// RECORD_KIND is at 60.
+export const JOB_Y_ROW = 64; //     bytes of a row of JOB_Y
+export const JOB_FINAL = 68; //     (N, JOB_FINAL_ROW bytes): final states of the last recurrent layer, side by side
+export const JOB_FINAL_ROW = 72;
 export const JOB_BYTES = 128;
 
-// A row record: one row of the mini-batch. The state after step t (t = 0, 1, …) is written to the slot at
-//   ROW_HS + (t & ROW_HS_MASK) * ROW_HS_STEP
-// With a mask of all ones every state has a slot of its own. With a mask of 2^n - 1 the slots are a ring of 2^n: a
-// state overwrites the one of 2^n steps before.
-export const ROW_X = 0; //        D floats: x of step 0
-export const ROW_X_STEP = 4; //   bytes from one step's x to the next
-export const ROW_H = 8; //        H floats: the state before step 0; only read
-export const ROW_HS = 12; //      NR⌈H/NR⌉ floats a state: columns beyond H are computed and ignored
-export const ROW_HS_STEP = 16;
-export const ROW_HS_MASK = 20;
-export const ROW_STEPS = 24; //   how many steps this row has; 0 is allowed
-export const ROW_TRACE = 28; //   0, or three arrays [h W_h | x W_x | z], each shaped like hs
-export const ROW_TRACE_SIZE = 32; // bytes of one of the three arrays
-export const ROW_Y = 36; //       readout of the last state: NR⌈O/NR⌉ floats
-export const ROW_YS = 40; //      0, or readouts of all states, from ROW_YS on,
-export const ROW_YS_STEP = 44; // bytes from one step's to the next
-export const ROW_BYTES = 64;
+// A row record: one row of the mini-batch.
+export const ROW_N = 0; //     its index in the batch
+export const ROW_STEPS = 4; // how many steps it has; 0 is allowed
+export const ROW_INFINITE_RUN = 8; // written by the kernel: the run of the first relu layer with an infinite state, or 0
+export const ROW_INFINITE_STEP = 12; // and its step
+export const ROW_BYTES = 16;
+
+// A sequence: where the vectors of row n at step t are, at
+//   SEQUENCE_AT + (t & SEQUENCE_MASK) * SEQUENCE_STEP + n * SEQUENCE_ROW
+// With a mask of all ones each step has a slot of its own. With a mask of 2^k - 1 the slots are a ring of 2^k.
+export const SEQUENCE_AT = 0;
+export const SEQUENCE_STEP = 4;
+export const SEQUENCE_ROW = 8;
+export const SEQUENCE_MASK = 12;
+export const SEQUENCE_BYTES = 16;
+
+// A run record: where one layer has its inputs, states and outputs in a job. A vector of H floats is padded to
+// H' = NR⌈H/NR⌉; what is computed in columns beyond H is ignored.
+export const RUN_X = 0; //        sequence: inputs of the layer, not padded; of an embedding one u32, a row number of E
+export const RUN_OUT = 16; //     sequence: outputs; 0 of head layers if only those of the final states are wanted
+export const RUN_GATES = 32; //   sequence: the gates of a recurrent layer until they are finished; may be RUN_OUT
+export const RUN_H_INITIAL = 48; // (N, H): the hidden state before the first step, not padded; only read
+export const RUN_H_BEFORE = 52; // (N, H'): space for the same, padded
+export const RUN_H_FINAL = 56; // (N, RUN_FINAL_ROW bytes): the hidden state after each row's last step
+export const RUN_FINAL_ROW = 60;
+export const RUN_C_INITIAL = 64; // the same of the cell state of an lstm
+export const RUN_C = 68; //       (N, H'): the cell state, after each step
+export const RUN_TRACE = 72; //   sequence: 0, or pre-activations (G, H') and values (G, H') of the gates
+export const RUN_PRODUCTS = 88; // sequence: 0, or h W_h, x W_x and z of an rnn, RUN_PRODUCTS_SIZE bytes apart
+export const RUN_PRODUCTS_SIZE = 104;
+export const RUN_EMBEDDING = 108; // address of the layer record of the embedding whose rows x are; 0 if x are floats
+export const RUN_BYTES = 128;
+
+/** Rows that affine and dense layers compute at once. */
+export const ROWS_AT_ONCE = 40;
 
 // A row pair: the operands of one row of a product C += A W. The rows of a product are a list of pairs, so they need
 // not be at equal distances: rows of several steps, or of several requests, are one product.

@@ -16,6 +16,7 @@ import {
   accumulate5x16,
 } from './build/tiles';
 import { BLOCK_16_MAX, BLOCK_32_MAX, NR, PAIR_BYTES, WIDE } from './layout';
+import { paddedBytes } from './sequence';
 import { vectorBits } from './vectors';
 
 // Widths of bands and tiles, in bytes of a row of C.
@@ -39,18 +40,18 @@ export function multiplyAdd(a: f32, b: f32, c: f32): f32 {
   return f32x4.extract_lane(f32x4.relaxed_madd(f32x4.splat(a), f32x4.splat(b), f32x4.splat(c)), 0);
 }
 
-/** C += A W. W has `K` rows and `H` columns, packed; columns are computed up to the end of the last panel. */
-export function product(pairs: usize, count: u32, W: usize, K: u32, H: u32): void {
-  const columns = columnsOf(H);
+/** C += A W. W has `K` rows and `columns` columns, packed; all columns of the last panel are computed. */
+export function product(pairs: usize, count: u32, W: usize, K: u32, columns: u32): void {
+  const size = paddedBytes(columns);
   const band = bandWidth();
   isBackward = !isBackward;
-  for (let done: usize = 0, width: usize = 0; done < columns; done += width) {
-    width = widthAt(done, columns, band);
-    accumulate(pairs, count, W, K, columnAt(done, columns, band), width);
+  for (let done: usize = 0, width: usize = 0; done < size; done += width) {
+    width = widthAt(done, size, band);
+    accumulate(pairs, count, W, K, columnAt(done, size, band), width);
   }
 }
 
-/** C += X W_x, then C += H W_h, both for a band of columns before the next band. */
+/** C += X W_x, then C += H W_h, both of `columns` columns, and both for a band of them before the next band. */
 export function productsByBand(
   xPairs: usize,
   hPairs: usize,
@@ -59,23 +60,17 @@ export function productsByBand(
   D: u32,
   W_h: usize,
   H: u32,
+  columns: u32,
 ): void {
-  const columns = columnsOf(H);
+  const size = paddedBytes(columns);
   const band = bandWidth();
   isBackward = !isBackward;
-  for (let done: usize = 0, width: usize = 0; done < columns; done += width) {
-    width = widthAt(done, columns, band);
-    const column = columnAt(done, columns, band);
+  for (let done: usize = 0, width: usize = 0; done < size; done += width) {
+    width = widthAt(done, size, band);
+    const column = columnAt(done, size, band);
     accumulate(xPairs, count, W_x, D, column, width);
     accumulate(hPairs, count, W_h, H, column, width);
   }
-}
-
-/** Bytes of a row of C with H columns, padded to whole vectors. */
-// @ts-ignore: decorator
-@inline
-function columnsOf(H: u32): usize {
-  return <usize>((H + NR - 1) / NR) * WIDTH_8;
 }
 
 /** Width of a band: that of the widest tile, of eight accumulators for a single row. */
@@ -88,8 +83,8 @@ function bandWidth(): usize {
 /** The trailing columns, fewer than a band, are computed last in both directions: 32, then 16, then 8. */
 // @ts-ignore: decorator
 @inline
-function widthAt(done: usize, columns: usize, band: usize): usize {
-  const left = columns - done;
+function widthAt(done: usize, size: usize, band: usize): usize {
+  const left = size - done;
   if (left >= band) return band;
   if (left >= WIDTH_32) return WIDTH_32;
   return left >= WIDTH_16 ? WIDTH_16 : WIDTH_8;
@@ -98,8 +93,8 @@ function widthAt(done: usize, columns: usize, band: usize): usize {
 /** Where the band begins that is computed when `done` bytes of columns are. */
 // @ts-ignore: decorator
 @inline
-function columnAt(done: usize, columns: usize, band: usize): usize {
-  const bandsEnd = columns & ~(band - 1);
+function columnAt(done: usize, size: usize, band: usize): usize {
+  const bandsEnd = size & ~(band - 1);
   return isBackward && done < bandsEnd ? bandsEnd - band - done : done;
 }
 

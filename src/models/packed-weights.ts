@@ -1,8 +1,14 @@
 // Weights in linear memory, packed for the kernels, with a count of the jobs that read them.
 import type { Readout, Weights } from '../tensor.ts';
-import type { PackedModel } from '../wasm/job.ts';
+import { tanhLayers, tanhSpecs } from '../layers.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
-import { isNarrow, modelBytes, packModel, packModelInSlices, panelsBytes } from '../wasm/panels.ts';
+import {
+  type PackedModel,
+  packModel,
+  packModelInSlices,
+  packedModelAt,
+  packedModelBytes,
+} from '../wasm/packed-model.ts';
 import type { WeightsSizes } from '../wasm/weights-block.ts';
 
 /** Keeps packed weights in memory until it is released or disposed of, once. */
@@ -21,38 +27,34 @@ export class PackedWeights {
   #dropped = false;
 
   /**
-   * Allocates the panels. They must be filled before the first lease: by fill(), or by another thread at
-   * model.panelsPtr.
+   * Allocates the block. It must be filled before the first lease: by fill(), or by another thread at model.ptr.
    *
    * @param O 0 if there is no readout
    * @throws memory_full
    */
-  constructor(memory: LinearMemory, id: string, { D, H, O }: WeightsSizes) {
+  constructor(memory: LinearMemory, id: string, sizes: WeightsSizes) {
+    const layers = tanhSpecs(sizes);
     this.#memory = memory;
     this.id = id;
-    this.bytes = modelBytes(D, H, O);
-    const panelsPtr = memory.allocate(this.bytes);
-    const readout = O === 0 ? undefined : { O, panelsPtr: panelsPtr + panelsBytes(D, H) };
-    this.model = { D, H, panelsPtr, readout };
+    this.bytes = packedModelBytes(layers);
+    this.model = packedModelAt(memory.allocate(this.bytes), layers);
   }
 
   /** Packs on this thread. @returns itself */
   fill(weights: Weights, readout?: Readout): this {
-    const { panelsPtr } = this.model;
-    packModel(weights, readout, this.#memory.u32(panelsPtr, 1).buffer, panelsPtr);
+    const { ptr } = this.model;
+    packModel(tanhLayers(weights, readout), this.#memory.u32(ptr, 1).buffer, ptr);
     return this;
   }
 
   /** fill() in slices, between which the event loop runs. */
   async fillInSlices(weights: Weights, readout?: Readout): Promise<this> {
-    const { D, H, panelsPtr } = this.model;
-    const { buffer } = this.#memory.u32(panelsPtr, 1);
-    if (isNarrow(D, H)) return this.fill(weights, readout);
-    await packModelInSlices(weights, readout, buffer, panelsPtr);
+    const { ptr } = this.model;
+    await packModelInSlices(tanhLayers(weights, readout), this.#memory.u32(ptr, 1).buffer, ptr);
     return this;
   }
 
-  /** Whether a job reads the panels now. */
+  /** Whether a job reads them now. */
   get isLeased(): boolean {
     return this.#leases > 0;
   }
@@ -75,6 +77,6 @@ export class PackedWeights {
   }
 
   #freeIfUnused(): void {
-    if (this.#dropped && this.#leases === 0) this.#memory.free(this.model.panelsPtr);
+    if (this.#dropped && this.#leases === 0) this.#memory.free(this.model.ptr);
   }
 }

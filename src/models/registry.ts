@@ -1,11 +1,12 @@
 // The registered models in memory: packed weights, addressed by the digest of their content. Names point to
 // them (model-names.ts).
 import { CarryoverError } from '../errors.ts';
+import { modelSizes, tanhSpecs } from '../layers.ts';
 import { SortedKeys } from '../sorted-keys.ts';
 import type { Readout, Weights } from '../tensor.ts';
 import type { PackedModel } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
-import { modelBytes } from '../wasm/panels.ts';
+import { packedModelBytes } from '../wasm/packed-model.ts';
 import type { WeightsSizes } from '../wasm/weights-block.ts';
 import { weightsId } from './weights-id.ts';
 import { ACTIVATION } from './import/activation.ts';
@@ -108,13 +109,13 @@ export class ModelRegistry {
   /** @param ref a name or an id · @throws model_not_found */
   info(ref: string): ModelInfo {
     const { packed, createdAt, names } = this.#find(ref);
-    const { D, H, readout } = packed.model;
+    const { D, H, O } = modelSizes(packed.model.layers);
     return {
       id: packed.id,
       names: [...names],
       D,
       H,
-      ...(readout && { O: readout.O }),
+      ...(O > 0 && { O }),
       activation: ACTIVATION,
       bytes: packed.bytes,
       created_at: createdAt.toISOString(),
@@ -209,9 +210,9 @@ export class ModelRegistry {
   }
 
   /** @throws models_full if there is no capacity for one more model */
-  expectCapacity({ D, H, O }: WeightsSizes): void {
+  expectCapacity(sizes: WeightsSizes): void {
     const { bytesMax, countMax } = this.#options;
-    const bytes = modelBytes(D, H, O);
+    const bytes = packedModelBytes(tanhSpecs(sizes));
     const full =
       this.#entries.size >= countMax
         ? `${countMax} models are registered (MODELS_MAX).`

@@ -5,7 +5,8 @@
 // lru-cache does not fit: it evicts the oldest entry whatever its state, and entries with a lease must stay.
 import type { Weights } from '../tensor.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
-import { panelsBytes } from '../wasm/panels.ts';
+import { tanhSpecs } from '../layers.ts';
+import { packedModelBytes } from '../wasm/packed-model.ts';
 import { weightsId } from './weights-id.ts';
 import type { WeightsSizes } from '../wasm/weights-block.ts';
 import { type ModelLease, PackedWeights } from './packed-weights.ts';
@@ -49,7 +50,7 @@ export class WeightsCache {
 
   /** Memory for weights that the caller packs and then passes to add(). @throws memory_full */
   allocate(id: string, sizes: WeightsSizes): PackedWeights {
-    this.#evictTo(this.#bytesMax - panelsBytes(sizes.D, sizes.H));
+    this.#evictTo(this.#bytesMax - packedModelBytes(tanhSpecs(sizes)));
     return new PackedWeights(this.#memory, id, sizes);
   }
 

@@ -19,8 +19,9 @@ import {
   RANK_MAX,
   TENSORS_MAX,
 } from '../kernels/layout.ts';
+import { tanhLayers } from '../layers.ts';
 import { DTYPES } from '../tensor.ts';
-import { packModel } from './panels.ts';
+import { packModel } from './packed-model.ts';
 import { weightsAt } from './weights-block.ts';
 
 export interface HostCall {
@@ -65,7 +66,7 @@ export const HOST_FUNCTIONS = {
   packWeights: ({ input, args, memory }) => {
     const [D, H, O, target] = args as unknown as HostArguments;
     const { weights, readout } = weightsAt(memory, input.byteOffset, { D, H, O });
-    packModel(weights, readout, memory, target);
+    packModel(tanhLayers(weights, readout), memory, target);
     return undefined;
   },
 

@@ -1,16 +1,22 @@
 // What a job costs, computed before anything is allocated for it: its arithmetic, and the bytes of weights that it
 // reads. Jobs of few rows do little arithmetic with each weight: where the weights fit no cache, reading them
 // takes longer than computing with them.
-import { NR } from '../kernels/layout.ts';
+import { type LayerSpec, type RecurrentSpec, directionsOf, gatesOf, isRecurrent } from '../layers.ts';
 import type { JobShape } from './job-shape.ts';
-import { isNarrow } from './panels.ts';
+import { isNarrow, padded } from './panels.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
-/** The products x W_x of a time block should still be in the second-level cache when its steps are computed. */
-const TIME_BLOCK_BYTES_MAX = 128 * 1024;
+/** The gates of a time block should still be in the second-level cache when its steps are computed. */
+const TIME_BLOCK_BYTES = 128 * 1024;
+/** But W_x is read once for each block: where it is in no cache, longer blocks take less time, up to this share of it. */
+const TIME_BLOCK_SHARE = 1 / 8;
 const TIME_BLOCK_STEPS_MAX = 63;
 /** Up to this many rows have tiles of their own, which do fewer operations for each weight they load. */
 const FEW_ROWS_MAX = 3;
+/** What an activation takes, in operations of a product: a tanh takes as long as some twenty. */
+const FLOPS_PER_FUNCTION = 20;
+/** Functions of a hidden unit and step. */
+const FUNCTIONS = { rnn: 1, gru: 3, lstm: 5 } as const;
 
 /** Jobs of one kind do about as many operations in a millisecond. */
 export type JobKind = 'narrow' | 'few rows' | 'rows';
@@ -19,42 +25,62 @@ export interface JobCost {
   readonly kind: JobKind;
   /** float32 operations; one of float64 counts as two, as it takes as long. */
   readonly flops: number;
-  /** Bytes of the packed W_x and W_h. */
+  /** Bytes of the packed weights. */
   readonly weightsBytes: number;
   /** Bytes of weights that are read, each as often as it is read. */
   readonly readBytes: number;
 }
 
-/** Inputs, hidden units and outputs of a model; O is 0 if it has no readout. */
-export interface CostSizes {
-  readonly D: number;
-  readonly H: number;
-  readonly O: number;
-}
+type CostShape = Pick<JobShape, 'T' | 'N' | 'lengths' | 'keepsStates' | 'trace'>;
 
-export function costOf({ D, H, O }: CostSizes, { T, N, lengths, keepsStates, trace }: JobShape): JobCost {
-  const narrow = isNarrow(D, H);
+export function costOf(layers: readonly LayerSpec[], { T, N, lengths, keepsStates, trace }: CostShape): JobCost {
   const rowSteps = lengths ? sumOf(lengths) : T * N;
   const steps = lengths ? Math.max(0, ...lengths) : T;
-  const readoutFlops = 2 * (keepsStates ? rowSteps : N) * H * O;
-  // A trace computes both products of each row once more, each by itself.
+  const lastRecurrent = layers.findLastIndex(isRecurrent);
+  const timeBlock = timeBlockOf(layers, T, N);
+  // A trace of one layer computes both products of each row once more, each by itself.
   const products = trace ? 2 : 1;
-  const flops = 2 * rowSteps * (D + H) * H * (narrow ? 2 : 1) * products + readoutFlops;
-  const columnsBytes = Math.ceil(H / NR) * NR * F32 * (narrow ? 2 : 1);
-  const weightsBytes = (D + H) * columnsBytes;
-  const stepBytes = (H + D / timeBlockSteps(T, N * columnsBytes)) * columnsBytes;
-  const readBytes = steps * stepBytes + (trace ? rowSteps * weightsBytes : 0);
-  const kind = narrow ? 'narrow' : N <= FEW_ROWS_MAX ? 'few rows' : 'rows';
+  let [flops, weightsBytes, readBytes, narrowFlops] = [0, 0, 0, 0];
+  for (const [k, layer] of layers.entries()) {
+    if (isRecurrent(layer)) {
+      const { D, H } = layer;
+      const narrow = isNarrow(D + H);
+      const directions = directionsOf(layer).length;
+      const gates = gatesOf(layer);
+      const size = narrow ? 2 : 1;
+      const layerFlops = directions * rowSteps * H * (2 * (D + H) * gates * size * products + functionFlops(layer));
+      const columnsBytes = directions * gates * padded(H) * F32 * size;
+      flops += layerFlops;
+      if (narrow) narrowFlops += layerFlops;
+      weightsBytes += (D + H) * columnsBytes;
+      readBytes += steps * (H + D / timeBlock) * columnsBytes + (trace ? rowSteps * (D + H) * columnsBytes : 0);
+    } else {
+      // The head is computed for the final states, and for all states that are kept.
+      const rows = k < lastRecurrent || keepsStates ? rowSteps : N;
+      flops += rows * (layer.type === 'dense' ? 2 * layer.I * layer.O : layer.D);
+    }
+  }
+  const kind = narrowFlops > flops / 2 ? 'narrow' : N <= FEW_ROWS_MAX ? 'few rows' : 'rows';
   return { kind, flops, weightsBytes, readBytes };
 }
 
-/**
- * For how many steps x W_x is computed as one product, before the steps are computed.
- *
- * @param bytesPerStep bytes of the states of all rows at one step
- */
-export function timeBlockSteps(T: number, bytesPerStep: number): number {
-  return Math.max(1, Math.min(T, TIME_BLOCK_STEPS_MAX, Math.floor(TIME_BLOCK_BYTES_MAX / bytesPerStep)));
+/** Of one tanh it is part of the speed that is measured at the start. */
+function functionFlops(layer: RecurrentSpec): number {
+  return (FUNCTIONS[layer.type] - 1) * FLOPS_PER_FUNCTION;
+}
+
+/** For how many steps x W_x is computed as one product, before the steps are computed. */
+export function timeBlockOf(layers: readonly LayerSpec[], T: number, N: number): number {
+  const recurrent = layers.filter((layer) => isRecurrent(layer));
+  const bytesPerStep = N * Math.max(...recurrent.map(gateColumnsOf)) * F32;
+  const W_xBytes = Math.max(...recurrent.map((layer) => layer.D * gatesOf(layer) * padded(layer.H) * F32));
+  const blockBytes = Math.max(TIME_BLOCK_BYTES, TIME_BLOCK_SHARE * W_xBytes);
+  return Math.max(1, Math.min(T, TIME_BLOCK_STEPS_MAX, Math.floor(blockBytes / bytesPerStep)));
+}
+
+function gateColumnsOf(layer: RecurrentSpec): number {
+  const isApart = layer.type === 'gru' && layer.reset === 'after';
+  return (gatesOf(layer) + (isApart ? 1 : 0)) * padded(layer.H);
 }
 
 export function sumOf(lengths: readonly number[]): number {

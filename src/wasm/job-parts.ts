@@ -7,33 +7,35 @@ import {
   PART_ROWS_MIN,
   RECORDS_PER_PART,
   partPairs,
+  partScratchAt,
   partRecordAt,
 } from './job-layout.ts';
 import { JobRecord } from './job-records.ts';
-import type { JobShape, PackedModel } from './job-shape.ts';
+import type { JobShape } from './job-shape.ts';
 import { JobSlices, type RowSteps } from './job-slices.ts';
 import type { LinearMemory } from './memory.ts';
-import { isNarrow, panelOffsets, readoutOffsets } from './panels.ts';
+
+const F32 = Float32Array.BYTES_PER_ELEMENT;
 
 export class JobParts {
   readonly #memory: LinearMemory;
   /** Of the job's block. */
   readonly #ptr: number;
   readonly #layout: JobLayout;
-  readonly #model: PackedModel;
+  readonly #modelPtr: number;
   readonly #shape: JobShape;
 
   constructor(
     memory: LinearMemory,
     ptr: number,
     layout: JobLayout,
-    model: PackedModel,
+    modelPtr: number,
     shape: JobShape,
   ) {
     this.#memory = memory;
     this.#ptr = ptr;
     this.#layout = layout;
-    this.#model = model;
+    this.#modelPtr = modelPtr;
     this.#shape = shape;
   }
 
@@ -48,11 +50,11 @@ export class JobParts {
   /** The same parts, to be computed slice by slice. */
   slice(count: number): JobSlices[] {
     const lengths = this.#sortedLengths();
-    const { timeBlock } = this.#layout;
+    const { timeBlock, isForward } = this.#layout;
     return this.#rowsOfParts(count).map(([firstRow, endRow], part) => {
       const write = (index: number, range: RowSteps) =>
         this.#write(part, index % RECORDS_PER_PART, range);
-      return new JobSlices({ lengths, firstRow, endRow, timeBlock, write });
+      return new JobSlices({ lengths, firstRow, endRow, timeBlock, isForward, write });
     });
   }
 
@@ -70,26 +72,27 @@ export class JobParts {
 
   /** Writes a record of a part and returns its address. */
   #write(part: number, index: number, { firstRow, endRow, firstStep, endStep }: RowSteps): number {
-    const { D, H, panelsPtr, readout } = this.#model;
-    const panels = panelOffsets(D, H);
-    const pairs = partPairs(this.#layout, part, firstRow, endRow);
+    const layout = this.#layout;
+    const pairs = partPairs(layout, part, firstRow, endRow);
     const ptr = this.#ptr + partRecordAt(part, index);
     const record = new JobRecord(this.#memory, ptr);
     record.kind = KIND_JOB;
-    record.W_x = panelsPtr + panels.W_x;
-    record.W_h = panelsPtr + panels.W_h;
-    record.b = panelsPtr + panels.b;
-    record.D = D;
-    record.H = H;
-    record.narrow = isNarrow(D, H) ? 1 : 0;
-    record.O = readout?.O ?? 0;
-    record.W_y = readout ? readout.panelsPtr : 0;
-    record.b_y = readout ? readout.panelsPtr + readoutOffsets(H, readout.O).b_y : 0;
+    record.model = this.#modelPtr;
+    record.runs = this.#ptr + layout.runsAt;
+    record.head = layout.head;
     record.N = endRow - firstRow;
-    record.rows = this.#ptr + this.#layout.rowsAt + firstRow * ROW_BYTES;
-    record.timeBlock = this.#layout.timeBlock;
+    record.rows = this.#ptr + layout.rowsAt + firstRow * ROW_BYTES;
+    record.timeBlock = layout.timeBlock;
+    record.segment = layout.segment;
     record.pairs = this.#ptr + pairs.at;
     record.pairsMax = pairs.max;
+    record.scratch = this.#ptr + partScratchAt(layout, part);
+    record.scratchRow = layout.scratchRow;
+    const { finalAt, finalColumns } = layout.runs[layout.head - 1]!;
+    record.final = this.#ptr + finalAt;
+    record.finalRow = finalColumns * F32;
+    record.y = this.#ptr + layout.yAt;
+    record.yRow = layout.yColumns * F32;
     record.firstStep = firstStep;
     record.endStep = endStep;
     return ptr;

@@ -1,70 +1,67 @@
-// The records of a job, as the kernels read them (kernels/layout.ts).
-import {
-  JOB_B,
-  JOB_B_Y,
-  JOB_D,
-  JOB_END_STEP,
-  JOB_FIRST_STEP,
-  JOB_H,
-  JOB_N,
-  JOB_NARROW,
-  JOB_O,
-  JOB_PAIRS,
-  JOB_PAIRS_MAX,
-  JOB_ROWS,
-  JOB_TIME_BLOCK,
-  JOB_W_H,
-  JOB_W_X,
-  JOB_W_Y,
-  RECORD_KIND,
-  ROW_H,
-  ROW_HS,
-  ROW_HS_MASK,
-  ROW_HS_STEP,
-  ROW_STEPS,
-  ROW_TRACE,
-  ROW_TRACE_SIZE,
-  ROW_X,
-  ROW_X_STEP,
-  ROW_Y,
-  ROW_YS,
-  ROW_YS_STEP,
-} from '../kernels/layout.ts';
+// The records of a packed model and of a job, as the kernels read them (kernels/layout.ts).
+import * as layout from '../kernels/layout.ts';
 import { recordClass } from './record.ts';
+
+/** A layer of a packed model, or one direction of it. */
+export const LayerRecord = recordClass({
+  kind: layout.LAYER_KIND,
+  activation: layout.LAYER_ACTIVATION,
+  inputs: layout.LAYER_INPUTS,
+  outputs: layout.LAYER_OUTPUTS,
+  narrow: layout.LAYER_NARROW,
+  reverse: layout.LAYER_REVERSE,
+  W_x: layout.LAYER_W_X,
+  W_h: layout.LAYER_W_H,
+  b: layout.LAYER_B,
+  finishB: layout.LAYER_FINISH_B,
+});
 
 /** What `run` of the kernels is given: some steps of some rows. */
 export const JobRecord = recordClass({
-  W_x: JOB_W_X,
-  W_h: JOB_W_H,
-  b: JOB_B,
-  D: JOB_D,
-  H: JOB_H,
-  N: JOB_N,
-  rows: JOB_ROWS,
-  pairs: JOB_PAIRS,
-  pairsMax: JOB_PAIRS_MAX,
-  timeBlock: JOB_TIME_BLOCK,
-  narrow: JOB_NARROW,
-  O: JOB_O,
-  W_y: JOB_W_Y,
-  b_y: JOB_B_Y,
-  firstStep: JOB_FIRST_STEP,
-  endStep: JOB_END_STEP,
-  kind: RECORD_KIND,
+  model: layout.JOB_MODEL,
+  runs: layout.JOB_RUNS,
+  N: layout.JOB_N,
+  rows: layout.JOB_ROWS,
+  pairs: layout.JOB_PAIRS,
+  pairsMax: layout.JOB_PAIRS_MAX,
+  scratch: layout.JOB_SCRATCH,
+  scratchRow: layout.JOB_SCRATCH_ROW,
+  timeBlock: layout.JOB_TIME_BLOCK,
+  segment: layout.JOB_SEGMENT,
+  head: layout.JOB_HEAD,
+  y: layout.JOB_Y,
+  yRow: layout.JOB_Y_ROW,
+  final: layout.JOB_FINAL,
+  finalRow: layout.JOB_FINAL_ROW,
+  firstStep: layout.JOB_FIRST_STEP,
+  endStep: layout.JOB_END_STEP,
+  kind: layout.RECORD_KIND,
 });
 
-/** A row of the mini-batch: the addresses of its inputs, states and results, and how far apart they are. */
+/** A row of the mini-batch. */
 export const RowRecord = recordClass({
-  x: ROW_X,
-  xStep: ROW_X_STEP,
-  h: ROW_H,
-  hs: ROW_HS,
-  hsStep: ROW_HS_STEP,
-  hsMask: ROW_HS_MASK,
-  steps: ROW_STEPS,
-  trace: ROW_TRACE,
-  traceSize: ROW_TRACE_SIZE,
-  y: ROW_Y,
-  ys: ROW_YS,
-  ysStep: ROW_YS_STEP,
+  n: layout.ROW_N,
+  steps: layout.ROW_STEPS,
+  infiniteRun: layout.ROW_INFINITE_RUN,
+  infiniteStep: layout.ROW_INFINITE_STEP,
+});
+
+/** Where the vectors of each row and step are. */
+export const SequenceRecord = recordClass({
+  at: layout.SEQUENCE_AT,
+  step: layout.SEQUENCE_STEP,
+  row: layout.SEQUENCE_ROW,
+  mask: layout.SEQUENCE_MASK,
+});
+
+/** A layer in a job; its sequences are SequenceRecords at RUN_X, RUN_OUT, … */
+export const RunRecord = recordClass({
+  hInitial: layout.RUN_H_INITIAL,
+  hBefore: layout.RUN_H_BEFORE,
+  hFinal: layout.RUN_H_FINAL,
+  finalRow: layout.RUN_FINAL_ROW,
+  cInitial: layout.RUN_C_INITIAL,
+  c: layout.RUN_C,
+  productsSize: layout.RUN_PRODUCTS_SIZE,
+  embedding: layout.RUN_EMBEDDING,
 });

@@ -1,21 +1,4 @@
-// What a job computes: the packed model, and how many steps of how many rows.
-
-/** Weights packed into panels (panels.ts), in linear memory. */
-export interface PackedModel {
-  /** Inputs. */
-  readonly D: number;
-  /** Hidden units. */
-  readonly H: number;
-  readonly panelsPtr: number;
-  readonly readout?: PackedReadout | undefined;
-}
-
-/** y = h W_y + b_y, packed. */
-export interface PackedReadout {
-  /** Outputs. */
-  readonly O: number;
-  readonly panelsPtr: number;
-}
+// What a job computes: how many steps of how many rows, and what of it is kept.
 
 export interface JobShape {
   /** Steps, at least 1. */
@@ -26,10 +9,10 @@ export interface JobShape {
   readonly lengths?: readonly number[] | undefined;
   /** Whether all T states are kept (hs) or only the last. */
   readonly keepsStates: boolean;
-  /** Whether the intermediate products of every step are kept. */
+  /** Whether the intermediate values of every step are kept. */
   readonly trace: boolean;
   /** Address of x (T, N, D) if it is in linear memory already; it must stay there while the job runs. */
   readonly xPtr?: number | undefined;
-  /** Address of h (N, H) before the first step, under the same condition. */
+  /** Address of h (N, H) of the first recurrent layer before the first step, under the same condition. */
   readonly hPtr?: number | undefined;
 }

@@ -30,6 +30,8 @@ export interface JobSlicesOptions {
   readonly firstRow: number;
   readonly endRow: number;
   readonly timeBlock: number;
+  /** Whether a slice may have some of the steps of its rows: not if a layer begins with the last step. */
+  readonly isForward: boolean;
   /** Writes the record of slice number `index` = 0, 1, … and returns its address. */
   readonly write: (index: number, range: RowSteps) => number;
 }
@@ -38,6 +40,7 @@ export class JobSlices {
   readonly #lengths: readonly number[];
   readonly #endRow: number;
   readonly #timeBlock: number;
+  readonly #isForward: boolean;
   readonly #write: JobSlicesOptions['write'];
   /** Steps of all rows of the part. */
   readonly #rowSteps: number;
@@ -47,10 +50,11 @@ export class JobSlices {
   #row: number;
   #step = 0;
 
-  constructor({ lengths, firstRow, endRow, timeBlock, write }: JobSlicesOptions) {
+  constructor({ lengths, firstRow, endRow, timeBlock, isForward, write }: JobSlicesOptions) {
     this.#lengths = lengths;
     this.#endRow = endRow;
     this.#timeBlock = timeBlock;
+    this.#isForward = isForward;
     this.#write = write;
     this.#row = firstRow;
     this.#rowSteps = Math.max(1, sumOf(lengths.slice(firstRow, endRow)));
@@ -70,11 +74,12 @@ export class JobSlices {
   next(share: number): Slice {
     const firstRow = this.#row;
     const wanted = share * this.#rowSteps;
-    this.#rowsAtOnce ??= Math.max(SLICE_ROWS_MIN, Math.floor(wanted / PART_ROWS_MIN) * PART_ROWS_MIN);
+    this.#rowsAtOnce ??= Math.max(this.#isForward ? SLICE_ROWS_MIN : PART_ROWS_MIN, Math.floor(wanted / PART_ROWS_MIN) * PART_ROWS_MIN);
     const endRow = Math.min(this.#endRow, firstRow + this.#rowsAtOnce);
     const firstStep = this.#step;
     const longest = this.#lengths[firstRow]!;
-    const endStep = Math.min(longest, firstStep + this.#stepsOf(wanted / (endRow - firstRow)));
+    const steps = this.#isForward ? this.#stepsOf(wanted / (endRow - firstRow)) : longest;
+    const endStep = Math.min(longest, firstStep + steps);
     const ptr = this.#write(this.#count++, { firstRow, endRow, firstStep, endStep });
     if (endStep < longest) this.#step = endStep;
     else {

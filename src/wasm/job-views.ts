@@ -1,103 +1,108 @@
 // The tensors of a job, as views of its block: rows are padded to whole vectors, which strides skip.
+import { GATES, type RecurrentSpec, outputsOf } from '../layers.ts';
 import type { TensorView } from '../tensor.ts';
-import type { JobLayout } from './job-layout.ts';
+import type { JobLayout, RunLayout, VectorRegion } from './job-layout.ts';
 import type { JobShape } from './job-shape.ts';
 import type { LinearMemory } from './memory.ts';
+import { padded } from './panels.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
 
-/** The intermediate products of every step, each (T, N, H). */
+/** The intermediate products of every step of a model of one tanh layer, each (T, N, H). */
 export interface Trace {
   readonly h_W_h: TensorView;
   readonly x_W_x: TensorView;
   readonly z: TensorView;
 }
 
-/** A tensor of three axes whose rows of `size` elements are `rowBytes` apart. */
+/** The gates of every step of one direction of a recurrent layer, by their names (GATES), each (T, N, H). */
+export interface GateTrace {
+  /** Index of the layer in the model. */
+  readonly layer: number;
+  readonly direction: 'forward' | 'reverse';
+  /** Pre-activations. */
+  readonly z: Readonly<Record<string, TensorView>>;
+  readonly values: Readonly<Record<string, TensorView>>;
+}
+
+/** The states of one direction of a recurrent layer, each (N, H). */
+export interface StateViews {
+  readonly h: TensorView;
+  /** Of an lstm. */
+  readonly c: TensorView | undefined;
+}
+
+/** `size` of the vectors' columns from the first to the last step, (T, N, size). */
 function viewOf(
-  memory: LinearMemory,
-  ptr: number,
-  [outer, rows, size]: readonly [number, number, number],
-  rowBytes: number,
-): TensorView {
-  const rowFloats = rowBytes / F32;
-  return {
-    shape: [outer, rows, size],
-    strides: [rows * rowFloats, rowFloats, 1],
-    data: memory.f32(ptr, outer * rows * rowFloats),
-  };
-}
-
-/** The state slots, (S, N, H): all states, or the last ones in a ring. */
-export function statesView(
-  memory: LinearMemory,
-  ptr: number,
-  { h, stateBytes }: JobLayout,
-  N: number,
-  H: number,
-): TensorView {
-  return viewOf(memory, ptr + h.slotsAt, [h.slots, N, H], stateBytes);
-}
-
-/** y: the readouts of the last states, (N, O). */
-export function lastOutputsView(
-  memory: LinearMemory,
-  ptr: number,
-  { yAt, outputBytes }: JobLayout,
-  N: number,
-  O: number,
-): TensorView {
-  const rowFloats = outputBytes / F32;
-  return { shape: [N, O], strides: [rowFloats, 1], data: memory.f32(ptr + yAt, N * rowFloats) };
-}
-
-/** ys: the readouts of all states, (T, N, O). */
-export function outputsView(
-  memory: LinearMemory,
-  ptr: number,
-  { ysAt, outputBytes }: JobLayout,
+  { memory, ptr }: Place,
+  { at, columns }: VectorRegion,
   { T, N }: JobShape,
-  O: number,
+  [column, size]: readonly [column: number, size: number],
 ): TensorView {
-  return viewOf(memory, ptr + ysAt, [T, N, O], outputBytes);
+  const data = memory.f32(ptr + at + column * F32, T * N * columns - column);
+  return { shape: [T, N, size], strides: [N * columns, columns, 1], data };
 }
 
-export function traceViews(
-  memory: LinearMemory,
-  ptr: number,
-  { traceAt, traceBytes, stateBytes }: JobLayout,
-  { T, N }: JobShape,
-  H: number,
-): Trace {
-  const view = (index: number) =>
-    viewOf(memory, ptr + traceAt + index * traceBytes, [T, N, H], stateBytes);
+function rowsView({ memory, ptr }: Place, at: number, N: number, columns: number, size: number): TensorView {
+  return { shape: [N, size], strides: [columns, 1], data: memory.f32(ptr + at, (N - 1) * columns + size) };
+}
+
+/** A job's block. */
+interface Place {
+  readonly memory: LinearMemory;
+  readonly ptr: number;
+}
+
+/** hs: outputs of the last recurrent layer, (T, N, H), or (T, N, 2 H) if it is bidirectional. */
+export function statesView(place: Place, layout: JobLayout, shape: JobShape): TensorView {
+  const { out, layer } = layout.runs[layout.head - 1]!;
+  return viewOf(place, out!, shape, [0, outputsOf(layer.spec)]);
+}
+
+/** y: outputs of the head for the final states, (N, O). */
+export function lastOutputsView(place: Place, { runs, yAt, yColumns }: JobLayout, N: number): TensorView {
+  return rowsView(place, yAt, N, yColumns, outputsOf(runs.at(-1)!.layer.spec));
+}
+
+/** ys: outputs of the head for all states, (T, N, O). */
+export function outputsView(place: Place, { runs }: JobLayout, shape: JobShape): TensorView {
+  const { out, layer } = runs.at(-1)!;
+  return viewOf(place, out!, shape, [0, outputsOf(layer.spec)]);
+}
+
+/** The products of a model of one tanh layer. */
+export function productsTrace(place: Place, { runs: [run] }: JobLayout, shape: JobShape): Trace {
+  const { products, layer } = run!;
+  const { H } = layer.spec as RecurrentSpec;
+  const bytes = shape.T * shape.N * products!.columns * F32;
+  const view = (index: number) => viewOf(place, { ...products!, at: products!.at + index * bytes }, shape, [0, H]);
   return { h_W_h: view(0), x_W_x: view(1), z: view(2) };
 }
 
-/**
- * Each row's state after its last step, (N, H).
- *
- * @param states see statesView()
- * @param h (N, H) before the first step, the result of a row without steps
- * @returns a view of `states` if all rows have T steps, else a copy
- */
-export function finalStatesView(
-  states: TensorView,
-  h: Float32Array,
-  { T, lengths }: JobShape,
-): TensorView {
-  const [slots, N, H] = states.shape as [number, number, number];
-  const [slotStride, rowStride] = states.strides as [number, number, number];
-  const slotAfter = (steps: number) => ((steps - 1) % slots) * slotStride;
-  if (!lengths) {
-    return { shape: [N, H], strides: [rowStride, 1], data: states.data.subarray(slotAfter(T)) };
-  }
-  const result = h.slice();
-  for (let n = 0; n < N; n++) {
-    const steps = lengths[n]!;
-    if (steps === 0) continue;
-    const at = slotAfter(steps) + n * rowStride;
-    result.set(states.data.subarray(at, at + H), n * H);
-  }
-  return { shape: [N, H], strides: [H, 1], data: result };
+/** The gates of all recurrent layers. */
+export function gatesTrace(place: Place, { runs }: JobLayout, shape: JobShape): GateTrace[] {
+  return runs.filter(({ trace }) => trace).map((run) => gateTraceOf(place, run, shape));
+}
+
+function gateTraceOf(place: Place, { layer, trace }: RunLayout, shape: JobShape): GateTrace {
+  const spec = layer.spec as RecurrentSpec;
+  const names = GATES[spec.type];
+  const gateColumns = trace!.columns / (2 * names.length);
+  const views = (first: number) =>
+    Object.fromEntries(
+      names.map((name, gate) => [name, viewOf(place, trace!, shape, [(first + gate) * gateColumns, spec.H])]),
+    );
+  const direction = layer.isReverse ? 'reverse' : 'forward';
+  return { layer: layer.layer, direction, z: views(0), values: views(names.length) };
+}
+
+/** The states of each recurrent layer and direction after each row's last step. */
+export function finalStateViews(place: Place, { runs }: JobLayout, N: number): StateViews[] {
+  return runs
+    .filter(({ h }) => h)
+    .map(({ layer, outColumn, finalAt, finalColumns, c }) => {
+      const { H } = layer.spec as RecurrentSpec;
+      const h = rowsView(place, finalAt + outColumn * F32, N, finalColumns, H);
+      return { h, c: c && rowsView(place, c.currentAt, N, padded(H), H) };
+    });
 }

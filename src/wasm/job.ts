@@ -2,21 +2,42 @@
 // before the job is queued, by the kernels while it runs, and read by the main thread until it is released.
 //
 //   job-layout.ts     which regions the block has, and where
+//   job-runs.ts       the run records, one for each layer
 //   job-rows.ts       the row records
 //   job-parts.ts      the part records: some of the rows each, computed side by side
 //   job-slices.ts     a part in slices, computed one after another
 //   job-views.ts      the results as tensors
+import { type RecurrentSpec, inputsOf } from '../layers.ts';
 import type { TensorView } from '../tensor.ts';
 import { type JobCost, costOf } from './job-cost.ts';
 import { type JobLayout, layoutOf } from './job-layout.ts';
 import { JobParts } from './job-parts.ts';
-import { writeRows } from './job-rows.ts';
-import type { JobShape, PackedModel } from './job-shape.ts';
+import { type InfiniteState, infiniteStateOf, writeRows } from './job-rows.ts';
+import { writeRuns } from './job-runs.ts';
+import type { JobShape } from './job-shape.ts';
 import type { JobSlices } from './job-slices.ts';
-import { type Trace, finalStatesView, lastOutputsView, outputsView, statesView, traceViews } from './job-views.ts';
+import {
+  type GateTrace,
+  type StateViews,
+  type Trace,
+  finalStateViews,
+  gatesTrace,
+  lastOutputsView,
+  outputsView,
+  productsTrace,
+  statesView,
+} from './job-views.ts';
 import type { LinearMemory } from './memory.ts';
+import type { PackedModel } from './packed-model.ts';
 
-export type { JobShape, PackedModel, Trace };
+export type { GateTrace, JobShape, PackedModel, StateViews, Trace };
+
+/** The states of one direction of a recurrent layer before the first step, each (N, H). */
+export interface InitialStates {
+  readonly h: Float32Array;
+  /** Of an lstm. */
+  readonly c: Float32Array | undefined;
+}
 
 export class Job implements Disposable {
   /** Address of the record of the whole job, which a thread is given; see also split(). */
@@ -24,47 +45,61 @@ export class Job implements Disposable {
   readonly cost: JobCost;
   /** (T, N, D), to be filled before the job runs, unless shape.xPtr was given. */
   readonly x: Float32Array;
-  /** (N, H), the state before the first step; unless shape.hPtr was given, zeros until filled. */
-  readonly h: Float32Array;
-  /** (T, N, H); zeros beyond a row's length. Undefined unless every state is kept. */
+  /** (T, N): the same words, if the first layer is an embedding: row numbers, which must be below V. */
+  readonly ids: Uint32Array;
+  /** For each recurrent layer and direction; zeros until filled, but for h of the first if shape.hPtr was given. */
+  readonly states: readonly InitialStates[];
+  /** (T, N, H), or (T, N, 2 H); zeros beyond a row's length. Undefined unless every state is kept. */
   readonly hs: TensorView | undefined;
-  /** (N, O), the readout of the last states; undefined if the model has none. */
+  /** (N, O), the head's outputs for the final states; undefined if the model has no head. */
   readonly y: TensorView | undefined;
-  /** (T, N, O), the readouts of hs; zeros beyond a row's length. Undefined without hs or y. */
+  /** (T, N, O), the head's outputs for hs; zeros beyond a row's length. Undefined without hs or y. */
   readonly ys: TensorView | undefined;
+  /** Of a model of one tanh layer. */
   readonly trace: Trace | undefined;
+  /** Of any other model, one for each recurrent layer and direction. */
+  readonly gates: readonly GateTrace[] | undefined;
   readonly #memory: LinearMemory;
   readonly #shape: JobShape;
   readonly #layout: JobLayout;
-  readonly #states: TensorView;
   readonly #parts: JobParts;
 
   /** @throws memory_full */
   constructor(memory: LinearMemory, model: PackedModel, shape: JobShape) {
     const { T, N, lengths, keepsStates } = shape;
-    const { D, H } = model;
-    const O = model.readout?.O ?? 0;
-    const sizes = { D, H, O };
-    const layout = layoutOf(sizes, shape);
+    const { layers, packed } = model;
+    const layout = layoutOf(packed, shape);
     const ptr = memory.allocate(layout.bytes);
+    const place = { memory, ptr };
     const xPtr = shape.xPtr ?? ptr + layout.xAt;
-    const hPtr = shape.hPtr ?? ptr + layout.h.initialAt;
+    const recurrent = layout.runs.filter(({ h }) => h);
+    const hPtr = shape.hPtr ?? ptr + recurrent[0]!.h!.initialAt;
+    const hasHead = layout.head < layout.runs.length;
+    const hasProducts = layout.runs[0]!.products !== undefined;
     this.ptr = ptr;
-    this.cost = costOf(sizes, shape);
-    this.x = memory.f32(xPtr, T * N * D);
-    this.h = memory.f32(hPtr, N * H);
-    if (shape.hPtr === undefined) this.h.fill(0);
+    this.cost = costOf(layers, shape);
+    this.x = memory.f32(xPtr, T * N * inputsOf(layers[0]!));
+    this.ids = memory.u32(xPtr, T * N);
+    this.states = recurrent.map(({ layer, h, c }, k) => {
+      const numbers = N * (layer.spec as RecurrentSpec).H;
+      const floatsAt = (at: number) => memory.f32(at, numbers);
+      if (k > 0) return { h: floatsAt(ptr + h!.initialAt).fill(0), c: c && floatsAt(ptr + c.initialAt).fill(0) };
+      const first = floatsAt(hPtr);
+      if (shape.hPtr === undefined) first.fill(0);
+      return { h: first, c: c && floatsAt(ptr + c.initialAt).fill(0) };
+    });
     this.#memory = memory;
     this.#shape = shape;
     this.#layout = layout;
-    this.#states = statesView(memory, ptr, layout, N, H);
-    this.hs = keepsStates ? this.#states : undefined;
-    this.y = O > 0 ? lastOutputsView(memory, ptr, layout, N, O) : undefined;
-    this.ys = O > 0 && keepsStates ? outputsView(memory, ptr, layout, shape, O) : undefined;
-    this.trace = shape.trace ? traceViews(memory, ptr, layout, shape, H) : undefined;
+    this.hs = keepsStates ? statesView(place, layout, shape) : undefined;
+    this.y = hasHead ? lastOutputsView(place, layout, N) : undefined;
+    this.ys = hasHead && keepsStates ? outputsView(place, layout, shape) : undefined;
+    this.trace = shape.trace && hasProducts ? productsTrace(place, layout, shape) : undefined;
+    this.gates = shape.trace && !hasProducts ? gatesTrace(place, layout, shape) : undefined;
 
-    writeRows(memory, { ptr, layout, xPtr, hPtr }, sizes, shape);
-    this.#parts = new JobParts(memory, ptr, layout, model, shape);
+    writeRuns(memory, { ptr, modelPtr: model.ptr, xPtr, hPtr }, layout, shape);
+    writeRows(memory, ptr + layout.rowsAt, shape);
+    this.#parts = new JobParts(memory, ptr, layout, model.ptr, shape);
     this.split(1);
     if (lengths) this.#clearResults();
   }
@@ -92,9 +127,14 @@ export class Job implements Disposable {
     return this.#parts.slice(count);
   }
 
-  /** (N, H): the state of each row after its last step. */
-  finalState(): TensorView {
-    return finalStatesView(this.#states, this.h, this.#shape);
+  /** The states after each row's last step, for each recurrent layer and direction. */
+  finalStates(): StateViews[] {
+    return finalStateViews({ memory: this.#memory, ptr: this.ptr }, this.#layout, this.#shape.N);
+  }
+
+  /** A row of a relu layer that had an infinite state, which later ones need not show. */
+  infiniteState(): InfiniteState | undefined {
+    return infiniteStateOf(this.#memory, this.ptr + this.#layout.rowsAt, this.#shape.N);
   }
 
   /** Frees the memory. No view of this job may be read afterwards, and no worker may be running it. */
@@ -110,8 +150,9 @@ export class Job implements Disposable {
   #clearResults(): void {
     this.hs?.data.fill(0);
     this.ys?.data.fill(0);
-    if (!this.trace) return;
-    const { h_W_h, x_W_x, z } = this.trace;
-    for (const view of [h_W_h, x_W_x, z]) view.data.fill(0);
+    for (const view of Object.values(this.trace ?? {})) view.data.fill(0);
+    for (const { z, values } of this.gates ?? []) {
+      for (const view of [...Object.values(z), ...Object.values(values)]) view.data.fill(0);
+    }
   }
 }

@@ -1,56 +1,77 @@
 // The self-test: before a process serves, its multiply-add must be fused, and its kernels must compute the promised bits
-// on a few small jobs, compared with the plain reference: every tile, every length of blocks, trailing rows and columns,
-// narrow and wide models, rows of unequal length, readout, trace and the ring of last states; and they must read and print
-// decimals. A process that fails does not start. The self-test also makes V8 optimize the kernels before the first
-// request.
+// on a few small jobs, compared with the plain reference: every cell and direction, every tile, every length of blocks,
+// trailing rows and columns, narrow and wide layers, rows of unequal length, affine and dense layers, traces and rings;
+// and they must read and print decimals. A process that fails does not start. The self-test also makes V8 optimize the
+// kernels before the first request.
 import { BLOCK_16_MAX, BLOCK_32_MAX, NARROW_MAX, NR } from '../kernels/layout.ts';
-import type { Readout, TensorView, Weights } from '../tensor.ts';
+import { GATES, type Layer, type LayerSpec, type RecurrentSpec, inputsOf, isRecurrent } from '../layers.ts';
+import type { TensorView } from '../tensor.ts';
 import { fusedMultiplyAdd } from './fused-multiply-add.ts';
-import { Job, type JobShape, type PackedModel } from './job.ts';
+import { Job, type JobShape } from './job.ts';
 import type { CompiledKernels, Kernels } from './load.ts';
 import type { LinearMemory } from './memory.ts';
-import { packPanels, packReadout, panelsBytes, readoutOffsets } from './panels.ts';
+import { placeModel } from './packed-model.ts';
 import { pseudoRandom } from './pseudo-random.ts';
-import { type ReferenceStep, referenceReadout, referenceStep } from './reference/step.ts';
+import { randomLayers } from './random-layers.ts';
+import { type ReferenceInput, type ReferenceOutput, referenceModel } from './reference/model.ts';
+import { referenceStep } from './reference/step.ts';
 import { selfTestDecimals } from './self-test-decimals.ts';
 
-interface Shape {
+interface Sample {
   readonly T: number;
   readonly N: number;
-  readonly D: number;
-  readonly H: number;
-  /** Outputs of the readout. */
-  readonly O: number;
+  readonly layers: readonly LayerSpec[];
 }
+
+const rnn = (D: number, H: number) => ({ type: 'rnn', activation: 'tanh', direction: 'forward', D, H }) as const;
+const relu = (D: number, H: number) => ({ ...rnn(D, H), activation: 'relu' }) as const;
+const gru = (D: number, H: number, reset: 'after' | 'before') =>
+  ({ type: 'gru', reset, direction: 'forward', D, H }) as const;
+const lstm = (D: number, H: number) => ({ type: 'lstm', direction: 'forward', D, H }) as const;
+const reverse = <Spec extends RecurrentSpec>(spec: Spec): Spec => ({ ...spec, direction: 'reverse' });
+const bidirectional = <Spec extends RecurrentSpec>(spec: Spec): Spec => ({ ...spec, direction: 'bidirectional' });
+const dense = (I: number, O: number, activation: 'linear' | 'relu' | 'tanh' | 'sigmoid' | 'softmax' = 'linear') =>
+  ({ type: 'dense', I, O, activation }) as const;
 
 /** Two bands, then trailing columns: 32, 16 and 8, of which the last has some beyond H. */
 const H_ALL_WIDTHS = 22 * NR + 3;
-/** The columns of all tiles of narrow models: 32, 16 and 8. */
+/** The columns of all tiles of narrow layers: 32, 16 and 8. */
 const H_NARROW_WIDTHS = 6 * NR + 3;
-/** More steps than the ring of last states ever has slots, and more readouts than one product has. */
+/** More steps than the ring of last states ever has slots. */
 const T_BEYOND_RING = 130;
+/** With one input, wide. */
+const H_WIDE = NARROW_MAX + 4;
 
-/** Batch tiles and trailing rows, all widths, both precisions, all lengths of blocks, single steps and sequences. */
-const SHAPES: readonly Shape[] = [
-  { T: 3, N: 1, D: 1, H: 1, O: 1 },
-  { T: 3, N: 5, D: 5, H: H_NARROW_WIDTHS, O: 3 },
-  { T: 3, N: 1, D: NARROW_MAX, H: 4 * NR, O: 2 * NR },
-  { T: 3, N: 6, D: NARROW_MAX - 1, H: 5 * NR + 3, O: 1 },
-  { T: 3, N: 9, D: NARROW_MAX + 7, H: 6 * NR + 1, O: 5 * NR + 3 },
-  { T: 3, N: 1, D: 3, H: H_ALL_WIDTHS, O: NR },
-  { T: 1, N: 1, D: 3, H: H_ALL_WIDTHS, O: 1 },
-  { T: 1, N: 2, D: 3, H: H_ALL_WIDTHS, O: 1 },
-  { T: 1, N: 7, D: 3, H: H_ALL_WIDTHS, O: 1 },
-  { T: 1, N: 1, D: BLOCK_16_MAX + 9, H: 1, O: 1 },
-  { T: 1, N: 1, D: BLOCK_32_MAX + 9, H: 1, O: 1 },
-  { T: T_BEYOND_RING, N: 1, D: 1, H: 2, O: 1 },
-  { T: T_BEYOND_RING, N: 2, D: NARROW_MAX, H: 1, O: 1 },
+const SAMPLES: readonly Sample[] = [
+  // One tanh layer: batch tiles and trailing rows, all widths, both precisions, all lengths of blocks.
+  { T: 3, N: 1, layers: [rnn(1, 1), dense(1, 1)] },
+  { T: 3, N: 5, layers: [rnn(5, H_NARROW_WIDTHS), dense(H_NARROW_WIDTHS, 3)] },
+  { T: 3, N: 6, layers: [rnn(NARROW_MAX - 1, 5 * NR + 3), dense(5 * NR + 3, 1)] },
+  { T: 3, N: 9, layers: [rnn(NARROW_MAX + 7, 6 * NR + 1), dense(6 * NR + 1, 5 * NR + 3)] },
+  { T: 1, N: 1, layers: [rnn(3, H_ALL_WIDTHS)] },
+  { T: 1, N: 2, layers: [rnn(3, H_ALL_WIDTHS)] },
+  { T: 1, N: 7, layers: [rnn(3, H_ALL_WIDTHS)] },
+  { T: 1, N: 1, layers: [rnn(BLOCK_16_MAX + 9, 1)] },
+  { T: 1, N: 1, layers: [rnn(BLOCK_32_MAX + 9, 1)] },
+  { T: T_BEYOND_RING, N: 1, layers: [rnn(1, 2), dense(2, 1)] },
+  { T: T_BEYOND_RING, N: 2, layers: [rnn(NARROW_MAX, 1), dense(1, 1)] },
+  // Cells, narrow, in all directions, behind and in front of layers without a state.
+  { T: 4, N: 3, layers: [{ type: 'embedding', V: 7, D: 3 }, bidirectional(relu(3, 5)), lstm(10, 9)] },
+  { T: 4, N: 3, layers: [{ type: 'affine', D: 11 }, dense(11, 4, 'relu'), lstm(4, 9), dense(9, 13, 'softmax')] },
+  { T: 4, N: 2, layers: [reverse(lstm(2, 3)), bidirectional(gru(3, 5, 'after')), dense(10, 3, 'tanh'), dense(3, 9, 'sigmoid')] },
+  { T: 4, N: 3, layers: [gru(2, 9, 'after'), bidirectional(gru(9, 4, 'before')), dense(8, 2)] },
+  { T: T_BEYOND_RING, N: 1, layers: [lstm(1, 2), gru(2, 1, 'after')] },
+  // Cells, wide: both products of a step at once, and x W_x of several steps.
+  { T: 1, N: 2, layers: [lstm(1, H_WIDE), dense(H_WIDE, 2)] },
+  { T: 3, N: 2, layers: [bidirectional(lstm(NARROW_MAX, 3)), reverse(gru(6, 3, 'before'))] },
+  { T: 3, N: 2, layers: [gru(NARROW_MAX, 5, 'after'), gru(5, 3, 'before')] },
+  { T: 3, N: 1, layers: [gru(NARROW_MAX, 5, 'before')] },
+  { T: T_BEYOND_RING, N: 1, layers: [lstm(NARROW_MAX, 1)] },
 ];
 
-/** What jobs of each shape keep. Each runs twice, so that its bands are computed in both directions. */
+/** What jobs of each sample keep. Each runs twice, so that its bands are computed in both directions. */
 const OUTPUTS: readonly Pick<JobShape, 'keepsStates' | 'trace'>[] = [
   { keepsStates: true, trace: true },
-  { keepsStates: true, trace: false },
   { keepsStates: false, trace: false },
 ];
 
@@ -71,7 +92,7 @@ export function selfTestOnce({ module }: CompiledKernels, kernels: Kernels, memo
 export function selfTest(kernels: Kernels, memory: LinearMemory): void {
   expectFusedMultiplyAdd(kernels);
   const random = pseudoRandom(1);
-  for (const shape of SHAPES) checkShape(kernels, memory, shape, random);
+  for (const sample of SAMPLES) checkSample(kernels, memory, sample, random);
   selfTestDecimals(kernels, memory);
 }
 
@@ -92,118 +113,129 @@ function expectFusedMultiplyAdd(kernels: Kernels): void {
   );
 }
 
-function checkShape(kernels: Kernels, memory: LinearMemory, shape: Shape, random: () => number): void {
-  const { T, N, D, H, O } = shape;
-  const fill = (count: number) => Float32Array.from({ length: count }, random);
-  const weights: Weights = { D, H, W_x: fill(D * H), W_h: fill(H * H), b: fill(H) };
-  const readout: Readout = { O, W_y: fill(H * O), b_y: fill(O) };
-  const model = packedModel(memory, weights, readout);
-  const [x, h] = [fill(T * N * D), fill(N * H)];
-  const expected = expectedValues(weights, readout, shape, x, h);
-  const lengths = Array.from({ length: N }, (_, n) => (T + n) % (T + 1));
-  for (const outputs of OUTPUTS) {
-    for (const jobLengths of [undefined, lengths]) {
-      const job = new Job(memory, model, { T, N, lengths: jobLengths, ...outputs });
-      job.x.set(x);
-      job.h.set(h);
+function checkSample(kernels: Kernels, memory: LinearMemory, sample: Sample, random: () => number): void {
+  const { T, N } = sample;
+  const layers = randomLayers(sample.layers, random);
+  const model = placeModel(memory, layers);
+  for (const lengths of [undefined, Array.from({ length: N }, (_, n) => (T + n) % (T + 1))]) {
+    const input = inputOf(layers, { T, N, lengths }, random);
+    const expected = referenceModel(layers, input);
+    for (const outputs of OUTPUTS) {
+      const job = new Job(memory, model, { T, N, lengths, ...outputs });
+      fillJob(job, input);
       kernels.run(job.ptr);
-      expectValues(job, expected, shape, jobLengths);
+      expectValues(job, expected, { sample, layers, input });
       job.release();
     }
   }
-  memory.free(model.panelsPtr);
-  memory.free(model.readout.panelsPtr);
+  memory.free(model.ptr);
 }
 
-type PackedWithReadout = PackedModel & { readonly readout: { readonly O: number; readonly panelsPtr: number } };
+type Size = Pick<ReferenceInput, 'T' | 'N' | 'lengths'>;
 
-function packedModel(memory: LinearMemory, weights: Weights, readout: Readout): PackedWithReadout {
-  const { D, H } = weights;
-  const place = (bytes: number, pack: (target: Float32Array) => void) => {
-    const ptr = memory.allocate(bytes);
-    pack(memory.f32(ptr, bytes / Float32Array.BYTES_PER_ELEMENT));
-    return ptr;
-  };
-  const panelsPtr = place(panelsBytes(D, H), (target) => packPanels(weights, target));
-  const readoutBytes = readoutOffsets(H, readout.O).bytes;
-  const readoutPtr = place(readoutBytes, (target) => packReadout(H, readout, target));
-  return { D, H, panelsPtr, readout: { O: readout.O, panelsPtr: readoutPtr } };
+/** Numbers and initial states for a job. */
+function inputOf(layers: readonly Layer[], { T, N, lengths }: Size, random: () => number): ReferenceInput {
+  const floats = (count: number) => Float32Array.from({ length: count }, random);
+  const first = layers[0]!;
+  const x =
+    first.type === 'embedding'
+      ? Uint32Array.from({ length: T * N }, () => Math.abs(random()) * first.V)
+      : floats(T * N * inputsOf(first));
+  const states = layers
+    .filter((layer) => isRecurrent(layer))
+    .flatMap(({ type, H, direction }) =>
+      Array.from({ length: direction === 'bidirectional' ? 2 : 1 }, () => ({ isLstm: type === 'lstm', numbers: N * H })),
+    );
+  const h = states.map(({ numbers }) => floats(numbers));
+  const c = states.map(({ isLstm, numbers }) => (isLstm ? floats(numbers) : undefined));
+  return { T, N, lengths, x, h, c };
 }
 
-/** By the reference, for T steps of all N rows; a row that stops earlier has the same ones until then. */
-interface Expected {
-  /** [t N + n] */
-  readonly steps: readonly ReferenceStep[];
-  /** [t N + n], O elements each. */
-  readonly ys: readonly Float32Array[];
-  /** [n]: h before the first step and its readout, the result of a row of length 0. */
-  readonly before: readonly { readonly state: Float32Array; readonly y: Float32Array }[];
-}
-
-function expectedValues(
-  weights: Weights,
-  readout: Readout,
-  { T, N, D, H }: Shape,
-  x: Float32Array,
-  h: Float32Array,
-): Expected {
-  const before = Array.from({ length: N }, (_, n) => {
-    const state = h.subarray(n * H, (n + 1) * H);
-    return { state, y: referenceReadout(readout, state) };
-  });
-  const steps: ReferenceStep[] = [];
-  for (let row = 0; row < T * N; row++) {
-    const { state } = steps[row - N] ?? before[row]!;
-    steps.push(referenceStep(weights, x.subarray(row * D, (row + 1) * D), state));
+function fillJob(job: Job, { x, h, c }: ReferenceInput): void {
+  if (x instanceof Uint32Array) job.ids.set(x);
+  else job.x.set(x);
+  for (const [k, state] of job.states.entries()) {
+    state.h.set(h![k]!);
+    state.c?.set(c![k]!);
   }
-  return { steps, ys: steps.map(({ state }) => referenceReadout(readout, state)), before };
+}
+
+interface Computation {
+  readonly sample: Sample;
+  readonly layers: readonly Layer[];
+  readonly input: ReferenceInput;
 }
 
 /** Compares all that a job has with what the reference computes. */
-function expectValues(
-  job: Job,
-  { steps, ys, before }: Expected,
-  shape: Shape,
-  lengths: readonly number[] | undefined,
-): void {
-  const { T, N } = shape;
-  const h = job.finalState();
-  for (let n = 0; n < N; n++) {
-    const length = lengths?.[n] ?? T;
-    const last = (length - 1) * N + n;
-    expectRow('h', h, [n], (steps[last] ?? before[n]!).state, shape);
-    expectRow('y', job.y, [n], ys[last] ?? before[n]!.y, shape);
-    for (let t = 0; t < T; t++) {
-      const at = t * N + n;
-      const isBeyond = t >= length;
-      expectRow('hs', job.hs, [t, n], isBeyond ? undefined : steps[at]!.state, shape);
-      expectRow('ys', job.ys, [t, n], isBeyond ? undefined : ys[at]!, shape);
-      if (!job.trace) continue;
-      for (const name of ['h_W_h', 'x_W_x', 'z'] as const) {
-        expectRow(name, job.trace[name], [t, n], isBeyond ? undefined : steps[at]![name], shape);
-      }
+function expectValues(job: Job, expected: ReferenceOutput, computation: Computation): void {
+  const { sample } = computation;
+  const compare = (name: string, view: TensorView | undefined, numbers: Float32Array | undefined) => {
+    if (view) expectSame(name, view, numbers!, sample);
+  };
+  for (const [k, { h, c }] of job.finalStates().entries()) {
+    compare(`h.${k}`, h, expected.h[k]);
+    compare(`c.${k}`, c, expected.c[k]);
+  }
+  compare('hs', job.hs, expected.hs);
+  compare('y', job.y, expected.y);
+  compare('ys', job.ys, expected.ys);
+  for (const [k, { z, values }] of (job.gates ?? []).entries()) {
+    const names = Object.keys(z);
+    const { z: expectedZ, gates } = expected.trace[k]!;
+    for (const [gate, name] of names.entries()) {
+      compare(`z.${name}`, z[name], columnsOf(expectedZ, gate, names.length, z[name]!.shape[2]!));
+      compare(name, values[name], columnsOf(gates, gate, names.length, z[name]!.shape[2]!));
+    }
+  }
+  if (job.trace) expectProducts(job, expected, computation);
+}
+
+/** The columns of one gate, of H each, out of those of all gates. */
+function columnsOf(rows: Float32Array, gate: number, gates: number, H: number): Float32Array {
+  const count = rows.length / (gates * H);
+  const columns = new Float32Array(count * H);
+  for (let row = 0; row < count; row++) {
+    columns.set(rows.subarray((row * gates + gate) * H, (row * gates + gate + 1) * H), row * H);
+  }
+  return columns;
+}
+
+/** Compares the trace of a model of one tanh layer. */
+function expectProducts(job: Job, expected: ReferenceOutput, { sample, layers, input }: Computation): void {
+  const layer = layers[0] as Extract<Layer, RecurrentSpec>;
+  const { D, H, weights } = layer;
+  const { T, N, lengths } = input;
+  const products = { h_W_h: new Float32Array(T * N * H), x_W_x: new Float32Array(T * N * H), z: new Float32Array(T * N * H) };
+  for (let at = 0; at < T * N; at++) {
+    const [t, n] = [Math.floor(at / N), at % N];
+    if (t >= (lengths?.[n] ?? T)) continue;
+    const before = t === 0 ? input.h![0]!.subarray(n * H, (n + 1) * H) : expected.hs.subarray((at - N) * H, (at - N + 1) * H);
+    const x = input.x.subarray(at * D, (at + 1) * D) as Float32Array;
+    const step = referenceStep({ D, H, ...weights }, x, before);
+    for (const name of ['h_W_h', 'x_W_x', 'z'] as const) products[name].set(step[name], at * H);
+  }
+  for (const name of ['h_W_h', 'x_W_x', 'z'] as const) expectSame(name, job.trace![name], products[name], sample);
+}
+
+/** @param expected the same elements, row-major · @throws Error naming the first element whose bits differ */
+function expectSame(name: string, view: TensorView, expected: Float32Array, sample: Sample): void {
+  const size = view.shape.at(-1)!;
+  for (let row = 0; row * size < expected.length; row++) {
+    const place = view.shape.length === 2 ? [row] : [Math.floor(row / view.shape[1]!), row % view.shape[1]!];
+    const from = place.reduce((sum, index, axis) => sum + index * view.strides[axis]!, 0);
+    for (let j = 0; j < size; j++) {
+      const [computed, promised] = [view.data[from + j]!, expected[row * size + j]!];
+      // Of two zeros the signs are compared, too.
+      if (computed === promised && (computed !== 0 || Object.is(computed, promised))) continue;
+      throw new Error(
+        `Self-test failed: for T=${sample.T}, N=${sample.N}, ${sample.layers.map(describe).join(' → ')} the kernels ` +
+          `computed ${name}[${[...place, j].join('][')}] = ${computed}, the reference ${promised}. This build of ` +
+          'the kernels, or this JavaScript engine, does not keep the numeric promise.',
+      );
     }
   }
 }
 
-/** @param expected zeros if absent · @throws Error naming the first element of the row whose bits differ */
-function expectRow(
-  name: string,
-  view: TensorView | undefined,
-  row: readonly number[],
-  expected: Float32Array | undefined,
-  { T, N, D, H, O }: Shape,
-): void {
-  if (!view) return;
-  const { data, shape, strides } = view;
-  const from = row.reduce((sum, index, axis) => sum + index * strides[axis]!, 0);
-  for (let j = 0; j < shape.at(-1)!; j++) {
-    const [computed, promised] = [data[from + j], expected?.[j] ?? 0];
-    if (Object.is(computed, promised)) continue;
-    throw new Error(
-      `Self-test failed: for T=${T}, N=${N}, D=${D}, H=${H}, O=${O} the kernels computed ` +
-        `${name}[${[...row, j].join('][')}] = ${computed}, the reference ${promised}. This build of ` +
-        'the kernels, or this JavaScript engine, does not keep the numeric promise.',
-    );
-  }
+function describe(layer: LayerSpec): string {
+  return layer.type in GATES && 'H' in layer ? `${layer.type} D=${layer.D} H=${layer.H} ${layer.direction}` : layer.type;
 }

@@ -53,7 +53,7 @@ export function rowThrough(
       });
       trace.push(...runs);
       hs = before.map((_, t) => runs.flatMap((steps) => steps[t]!.h));
-      last = hs.at(-1) ?? h.slice(from, ends.length).flat();
+      last = ends.slice(from).flatMap((end) => [...end.h]);
       values = hs;
     } else {
       values = values.map((x) => valuesOf(layer, x));

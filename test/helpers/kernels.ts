@@ -1,11 +1,12 @@
 // The kernels on this thread, without pool or HTTP: a job in, its numbers out.
 import { copyRows } from '../../src/engine/result.ts';
 import { readConfig } from '../../src/config.ts';
+import { tanhLayers } from '../../src/layers.ts';
 import type { Readout, TensorView } from '../../src/tensor.ts';
 import { Job, type JobShape } from '../../src/wasm/job.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
-import { packPanels, packReadout, panelsBytes, readoutOffsets } from '../../src/wasm/panels.ts';
+import { placeModel } from '../../src/wasm/packed-model.ts';
 import type { Recurrence } from './recurrence.ts';
 
 export const memory = new LinearMemory(256 * 1024 * 1024);
@@ -27,20 +28,14 @@ export function runKernels(
   { T, N, weights, x, h }: Recurrence,
   options: Partial<Pick<JobShape, 'lengths' | 'keepsStates' | 'trace'>> & { readout?: Readout } = {},
 ): KernelResult {
-  const { D, H } = weights;
   const { readout, ...more } = options;
-  const panelsPtr = place(panelsBytes(D, H), (target) => packPanels(weights, target));
-  const packed = readout && {
-    O: readout.O,
-    panelsPtr: place(readoutOffsets(H, readout.O).bytes, (target) => packReadout(H, readout, target)),
-  };
-  const shape = { T, N, keepsStates: true, trace: false, ...more };
-  const job = new Job(memory, { D, H, panelsPtr, readout: packed }, shape);
+  const model = placeModel(memory, tanhLayers(weights, readout));
+  const job = new Job(memory, model, { T, N, keepsStates: true, trace: false, ...more });
   job.x.set(x);
-  job.h.set(h);
+  job.states[0]!.h.set(h);
   kernels.run(job.ptr);
   const result = {
-    h: denseRows(job.finalState()),
+    h: denseRows(job.finalStates()[0]!.h),
     hs: job.hs && dense(job.hs),
     trace: job.trace && {
       h_W_h: dense(job.trace.h_W_h),
@@ -51,15 +46,8 @@ export function runKernels(
     ys: job.ys && dense(job.ys),
   };
   job.release();
-  memory.free(panelsPtr);
-  if (packed) memory.free(packed.panelsPtr);
+  memory.free(model.ptr);
   return result;
-}
-
-function place(bytes: number, pack: (target: Float32Array) => void): number {
-  const ptr = memory.allocate(bytes);
-  pack(memory.f32(ptr, bytes / Float32Array.BYTES_PER_ELEMENT));
-  return ptr;
 }
 
 /** A (N, H) view without the padding behind its rows. */

@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { weightsId } from '../../src/models/weights-id.ts';
 import { ModelRegistry } from '../../src/models/registry.ts';
+import { tanhSpecs } from '../../src/layers.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
-import { panelsBytes } from '../../src/wasm/panels.ts';
+import { packedModelBytes } from '../../src/wasm/packed-model.ts';
 import { randomRecurrence } from '../helpers/recurrence.ts';
 
 const weights = (seed: number) => randomRecurrence({ T: 1, N: 1, D: 8, H: 16 }, seed).weights;
-const bytes = panelsBytes(8, 16);
+const bytes = packedModelBytes(tanhSpecs({ D: 8, H: 16, O: 0 }));
 const readout = { O: 1, W_y: new Float32Array(16).fill(0.5), b_y: new Float32Array(1) };
 
 function create(bytesMax = 10 * bytes, countMax = 100) {

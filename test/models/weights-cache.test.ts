@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { weightsId } from '../../src/models/weights-id.ts';
 import { WeightsCache } from '../../src/models/weights-cache.ts';
+import { tanhSpecs } from '../../src/layers.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
-import { panelsBytes } from '../../src/wasm/panels.ts';
+import { packedModelBytes } from '../../src/wasm/packed-model.ts';
 import { buildApp } from '../helpers/app.ts';
 import { randomRecurrence } from '../helpers/recurrence.ts';
 
 const weights = (seed: number) => randomRecurrence({ T: 1, N: 1, D: 8, H: 16 }, seed).weights;
-const bytes = panelsBytes(8, 16);
+const bytes = packedModelBytes(tanhSpecs({ D: 8, H: 16, O: 0 }));
 
 describe('the cache of inline weights', () => {
   test('the cache packs the same weights once and stays within its bytes', () => {
@@ -53,7 +54,7 @@ describe('the cache of inline weights', () => {
     expect(cache.packedCount).toBe(4);
     const again = cache.acquire(weights(0));
     expect(cache.packedCount).toBe(4);
-    expect(again.model.panelsPtr).toBe(held.model.panelsPtr);
+    expect(again.model.ptr).toBe(held.model.ptr);
     held.release();
     again.release();
     cache.acquire(weights(2)).release();

@@ -3,10 +3,11 @@
 // Every row must have exactly the bits of the scalar reference. Runs without a test runner, too:
 // `node test/properties/random-jobs.ts [count]`.
 import { pathToFileURL } from 'node:url';
+import { tanhLayers } from '../../src/layers.ts';
 import { Pool } from '../../src/pool/pool.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import { Job } from '../../src/wasm/job.ts';
-import { packPanels, panelsBytes } from '../../src/wasm/panels.ts';
+import { placeModel } from '../../src/wasm/packed-model.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { compiledKernels, kernels, memory } from '../helpers/kernels.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
@@ -91,21 +92,20 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
 function placeJob(input: Recurrence, clean: readonly boolean[], lengths?: readonly number[]) {
   const { T, N, weights, x, h } = input;
   const { D, H } = weights;
-  const bytes = panelsBytes(D, H);
-  const panelsPtr = memory.allocate(bytes);
-  packPanels(weights, memory.f32(panelsPtr, bytes / Float32Array.BYTES_PER_ELEMENT));
-  const job = new Job(memory, { D, H, panelsPtr }, { T, N, lengths, keepsStates: true, trace: false });
+  const model = placeModel(memory, tanhLayers(weights));
+  const job = new Job(memory, model, { T, N, lengths, keepsStates: true, trace: false });
   job.x.set(x);
-  job.h.set(h);
+  const before = job.states[0]!.h;
+  before.set(h);
   for (let i = 0; i < job.x.length; i++) {
     if (!clean[Math.floor(i / D) % N]) job.x[i] = POISON[i % POISON.length]!;
   }
-  for (let i = 0; i < job.h.length; i++) {
-    if (!clean[Math.floor(i / H)]) job.h[i] = POISON[i % POISON.length]!;
+  for (let i = 0; i < before.length; i++) {
+    if (!clean[Math.floor(i / H)]) before[i] = POISON[i % POISON.length]!;
   }
   const release = () => {
     job.release();
-    memory.free(panelsPtr);
+    memory.free(model.ptr);
   };
   return { model: weights, job, release };
 }

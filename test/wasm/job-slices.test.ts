@@ -1,13 +1,12 @@
 // A job computed in slices, split anywhere, has the bits of the same job computed at once.
 import { describe, expect, test } from 'vitest';
+import { tanhLayers } from '../../src/layers.ts';
 import type { TensorView } from '../../src/tensor.ts';
 import { Job } from '../../src/wasm/job.ts';
-import { packPanels, packReadout, panelsBytes, readoutOffsets } from '../../src/wasm/panels.ts';
+import { placeModel } from '../../src/wasm/packed-model.ts';
 import { kernels, memory } from '../helpers/kernels.ts';
 import { randomRecurrence } from '../helpers/recurrence.ts';
 import { fc } from '../helpers/seed.ts';
-
-const F32 = Float32Array.BYTES_PER_ELEMENT;
 
 const cases = fc
   .record({
@@ -37,25 +36,17 @@ type Case = typeof cases extends fc.Arbitrary<infer Value> ? Value : never;
 function computed({ one, lengths }: Case, run: (job: Job) => void): number[][] {
   const { T, N, D, H, O, keepsStates, trace, seed } = one;
   const { weights, x, h } = randomRecurrence({ T, N, D, H }, seed);
-  const place = (bytes: number) => {
-    const ptr = memory.allocate(bytes);
-    return { ptr, floats: memory.f32(ptr, bytes / F32) };
-  };
-  const panels = place(panelsBytes(D, H));
-  packPanels(weights, panels.floats);
-  const readout = O > 0 ? place(readoutOffsets(H, O).bytes) : undefined;
   const numbers = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.sin(i + seed));
-  if (readout) packReadout(H, { O, W_y: numbers(H * O), b_y: numbers(O) }, readout.floats);
-  const model = { D, H, panelsPtr: panels.ptr, readout: readout && { O, panelsPtr: readout.ptr } };
+  const readout = O > 0 ? { O, W_y: numbers(H * O), b_y: numbers(O) } : undefined;
+  const model = placeModel(memory, tanhLayers(weights, readout));
   const job = new Job(memory, model, { T, N, lengths, keepsStates, trace });
   job.x.set(x);
-  job.h.set(h);
+  job.states[0]!.h.set(h);
   run(job);
-  const views = [job.finalState(), job.hs, job.y, job.ys, ...Object.values(job.trace ?? {})];
+  const views = [job.finalStates()[0]!.h, job.hs, job.y, job.ys, ...Object.values(job.trace ?? {})];
   const result = views.map((view: TensorView | undefined) => (view ? bitsOf(view) : []));
   job.release();
-  memory.free(panels.ptr);
-  if (readout) memory.free(readout.ptr);
+  memory.free(model.ptr);
   return result;
 }
 
@@ -113,13 +104,14 @@ describe('a job in slices', () => {
   });
 
   test('few steps of many rows are split into rows', () => {
-    const zeros = memory.allocate(panelsBytes(4, 4));
-    const job = new Job(memory, { D: 4, H: 4, panelsPtr: zeros }, { T: 1, N: 100, keepsStates: false, trace: false });
+    const { weights } = randomRecurrence({ T: 1, N: 1, D: 4, H: 4 }, 1);
+    const model = placeModel(memory, tanhLayers(weights));
+    const job = new Job(memory, model, { T: 1, N: 100, keepsStates: false, trace: false });
     const [part] = job.slice(1);
     const shares: number[] = [];
     while (!part!.isDone) shares.push(part!.next(0.2).share);
     expect(shares).toEqual([0.2, 0.2, 0.2, 0.2, 0.2]);
     job.release();
-    memory.free(zeros);
+    memory.free(model.ptr);
   });
 });

@@ -8,25 +8,22 @@ import {
   ROW_STEPS,
   SCRATCH_PAIRS,
 } from '../../src/kernels/layout.ts';
-import { Job, type JobShape } from '../../src/wasm/job.ts';
-import { panelsBytes, readoutOffsets } from '../../src/wasm/panels.ts';
+import { tanhLayers } from '../../src/layers.ts';
+import { Job, type JobShape, type PackedModel } from '../../src/wasm/job.ts';
+import { placeModel } from '../../src/wasm/packed-model.ts';
 import { kernels, memory } from '../helpers/kernels.ts';
 import { fc } from '../helpers/seed.ts';
 
 /** Its weights are zeros. */
-function model(D: number, H: number, O = 0) {
-  const zeros = (bytes: number) => {
-    const ptr = memory.allocate(bytes);
-    memory.f32(ptr, bytes / Float32Array.BYTES_PER_ELEMENT).fill(0);
-    return ptr;
-  };
-  const readout = O > 0 ? { O, panelsPtr: zeros(readoutOffsets(H, O).bytes) } : undefined;
-  return { D, H, panelsPtr: zeros(panelsBytes(D, H)), readout };
+function model(D: number, H: number, O = 0): PackedModel {
+  const zeros = (count: number) => new Float32Array(count);
+  const weights = { D, H, W_x: zeros(D * H), W_h: zeros(H * H), b: zeros(H) };
+  const readout = O > 0 ? { O, W_y: zeros(H * O), b_y: zeros(O) } : undefined;
+  return placeModel(memory, tanhLayers(weights, readout));
 }
 
-function freeModel({ panelsPtr, readout }: ReturnType<typeof model>): void {
-  memory.free(panelsPtr);
-  if (readout) memory.free(readout.panelsPtr);
+function freeModel({ ptr }: PackedModel): void {
+  memory.free(ptr);
 }
 
 const shapesUpTo = (stepsMax: number, rowsMax: number) =>
@@ -76,7 +73,7 @@ describe('the parts of a job', () => {
   });
 
   /** From each part, run alone, to the words of the job's block that it has written. */
-  function wordsWritten(shape: Omit<JobShape, 'xPtr' | 'hPtr'>, weights: ReturnType<typeof model>, wanted: number) {
+  function wordsWritten(shape: Omit<JobShape, 'xPtr' | 'hPtr'>, weights: PackedModel, wanted: number) {
     const bytesBefore = memory.bytesUsed;
     const job = new Job(memory, weights, shape);
     const block = memory.u32(job.ptr, (memory.bytesUsed - bytesBefore) / 4);
@@ -84,7 +81,7 @@ describe('the parts of a job', () => {
     // Whatever is not a record: a number that no kernel writes.
     block.fill(UNWRITTEN, (memory.u32(parts[0]!, 16)[JOB_PAIRS / 4]! - job.ptr) / 4);
     job.x.fill(0.5);
-    job.h.fill(0.25);
+    job.states[0]!.h.fill(0.25);
     const before = block.slice();
     const written = parts.map((ptr) => {
       block.set(before);

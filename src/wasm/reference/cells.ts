@@ -11,7 +11,7 @@ import {
 } from '../../layers.ts';
 import { fusedMultiplyAdd as fma } from '../fused-multiply-add.ts';
 import { sigmoid32, tanh32 } from './functions.ts';
-import { additionOf, floats, isNarrow } from './products.ts';
+import { additionOf, floats } from './products.ts';
 
 const { fround } = Math;
 
@@ -58,9 +58,9 @@ export function relu32(z: number): number {
   return Math.max(0, z);
 }
 
-/** r = σ(z_r), z = σ(z_z), n = tanh(z_n), h' = (1 - z) ∘ n + z ∘ h */
+/** r = σ(z_r), z = σ(z_z), n = tanh(z_n), h' = z ∘ h + (1 - z) ∘ n */
 function gruStep(spec: GruSpec, weights: RecurrentWeights, x: Float32Array, { h }: CellState): CellStep {
-  const { D, H, reset } = spec;
+  const { H, reset } = spec;
   const z_r = preActivation(spec, weights, gateOf(spec, 'r'), x, h);
   const z_z = preActivation(spec, weights, gateOf(spec, 'z'), x, h);
   const r = z_r.map(sigmoid32);
@@ -68,9 +68,8 @@ function gruStep(spec: GruSpec, weights: RecurrentWeights, x: Float32Array, { h 
   const z_n =
     reset === 'after' ? resetAfter(spec, weights, x, h, r) : resetBefore(spec, weights, x, h, r);
   const n = z_n.map(tanh32);
-  const interpolated = isNarrow(D + H) ? interpolateExactly : interpolate;
   return {
-    h: floats(H, (j) => interpolated(z[j]!, n[j]!, h[j]!)),
+    h: floats(H, (j) => interpolate(z[j]!, n[j]!, h[j]!)),
     z: sideBySide([z_r, z_z, z_n]),
     gates: sideBySide([r, z, n]),
   };
@@ -107,17 +106,12 @@ function resetBefore(
   return preActivation(spec, weights, gateOf(spec, 'n'), x, r_h);
 }
 
-/** (1 - z) n + z h of a wide layer, in float32. */
+/** z h + (1 - z) n */
 function interpolate(z: number, n: number, h: number): number {
   return fma(z, h, fround(fround(1 - z) * n));
 }
 
-/** (1 - z) n + z h of a narrow layer, in float64; not rounded to float32. */
-function interpolateExactly(z: number, n: number, h: number): number {
-  return (1 - z) * n + z * h;
-}
-
-/** i, f, o = σ(z_i), σ(z_f), σ(z_o), g = tanh(z_g), c' = f ∘ c + i ∘ g, h' = o ∘ tanh(c') */
+/** i, f, o = σ(z_i), σ(z_f), σ(z_o), g = tanh(z_g), c' = i ∘ g + f ∘ c, h' = o ∘ tanh(c') */
 function lstmStep(
   spec: LstmSpec,
   weights: RecurrentWeights,

@@ -34,7 +34,7 @@ export interface ReferenceOutput {
   readonly c: readonly (Float32Array | undefined)[];
   /** (T, N, O) of the layers after the last recurrent one; absent if there are none. */
   readonly ys?: Float32Array;
-  /** (N, O): ys at step length - 1 of each row; of a row of length 0, what those layers make of its h. */
+  /** (N, O): what those layers make of the last recurrent layer's h, of both directions side by side. */
   readonly y?: Float32Array;
   /** For each recurrent layer and direction, forward first. */
   readonly trace: readonly CellTrace[];
@@ -53,7 +53,7 @@ export function referenceModel(layers: readonly Layer[], input: ReferenceInput):
   const directions: DirectionOutput[] = [];
   let values = x;
   let hs = new Float32Array();
-  /** (N, outputs): what each row has at step length - 1. */
+  /** (N, outputs): the final states of each row, of both directions side by side. */
   let last = new Float32Array();
   for (const layer of layers) {
     if (isRecurrent(layer)) {
@@ -113,17 +113,15 @@ function runRecurrent(
   before: Pick<ReferenceInput, 'h' | 'c'>,
 ) {
   const { H } = layer;
-  const { T, N, lengths } = batch;
+  const { T, N } = batch;
   const outputs = outputsOf(layer);
   const hs = new Float32Array(T * N * outputs);
   const directions = directionsOf(layer).map((_, k) =>
     runDirection(layer, k, batch, x, { h: before.h?.[k], c: before.c?.[k] }, hs),
   );
   const last = new Float32Array(N * outputs);
-  for (const [n, length] of lengths.entries()) {
-    if (length > 0) last.set(rowAt(hs, (length - 1) * N + n, outputs), n * outputs);
-    // A row without steps has the states that it began with.
-    else directions.forEach(({ h }, k) => last.set(rowAt(h, n, H), n * outputs + k * H));
+  for (let n = 0; n < N; n++) {
+    directions.forEach(({ h }, k) => last.set(rowAt(h, n, H), n * outputs + k * H));
   }
   return { hs, last, directions };
 }

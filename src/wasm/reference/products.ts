@@ -1,7 +1,8 @@
 // The two orders in which products are added (kernels/README.md), chosen by how many products an element has: a narrow
 // sum in float64, rounded once; a wide one in float32 by fused multiply-adds, in blocks.
-import { BLOCK_16_MAX, BLOCK_32_MAX, NARROW_MAX } from '../../kernels/layout.ts';
+import { BLOCK_16_MAX, BLOCK_32_MAX } from '../../kernels/layout.ts';
 import { fusedMultiplyAdd } from '../fused-multiply-add.ts';
+import { isNarrow } from '../panels.ts';
 
 const { fround } = Math;
 
@@ -15,11 +16,6 @@ export interface Matrix {
 export type AddProducts = (start: number, a: Float32Array, W: Matrix, column: number) => number;
 
 /** @param products of one element: D + H of a recurrent layer, I of a dense layer */
-export function isNarrow(products: number): boolean {
-  return products <= NARROW_MAX;
-}
-
-/** @param products as of isNarrow() */
 export function additionOf(products: number): AddProducts {
   return isNarrow(products) ? addExactProducts : addBlocks;
 }
@@ -32,7 +28,7 @@ const addExactProducts: AddProducts = (start, a, { data, columns }, column) => {
 };
 
 /** Wide: float32, a block of products summed from 0 by fused multiply-adds and then added. */
-export const addBlocks: AddProducts = (start, a, { data, columns }, column) => {
+const addBlocks: AddProducts = (start, a, { data, columns }, column) => {
   const K = a.length;
   const size = blockFor(K);
   let sum = start;

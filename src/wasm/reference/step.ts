@@ -1,7 +1,7 @@
 // The reference of a model in its short form: one tanh layer, and a linear readout.
 import type { Readout, Weights } from '../../tensor.ts';
 import { referenceModel } from './model.ts';
-import { addBlocks, additionOf, floats } from './products.ts';
+import { additionOf, floats } from './products.ts';
 
 /** The products of one step of one row; `state` is tanh(z). Each has H elements. */
 export interface ReferenceStep {
@@ -25,7 +25,8 @@ export function referenceStep(weights: Weights, x: Float32Array, h: Float32Array
   };
 }
 
-/** y = h W_y + b_y of one row, O elements; always in float32, by blocks. */
+/** y = h W_y + b_y of one row, O elements. */
 export function referenceReadout({ O, W_y, b_y }: Readout, h: Float32Array): Float32Array {
-  return floats(O, (o) => addBlocks(0, h, { data: W_y, columns: O }, o) + b_y[o]!);
+  const add = additionOf(h.length);
+  return floats(O, (o) => add(0, h, { data: W_y, columns: O }, o) + b_y[o]!);
 }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { tanhLayers } from '../../src/layers.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
-import { modelBytes, packModel, packModelInSlices } from '../../src/wasm/panels.ts';
+import { packModel, packModelInSlices, packedModelBytes } from '../../src/wasm/packed-model.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 
 const random = pseudoRandom(3);
@@ -14,12 +15,12 @@ test.each([
 ])('D = %s, H = %s, O = %s is packed in slices as at once', async (D, H, O) => {
   const memory = new LinearMemory(32 * 1024 * 1024);
   const weights = { D, H, W_x: numbers(D * H), W_h: numbers(H * H), b: numbers(H) };
-  const readout = O === 0 ? undefined : { O, W_y: numbers(H * O), b_y: numbers(O) };
-  const bytes = modelBytes(D, H, O);
+  const layers = tanhLayers(weights, O === 0 ? undefined : { O, W_y: numbers(H * O), b_y: numbers(O) });
+  const bytes = packedModelBytes(layers);
   const [atOnce, inSlices] = [memory.allocate(bytes), memory.allocate(bytes)];
   for (const ptr of [atOnce, inSlices]) memory.f32(ptr, bytes / 4).fill(NaN);
   const { buffer } = memory.u32(atOnce, 1);
-  packModel(weights, readout, buffer, atOnce);
-  await packModelInSlices(weights, readout, buffer, inSlices);
+  packModel(layers, buffer, atOnce);
+  await packModelInSlices(layers, buffer, inSlices);
   expect(Buffer.compare(Buffer.from(memory.u8(atOnce, bytes)), Buffer.from(memory.u8(inSlices, bytes)))).toBe(0);
 });

@@ -1,0 +1,154 @@
+// Affine and dense layers, which compute each row of each step by itself:
+//
+//   affine   y = x ∘ scale + offset, rounded once
+//   dense    y = activation(z), z = x W + b, x W summed in blocks (product.ts); with I <= NARROW_MAX inputs z is
+//            summed in float64 and rounded once (narrow.ts)
+//
+// softmax(z)_j = e_j / Σ e_j with e_j = exp(z_j - max z). Its sum is the only one across columns; its order is fixed:
+// s_l is the sum of e_j over j = l mod 8, in ascending order, t_l = s_l + s_{l+4}, and Σ e_j = (t_0 + t_2) + (t_1 + t_3).
+import { expF32x4 } from './exp';
+import {
+  AFFINE,
+  LAYER_ACTIVATION,
+  LAYER_B,
+  LAYER_FINISH_B,
+  LAYER_INPUTS,
+  LAYER_KIND,
+  LAYER_NARROW,
+  LAYER_OUTPUTS,
+  LAYER_W_X,
+  LINEAR,
+  PAIR_BYTES,
+  PAIR_SOURCE,
+  PAIR_TARGET,
+  RELU,
+  SIGMOID,
+  TANH,
+} from './layout';
+import { sumNarrow } from './narrow';
+import { multiplyAdd, product } from './product';
+import { paddedBytes } from './sequence';
+import { sigmoidF32x4 } from './sigmoid';
+import { tanhF32x4 } from './tanh';
+
+/** Computes an affine or dense layer for `count` row pairs (x, y), followed by space for SCRATCH_PAIRS. */
+export function computeRows(model: usize, layer: usize, pairs: usize, count: u32): void {
+  const end = pairs + count * PAIR_BYTES;
+  const W = model + load<usize>(layer, LAYER_W_X);
+  const b = model + load<usize>(layer, LAYER_B);
+  const finishB = model + load<usize>(layer, LAYER_FINISH_B);
+  const inputs = load<u32>(layer, LAYER_INPUTS);
+  if (load<u32>(layer, LAYER_KIND) == AFFINE) {
+    for (let pair = pairs; pair < end; pair += PAIR_BYTES) {
+      scale(load<usize>(pair, PAIR_SOURCE), W, b, load<usize>(pair, PAIR_TARGET), inputs);
+    }
+    return;
+  }
+  const outputs = load<u32>(layer, LAYER_OUTPUTS);
+  const activation = load<u32>(layer, LAYER_ACTIVATION);
+  const size = paddedBytes(outputs);
+  if (load<u32>(layer, LAYER_NARROW)) {
+    sumNarrow(pairs, pairs, count, W, inputs, W, 0, b, 0, size);
+  } else {
+    for (let pair = pairs; pair < end; pair += PAIR_BYTES) memory.fill(load<usize>(pair, PAIR_TARGET), 0, size);
+    product(pairs, count, W, inputs, outputs);
+  }
+  for (let pair = pairs; pair < end; pair += PAIR_BYTES) {
+    activate(activation, load<usize>(pair, PAIR_TARGET), finishB, size, outputs);
+  }
+}
+
+/** y = x ∘ scale + offset of `count` floats; x is not padded. */
+function scale(x: usize, scale: usize, offset: usize, y: usize, count: u32): void {
+  const end = x + (<usize>count << 2);
+  const vectorsEnd = x + (<usize>(count & ~7) << 2);
+  for (; x < vectorsEnd; x += 32, scale += 32, offset += 32, y += 32) {
+    const y0 = f32x4.relaxed_madd(v128.load(x, 0), v128.load(scale, 0), v128.load(offset, 0));
+    const y1 = f32x4.relaxed_madd(v128.load(x, 16), v128.load(scale, 16), v128.load(offset, 16));
+    v128.store(y, y0, 0);
+    v128.store(y, y1, 16);
+  }
+  for (; x < end; x += 4, scale += 4, offset += 4, y += 4) {
+    store<f32>(y, multiplyAdd(load<f32>(x), load<f32>(scale), load<f32>(offset)));
+  }
+}
+
+/** Replaces x W in the `size` bytes of `row` by activation(x W + b). */
+function activate(activation: u32, row: usize, b: usize, size: usize, outputs: u32): void {
+  // In each loop both halves are computed before either is stored: only then does V8 join them into 256 bits.
+  if (activation == LINEAR) return addBias(row, b, size);
+  if (activation == RELU) {
+    for (let at: usize = 0; at < size; at += 32) {
+      const y0 = f32x4.max(f32x4.splat(0), f32x4.add(v128.load(row + at, 0), v128.load(b + at, 0)));
+      const y1 = f32x4.max(f32x4.splat(0), f32x4.add(v128.load(row + at, 16), v128.load(b + at, 16)));
+      v128.store(row + at, y0, 0);
+      v128.store(row + at, y1, 16);
+    }
+  } else if (activation == TANH) {
+    for (let at: usize = 0; at < size; at += 32) {
+      const y0 = tanhF32x4(f32x4.add(v128.load(row + at, 0), v128.load(b + at, 0)));
+      const y1 = tanhF32x4(f32x4.add(v128.load(row + at, 16), v128.load(b + at, 16)));
+      v128.store(row + at, y0, 0);
+      v128.store(row + at, y1, 16);
+    }
+  } else if (activation == SIGMOID) {
+    for (let at: usize = 0; at < size; at += 32) {
+      const y0 = sigmoidF32x4(f32x4.add(v128.load(row + at, 0), v128.load(b + at, 0)));
+      const y1 = sigmoidF32x4(f32x4.add(v128.load(row + at, 16), v128.load(b + at, 16)));
+      v128.store(row + at, y0, 0);
+      v128.store(row + at, y1, 16);
+    }
+  } else {
+    addBias(row, b, size);
+    softmax(row, size, outputs);
+  }
+}
+
+function addBias(row: usize, b: usize, size: usize): void {
+  for (let at: usize = 0; at < size; at += 32) {
+    const z0 = f32x4.add(v128.load(row + at, 0), v128.load(b + at, 0));
+    const z1 = f32x4.add(v128.load(row + at, 16), v128.load(b + at, 16));
+    v128.store(row + at, z0, 0);
+    v128.store(row + at, z1, 16);
+  }
+}
+
+function softmax(row: usize, size: usize, outputs: u32): void {
+  const end = row + size;
+  // exp(-Infinity) is 0: columns beyond the outputs add nothing to the sum.
+  for (let at = row + (<usize>outputs << 2); at < end; at += 4) store<f32>(at, -f32.MAX_VALUE * 2);
+  let max0 = v128.load(row, 0);
+  let max1 = v128.load(row, 16);
+  for (let at = row + 32; at < end; at += 32) {
+    max0 = f32x4.max(max0, v128.load(at, 0));
+    max1 = f32x4.max(max1, v128.load(at, 16));
+  }
+  const top = largest(f32x4.max(max0, max1));
+  let s0 = f32x4.splat(0);
+  let s1 = f32x4.splat(0);
+  for (let at = row; at < end; at += 32) {
+    const e0 = expF32x4(f32x4.sub(v128.load(at, 0), top));
+    const e1 = expF32x4(f32x4.sub(v128.load(at, 16), top));
+    s0 = f32x4.add(s0, e0);
+    s1 = f32x4.add(s1, e1);
+    v128.store(at, e0, 0);
+    v128.store(at, e1, 16);
+  }
+  const t = f32x4.add(s0, s1);
+  const u = f32x4.add(t, v128.shuffle<f32>(t, t, 2, 3, 0, 1));
+  const sum = f32x4.splat(f32x4.extract_lane(u, 0) + f32x4.extract_lane(u, 1));
+  for (let at = row; at < end; at += 32) {
+    const y0 = f32x4.div(v128.load(at, 0), sum);
+    const y1 = f32x4.div(v128.load(at, 16), sum);
+    v128.store(at, y0, 0);
+    v128.store(at, y1, 16);
+  }
+}
+
+/** The largest of four lanes, in all lanes. */
+// @ts-ignore: decorator
+@inline
+function largest(v: v128): v128 {
+  const pairs = f32x4.max(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
+  return f32x4.max(pairs, v128.shuffle<f32>(pairs, pairs, 1, 0, 3, 2));
+}
