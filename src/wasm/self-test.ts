@@ -63,6 +63,8 @@ const SAMPLES: readonly Sample[] = [
   { T: T_BEYOND_RING, N: 1, layers: [lstm(1, 2), gru(2, 1, 'after')] },
   // Cells, wide: both products of a step at once, and x W_x of several steps.
   { T: 1, N: 2, layers: [lstm(1, H_WIDE), dense(H_WIDE, 2)] },
+  { T: 1, N: 2, layers: [gru(1, H_WIDE, 'after')] },
+  { T: 1, N: 2, layers: [gru(1, H_WIDE, 'before')] },
   { T: 3, N: 2, layers: [bidirectional(lstm(NARROW_MAX, 3)), reverse(gru(6, 3, 'before'))] },
   { T: 3, N: 2, layers: [gru(NARROW_MAX, 5, 'after'), gru(5, 3, 'before')] },
   { T: 3, N: 1, layers: [gru(NARROW_MAX, 5, 'before')] },
