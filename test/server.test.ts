@@ -137,9 +137,9 @@ describe('the process', () => {
     expect((await fetch(`${server.url}/health/live`)).status).toBe(200);
     expect((await post(`${server.url}/v1/step`, small)).status).toBe(200);
 
-    const answer = await running;
-    expect(answer.status).toBe(200);
-    expect(((await answer.json()) as { h: number[][] }).h).toHaveLength(64);
+    const response = await running;
+    expect(response.status).toBe(200);
+    expect(((await response.json()) as { h: number[][] }).h).toHaveLength(64);
     expect(await stopped, server.output()).toBe(0);
     await expect(fetch(`${server.url}/health/live`)).rejects.toThrow();
   });
@@ -192,13 +192,13 @@ describe('the process', () => {
 describe('a body larger than the limit', () => {
   test('the request is answered 413 even while the client is still sending', async () => {
     for (const size of [100_001, 1_000_000, 20_000_000]) {
-      const answer = await fetch(`${shared.url}/v1/step`, {
+      const response = await fetch(`${shared.url}/v1/step`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: ' '.repeat(size),
       });
-      expect(answer.status).toBe(413);
-      expect(((await answer.json()) as { code: string }).code).toBe('body_too_large');
+      expect(response.status).toBe(413);
+      expect(((await response.json()) as { code: string }).code).toBe('body_too_large');
     }
   });
 });

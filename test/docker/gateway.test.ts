@@ -74,9 +74,9 @@ describeWith('nginx', 'requests through the gateway', () => {
   });
 
   test('a problem of the service is passed unchanged', async () => {
-    const answer = await fetch(`${gateway.url}/v1/step`, { ...step, body: '{' });
-    expect(answer.status).toBe(400);
-    expect(await answer.json()).toMatchObject({ code: 'malformed_json' });
+    const response = await fetch(`${gateway.url}/v1/step`, { ...step, body: '{' });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ code: 'malformed_json' });
   });
 
   test('a WebSocket is passed', async () => {
@@ -95,8 +95,8 @@ describeWith('nginx', 'requests through the gateway', () => {
   test("the request id of the client is passed, a harmful one is replaced", async () => {
     const idFor = async (id: string) => {
       const headers = { ...step.headers, 'x-request-id': id };
-      const answer = await fetch(`${gateway.url}/v1/step`, { ...step, headers });
-      return answer.headers.get('x-request-id');
+      const response = await fetch(`${gateway.url}/v1/step`, { ...step, headers });
+      return response.headers.get('x-request-id');
     };
     expect(await idFor('order-7:retry.2')).toBe('order-7:retry.2');
     expect(await idFor('"},{"')).toMatch(/^[0-9a-f]{32}$/);
@@ -104,9 +104,9 @@ describeWith('nginx', 'requests through the gateway', () => {
 
   test('two hundred requests in a row succeed', async () => {
     for (let count = 0; count < 200; count += 1) {
-      const answer = await fetch(`${gateway.url}/v1/step`, step);
-      await answer.bytes();
-      expect(answer.status).toBe(200);
+      const response = await fetch(`${gateway.url}/v1/step`, step);
+      await response.bytes();
+      expect(response.status).toBe(200);
     }
   }, 30_000);
 
@@ -136,12 +136,12 @@ describeWith('nginx', 'requests through the gateway', () => {
   test('a service that was killed is answered as a 502 problem', async () => {
     server.process.kill('SIGKILL');
     await once(server.process, 'exit');
-    const answer = await fetch(`${gateway.url}/v1/step`, step);
-    expect(answer.status).toBe(502);
-    expect(answer.headers.get('content-type')).toBe('application/problem+json');
-    const problem = await answer.json();
+    const response = await fetch(`${gateway.url}/v1/step`, step);
+    expect(response.status).toBe(502);
+    expect(response.headers.get('content-type')).toBe('application/problem+json');
+    const problem = await response.json();
     expect(problem).toMatchObject({ status: 502, code: 'bad_gateway', errors: [] });
-    expect(problem.instance).toBe(answer.headers.get('x-request-id'));
+    expect(problem.instance).toBe(response.headers.get('x-request-id'));
   });
 });
 

@@ -93,13 +93,13 @@ describe('the image', () => {
     try {
       await untilReady(running, `http://127.0.0.1:${port}`);
       expect(await exitCodeOf(image.healthcheck)).toBe(0);
-      const answer = await fetch(`http://127.0.0.1:${port}/v1/step`, {
+      const response = await fetch(`http://127.0.0.1:${port}/v1/step`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: '{"weights":{"W_x":[[0.5]],"W_h":[[0.25]]},"x":[[1]],"h":[[2]]}',
       });
-      expect(answer.status).toBe(200);
-      expect(await answer.json()).toEqual({ h: [[expect.closeTo(Math.tanh(1), 6)]] });
+      expect(response.status).toBe(200);
+      expect(await response.json()).toEqual({ h: [[expect.closeTo(Math.tanh(1), 6)]] });
     } finally {
       expect(await running.stop(), running.output()).toBe(0);
     }

@@ -94,9 +94,9 @@ export function startProcess(
 /** Waits until `GET /health/ready` is 200. @throws Error with the output if the process ends */
 export async function untilReady(running: RunningProcess, url: string): Promise<void> {
   await until(running, async () => {
-    const answer = await fetch(`${url}/health/ready`).catch(() => undefined);
-    await answer?.body?.cancel();
-    return answer?.ok || undefined;
+    const response = await fetch(`${url}/health/ready`).catch(() => undefined);
+    await response?.body?.cancel();
+    return response?.ok || undefined;
   });
 }
 

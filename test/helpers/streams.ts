@@ -79,16 +79,16 @@ export async function openStream(
   const headers = { 'content-type': 'application/json', accept };
   const sent = request(url, { method: 'POST', headers, agent: false });
   sent.end(JSON.stringify(body));
-  const [answer] = (await once(sent, 'response')) as [IncomingMessage];
-  return answer;
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  return response;
 }
 
 /** Everything until the end; what came before the connection was lost, if it is. */
-export async function readAll(answer: IncomingMessage): Promise<{ text: string; wasTerminated: boolean }> {
+export async function readAll(response: IncomingMessage): Promise<{ text: string; wasTerminated: boolean }> {
   const parts: Buffer[] = [];
   let wasTerminated = false;
   try {
-    for await (const part of answer) parts.push(part as Buffer);
+    for await (const part of response) parts.push(part as Buffer);
   } catch {
     wasTerminated = true;
   }

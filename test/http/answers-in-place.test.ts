@@ -29,8 +29,8 @@ async function askSlowly(accept: keyof typeof ROWS) {
   const url = `http://127.0.0.1:${port}/v1/step`;
   const headers = { 'content-type': JSON_TYPE, accept };
   const post = async (body: object) => {
-    const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
-    return Buffer.from(await answer.arrayBuffer());
+    const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
+    return Buffer.from(await response.arrayBuffer());
   };
   const asked = step(ROWS[accept], 0);
   const expected = await post(asked);
@@ -49,9 +49,9 @@ async function askSlowly(accept: keyof typeof ROWS) {
   socket.on('data', (chunk) => chunks.push(chunk)).resume();
   await once(socket, 'close');
   const response = Buffer.concat(chunks);
-  const answer = response.subarray(response.indexOf('\r\n\r\n') + 4);
+  const received = response.subarray(response.indexOf('\r\n\r\n') + 4);
   await sleep(50);
-  return { isSame: answer.equals(expected), bytes: answer.length, bytesUsed: () => memory.bytesUsed, post };
+  return { isSame: received.equals(expected), bytes: received.length, bytesUsed: () => memory.bytesUsed, post };
 }
 
 const ACCEPTED = Object.keys(ROWS) as (keyof typeof ROWS)[];

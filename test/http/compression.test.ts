@@ -50,23 +50,23 @@ describe('an answer', () => {
     ['GZIP', 'gzip'],
   ])('an answer for Accept-Encoding: %s is encoded in %s, with its length', async (accepted, encoding) => {
     const whole = await ask(large);
-    const answer = await ask(large, accepted);
-    expect(answer.headers['content-encoding']).toBe(encoding);
-    expect(decoded(answer)).toBe(whole.body);
-    expect(answer.headers['content-length']).toBe(String(answer.rawPayload.length));
-    expect(answer.rawPayload.length).toBeLessThan(0.6 * whole.rawPayload.length);
-    expect(answer.headers['vary']).toBe('accept, accept-encoding');
-    expect(answer.headers['content-type']).toBe(whole.headers['content-type']);
+    const response = await ask(large, accepted);
+    expect(response.headers['content-encoding']).toBe(encoding);
+    expect(decoded(response)).toBe(whole.body);
+    expect(response.headers['content-length']).toBe(String(response.rawPayload.length));
+    expect(response.rawPayload.length).toBeLessThan(0.6 * whole.rawPayload.length);
+    expect(response.headers['vary']).toBe('accept, accept-encoding');
+    expect(response.headers['content-type']).toBe(whole.headers['content-type']);
   });
 
   test.each([undefined, '', 'identity', 'deflate, zstd', 'gzip;q=0', '*;q=0', ',;=', 'identity, gzip;q=0.5'])(
     'an answer for Accept-Encoding: %s is not encoded',
     async (accepted) => {
-      const answer = await ask(large, accepted);
-      expect(answer.statusCode).toBe(200);
-      expect(answer.headers).not.toHaveProperty('content-encoding');
-      expect(answer.headers['vary']).toBe('accept, accept-encoding');
-      expect(JSON.parse(answer.body).h).toHaveLength(200);
+      const response = await ask(large, accepted);
+      expect(response.statusCode).toBe(200);
+      expect(response.headers).not.toHaveProperty('content-encoding');
+      expect(response.headers['vary']).toBe('accept, accept-encoding');
+      expect(JSON.parse(response.body).h).toHaveLength(200);
     },
   );
 
@@ -119,13 +119,13 @@ describeWith('linux', 'a compressed body', () => {
     for (const [encoding, bomb] of Object.entries(bombs)) {
       expect(bomb.length).toBeLessThan(zeros.length / 500);
       for (const name of [encoding, `identity, ${encoding}`, encoding.toUpperCase()]) {
-        const answer = await fetch(`${server.url}/v1/step`, {
+        const response = await fetch(`${server.url}/v1/step`, {
           method: 'POST',
           headers: { 'content-type': 'application/json', 'content-encoding': name },
           body: bomb,
         });
-        expect(answer.status).toBe(415);
-        const problem = (await answer.json()) as { code: string; detail: string };
+        expect(response.status).toBe(415);
+        const problem = (await response.json()) as { code: string; detail: string };
         expect(problem.code).toBe('unsupported_media_type');
         expect(problem.detail).toContain('uncompressed');
       }

@@ -35,9 +35,9 @@ describeWith('chromium', '/docs in a browser', () => {
     expect(Object.keys(JSON.parse(example))).toContain('weights');
 
     await block.locator('button.execute').click();
-    const answer = block.locator('.live-responses-table .response');
-    await answer.locator('.response-col_status', { hasText: '200' }).waitFor({ timeout: 15_000 });
-    const shown = await answer.locator('.highlight-code, .microlight').first().innerText();
+    const response = block.locator('.live-responses-table .response');
+    await response.locator('.response-col_status', { hasText: '200' }).waitFor({ timeout: 15_000 });
+    const shown = await response.locator('.highlight-code, .microlight').first().innerText();
     expect(shown).toContain('"h"');
     expect(problems).toEqual([]);
     await page.close();

@@ -112,16 +112,16 @@ describe('a computation as a file', () => {
   test('a file may have the format of the library that wrote it in its metadata', async () => {
     const plain = writeSafetensors({ x: f32([1, 1], 0.58) }, { model: 'sunspots' });
     const body = writeSafetensors({ x: f32([1, 1], 0.58) }, { model: 'sunspots', format: 'pt' });
-    const answer = await post('/v1/step', body);
-    expect(answer.statusCode).toBe(200);
-    expect(answer.rawPayload).toEqual((await post('/v1/step', plain)).rawPayload);
+    const response = await post('/v1/step', body);
+    expect(response.statusCode).toBe(200);
+    expect(response.rawPayload).toEqual((await post('/v1/step', plain)).rawPayload);
   });
 
   test('a file is answered 406 when Accept allows none of the types offered', async () => {
-    const answer = await post('/v1/step', { model: 'sunspots', x: [[1]] }, { accept: 'text/html' });
-    expect(answer.statusCode).toBe(406);
-    expect(answer.json().code).toBe('not_acceptable');
-    expect(answer.json().detail).toContain('application/json');
+    const response = await post('/v1/step', { model: 'sunspots', x: [[1]] }, { accept: 'text/html' });
+    expect(response.statusCode).toBe(406);
+    expect(response.json().code).toBe('not_acceptable');
+    expect(response.json().detail).toContain('application/json');
   });
 });
 
@@ -151,9 +151,9 @@ const REFUSED: [string, Parameters<typeof writeSafetensors>, number, string, Reg
 
 describe('a file that is refused, with a problem in JSON', () => {
   test.each(REFUSED)('%s', async (_, file, status, code, detail) => {
-    const answer = await post('/v1/step', writeSafetensors(...file));
-    expect(answer.json()).toMatchObject({ status, code, detail: expect.stringMatching(detail) });
-    expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
+    const response = await post('/v1/step', writeSafetensors(...file));
+    expect(response.json()).toMatchObject({ status, code, detail: expect.stringMatching(detail) });
+    expect(response.headers['content-type']).toMatch(/^application\/problem\+json/);
   });
 
   test('a sequence with bad lengths, layout and outputs is refused', async () => {
@@ -167,8 +167,8 @@ describe('a file that is refused, with a problem in JSON', () => {
   test('a file that is truncated anywhere, or has any bit flipped, never causes a 5xx', async () => {
     const file = Buffer.from(writeSafetensors({ x, ...W }, { trace: 'true' }));
     for (let length = 0; length < file.length; length++) {
-      const answer = await post('/v1/step', file.subarray(0, length));
-      expect(answer.statusCode).toBe(400);
+      const response = await post('/v1/step', file.subarray(0, length));
+      expect(response.statusCode).toBe(400);
     }
     for (let bit = 0; bit < file.length * 8; bit++) {
       const flipped = Buffer.from(file);

@@ -57,9 +57,9 @@ test('hostile peers of all kinds: well-behaved clients are answered, all peers a
   const endMs = performance.now() + 3 * TIMEOUT_MS;
   let most = 0;
   while (performance.now() < endMs) {
-    const answer = await fetch(`${url}/v1/step`, { method: 'POST', headers, body });
-    expect(answer.status).toBe(200);
-    await answer.arrayBuffer();
+    const response = await fetch(`${url}/v1/step`, { method: 'POST', headers, body });
+    expect(response.status).toBe(200);
+    await response.arrayBuffer();
     most = Math.max(most, await connectionsOf(app));
   }
   expect(most).toBeGreaterThan(PEERS / 2);

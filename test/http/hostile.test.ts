@@ -88,8 +88,8 @@ describeWith('linux', 'the memory of hostile requests', () => {
     const rss = [rssMiB()];
     for (let start = 0; start < requests.length; start += 100) {
       const hundred = requests.slice(start, start + 100);
-      const answers = await Promise.all(hundred.map(send));
-      hundred.forEach((hostile, i) => expectProblem(hostile, answers[i]!));
+      const responses = await Promise.all(hundred.map(send));
+      hundred.forEach((hostile, i) => expectProblem(hostile, responses[i]!));
       expect(await send(VALID_REQUEST)).toEqual(good);
       if (start + 100 === Math.ceil(REQUESTS / 200) * 100) rss.push(rssMiB());
     }
@@ -130,8 +130,8 @@ describe('input that is not HTTP', () => {
       'invalid_request',
     ],
   ])('%s is answered with a problem, then the connection is closed', async (_, bytes, status, code) => {
-    const answer = await sendRaw(bytes);
-    expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
-    expect(JSON.parse(answer.split('\r\n\r\n')[1]!).code).toBe(code);
+    const response = await sendRaw(bytes);
+    expect(response).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+    expect(JSON.parse(response.split('\r\n\r\n')[1]!).code).toBe(code);
   });
 });

@@ -34,18 +34,18 @@ function stepBody(N: number): string {
   return JSON.stringify({ weights: W, x: Array.from({ length: N }, (_, n) => [n / 1_000 + 1 / 3]) });
 }
 
-async function answerOf(path: TestApp, url: string, body: string) {
-  const { status, body: answer } = await path.post(url, body);
-  return { status, answer: { ...answer, instance: undefined } };
+async function responseOf(path: TestApp, url: string, body: string) {
+  const { status, body: response } = await path.post(url, body);
+  return { status, response: { ...response, instance: undefined } };
 }
 
 /** @param isWrongOnce whether the body has one fault at most; of several, a long body may report another one first */
 async function expectSame(url: string, text: string, isWrongOnce = true): Promise<void> {
-  const expected = await answerOf(plain, url, text);
-  expect(await answerOf(fast, url, text), text.slice(0, 300)).toEqual(expected);
-  const answer = await answerOf(long, url, text);
-  if (isWrongOnce) expect(answer, text.slice(0, 300)).toEqual(expected);
-  else expect(answer.status >= 400, text.slice(0, 300)).toBe(expected.status >= 400);
+  const expected = await responseOf(plain, url, text);
+  expect(await responseOf(fast, url, text), text.slice(0, 300)).toEqual(expected);
+  const response = await responseOf(long, url, text);
+  if (isWrongOnce) expect(response, text.slice(0, 300)).toEqual(expected);
+  else expect(response.status >= 400, text.slice(0, 300)).toBe(expected.status >= 400);
 }
 
 describe('every path of parsing', () => {
@@ -95,17 +95,17 @@ describe('every path of parsing', () => {
   test('the error for malformed JSON has the byte and the path', async () => {
     const text = '{"é":1,"x":[[1,2],[3,}';
     await expectSame('/v1/step', text);
-    const { answer } = await answerOf(long, '/v1/step', text);
-    expect(answer.errors).toEqual([{ pointer: '/x/1/1', message: answer.detail }]);
-    expect(answer.detail).toBe('Not JSON at byte 22, in /x/1/1: expected a value, got "}".');
+    const { response } = await responseOf(long, '/v1/step', text);
+    expect(response.errors).toEqual([{ pointer: '/x/1/1', message: response.detail }]);
+    expect(response.detail).toBe('Not JSON at byte 22, in /x/1/1: expected a value, got "}".');
   });
 });
 
 describe('memory of bodies', () => {
   test('an answer frees the memory', async () => {
     const bodies = [1, 10, 1_000, 4_000].map(stepBody);
-    const answers = await Promise.all(bodies.map((body) => app.post('/v1/step', body)));
-    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+    const responses = await Promise.all(bodies.map((body) => app.post('/v1/step', body)));
+    expect(new Set(responses.map(({ status }) => status))).toEqual(new Set([200]));
     // Its answer is copied in several iterations of the event loop.
     const x = Array.from({ length: 60_000 }, (_, t) => [[1 / (t + 1)]]);
     const { body } = await app.post('/v1/sequence', { weights: W, x });
@@ -191,12 +191,12 @@ test('a body without a declared length, in many pieces, is read', async () => {
   const pieces = Array.from({ length: 100 }, (_, i) =>
     body.subarray(Math.floor((i * body.length) / 100), Math.floor(((i + 1) * body.length) / 100)),
   );
-  const answer = await fetch(`http://127.0.0.1:${port}/v1/step`, {
+  const response = await fetch(`http://127.0.0.1:${port}/v1/step`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: Readable.toWeb(Readable.from(pieces)) as unknown as BodyInit,
     duplex: 'half',
   } as RequestInit);
-  expect(await answer.json()).toEqual((await app.post('/v1/step', stepBody(1_000))).body);
+  expect(await response.json()).toEqual((await app.post('/v1/step', stepBody(1_000))).body);
   await expectIdle();
 });

@@ -15,13 +15,14 @@ const idle = app.memory.bytesUsed;
 
 const post = async (url: string, payload: Uint8Array | object) => {
   const isFile = payload instanceof Uint8Array;
-  const answer = await app.http.inject({
+  const response = await app.http.inject({
     method: 'POST',
     url,
     headers: { 'content-type': isFile ? 'application/octet-stream' : 'application/json' },
     payload: isFile ? Buffer.from(payload) : payload,
   });
-  return { status: answer.statusCode, body: answer.headers['content-type']?.includes('json') ? answer.json() : undefined };
+  const isJson = response.headers['content-type']?.includes('json');
+  return { status: response.statusCode, body: isJson ? response.json() : undefined };
 };
 const ours = ({ W_x, W_h, b }: Weights, as = Float32Array): Record<string, TensorToWrite> => ({
   W_x: { shape: [D, H], data: as.from(W_x) },

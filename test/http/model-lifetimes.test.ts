@@ -7,8 +7,8 @@ import { type TestApp, buildApp } from '../helpers/app.ts';
 const weights = (k: number) => ({ W_x: [[k / 100]], W_h: [[0.8]] });
 
 async function call(app: TestApp, method: 'GET' | 'PUT' | 'DELETE', url: string, body?: object) {
-  const answer = await app.http.inject({ method, url, ...(body && { payload: body }) });
-  return { status: answer.statusCode, body: answer.body === '' ? undefined : answer.json() };
+  const response = await app.http.inject({ method, url, ...(body && { payload: body }) });
+  return { status: response.statusCode, body: response.body === '' ? undefined : response.json() };
 }
 const sessionWith = async (app: TestApp, body: object) => (await app.post('/v1/sessions', body)).body;
 const idsOf = async (app: TestApp): Promise<string[]> =>

@@ -74,16 +74,16 @@ describe('registration', () => {
     [{ weights: W, readout: { W_y: [[1], [2, 3]] } }, 400, 'ragged_array'],
     [{ weights: W, readout: { W_y: [[1], [1e39]] } }, 422, 'out_of_range'],
   ])('registration refuses %j', async (body, status, code) => {
-    const answer = await app.post('/v1/models', body);
-    expect(answer.body).toMatchObject({ status, code });
-    expect(answer.status).toBe(status);
+    const response = await app.post('/v1/models', body);
+    expect(response.body).toMatchObject({ status, code });
+    expect(response.status).toBe(status);
   });
 
   test('a name that is in use is refused', async () => {
     await app.post('/v1/models', { weights: { ...W, b: [3, 3] }, name: 'taken' });
-    const answer = await app.post('/v1/models', { weights: { ...W, b: [4, 4] }, name: 'taken' });
-    expect(answer.body).toMatchObject({ status: 409, code: 'name_taken' });
-    expect(answer.body.detail).toContain('PUT /v1/models/taken');
+    const response = await app.post('/v1/models', { weights: { ...W, b: [4, 4] }, name: 'taken' });
+    expect(response.body).toMatchObject({ status: 409, code: 'name_taken' });
+    expect(response.body.detail).toContain('PUT /v1/models/taken');
   });
 });
 
@@ -93,10 +93,10 @@ describe('safetensors files', () => {
     app.http.inject({ method: 'POST', url, headers: { 'content-type': type }, payload });
 
   test('files are registered under ?name=, with their readout', async () => {
-    const answer = await post(file, 'application/octet-stream', `${TANH}&name=copy`);
-    expect(answer.statusCode).toBe(200);
-    expect(answer.json()).toMatchObject({ D: 1, H: 32, O: 1, names: ['sunspots', 'copy'] });
-    expect(answer.json()).toMatchObject({
+    const response = await post(file, 'application/octet-stream', `${TANH}&name=copy`);
+    expect(response.statusCode).toBe(200);
+    expect(response.json()).toMatchObject({ D: 1, H: 32, O: 1, names: ['sunspots', 'copy'] });
+    expect(response.json()).toMatchObject({
       activation: 'tanh',
       tensors: { W_x: 'rnn.weight_ih_l0 (transposed)', b: 'rnn.bias_ih_l0 + rnn.bias_hh_l0' },
     });
@@ -123,20 +123,20 @@ describe('safetensors files', () => {
 
   test('truncated files are refused, at every length', async () => {
     for (let length = 0; length < file.length; length += 97) {
-      const answer = await post(file.subarray(0, length));
-      expect(answer.statusCode, `${length}`).toBe(400);
-      expect(answer.json().code).toBe('malformed_safetensors');
+      const response = await post(file.subarray(0, length));
+      expect(response.statusCode, `${length}`).toBe(400);
+      expect(response.json().code).toBe('malformed_safetensors');
     }
   });
 
   test('files are not accepted by other routes', async () => {
-    const answer = await app.http.inject({
+    const response = await app.http.inject({
       method: 'PUT',
       url: '/v1/models/sunspots',
       headers: { 'content-type': 'application/octet-stream' },
       payload: file,
     });
-    expect(answer.statusCode).toBe(415);
+    expect(response.statusCode).toBe(415);
   });
 });
 
@@ -212,17 +212,17 @@ describe('a registered model', () => {
     const ask = (T: number, rest = {}) =>
       bounded.post('/v1/sequence', { model: 'wide', x: x(T), ...rest });
     expect((await ask(2)).status).toBe(200);
-    const answer = await ask(3);
-    expect(answer.body.code).toBe('limit_exceeded');
-    expect(answer.body.detail).toContain('would have 124 numbers');
+    const response = await ask(3);
+    expect(response.body.code).toBe('limit_exceeded');
+    expect(response.body.detail).toContain('would have 124 numbers');
     const work = await ask(200, { outputs: ['h'] });
     expect(work.body.detail).toContain('= 12800 operations');
   });
 
   test('inputs that do not fit the model are refused with the reason', async () => {
-    const answer = await app.post('/v1/step', { model: 'sunspots', x: [[1, 2]] });
-    expect(answer.body.code).toBe('shape_mismatch');
-    expect(answer.body.detail).toBe(
+    const response = await app.post('/v1/step', { model: 'sunspots', x: [[1, 2]] });
+    expect(response.body.code).toBe('shape_mismatch');
+    expect(response.body.detail).toBe(
       'x has shape (N, D) = (1, 2), expected (1, 1), because model "sunspots" makes D = 1.',
     );
   });

@@ -82,13 +82,13 @@ describe('the OpenAPI document', () => {
       const { examples } = served.components.schemas[schema.$ref.split('/').at(-1)];
       expect(examples).toHaveLength(1);
       const url = path.replace('{ref}', 'example').replace('{id}', await sessionOfExamples());
-      const answer = await app.http.inject({
+      const response = await app.http.inject({
         method,
         url,
         payload: examples[0],
       });
-      expect([200, 201]).toContain(answer.statusCode);
-      expect(operation.responses).toHaveProperty(String(answer.statusCode));
+      expect([200, 201]).toContain(response.statusCode);
+      expect(operation.responses).toHaveProperty(String(response.statusCode));
     },
   );
 });

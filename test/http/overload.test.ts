@@ -40,10 +40,10 @@ function connect() {
     return request;
   };
   const ask = async (path: string, body: string) => {
-    const [answer] = await once(post(path, body), 'response');
-    answer.resume();
-    await once(answer, 'end');
-    return answer.statusCode as number;
+    const [response] = await once(post(path, body), 'response');
+    response.resume();
+    await once(response, 'end');
+    return response.statusCode as number;
   };
   return { post, ask };
 }
@@ -85,15 +85,15 @@ test('requests beyond what can be done in time are refused with the time until t
   const hurried = await buildApp({ WORKERS: '1', JOB_DEADLINE_MS: '5000', QUEUE_JOBS_MAX: '4' });
   const row = Array.from({ length: H }, (_, i) => Math.sin(i) / H);
   await hurried.post('/v1/models', { name: 'long', weights: { W_x: [row], W_h: Array.from({ length: H }, () => row) } });
-  const answers = await Promise.all(Array.from({ length: 16 }, () => hurried.post('/v1/sequence', LONG)));
-  const refused = answers.filter(({ status }) => status === 503);
+  const responses = await Promise.all(Array.from({ length: 16 }, () => hurried.post('/v1/sequence', LONG)));
+  const refused = responses.filter(({ status }) => status === 503);
   expect(refused.length).toBeGreaterThan(6);
   for (const { body, headers } of refused) {
     expect(['queue_full', 'deadline_exceeded']).toContain(body.code);
     expect(Number(headers['retry-after'])).toBeGreaterThanOrEqual(1);
     expect(Number.isInteger(Number(headers['retry-after']))).toBe(true);
   }
-  expect(answers.some(({ status }) => status === 200)).toBe(true);
+  expect(responses.some(({ status }) => status === 200)).toBe(true);
   expect((await hurried.http.inject('/health/ready')).statusCode).toBe(200);
   expect(hurried.pool.readyCount).toBe(1);
 });

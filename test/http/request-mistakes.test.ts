@@ -30,23 +30,23 @@ describe('Accept', () => {
     'application/problem+json, application/json',
     'text/html, */*;q=0.01',
   ])('%s is answered with JSON', async (accept) => {
-    const answer = await send('POST', '/v1/step', { ...JSON_TYPE, accept }, step);
-    expect(answer.statusCode).toBe(200);
-    expect(answer.headers['content-type']).toMatch(/^application\/json/);
+    const response = await send('POST', '/v1/step', { ...JSON_TYPE, accept }, step);
+    expect(response.statusCode).toBe(200);
+    expect(response.headers['content-type']).toMatch(/^application\/json/);
   });
 
   test('quality values decide: of two types that with the greater one is sent', async () => {
     const accept = 'application/json;charset=utf-8;q=0.2, application/octet-stream;q=0.3';
-    const answer = await send('POST', '/v1/step', { ...JSON_TYPE, accept }, step);
-    expect(answer.headers['content-type']).toBe('application/octet-stream');
+    const response = await send('POST', '/v1/step', { ...JSON_TYPE, accept }, step);
+    expect(response.headers['content-type']).toBe('application/octet-stream');
   });
 
   test.each(['text/html', 'application/json;q=0', 'application/problem+json', 'x;y="'])(
     '%s is 406, and the detail repeats it',
     async (accept) => {
-      const answer = await send('POST', '/v1/step', { ...JSON_TYPE, accept }, step);
-      expect(answer.json()).toMatchObject({ status: 406, code: 'not_acceptable' });
-      expect(answer.json().detail).toContain(`got ${JSON.stringify(accept)}`);
+      const response = await send('POST', '/v1/step', { ...JSON_TYPE, accept }, step);
+      expect(response.json()).toMatchObject({ status: 406, code: 'not_acceptable' });
+      expect(response.json().detail).toContain(`got ${JSON.stringify(accept)}`);
     },
   );
 
@@ -85,9 +85,9 @@ describe('the encoding of JSON', () => {
     ['UTF-16 with a mark, big-endian', Buffer.from(`\uFEFF${text}`, 'utf16le').swap16()],
     ['UTF-16 of a long body', Buffer.from(long, 'utf16le')],
   ])('%s is refused, and the problem names the encoding', async (_, body) => {
-    const answer = await send('POST', '/v1/step', JSON_TYPE, body);
-    expect(answer.json()).toMatchObject({ status: 400, code: 'malformed_json' });
-    expect(answer.json().detail).toMatch(/UTF-16 or UTF-32, expected UTF-8/);
+    const response = await send('POST', '/v1/step', JSON_TYPE, body);
+    expect(response.json()).toMatchObject({ status: 400, code: 'malformed_json' });
+    expect(response.json().detail).toMatch(/UTF-16 or UTF-32, expected UTF-8/);
   });
 });
 
@@ -140,9 +140,9 @@ describe('a body', () => {
       ['/v1/sessions', 'application/json'],
     ]) {
       for (const type of ['text/plain', 'multipart/form-data; boundary=x', 'json']) {
-        const answer = await send('POST', url!, { 'content-type': type }, '{}');
-        expect(answer.json()).toMatchObject({ status: 415, code: 'unsupported_media_type' });
-        expect(answer.json().detail).toBe(
+        const response = await send('POST', url!, { 'content-type': type }, '{}');
+        expect(response.json()).toMatchObject({ status: 415, code: 'unsupported_media_type' });
+        expect(response.json().detail).toBe(
           `POST ${url} takes a body of Content-Type ${types}, got ${JSON.stringify(type)}.`,
         );
       }
@@ -163,8 +163,8 @@ describe('an id or a name that none can have', () => {
         ['DELETE', `/v1/sessions/${id}`],
         ['POST', `/v1/sessions/${id}/fork`],
       ] as const) {
-        const answer = await send(method, encodeURI(decodeURI(url)));
-        expect(answer.json()).toMatchObject({ status: 404, code: 'session_not_found' });
+        const response = await send(method, encodeURI(decodeURI(url)));
+        expect(response.json()).toMatchObject({ status: 404, code: 'session_not_found' });
       }
       const inBody = await app.post('/v1/step', { session: decodeURI(id), x: [[1]] });
       expect(inBody.body).toMatchObject({ status: 404, code: 'session_not_found' });
@@ -172,8 +172,8 @@ describe('an id or a name that none can have', () => {
   );
 
   test.each([long, 'a'.repeat(129), 'a%2Fb'])('the model is not found: %s', async (name) => {
-    const answer = await send('GET', `/v1/models/${name}`);
-    expect(answer.json()).toMatchObject({ status: 404, code: 'model_not_found' });
+    const response = await send('GET', `/v1/models/${name}`);
+    expect(response.json()).toMatchObject({ status: 404, code: 'model_not_found' });
     const inBody = await app.post('/v1/step', { model: decodeURIComponent(name), x: [[1]] });
     expect(inBody.body).toMatchObject({ status: 404, code: 'model_not_found' });
   });
@@ -185,16 +185,16 @@ describe('an address', () => {
     ['GET', '/v1/sessions/x/fork', 405, /^GET \/v1\/sessions\/\{id\}\/fork is not served; expected POST/],
     ['GET', '/v1/models/100%', 400, /a % begins the code of a byte in it, as in %20, and alone is %25/],
   ] as const)('%s %s is %i', async (method, url, status, detail) => {
-    const answer = await send(method, url);
-    expect(answer.json()).toMatchObject({ status, detail: expect.stringMatching(detail) });
+    const response = await send(method, url);
+    expect(response.json()).toMatchObject({ status, detail: expect.stringMatching(detail) });
   });
 });
 
 describe('a parameter that is given in two places', () => {
   test('both places must agree: the problem names both sessions', async () => {
     const headers = { ...JSON_TYPE, 'x-session-id': 'one' };
-    const answer = await send('POST', '/v1/step', headers, { session: 'two', x: [[1]] });
-    expect(answer.json()).toMatchObject({
+    const response = await send('POST', '/v1/step', headers, { session: 'two', x: [[1]] });
+    expect(response.json()).toMatchObject({
       status: 400,
       detail:
         'The body names session "two", the header x-session-id "one"; expected one of them, or the ' +

@@ -39,18 +39,18 @@ export async function readSlowly(
 ): Promise<SlowReading> {
   const pid = server.process.pid!;
   const idleBytes = residentBytes(pid);
-  const answer = await post(server, JSON.stringify(longStream()));
+  const response = await post(server, JSON.stringify(longStream()));
   const start = performance.now();
   let receivedBytes = 0;
   let peakBytes = idleBytes;
   let tail = '';
   const isOver = () =>
-    answer.readableEnded ||
+    response.readableEnded ||
     performance.now() - start > durationMs ||
     peakBytes - idleBytes > grownBytesMax;
   while (!isOver()) {
     while (receivedBytes < bytesPerMs * (performance.now() - start)) {
-      const chunk = answer.read() as Buffer | null;
+      const chunk = response.read() as Buffer | null;
       if (chunk === null) break;
       receivedBytes += chunk.length;
       tail = (tail + chunk.toString('latin1')).slice(-8_192);
@@ -58,8 +58,8 @@ export async function readSlowly(
     peakBytes = Math.max(peakBytes, residentBytes(pid));
     await sleep(SAMPLE_MS);
   }
-  const lastLine = answer.readableEnded ? tail.split('\n').at(-2) : undefined;
-  answer.destroy();
+  const lastLine = response.readableEnded ? tail.split('\n').at(-2) : undefined;
+  response.destroy();
   return { receivedBytes, grownBytes: peakBytes - idleBytes, lastLine };
 }
 
@@ -67,12 +67,12 @@ async function post(server: RunningServer, body: string): Promise<IncomingMessag
   const headers = { 'content-type': 'application/json', accept: 'application/x-ndjson' };
   const sent = request(`${server.url}/v1/sequence`, { method: 'POST', headers });
   sent.end(body);
-  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
     sent.once('response', resolve).once('error', reject);
   });
   // Cut connections are the server's to show; here they only end the reading.
-  answer.on('error', () => {});
-  return answer;
+  response.on('error', () => {});
+  return response;
 }
 
 function residentBytes(pid: number): number {

@@ -22,9 +22,9 @@ const send = (method: Method, url: string, body?: unknown, headers: object = {})
   });
 
 async function newSession() {
-  const { statusCode, headers, ...answer } = await send('POST', '/v1/sessions', { weights: WEIGHTS });
+  const { statusCode, headers, ...response } = await send('POST', '/v1/sessions', { weights: WEIGHTS });
   expect(statusCode).toBe(201);
-  return { id: answer.json().id as string, etag: headers.etag as string };
+  return { id: response.json().id as string, etag: headers.etag as string };
 }
 
 describe('a header that asks for what the address does not support', () => {
@@ -38,9 +38,9 @@ describe('a header that asks for what the address does not support', () => {
     ['DELETE', '/v1/models/none', undefined, { 'idempotency-key': 'k' }],
     ['GET', '/v1/sessions', undefined, { 'idempotency-key': 'k' }],
   ])('the request is refused: %s %s %j with %j', async (method, url, body, headers) => {
-    const answer = await send(method, url, body, headers);
-    const { code, detail } = answer.json();
-    expect([answer.statusCode, code]).toEqual([400, 'invalid_request']);
+    const response = await send(method, url, body, headers);
+    const { code, detail } = response.json();
+    expect([response.statusCode, code]).toEqual([400, 'invalid_request']);
     expect(detail).toContain('has no meaning');
   });
 });
@@ -57,9 +57,9 @@ describe('a query parameter that the address does not have', () => {
     ['DELETE', '/v1/sessions/abc?at=1', undefined, 'at'],
     ['GET', '/health/ready?verbose', undefined, 'verbose'],
   ])('the request is refused: %s %s', async (method, url, body, name) => {
-    const answer = await send(method, url, body);
-    expect([answer.statusCode, answer.json().code]).toEqual([400, 'invalid_request']);
-    expect(answer.json().detail).toContain(`"${name}" is not a query parameter`);
+    const response = await send(method, url, body);
+    expect([response.statusCode, response.json().code]).toEqual([400, 'invalid_request']);
+    expect(response.json().detail).toContain(`"${name}" is not a query parameter`);
   });
 
   test('control: known parameters are accepted, and the pages of the docs have their own', async () => {
@@ -83,17 +83,17 @@ describe('If-Match', () => {
 
   test('a weak ETag never matches, and the answer explains which intermediaries weaken ETags', async () => {
     const { id, etag } = await newSession();
-    const answer = await step(id, `W/${etag}`);
-    expect([answer.statusCode, answer.json().applied]).toEqual([412, 'no']);
-    expect(answer.json().detail).toContain('gateway that compresses');
+    const response = await step(id, `W/${etag}`);
+    expect([response.statusCode, response.json().applied]).toEqual([412, 'no']);
+    expect(response.json().detail).toContain('gateway that compresses');
   });
 
   test.each(['', 'a', '"a', '"a" "b"', '"a";"b"', 'w/"a"', '"a", *', '"a\tb"', ',', '"a"b'])(
     'a malformed If-Match is refused: %j',
     async (ifMatch) => {
       const { id } = await newSession();
-      const answer = await step(id, ifMatch);
-      expect([answer.statusCode, answer.json().applied]).toEqual([400, 'no']);
+      const response = await step(id, ifMatch);
+      expect([response.statusCode, response.json().applied]).toEqual([400, 'no']);
       expect((await send('GET', `/v1/sessions/${id}`)).json().version).toBe(0);
     },
   );
@@ -135,8 +135,8 @@ describe('integers', () => {
     ['/v1/sessions', '{"model":"sunspots","ttl_s":1e999}'],
     ['/v1/sequence', '{"model":"sunspots","x":[[[1]]],"lengths":[1e999]}'],
   ])('%s %s is refused', async (url, body) => {
-    const answer = await send('POST', url, body);
-    expect(answer.statusCode).toBe(400);
-    expect(answer.json().detail).toContain('got a number beyond float64');
+    const response = await send('POST', url, body);
+    expect(response.statusCode).toBe(400);
+    expect(response.json().detail).toContain('got a number beyond float64');
   });
 });

@@ -109,12 +109,12 @@ async function send(peers: Worker, command: 'stop reconnecting' | 'end'): Promis
 }
 
 async function createSession({ url }: RunningServer): Promise<string> {
-  const answer = await fetch(`${url}/v1/sessions`, {
+  const response = await fetch(`${url}/v1/sessions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ model: 'sunspots' }),
   });
-  return ((await answer.json()) as { id: string }).id;
+  return ((await response.json()) as { id: string }).id;
 }
 
 /** Each sends a step, waits for its answer and a little longer, and so on. */
@@ -144,8 +144,8 @@ function step(port: number, agent: Agent): Promise<number> {
   return new Promise((resolve) => {
     const headers = { 'content-type': 'application/json', 'content-length': BODY.length };
     const options = { host: '127.0.0.1', port, path: '/v1/step', method: 'POST', headers, agent };
-    const sent = request(options, (answer) => {
-      answer.resume().once('end', () => resolve(answer.statusCode!));
+    const sent = request(options, (response) => {
+      response.resume().once('end', () => resolve(response.statusCode!));
     });
     sent.once('error', () => resolve(0)).end(BODY);
   });

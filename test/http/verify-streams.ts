@@ -38,10 +38,10 @@ function report(name: string, grownBytes: number, receivedBytes: number): void {
 
 /** h of the same sequence in one piece, as it is printed. */
 async function lastState({ url }: RunningServer): Promise<string> {
-  const answer = await fetch(`${url}/v1/sequence`, {
+  const response = await fetch(`${url}/v1/sequence`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ ...longStream(), outputs: ['h'] }),
   });
-  return /"h":(.*)\}$/.exec(await answer.text())![1]!;
+  return /"h":(.*)\}$/.exec(await response.text())![1]!;
 }

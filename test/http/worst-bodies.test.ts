@@ -17,7 +17,7 @@ const ATTEMPTS = 3;
 const app = await buildApp();
 
 /** The longest time for which the event loop was blocked while a body was answered. */
-async function answer({ http }: TestApp, type: string, { make }: WorstBody) {
+async function send({ http }: TestApp, type: string, { make }: WorstBody) {
   const payload = make(BYTES);
   const held = monitorEventLoopDelay({ resolution: 1 });
   await sleep(5);
@@ -41,7 +41,7 @@ describe.each([
     const bytesIdle = app.memory.bytesUsed;
     let leastHeldMs = Infinity;
     for (let attempt = 0; attempt < ATTEMPTS && leastHeldMs > HOLD_MS_MAX; attempt++) {
-      const { code, heldMs } = await answer(app, type, body);
+      const { code, heldMs } = await send(app, type, body);
       expect(code).toBe(body.code);
       leastHeldMs = Math.min(leastHeldMs, heldMs);
     }
@@ -53,6 +53,6 @@ describe.each([
 test('control: a body of this kind that is parsed as a whole blocks the event loop', async () => {
   const plain = await buildApp({}, { reading: { wholeBytesMax: Infinity, inlineBytesMax: Infinity } });
   const body = WORST_JSON.find(({ name }) => name === 'arrays that do not end')!;
-  const { heldMs } = await answer(plain, 'application/json', body);
+  const { heldMs } = await send(plain, 'application/json', body);
   expect(heldMs).toBeGreaterThan(HOLD_MS_MAX);
 });

@@ -27,12 +27,12 @@ async function untilWhole({ pool }: TestApp, workers = 1): Promise<number> {
 }
 
 test.each(FAULTS)('$name costs one worker_failed; the pool is soon whole again', async ({ x }) => {
-  const answer = await app.post('/v1/step', { weights: W, x: [[x]] });
-  expect(answer.body.code).toBe('worker_failed');
-  expect(answer.status).toBe(500);
+  const response = await app.post('/v1/step', { weights: W, x: [[x]] });
+  expect(response.body.code).toBe('worker_failed');
+  expect(response.status).toBe(500);
   // The other worker is there.
   expect((await app.http.inject('/health/ready')).statusCode).toBe(200);
-  expect(JSON.stringify(answer.body)).not.toMatch(/purpose|\.ts|at /);
+  expect(JSON.stringify(response.body)).not.toMatch(/purpose|\.ts|at /);
   expect(await untilWhole(app, 2)).toBeLessThan(READY_MS_MAX);
   expect((await app.post('/v1/step', { weights: W, x: [[2]] })).status).toBe(200);
   expect(app.pool.readyCount).toBe(2);
@@ -95,8 +95,8 @@ describe('jobs in the backlog of a worker', () => {
     for (let round = 0; round < 3; round++) {
       // More than the queue would take.
       const inputs = [0.1, 0.2, x, 0.3, 0.4, 0.5];
-      const answers = await Promise.all(inputs.map((input) => step(pooled, input)));
-      answers.forEach(({ body }, i) => {
+      const responses = await Promise.all(inputs.map((input) => step(pooled, input)));
+      responses.forEach(({ body }, i) => {
         const expected = inputs[i] === x ? 'worker_failed' : undefined;
         expect(body.code).toBe(expected);
         if (!expected) expect(body.h[0][0]).toBeCloseTo(Math.tanh(inputs[i]! / 2), 6);
@@ -123,8 +123,8 @@ test('a job split over two workers fails as a whole, once both have released it'
   const bytesIdle = splitting.memory.bytesUsed;
   // The first part has the first eight rows; in the second, the first input makes the worker exit.
   const x = Array.from({ length: 16 }, (_, n) => [n < 8 ? 0.5 : 1003]);
-  const answer = await splitting.post('/v1/step', { weights: W, x });
-  expect(answer.body.code).toBe('worker_failed');
+  const response = await splitting.post('/v1/step', { weights: W, x });
+  expect(response.body.code).toBe('worker_failed');
   expect(splitting.memory.bytesUsed).toBe(bytesIdle);
   expect(await untilWhole(splitting, 2)).toBeLessThan(READY_MS_MAX);
   const good = await splitting.post('/v1/step', { weights: W, x: x.map(() => [0.5]) });
@@ -144,10 +144,10 @@ test('control: without detection a hanging job is not answered and occupies its 
 test('a wake-up that comes too early or too late is not taken for a reply', async () => {
   const spurious = new URL('../fixtures/workers/spurious.ts', import.meta.url);
   const woken = await buildApp({ WORKERS: '2' }, { workerEntry: spurious, inlineFlopsMax: 0 });
-  const answers = await Promise.all(
+  const responses = await Promise.all(
     Array.from({ length: 100 }, (_, i) => woken.post('/v1/step', { weights: W, x: [[i / 100]] })),
   );
-  answers.forEach(({ status, body }, i) => {
+  responses.forEach(({ status, body }, i) => {
     expect(status).toBe(200);
     expect(body.h[0][0]).toBeCloseTo(Math.tanh(i / 200), 6);
   });

@@ -19,9 +19,9 @@ const body = (x: number) =>
 
 async function expectGood(): Promise<void> {
   while ((await app.http.inject('/health/ready')).statusCode !== 200) await sleep(5);
-  const answer = await app.post('/v1/step', body(0.5));
-  expect(answer.status).toBe(200);
-  expect(answer.body.h).toHaveLength(2_000);
+  const response = await app.post('/v1/step', body(0.5));
+  expect(response.status).toBe(200);
+  expect(response.body.h).toHaveLength(2_000);
   for (let i = 0; i < 100 && app.memory.bytesUsed !== bytesIdle; i++) await sleep(10);
   expect(app.memory.bytesUsed).toBe(bytesIdle);
 }
@@ -32,9 +32,9 @@ test.each([
   ['exits while it prints', body(20), 500, 'worker_failed'],
 ])('a worker that %s', async (_, text, status, code) => {
   await expectGood();
-  const answer = await app.post('/v1/step', text);
-  expect(answer.status).toBe(status);
-  expect(answer.body.code).toBe(code);
+  const response = await app.post('/v1/step', text);
+  expect(response.status).toBe(status);
+  expect(response.body.code).toBe(code);
   await expectGood();
 });
 

@@ -21,9 +21,9 @@ function bodyOf({ T, N, weights, x, h }: Recurrence) {
 }
 
 async function sequence(body: object, on = app) {
-  const answer = await on.post('/v1/sequence', body);
-  expect(answer.status, JSON.stringify(answer.body).slice(0, 300)).toBe(200);
-  return answer.body;
+  const response = await on.post('/v1/sequence', body);
+  expect(response.status, JSON.stringify(response.body).slice(0, 300)).toBe(200);
+  return response.body;
 }
 
 describe('random shapes up to 70', () => {

@@ -203,9 +203,9 @@ test('waiting work is computed, first come, first served, once a worker is free'
   const app = await buildApp({ JOB_DEADLINE_MS: '5000' }, { inlineFlopsMax: 0 });
   const order: number[] = [];
   const answers = Array.from({ length: 50 }, async (_, i) => {
-    const answer = await app.post('/v1/step', { weights: { W_x: [[1]], W_h: [[1]] }, x: [[0.5]] });
+    const response = await app.post('/v1/step', { weights: { W_x: [[1]], W_h: [[1]] }, x: [[0.5]] });
     order.push(i);
-    return answer.status;
+    return response.status;
   });
   expect(new Set(await Promise.all(answers))).toEqual(new Set([200]));
   expect(order).toEqual(order.toSorted((a, b) => a - b));

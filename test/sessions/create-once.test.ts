@@ -37,9 +37,9 @@ test('a repeat is answered as the first was, byte for byte, however many steps t
 test('one of many concurrent calls creates the session', async () => {
   const store = new MemoryStore(1e9);
   const app = await buildApp({}, { store });
-  const answers = await Promise.all(Array.from({ length: 16 }, () => createIn(app, 'a')));
-  expect(new Set(answers.map(({ body }) => body)).size).toBe(1);
-  expect(answers[0]!.statusCode).toBe(201);
+  const responses = await Promise.all(Array.from({ length: 16 }, () => createIn(app, 'a')));
+  expect(new Set(responses.map(({ body }) => body)).size).toBe(1);
+  expect(responses[0]!.statusCode).toBe(201);
   expect(await store.count()).toBe(1);
 });
 

@@ -55,15 +55,15 @@ describe('damage of a session', () => {
   });
 
   test('an answer names the damaged session, with a status that is no failure of the server', async () => {
-    for (const answer of [
+    for (const response of [
       await app.http.inject(`/v1/sessions/${ids[1]}`),
       await app.http.inject({ method: 'POST', url: '/v1/step', payload: { session: ids[1], x: [[1]] } }),
     ]) {
-      expect([answer.statusCode, answer.json()]).toMatchObject([
+      expect([response.statusCode, response.json()]).toMatchObject([
         410,
         { code: 'session_corrupt', applied: 'no' },
       ]);
-      expect(answer.json().detail).toContain(ids[1]);
+      expect(response.json().detail).toContain(ids[1]);
     }
     expect((await app.post('/v1/step', { session: ids[2], x: [[1]] })).status).toBe(200);
   });
@@ -105,9 +105,9 @@ describe('damage of a model', () => {
 
   test('an answer names the damaged model, does not blame the client, and others are served', async () => {
     for (const body of [{ model: id }, { model: 'ours' }, { session }]) {
-      const answer = await app.post('/v1/step', { ...body, x: [[1]] });
-      expect([answer.status, answer.body.code]).toEqual([410, 'model_corrupt']);
-      expect(answer.body.detail).toContain(id);
+      const response = await app.post('/v1/step', { ...body, x: [[1]] });
+      expect([response.status, response.body.code]).toEqual([410, 'model_corrupt']);
+      expect(response.body.detail).toContain(id);
     }
     expect((await app.post('/v1/step', { model: 'sunspots', x: [[1]] })).status).toBe(200);
     expect((await get('/v1/models')).models.length).toBeGreaterThan(0);

@@ -86,7 +86,7 @@ describeWith('mount', 'a full disk', () => {
   async function start() {
     const server = await startServer({ STORE_URL: `sqlite:${join(disk, 'carryover.sqlite')}` });
     const call = async (method: string, path: string, body?: object, key?: string) => {
-      const answer = await fetch(server.url + path, {
+      const response = await fetch(server.url + path, {
         method,
         headers: {
           ...(body && { 'content-type': 'application/json' }),
@@ -94,8 +94,8 @@ describeWith('mount', 'a full disk', () => {
         },
         ...(body && { body: JSON.stringify(body) }),
       });
-      const text = await answer.text();
-      return { status: answer.status, body: JSON.parse(text || '{}') as Record<string, any> };
+      const text = await response.text();
+      return { status: response.status, body: JSON.parse(text || '{}') as Record<string, any> };
     };
     const create = async () => {
       const { body } = await call('POST', '/v1/sessions', { model: 'sunspots', N, keep: 64 });

@@ -126,9 +126,9 @@ async function createSlot(client: Client, k: number, counts: Counts): Promise<Sl
 async function createSession(client: Client, slot: Slot, counts: Counts): Promise<void> {
   const ttl_s = slot.random() < 0 ? 3 : 100_000;
   const body = JSON.stringify({ model: modelIds[slot.model], ttl_s });
-  const answer = await client.send({ method: 'POST', path: '/v1/sessions', body });
-  expect(answer.status, answer.body).toBe(201);
-  Object.assign(slot, { id: JSON.parse(answer.body).id, ttl_s, calls: [], version: 0, t: 0 });
+  const response = await client.send({ method: 'POST', path: '/v1/sessions', body });
+  expect(response.status, response.body).toBe(201);
+  Object.assign(slot, { id: JSON.parse(response.body).id, ttl_s, calls: [], version: 0, t: 0 });
   counts.created++;
 }
 
@@ -153,19 +153,19 @@ async function callOnce(
   const xs = Array.from({ length: T }, () => Float32Array.from({ length: D }, slot.random));
   const effect = { kind: 'advance', xs } as const;
   const since = slot.version;
-  const answer = await call(client, slot, tamper(xs), dice > 0.85);
-  if (!answer) {
+  const response = await call(client, slot, tamper(xs), dice > 0.85);
+  if (!response) {
     counts.cancelled++;
     slot.calls.push({ effect, since, outcome: { kind: 'unknown' } });
-  } else if (answer.status === 410) {
-    const { reason, applied, t } = JSON.parse(answer.body);
+  } else if (response.status === 410) {
+    const { reason, applied, t } = JSON.parse(response.body);
     expect([reason, applied]).toEqual(['expired', 'no']);
     expect(t).toBeGreaterThanOrEqual(slot.t);
     counts.expired++;
     return createSession(client, slot, counts);
   } else {
-    expect(answer.status, answer.body).toBe(200);
-    const { version, t, digest } = JSON.parse(answer.body).session;
+    expect(response.status, response.body).toBe(200);
+    const { version, t, digest } = JSON.parse(response.body).session;
     slot.calls.push({ effect, since, outcome: { kind: 'applied', version, t, digest } });
     Object.assign(slot, { version, t });
   }
@@ -185,10 +185,10 @@ async function call(
       : { path: '/v1/sequence', body: JSON.stringify({ session: id, x: rows }) };
   if (!isCancelled) return client.send({ method: 'POST', ...sent });
   const cancel = new AbortController();
-  const answer = client.send({ method: 'POST', ...sent }, cancel.signal).catch(() => undefined);
-  await Promise.race([answer, sleep((random() + 1) * 4)]);
+  const response = client.send({ method: 'POST', ...sent }, cancel.signal).catch(() => undefined);
+  await Promise.race([response, sleep((random() + 1) * 4)]);
   cancel.abort();
-  return answer;
+  return response;
 }
 
 /** Checks the history of a session that still exists. */

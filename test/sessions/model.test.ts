@@ -62,8 +62,8 @@ class AppService implements Service {
       ...(store && { store }),
     });
     const body = JSON.stringify({ weights: weightsBody(WEIGHTS) });
-    const answer = await this.send({ method: 'POST', path: '/v1/models', body });
-    this.modelId = JSON.parse(answer.body).id;
+    const response = await this.send({ method: 'POST', path: '/v1/models', body });
+    this.modelId = JSON.parse(response.body).id;
   }
 
   async send({ method, path, body, key, ifMatch }: Call) {

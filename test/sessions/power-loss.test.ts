@@ -65,13 +65,13 @@ async function stopTraced(server: RunningServer): Promise<void> {
 
 async function stepAlong({ url }: RunningServer, k: number): Promise<void> {
   const call = async (method: string, path: string, body: object) => {
-    const answer = await fetch(url + path, {
+    const response = await fetch(url + path, {
       method,
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     });
-    expect(answer.ok).toBe(true);
-    return (await answer.json()) as { id: string };
+    expect(response.ok).toBe(true);
+    return (await response.json()) as { id: string };
   };
   const { id } = await call('POST', '/v1/sessions', { model: 'sunspots' });
   const h = [Array<number>(32).fill(0)];

@@ -85,10 +85,10 @@ test(`one of ${CONCURRENT} calls with a key is executed: ${ROUNDS} rounds`, { ti
   for (let round = 1; round <= ROUNDS; round++) {
     const key = { 'idempotency-key': `round-${round}` };
     const body = { session: id, x: [[round]] };
-    const answers = await Promise.all(clients.map((client) => send('/v1/step', body, key, client)));
-    const done = answers.filter(({ status }) => status === 200);
-    expect(new Set(done.map((answer) => answer.body)).size).toBe(1);
-    expect(answers.filter(({ status }) => status === 409)).toHaveLength(CONCURRENT - done.length);
+    const responses = await Promise.all(clients.map((client) => send('/v1/step', body, key, client)));
+    const done = responses.filter(({ status }) => status === 200);
+    expect(new Set(done.map((response) => response.body)).size).toBe(1);
+    expect(responses.filter(({ status }) => status === 409)).toHaveLength(CONCURRENT - done.length);
     expect(JSON.parse(done[0]!.body).session).toMatchObject({ t: round, version: round });
     answered += done.length;
   }

@@ -76,9 +76,9 @@ export class Traffic {
   async createSessions(port = this.#options.port): Promise<void> {
     const client = new Client(port);
     const create = async (body: object, path: string) => {
-      const answer = await client.send({ method: 'POST', path, body: JSON.stringify(body) });
-      if (answer.status !== 201 && answer.status !== 200) throw new Error(answer.body);
-      return answer;
+      const response = await client.send({ method: 'POST', path, body: JSON.stringify(body) });
+      if (response.status !== 201 && response.status !== 200) throw new Error(response.body);
+      return response;
     };
     await create({ name: 'traffic', weights: weightsBody(WEIGHTS) }, '/v1/models');
     for (let k = 0; k < this.#options.sessions; k++) {
@@ -181,13 +181,13 @@ export class Traffic {
         ...(isConditional && { 'if-match': session.etag }),
       },
     };
-    const answer = await this.#untilAnswered(client, sent);
-    if (answer.headers['idempotency-replayed'] === 'true') this.#replayed++;
-    if (answer.status >= 400) {
-      this.#recordRefusal(session, operation, known, answer);
+    const response = await this.#untilAnswered(client, sent);
+    if (response.headers['idempotency-replayed'] === 'true') this.#replayed++;
+    if (response.status >= 400) {
+      this.#recordRefusal(session, operation, known, response);
       return;
     }
-    const body = JSON.parse(answer.body);
+    const body = JSON.parse(response.body);
     if (operation.kind === 'fork') {
       const { id, t, digest } = body;
       session.forks.push({ id, t, digest, version: known });
@@ -201,7 +201,7 @@ export class Traffic {
       throw new Error(`If-Match said version ${known}, and the answer is version ${version}.`);
     }
     if (version > session.version) {
-      Object.assign(session, { version, t, etag: answer.headers.etag! });
+      Object.assign(session, { version, t, etag: response.headers.etag! });
     }
   }
 
@@ -228,15 +228,15 @@ export class Traffic {
     const { pauseMs, withKeys } = this.#options;
     const applied: string[] = [];
     for (;;) {
-      const answer = await client.send(sent).catch((error: Error) => {
+      const response = await client.send(sent).catch((error: Error) => {
         if (error.message.startsWith('no answer')) throw error;
       });
-      const isLater = answer && (answer.status === 409 || answer.status === 503);
-      if (answer && !isLater) {
-        if (withKeys && answer.status < 300) this.#expectTrueApplied(applied, answer);
-        return answer;
+      const isLater = response && (response.status === 409 || response.status === 503);
+      if (response && !isLater) {
+        if (withKeys && response.status < 300) this.#expectTrueApplied(applied, response);
+        return response;
       }
-      if (answer) applied.push(JSON.parse(answer.body).applied);
+      if (response) applied.push(JSON.parse(response.body).applied);
       this.#repeated++;
       await sleep(isLater ? 2 : pauseMs);
     }

@@ -68,9 +68,9 @@ function isRead(recorded: Recorded, fill: () => Promise<string>): void {
 
   test('the sessions are there, under their ETags, and the tombstones', async () => {
     for (const [name, id] of [['session', session], ['inline', recorded.inline]] as const) {
-      const answer = await get(id);
-      expect([answer.statusCode, answer.body]).toEqual([200, answers[name]]);
-      expect(answer.headers.etag).toBe(etags[name]);
+      const response = await get(id);
+      expect([response.statusCode, response.body]).toEqual([200, answers[name]]);
+      expect(response.headers.etag).toBe(etags[name]);
     }
     expect((await get(recorded.deleted)).statusCode).toBe(410);
   });
@@ -86,22 +86,22 @@ function isRead(recorded: Recorded, fill: () => Promise<string>): void {
     ['step-1', '/v1/step', `{"session":"${session}","x":[[1]]}`],
     ['sequence-2', '/v1/sequence', `{"session":"${session}","x":[[[0.5]],[[2]]]}`],
   ])('says of %s, computed by numerics 1, that it was applied, and where the session is', async (key, url, payload) => {
-    const answer = await post(url, payload, { 'idempotency-key': key });
+    const response = await post(url, payload, { 'idempotency-key': key });
     const { t, version } = JSON.parse(answers.session!);
-    expect([answer.statusCode, answer.json()]).toMatchObject([
+    expect([response.statusCode, response.json()]).toMatchObject([
       422,
       { code: 'answer_not_kept', applied: 'yes', t, version },
     ]);
-    expect(answer.json().detail).toContain('it was computed by numerics 1, and this server has numerics 2');
+    expect(response.json().detail).toContain('it was computed by numerics 1, and this server has numerics 2');
   });
 
   test.each([
     ['rewind-3', `/v1/sessions/${session}/rewind`, '{"t":1}'],
     ['fork-4', `/v1/sessions/${session}/fork`, ''],
   ])('the call %s is answered as it was answered then', async (key, url, payload) => {
-    const answer = await post(url, payload, { 'idempotency-key': key });
-    expect(answer.headers['idempotency-replayed']).toBe('true');
-    expect([answer.body, answer.headers.etag]).toEqual([answers[key], etags[key]]);
+    const response = await post(url, payload, { 'idempotency-key': key });
+    expect(response.headers['idempotency-replayed']).toBe('true');
+    expect([response.body, response.headers.etag]).toEqual([answers[key], etags[key]]);
   });
 
   test('a session continues from its state, whose ETag matches no other', async () => {

@@ -107,8 +107,8 @@ describe('a body that is refused early', () => {
     const server = await listen({ BODY_BYTES_MAX: '100000' });
     const head = requestText('POST', path, { ...headers, expect: '100-continue' });
     const client = new RawClient(server.port, head);
-    const answer = await client.answer();
-    expect([answer.status, answer.headers.connection]).toEqual([status, 'close']);
+    const response = await client.answer();
+    expect([response.status, response.headers.connection]).toEqual([status, 'close']);
     expect(await client.closedWithin(SOON_MS)).toBe(true);
   });
 

@@ -28,13 +28,13 @@ describe('client errors', () => {
   ])('%s: a problem with an id and headers, and a line in the log', async (_, bytes, status, code) => {
     const server = await listen({ REQUEST_TIMEOUT_MS: '200' });
     const client = new RawClient(server.port, bytes);
-    const answer = await client.answer();
-    const problem = expectProblem(answer);
-    expect([answer.status, problem.code]).toEqual([status, code]);
+    const response = await client.answer();
+    const problem = expectProblem(response);
+    expect([response.status, problem.code]).toEqual([status, code]);
     await until(() => server.lines().some(({ statusCode }) => statusCode === status), SOON_MS);
     const lines = server.lines().filter(({ statusCode }) => statusCode === status);
     expect(lines).toHaveLength(1);
-    expect(lines[0].reqId).toBe(answer.headers['x-request-id']);
+    expect(lines[0].reqId).toBe(response.headers['x-request-id']);
   });
 
   test('one line is logged for a request whose client disconnects', async () => {

@@ -49,23 +49,23 @@ async function start(environment: Record<string, string> = {}): Promise<Server> 
 
 /** The status of POST /v1/step. */
 export const statusOf = async ({ port }: Server, body = STEP, headers = {}) => {
-  const answer = await fetch(`http://127.0.0.1:${port}/v1/step`, {
+  const response = await fetch(`http://127.0.0.1:${port}/v1/step`, {
     method: 'POST',
     headers: { ...JSON_TYPE, ...headers },
     body,
   });
-  await answer.arrayBuffer();
-  return answer.status;
+  await response.arrayBuffer();
+  return response.status;
 };
 
 /** Expects a response to be a problem with the headers of every response; returns it. */
-export function expectProblem(answer: { status: number; headers: Record<string, string>; body: string }) {
-  expect(answer.headers['content-type']).toContain('application/problem+json');
-  expect(answer.headers['x-content-type-options']).toBe('nosniff');
-  const problem = JSON.parse(answer.body);
-  expect(problem.status).toBe(answer.status);
-  expect(answer.headers['x-request-id']).toMatch(/./);
-  expect(problem.instance).toBe(answer.headers['x-request-id']);
+export function expectProblem(response: { status: number; headers: Record<string, string>; body: string }) {
+  expect(response.headers['content-type']).toContain('application/problem+json');
+  expect(response.headers['x-content-type-options']).toBe('nosniff');
+  const problem = JSON.parse(response.body);
+  expect(problem.status).toBe(response.status);
+  expect(response.headers['x-request-id']).toMatch(/./);
+  expect(problem.instance).toBe(response.headers['x-request-id']);
   return problem;
 }
 

@@ -22,10 +22,10 @@ describe('HTTP', () => {
     ['POST', '/health/live', 'GET, HEAD'],
     ['PUT', '/openapi.json', 'GET, HEAD'],
   ] as const)('%s %s is 405 and names %s', async (method, url, allow) => {
-    const answer = await app.http.inject({ method, url, headers: { 'content-type': 'text/plain' } });
-    expect(answer.statusCode).toBe(405);
-    expect(answer.headers.allow).toBe(allow);
-    expect(answer.json().code).toBe('method_not_allowed');
+    const response = await app.http.inject({ method, url, headers: { 'content-type': 'text/plain' } });
+    expect(response.statusCode).toBe(405);
+    expect(response.headers.allow).toBe(allow);
+    expect(response.json().code).toBe('method_not_allowed');
   });
 
   test('an unknown address is answered 404, a malformed one 400', async () => {
@@ -42,39 +42,39 @@ describe('HTTP', () => {
     ['application/json-seq', undefined],
     ['application/jsonx', undefined],
   ])('a body of type %s, encoding %s, is answered 415', async (type, encoding) => {
-    const answer = await app.http.inject({
+    const response = await app.http.inject({
       method: 'POST',
       url: '/v1/step',
       headers: { 'content-type': type, ...(encoding && { 'content-encoding': encoding }) },
       payload: STEP,
     });
-    expect(answer.statusCode).toBe(415);
-    expect(answer.json().code).toBe('unsupported_media_type');
-    expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
+    expect(response.statusCode).toBe(415);
+    expect(response.json().code).toBe('unsupported_media_type');
+    expect(response.headers['content-type']).toMatch(/^application\/problem\+json/);
   });
 
   test.each(['utf-8', '"UTF-8"', 'utf8', 'us-ascii'])('JSON with the charset %s is read', async (charset) => {
-    const answer = await app.http.inject({
+    const response = await app.http.inject({
       method: 'POST',
       url: '/v1/step',
       headers: { 'content-type': `application/json; charset=${charset}` },
       payload: STEP,
     });
-    expect(answer.statusCode).toBe(200);
+    expect(response.statusCode).toBe(200);
   });
 
   test.each(['latin1', 'ISO-8859-1', 'utf-16', '"windows-1252"'])('JSON with the charset %s is refused', async (charset) => {
     const type = `application/json; charset=${charset}`;
-    const answer = await app.http.inject({
+    const response = await app.http.inject({
       method: 'POST',
       url: '/v1/step',
       headers: { 'content-type': type },
       payload: Buffer.from(STEP, 'latin1'),
     });
-    expect(answer.statusCode).toBe(415);
-    expect(answer.json().code).toBe('unsupported_media_type');
-    expect(answer.json().detail).toContain(`application/json in UTF-8`);
-    expect(answer.json().detail).toContain(JSON.stringify(type));
+    expect(response.statusCode).toBe(415);
+    expect(response.json().code).toBe('unsupported_media_type');
+    expect(response.json().detail).toContain(`application/json in UTF-8`);
+    expect(response.json().detail).toContain(JSON.stringify(type));
   });
 
   test('a charset without a body is accepted', async () => {

@@ -210,11 +210,11 @@ const CASES: Record<string, Case> = {
 };
 
 test.each(Object.entries(CASES))('a request is refused: %s', async (_, [url, body, status, code, detail, pointer]) => {
-  const answer = await app.post(url, body);
-  expect(answer.body).toMatchObject({ status, code, detail: expect.stringMatching(detail) });
-  expect(answer.status).toBe(status);
-  expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
-  if (pointer !== '') expect(answer.body.errors[0].pointer).toBe(pointer);
-  expect(answer.body.type).toBe(`/problems#${code}`);
-  expect(answer.body.instance).toBe(answer.headers['x-request-id']);
+  const response = await app.post(url, body);
+  expect(response.body).toMatchObject({ status, code, detail: expect.stringMatching(detail) });
+  expect(response.status).toBe(status);
+  expect(response.headers['content-type']).toMatch(/^application\/problem\+json/);
+  if (pointer !== '') expect(response.body.errors[0].pointer).toBe(pointer);
+  expect(response.body.type).toBe(`/problems#${code}`);
+  expect(response.body.instance).toBe(response.headers['x-request-id']);
 });

@@ -8,19 +8,19 @@ const app = await buildSmallApp();
 describe('/v1/step', () => {
   test('a step starts from zeros when there is no h, and adds 0 when there is no bias', async () => {
     const { b: _, ...unbiased } = W;
-    const answer = await app.post('/v1/step', { weights: unbiased, x: [[1, 2]] });
+    const response = await app.post('/v1/step', { weights: unbiased, x: [[1, 2]] });
     const explicit = await app.post('/v1/step', {
       weights: { ...unbiased, b: [[0, 0, 0]] },
       x: [[1, 2]],
       h: [[0, 0, 0]],
     });
-    expect(answer.status).toBe(200);
-    expect(answer.body).toEqual(explicit.body);
-    expect(Object.keys(answer.body)).toEqual(['h']);
-    expect(answer.body.h).toEqual([row(3, Number(String(Math.fround(Math.tanh(1.5)))))].map((r) =>
-      r.map(() => answer.body.h[0][0]),
+    expect(response.status).toBe(200);
+    expect(response.body).toEqual(explicit.body);
+    expect(Object.keys(response.body)).toEqual(['h']);
+    expect(response.body.h).toEqual([row(3, Number(String(Math.fround(Math.tanh(1.5)))))].map((r) =>
+      r.map(() => response.body.h[0][0]),
     ));
-    expect(answer.body.h[0][0]).toBeCloseTo(Math.tanh(1.5), 6);
+    expect(response.body.h[0][0]).toBeCloseTo(Math.tanh(1.5), 6);
   });
 
   test('a bias b of (H) and one of (1, H) are broadcast alike', async () => {
@@ -75,15 +75,15 @@ describe('/v1/sequence', () => {
 
   test('a trace has every step, in the layout asked for, and 0 beyond a length', async () => {
     const body = { weights: W, x: x.map(([x_t]) => [x_t, x_t]), lengths: [3, 1], trace: true };
-    const { body: answer } = await app.post('/v1/sequence', body);
-    expect(answer.trace.z.map((states: number[][]) => states.length)).toEqual([2, 2, 2]);
-    expect(answer.trace.z[2][1]).toEqual([0, 0, 0]);
-    for (const [t, states] of answer.hs.entries()) {
-      expect(Math.tanh(answer.trace.z[t][0][0])).toBeCloseTo(states[0][0], 6);
+    const { body: response } = await app.post('/v1/sequence', body);
+    expect(response.trace.z.map((states: number[][]) => states.length)).toEqual([2, 2, 2]);
+    expect(response.trace.z[2][1]).toEqual([0, 0, 0]);
+    for (const [t, states] of response.hs.entries()) {
+      expect(Math.tanh(response.trace.z[t][0][0])).toBeCloseTo(states[0][0], 6);
     }
     const swapped = [0, 1].map((n) => body.x.map((rows) => rows[n]));
     const { body: ntd } = await app.post('/v1/sequence', { ...body, x: swapped, layout: 'NTD' });
-    expect(ntd.trace.x_W_x[0][2]).toEqual(answer.trace.x_W_x[2][0]);
+    expect(ntd.trace.x_W_x[0][2]).toEqual(response.trace.x_W_x[2][0]);
   });
 });
 
@@ -101,12 +101,12 @@ describe('numbers', () => {
   });
 
   test('sums of a narrow model do not overflow before a finite sum', async () => {
-    const answer = await app.post('/v1/step', {
+    const response = await app.post('/v1/step', {
       weights: { W_x: [[3e38]], W_h: [[3e38]] },
       x: [[-3e38]],
       h: [[3e38]],
     });
-    expect(answer.body).toEqual({ h: [[0]] });
+    expect(response.body).toEqual({ h: [[0]] });
   });
 
   test('numbers that earlier requests left in memory are not in a response', async () => {
@@ -127,10 +127,10 @@ describe('numbers', () => {
   });
 
   test('a z that overflows without a trace gives a valid state: tanh of it is ±1', async () => {
-    const answer = await app.post('/v1/step', {
+    const response = await app.post('/v1/step', {
       weights: { W_x: [[3e38]], W_h: [[0]] },
       x: [[-3e38]],
     });
-    expect(answer.body).toEqual({ h: [[-1]] });
+    expect(response.body).toEqual({ h: [[-1]] });
   });
 });

@@ -8,8 +8,8 @@ describe('state, rewind and fork', () => {
   test('a state can be replaced, with its step', async () => {
     const { id } = await create();
     await step(id, 1);
-    const answer = await call('PUT', `/v1/sessions/${id}/state`, { h: [[0.25, -0.5]], t: 10 });
-    expect(answer.json()).toMatchObject({ t: 10, version: 2 });
+    const response = await call('PUT', `/v1/sessions/${id}/state`, { h: [[0.25, -0.5]], t: 10 });
+    expect(response.json()).toMatchObject({ t: 10, version: 2 });
     expect((await step(id, 1)).json().h).toEqual(await stateless([1], [[0.25, -0.5]]));
     const wrong = await call('PUT', `/v1/sessions/${id}/state`, { h: [[1]] });
     expect([wrong.statusCode, wrong.json().code]).toEqual([422, 'shape_mismatch']);
@@ -17,8 +17,8 @@ describe('state, rewind and fork', () => {
 
   test('rewind restores a kept state, and the steps from there have the same results again', async () => {
     const { id } = await create({ keep: 2 });
-    const answers = [];
-    for (const x of [1, 2, 3]) answers.push((await step(id, x)).json());
+    const responses = [];
+    for (const x of [1, 2, 3]) responses.push((await step(id, x)).json());
     expect((await call('GET', `/v1/sessions/${id}`)).json().kept).toEqual([1, 2]);
     const lost = await call('POST', `/v1/sessions/${id}/rewind`, { t: 0 });
     expect(lost.statusCode).toBe(422);
@@ -28,21 +28,21 @@ describe('state, rewind and fork', () => {
     expect(none.json()).toMatchObject({ code: 'state_not_kept', kept: [], applied: 'no' });
     expect(none.json().detail).toContain('`keep` is 0');
     const back = await call('POST', `/v1/sessions/${id}/rewind`, { t: 1 });
-    const { digest } = answers[0].session;
+    const { digest } = responses[0].session;
     expect(back.json()).toMatchObject({ t: 1, version: 4, digest });
-    expect((await step(id, 2)).json().h).toEqual(answers[1].h);
+    expect((await step(id, 2)).json().h).toEqual(responses[1].h);
     expect((await call('GET', `/v1/sessions/${id}`)).json().kept).toEqual([1]);
   });
 
   test('a fork is independent of its session', async () => {
     const { id } = await create({ keep: 1 });
     await step(id, 1);
-    const answer = await call('POST', `/v1/sessions/${id}/fork`);
-    expect(answer.statusCode).toBe(201);
-    const fork = answer.json();
+    const response = await call('POST', `/v1/sessions/${id}/fork`);
+    expect(response.statusCode).toBe(201);
+    const fork = response.json();
     expect(fork).toMatchObject({ t: 1, version: 0 });
     expect(fork.id).not.toBe(id);
-    expect(answer.headers.location).toBe(`/v1/sessions/${fork.id}`);
+    expect(response.headers.location).toBe(`/v1/sessions/${fork.id}`);
     await step(fork.id, 5);
     expect((await step(id, 2)).json().h).toEqual(await stateless([1, 2]));
     expect((await call('GET', `/v1/sessions/${fork.id}`)).json().h).toEqual(await stateless([1, 5]));
@@ -52,12 +52,12 @@ describe('state, rewind and fork', () => {
 
   test('an empty body with a JSON content type is no body', async () => {
     const { id } = await create();
-    const answer = await app.http.inject({
+    const response = await app.http.inject({
       method: 'POST',
       url: `/v1/sessions/${id}/fork`,
       headers: { 'content-type': 'application/json' },
     });
-    expect(answer.statusCode).toBe(201);
+    expect(response.statusCode).toBe(201);
   });
 });
 
@@ -67,14 +67,14 @@ describe('deletion and expiry', () => {
     await step(id, 1);
     expect((await call('DELETE', `/v1/sessions/${id}`)).statusCode).toBe(204);
     const at = new Date(clock.nowMs).toISOString();
-    for (const answer of [
+    for (const response of [
       await call('GET', `/v1/sessions/${id}`),
       await step(id, 1),
       await call('DELETE', `/v1/sessions/${id}`),
     ]) {
-      expect(answer.statusCode).toBe(410);
-      expect(answer.json()).toMatchObject({ code: 'session_gone', reason: 'deleted', at, t: 1 });
-      expect(answer.json().applied).toBe('no');
+      expect(response.statusCode).toBe(410);
+      expect(response.json()).toMatchObject({ code: 'session_gone', reason: 'deleted', at, t: 1 });
+      expect(response.json().applied).toBe('no');
     }
     await app.sessions.sweep(1_000);
     expect((await call('GET', `/v1/sessions/${id}`)).statusCode).toBe(410);
@@ -105,8 +105,8 @@ describe('deletion and expiry', () => {
     await step(id, 1, key);
     clock.nowMs += 10_001;
     for (const x of [1, 2]) {
-      const answer = await step(id, x, key);
-      expect([answer.statusCode, answer.json().reason]).toEqual([410, 'expired']);
+      const response = await step(id, x, key);
+      expect([response.statusCode, response.json().reason]).toEqual([410, 'expired']);
     }
     await app.sessions.sweep(1_000);
     expect((await step(id, 1, key)).statusCode).toBe(410);

@@ -8,9 +8,9 @@ const { call, create, step } = await startService();
 
 describe('creation', () => {
   test('the answer has the session and its headers', async () => {
-    const answer = await call('POST', '/v1/sessions', { model: 'tiny', keep: 3, ttl_s: 60 });
-    expect(answer.statusCode).toBe(201);
-    const body = answer.json();
+    const response = await call('POST', '/v1/sessions', { model: 'tiny', keep: 3, ttl_s: 60 });
+    expect(response.statusCode).toBe(201);
+    const body = response.json();
     const id = expect.stringMatching(/^[\w-]{22}$/);
     const zeros = createHash('sha256').update(new Uint8Array(8)).digest('hex').slice(0, 16);
     const { id: model } = (await call('GET', '/v1/models/tiny')).json();
@@ -28,10 +28,10 @@ describe('creation', () => {
       created_at: '2030-01-01T00:00:00.000Z',
       expires_at: '2030-01-01T00:01:00.000Z',
     });
-    expect(answer.headers.location).toBe(`/v1/sessions/${body.id}`);
-    expect(answer.headers['x-session-id']).toBe(body.id);
-    expect(answer.headers.etag).toMatch(/^"[\w-]+\.0\.[\w-]{8}"$/);
-    expect(answer.headers['cache-control']).toBe('no-store');
+    expect(response.headers.location).toBe(`/v1/sessions/${body.id}`);
+    expect(response.headers['x-session-id']).toBe(body.id);
+    expect(response.headers.etag).toMatch(/^"[\w-]+\.0\.[\w-]{8}"$/);
+    expect(response.headers['cache-control']).toBe('no-store');
   });
 
   test('inline weights are accepted, and stay as long as the session', async () => {
@@ -77,9 +77,9 @@ describe('creation', () => {
 
   test('N is that of h, and an h that does not fit is refused', async () => {
     expect(await create({ h: [[1, 2], [3, 4], [5, 6]] })).toMatchObject({ N: 3 });
-    const answer = await call('POST', '/v1/sessions', { model: 'tiny', N: 2, h: [[1, 2]] });
-    expect([answer.statusCode, answer.json().code]).toEqual([422, 'shape_mismatch']);
-    expect(answer.json().detail).toContain('expected (2, 2), because N makes N = 2');
+    const response = await call('POST', '/v1/sessions', { model: 'tiny', N: 2, h: [[1, 2]] });
+    expect([response.statusCode, response.json().code]).toEqual([422, 'shape_mismatch']);
+    expect(response.json().detail).toContain('expected (2, 2), because N makes N = 2');
   });
 
   test.each([
@@ -93,9 +93,9 @@ describe('creation', () => {
     [{ model: 'tiny', h: [[1, 1e39]] }, 422, 'out_of_range'],
     [{ model: 'tiny', color: 'red' }, 400, 'invalid_request'],
   ])('creation refuses %j', async (body, status, code) => {
-    const answer = await call('POST', '/v1/sessions', body);
-    expect([answer.statusCode, answer.json().code]).toEqual([status, code]);
-    expect(answer.json().applied).toBe('no');
+    const response = await call('POST', '/v1/sessions', body);
+    expect([response.statusCode, response.json().code]).toEqual([status, code]);
+    expect(response.json().applied).toBe('no');
   });
 
   test('a session keeps its model when the name is pointed to another', async () => {
@@ -115,13 +115,13 @@ test('the list has all sessions, page by page', async () => {
   const other = await buildApp();
   const ids: string[] = [];
   for (let k = 0; k < 7; k++) {
-    const answer = await other.post('/v1/sessions', { weights: WEIGHTS });
-    ids.push(answer.body.id);
+    const response = await other.post('/v1/sessions', { weights: WEIGHTS });
+    ids.push(response.body.id);
   }
   const seen: string[] = [];
   for (let cursor = ''; ; ) {
-    const answer = await other.http.inject(`/v1/sessions?limit=3${cursor}`);
-    const { sessions, next } = answer.json();
+    const response = await other.http.inject(`/v1/sessions?limit=3${cursor}`);
+    const { sessions, next } = response.json();
     seen.push(...sessions.map((session: { id: string }) => session.id));
     if (next === undefined) break;
     cursor = `&cursor=${next}`;
@@ -135,8 +135,8 @@ test('a page of large sessions is short, and has the cursor of the next page', a
   const { body: model } = await other.post('/v1/models', { weights });
   // 256 KiB of state each: 40 of them are 10 MiB.
   for (let k = 0; k < 40; k++) {
-    const answer = await other.post('/v1/sessions', { model: model.id, N: 1_024 });
-    expect(answer.status).toBe(201);
+    const response = await other.post('/v1/sessions', { model: model.id, N: 1_024 });
+    expect(response.status).toBe(201);
   }
   const seen: string[] = [];
   const sizes: number[] = [];

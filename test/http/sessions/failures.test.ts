@@ -18,10 +18,10 @@ test('sessions are limited in number, and so are the calls that wait for one', a
   const { body } = await small.post('/v1/sessions', { weights: WEIGHTS });
   const full = await small.post('/v1/sessions', { weights: WEIGHTS });
   expect([full.status, full.body.code]).toEqual([507, 'sessions_full']);
-  const answers = await Promise.all(
+  const responses = await Promise.all(
     Array.from({ length: 8 }, () => small.post('/v1/step', { session: body.id, x: [[1]] })),
   );
-  const codes = answers.map((answer) => answer.body.code ?? answer.status);
+  const codes = responses.map((response) => response.body.code ?? response.status);
   expect(codes.filter((code) => code === 200)).toHaveLength(3);
   expect(codes.filter((code) => code === 'session_busy')).toHaveLength(5);
   expect((await small.http.inject(`/v1/sessions/${body.id}`)).json().t).toBe(3);

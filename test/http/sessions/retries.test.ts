@@ -72,14 +72,14 @@ describe('Idempotency-Key', () => {
     const { id } = await create();
     const key = { 'idempotency-key': 'k' };
     await step(id, 1, key);
-    for (const answer of [
+    for (const response of [
       await step(id, 2, key),
       await call('PUT', `/v1/sessions/${id}/state`, { h: [[0, 0]] }, key),
       await call('POST', `/v1/sessions/${id}/fork`, undefined, key),
       await call('DELETE', `/v1/sessions/${id}`, undefined, key),
     ]) {
-      expect([answer.statusCode, answer.json().code]).toEqual([422, 'idempotency_key_reused']);
-      expect(answer.json().applied).toBe('no');
+      expect([response.statusCode, response.json().code]).toEqual([422, 'idempotency_key_reused']);
+      expect(response.json().applied).toBe('no');
     }
     expect((await call('GET', `/v1/sessions/${id}`)).json().t).toBe(1);
   });
@@ -135,17 +135,17 @@ describe('Idempotency-Key', () => {
     const { id } = await create();
     for (let round = 0; round < 50; round++) {
       const headers = { 'idempotency-key': `round-${round}` };
-      const answers = await Promise.all(Array.from({ length: 16 }, () => step(id, round, headers)));
-      const done = answers.filter(({ statusCode }) => statusCode === 200);
+      const responses = await Promise.all(Array.from({ length: 16 }, () => step(id, round, headers)));
+      const done = responses.filter(({ statusCode }) => statusCode === 200);
       expect(new Set(done.map(({ body }) => body)).size).toBe(1);
-      expect(answers.filter(({ statusCode }) => statusCode === 409)).toHaveLength(16 - done.length);
+      expect(responses.filter(({ statusCode }) => statusCode === 409)).toHaveLength(16 - done.length);
     }
     expect((await call('GET', `/v1/sessions/${id}`)).json()).toMatchObject({ t: 50, version: 50 });
   });
 
   test.each(['', 'a b', '"unclosed', 'ü', 'x'.repeat(256)])('%j is not a key', async (key) => {
     const { id } = await create();
-    const answer = await step(id, 1, { 'idempotency-key': key });
-    expect([answer.statusCode, answer.json().applied]).toEqual([400, 'no']);
+    const response = await step(id, 1, { 'idempotency-key': key });
+    expect([response.statusCode, response.json().applied]).toEqual([400, 'no']);
   });
 });

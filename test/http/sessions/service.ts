@@ -23,9 +23,9 @@ export async function startService() {
     });
 
   const create = async (body: object = {}) => {
-    const answer = await call('POST', '/v1/sessions', { model: 'tiny', ...body });
-    expect(answer.statusCode, answer.body).toBe(201);
-    return answer.json();
+    const response = await call('POST', '/v1/sessions', { model: 'tiny', ...body });
+    expect(response.statusCode, response.body).toBe(201);
+    return response.json();
   };
 
   const step = (session: string, x: number, headers = {}) =>
@@ -34,8 +34,8 @@ export async function startService() {
   /** The state after the steps `xs` of a call without a session. */
   const stateless = async (xs: readonly number[], h?: number[][]) => {
     const x = xs.map((value) => [[value]]);
-    const answer = await call('POST', '/v1/sequence', { model: 'tiny', x, h, outputs: ['h'] });
-    return answer.json().h;
+    const response = await call('POST', '/v1/sequence', { model: 'tiny', x, h, outputs: ['h'] });
+    return response.json().h;
   };
 
   return { app, clock, call, create, step, stateless };

@@ -34,8 +34,8 @@ describe('steps and sequences', () => {
   test('the session may be in the header as well, and both must be the same', async () => {
     const { id } = await create();
     const header = { 'x-session-id': id };
-    const answer = await call('POST', '/v1/step', { x: [[1]] }, header);
-    expect(answer.json().session).toMatchObject({ id, t: 1 });
+    const response = await call('POST', '/v1/step', { x: [[1]] }, header);
+    expect(response.json().session).toMatchObject({ id, t: 1 });
     const both = await call('POST', '/v1/step', { session: 'other', x: [[1]] }, header);
     expect([both.statusCode, both.json().code]).toEqual([400, 'invalid_request']);
     expect(both.json().applied).toBe('no');
@@ -52,13 +52,13 @@ describe('steps and sequences', () => {
     );
     const size = Buffer.alloc(8);
     size.writeBigUInt64LE(BigInt(header.length));
-    const answer = await app.http.inject({
+    const response = await app.http.inject({
       method: 'POST',
       url: '/v1/step',
       headers: { 'content-type': 'application/octet-stream' },
       payload: Buffer.concat([size, header, x]),
     });
-    const { tensors, metadata } = readSafetensorsFile(answer.rawPayload);
+    const { tensors, metadata } = readSafetensorsFile(response.rawPayload);
     expect(JSON.parse(metadata.session!)).toMatchObject({ id, t: 1, version: 1 });
     expect([...tensors.get('h')!.data].map(Number)).toEqual(
       [...Float32Array.from((await stateless([1]))[0])],
@@ -80,10 +80,10 @@ describe('steps and sequences', () => {
   ])('a step with %j is refused and leaves the state unchanged', async (body, status, code, detail) => {
     const { id } = await create();
     const before = (await call('GET', `/v1/sessions/${id}`)).body;
-    const answer = await call('POST', '/v1/step', { session: id, ...body });
-    expect([answer.statusCode, answer.json().code]).toEqual([status, code]);
-    expect(answer.json().detail).toContain(detail);
-    expect(answer.json().applied).toBe('no');
+    const response = await call('POST', '/v1/step', { session: id, ...body });
+    expect([response.statusCode, response.json().code]).toEqual([status, code]);
+    expect(response.json().detail).toContain(detail);
+    expect(response.json().applied).toBe('no');
     expect((await call('GET', `/v1/sessions/${id}`)).body).toBe(before);
   });
 
@@ -96,8 +96,8 @@ describe('steps and sequences', () => {
     };
     const { id } = (await call('POST', '/v1/sessions', { weights })).json();
     const sequence = { session: id, x: [[[1]], [[1]], [[1]]] };
-    const answer = await call('POST', '/v1/sequence', sequence);
-    expect([answer.statusCode, answer.json().code]).toEqual([422, 'not_finite']);
+    const response = await call('POST', '/v1/sequence', sequence);
+    expect([response.statusCode, response.json().code]).toEqual([422, 'not_finite']);
     const read = (await call('GET', `/v1/sessions/${id}`)).json();
     expect([read.t, read.version, read.h[0][0]]).toEqual([0, 0, 0]);
   });

@@ -18,10 +18,10 @@ describe('a failure before the first step', () => {
     [{ weights: { W_x: [[3e38]], W_h: [[0]] }, x: [[[9]]], trace: true }, 422, 'not_finite'],
   ])('the answer is an ordinary problem: %j', async (body, status, code) => {
     const bytesIdle = plain.memory.bytesUsed;
-    const answer = await ask(plain, body, NDJSON);
-    expect(answer.statusCode).toBe(status);
-    expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
-    expect(answer.json().code).toBe(code);
+    const response = await ask(plain, body, NDJSON);
+    expect(response.statusCode).toBe(status);
+    expect(response.headers['content-type']).toMatch(/^application\/problem\+json/);
+    expect(response.json().code).toBe(code);
     // Weights that were packed stay in the cache; nothing else stays.
     expect(plain.memory.bytesUsed - bytesIdle).toBeLessThan(1_000);
   });
@@ -41,8 +41,8 @@ describe('a failure before the first step', () => {
 
   test('JSON is preferred where Accept leaves the choice', async () => {
     for (const accept of ['*/*', 'application/*', `${NDJSON};q=0.5, application/json`]) {
-      const answer = await ask(plain, { weights: W, x: [[[1]]] }, accept);
-      expect(answer.headers['content-type']).toMatch(/^application\/json/);
+      const response = await ask(plain, { weights: W, x: [[[1]]] }, accept);
+      expect(response.headers['content-type']).toMatch(/^application\/json/);
     }
   });
 });
@@ -60,17 +60,17 @@ describe('a failure after the first step', () => {
     // The faulty worker checks the first input of each chunk: that of the first chunk causes no fault.
     const x = [[[0.5]], ...repeat(99, [[fault]])];
     for (const type of [NDJSON, SSE]) {
-      const answer = await ask(app, { weights: W, x }, type);
-      expect(answer.statusCode).toBe(200);
+      const response = await ask(app, { weights: W, x }, type);
+      expect(response.statusCode).toBe(200);
       const reader = new EventReader();
-      reader.push(answer.rawPayload);
-      const jsonCodec = type === SSE ? reader.events.map(({ data }) => data) : answer.body.split('\n');
+      reader.push(response.rawPayload);
+      const jsonCodec = type === SSE ? reader.events.map(({ data }) => data) : response.body.split('\n');
       const lines = jsonCodec.filter((text) => text !== '').map((text) => JSON.parse(text));
       expect(lines.length).toBeGreaterThan(5);
       expect(lines.at(-2).t).toBe(lines.length - 1);
       expect(lines.at(-1).error).toMatchObject({
         code,
-        instance: answer.headers['x-request-id'],
+        instance: response.headers['x-request-id'],
         type: `/problems#${code}`,
       });
       if (type === SSE) expect(reader.events.at(-1)!.type).toBe('error');
@@ -89,11 +89,11 @@ describe('a failure after the first step', () => {
     const x = repeat(60_000, [[0.5]]);
     const streams = [];
     while (streams.length < 3) {
-      const answer = await openStream(url, { weights: W, x });
-      if (answer.statusCode === 200) streams.push(answer);
-      else await readAll(answer);
+      const response = await openStream(url, { weights: W, x });
+      if (response.statusCode === 200) streams.push(response);
+      else await readAll(response);
     }
-    const jsonCodec = await Promise.all(streams.map((answer) => readAll(answer)));
+    const jsonCodec = await Promise.all(streams.map((response) => readAll(response)));
     for (const { text } of jsonCodec) expect(readLines(text).at(-1)).toMatchObject({ done: true });
   });
 

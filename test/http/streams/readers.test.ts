@@ -20,10 +20,10 @@ describe('a reader', () => {
     const bytesIdle = app.memory.bytesUsed;
     const url = await urlOf(app);
     for (let round = 0; round < 5; round++) {
-      const answer = await openStream(url, body);
-      await once(answer, 'readable');
+      const response = await openStream(url, body);
+      await once(response, 'readable');
       expect(app.memory.bytesUsed).toBeGreaterThan(bytesIdle + 40_000 * 8 * 4);
-      answer.destroy();
+      response.destroy();
       expect(await untilIdle(app, bytesIdle)).toBeLessThan(1_000);
     }
   });

@@ -41,10 +41,10 @@ function timeFirst({ hs, ys, trace, ...last }: any): any {
 }
 
 /** By name, so that two answers are the same if their fields, shapes and bits are. */
-function content(answer: any): Record<string, unknown> {
+function content(response: any): Record<string, unknown> {
   const shape = (value: any): number[] =>
     Array.isArray(value) ? [value.length, ...shape(value[0])] : [];
-  const { trace = {}, ...tensors } = answer;
+  const { trace = {}, ...tensors } = response;
   return Object.fromEntries(
     Object.entries<any>({ ...tensors, ...trace }).map(([name, value]) => [
       name,
@@ -101,8 +101,8 @@ describe('a stream', () => {
               trace,
             };
 
-        const answer = (await ask(plain, request, 'application/json')).json();
-        const whole = layout === 'NTD' ? timeFirst(answer) : answer;
+        const response = (await ask(plain, request, 'application/json')).json();
+        const whole = layout === 'NTD' ? timeFirst(response) : response;
         for (const app of [plain, chunked]) {
           const lines = await ask(app, request, NDJSON);
           if (app === chunked && lines.statusCode === 422) {
@@ -124,27 +124,27 @@ describe('a stream', () => {
   });
 
   test('a stream has headers that make proxies forward each step at once', async () => {
-    const answer = await ask(plain, { weights: W, x: [[[1]]] }, NDJSON);
-    expect(answer.headers).toMatchObject({
+    const response = await ask(plain, { weights: W, x: [[[1]]] }, NDJSON);
+    expect(response.headers).toMatchObject({
       'content-type': NDJSON,
       'cache-control': 'no-store',
       'x-accel-buffering': 'no',
       vary: 'accept, accept-encoding',
       'x-content-type-options': 'nosniff',
     });
-    expect(answer.headers['content-length']).toBeUndefined();
-    expect(answer.headers['x-request-id']).toBeTruthy();
+    expect(response.headers['content-length']).toBeUndefined();
+    expect(response.headers['x-request-id']).toBeTruthy();
   });
 
   test('a stream is not compressed, though the client would accept it', async () => {
-    const answer = await plain.http.inject({
+    const response = await plain.http.inject({
       method: 'POST',
       url: '/v1/sequence',
       headers: { accept: NDJSON, 'accept-encoding': 'gzip, br' },
       payload: { weights: W, x: repeat(10_000, [[1]]) },
     });
-    expect(answer.headers['content-encoding']).toBeUndefined();
-    expect(readLines(answer.body)).toHaveLength(10_001);
+    expect(response.headers['content-encoding']).toBeUndefined();
+    expect(readLines(response.body)).toHaveLength(10_001);
   });
 
   test('a stream may be longer than a response in one piece: the limit on numbers holds for a step', async () => {
@@ -188,8 +188,8 @@ describe('a stream', () => {
       if (isRunning) setImmediate(count);
     };
     here.http.server.once('request', count);
-    const answer = await openStream(url, { weights: W, x: repeat(5_000, [[1]]) });
-    await readAll(answer);
+    const response = await openStream(url, { weights: W, x: repeat(5_000, [[1]]) });
+    await readAll(response);
     isRunning = false;
     expect(iterations).toBeGreaterThan(5_000 / 100);
   });

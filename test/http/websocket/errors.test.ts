@@ -90,9 +90,9 @@ describe('errors', () => {
     await fc.assert(
       fc.asyncProperty(messages, async (message) => {
         client.send(message);
-        const answer = await client.next();
-        if (!Buffer.isBuffer(answer)) {
-          const { error, session } = JSON.parse(answer);
+        const response = await client.next();
+        if (!Buffer.isBuffer(response)) {
+          const { error, session } = JSON.parse(response);
           expect(error ? error.applied !== 'yes' && error.status < 500 : session).toBeTruthy();
         }
       }),

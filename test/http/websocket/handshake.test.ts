@@ -9,9 +9,9 @@ describe('the handshake', () => {
     const id = await server.create();
     await server.app.post('/v1/step', { session: id, x: [[1]] });
     const { client, greeting } = await server.connect(id);
-    const answer = await server.app.http.inject(`/v1/sessions/${id}`);
-    const { t, version, digest, expires_at } = answer.json();
-    const { etag } = answer.headers;
+    const response = await server.app.http.inject(`/v1/sessions/${id}`);
+    const { t, version, digest, expires_at } = response.json();
+    const { etag } = response.headers;
     expect(greeting).toEqual({ session: { id, t, version, digest, expires_at, etag } });
     expect([t, version]).toEqual([1, 1]);
     await client.close();
@@ -25,8 +25,8 @@ describe('the handshake', () => {
       [id, 410, 'session_gone'],
       ['a%20b', 404, 'session_not_found'],
     ] as const) {
-      const answer = problemOf(await exchange(server.port, handshake(`/v1/sessions/${path}/stream`)));
-      expect([answer.status, answer.body.code, answer.body.applied]).toEqual([status, code, 'no']);
+      const response = problemOf(await exchange(server.port, handshake(`/v1/sessions/${path}/stream`)));
+      expect([response.status, response.body.code, response.body.applied]).toEqual([status, code, 'no']);
     }
   });
 
@@ -36,8 +36,8 @@ describe('the handshake', () => {
     expect([plain.statusCode, plain.json().code]).toEqual([426, 'upgrade_required']);
     expect(plain.headers.upgrade).toBe('websocket');
     const close = { connection: 'Upgrade, close', 'content-length': '2' };
-    const answer = problemOf(await exchange(server.port, `${handshake(path, close)}{}`));
-    expect([answer.status, answer.body.code]).toEqual([426, 'upgrade_required']);
+    const response = problemOf(await exchange(server.port, `${handshake(path, close)}{}`));
+    expect([response.status, response.body.code]).toEqual([426, 'upgrade_required']);
     const post = await server.app.http.inject({ method: 'POST', url: path });
     expect([post.statusCode, post.headers.allow]).toEqual([405, 'GET, HEAD']);
   });
@@ -48,9 +48,9 @@ describe('the handshake', () => {
     ['malformed protocols', { 'sec-websocket-protocol': ',,' }],
   ])('a handshake with %s is refused with a problem', async (_, headers) => {
     const path = `/v1/sessions/${await server.create()}/stream`;
-    const answer = problemOf(await exchange(server.port, handshake(path, headers)));
-    expect([answer.status, answer.body.code]).toEqual([400, 'invalid_request']);
-    expect(answer.headers).toContain('sec-websocket-version: 13');
+    const response = problemOf(await exchange(server.port, handshake(path, headers)));
+    expect([response.status, response.body.code]).toEqual([400, 'invalid_request']);
+    expect(response.headers).toContain('sec-websocket-version: 13');
   });
 
   test('the handshake selects no subprotocol and no compression', async () => {
@@ -71,8 +71,8 @@ describe('the handshake', () => {
       'POST /v1/step HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings, close\r\n' +
       'upgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\ncontent-type: application/json\r\n' +
       `content-length: ${body.length}\r\n\r\n`;
-    const answer = problemOf(await exchange(server.port, head + body));
-    expect([answer.status, answer.body]).toEqual([200, { h: [[0.4699452, -0.26362485]] }]);
+    const response = problemOf(await exchange(server.port, head + body));
+    expect([response.status, response.body]).toEqual([200, { h: [[0.4699452, -0.26362485]] }]);
     const live = handshake('/health/live', { connection: 'Upgrade, close' });
     expect(problemOf(await exchange(server.port, live)).body).toEqual({ status: 'ok' });
   });

@@ -31,12 +31,12 @@ describe('a client that reconnects', () => {
       }
       try {
         while (answered < first + count) {
-          const answer = await client.nextJson();
+          const response = await client.nextJson();
           // Its first attempt is still running, on the connection that was lost.
-          if (answer.error?.code === 'idempotency_key_in_use') break;
-          expect(answer.error).toBeUndefined();
-          expect(answer.id).toBe(answered);
-          if (answer.replayed) replays++;
+          if (response.error?.code === 'idempotency_key_in_use') break;
+          expect(response.error).toBeUndefined();
+          expect(response.id).toBe(answered);
+          if (response.replayed) replays++;
           answered++;
         }
       } catch {
@@ -52,9 +52,9 @@ describe('a client that reconnects', () => {
   async function finish(slow: Server, id: string, k: number): Promise<number> {
     const { client } = await slow.connect(id);
     for (let number = k; ; ) {
-      const answer = await client.ask({ x: [[(number % 7) - 3]], id: number, key: `k-${number}` });
-      if (answer.error) await sleep(10);
-      else if (answer.replayed) number++;
+      const response = await client.ask({ x: [[(number % 7) - 3]], id: number, key: `k-${number}` });
+      if (response.error) await sleep(10);
+      else if (response.replayed) number++;
       else {
         await client.close();
         return number + 1;

@@ -53,19 +53,19 @@ describe('responses', () => {
       });
       expect(post.statusCode, post.body).toBe(200);
       client.send(isFile ? fileOf(body, { id: `${k}` }) : { id: k, ...body });
-      const answer = await client.next();
+      const response = await client.next();
       const expected = isFile ? readSafetensorsFile(post.rawPayload) : undefined;
       if (expected) {
-        const { tensors, metadata } = readSafetensorsFile(answer as Buffer);
+        const { tensors, metadata } = readSafetensorsFile(response as Buffer);
         expect(tensors).toEqual(expected.tensors);
         expect(metadata.id).toBe(`${k}`);
         const { digest, t } = JSON.parse(metadata.session!);
         expect({ digest, t }).toMatchObject(pick(JSON.parse(expected.metadata.session!)));
       } else {
-        expect(String(answer).split(`,"id":${k},"session":`)[0]).toBe(
+        expect(String(response).split(`,"id":${k},"session":`)[0]).toBe(
           post.body.split(',"session":')[0],
         );
-        expect(pick(JSON.parse(String(answer)).session)).toEqual(pick(post.json().session));
+        expect(pick(JSON.parse(String(response)).session)).toEqual(pick(post.json().session));
       }
     }
     const [a, b] = [await server.read(posted), await server.read(streamed)];
@@ -88,10 +88,10 @@ describe('responses', () => {
     const count = 2_000;
     for (let k = 0; k < count; k++) client.send(kinds[k % kinds.length]!(k));
     for (let k = 0; k < count; k++) {
-      const answer = await client.next();
-      const tag = Buffer.isBuffer(answer)
-        ? Number(readSafetensorsFile(answer).metadata.id)
-        : JSON.parse(answer).id;
+      const response = await client.next();
+      const tag = Buffer.isBuffer(response)
+        ? Number(readSafetensorsFile(response).metadata.id)
+        : JSON.parse(response).id;
       expect(tag).toBe(k);
     }
     expect(await small.read(id)).toMatchObject({ version: count / 2, t: (count / 4) * 3 });
@@ -113,9 +113,9 @@ describe('versions and keys', () => {
     for (const [k, x] of [[[1]], [[1]], [[1, 2]], [[1]], [[1]]].entries()) {
       client.send({ x, if_match: k === 0 ? greeting.session.etag : 'previous', id: k });
     }
-    const answers = [];
-    for (let k = 0; k < 5; k++) answers.push(await client.nextJson());
-    expect(answers.map(({ error }) => error?.code)).toEqual([
+    const responses = [];
+    for (let k = 0; k < 5; k++) responses.push(await client.nextJson());
+    expect(responses.map(({ error }) => error?.code)).toEqual([
       undefined,
       undefined,
       'shape_mismatch',
@@ -123,7 +123,7 @@ describe('versions and keys', () => {
       'step_conflict',
     ]);
     const refusal = { status: 412, t: 2, version: 2, applied: 'no' };
-    expect(answers[4]).toMatchObject({ id: 4, error: refusal });
+    expect(responses[4]).toMatchObject({ id: 4, error: refusal });
     await client.close();
   });
 

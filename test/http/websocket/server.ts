@@ -50,9 +50,9 @@ export async function listen(
     port,
     streamUrl,
     create: async (body = {}) => {
-      const answer = await app.post('/v1/sessions', { weights: TINY, ...body });
-      expect(answer.status).toBe(201);
-      return answer.body.id;
+      const response = await app.post('/v1/sessions', { weights: TINY, ...body });
+      expect(response.status).toBe(201);
+      return response.body.id;
     },
     connect: (id, options) => StreamClient.connect(streamUrl(id), options),
     read: async (id) => (await app.http.inject(`/v1/sessions/${id}`)).json(),

@@ -17,12 +17,12 @@ import {
 export function adopt(
   model: Model,
   { modelId }: Service,
-  answer: CallAnswer,
+  response: CallAnswer,
   state: State,
   ttlMs: number,
 ): void {
-  const info = JSON.parse(answer.body);
-  const etag = String(answer.headers.etag);
+  const info = JSON.parse(response.body);
+  const etag = String(response.headers.etag);
   const [, incarnation] = /^"([\w-]+)\.0\.[\w-]+"$/.exec(etag) ?? [];
   const session: Session = {
     id: info.id,
@@ -38,7 +38,7 @@ export function adopt(
   };
   expect(info).toEqual(infoOf(session, modelId));
   expect(incarnation).toBeDefined();
-  expect(answer.headers.location).toBe(`/v1/sessions/${session.id}`);
+  expect(response.headers.location).toBe(`/v1/sessions/${session.id}`);
   for (const other of model.sessions) {
     expect([session.id, session.incarnation]).not.toEqual([other.id, other.incarnation]);
   }
@@ -52,41 +52,41 @@ export function change(
   session: Session,
   sent: Call,
   effect: Effect,
-  answer: CallAnswer,
+  response: CallAnswer,
 ): boolean {
   const after = apply(WEIGHTS, session.state, effect);
   if (!after) {
     const kept = session.state.past.map(({ t }) => t);
-    expectProblem(session, sent, answer, 422, { code: 'state_not_kept', kept });
+    expectProblem(session, sent, response, 422, { code: 'state_not_kept', kept });
     return false;
   }
   session.state = after;
   session.version++;
   session.expiresAtMs = model.nowMs + session.ttlMs;
-  expect(answer.status, answer.body).toBe(200);
+  expect(response.status, response.body).toBe(200);
   const { incarnation, version } = session;
-  expect(answer.headers.etag).toMatch(new RegExp(`^"${incarnation}\\.${version}\\.[\\w-]{6,}"$`));
-  session.etag = String(answer.headers.etag);
-  expect(answer.headers['x-session-id']).toBe(session.id);
+  expect(response.headers.etag).toMatch(new RegExp(`^"${incarnation}\\.${version}\\.[\\w-]{6,}"$`));
+  session.etag = String(response.headers.etag);
+  expect(response.headers['x-session-id']).toBe(session.id);
   const info = infoOf(session, modelId);
   if (effect.kind !== 'advance') {
-    expect(JSON.parse(answer.body)).toEqual(info);
+    expect(JSON.parse(response.body)).toEqual(info);
     return true;
   }
-  const { h, hs, session: mark } = JSON.parse(answer.body);
+  const { h, hs, session: mark } = JSON.parse(response.body);
   const { id, t, digest, expires_at } = info;
   expect(mark).toEqual({ id, t, version, digest, expires_at });
   expectBits(h ?? hs.at(-1), after.h);
   return true;
 }
 
-export function expectGone(model: Model, session: Session, sent: Call, answer: CallAnswer): void {
-  if (session.isForgotten || (mayBeForgotten(model, session) && answer.status === 404)) {
+export function expectGone(model: Model, session: Session, sent: Call, response: CallAnswer): void {
+  if (session.isForgotten || (mayBeForgotten(model, session) && response.status === 404)) {
     session.isForgotten = true;
-    return expectProblem(session, sent, answer, 404, { code: 'session_not_found' });
+    return expectProblem(session, sent, response, 404, { code: 'session_not_found' });
   }
   const { deleted, expiresAtMs, state } = session;
-  return expectProblem(session, sent, answer, 410, {
+  return expectProblem(session, sent, response, 410, {
     code: 'session_gone',
     reason: deleted ? 'deleted' : 'expired',
     at: timeOf(deleted?.atMs ?? expiresAtMs),
@@ -97,14 +97,14 @@ export function expectGone(model: Model, session: Session, sent: Call, answer: C
 export function expectProblem(
   session: Session,
   sent: Call,
-  answer: CallAnswer,
+  response: CallAnswer,
   status: number,
   members: object,
 ): void {
-  const problem = JSON.parse(answer.body);
+  const problem = JSON.parse(response.body);
   expect(problem).toMatchObject({ status, ...members });
-  expect(answer.status).toBe(status);
-  expectNoReplay(answer);
+  expect(response.status).toBe(status);
+  expectNoReplay(response);
   const wasApplied = session.keyedCalls.some(({ call }) => call === sent);
   if (sent.key === undefined) expect(problem.applied).toBe('no');
   else expect(wasApplied ? ['unknown', 'yes'] : ['no', 'unknown']).toContain(problem.applied);

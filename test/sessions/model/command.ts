@@ -110,25 +110,25 @@ async function create(
     // Half of them.
     key: hSeed % 2 === 1 ? `key-${model.keys++}` : undefined,
   };
-  const answer = await service.send(sent);
-  expect(answer.status, answer.body).toBe(201);
-  expectNoReplay(answer);
-  adopt(model, service, answer, firstState(H, keep, h), ttl_s * 1_000);
-  if (sent.key !== undefined) model.sessions.at(-1)!.creation = { call: sent, answer };
+  const response = await service.send(sent);
+  expect(response.status, response.body).toBe(201);
+  expectNoReplay(response);
+  adopt(model, service, response, firstState(H, keep, h), ttl_s * 1_000);
+  if (sent.key !== undefined) model.sessions.at(-1)!.creation = { call: sent, response };
 }
 
 /** The call that created a session, once more: it makes no other one. */
 async function createAgain(model: Model, service: Service, session: Session): Promise<void> {
   const { creation } = session;
   if (!creation || session.isForgotten || mayBeForgotten(model, session)) return;
-  const answer = await service.send(creation.call);
+  const response = await service.send(creation.call);
   if (isGone(model, session)) {
-    expect(JSON.parse(answer.body)).toMatchObject({ code: 'session_gone', applied: 'yes' });
+    expect(JSON.parse(response.body)).toMatchObject({ code: 'session_gone', applied: 'yes' });
     return;
   }
-  expect([answer.status, answer.body]).toEqual([201, creation.answer.body]);
-  expect(answer.headers['idempotency-replayed']).toBe('true');
-  expect(answer.headers.etag).toBe(creation.answer.headers.etag);
+  expect([response.status, response.body]).toEqual([201, creation.response.body]);
+  expect(response.headers['idempotency-replayed']).toBe('true');
+  expect(response.headers.etag).toBe(creation.response.headers.etag);
 }
 
 /** Makes the call, and expects what the model says. */
@@ -140,22 +140,22 @@ async function expectCall(
   operation: Operation,
   effect = effectOf(session, operation),
 ): Promise<void> {
-  const answer = await service.send(sent);
-  if (isGone(model, session)) return expectGone(model, session, sent, answer);
+  const response = await service.send(sent);
+  if (isGone(model, session)) return expectGone(model, session, sent, response);
   if (sent.ifMatch !== undefined && sent.ifMatch !== '*' && sent.ifMatch !== session.etag) {
     const { t } = session.state;
     const members = { code: 'step_conflict', t, version: session.version };
-    return expectProblem(session, sent, answer, 412, members);
+    return expectProblem(session, sent, response, 412, members);
   }
-  expectNoReplay(answer);
+  expectNoReplay(response);
   if (operation.kind === 'fork') {
-    expect(answer.status, answer.body).toBe(201);
-    adopt(model, service, answer, session.state, session.ttlMs);
+    expect(response.status, response.body).toBe(201);
+    adopt(model, service, response, session.state, session.ttlMs);
   } else if (operation.kind === 'delete') {
-    expect([answer.status, answer.body]).toEqual([204, '']);
+    expect([response.status, response.body]).toEqual([204, '']);
     session.deleted = { atMs: model.nowMs, call: sent };
-  } else if (!change(model, service, session, sent, effect!, answer)) return;
-  if (sent.key !== undefined) session.keyedCalls.push({ call: sent, operation, effect, answer });
+  } else if (!change(model, service, session, sent, effect!, response)) return;
+  if (sent.key !== undefined) session.keyedCalls.push({ call: sent, operation, effect, response });
 }
 
 async function retry(
@@ -175,17 +175,17 @@ async function retry(
   }
   const other = requestOf(session, { kind: 'step', xSeed: 1_234_567 });
   const sent = hasSameBody ? earlier.call : { ...earlier.call, ...other };
-  const answer = await service.send(sent);
+  const response = await service.send(sent);
   const isDeletion = session.deleted !== undefined && session.deleted.call === sent;
   if (isDeletion && !mayBeForgotten(model, session)) {
-    expect([answer.status, answer.headers['idempotency-replayed']]).toEqual([204, 'true']);
-  } else if (isDeletion && answer.status === 204) expect(session.isForgotten).toBe(false);
-  else if (isGone(model, session)) expectGone(model, session, sent, answer);
-  else if (!hasSameBody) expectProblem(session, sent, answer, 422, { code: 'idempotency_key_reused' });
+    expect([response.status, response.headers['idempotency-replayed']]).toEqual([204, 'true']);
+  } else if (isDeletion && response.status === 204) expect(session.isForgotten).toBe(false);
+  else if (isGone(model, session)) expectGone(model, session, sent, response);
+  else if (!hasSameBody) expectProblem(session, sent, response, 422, { code: 'idempotency_key_reused' });
   else {
-    expect([answer.status, answer.body]).toEqual([earlier.answer.status, earlier.answer.body]);
-    expect(answer.headers['idempotency-replayed']).toBe('true');
-    expect(answer.headers.etag).toBe(earlier.answer.headers.etag);
+    expect([response.status, response.body]).toEqual([earlier.response.status, earlier.response.body]);
+    expect(response.headers['idempotency-replayed']).toBe('true');
+    expect(response.headers.etag).toBe(earlier.response.headers.etag);
   }
 }
 
@@ -197,44 +197,44 @@ async function concurrent(
 ): Promise<void> {
   const operation = { kind: 'step', xSeed } as const;
   const sent = callOf(model, session, { operation, isKeyed: true, precondition: 'none' });
-  const answers = await Promise.all(Array.from({ length: count }, () => service.send(sent)));
+  const responses = await Promise.all(Array.from({ length: count }, () => service.send(sent)));
   if (isGone(model, session)) {
-    for (const answer of answers) if (answer.status !== 409) expectGone(model, session, sent, answer);
+    for (const response of responses) if (response.status !== 409) expectGone(model, session, sent, response);
     return;
   }
-  const [first, ...others] = answers.filter(({ status }) => status !== 409);
+  const [first, ...others] = responses.filter(({ status }) => status !== 409);
   const effect = effectOf(session, operation);
   change(model, service, session, sent, effect!, first!);
   for (const { body } of others) expect(body).toBe(first!.body);
-  session.keyedCalls.push({ call: sent, operation, effect, answer: first! });
-  for (const answer of answers) {
-    if (answer.status !== 409) continue;
-    expectProblem(session, sent, answer, 409, { code: 'idempotency_key_in_use' });
+  session.keyedCalls.push({ call: sent, operation, effect, response: first! });
+  for (const response of responses) {
+    if (response.status !== 409) continue;
+    expectProblem(session, sent, response, 409, { code: 'idempotency_key_in_use' });
   }
 }
 
 async function read(model: Model, service: Service, session: Session): Promise<void> {
   await createAgain(model, service, session);
   const sent = { method: 'GET', path: `/v1/sessions/${session.id}` } as const;
-  const answer = await service.send(sent);
-  if (isGone(model, session)) return expectGone(model, session, sent, answer);
-  expect(answer.status, answer.body).toBe(200);
-  const { h, kept, ...info } = JSON.parse(answer.body);
+  const response = await service.send(sent);
+  if (isGone(model, session)) return expectGone(model, session, sent, response);
+  expect(response.status, response.body).toBe(200);
+  const { h, kept, ...info } = JSON.parse(response.body);
   expect(info).toEqual(infoOf(session, service.modelId));
   expect(kept).toEqual(session.state.past.map(({ t }) => t));
   expectBits(h, session.state.h);
-  expect(answer.headers.etag).toBe(session.etag);
+  expect(response.headers.etag).toBe(session.etag);
 }
 
 async function list(model: Model, service: Service, limit: number): Promise<void> {
   const listed = new Map<string, unknown>();
   for (let cursor = ''; ; ) {
-    const answer = await service.send({
+    const response = await service.send({
       method: 'GET',
       path: `/v1/sessions?limit=${limit}${cursor}`,
     });
-    expect(answer.status, answer.body).toBe(200);
-    const { sessions, next } = JSON.parse(answer.body);
+    expect(response.status, response.body).toBe(200);
+    const { sessions, next } = JSON.parse(response.body);
     expect(sessions.length).toBeLessThanOrEqual(limit);
     for (const info of sessions) {
       expect(listed.has(info.id)).toBe(false);

@@ -57,7 +57,7 @@ export interface KeyedCall {
   readonly call: Call;
   readonly operation: Operation;
   readonly effect: Effect | undefined;
-  readonly answer: CallAnswer;
+  readonly response: CallAnswer;
 }
 
 export interface Session {
@@ -73,7 +73,7 @@ export interface Session {
   /** Calls with an idempotency key that succeeded, oldest first. */
   readonly keyedCalls: KeyedCall[];
   /** The call that created it, if it had a key. */
-  creation?: { readonly call: Call; readonly answer: CallAnswer };
+  creation?: { readonly call: Call; readonly response: CallAnswer };
   deleted?: { readonly atMs: number; readonly call: Call };
   /** When it became a tombstone: the first sweep after its end. */
   tombstoneAtMs?: number;

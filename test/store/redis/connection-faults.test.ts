@@ -103,8 +103,8 @@ describeWith('redis-server', 'a connection that breaks', () => {
     const plain = new Redis({ port: proxy.port, autoResendUnfulfilledCommands: false });
     await plain.ping();
     proxy.choose = (request) => (request.includes('incr') ? 'closed after' : undefined);
-    const answer = plain.incr('counter').then(() => 'answered', () => 'refused');
-    expect(await Promise.race([answer, sleep(SETTLE_MS, 'silent')])).toBe('silent');
+    const response = plain.incr('counter').then(() => 'answered', () => 'refused');
+    expect(await Promise.race([response, sleep(SETTLE_MS, 'silent')])).toBe('silent');
     plain.disconnect();
   });
 
