@@ -2,6 +2,7 @@
 // HTTP.
 import { randomUUID } from 'node:crypto';
 import { type Server, createServer } from 'node:http';
+import type { Socket } from 'node:net';
 import accepts from '@fastify/accepts';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyPluginCallback, LogController } from 'fastify';
@@ -12,7 +13,7 @@ import type { ModelLibrary } from '../models/library.ts';
 import { BodyBudget } from './bodies/body-budget.ts';
 import { sequenceRoute } from './compute/sequence.ts';
 import { type StepParts, stepRoute } from './compute/step.ts';
-import { answerClientError } from './connections/client-errors.ts';
+import { answerClientError, refuseTunnel } from './connections/client-errors.ts';
 import { Connections, headMsMax } from './connections/connections.ts';
 import { deferContinue } from './connections/expect-continue.ts';
 import type { HttpServer } from './http-server.ts';
@@ -152,6 +153,7 @@ function createServers(options: HttpOptions) {
   }).withTypeProvider<TypeBoxTypeProvider>();
   const connections = new Connections(server, app.log, options);
   deferContinue(server);
+  server.on('connect', (request, socket: Socket) => refuseTunnel(request, socket, connections, app.log));
   // Only small responses go through a serialiser; compiling one for every response of every route would take a
   // fifth of the start.
   app.setSerializerCompiler(() => JSON.stringify);

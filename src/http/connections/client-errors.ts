@@ -1,11 +1,12 @@
-// Errors of Node's HTTP parser, and requests that do not arrive in time. Mostly there is no request object yet, so
-// the response is written on the socket, with the headers that every response has.
+// Errors of Node's HTTP parser, requests that do not arrive in time, and CONNECT. There is no response object, so the
+// response is written on the socket, with the headers that every response has.
 import { randomUUID } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import type { ErrorCode } from '../../error-kinds.ts';
 import { CarryoverError } from '../../errors.ts';
+import type { Connection } from './connection.ts';
 import type { Connections } from './connections.ts';
 import { PROBLEM_TYPE, problemBody } from '../schemas/problem.ts';
 import { SECURITY_HEADERS } from '../security-headers.ts';
@@ -29,6 +30,9 @@ const PROBLEMS: Readonly<Record<string, { readonly code: ErrorCode; readonly det
   },
 };
 
+/** How much of an address is repeated. */
+const SHOWN_CHARACTERS_MAX = 200;
+
 /** Answers the error if a response can still be sent, and closes the connection. */
 export function answerClientError(
   error: NodeJS.ErrnoException,
@@ -49,11 +53,33 @@ export function answerClientError(
     connection.hasParserError = true;
     return connection.receiving.abort(problem);
   }
-  // A head would become part of the response that is being sent, or answer a request that has been answered.
-  const canAnswer = connection.requests === 0 && !connection.isAnsweredEarly && socket.bytesRead > 0;
-  if (canAnswer) return endWithProblem(socket, problem, connections, log);
+  if (canAnswer(connection)) return endWithProblem(socket, problem, connections, log);
   log.info({ code, requests: connection.requests, bytes: socket.bytesRead }, 'connection closed');
   connection.terminate(detail);
+}
+
+/** Otherwise a head would become part of the response that is being sent, or answer a request that has been answered. */
+function canAnswer({ requests, isAnsweredEarly, socket }: Connection): boolean {
+  return requests === 0 && !isAnsweredEarly && socket.bytesRead > 0;
+}
+
+/** The methods of all addresses together, for a request that has none. */
+const ALLOW = 'GET, HEAD, POST, PUT, DELETE';
+
+/** Refuses CONNECT, for which Node closes the connection if nobody does; it has taken its parser off the socket. */
+export function refuseTunnel(
+  { url = '' }: IncomingMessage,
+  socket: Socket,
+  connections: Connections,
+  log: FastifyBaseLogger,
+): void {
+  // Node's own listener is gone too.
+  socket.on('error', () => socket.destroy());
+  const connection = connections.of(socket);
+  if (!connection || connection.isEnding || !canAnswer(connection)) return void socket.destroy();
+  const detail = `CONNECT ${url.slice(0, SHOWN_CHARACTERS_MAX)} is not served: this server is no proxy.`;
+  const problem = new CarryoverError('method_not_allowed', { detail });
+  endWithProblem(socket, problem, connections, log, `allow: ${ALLOW}\r\n`);
 }
 
 /**

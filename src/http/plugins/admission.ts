@@ -71,10 +71,15 @@ function expectAdmissible(
   expectUncompressed(raw);
 }
 
-/** Node would refuse these by itself, without a problem (RFC 9112, section 3.2; RFC 9110, section 10.1.1). */
-function expectValidHead({ headers, httpVersion }: IncomingMessage): void {
-  if (headers.host === undefined && httpVersion === '1.1') {
-    throw new CarryoverError('invalid_request', { detail: 'Expected a Host header, got none.' });
+/**
+ * Node would refuse these by itself, without a problem; but of two Host headers it takes the first (RFC 9112,
+ * section 3.2; RFC 9110, section 10.1.1).
+ */
+function expectValidHead({ headers, rawHeaders, httpVersion }: IncomingMessage): void {
+  const hosts = countHosts(rawHeaders);
+  if (hosts > 1 || (hosts === 0 && httpVersion === '1.1')) {
+    const found = hosts === 0 ? 'none' : hosts;
+    throw new CarryoverError('invalid_request', { detail: `Expected one Host header, got ${found}.` });
   }
   const { expect } = headers;
   if (expect !== undefined && expect.toLowerCase() !== '100-continue') {
@@ -82,6 +87,16 @@ function expectValidHead({ headers, httpVersion }: IncomingMessage): void {
       detail: `Expected \`Expect: 100-continue\` or none, got ${expect.slice(0, 40)}.`,
     });
   }
+}
+
+/** @param rawHeaders names and values in turn */
+function countHosts(rawHeaders: readonly string[]): number {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!;
+    if (name.length === 4 && name.toLowerCase() === 'host') count++;
+  }
+  return count;
 }
 
 /** Node decodes a chunked body; a body in any other coding would arrive as it was sent. */

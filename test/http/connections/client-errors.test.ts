@@ -21,6 +21,10 @@ describe('client errors', () => {
     ['half a head', 'GET /health/live HTTP/1.1\r\nhost: x\r\n', 408, 'request_timeout'],
     ['a head of 32 KiB', requestText('GET', '/', { a: 'b'.repeat(32_768) }), 431, 'headers_too_large'],
     ['no host', 'GET /v1/models HTTP/1.1\r\n\r\n', 400, 'invalid_request'],
+    ['two hosts', 'GET /v1/models HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n', 400, 'invalid_request'],
+    ['two equal hosts', 'GET /v1/models HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n', 400, 'invalid_request'],
+    ['two hosts in HTTP/1.0', 'GET /v1/models HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n', 400, 'invalid_request'],
+    ['CONNECT', 'CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n', 405, 'method_not_allowed'],
     ['a malformed path', requestText('GET', '/v1/%'), 400, 'invalid_request'],
     ['a transfer coding', requestText('POST', '/v1/step', { ...JSON_TYPE, 'transfer-encoding': 'gzip, chunked' }, '0\r\n\r\n'), 415, 'unsupported_media_type'],
     ['an expectation', stepRequest({ expect: 'wonders' }), 417, 'expectation_failed'],
@@ -35,6 +39,34 @@ describe('client errors', () => {
     const lines = server.lines().filter(({ statusCode }) => statusCode === status);
     expect(lines).toHaveLength(1);
     expect(lines[0].reqId).toBe(response.headers['x-request-id']);
+  });
+
+  test('one Host header is enough, and HTTP/1.0 needs none', async () => {
+    const server = await listen();
+    for (const head of ['HTTP/1.1\r\nHost: a', 'HTTP/1.0\r\nAccept: */*']) {
+      const client = new RawClient(server.port, `GET /health/live ${head}\r\n\r\n`);
+      expect((await client.answer()).status).toBe(200);
+    }
+  });
+
+  test('CONNECT: the methods that are served are named, what follows is discarded and the connection closed', async () => {
+    const server = await listen();
+    const client = new RawClient(server.port, `CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n${LIVE}`);
+    const response = await client.answer();
+    expect(response.headers).toMatchObject({ allow: 'GET, HEAD, POST, PUT, DELETE', connection: 'close' });
+    expect(expectProblem(response).detail).toBe('CONNECT a:443 is not served: this server is no proxy.');
+    expect(await client.closedWithin(SOON_MS)).toBe(true);
+    client.send('x');
+    expect(client.answers).toHaveLength(1);
+  });
+
+  test('CONNECT before the response to an earlier request closes the connection without a second head', async () => {
+    const server = await listen();
+    const client = new RawClient(server.port, longStream());
+    await until(() => client.text.includes('"t":2'), SOON_MS);
+    client.send('CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n');
+    expect(await client.closedWithin(SOON_MS)).toBe(true);
+    expect(client.text.split('HTTP/1.1 ')).toHaveLength(2);
   });
 
   test('one line is logged for a request whose client disconnects', async () => {
