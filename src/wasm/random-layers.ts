@@ -7,6 +7,7 @@ import {
   gatesOf,
   isRecurrent,
 } from '../layers.ts';
+import { randomFloats } from './pseudo-random.ts';
 
 /** @param random numbers from -1 to 1 */
 export function randomLayers(specs: readonly LayerSpec[], random: () => number): Layer[] {
@@ -14,7 +15,7 @@ export function randomLayers(specs: readonly LayerSpec[], random: () => number):
 }
 
 function randomLayer(spec: LayerSpec, random: () => number): Layer {
-  const floats = (count: number) => Float32Array.from({ length: count }, random);
+  const floats = (count: number) => randomFloats(count, random);
   if (isRecurrent(spec)) {
     const weights = randomWeights(spec, floats);
     return spec.direction === 'bidirectional' ? { ...spec, weights, backward: randomWeights(spec, floats) } : { ...spec, weights };

@@ -11,7 +11,7 @@ import { Job, type JobShape } from './job.ts';
 import type { CompiledKernels, Kernels } from './load.ts';
 import type { LinearMemory } from './memory.ts';
 import { placeModel } from './packed-model.ts';
-import { pseudoRandom } from './pseudo-random.ts';
+import { pseudoRandom, randomFloats } from './pseudo-random.ts';
 import { randomLayers } from './random-layers.ts';
 import { type ReferenceInput, type ReferenceOutput, referenceModel } from './reference/model.ts';
 import { referenceProducts } from './reference/step.ts';
@@ -138,7 +138,7 @@ type Size = Pick<ReferenceInput, 'T' | 'N' | 'lengths'>;
 
 /** Numbers and initial states for a job. */
 function inputOf(layers: readonly Layer[], { T, N, lengths }: Size, random: () => number): ReferenceInput {
-  const floats = (count: number) => Float32Array.from({ length: count }, random);
+  const floats = (count: number) => randomFloats(count, random);
   const first = layers[0]!;
   const x =
     first.type === 'embedding'
