@@ -29,7 +29,7 @@ export { countCommas } from './read';
 import { computeRecurrent, copyFinalStates } from './recurrent';
 import { computeHead, computeSteps } from './rows';
 import { layerAt, runAt } from './sequence';
-export { tanh } from './functions';
+export { exp, sigmoid, tanh } from './functions';
 export { useVectors } from './vectors';
 
 /** Calls the host function that the record at `record` names (wasm/host-job.ts). */

@@ -10,7 +10,9 @@ import { runHostJob } from './host-job.ts';
 export interface Kernels {
   /** Runs the record (kernels/layout.ts) at an address; returns when it is done. */
   readonly run: (job: number) => void;
-  /** tanh of `count` float32 (a multiple of 8) from `source` to `target`. */
+  /** Of `count` float32 (a multiple of 8) from `source` to `target`. */
+  readonly exp: (source: number, target: number, count: number) => void;
+  readonly sigmoid: (source: number, target: number, count: number) => void;
   readonly tanh: (source: number, target: number, count: number) => void;
   /** How many of the `count` bytes at `input` are commas. */
   readonly countCommas: (input: number, count: number) => number;

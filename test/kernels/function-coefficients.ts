@@ -1,7 +1,7 @@
 /**
- * Derives the constants of the float32 tanh kernel (src/kernels/tanh.ts).
+ * Derives the constants of the float32 kernels of tanh, sigmoid and exp (src/kernels/tanh.ts, sigmoid.ts, exp.ts).
  *
- * Two weighted minimax fits (Remez exchange) are made in double precision. Both targets are
+ * Three weighted minimax fits (Remez exchange) are made in double precision. The targets are
  * analytic on the fitted interval and are evaluated without cancellation, so double precision
  * leaves more than 20 spare bits over float32.
  *
@@ -11,11 +11,17 @@
  */
 type Real = (x: number) => number;
 
-/** Where the kernel changes from the small-argument form to the exponential form. */
+/** Where the kernel of tanh changes from the small-argument form to the exponential form. */
 const SPLIT = 0.625;
 
-/** The reduced argument of the exponential form: |g| <= ln(2) / 4, and a margin. */
+/** The reduced argument of the exponential form of tanh: |g| <= ln(2) / 4, and a margin. */
 const REDUCED = 0.175;
+
+/** The reduced argument of exp and sigmoid: |g| <= ln(2) / 2, and a margin. */
+const EXP_REDUCED = 0.35;
+
+/** ln 2 minus the float32 nearest to it. The last summand is ln 2 - Math.LN2. */
+const LN2_LOW = Math.LN2 - Math.fround(Math.LN2) + 2.319046813846299e-17;
 
 /** Solves m c = b by elimination with row pivoting; both arguments are consumed. */
 function solve(m: number[][], b: number[]): number[] {
@@ -100,20 +106,20 @@ function fitRounded(f: Real, w: Real, n: number, lo: number, hi: number) {
   return c;
 }
 
-/** E(g) = (exp(2g) - 1 - 2g) / (2g^2) = sum (2g)^j / ((j + 1) (j + 2) j!). */
+/** (exp(g) - 1 - g) / g^2 = sum g^j / (j + 2)! */
 function expTail(g: number): number {
   let term = 1;
   let sum = 0;
   for (let j = 0; j < 24; j++) {
     sum += term / ((j + 1) * (j + 2));
-    term *= (2 * g) / (j + 1);
+    term *= g / (j + 1);
   }
-  return 2 * sum;
+  return sum;
 }
 
 /**
- * D(u) = a u / (a - tanh a) with u = a^2. From tanh = sinh / cosh both numerator and denominator
- * have series with positive terms: D = sum u^j / (2j)! / sum (2j + 2) u^j / (2j + 3)!.
+ * D(u) = -a u / (a - tanh a) with u = a^2. From tanh = sinh / cosh both numerator and denominator
+ * have series with terms of one sign: -D = sum u^j / (2j)! / sum (2j + 2) u^j / (2j + 3)!.
  */
 function denominator(u: number): number {
   let num = 0;
@@ -124,28 +130,47 @@ function denominator(u: number): number {
     den += term / ((2 * j + 1) * (2 * j + 3));
     term *= u / ((2 * j + 1) * (2 * j + 2));
   }
-  return num / den;
+  return -num / den;
 }
 
-/** How an error of E reaches the result, in the worst octave s = 1/4, in units of 2^-24. */
-const expWeight: Real = (g) => ((g * g) / (Math.exp(2 * g) + 0.25) ** 2) * 2 ** 24;
+/** E of tanh: (exp(2g) - 1 - 2g) / (2g^2). */
+const tanhTail: Real = (g) => 2 * expTail(2 * g);
 
-/** How an error of D reaches the result, relative to it, in units of 2^-24. */
-const denWeight: Real = (u) => {
+/** How an error of E reaches the result of tanh, in the worst octave s = 1/4, in units of 2^-24. */
+const tanhTailWeight: Real = (g) => ((g * g) / (Math.exp(2 * g) + 0.25) ** 2) * 2 ** 24;
+
+/** How an error of D reaches the result of tanh, relative to it, in units of 2^-24. */
+const denominatorWeight: Real = (u) => {
   const d = denominator(u);
-  return (u / (d * d) / (1 - u / d)) * 2 ** 24;
+  return (u / (d * d) / (1 + u / d)) * 2 ** 24;
 };
 
-/** Every derived constant of the kernel by its name there. */
-export function deriveConstants(): Record<string, number> {
-  const e = fitRounded(expTail, expWeight, 5, -REDUCED, REDUCED);
-  const d = fitRounded(denominator, denWeight, 3, 0, SPLIT * SPLIT);
+/** How an error of E reaches the result of exp, relative to it, in units of 2^-24. */
+const expTailWeight: Real = (g) => ((g * g) / Math.exp(g)) * 2 ** 24;
+
+/** Every derived constant of the kernels by its name there. */
+export function deriveConstants(): Record<'tanh' | 'sigmoid' | 'exp', Record<string, number>> {
+  const tanhE = fitRounded(tanhTail, tanhTailWeight, 5, -REDUCED, REDUCED);
+  const D = fitRounded(denominator, denominatorWeight, 3, 0, SPLIT * SPLIT);
+  const E = fitRounded(expTail, expTailWeight, 5, -EXP_REDUCED, EXP_REDUCED);
+  // P(g) = -E(-g)
+  const P = E.map((value, j) => (j % 2 === 0 ? -value : value));
+  const STEP = -Math.fround(Math.LN2);
+  const reduction = { RATE: Math.fround(Math.LOG2E), STEP, STEP_LOW: Math.fround(-LN2_LOW) };
   return {
-    ...Object.fromEntries(e.map((value, j) => [`E${j}`, value])),
-    ...Object.fromEntries(d.map((value, j) => [`D${j}`, value])),
-    SPLIT,
-    RATE: Math.fround(2 * Math.LOG2E),
-    STEP: Math.fround(Math.LN2 / 2),
-    MAGIC: 1.5 * 2 ** 23 + 127,
+    tanh: {
+      ...named('E', tanhE),
+      ...named('D', D),
+      SPLIT,
+      RATE: Math.fround(-2 * Math.LOG2E),
+      STEP: Math.fround(Math.LN2 / 2),
+      MAGIC: 1.5 * 2 ** 23 + 127,
+    },
+    sigmoid: { ...named('P', P), ...reduction, MAGIC: 1.5 * 2 ** 23 + 127 + 64 },
+    exp: { ...named('E', E), ...reduction, MAGIC: 1.5 * 2 ** 23 + 2 * 127 },
   };
+}
+
+function named(name: string, values: readonly number[]): Record<string, number> {
+  return Object.fromEntries(values.map((value, j) => [`${name}${j}`, value]));
 }
