@@ -29,7 +29,7 @@ class LongestFirst extends BaseSequencer {
 
 /** Tests that need a process of their own are in these folders too, so each file is named. */
 const SHARED_HTTP = [
-  'block-copy', 'compression', 'files', 'index', 'json-bodies', 'large-weights',
+  'block-copy', 'compression', 'files', 'index', 'json-bodies', 'large-weights', 'layers',
   'model-lifetimes', 'models', 'openapi', 'overload', 'preloaded-models', 'read-throttle',
   'response-validation', 'understood', 'vectors', 'words', 'write-coalescing',
 ];
