@@ -30,8 +30,8 @@ class LongestFirst extends BaseSequencer {
 /** Tests that need a process of their own are in these folders too, so each file is named. */
 const SHARED_HTTP = [
   'block-copy', 'compression', 'files', 'index', 'json-bodies', 'large-weights', 'layers',
-  'model-lifetimes', 'models', 'openapi', 'overload', 'preloaded-models', 'read-throttle',
-  'response-validation', 'understood', 'vectors', 'words', 'write-coalescing',
+  'model-lifetimes', 'models', 'openapi', 'overload', 'preloaded-models', 'read-throttle', 'request-mistakes',
+  'response-validation', 'strict-input', 'vectors', 'write-coalescing',
 ];
 const SHARED_SESSIONS = [
   'applied', 'copies', 'create-once', 'damage', 'expiry', 'history', 'in-place', 'lost-writes', 'numerics',

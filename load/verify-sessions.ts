@@ -5,7 +5,8 @@
 //
 // The sessions are written through the store, as POST /v1/sessions writes them, but without HTTP; the service is
 // started as usual. Exit code 1 if it is not ready within 5 s, if file and resident memory are more than 2 GiB
-// together, or if a step on one of the sessions differs from the reference by a bit.
+// together, if a page of the list is not complete, or if a step on one of the sessions differs from the reference by
+// a bit.
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +17,7 @@ import { openSqliteStore } from '../src/store/sqlite/sqlite.ts';
 import type { SessionStore } from '../src/store/store.ts';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
 import { referenceStep } from '../src/wasm/reference/step.ts';
-import { postJson, registerModel } from './clients/api.ts';
+import { get, postJson, registerModel } from './clients/api.ts';
 import { fill, makeWeights } from './cases/pseudo-random-tensors.ts';
 import { expectSameBits } from './cases/same-bits.ts';
 import { startServer } from './processes/server-process.ts';
@@ -31,6 +32,8 @@ const READY_MS_MAX = 5_000;
 const STARTS = 3;
 const BYTES_MAX = 2 * 2 ** 30;
 const COLD_STEPS = 200;
+/** Sessions of the page that is listed. */
+const LISTED = 100;
 const BATCH = 1_000;
 const TTL_MS = 30 * 86_400_000;
 const MiB = 2 ** 20;
@@ -58,7 +61,7 @@ async function main(): Promise<void> {
       full.push(await startAndStop(path));
     }
     const readyMs = Math.min(...full.map((start) => start.readyMs));
-    const { rssBytes, stepMs } = await useSessions(path, ids);
+    const { rssBytes, stepMs, listMs } = await useSessions(path, ids);
     const fileBytes = bytesIn(folder);
     const isFine = readyMs < READY_MS_MAX && rssBytes + fileBytes <= BYTES_MAX;
     const [p50, p99] = [50, 99].map((percent) => percentile(stepMs, percent).toFixed(1));
@@ -67,6 +70,7 @@ async function main(): Promise<void> {
         `(${(fileBytes / count).toFixed(0)} bytes each), ${mebibytes(rssBytes)} resident\n` +
         `ready after ${describe(full)}; with an empty store after ${describe(empty)}\n` +
         `${COLD_STEPS} steps on cold sessions, the right bits: p50 ${p50} ms, p99 ${p99} ms\n` +
+        `${LISTED} of the sessions listed after ${listMs.toFixed(0)} ms\n` +
         (isFine ? 'fine' : 'NOT fine'),
     );
     if (!isFine) process.exitCode = 1;
@@ -134,6 +138,7 @@ async function useSessions(path: string, ids: readonly string[]) {
   await using server = await startServer({ STORE_URL: `sqlite:${path}` });
   const random = pseudoRandom(2);
   const x = fill(random, D, 1);
+  const listMs = await listPage(server.url);
   const stepMs: number[] = [];
   for (let step = 0; step < COLD_STEPS; step++) {
     const k = Math.floor(((random() + 1) / 2) * ids.length);
@@ -143,7 +148,16 @@ async function useSessions(path: string, ids: readonly string[]) {
     stepMs.push(performance.now() - sentMs);
     expectRightStep(k, x, answer);
   }
-  return { rssBytes: residentBytes(server.pid), stepMs };
+  return { rssBytes: residentBytes(server.pid), stepMs, listMs };
+}
+
+/** @returns how long it takes, in ms. @throws Error if sessions are missing */
+async function listPage(url: string): Promise<number> {
+  const startMs = performance.now();
+  const page = await get(`${url}/v1/sessions?limit=${LISTED}`);
+  const { sessions } = JSON.parse(page.toString()) as { sessions: object[] };
+  if (sessions.length !== LISTED) throw new Error(`The list has ${sessions.length} sessions of ${LISTED}.`);
+  return performance.now() - startMs;
 }
 
 interface StepAnswer {

@@ -233,7 +233,9 @@ function multiplyBoth(job: usize, layer: usize, run: usize, active: u32, s: u32)
   const H = load<u32>(layer, LAYER_OUTPUTS);
   pairInputs(job, layer, run, active, s, xPairs);
   pairStates(job, layer, run, active, s, hPairs);
-  if (load<u32>(layer, LAYER_KIND) == GRU_BEFORE) {
+  // By bands only where both have the same columns: else h W_h of a gate could be added before x W_x is.
+  const kind = load<u32>(layer, LAYER_KIND);
+  if (kind == GRU_AFTER || kind == GRU_BEFORE) {
     product(xPairs, active, W_x, D, inputColumns(layer));
     product(hPairs, active, W_h, H, stateColumns(layer));
   } else {

@@ -17,7 +17,7 @@ import {
   SCRATCH_PAIRS,
 } from '../kernels/layout.ts';
 import { type LayerSpec, type RecurrentSpec, directionsOf, gatesOf, inputsOf, isRecurrent, outputsOf, shortFormOf } from '../layers.ts';
-import { timeBlockOf } from './job-cost.ts';
+import { type JobCost, costOf, timeBlockOf } from './job-cost.ts';
 import type { JobShape } from './job-shape.ts';
 import type { PackedLayer } from './packed-model.ts';
 import { padded } from './panels.ts';
@@ -72,6 +72,8 @@ export interface RunLayout {
 export interface JobLayout {
   /** Of the whole block. */
   readonly bytes: number;
+  /** Of a job all of whose rows have T steps. */
+  readonly fullCost: JobCost;
   /** How many parts there are records for. */
   readonly partsMax: number;
   /** Steps whose x W_x is computed as one product. */
@@ -88,6 +90,8 @@ export interface JobLayout {
   readonly scratchRow: number;
   readonly xAt: number;
   readonly runs: readonly RunLayout[];
+  /** Those of recurrent layers. */
+  readonly states: readonly RunLayout[];
   /** Index in `runs` of the first layer behind the last recurrent one; runs.length if there is none. */
   readonly head: number;
   /** (N, O'): outputs of the head for the final states. */
@@ -101,7 +105,25 @@ export function partsMaxOf(N: number): number {
   return Math.max(1, Math.min(PARTS_MAX, Math.floor(N / PART_ROWS_MIN)));
 }
 
+/** Layouts of a model that are kept: most jobs of a model have one of a few shapes. */
+const LAYOUTS_MAX = 16;
+const layouts = new WeakMap<readonly PackedLayer[], Map<string, JobLayout>>();
+
+/** The layout of a job; it does not depend on the lengths of its rows. Making one takes 1 µs, finding it a tenth. */
 export function layoutOf(model: readonly PackedLayer[], shape: JobShape): JobLayout {
+  const { T, N, keepsStates, trace, xPtr, hPtr } = shape;
+  const key = `${T} ${N} ${keepsStates} ${trace} ${xPtr === undefined} ${hPtr === undefined}`;
+  let known = layouts.get(model);
+  if (!known) layouts.set(model, (known = new Map()));
+  const found = known.get(key);
+  if (found) return found;
+  const layout = newLayout(model, shape);
+  if (known.size === LAYOUTS_MAX) known.clear();
+  known.set(key, layout);
+  return layout;
+}
+
+function newLayout(model: readonly PackedLayer[], shape: JobShape): JobLayout {
   const { T, N } = shape;
   const layers = specsOf(model);
   const partsMax = partsMaxOf(N);
@@ -124,6 +146,7 @@ export function layoutOf(model: readonly PackedLayer[], shape: JobShape): JobLay
   const yAt = regions.add(N * yColumns * F32);
   return {
     bytes: regions.bytes,
+    fullCost: costOf(layers, { ...shape, lengths: undefined }),
     partsMax,
     timeBlock,
     segment,
@@ -135,6 +158,7 @@ export function layoutOf(model: readonly PackedLayer[], shape: JobShape): JobLay
     scratchRow,
     xAt,
     runs,
+    states: runs.filter(({ h }) => h),
     head,
     yAt,
     yColumns,

@@ -97,12 +97,10 @@ function gateTraceOf(place: Place, { layer, trace }: RunLayout, shape: JobShape)
 }
 
 /** The states of each recurrent layer and direction after each row's last step. */
-export function finalStateViews(place: Place, { runs }: JobLayout, N: number): StateViews[] {
-  return runs
-    .filter(({ h }) => h)
-    .map(({ layer, outColumn, finalAt, finalColumns, c }) => {
-      const { H } = layer.spec as RecurrentSpec;
-      const h = rowsView(place, finalAt + outColumn * F32, N, finalColumns, H);
-      return { h, c: c && rowsView(place, c.currentAt, N, padded(H), H) };
-    });
+export function finalStateViews(place: Place, { states }: JobLayout, N: number): StateViews[] {
+  return states.map(({ layer, outColumn, finalAt, finalColumns, c }) => {
+    const { H } = layer.spec as RecurrentSpec;
+    const h = rowsView(place, finalAt + outColumn * F32, N, finalColumns, H);
+    return { h, c: c && rowsView(place, c.currentAt, N, padded(H), H) };
+  });
 }

@@ -72,21 +72,19 @@ export class Job implements Disposable {
     const ptr = memory.allocate(layout.bytes);
     const place = { memory, ptr };
     const xPtr = shape.xPtr ?? ptr + layout.xAt;
-    const recurrent = layout.runs.filter(({ h }) => h);
-    const hPtr = shape.hPtr ?? ptr + recurrent[0]!.h!.initialAt;
+    const hPtr = shape.hPtr ?? ptr + layout.states[0]!.h!.initialAt;
     const hasHead = layout.head < layout.runs.length;
     const hasProducts = layout.runs[0]!.products !== undefined;
     this.ptr = ptr;
-    this.cost = costOf(layers, shape);
+    this.cost = lengths ? costOf(layers, shape) : layout.fullCost;
     this.x = memory.f32(xPtr, T * N * inputsOf(layers[0]!));
     this.ids = memory.u32(xPtr, T * N);
-    this.states = recurrent.map(({ layer, h, c }, k) => {
+    this.states = layout.states.map(({ layer, h, c }, k) => {
       const numbers = N * (layer.spec as RecurrentSpec).H;
-      const floatsAt = (at: number) => memory.f32(at, numbers);
-      if (k > 0) return { h: floatsAt(ptr + h!.initialAt).fill(0), c: c && floatsAt(ptr + c.initialAt).fill(0) };
-      const first = floatsAt(hPtr);
-      if (shape.hPtr === undefined) first.fill(0);
-      return { h: first, c: c && floatsAt(ptr + c.initialAt).fill(0) };
+      const isGiven = k === 0 && shape.hPtr !== undefined;
+      const hNumbers = memory.f32(k === 0 ? hPtr : ptr + h!.initialAt, numbers);
+      if (!isGiven) hNumbers.fill(0);
+      return { h: hNumbers, c: c && memory.f32(ptr + c.initialAt, numbers).fill(0) };
     });
     this.#memory = memory;
     this.#shape = shape;

@@ -1,22 +1,17 @@
-// Replays the Dockerfile without an engine: each stage is a folder, RUN really runs in it, and the
-// last stage is started as the image would be: its ENV, its CMD, no privileges, a read-only root.
-//
-// Only the part of the language that our Dockerfile uses; anything else is an error, not a guess.
+// The image that the Dockerfile describes: the last stage is started as the image would be, with its ENV, its CMD, no
+// privileges and a read-only root.
 import { execFile } from 'node:child_process';
 import { type Stats, existsSync, readFileSync } from 'node:fs';
-import { chmod, chown, cp, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, delimiter, dirname, join, relative } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePort, startProcess, untilReady } from '../helpers/process.ts';
+import { CONTEXT, IS_ROOT, type Image, PATH, problemsOf, readIgnore, readStages, replay } from './dockerfile.ts';
 
 const run = promisify(execFile);
-const context = join(import.meta.dirname, '../..');
-const manifest = JSON.parse(readFileSync(join(context, 'package.json'), 'utf8'));
-/** The Node under test comes first, whatever the system has. */
-const PATH = [dirname(process.execPath), process.env.PATH].join(delimiter);
-const IS_ROOT = process.getuid?.() === 0;
+const manifest = JSON.parse(readFileSync(join(CONTEXT, 'package.json'), 'utf8'));
 /** A user without a name, in group 0, as OpenShift makes them up; as far as this process may become one. */
 const UNPRIVILEGED = IS_ROOT ? { uid: 1_000_660_000, gid: 0 } : {};
 
@@ -31,8 +26,8 @@ describe('the image', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'carryover-image-'));
     await chmod(folder, 0o755);
-    const ignore = readIgnore(readFileSync(join(context, '.dockerignore'), 'utf8'));
-    const stages = readStages(readFileSync(join(context, 'Dockerfile'), 'utf8'));
+    const ignore = readIgnore(readFileSync(join(CONTEXT, '.dockerignore'), 'utf8'));
+    const stages = readStages(readFileSync(join(CONTEXT, 'Dockerfile'), 'utf8'));
     image = await replay(stages, folder, ignore);
     data = await stat(join(image.root, '/app/data'));
     await run('chmod', ['-R', 'a+rX,a-w', image.root]);
@@ -122,7 +117,7 @@ describe('the check of the final stage', () => {
     CMD ["node", "src/server.ts"]`;
 
   test('the check accepts our Dockerfile and a minimal one', () => {
-    const ours = readFileSync(join(context, 'Dockerfile'), 'utf8');
+    const ours = readFileSync(join(CONTEXT, 'Dockerfile'), 'utf8');
     expect(problemsOf(readStages(ours))).toEqual([]);
     expect(problemsOf(readStages(good))).toEqual([]);
   });
@@ -146,7 +141,7 @@ describe('the check of the final stage', () => {
 
 describe('.dockerignore', () => {
   test('manifest, lockfile and sources are included, files that were built or written are not', () => {
-    const ignored = readIgnore(readFileSync(join(context, '.dockerignore'), 'utf8'));
+    const ignored = readIgnore(readFileSync(join(CONTEXT, '.dockerignore'), 'utf8'));
     const paths = ['package.json', 'package-lock.json', 'src/server.ts', 'src/kernels/index.ts'];
     expect(paths.filter(ignored)).toEqual([]);
     const others = [
@@ -161,181 +156,3 @@ describe('.dockerignore', () => {
     expect(others.filter((path) => !ignored(path))).toEqual([]);
   });
 });
-
-interface Step {
-  readonly name: string;
-  readonly text: string;
-}
-
-interface Stage {
-  readonly name: string;
-  readonly steps: readonly Step[];
-}
-
-/** What a stage has become, and how a container of it starts. */
-interface Image {
-  readonly root: string;
-  readonly env: Record<string, string>;
-  workdir: string;
-  cmd: readonly string[];
-  healthcheck: readonly string[];
-}
-
-type Ignore = (path: string) => boolean;
-
-/** Steps before the first FROM (global ARGs) serve to choose a base, and there is none here. */
-function readStages(dockerfile: string): Stage[] {
-  const stages: { name: string; steps: Step[] }[] = [];
-  for (const step of readSteps(dockerfile)) {
-    const from = step.name === 'FROM' && /^node:\S+(?: AS (\w+))?$/.exec(step.text);
-    if (from) stages.push({ name: from[1] ?? '', steps: [] });
-    else if (step.name === 'FROM') throw new Error(`FROM ${step.text}: not a Node image`);
-    else stages.at(-1)?.steps.push(step);
-  }
-  return stages;
-}
-
-function readSteps(dockerfile: string): Step[] {
-  const lines = dockerfile.replaceAll(/^\s*#.*\n/gm, '').replaceAll(/\\\n/g, '').split('\n');
-  return lines.flatMap((line) => {
-    const [, name, text] = /^\s*([A-Z]+)\s+(.*?)\s*$/.exec(line) ?? [];
-    if (name && text) return [{ name, text }];
-    if (line.trim() === '') return [];
-    throw new Error(`${line}: not an instruction`);
-  });
-}
-
-function problemsOf(stages: readonly Stage[]): string[] {
-  const steps = stages.at(-1)?.steps ?? [];
-  const last = (name: string) => steps.findLast((step) => step.name === name)?.text ?? '';
-  return [
-    /^(root|0)?(:|$)/.test(last('USER')) && 'USER must be set and not root',
-    last('VOLUME') !== '/app/data' && 'VOLUME must be where STORE_URL is',
-    !execForm(last('CMD')) && 'CMD must be in exec form',
-    !execForm(afterOptions(last('HEALTHCHECK'))) && 'HEALTHCHECK must be in exec form',
-    last('STOPSIGNAL') !== 'SIGTERM' && 'STOPSIGNAL must be SIGTERM',
-  ].filter((problem) => problem !== false);
-}
-
-function execForm(text: string): readonly string[] | undefined {
-  return text.startsWith('[') ? JSON.parse(text) : undefined;
-}
-
-/** `--interval=10s CMD […]` → `[…]` */
-function afterOptions(healthcheck: string): string {
-  return healthcheck.replace(/^(--\S+\s+)*CMD\s+/, '');
-}
-
-/** @returns the final stage's image, its root below `folder` */
-async function replay(stages: readonly Stage[], folder: string, ignored: Ignore): Promise<Image> {
-  const images = new Map<string, Image>();
-  for (const [index, { name, steps }] of stages.entries()) {
-    const root = join(folder, String(index));
-    const image: Image = { root, env: {}, workdir: '/', cmd: [], healthcheck: [] };
-    images.set(name, image);
-    for (const step of steps) await replayStep(step, image, images, ignored);
-  }
-  const final = images.get(stages.at(-1)?.name ?? '');
-  if (!final) throw new Error('no stage');
-  return final;
-}
-
-async function replayStep(
-  { name, text }: Step,
-  image: Image,
-  images: ReadonlyMap<string, Image>,
-  ignored: Ignore,
-): Promise<void> {
-  switch (name) {
-    case 'WORKDIR':
-      image.workdir = text;
-      await mkdir(join(image.root, text), { recursive: true });
-      return;
-    case 'ENV':
-      for (const [, key = '', value = ''] of text.matchAll(/(\w+)=(\S+)/g)) image.env[key] = value;
-      return;
-    case 'COPY':
-      return copy(text.split(/\s+/), image, images, ignored);
-    case 'RUN':
-      return runStep(text, image);
-    case 'CMD':
-      image.cmd = execForm(text) ?? [];
-      return;
-    case 'HEALTHCHECK':
-      image.healthcheck = execForm(afterOptions(text)) ?? [];
-      return;
-    // Of no effect on a folder; problemsOf() looks at them.
-    case 'ARG':
-    case 'EXPOSE':
-    case 'LABEL':
-    case 'STOPSIGNAL':
-    case 'USER':
-    case 'VOLUME':
-      return;
-    default:
-      throw new Error(`${name} ${text}: not replayed by this test`);
-  }
-}
-
-async function copy(
-  words: readonly string[],
-  image: Image,
-  images: ReadonlyMap<string, Image>,
-  ignored: Ignore,
-): Promise<void> {
-  const stage = /^--from=(.+)/.exec(words[0] ?? '')?.[1];
-  const paths = stage === undefined ? words : words.slice(1);
-  const sourceRoot = stage === undefined ? context : images.get(stage)?.root;
-  if (sourceRoot === undefined) throw new Error(`COPY ${words.join(' ')}: there is no such stage`);
-  const target = join(image.root, image.workdir, paths.at(-1) ?? '');
-  for (const path of paths.slice(0, -1)) {
-    const source = join(sourceRoot, path);
-    const isFolder = (await stat(source)).isDirectory();
-    const copied = isFolder ? target : join(target, basename(path));
-    if (stage !== undefined) {
-      // Thousands of files, all of them wanted: a program of its own is several times faster.
-      await run('cp', ['-RT', source, copied]);
-      continue;
-    }
-    const filter = (file: string) => !ignored(relative(context, file));
-    if (!filter(source)) throw new Error(`COPY ${path}: .dockerignore keeps it from the builder`);
-    await cp(source, copied, { recursive: true, filter });
-  }
-}
-
-async function runStep(command: string, { root, workdir, env }: Image): Promise<void> {
-  const offline = command.startsWith('npm ci') ? ' --prefer-offline' : '';
-  // Only root may give a folder away.
-  const possible = IS_ROOT ? command : command.replace(/ -o \d+ -g \d+/, '');
-  // The test's own NODE_ENV must not reach npm: it decides what is installed.
-  const { NODE_ENV: _, ...inherited } = process.env;
-  await run('/bin/sh', ['-c', possible + offline], {
-    cwd: join(root, workdir),
-    env: { ...inherited, PATH, ...env },
-    timeout: 120_000,
-  }).catch((error: { message: string; stdout: string }) => {
-    const hint = offline && '; npm needs its registry or a filled cache';
-    throw new Error(`RUN ${command} failed${hint}.\n${error.message}\n${error.stdout}`);
-  });
-}
-
-/** The last pattern that matches a path or a folder above it decides. */
-function readIgnore(text: string): Ignore {
-  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  const rules = lines.map((line) => ({
-    ignores: !line.startsWith('!'),
-    pattern: toRegExp(line.replace(/^!/, '')),
-  }));
-  return (path) => rules.findLast(({ pattern }) => pattern.test(path))?.ignores ?? false;
-}
-
-function toRegExp(pattern: string): RegExp {
-  const meaning: Record<string, string> = {
-    '**/': '(?:.*/)?',
-    '**': '.*',
-    '*': '[^/]*',
-    '.': '\\.',
-  };
-  const source = pattern.replaceAll(/\*\*\/|\*\*|\*|\./g, (token) => meaning[token] ?? token);
-  return new RegExp(`^${source}(?:/.*)?$`);
-}

@@ -4,13 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ANSWERS_MAX } from '../../src/sessions/kept-answer.ts';
 import type { Weights } from '../../src/tensor.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { nested, weightsBody } from '../helpers/recurrence.ts';
+import { weightsBody } from '../helpers/recurrence.ts';
 import { type Answer, Client, type Sent } from './client.ts';
 import { type StoredSession, type CallRecord, type Verdict, checkHistory, emptyVerdict } from './history.ts';
-import { type Effect, digestOf, firstState, randomWeights } from './replay.ts';
+import { D, H, type Operation, chooseOperation, requestOf } from './operations.ts';
+import { digestOf, firstState, randomWeights } from './replay.ts';
 
-export const D = 3;
-export const H = 24;
 export const KEEP = 4;
 export const WEIGHTS: Weights = randomWeights(D, H, 4);
 
@@ -57,9 +56,6 @@ export interface TrafficReport extends Verdict {
   /** Final refusals: answers with `applied: "no"` that are not repeated. */
   readonly refused: number;
 }
-
-/** What a random call does. */
-type Operation = Effect | { readonly kind: 'fork' };
 
 export class Traffic {
   readonly #options: TrafficOptions;
@@ -163,22 +159,9 @@ export class Traffic {
       const present = this.#sessions.filter(({ isGone }) => !isGone);
       if (present.length === 0) break;
       const session = pick(random, present);
-      await this.#makeCall(client, session, this.#choose(random, session), `${k}-${n}`, random);
+      await this.#makeCall(client, session, chooseOperation(random, session.t), `${k}-${n}`, random);
     }
     client.close();
-  }
-
-  #choose(random: () => number, { t }: SharedSession): Operation {
-    const x = () => Float32Array.from({ length: D }, () => random() * 2);
-    const dice = (random() + 1) / 2;
-    if (dice < 0.6) return { kind: 'advance', xs: [x()] };
-    if (dice < 0.78) return { kind: 'advance', xs: [x(), x(), x()] };
-    if (dice < 0.85) {
-      const h = Float32Array.from({ length: H }, random);
-      return { kind: 'put', h, t: random() < 0 ? undefined : Math.floor((random() + 1) * 500) };
-    }
-    if (dice < 0.95) return { kind: 'rewind', t: Math.max(0, t - Math.floor((random() + 1) * 2)) };
-    return { kind: 'fork' };
   }
 
   async #makeCall(
@@ -264,26 +247,6 @@ export class Traffic {
     const wasApplied = headers['idempotency-replayed'] === 'true';
     const isFalse = wasApplied ? applied.at(-1) === 'no' : applied.includes('yes');
     if (isFalse) throw new Error(`attempts were answered with applied: ${applied.join(', ')}, and then came ${body}`);
-  }
-}
-
-function requestOf(operation: Operation, id: string): Sent {
-  const base = `/v1/sessions/${id}`;
-  switch (operation.kind) {
-    case 'advance': {
-      const x = operation.xs.map((row) => [[...row]]);
-      return x.length === 1
-        ? { method: 'POST', path: '/v1/step', body: JSON.stringify({ session: id, x: x[0] }) }
-        : { method: 'POST', path: '/v1/sequence', body: JSON.stringify({ session: id, x }) };
-    }
-    case 'put': {
-      const body = JSON.stringify({ h: nested(operation.h, [1, H]), t: operation.t });
-      return { method: 'PUT', path: `${base}/state`, body };
-    }
-    case 'rewind':
-      return { method: 'POST', path: `${base}/rewind`, body: JSON.stringify({ t: operation.t }) };
-    case 'fork':
-      return { method: 'POST', path: `${base}/fork` };
   }
 }
 

@@ -1,14 +1,10 @@
-// What every store must do (src/store/store.ts), as one suite that runs on all of them. It is
-// longer than 300 lines so that an implementer has all of it in one list.
+// What every store must do (src/store/store.ts), as one suite that runs on all of them.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { CarryoverError } from '../../src/errors.ts';
-import type { SessionStore, StoredRecord } from '../../src/store/store.ts';
+import type { SessionStore } from '../../src/store/store.ts';
 import { fc } from '../helpers/seed.ts';
-import { type PlainRecord, applyPlainly, applyTo, randomCalls } from './contract-model.ts';
-
-const HOUR_MS = 3_600_000;
-const MODEL = { id: `sha256:${'a'.repeat(64)}`, file: bytes('weights'), createdAtMs: 1_000, isKept: true };
-const OTHER = { id: `sha256:${'b'.repeat(64)}`, file: bytes('others'), createdAtMs: 2_000, isKept: true };
+import { HOUR_MS, MODEL, OTHER, bytes, codeOf, createIn, parts, plain } from './contract-fixtures.ts';
+import { modelContract } from './contract-models.ts';
+import { type PlainRecord, applyPlainly, applyTo, randomCalls } from './random-calls.ts';
 
 export interface ContractOptions {
   /** An empty store. */
@@ -27,8 +23,8 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
     });
     afterEach(() => store.close());
 
-    const create = (id: string, dueAtMs = HOUR_MS, modelId = MODEL.id, slots = {}) =>
-      store.create(id, parts(`head of ${id}`, slots), dueAtMs, modelId);
+    const create = (id: string, dueAtMs?: number, modelId?: string, slots?: Record<number, string>) =>
+      createIn(store, id, dueAtMs, modelId, slots);
 
     test('the store describes itself and has no problems', () => {
       expect(store.description).not.toBe('');
@@ -166,77 +162,7 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(Buffer.from(first!.head).toString()).toBe('head of A');
     });
 
-    test('models are kept, once, oldest first', async () => {
-      await store.models.put({ ...MODEL, createdAtMs: 5_000, isKept: true });
-      const kept = (await store.models.get(MODEL.id))!;
-      expect({ ...kept, file: Buffer.from(kept.file).toString() }).toEqual({
-        ...MODEL,
-        file: 'weights',
-      });
-      expect(await store.models.ids()).toEqual([MODEL.id, OTHER.id]);
-      expect(await store.models.get('sha256:none')).toBeUndefined();
-    });
-
-    test('names point to models, and can be pointed to others', async () => {
-      await store.models.point('second', OTHER.id);
-      await store.models.point('first', MODEL.id);
-      await store.models.point('second', MODEL.id);
-      expect(await store.models.names()).toEqual(
-        new Map([
-          ['second', MODEL.id],
-          ['first', MODEL.id],
-        ]),
-      );
-      expect(await codeOf(store.models.point('third', 'sha256:none'))).toBe('model_not_found');
-    });
-
-    test('a model is removed with its names, unless a live record pins it', async () => {
-      await store.models.point('pinned', MODEL.id);
-      await store.models.point('free', OTHER.id);
-      const [x, y] = [(await create('x'))!, (await create('y'))!];
-      expect(await store.models.remove(OTHER.id)).toBe(true);
-      expect(await store.models.remove(MODEL.id)).toBe(false);
-      await store.writeTombstone('x', x, bytes('gone'), HOUR_MS);
-      expect(await store.models.remove(MODEL.id)).toBe(false);
-      expect(await store.models.names()).toEqual(new Map([['pinned', MODEL.id]]));
-      await store.writeTombstone('y', y, bytes('gone'), HOUR_MS);
-      expect(await store.models.remove(MODEL.id)).toBe(true);
-      expect(await store.models.ids()).toEqual([]);
-      expect((await store.models.names()).size).toBe(0);
-      expect(await codeOf(create('z'))).toBe('model_not_found');
-    });
-
-    test('a model that is not kept is collected when no session pins it any more', async () => {
-      const id = `sha256:${'d'.repeat(64)}`;
-      const inline = { id, file: bytes('inline'), createdAtMs: 3_000, isKept: false };
-      await store.models.put(inline);
-      const x = (await create('x', HOUR_MS, id))!;
-      const y = (await create('y', HOUR_MS, id))!;
-      expect(await store.models.collect(id)).toBe(false);
-      await store.writeTombstone('x', x, bytes('gone'), HOUR_MS);
-      expect(await store.models.collect(id)).toBe(false);
-      await store.writeTombstone('y', y, bytes('gone'), HOUR_MS);
-      expect((await store.models.get(id))!.isKept).toBe(false);
-      expect(await store.models.collect(id)).toBe(true);
-      expect(await store.models.collect(id)).toBe(true);
-      expect(await store.models.get(id)).toBeUndefined();
-      expect(await store.models.ids()).toEqual([MODEL.id, OTHER.id]);
-      expect(await codeOf(create('z', HOUR_MS, id))).toBe('model_not_found');
-    });
-
-    test('a model that was put or named by itself is kept, also one that came with a session', async () => {
-      const named = { id: `sha256:${'d'.repeat(64)}`, file: bytes('d'), createdAtMs: 3_000, isKept: false };
-      const put = { id: `sha256:${'e'.repeat(64)}`, file: bytes('e'), createdAtMs: 4_000, isKept: false };
-      await store.models.put(named);
-      await store.models.put(put);
-      await store.models.point('name', named.id);
-      await store.models.put({ ...put, isKept: true });
-      await store.models.put(put);
-      for (const { id } of [MODEL, named, put]) {
-        expect(await store.models.collect(id)).toBe(false);
-        expect((await store.models.get(id))!.isKept).toBe(true);
-      }
-    });
+    modelContract(() => store);
 
     const testIfKept = reopen ? test : () => {};
 
@@ -306,33 +232,4 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       );
     });
   });
-}
-
-function bytes(text: string): Uint8Array {
-  return Buffer.from(text);
-}
-
-function parts(head: string, slots: Record<number, string> = {}) {
-  const entries = Object.entries(slots).map(([slot, text]) => [Number(slot), bytes(text)] as const);
-  return { head: bytes(head), slots: new Map(entries) };
-}
-
-/** For comparisons, as stores may return any kind of Uint8Array. */
-function plain(record: StoredRecord | undefined) {
-  return (
-    record && {
-      revision: record.revision,
-      head: Buffer.from(record.head).toString('base64'),
-      slots: [...record.slots]
-        .map(([slot, data]) => [slot, Buffer.from(data).toString('base64')] as const)
-        .toSorted(([a], [b]) => a - b),
-    }
-  );
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
-  return promise.then(
-    () => undefined,
-    (error: CarryoverError) => error.code,
-  );
 }

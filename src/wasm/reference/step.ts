@@ -13,15 +13,18 @@ export interface ReferenceStep {
 
 /** One step of one row: z = (x W_x + h W_h) + b, state = tanh(z). */
 export function referenceStep(weights: Weights, x: Float32Array, h: Float32Array): ReferenceStep {
-  const { D, H, W_x, W_h } = weights;
+  const { D, H } = weights;
   const layer = { type: 'rnn', activation: 'tanh', direction: 'forward', D, H, weights } as const;
   const { hs: state, trace } = referenceModel([layer], { T: 1, N: 1, x, h: [h] });
+  return { ...referenceProducts(weights, x, h), z: trace[0]!.z, state };
+}
+
+/** h W_h and x W_x of one row, each rounded to float32. */
+export function referenceProducts({ D, H, W_x, W_h }: Weights, x: Float32Array, h: Float32Array) {
   const add = additionOf(D + H);
   return {
     h_W_h: floats(H, (j) => add(0, h, { data: W_h, columns: H }, j)),
     x_W_x: floats(H, (j) => add(0, x, { data: W_x, columns: H }, j)),
-    z: trace[0]!.z,
-    state,
   };
 }
 
