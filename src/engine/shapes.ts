@@ -125,7 +125,7 @@ function expectAxes(x: TensorSource, [first]: readonly LayerSpec[]): void {
     );
   }
   if (hasFeatures || first!.type === 'embedding') return;
-  const expected = [...x.axes, 'D'].join(', ');
+  const expected = `${x.axes}D`.split('').join(', ');
   throw shapeMismatch(
     x.name,
     `x has shape ${describeShape(x)}, expected (${expected}): an array of D features for each row, because the model's first layer is no embedding.`,

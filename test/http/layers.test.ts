@@ -36,10 +36,8 @@ describe('torch vectors with layers', () => {
     const { layers, expected, torch_float32_max_abs_error: torchError } = file;
     const { status, body: model } = await app.post('/v1/models', { layers });
     expect([200, 201]).toContain(status);
-    const sources = [{ model: model.id }, { weights: { layers } }];
-    const [registered, inline] = await Promise.all(
-      sources.map((source) => app.post('/v1/sequence', { ...source, ...inputOf(file) })),
-    );
+    const registered = await app.post('/v1/sequence', { model: model.id, ...inputOf(file) });
+    const inline = await app.post('/v1/sequence', { weights: { layers }, ...inputOf(file) });
     expect(registered.status, registered.body.detail).toBe(200);
     expect(inline.body).toEqual(registered.body);
     const { hs, h, c, ys } = registered.body;
@@ -117,7 +115,8 @@ const idOf = async (body: object) => {
 
 describe('ids', () => {
   test('one tanh layer, with a linear dense layer or without, is the short form', async () => {
-    const { type, ...weights } = RNN;
+    const { W_x, W_h, b } = RNN;
+    const weights = { W_x, W_h, b };
     const readout = { W_y: [[1], [-1]], b_y: [0.5] };
     expect(await idOf({ layers: [RNN] })).toBe(await idOf({ weights }));
     expect(await idOf({ layers: [RNN, { type: 'dense', W: readout.W_y, b: readout.b_y }] })).toBe(await idOf({ weights, readout }));
@@ -194,7 +193,7 @@ describe('layers that do not fit together', () => {
     [{ layers: [{ ...RNN, reset: 'after' }] }, '/layers/0/reset', 'is not a known field'],
     [{ layers: [RNN, { type: 'dense' }] }, '/layers/1/W', 'is required'],
     [{ layers: [{ ...RNN, activation: 'sigmoid' }] }, '/layers/0/activation', 'must be one of ["tanh","relu"]'],
-    [{ layers: Array(33).fill(RNN) }, '/layers', '32'],
+    [{ layers: Array.from({ length: 33 }, () => RNN) }, '/layers', '32'],
     [{ layers: [RNN], weights: { W_x: [[1]], W_h: [[1]] } }, '/weights', 'layers and weights'],
     [{ layers: [RNN], readout: { W_y: [[1]] } }, '/readout', 'layers and readout'],
     [{ name: 'nothing' }, '', 'got neither'],

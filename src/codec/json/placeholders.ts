@@ -8,15 +8,15 @@ import { clientClosed } from '../../errors.ts';
 import { visitMembers } from './visit-members.ts';
 
 /**
- * The fields whose arrays may be lists of tensors: the states of several layers. An array that begins with null, or with
- * an array of arrays, is a list, and each of its elements is a tensor or null; any other array is a tensor.
+ * The fields whose arrays may be lists of tensors: the states of several layers. An array that begins with null, or
+ * with an array of arrays, is a list, and each of its elements is a tensor or null; any other array is a tensor.
  */
 export const LIST_NAMES: readonly string[] = ['h', 'c'];
 
 /** The fields whose arrays are tensors, wherever they are in a body. */
 export const TENSOR_NAMES: readonly string[] = [
   ...LIST_NAMES,
-  ...['x', 'W_x', 'W_h', 'b', 'b_h', 'W_y', 'b_y', 'E', 'scale', 'offset', 'W'],
+  'x', 'W_x', 'W_h', 'b', 'b_h', 'W_y', 'b_y', 'E', 'scale', 'offset', 'W',
 ];
 
 /** A tensor in linear memory. */

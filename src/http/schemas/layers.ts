@@ -134,7 +134,7 @@ type Inline = Static<typeof Weights> | Static<typeof LayeredWeights>;
 export const InlineWeights = Type.Unsafe<Inline>({
   $id: 'InlineWeights',
   description: 'A model: the weights of one tanh layer, or a list of layers.',
-  if: { type: 'object', required: ['layers'] },
+  if: { type: 'object', required: ['layers'], properties: { layers: {} } },
   // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema
   then: ref(LayeredWeights),
   else: ref(Weights),
