@@ -24,6 +24,7 @@ export function expectFinite(
   infinite: InfiniteState | undefined,
   firstStep = 0,
 ): void {
+  if (infinite) throw infiniteState(infinite, firstStep);
   const check = (place: string, view: TensorView, hasSteps: boolean) => {
     expectFiniteView(place, view, isFinite, hasSteps ? axes : undefined, firstStep);
   };
@@ -32,7 +33,6 @@ export function expectFinite(
     check(`h${entry}`, h, false);
     if (c) check(`c${entry}`, c, false);
   }
-  if (infinite) throw infiniteState(infinite, firstStep);
   if (trace) {
     check('trace/h_W_h', trace.h_W_h, true);
     check('trace/x_W_x', trace.x_W_x, true);

@@ -1,6 +1,7 @@
 // Row numbers of an embedding: x as integers 0 … V-1. They come as the numbers of any tensor, and become the u32 of a
 // job. The kernels make addresses of them, so each is checked.
 import { setImmediate as nextIteration } from 'node:timers/promises';
+import { shortest } from '../codec/float32.ts';
 import { CarryoverError } from '../errors.ts';
 import type { TensorSource } from '../tensor.ts';
 
@@ -41,7 +42,7 @@ function notAToken({ name, axes, shape }: TensorSource, index: number, number: n
   const [t, n] = [Math.floor(index / N), index % N];
   const pointer = axes === 'N' ? `/${name}/${n}` : axes === 'NT' ? `/${name}/${n}/${t}` : `/${name}/${t}/${n}`;
   const message =
-    `${pointer} is ${number}, expected an integer 0 … ${V - 1}: a row number of E (V, D) with V = ${V}, because ` +
+    `${pointer} is ${shortest(number)}, expected an integer 0 … ${V - 1}: a row number of E (V, D) with V = ${V}, because ` +
     'layers[0] is an embedding.';
   return new CarryoverError('out_of_range', { detail: message, errors: [{ pointer, message }] });
 }
