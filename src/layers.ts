@@ -155,7 +155,8 @@ export function tanhSpecs({ D, H, O }: { readonly D: number; readonly H: number;
 
 /** D, H and O of a model in the short form; undefined if it is any other. */
 export function shortFormOf([rnn, dense, ...more]: readonly LayerSpec[]): ModelSizes | undefined {
-  if (more.length > 0 || rnn?.type !== 'rnn' || rnn.activation !== 'tanh' || rnn.direction !== 'forward') return undefined;
+  if (more.length > 0 || rnn?.type !== 'rnn') return undefined;
+  if (rnn.activation !== 'tanh' || rnn.direction !== 'forward') return undefined;
   const { D, H } = rnn;
   if (!dense) return { D, H, O: 0 };
   return dense.type === 'dense' && dense.activation === 'linear' ? { D, H, O: dense.O } : undefined;

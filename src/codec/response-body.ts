@@ -51,7 +51,7 @@ export function toSafetensors(
 }
 
 /** The tensors of a tree with their paths in it; what is no tensor is left out. */
-function* tensorsIn(tree: readonly TensorTree[] | Tensors, prefix: string): Generator<[name: string, view: TensorView]> {
+function* tensorsIn(tree: readonly TensorTree[] | Tensors, prefix: string): Generator<[string, TensorView]> {
   for (const [name, member] of Object.entries<TensorTree | undefined>(tree)) {
     if (typeof member !== 'object' || member === null) continue;
     if (isTensor(member)) yield [`${prefix}${name}`, member];

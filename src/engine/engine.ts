@@ -54,8 +54,8 @@ export class Engine {
    * or how the sequence was divided into calls.
    *
    * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded · model_unsupported · invalid_request
-   *   before anything is computed; memory_full · queue_full · deadline_exceeded · client_closed · worker_failed; not_finite for a result
-   *   that overflowed
+   *   before anything is computed; memory_full · queue_full · deadline_exceeded · client_closed · worker_failed;
+   *   not_finite for a result that overflowed
    */
   async run(input: RecurrenceInput, lifetime: Lifetime): Promise<RecurrenceResult> {
     const { memory, scheduler, limits, isFinite, tensorCopier } = this.#parts;
@@ -84,8 +84,11 @@ export class Engine {
       const converted = V === undefined ? undefined : toTokens(x, job.x, job.ids, V);
       if (converted) await converted;
       const { h: hBefore } = job.states[0]!;
-      if (c || (h && isList(h))) await copyStates({ h, c }, job.states, (from, to) => tensorCopier.copy(from, to, lifetime));
-      else if (h && (hPtr === undefined || !isFinite(hBefore))) h.copyTo(hBefore, isFinite);
+      if (c || (h && isList(h))) {
+        await copyStates({ h, c }, job.states, (from, to) => tensorCopier.copy(from, to, lifetime));
+      } else if (h && (hPtr === undefined || !isFinite(hBefore))) {
+        h.copyTo(hBefore, isFinite);
+      }
       const computed = scheduler.run(job, lifetime);
       if (computed) await computed;
       const result = new JobResult(job, lease);
@@ -153,6 +156,8 @@ export class Engine {
   ): ModelLease | Promise<ModelLease> {
     const { weightsCache, library, weightsPacker } = this.#parts;
     if (!('sources' in model)) return library.registry.lease(weights as string);
-    return weightsPacker.isLarge(model.layers) ? weightsPacker.lease(model, lifetime) : weightsCache.acquire(readLayers(model));
+    return weightsPacker.isLarge(model.layers)
+      ? weightsPacker.lease(model, lifetime)
+      : weightsCache.acquire(readLayers(model));
   }
 }

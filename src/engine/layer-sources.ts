@@ -36,13 +36,18 @@ export function resolveLayers(sources: readonly LayerSource[], limits: LayerLimi
   const specs: LayerSpec[] = [];
   for (const [index, source] of sources.entries()) {
     const last = specs.at(-1);
-    const before = last && { size: outputsOf(last), origin: `${nameOfLayer(index - 1, last.type)} has ${outputsOf(last)} outputs` };
-    specs.push(resolveLayer(source, { index, type: source.type, before }, limits));
+    const place = { index, type: source.type, before: last && outputsBefore(index, last) };
+    specs.push(resolveLayer(source, place, limits));
   }
   if (!specs.some((spec) => isRecurrent(spec))) {
     throw invalidRequest('Expected at least one layer of type rnn, gru or lstm, got none.', '/layers');
   }
   return { layers: specs, sources, origin: nameOfLayer(0, specs[0]!.type) };
+}
+
+function outputsBefore(index: number, layer: LayerSpec) {
+  const size = outputsOf(layer);
+  return { size, origin: `${nameOfLayer(index - 1, layer.type)} has ${size} outputs` };
 }
 
 function resolveLayer(source: LayerSource, place: Place, limits: LayerLimits): LayerSpec {
@@ -51,7 +56,8 @@ function resolveLayer(source: LayerSource, place: Place, limits: LayerLimits): L
       const { index } = place;
       if (index > 0) {
         throw invalidRequest(
-          `${nameOfLayer(index, 'embedding')} reads row numbers, which only x has: expected an embedding as the first layer only.`,
+          `${nameOfLayer(index, 'embedding')} reads row numbers, which only x has: expected an embedding as the ` +
+            'first layer only.',
           `/layers/${index}/type`,
         );
       }

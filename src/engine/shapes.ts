@@ -92,7 +92,9 @@ export function resolveSizes(input: RecurrenceInput, { layers, origin }: RunMode
   expectStates(input, layers, N, { N: `x makes N = ${N}`, H: origin });
   if (lengths) expectLengths(lengths, N, T);
   if (input.outputs) expectOutputs(input.outputs, layers);
-  if (!x.axes.includes('T')) expectForward(layers, 'a step has no later steps: send whole sequences to POST /v1/sequence');
+  if (!x.axes.includes('T')) {
+    expectForward(layers, 'a step has no later steps: send whole sequences to POST /v1/sequence');
+  }
 
   // The layers of other models were checked one by one.
   expectWithinLimits(shortFormOf(layers) ? { T, N, D, H } : { T, N }, limits);
@@ -109,8 +111,8 @@ export function expectForward(layers: readonly LayerSpec[], why: string): void {
   const index = layers.findIndex((layer) => isRecurrent(layer) && layer.direction !== 'forward');
   const layer = layers[index]!;
   const message =
-    `${nameOfLayer(index, layer.type)} is ${isRecurrent(layer) ? layer.direction : ''}: its state after a step depends on ` +
-    `the later steps, and ${why}.`;
+    `${nameOfLayer(index, layer.type)} is ${isRecurrent(layer) ? layer.direction : ''}: its state after a step ` +
+    `depends on the later steps, and ${why}.`;
   throw new CarryoverError('model_unsupported', { detail: message, errors: [{ pointer: '/model', message }] });
 }
 
@@ -121,14 +123,16 @@ function expectAxes(x: TensorSource, [first]: readonly LayerSpec[]): void {
     const expected = x.axes.slice(0, -1).split('').join(', ');
     throw shapeMismatch(
       x.name,
-      `x has shape ${describeShape(x)}, expected (${expected}) of integers 0 … ${first!.V - 1}, because layers[0] is an embedding.`,
+      `x has shape ${describeShape(x)}, expected (${expected}) of integers 0 … ${first!.V - 1}, because layers[0] is ` +
+        'an embedding.',
     );
   }
   if (hasFeatures || first!.type === 'embedding') return;
   const expected = `${x.axes}D`.split('').join(', ');
   throw shapeMismatch(
     x.name,
-    `x has shape ${describeShape(x)}, expected (${expected}): an array of D features for each row, because the model's first layer is no embedding.`,
+    `x has shape ${describeShape(x)}, expected (${expected}): an array of D features for each row, because the ` +
+      "model's first layer is no embedding.",
   );
 }
 
@@ -215,7 +219,7 @@ export function answerNumbersOf(
   return { perStep: N * ((keepsStates ? H + O : 0) + traced), last: N * (states + O) };
 }
 
-/** Numbers of a trace for a row and step: three products of a model in the short form, z and value of each gate else. */
+/** Numbers of a trace for a row and step: three products of one tanh layer; z and the value of each gate of others. */
 function traceNumbersOf(layers: readonly LayerSpec[]): number {
   let numbers = 0;
   for (const layer of layers) {

@@ -69,7 +69,8 @@ function expectList(
 ): void {
   if (slots.length === 1) {
     if (isList(states)) {
-      throw shapeMismatch(name, `${name} is a list, expected one tensor (N, H), because the model has one recurrent layer in one direction.`);
+      const why = 'the model has one recurrent layer in one direction';
+      throw shapeMismatch(name, `${name} is a list, expected one tensor (N, H), because ${why}.`);
     }
     return expectState(name, name, states, [N, slots[0]!.H], `${why.N} and ${why.H} makes H = ${slots[0]!.H}`);
   }
@@ -83,15 +84,27 @@ function expectList(
     const [entry, title, place] = [states[k]!, `${name}[${k}]`, `${name}/${k}`];
     const { H, hasC } = slot;
     const isWanted = name === 'h' || hasC;
-    if (isWanted && entry) expectState(title, place, entry, [N, H], `${why.N} and ${nameOf(slot)} has H = ${H}`);
-    else if (isWanted) throw shapeMismatch(place, `${title} is null, expected a tensor (N, H) = ${formatShape([N, H])} of ${nameOf(slot)}.`);
-    else if (entry) throw shapeMismatch(place, `${title} is a tensor, expected null: ${nameOf(slot)} has no cell state c.`);
+    if (isWanted && entry) {
+      expectState(title, place, entry, [N, H], `${why.N} and ${nameOf(slot)} has H = ${H}`);
+    } else if (isWanted) {
+      const expected = `a tensor (N, H) = ${formatShape([N, H])} of ${nameOf(slot)}`;
+      throw shapeMismatch(place, `${title} is null, expected ${expected}.`);
+    } else if (entry) {
+      throw shapeMismatch(place, `${title} is a tensor, expected null: ${nameOf(slot)} has no cell state c.`);
+    }
   }
 }
 
-function expectState(title: string, place: string, state: TensorSource, expected: readonly number[], why: string): void {
+function expectState(
+  title: string,
+  place: string,
+  state: TensorSource,
+  expected: readonly number[],
+  why: string,
+): void {
   if (state.shape.every((size, axis) => size === expected[axis])) return;
-  throw shapeMismatch(place, `${title} has shape ${describeShape(state)}, expected ${formatShape(expected)}, because ${why}.`);
+  const found = `${title} has shape ${describeShape(state)}`;
+  throw shapeMismatch(place, `${found}, expected ${formatShape(expected)}, because ${why}.`);
 }
 
 function expectedList(slots: readonly StateSlot[]): string {

@@ -46,7 +46,8 @@ export class WeightsPacker {
   async gather(model: ResolvedModel, lifetime: Lifetime): Promise<WeightsBlock> {
     const block = new WeightsBlock(this.#parts.memory, model.layers);
     try {
-      await fillLayers(model, block.layers, (source, target) => this.#parts.tensorCopier.copy(source, target, lifetime));
+      const { tensorCopier } = this.#parts;
+      await fillLayers(model, block.layers, (source, target) => tensorCopier.copy(source, target, lifetime));
       return block;
     } catch (error) {
       block.release();
@@ -89,7 +90,8 @@ export class WeightsPacker {
     return `sha256:${digest.toString('hex')}`;
   }
 
-  async #pack({ ptr, bytes, descriptionBytes }: WeightsBlock, packed: PackedWeights, lifetime: Lifetime): Promise<void> {
+  async #pack(block: WeightsBlock, packed: PackedWeights, lifetime: Lifetime): Promise<void> {
+    const { ptr, bytes, descriptionBytes } = block;
     try {
       await this.#run('packWeights', { ptr, bytes, args: [descriptionBytes, packed.model.ptr] }, lifetime);
     } catch (error) {

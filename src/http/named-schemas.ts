@@ -1,6 +1,12 @@
 // The schemas that routes refer to by name. They are registered once, so the OpenAPI document shows each under
 // its name, and the validator compiles each once.
-import { SequenceBody, SequenceLayersTrace, SequenceLine, SequenceReply, SequenceTrace } from './compute/sequence-schemas.ts';
+import {
+  SequenceBody,
+  SequenceLayersTrace,
+  SequenceLine,
+  SequenceReply,
+  SequenceTrace,
+} from './compute/sequence-schemas.ts';
 import { StepBody, StepLayersTrace, StepReply, StepTrace } from './compute/step-schemas.ts';
 import { ModelBody, ModelInfo, ModelList, PointBody } from './models/schemas.ts';
 import { Problem } from './schemas/problem.ts';

@@ -163,7 +163,7 @@ export const READ_BYTES = 64;
 /** The kernel loads 32 bytes at once, so up to 31 after the last byte of its input. */
 export const JSON_PADDING = 64;
 
-/** A name: its length in the first byte, then its characters; in the last byte 1 if its value may be a list of tensors. */
+/** A name: its length in the first byte, then its characters; in the last byte 1 if its value may be a list. */
 export const READ_NAME_BYTES = 8;
 export const READ_NAME_LIST = 7;
 

@@ -3,9 +3,9 @@
 //
 //   {"x": [[0.5, 1], [2, 3]], "trace": true}   →   {"x": [[0.5,0]], "trace": true}   and   0.5 1 2 3
 //
-// A tensor is an array after one of the given names: rectangular, of 1 to RANK_MAX axes, numbers only. After some of the
-// names an array may also be a list, if it begins with null or with an array of arrays: then each of its elements is null
-// or a tensor by itself, as states of layers of different sizes are:
+// A tensor is an array after one of the given names: rectangular, of 1 to RANK_MAX axes, numbers only. After some of
+// the names an array is a list if it begins with null or with an array of arrays: then each of its elements is null or
+// a tensor by itself, as the states of layers of different sizes are:
 //
 //   {"h": [[[0.5, 1]], [[2]]]}   →   {"h": [[[0.5,0]],[[2,1]]]}   and   0.5 1   and   2
 //
@@ -22,9 +22,6 @@ import {
   KEYS_MAX,
   RANK_MAX,
   READ_KEYS,
-  READ_NAMES,
-  READ_NAMES_END,
-  READ_NAME_BYTES,
   READ_NAME_LIST,
   READ_OUTSIDE_MAX,
   READ_SKELETON,
@@ -51,7 +48,6 @@ import {
   PLUS,
   POINT,
   QUOTE,
-  SMALL_A,
   SMALL_E,
   SMALL_L,
   SMALL_N,
@@ -60,6 +56,7 @@ import {
   isSpace,
   skipSpace,
 } from './ascii';
+import { nameOf } from './read-names';
 import { endNumbers, numbers, readRow, startNumbers } from './read-numbers';
 
 /** Reads the document of the record at `job`. */
@@ -192,47 +189,13 @@ function beginsList(at: usize): bool {
 
 /** Whether a list may have the character outside its tensors: those of null, commas and the end of the list. */
 function isInList(character: u8): bool {
-  return character == COMMA || character == CLOSE || character == SMALL_N || character == SMALL_U || character == SMALL_L;
+  if (character == COMMA || character == CLOSE) return true;
+  return character == SMALL_N || character == SMALL_U || character == SMALL_L;
 }
 
 /** The index of a tensor in the document. */
 function indexOf(job: usize, tensor: usize): u32 {
   return <u32>((tensor - load<u32>(job, READ_TENSORS)) / TENSOR_BYTES);
-}
-
-/** Address of the name of a tensor that is the key from `at` to `end`, without its quotes; 0 if it is none. */
-function nameOf(job: usize, at: usize, end: usize): usize {
-  const namesEnd = <usize>load<u32>(job, READ_NAMES_END);
-  for (let name = <usize>load<u32>(job, READ_NAMES); name < namesEnd; name += READ_NAME_BYTES) {
-    if (isSame(name + 1, name + 1 + load<u8>(name), at, end)) return name;
-  }
-  return 0;
-}
-
-/** Whether key and name are equal. The letters and `_` of names have one escaped form in JSON: `\u0078`. */
-function isSame(name: usize, nameEnd: usize, at: usize, end: usize): bool {
-  for (; name < nameEnd && at < end; name++) {
-    if (load<u8>(at) == load<u8>(name)) at++;
-    else if (load<u8>(at) == BACKSLASH && codeOf(at) == load<u8>(name)) at += ESCAPE_BYTES;
-    else return false;
-  }
-  return name == nameEnd && at == end;
-}
-
-const ESCAPE_BYTES: usize = 6;
-
-/** The character code of the `\u` escape at `at`; 0 for any other escape. */
-function codeOf(at: usize): u32 {
-  if (load<u8>(at, 1) != SMALL_U) return 0;
-  let code: u32 = 0;
-  for (let i: usize = 2; i < ESCAPE_BYTES; i++) {
-    const character = load<u8>(at + i);
-    const digit = <u8>(character - ZERO);
-    const letter = <u8>((character | 0x20) - SMALL_A);
-    if (digit > 9 && letter > 5) return 0;
-    code = (code << 4) | (digit <= 9 ? digit : letter + 10);
-  }
-  return code;
 }
 
 /** Address of the first number of the array at `at`, after its opening brackets. */

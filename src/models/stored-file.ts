@@ -22,7 +22,8 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
 /** Writes in slices, between which the event loop runs. The result shares no memory with the weights. */
 export function writeStoredFile(layers: readonly Layer[]): Promise<Buffer> {
   const isShort = shortFormOf(layers) !== undefined;
-  const entries = tensorsOf(layers).map(({ name, shape, data }) => [isShort ? SHORT_NAMES[name]! : name, view(shape, data)]);
+  const nameOf = (name: string) => (isShort ? SHORT_NAMES[name]! : name);
+  const entries = tensorsOf(layers).map(({ name, shape, data }) => [nameOf(name), view(shape, data)]);
   const metadata = isShort ? undefined : { [LAYERS_FIELD]: describeLayers(layers) };
   return writeSafetensorsInSlices(Object.fromEntries(entries), metadata);
 }

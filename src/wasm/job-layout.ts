@@ -16,7 +16,8 @@ import {
   RUN_BYTES,
   SCRATCH_PAIRS,
 } from '../kernels/layout.ts';
-import { type LayerSpec, type RecurrentSpec, directionsOf, gatesOf, inputsOf, isRecurrent, outputsOf, shortFormOf } from '../layers.ts';
+import type { LayerSpec, RecurrentSpec } from '../layers.ts';
+import { directionsOf, gatesOf, inputsOf, isRecurrent, outputsOf, shortFormOf } from '../layers.ts';
 import { type JobCost, costOf, timeBlockOf } from './job-cost.ts';
 import type { JobShape } from './job-shape.ts';
 import type { PackedLayer } from './packed-model.ts';

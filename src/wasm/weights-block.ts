@@ -81,8 +81,16 @@ export class WeightsBlock implements Disposable {
 
 const NO_NUMBERS = new Float32Array();
 
-/** @param start address of what follows the description · @param writesSizes whether the sizes of the short form are written */
-function layersIn(buffer: SharedArrayBuffer, start: number, layers: readonly LayerSpec[], writesSizes = false): Layer[] {
+/**
+ * @param start address of what follows the description
+ * @param writesSizes whether the sizes of the short form are written
+ */
+function layersIn(
+  buffer: SharedArrayBuffer,
+  start: number,
+  layers: readonly LayerSpec[],
+  writesSizes = false,
+): Layer[] {
   let at = start;
   let begun = -1;
   return layersWith(layers, (_, shape, layer) => {

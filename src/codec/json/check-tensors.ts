@@ -1,6 +1,6 @@
 // Checks the tensors of a JSON document while check.ts reads it: a tensor is rectangular, of one or more axes, of
-// numbers within float32; of a list of tensors each element is one, or null (placeholders.ts). After the first fault no array is treated as a tensor, so the bounds of what is outside
-// tensors limit how far a faulty document is read.
+// numbers within float32; each element of a list of tensors (placeholders.ts) is one, or null. After the first fault no
+// array is treated as a tensor, so the bounds of what is outside tensors limit how far a faulty document is read.
 import { CarryoverError, invalidRequest } from '../../errors.ts';
 import { beyondFloat32, hasFloat32 } from '../float32.ts';
 import { OPEN_ARRAY, SMALL_N, isSpace } from './characters.ts';

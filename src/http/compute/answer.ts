@@ -21,8 +21,8 @@ export function wantedOutputs(named: readonly Output[] = OUTPUTS): ReadonlySet<O
 }
 
 /**
- * h and c in the form in which requests have them: tensors if there is one recurrent layer in one direction, else lists.
- * Without c if no layer has one.
+ * h and c in the form in which requests have them: tensors if there is one recurrent layer in one direction, else
+ * lists. Without c if no layer has one.
  */
 export function statesOf({ states }: Pick<RecurrenceTensors, 'states'>): { h: TensorTree; c: TensorTree | undefined } {
   const [first, ...more] = states;
@@ -40,6 +40,8 @@ export function traceOf(
   const gateViews = (views: Readonly<Record<string, TensorView>>) =>
     Object.fromEntries(Object.entries(views).map(([gate, view]) => [gate, inAnswer(view)]));
   return gates && {
-    layers: gates.map(({ layer, direction, z, values }) => ({ layer, direction, z: gateViews(z), values: gateViews(values) })),
+    layers: gates.map(({ layer, direction, z, values }) => {
+      return { layer, direction, z: gateViews(z), values: gateViews(values) };
+    }),
   };
 }

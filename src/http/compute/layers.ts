@@ -20,12 +20,13 @@ function layerSource(layer: Static<typeof Layer>, place: string): LayerSource {
     case 'embedding':
       return { type, E: tensorFromJson(`${place}/E`, 'VD', layer.E) };
     case 'affine': {
-      const { scale, offset } = layer;
-      return { type, scale: tensorFromJson(`${place}/scale`, 'D', scale), offset: tensorFromJson(`${place}/offset`, 'D', offset) };
+      const scale = tensorFromJson(`${place}/scale`, 'D', layer.scale);
+      return { type, scale, offset: tensorFromJson(`${place}/offset`, 'D', layer.offset) };
     }
     case 'dense': {
       const { W, b, activation = 'linear' } = layer;
-      return { type, activation, W: tensorFromJson(`${place}/W`, 'IO', W), b: b && tensorFromJson(`${place}/b`, 'O', b) };
+      const bias = b && tensorFromJson(`${place}/b`, 'O', b);
+      return { type, activation, W: tensorFromJson(`${place}/W`, 'IO', W), b: bias };
     }
     default: {
       const { direction = 'forward', backward } = layer;

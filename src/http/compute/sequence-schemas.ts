@@ -36,8 +36,8 @@ export const SequenceBody = Type.Object(
         minItems: 1,
         uniqueItems: true,
         description:
-          'What to answer with; all that the model has if absent. hs stands for ys as well, and h for c and y, unless ' +
-          'one of those is named.',
+          'What to answer with; all that the model has if absent. hs stands for ys as well, and h for c and y, ' +
+          'unless one of those is named.',
       }),
     ),
     trace: Type.Optional(
@@ -70,7 +70,7 @@ export const SequenceTrace = Type.Object(
   { $id: 'SequenceTrace', additionalProperties: false },
 );
 
-const gates = Type.Record(Type.String(), cube('Shaped like hs.'));
+const gatesOf = (description: string) => Type.Record(Type.String(), cube('Shaped like hs.'), { description });
 
 export const SequenceLayersTrace = Type.Object(
   {
@@ -79,26 +79,39 @@ export const SequenceLayersTrace = Type.Object(
         {
           layer: Type.Integer({ description: 'Index of the layer in the model.' }),
           direction: Type.Enum(['forward', 'reverse']),
-          z: Type.Unsafe<Record<string, number[][][]>>({ ...gates, description: 'Pre-activations of each gate, shaped like hs.' }),
-          values: Type.Unsafe<Record<string, number[][][]>>({ ...gates, description: 'Values of each gate, shaped like hs.' }),
+          z: gatesOf('Pre-activations of each gate, shaped like hs.'),
+          values: gatesOf('Values of each gate, shaped like hs.'),
         },
         { additionalProperties: false },
       ),
-      { description: 'One for each recurrent layer and direction. Gates: h of an rnn; r, z, n of a gru; i, f, g, o of an lstm.' },
+      {
+        description:
+          'One for each recurrent layer and direction. Gates: h of an rnn; r, z, n of a gru; i, f, g, o of an lstm.',
+      },
     ),
   },
-  { $id: 'SequenceLayersTrace', additionalProperties: false, description: 'Trace of a model other than one tanh layer.' },
+  {
+    $id: 'SequenceLayersTrace',
+    additionalProperties: false,
+    description: 'Trace of a model other than one tanh layer.',
+  },
 );
 
 export const SequenceReply = Type.Object(
   {
     hs: Type.Optional(
-      cube('Hidden states h_1 … h_T of the last recurrent layer, (T, N, H), or (N, T, H) with layout NTD; of a bidirectional one both directions side by side.'),
+      cube(
+        'Hidden states h_1 … h_T of the last recurrent layer, (T, N, H), or (N, T, H) with layout NTD; of a ' +
+          'bidirectional one both directions side by side.',
+      ),
     ),
-    h: Type.Optional(hiddenStates('Hidden state after the last step of each row, in the form in which requests have it.')),
+    h: Type.Optional(hiddenStates('Hidden state after the last step of each row, in the form that requests have.')),
     c: Type.Optional(cellStates('Cell state after the last step of each row, if the model has an lstm.')),
     ys: Type.Optional(
-      cube('Outputs of the layers behind the last recurrent one, shaped like hs with O for H, if there are any: the readouts of hs.'),
+      cube(
+        'Outputs of the layers behind the last recurrent one, shaped like hs with O for H, if there are any: the ' +
+          'readouts of hs.',
+      ),
     ),
     y: Type.Optional(matrix('The same for the final states, (N, O): the readout of h.')),
     trace: Type.Optional(Type.Union([ref(SequenceTrace), ref(SequenceLayersTrace)])),
@@ -122,7 +135,7 @@ const DoneLine = Type.Object(
     done: Type.Literal(true),
     t: Type.Integer({ description: 'T.' }),
     h: Type.Optional(hiddenStates('Hidden state after the last step of each row. With output h.')),
-    c: Type.Optional(cellStates('Cell state after the last step of each row, if the model has an lstm. With output c.')),
+    c: Type.Optional(cellStates('Cell state after the last step of each row, of a model with an lstm. With output c.')),
     y: Type.Optional(matrix('Readout of the final states, (N, O), if the model has one. With output y.')),
   },
   { additionalProperties: false, description: 'The last line: without it the stream is incomplete.' },

@@ -58,7 +58,7 @@ export const StepTrace = Type.Object(
   { $id: 'StepTrace', additionalProperties: false },
 );
 
-const gates = Type.Record(Type.String(), matrix('(N, H)'));
+const gatesOf = (description: string) => Type.Record(Type.String(), matrix('(N, H)'), { description });
 
 export const StepLayersTrace = Type.Object(
   {
@@ -67,12 +67,15 @@ export const StepLayersTrace = Type.Object(
         {
           layer: Type.Integer({ description: 'Index of the layer in the model.' }),
           direction: Type.Enum(['forward', 'reverse']),
-          z: Type.Unsafe<Record<string, number[][]>>({ ...gates, description: 'Pre-activation of each gate, (N, H).' }),
-          values: Type.Unsafe<Record<string, number[][]>>({ ...gates, description: 'Value of each gate, (N, H).' }),
+          z: gatesOf('Pre-activation of each gate, (N, H).'),
+          values: gatesOf('Value of each gate, (N, H).'),
         },
         { additionalProperties: false },
       ),
-      { description: 'One for each recurrent layer and direction. Gates: h of an rnn; r, z, n of a gru; i, f, g, o of an lstm.' },
+      {
+        description:
+          'One for each recurrent layer and direction. Gates: h of an rnn; r, z, n of a gru; i, f, g, o of an lstm.',
+      },
     ),
   },
   { $id: 'StepLayersTrace', additionalProperties: false, description: 'Trace of a model other than one tanh layer.' },
@@ -82,7 +85,9 @@ export const StepReply = Type.Object(
   {
     h: hiddenStates('Hidden state after the step, in the form in which requests have it.'),
     c: Type.Optional(cellStates('Cell state after the step, if the model has an lstm.')),
-    y: Type.Optional(matrix('Output of the layers behind the last recurrent one, (N, O), if there are any: the readout of h.')),
+    y: Type.Optional(
+      matrix('Output of the layers behind the last recurrent one, (N, O), if there are any: the readout of h.'),
+    ),
     trace: Type.Optional(Type.Union([ref(StepTrace), ref(StepLayersTrace)])),
     session: Type.Optional(ref(SessionMark)),
   },

@@ -216,7 +216,8 @@ function modelSource(
   if (layers) {
     const other = weights ? 'weights' : readout ? 'readout' : undefined;
     if (other === undefined) return { ...layersSource({ layers }), name: name ?? queryName };
-    throw invalidRequest(`Expected either layers, or weights with an optional readout, got layers and ${other}.`, `/${other}`);
+    const message = `Expected either layers, or weights with an optional readout, got layers and ${other}.`;
+    throw invalidRequest(message, `/${other}`);
   }
   if (!weights) throw invalidRequest('Expected one of `weights` and `layers`, got neither.', '');
   return {

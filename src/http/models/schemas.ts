@@ -49,16 +49,22 @@ export const ModelBody = Type.Object(
 
 export const ModelInfo = Type.Object(
   {
-    id: Type.String({ description: 'sha256 of the layers and the float32 values of their weights: the same model, the same id.' }),
+    id: Type.String({
+      description: 'sha256 of the layers and the float32 values of their weights: the same model, the same id.',
+    }),
     names: Type.Immutable(
       Type.Array(Type.String(), { description: 'Names that point to it, oldest first.' }),
     ),
     D: Type.Integer({ description: 'Input size; 1 if the first layer is an embedding.' }),
     H: Type.Integer({ description: 'Outputs of the last recurrent layer.' }),
     O: Type.Optional(Type.Integer({ description: 'Outputs of the layers behind it, if there are any.' })),
-    activation: Type.Optional(Type.Enum([ACTIVATION], { description: 'Of a model of one tanh layer: f in h_t = f(z).' })),
+    activation: Type.Optional(
+      Type.Enum([ACTIVATION], { description: 'Of a model of one tanh layer: f in h_t = f(z).' }),
+    ),
     layers: Type.Optional(
-      Type.Immutable(Type.Array(ref(LayerInfo), { description: 'Of any other model: its layers, without their weights.' })),
+      Type.Immutable(
+        Type.Array(ref(LayerInfo), { description: 'Of any other model: its layers, without their weights.' }),
+      ),
     ),
     tensors: Type.Optional(
       Type.Record(Type.String(), Type.String(), {

@@ -49,7 +49,9 @@ const directed = {
   W_x: matrix('Input weights, (D, G H), the gates side by side.'),
   W_h: matrix('Hidden (recurrent) weights, (H, G H).'),
   b: Type.Optional(vector('Bias of x W_x, (G H); absent means 0.')),
-  b_h: Type.Optional(vector('Bias of h W_h, (G H); absent means 0. The sum of both is used where they are only added.')),
+  b_h: Type.Optional(
+    vector('Bias of h W_h, (G H); absent means 0. Where both are only added, their sum is used.'),
+  ),
 };
 
 export const BackwardWeights = Type.Object(directed, {
@@ -76,7 +78,11 @@ export const RnnLayer = Type.Object(
     activation: Type.Optional(Type.Enum(['tanh', 'relu'], { description: 'tanh if absent.' })),
     ...recurrent,
   },
-  { $id: 'RnnLayer', additionalProperties: false, description: 'h_t = activation(x_t W_x + h_{t-1} W_h + b + b_h); G = 1.' },
+  {
+    $id: 'RnnLayer',
+    additionalProperties: false,
+    description: 'h_t = activation(x_t W_x + h_{t-1} W_h + b + b_h); G = 1.',
+  },
 );
 
 export const GruLayer = Type.Object(
@@ -85,7 +91,8 @@ export const GruLayer = Type.Object(
     reset: Type.Optional(
       Type.Enum(['after', 'before'], {
         description:
-          'Where r enters n. after (if absent; torch, Keras 2 and newer): n = tanh(x W_xn + b_n + r ∘ (h W_hn + b_hn)). ' +
+          'Where r enters n. after (if absent; torch, Keras 2 and newer): ' +
+          'n = tanh(x W_xn + b_n + r ∘ (h W_hn + b_hn)). ' +
           "before (ONNX's default): n = tanh(x W_xn + b_n + (r ∘ h) W_hn + b_hn).",
       }),
     ),

@@ -20,7 +20,7 @@ export const cellStates = (description: string) =>
   Type.Union(
     [
       matrix('(N, H), of a model with one recurrent layer in one direction'),
-      Type.Array(Type.Union([matrix('(N, H)'), Type.Null()], { description: '(N, H) of an lstm, null of other layers' }), {
+      Type.Array(Type.Union([matrix('(N, H)'), Type.Null()], { description: '(N, H) of an lstm, else null' }), {
         minItems: 1,
         description: 'a list like that of h, null where a layer has no c',
       }),
