@@ -265,6 +265,7 @@ function limitsOf(config: Config): Limits {
     N: config.N_MAX,
     D: config.D_MAX,
     H: config.H_MAX,
+    V: config.V_MAX,
     workFlops: config.WORK_FLOPS_MAX,
     answerNumbers: config.ANSWER_NUMBERS_MAX,
   };

@@ -33,8 +33,14 @@ export const ConfigSchema = Type.Object({
   N_MAX: integer(4_096, 1, 1_048_576, 'Largest mini-batch N.'),
   D_MAX: integer(4_096, 1, 65_536, 'Largest input size D.'),
   H_MAX: integer(4_096, 1, 65_536, 'Largest hidden size H.'),
+  V_MAX: integer(65_536, 1, 16_777_216, 'Most rows V of an embedding.'),
   T_MAX: integer(65_536, 1, 16_777_216, 'Most time steps T of one request.'),
-  WORK_FLOPS_MAX: integer(1e11, 1, 1e15, 'Most work of one request: 2·T·N·(D+H+O)·H operations.'),
+  WORK_FLOPS_MAX: integer(
+    1e11,
+    1,
+    1e15,
+    'Most work of one request: 2·T·N·(D+H)·H operations of a tanh layer, twice as many if D+H ≤ 96.',
+  ),
   ANSWER_NUMBERS_MAX: integer(
     4_194_304,
     1,

@@ -139,6 +139,11 @@ export const ERRORS = {
     title: 'A result is not finite',
     advice: 'The sums overflowed float32 at the element named. Scale the weights or the inputs down.',
   },
+  model_unsupported: {
+    status: 422,
+    title: 'The model cannot be used in this way',
+    advice: 'The detail names the layer and the reason. A model with a reversed layer takes whole sequences only.',
+  },
   limit_exceeded: {
     status: 422,
     title: 'A limit of this server is exceeded',

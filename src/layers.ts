@@ -117,6 +117,11 @@ export function outputsOf(layer: LayerSpec): number {
   return layer.H * directionsOf(layer).length;
 }
 
+/** A layer as errors name it: `layers[2] (lstm)`. */
+export function nameOfLayer(index: number, type: LayerSpec['type']): string {
+  return `layers[${index}] (${type})`;
+}
+
 /** In the order in which their states and outputs stand. */
 export function directionsOf({ direction }: RecurrentSpec): ('forward' | 'reverse')[] {
   return direction === 'bidirectional' ? ['forward', 'reverse'] : [direction];
@@ -136,7 +141,8 @@ export function recurrentWeights(
   const columns = gatesOf(spec) * H;
   const hasOwn = spec.type === 'gru' && spec.reset === 'after';
   const added = hasOwn ? columns - H : columns;
-  const sum = Float32Array.from({ length: columns }, (_, j) => (b?.[j] ?? 0) + (j < added ? (b_h?.[j] ?? 0) : 0));
+  // z + -0 is z for every z: a bias alone keeps its bits.
+  const sum = Float32Array.from({ length: columns }, (_, j) => (b?.[j] ?? 0) + (j < added ? (b_h?.[j] ?? -0) : -0));
   if (!hasOwn) return { W_x, W_h, b: sum };
   return { W_x, W_h, b: sum, b_hn: b_h?.slice(added) ?? new Float32Array(H) };
 }
@@ -147,6 +153,15 @@ export function tanhSpecs({ D, H, O }: { readonly D: number; readonly H: number;
   return O === 0 ? [rnn] : [rnn, { type: 'dense', activation: 'linear', I: H, O }];
 }
 
+/** D, H and O of a model in the short form; undefined if it is any other. */
+export function shortFormOf([rnn, dense, ...more]: readonly LayerSpec[]): ModelSizes | undefined {
+  if (more.length > 0 || rnn?.type !== 'rnn') return undefined;
+  if (rnn.activation !== 'tanh' || rnn.direction !== 'forward') return undefined;
+  const { D, H } = rnn;
+  if (!dense) return { D, H, O: 0 };
+  return dense.type === 'dense' && dense.activation === 'linear' ? { D, H, O: dense.O } : undefined;
+}
+
 /** The layers of weights in the short form. */
 export function tanhLayers({ D, H, W_x, W_h, b }: Weights, readout?: Readout): Layer[] {
   const rnn = { type: 'rnn', activation: 'tanh', direction: 'forward', D, H, weights: { W_x, W_h, b } } as const;
@@ -154,8 +169,44 @@ export function tanhLayers({ D, H, W_x, W_h, b }: Weights, readout?: Readout): L
   return [rnn, { type: 'dense', activation: 'linear', I: H, O: readout.O, W: readout.W_y, b: readout.b_y }];
 }
 
+/** One direction of a recurrent layer, which has a state of its own. */
+export interface StateSlot {
+  /** Index of the layer in the model. */
+  readonly layer: number;
+  readonly type: CellType;
+  readonly direction: 'forward' | 'reverse';
+  readonly H: number;
+  /** Whether it has c beside h. */
+  readonly hasC: boolean;
+}
+
+/** The states of a model, in the order in which requests and jobs have them. */
+export function statesOf(layers: readonly LayerSpec[]): StateSlot[] {
+  const slots: StateSlot[] = [];
+  for (const [layer, spec] of layers.entries()) {
+    if (!isRecurrent(spec)) continue;
+    const { type, H } = spec;
+    for (const direction of directionsOf(spec)) slots.push({ layer, type, direction, H, hasC: type === 'lstm' });
+  }
+  return slots;
+}
+
+/** Whether the states after a step depend on no later step. */
+export function isForward(layers: readonly LayerSpec[]): boolean {
+  return layers.every((layer) => !isRecurrent(layer) || layer.direction === 'forward');
+}
+
+export interface ModelSizes {
+  /** Inputs: features of x, 1 for an embedding. */
+  readonly D: number;
+  /** Outputs of the last recurrent layer. */
+  readonly H: number;
+  /** Outputs of the layers behind it; 0 without any. */
+  readonly O: number;
+}
+
 /** Inputs of a model, outputs of its last recurrent layer, and outputs of the layers behind it; O is 0 without any. */
-export function modelSizes(layers: readonly LayerSpec[]): { readonly D: number; readonly H: number; readonly O: number } {
+export function modelSizes(layers: readonly LayerSpec[]): ModelSizes {
   const last = layers.findLastIndex(isRecurrent);
   const O = last + 1 < layers.length ? outputsOf(layers.at(-1)!) : 0;
   return { D: inputsOf(layers[0]!), H: outputsOf(layers[last]!), O };

@@ -1,7 +1,7 @@
 // The order of a tensor's axes: requests may have (N, T, D), the kernels want time outermost, (T, N, D).
 import type { RawTensor } from '../tensor.ts';
 
-/** Whether the first two axes are exchanged when a tensor is copied: of NTD, for example. */
+/** Whether the first two axes are exchanged when a tensor is copied: of NTD and NT. */
 export function swapsAxes(axes: string): boolean {
   return axes.startsWith('NT');
 }
@@ -21,7 +21,7 @@ export function copyTimeFirst(
 ): void {
   if (!swapsAxes(axes)) return target.set(data);
   // (N, T, D) → (T, N, D)
-  const [N, T, D] = shape as [number, number, number];
+  const [N, T, D = 1] = shape as [number, number, number?];
   for (let n = 0; n < N; n++) {
     for (let t = 0; t < T; t++) {
       const from = (n * T + t) * D;

@@ -1,6 +1,7 @@
 // The body of a response: tensors by name, and other fields. It is written as JSON or as a safetensors file, with
 // the same content.
-import { type JsonSegment, SegmentWriter, type Tensors } from './json/segments.ts';
+import type { TensorView } from '../tensor.ts';
+import { type JsonSegment, SegmentWriter, type TensorTree, type Tensors, isTensor } from './json/segments.ts';
 import { type AllocateFile, writeSafetensors, writeSafetensorsInSlices } from './safetensors/write.ts';
 
 /** Copied in half a millisecond, even if every number is a row of its own. */
@@ -10,7 +11,7 @@ export interface ResponseBody {
   /** All that is no tensor: members in JSON, strings in the `__metadata__` of a file (as JSON, unless strings). */
   readonly fields?: Readonly<Record<string, unknown>> | undefined;
   readonly tensors: Tensors;
-  /** The member `trace` in JSON, tensors named `trace/…` in a file. */
+  /** The member `trace` in JSON, tensors named `trace/…` in a file. In a file, names of list entries are like `h.0`. */
   readonly trace?: Tensors | undefined;
 }
 
@@ -42,19 +43,25 @@ export function toSafetensors(
   { fields, tensors, trace = {} }: ResponseBody,
   allocate?: AllocateFile,
 ): Buffer | Promise<Buffer> {
-  const traces = Object.entries(trace).map(([name, view]) => [`trace/${name}`, view]);
   const metadata =
     fields && Object.fromEntries(presentOf(fields).map(([name, value]) => [name, textOf(value)]));
-  const all: Tensors = { ...tensors, ...Object.fromEntries(traces) };
+  const all = Object.fromEntries([...tensorsIn(tensors, ''), ...tensorsIn(trace, 'trace/')]);
   const write = numbersOf(all) > UNSLICED_NUMBERS_MAX ? writeSafetensorsInSlices : writeSafetensors;
   return write(all, metadata, allocate);
 }
 
-function numbersOf(tensors: Tensors): number {
-  let numbers = 0;
-  for (const view of Object.values(tensors)) {
-    if (view) numbers += view.shape.reduce((product, size) => product * size, 1);
+/** The tensors of a tree with their paths in it; what is no tensor is left out. */
+function* tensorsIn(tree: readonly TensorTree[] | Tensors, prefix: string): Generator<[string, TensorView]> {
+  for (const [name, member] of Object.entries<TensorTree | undefined>(tree)) {
+    if (typeof member !== 'object' || member === null) continue;
+    if (isTensor(member)) yield [`${prefix}${name}`, member];
+    else yield* tensorsIn(member, `${prefix}${name}.`);
   }
+}
+
+function numbersOf(tensors: Readonly<Record<string, TensorView>>): number {
+  let numbers = 0;
+  for (const { shape } of Object.values(tensors)) numbers += shape.reduce((product, size) => product * size, 1);
   return numbers;
 }
 

@@ -1,29 +1,23 @@
-// Computes what a request asks for: reads its tensors into a job, runs it, and checks the result.
-//
-//   h_t = tanh(h_{t-1} W_h + x_t W_x + b)
-//
-// A step is computed as a sequence of one step, so both behave the same.
-import { modelSizes, tanhSpecs } from '../layers.ts';
+// Computes what a request asks for: reads its tensors into a job, runs it, and checks the result. A step is computed as
+// a sequence of one step, so both behave the same.
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLease } from '../models/packed-weights.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import type { WeightsCache } from '../models/weights-cache.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
-import type { TensorSource, Weights } from '../tensor.ts';
-import { costOf } from '../wasm/job-cost.ts';
+import type { TensorSource } from '../tensor.ts';
 import { partsMaxOf } from '../wasm/job-layout.ts';
 import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import type { TensorCopier } from './tensor-copier.ts';
-import { JobResult, type RecurrenceResult, expectFinite } from './result.ts';
-import {
-  type Limits,
-  type ModelSizes,
-  type RecurrenceInput,
-  type WeightsSource,
-  resolveSizes,
-  resolveWeightsSizes,
-} from './shapes.ts';
+import { toTokens } from './tokens.ts';
+import { expectFinite } from './expect-finite.ts';
+import { resolveLayers } from './layer-sources.ts';
+import { type ResolvedModel, readLayers } from './model-source.ts';
+import { JobResult, type RecurrenceResult } from './result.ts';
+import { type Limits, type RecurrenceInput, type RunModel, expectForward, resolveSizes } from './shapes.ts';
+import { resolveShortForm } from './short-form.ts';
+import { copyStates, isList } from './states.ts';
 import { RecurrenceStream, planStream } from './stream.ts';
 import type { JsonCodec } from './json-codec.ts';
 import type { WeightsPacker } from './weights-packer.ts';
@@ -56,42 +50,49 @@ export class Engine {
   /**
    * Advances a mini-batch by T steps. Disposing of the result frees its memory and the model.
    *
-   * Bits: a row's result depends on its own x, h and the weights only; not on N, T, its neighbours,
+   * Bits: a row's result depends on its own x, states and the weights only; not on N, T, its neighbours,
    * or how the sequence was divided into calls.
    *
-   * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded before anything is computed;
-   *   memory_full · queue_full · deadline_exceeded · client_closed · worker_failed; not_finite for a result
-   *   that overflowed
+   * @throws model_not_found · shape_mismatch · out_of_range · limit_exceeded · model_unsupported · invalid_request
+   *   before anything is computed; memory_full · queue_full · deadline_exceeded · client_closed · worker_failed;
+   *   not_finite for a result that overflowed
    */
   async run(input: RecurrenceInput, lifetime: Lifetime): Promise<RecurrenceResult> {
     const { memory, scheduler, limits, isFinite, tensorCopier } = this.#parts;
     // For a small step none of these calls returns a promise, and nothing is awaited: an await costs 0.07 µs.
     const fetched = this.fetchModel(input.weights);
     if (fetched) await fetched;
-    const sizes = this.#sizesOf(input.weights);
-    const { T, N } = resolveSizes(input, sizes, limits);
-    const { lengths, keepsStates, trace } = input;
-    const cost = costOf(tanhSpecs(sizes), { T, N, lengths, keepsStates, trace });
+    const model = this.#modelOf(input.weights);
+    const { T, N, cost } = resolveSizes(input, model, limits);
+    const { x, h, c, lengths, keepsStates, trace } = input;
     scheduler.expectPossible(cost, partsMaxOf(N), lifetime);
-    const leased = this.#lease(input.weights, lifetime);
+    const leased = this.#lease(input.weights, model, lifetime);
     const lease = leased instanceof Promise ? await leased : leased;
     let job: Job | undefined;
     // The result owns the job and the lease; after an error they are released in `catch`. A DisposableStack in place of
     // that would add 0.45 µs to the 30 µs of a small step.
     try {
-      const xPtr = this.#addressOf(input.x);
-      const hPtr = input.h && this.#addressOf(input.h);
+      const first = model.layers[0]!;
+      const V = first.type === 'embedding' ? first.V : undefined;
+      const xPtr = V !== undefined ? undefined : this.#addressOf(x);
+      const hPtr = !h || isList(h) ? undefined : this.#addressOf(h);
       job = new Job(memory, lease.model, { T, N, lengths, keepsStates, trace, xPtr, hPtr });
       // Numbers that are in linear memory already are not copied if all of them are finite. If not, they are copied:
       // that throws an error that names the first one that is not finite.
-      const copied = xPtr === undefined || !isFinite(job.x) ? tensorCopier.copy(input.x, job.x, lifetime) : undefined;
+      const copied = xPtr === undefined || !isFinite(job.x) ? tensorCopier.copy(x, job.x, lifetime) : undefined;
       if (copied) await copied;
-      const { h } = job.states[0]!;
-      if (hPtr === undefined || !isFinite(h)) input.h?.copyTo(h, isFinite);
+      const converted = V === undefined ? undefined : toTokens(x, job.x, job.ids, V);
+      if (converted) await converted;
+      const { h: hBefore } = job.states[0]!;
+      if (c || (h && isList(h))) {
+        await copyStates({ h, c }, job.states, (from, to) => tensorCopier.copy(from, to, lifetime));
+      } else if (h && (hPtr === undefined || !isFinite(hBefore))) {
+        h.copyTo(hBefore, isFinite);
+      }
       const computed = scheduler.run(job, lifetime);
       if (computed) await computed;
       const result = new JobResult(job, lease);
-      expectFinite(result, isFinite, input.x.axes);
+      expectFinite(result, isFinite, x.axes, job.infiniteState());
       return result;
     } catch (error) {
       job?.release();
@@ -106,7 +107,7 @@ export class Engine {
    *
    * @throws as ModelLibrary.ensure
    */
-  fetchModel(weights: WeightsSource | string): Promise<void> | undefined {
+  fetchModel(weights: RecurrenceInput['weights']): Promise<void> | undefined {
     const { library } = this.#parts;
     const isLoaded = typeof weights !== 'string' || library.registry.has(weights);
     return isLoaded ? undefined : library.ensure(weights);
@@ -119,13 +120,12 @@ export class Engine {
    * @throws what run() throws before anything is computed (fetchModel() comes first), and memory_full
    */
   async stream(input: RecurrenceInput, lifetime: Lifetime): Promise<RecurrenceStream> {
-    const sizes = this.#sizesOf(input.weights);
-    const plan = planStream(input, sizes, this.#parts.limits);
-    const { keepsStates, trace } = input;
+    const model = this.#modelOf(input.weights);
+    expectForward(model.layers, 'a stream begins before they are computed: send the request without this Accept');
+    const plan = planStream(input, model, this.#parts.limits);
     // The cost of a chunk: the deadline is renewed between chunks.
-    const cost = costOf(tanhSpecs(sizes), { T: plan.chunkSteps, N: plan.N, keepsStates, trace });
-    this.#parts.scheduler.expectPossible(cost, partsMaxOf(plan.N), lifetime);
-    const lease = await this.#lease(input.weights, lifetime);
+    this.#parts.scheduler.expectPossible(plan.chunkCost, partsMaxOf(plan.N), lifetime);
+    const lease = await this.#lease(input.weights, model, lifetime);
     return RecurrenceStream.open(this.#parts, lease, input, plan, lifetime);
   }
 
@@ -139,30 +139,25 @@ export class Engine {
     return numbers && this.#parts.memory.holds(numbers) ? numbers.byteOffset : undefined;
   }
 
-  #sizesOf(weights: WeightsSource | string): ModelSizes {
-    if (typeof weights !== 'string') return resolveWeightsSizes(weights);
-    const { layers } = this.#parts.library.registry.model(weights);
-    return { ...modelSizes(layers), origin: `model ${JSON.stringify(weights)}` };
+  /** The layers of a registered model, or inline weights whose shapes agree. */
+  #modelOf(weights: RecurrenceInput['weights']): RunModel | ResolvedModel {
+    const { library, limits } = this.#parts;
+    if (typeof weights === 'string') {
+      const { layers } = library.registry.model(weights);
+      return { layers, origin: `model ${JSON.stringify(weights)}` };
+    }
+    return 'layers' in weights ? resolveLayers(weights.layers, limits) : resolveShortForm(weights);
   }
 
-  #lease(weights: WeightsSource | string, lifetime: Lifetime): ModelLease | Promise<ModelLease> {
+  #lease(
+    weights: RecurrenceInput['weights'],
+    model: RunModel | ResolvedModel,
+    lifetime: Lifetime,
+  ): ModelLease | Promise<ModelLease> {
     const { weightsCache, library, weightsPacker } = this.#parts;
-    if (typeof weights === 'string') return library.registry.lease(weights);
-    const [D, H] = weights.W_x.shape as [number, number];
-    return weightsPacker.isLarge({ D, H, O: 0 })
-      ? weightsPacker.lease(weights, lifetime)
-      : weightsCache.acquire(readWeights(weights));
+    if (!('sources' in model)) return library.registry.lease(weights as string);
+    return weightsPacker.isLarge(model.layers)
+      ? weightsPacker.lease(model, lifetime)
+      : weightsCache.acquire(readLayers(model));
   }
-}
-
-/** Copies weights into memory of their own. @throws out_of_range */
-export function readWeights(source: WeightsSource): Weights {
-  const [D, H] = source.W_x.shape as [number, number];
-  const W_x = new Float32Array(D * H);
-  const W_h = new Float32Array(H * H);
-  const b = new Float32Array(H);
-  source.W_x.copyTo(W_x);
-  source.W_h.copyTo(W_h);
-  source.b?.copyTo(b);
-  return { D, H, W_x, W_h, b };
 }

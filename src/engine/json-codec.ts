@@ -15,7 +15,7 @@
 //   above         as a job of the scheduler
 import { setImmediate as nextIteration } from 'node:timers/promises';
 import { stripByteOrderMark } from '../codec/json/encoding.ts';
-import { TENSOR_NAMES } from '../codec/json/placeholders.ts';
+import { LIST_NAMES, TENSOR_NAMES } from '../codec/json/placeholders.ts';
 import type { JsonSegment } from '../codec/json/segments.ts';
 import type { Lifetime } from '../lifetime.ts';
 import { medianMs } from '../scheduler/calibrate.ts';
@@ -82,7 +82,7 @@ export class JsonCodec {
   constructor(parts: JsonCodecParts) {
     const { lengthsMax = 0, wholeBytesMax, inlineBytesMax } = parts;
     this.#parts = parts;
-    this.#names = new TensorNames(parts.memory, TENSOR_NAMES);
+    this.#names = new TensorNames(parts.memory, TENSOR_NAMES, LIST_NAMES);
     this.#outsideBytesMax = Math.max(OUTSIDE_BYTES_MIN, LENGTH_BYTES * lengthsMax);
     this.#wholeBytesMax = wholeBytesMax ?? WHOLE_BYTES_MAX;
     this.#inlineBytesMax = inlineBytesMax ?? INLINE_BYTES_MAX;

@@ -2,25 +2,30 @@
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import type { ModelInfo } from '../models/registry.ts';
-import type { Readout } from '../tensor.ts';
-import { readWeights } from './engine.ts';
+import { resolveLayers } from './layer-sources.ts';
 import {
-  type Limits,
+  type LayersSource,
   type ReadoutSource,
+  type ResolvedModel,
   type WeightsSource,
-  resolveReadoutSizes,
-  resolveWeightsSizes,
-  expectWithinLimits,
-} from './shapes.ts';
+  readLayers,
+} from './model-source.ts';
+import { type Limits, expectWithinLimits } from './shapes.ts';
+import { resolveShortForm } from './short-form.ts';
 import type { WeightsPacker } from './weights-packer.ts';
 
-export interface ModelSource {
-  readonly weights: WeightsSource;
-  readonly readout?: ReadoutSource | undefined;
+export interface RegisterOptions {
   readonly name?: string | undefined;
   /** False if the weights came with a session; see StoredModel. */
   readonly isKept?: boolean;
 }
+
+interface ShortSource {
+  readonly weights: WeightsSource;
+  readonly readout?: ReadoutSource | undefined;
+}
+
+export type ModelSource = (LayersSource | ShortSource) & RegisterOptions;
 
 export interface RegisterParts {
   readonly library: ModelLibrary;
@@ -30,41 +35,41 @@ export interface RegisterParts {
 }
 
 /**
- * Registers weights, and a readout if there is one. `created` is false if the same were registered before.
+ * Registers a model. `created` is false if the same was registered before.
  *
- * @throws shape_mismatch · out_of_range · limit_exceeded · name_taken · built_in_model · models_full ·
- *   memory_full · store_full · store_unavailable; for large weights also queue_full · deadline_exceeded ·
- *   client_closed · worker_failed
+ * @throws shape_mismatch · out_of_range · limit_exceeded · invalid_request · name_taken · built_in_model ·
+ *   models_full · memory_full · store_full · store_unavailable; for large weights also queue_full ·
+ *   deadline_exceeded · client_closed · worker_failed
  */
 export async function registerModel(
   { library, limits, weightsPacker }: RegisterParts,
-  { weights, readout, name, isKept }: ModelSource,
+  source: ModelSource,
   lifetime?: Lifetime,
 ): Promise<{ info: ModelInfo; created: boolean }> {
-  const model = resolveWeightsSizes(weights);
-  const { D, H } = model;
-  expectWithinLimits({ D, H }, limits);
-  const O = readout && resolveReadoutSizes(readout, model);
-  // O may be as large as H may be.
-  if (O !== undefined) expectWithinLimits({ H: O }, limits);
-  const sizes = { D, H, O: O ?? 0 };
-  if (!weightsPacker?.isLarge(sizes) || !lifetime) {
-    return library.register(readWeights(weights), readout && readReadout(readout), { name, isKept });
+  const model = resolve(source, limits);
+  const { name, isKept } = source;
+  if (!weightsPacker?.isLarge(model.layers) || !lifetime) {
+    return library.register(readLayers(model), { name, isKept });
   }
-  using block = await weightsPacker.gather(weights, readout, lifetime);
+  using block = await weightsPacker.gather(model, lifetime);
   const isPacked = (id: string) => {
     const found = library.registry.has(id);
-    if (!found) library.registry.expectCapacity(sizes);
+    if (!found) library.registry.expectCapacity(model.layers);
     return found;
   };
   const prepared = await weightsPacker.prepare(block, isPacked, lifetime);
-  return await library.register(block.weights, block.readout, { name, isKept, prepared });
+  return await library.register(block.layers, { name, isKept, prepared });
 }
 
-function readReadout({ W_y, b_y }: ReadoutSource): Readout {
-  const [H, O] = W_y.shape as [number, number];
-  const readout = { O, W_y: new Float32Array(H * O), b_y: new Float32Array(O) };
-  W_y.copyTo(readout.W_y);
-  b_y?.copyTo(readout.b_y);
-  return readout;
+function resolve(source: ModelSource, limits: Limits): ResolvedModel {
+  if ('layers' in source) return resolveLayers(source.layers, limits);
+  const { weights, readout } = source;
+  const [D, H] = weights.W_x.shape as [number, number];
+  const model = resolveShortForm(weights);
+  expectWithinLimits({ D, H }, limits);
+  if (!readout) return model;
+  const withReadout = resolveShortForm(weights, readout);
+  // O may be as large as H may be.
+  expectWithinLimits({ H: readout.W_y.shape[1]! }, limits);
+  return withReadout;
 }

@@ -17,10 +17,10 @@ import { registerModel } from './register.ts';
 import { type RecurrenceTensors, copyRows } from './result.ts';
 import type { JsonCodec } from './json-codec.ts';
 import type { WeightsPacker } from './weights-packer.ts';
-import type { Limits, RecurrenceInput, WeightsSource } from './shapes.ts';
+import type { Limits, RecurrenceInput } from './shapes.ts';
 
 /** What a call on a session brings; the rest of a RecurrenceInput is the session's. */
-export type SessionInput = Omit<RecurrenceInput, 'weights' | 'h' | 'batch'>;
+export type SessionInput = Omit<RecurrenceInput, 'weights' | 'h' | 'c' | 'batch'>;
 
 /** Prints the response to some steps. The tensors are valid until it has settled. */
 export type PrintSteps<Printed> = (
@@ -39,7 +39,7 @@ export interface Advanced<Printed> {
 }
 
 export interface SessionRequest {
-  readonly weights: WeightsSource | string;
+  readonly weights: RecurrenceInput['weights'];
   /** If absent, that of h, or 1. */
   readonly N?: number | undefined;
   /** (N, H); zeros if absent. */
@@ -102,7 +102,7 @@ export class SessionCompute {
       return this.#createWith(library.registry.info(weights), request);
     }
     for (let attempts = 1; ; attempts++) {
-      const source = { weights, isKept: false };
+      const source = { ...('layers' in weights ? weights : { weights }), isKept: false };
       const { info } = await registerModel(this.#parts, source, lifetime);
       try {
         return await this.#createWith(info, request);
@@ -178,9 +178,10 @@ export class SessionCompute {
   }
 
   async #createWith(
-    { id: modelId, D, H }: ModelInfo,
+    { id: modelId, D, H, layers }: ModelInfo,
     { N: wantedN, h, keep, ttlMs, key, reply }: SessionRequest,
   ): Promise<CallResult<Reply>> {
+    if (layers) throw unsupportedModel(modelId);
     const N = wantedN ?? (h ? sizeOf(h, 'N') : 1);
     this.#expectStateFits(h, N, H, wantedN === undefined ? 'h' : 'N');
     const state = new Float32Array(N * H);
@@ -215,7 +216,7 @@ function stepsOf({ x }: SessionInput): number {
 
 function stateAfter({ N, H, t }: Session, input: SessionInput, result: RecurrenceTensors) {
   const h = new Float32Array(N * H);
-  copyRows(result.h, h);
+  copyRows(result.states[0]!.h, h);
   return { h, t: t + stepsOf(input) };
 }
 
@@ -228,6 +229,14 @@ function sessionInput(session: Session) {
     copyTo: (target) => target.set(h),
   };
   return { weights: modelId, h: state, batch: { N, origin: `session ${id}` } };
+}
+
+/** The error for a model that is not one tanh layer, with or without a readout. */
+function unsupportedModel(id: string): CarryoverError {
+  const message =
+    `Model ${id} has layers; sessions so far keep the state of one tanh layer. Send h and c with each call of ` +
+    'POST /v1/step or /v1/sequence instead.';
+  return new CarryoverError('model_unsupported', { detail: message, errors: [{ pointer: '/model', message }] });
 }
 
 /** The error of a call with a key that creates a session, with what is known of the call. */

@@ -2,24 +2,31 @@
 // one ended with. Between chunks only x and the state are held; states, readouts and traces exist while they
 // are printed.
 //
-//   chunk k: steps t+1 … t+S of T      h ← the state after them      t ← t + S
+//   chunk k: steps t+1 … t+S of T      h, c ← the states after them      t ← t + S
 //
 // A row's bits do not depend on how its sequence is divided, so they are those of one long job.
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLease } from '../models/packed-weights.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
-import { Job } from '../wasm/job.ts';
+import { type LayerSpec, statesOf } from '../layers.ts';
+import { type JobCost, costOf } from '../wasm/job-cost.ts';
+import { type InitialStates, Job } from '../wasm/job.ts';
+import type { TensorSource } from '../tensor.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import type { TensorCopier } from './tensor-copier.ts';
-import { type RecurrenceTensors, copyRows, expectFinite } from './result.ts';
+import { expectFinite } from './expect-finite.ts';
+import { type RecurrenceTensors, copyRows } from './result.ts';
 import {
   type Limits,
-  type ModelSizes,
   type RecurrenceInput,
+  type RunModel,
   type Sizes,
-  resolveSizes,
+  answerNumbersOf,
   expectAnswerWithinLimit,
+  resolveSizes,
 } from './shapes.ts';
+import { copyStates } from './states.ts';
+import { toTokens } from './tokens.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
 
@@ -33,6 +40,7 @@ const CHUNK_FLOPS_MAX = 2 ** 29;
 export interface StreamPlan extends Sizes {
   /** Steps of each chunk but the last, which has the rest. */
   readonly chunkSteps: number;
+  readonly chunkCost: JobCost;
 }
 
 /** The tensors of some steps of the sequence, their outer axis as long as there are steps. */
@@ -41,7 +49,7 @@ export interface StepTensors extends RecurrenceTensors {
   readonly stepsBefore: number;
   /** How many steps these are. */
   readonly steps: number;
-  /** Whether h and y are those of the whole sequence. */
+  /** Whether the states and y are those of the whole sequence. */
   readonly isLast: boolean;
 }
 
@@ -61,25 +69,27 @@ export interface StreamParts {
  *
  * @throws shape_mismatch · out_of_range (lengths) · limit_exceeded
  */
-export function planStream(input: RecurrenceInput, model: ModelSizes, limits: Limits): StreamPlan {
-  const sizes = resolveSizes(input, model, { ...limits, answerNumbers: Infinity });
-  const chunkSteps = stepsOfChunk(input, sizes, model.O, limits);
-  expectAnswerWithinLimit(input, { ...sizes, T: chunkSteps }, model.O, limits);
-  return { ...sizes, chunkSteps };
+export function planStream(input: RecurrenceInput, { layers, origin }: RunModel, limits: Limits): StreamPlan {
+  const sizes = resolveSizes(input, { layers, origin }, { ...limits, answerNumbers: Infinity });
+  const { N } = sizes;
+  const chunkSteps = stepsOfChunk(input, sizes, layers, limits);
+  expectAnswerWithinLimit(input, { T: chunkSteps, N }, layers, limits);
+  const { keepsStates, trace } = input;
+  return { ...sizes, chunkSteps, chunkCost: costOf(layers, { T: chunkSteps, N, keepsStates, trace }) };
 }
 
 /** As many steps as stay within the numbers, the events and the work of a chunk, at least one. */
 function stepsOfChunk(
   { keepsStates, trace }: RecurrenceInput,
-  { T, N, D, H }: Sizes,
-  O: number,
+  { T, N }: Pick<Sizes, 'T' | 'N'>,
+  layers: readonly LayerSpec[],
   limits: Limits,
 ): number {
-  const numbersOfStep = (keepsStates ? N * (H + O) : 0) + (trace ? 3 * N * H : 0);
-  const numbersMax = Math.min(CHUNK_NUMBERS_MAX, limits.answerNumbers) - N * (H + O);
+  const { perStep, last } = answerNumbersOf({ keepsStates, trace }, N, layers);
+  const numbersMax = Math.min(CHUNK_NUMBERS_MAX, limits.answerNumbers) - last;
   // Without numbers a step has no event.
-  const stepsByEvents = numbersOfStep === 0 ? T : Math.min(CHUNK_STEPS_MAX, numbersMax / numbersOfStep);
-  const stepsByWork = CHUNK_FLOPS_MAX / (2 * N * (D + H + O) * H);
+  const stepsByEvents = perStep === 0 ? T : Math.min(CHUNK_STEPS_MAX, numbersMax / perStep);
+  const stepsByWork = CHUNK_FLOPS_MAX / costOf(layers, { T: 1, N, keepsStates, trace }).flops;
   return Math.max(1, Math.floor(Math.min(T, stepsByEvents, stepsByWork)));
 }
 
@@ -94,15 +104,15 @@ export class RecurrenceStream implements Disposable {
   readonly #keepsStates: boolean;
   readonly #trace: boolean;
   readonly #ptr: number;
-  /** (T, N, D) */
+  /** (T, N, D); of an embedding the words of row numbers, (T, N). */
   readonly #x: Float32Array;
-  /** (N, H), the state after the accepted steps. */
-  readonly #h: Float32Array;
+  /** The states after the accepted steps, (N, H) each. */
+  readonly #states: readonly InitialStates[];
   #stepsTaken = 0;
   #isDisposed = false;
 
   /**
-   * Copies x and h, which are not needed afterwards. It owns the lease from then on, also when it throws.
+   * Copies x and the states, which are not needed afterwards. It owns the lease from then on, also when it throws.
    *
    * @throws memory_full · out_of_range · as TensorCopier.copy
    */
@@ -115,8 +125,11 @@ export class RecurrenceStream implements Disposable {
   ): Promise<RecurrenceStream> {
     const stream = new RecurrenceStream(parts, lease, input, plan, lifetime);
     try {
-      await parts.tensorCopier.copy(input.x, stream.#x, lifetime);
-      if (input.h) await parts.tensorCopier.copy(input.h, stream.#h, lifetime);
+      const copy = (source: TensorSource, target: Float32Array) => parts.tensorCopier.copy(source, target, lifetime);
+      await copy(input.x, stream.#x);
+      const first = lease.model.layers[0]!;
+      if (first.type === 'embedding') await toTokens(input.x, stream.#x, wordsOf(stream.#x), first.V);
+      await copyStates(input, stream.#states, copy);
       return stream;
     } catch (error) {
       stream[Symbol.dispose]();
@@ -131,7 +144,9 @@ export class RecurrenceStream implements Disposable {
     plan: StreamPlan,
     lifetime: Lifetime,
   ) {
-    const { T, N, D, H } = plan;
+    const { T, N, D } = plan;
+    const slots = statesOf(lease.model.layers);
+    const numbers = slots.reduce((sum, { H, hasC }) => sum + N * H * (hasC ? 2 : 1), T * N * D);
     this.T = T;
     this.#parts = parts;
     this.#lease = lease;
@@ -141,13 +156,19 @@ export class RecurrenceStream implements Disposable {
     this.#keepsStates = input.keepsStates;
     this.#trace = input.trace;
     try {
-      this.#ptr = parts.memory.allocate((T * N * D + N * H) * F32);
+      this.#ptr = parts.memory.allocate(numbers * F32);
     } catch (error) {
       lease.release();
       throw error;
     }
-    this.#x = parts.memory.f32(this.#ptr, T * N * D);
-    this.#h = parts.memory.f32(this.#ptr + T * N * D * F32, N * H).fill(0);
+    let at = this.#ptr;
+    const next = (count: number) => {
+      const view = parts.memory.f32(at, count);
+      at += view.byteLength;
+      return view;
+    };
+    this.#x = next(T * N * D);
+    this.#states = slots.map(({ H, hasC }) => ({ h: next(N * H).fill(0), c: hasC ? next(N * H).fill(0) : undefined }));
   }
 
   /** Whether all steps were accepted. */
@@ -179,11 +200,14 @@ export class RecurrenceStream implements Disposable {
     });
     try {
       job.x.set(this.#x.subarray(stepsBefore * N * D, (stepsBefore + steps) * N * D));
-      job.states[0]!.h.set(this.#h);
+      for (const [k, { h, c }] of this.#states.entries()) {
+        job.states[k]!.h.set(h);
+        if (c) job.states[k]!.c!.set(c);
+      }
       await this.#parts.scheduler.run(job, this.#lifetime);
       const isLast = stepsBefore + steps === this.T;
       const result = stepsOf(job, { stepsBefore, steps, isLast });
-      expectFinite(result, this.#parts.isFinite, 'TND', stepsBefore);
+      expectFinite(result, this.#parts.isFinite, 'TND', job.infiniteState(), stepsBefore);
       return result;
     } catch (error) {
       job.release();
@@ -191,9 +215,12 @@ export class RecurrenceStream implements Disposable {
     }
   }
 
-  /** Lets the next steps begin with the state after these. */
-  accept({ h, stepsBefore, steps }: StepTensors): void {
-    copyRows(h, this.#h);
+  /** Lets the next steps begin with the states after these. */
+  accept({ states, stepsBefore, steps }: StepTensors): void {
+    for (const [k, { h, c }] of states.entries()) {
+      copyRows(h, this.#states[k]!.h);
+      if (c) copyRows(c, this.#states[k]!.c!);
+    }
     this.#stepsTaken = stepsBefore + steps;
   }
 
@@ -213,14 +240,19 @@ function stepsOf(
 ): StreamedSteps {
   return {
     ...range,
-    h: job.finalStates()[0]!.h,
+    states: job.finalStates(),
     hs: job.hs,
     // The readout of a state in between is part of the answer only where all of them are.
     y: range.isLast ? job.y : undefined,
     ys: job.ys,
     trace: job.trace,
+    gates: job.gates,
     [Symbol.dispose]: () => job.release(),
   };
+}
+
+function wordsOf({ buffer, byteOffset, length }: Float32Array): Uint32Array {
+  return new Uint32Array(buffer, byteOffset, length);
 }
 
 function clamp(value: number, min: number, max: number): number {

@@ -1,18 +1,18 @@
 // Large weights: copied into one block of linear memory, where workers hash them, for their id, and pack them
 // into panels. Small ones take less time than dispatching them would.
+import type { LayerSpec } from '../layers.ts';
 import type { Lifetime } from '../lifetime.ts';
 import { PackedWeights } from '../models/packed-weights.ts';
 import type { PreparedModel } from '../models/registry.ts';
 import type { ModelLease } from '../models/packed-weights.ts';
 import type { WeightsCache } from '../models/weights-cache.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
-import type { TensorSource } from '../tensor.ts';
 import type { HostFunctionName } from '../wasm/host-functions.ts';
-import { HostJob } from '../wasm/host-job.ts';
+import { HostJob, type HostInput } from '../wasm/host-job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
-import { WeightsBlock, type WeightsSizes, weightsBlockBytes } from '../wasm/weights-block.ts';
+import { WeightsBlock, weightsBlockBytes } from '../wasm/weights-block.ts';
+import { type ResolvedModel, fillLayers } from './model-source.ts';
 import type { TensorCopier } from './tensor-copier.ts';
-import type { ReadoutSource, WeightsSource } from './shapes.ts';
 
 /** Up to here hashing and packing take about a millisecond together. */
 const INLINE_BYTES_MAX = 256 * 1024;
@@ -33,9 +33,9 @@ export class WeightsPacker {
     this.#parts = parts;
   }
 
-  /** Whether weights of these sizes are hashed and packed by workers. */
-  isLarge(sizes: WeightsSizes): boolean {
-    return weightsBlockBytes(sizes) > INLINE_BYTES_MAX;
+  /** Whether the weights of these layers are hashed and packed by workers. */
+  isLarge(layers: readonly LayerSpec[]): boolean {
+    return weightsBlockBytes(layers) > INLINE_BYTES_MAX;
   }
 
   /**
@@ -43,25 +43,11 @@ export class WeightsPacker {
    *
    * @throws as TensorCopier.copy · memory_full
    */
-  async gather(
-    { W_x, W_h, b }: WeightsSource,
-    readout: ReadoutSource | undefined,
-    lifetime: Lifetime,
-  ): Promise<WeightsBlock> {
-    const [D, H] = W_x.shape as [number, number];
-    const O = readout?.W_y.shape[1] ?? 0;
-    const block = new WeightsBlock(this.#parts.memory, { D, H, O });
+  async gather(model: ResolvedModel, lifetime: Lifetime): Promise<WeightsBlock> {
+    const block = new WeightsBlock(this.#parts.memory, model.layers);
     try {
-      const pairs: [TensorSource | undefined, Float32Array | undefined][] = [
-        [W_x, block.weights.W_x],
-        [W_h, block.weights.W_h],
-        [b, block.weights.b],
-        [readout?.W_y, block.readout?.W_y],
-        [readout?.b_y, block.readout?.b_y],
-      ];
-      for (const [source, target] of pairs) {
-        if (source && target) await this.#parts.tensorCopier.copy(source, target, lifetime);
-      }
+      const { tensorCopier } = this.#parts;
+      await fillLayers(model, block.layers, (source, target) => tensorCopier.copy(source, target, lifetime));
       return block;
     } catch (error) {
       block.release();
@@ -82,48 +68,43 @@ export class WeightsPacker {
   ): Promise<PreparedModel> {
     const id = await this.#idOf(block, lifetime);
     if (isPacked(id)) return { id, packed: undefined };
-    const packed = new PackedWeights(this.#parts.memory, id, block.sizes);
+    const packed = new PackedWeights(this.#parts.memory, id, block.layers);
     await this.#pack(block, packed, lifetime);
     return { id, packed };
   }
 
   /** A lease on inline weights, packed unless they are in the cache. @throws as prepare */
-  async lease(source: WeightsSource, lifetime: Lifetime): Promise<ModelLease> {
+  async lease(model: ResolvedModel, lifetime: Lifetime): Promise<ModelLease> {
     const { weightsCache } = this.#parts;
-    using block = await this.gather(source, undefined, lifetime);
+    using block = await this.gather(model, lifetime);
     const id = await this.#idOf(block, lifetime);
     const found = weightsCache.find(id);
     if (found) return found;
-    const packed = weightsCache.allocate(id, block.sizes);
+    const packed = weightsCache.allocate(id, block.layers);
     await this.#pack(block, packed, lifetime);
     return weightsCache.add(packed);
   }
 
-  async #idOf(block: WeightsBlock, lifetime: Lifetime): Promise<string> {
-    const digest = await this.#run('sha256', block, [], lifetime);
+  async #idOf({ hashed }: WeightsBlock, lifetime: Lifetime): Promise<string> {
+    const digest = await this.#run('sha256', hashed, lifetime);
     return `sha256:${digest.toString('hex')}`;
   }
 
   async #pack(block: WeightsBlock, packed: PackedWeights, lifetime: Lifetime): Promise<void> {
-    const { D, H, O } = block.sizes;
+    const { ptr, bytes, descriptionBytes } = block;
     try {
-      await this.#run('packWeights', block, [D, H, O, packed.model.ptr], lifetime);
+      await this.#run('packWeights', { ptr, bytes, args: [descriptionBytes, packed.model.ptr] }, lifetime);
     } catch (error) {
       packed.drop();
       throw error;
     }
   }
 
-  /** Runs a function over the bytes of a block on a worker. @returns a copy of its result */
-  async #run(
-    name: HostFunctionName,
-    { ptr, bytes }: WeightsBlock,
-    args: readonly number[],
-    lifetime: Lifetime,
-  ): Promise<Buffer> {
+  /** Runs a function over bytes of linear memory on a worker. @returns a copy of its result */
+  async #run(name: HostFunctionName, input: HostInput, lifetime: Lifetime): Promise<Buffer> {
     const { memory, scheduler } = this.#parts;
-    using job = new HostJob(memory, name, { ptr, bytes, args });
-    const flops = FLOPS_PER_BYTE * bytes;
+    using job = new HostJob(memory, name, input);
+    const flops = FLOPS_PER_BYTE * input.bytes;
     const cost = { kind: name, flops };
     await scheduler.run({ flops, cost, partsMax: 1, split: () => [job.ptr] }, lifetime);
     return Buffer.from(job.result());

@@ -1,9 +1,16 @@
 // The schemas that routes refer to by name. They are registered once, so the OpenAPI document shows each under
 // its name, and the validator compiles each once.
-import { SequenceBody, SequenceLine, SequenceReply, SequenceTrace } from './compute/sequence-schemas.ts';
-import { StepBody, StepReply, StepTrace } from './compute/step-schemas.ts';
+import {
+  SequenceBody,
+  SequenceLayersTrace,
+  SequenceLine,
+  SequenceReply,
+  SequenceTrace,
+} from './compute/sequence-schemas.ts';
+import { StepBody, StepLayersTrace, StepReply, StepTrace } from './compute/step-schemas.ts';
 import { ModelBody, ModelInfo, ModelList, PointBody } from './models/schemas.ts';
 import { Problem } from './schemas/problem.ts';
+import { LAYER_SCHEMAS } from './schemas/layers.ts';
 import { Weights } from './schemas/tensor.ts';
 import {
   CreateSessionBody,
@@ -18,6 +25,7 @@ import { SocketCall } from './sessions/socket-schemas.ts';
 
 export const NAMED_SCHEMAS = [
   Weights,
+  ...LAYER_SCHEMAS,
   ModelBody,
   ModelInfo,
   ModelList,
@@ -33,9 +41,11 @@ export const NAMED_SCHEMAS = [
   StepBody,
   StepReply,
   StepTrace,
+  StepLayersTrace,
   SequenceBody,
   SequenceReply,
   SequenceTrace,
+  SequenceLayersTrace,
   SequenceLine,
   Problem,
 ];

@@ -163,11 +163,12 @@ export const READ_BYTES = 64;
 /** The kernel loads 32 bytes at once, so up to 31 after the last byte of its input. */
 export const JSON_PADDING = 64;
 
-/** A name: its length in the first byte, then its characters. */
+/** A name: its length in the first byte, then its characters; in the last byte 1 if its value may be a list. */
 export const READ_NAME_BYTES = 8;
+export const READ_NAME_LIST = 7;
 
-/** Tensors of one document: ten times what one layer with its readout, its inputs and state has. */
-export const TENSORS_MAX = 64;
+/** Tensors of one document: as many as 32 bidirectional layers with both biases have. */
+export const TENSORS_MAX = 256;
 /**
  * Bounds of a document outside its tensors, and so of what JSON.parse of its skeleton costs. A request has a
  * few dozen keys, and is three deep.

@@ -3,10 +3,16 @@
 //
 //   {"x": [[0.5, 1], [2, 3]], "trace": true}   →   {"x": [[0.5,0]], "trace": true}   and   0.5 1 2 3
 //
-// A tensor is an array after one of the given names: rectangular, of 1 to RANK_MAX axes, numbers only. In the skeleton
-// its placeholder is an array of as many axes with the tensor's first number, which errors quote, and its index. All
-// else is copied as it is, but of several white-space characters only the first. So the document is valid JSON if and
-// only if its skeleton is: strings end at their quotes as in any JSON, and a valid array is replaced by another.
+// A tensor is an array after one of the given names: rectangular, of 1 to RANK_MAX axes, numbers only. After some of
+// the names an array is a list if it begins with null or with an array of arrays: then each of its elements is null or
+// a tensor by itself, as the states of layers of different sizes are:
+//
+//   {"h": [[[0.5, 1]], [[2]]]}   →   {"h": [[[0.5,0]],[[2,1]]]}   and   0.5 1   and   2
+//
+// In the skeleton the placeholder of a tensor is an array of as many axes with the tensor's first number, which errors
+// quote, and its index. All else is copied as it is, but of several white-space characters only the first. So the
+// document is valid JSON if and only if its skeleton is: strings end at their quotes as in any JSON, and a valid array
+// is replaced by another.
 //
 // The kernel declines whatever no valid request contains (a ragged array, a number beyond float32, a million keys, …):
 // it ends with READ_SKELETON_END = 0, and codec/json/check.ts, which has the same bounds, reports what is wrong.
@@ -16,9 +22,7 @@ import {
   KEYS_MAX,
   RANK_MAX,
   READ_KEYS,
-  READ_NAMES,
-  READ_NAMES_END,
-  READ_NAME_BYTES,
+  READ_NAME_LIST,
   READ_OUTSIDE_MAX,
   READ_SKELETON,
   READ_SKELETON_END,
@@ -44,13 +48,15 @@ import {
   PLUS,
   POINT,
   QUOTE,
-  SMALL_A,
   SMALL_E,
+  SMALL_L,
+  SMALL_N,
   SMALL_U,
   ZERO,
   isSpace,
   skipSpace,
 } from './ascii';
+import { nameOf } from './read-names';
 import { endNumbers, numbers, readRow, startNumbers } from './read-numbers';
 
 /** Reads the document of the record at `job`. */
@@ -66,6 +72,8 @@ export function read(job: usize): void {
   let containers: i32 = 0;
   /** Negative only in a document that is no JSON. */
   let depth: i32 = 0;
+  /** The depth within the list of tensors that is open; 0 if none is. */
+  let listDepth: i32 = 0;
   startNumbers(job);
   store<u32>(job, 0, READ_SKELETON_END);
 
@@ -76,12 +84,25 @@ export function read(job: usize): void {
       at = skipSpace(at + 1);
       continue;
     }
+    if (listDepth && character == OPEN) {
+      if (tensor == tensorsMax) return;
+      const first = firstNumber(at);
+      const firstSize = endOfNumber(first) - first;
+      at = readTensor(at, tensor);
+      if (!at || firstSize > outsideLeft) return;
+      outsideLeft -= firstSize;
+      skeleton = placeholder(skeleton, load<u32>(tensor, TENSOR_RANK), first, firstSize, indexOf(job, tensor));
+      tensor += TENSOR_BYTES;
+      continue;
+    }
+    if (listDepth && !isInList(character)) return;
     if (character != QUOTE) {
       if (outsideLeft-- == 0) return;
       if (character == OPEN || character == OPEN_OBJECT) {
         if (++containers > CONTAINERS_MAX || ++depth > DEPTH_MAX) return;
       } else if (character == CLOSE || character == CLOSE_OBJECT) {
         depth--;
+        listDepth = 0;
       }
       store<u8>(skeleton++, character);
       at++;
@@ -90,9 +111,14 @@ export function read(job: usize): void {
     const next = endOfString(at, end);
     const value = valueAfter(next, end);
     let array: usize = 0;
+    let isList = false;
     if (value) {
       if (++keys > KEYS_MAX) return;
-      if (isName(job, at + 1, next - 1) && load<u8>(value) == OPEN) array = value;
+      const name = nameOf(job, at + 1, next - 1);
+      if (name && load<u8>(value) == OPEN) {
+        array = value;
+        isList = load<u8>(name, READ_NAME_LIST) != 0 && beginsList(value);
+      }
     }
     const size = next - at;
     if (size > outsideLeft) return;
@@ -102,16 +128,23 @@ export function read(job: usize): void {
     at = next;
     if (!array) continue;
 
-    if (outsideLeft-- == 0 || tensor == tensorsMax) return;
+    if (outsideLeft-- == 0) return;
     store<u8>(skeleton++, COLON);
     at = array;
+    if (isList) {
+      if (outsideLeft-- == 0 || ++containers > CONTAINERS_MAX || ++depth > DEPTH_MAX) return;
+      listDepth = depth;
+      store<u8>(skeleton++, OPEN);
+      at++;
+      continue;
+    }
+    if (tensor == tensorsMax) return;
     const first = firstNumber(at);
     const firstSize = endOfNumber(first) - first;
     at = readTensor(at, tensor);
     if (!at || firstSize > outsideLeft) return;
     outsideLeft -= firstSize;
-    const index = <u32>((tensor - load<u32>(job, READ_TENSORS)) / TENSOR_BYTES);
-    skeleton = placeholder(skeleton, load<u32>(tensor, TENSOR_RANK), first, firstSize, index);
+    skeleton = placeholder(skeleton, load<u32>(tensor, TENSOR_RANK), first, firstSize, indexOf(job, tensor));
     tensor += TENSOR_BYTES;
   }
   if (!endNumbers()) return;
@@ -148,39 +181,21 @@ function valueAfter(at: usize, end: usize): usize {
   return skipSpace(at + 1);
 }
 
-/** Whether the key from `at` to `end`, without its quotes, is the name of a tensor. */
-function isName(job: usize, at: usize, end: usize): bool {
-  const namesEnd = <usize>load<u32>(job, READ_NAMES_END);
-  for (let name = <usize>load<u32>(job, READ_NAMES); name < namesEnd; name += READ_NAME_BYTES) {
-    if (isSame(name + 1, name + 1 + load<u8>(name), at, end)) return true;
-  }
-  return false;
+/** Whether the array at `at` begins with null or with an array of arrays. */
+function beginsList(at: usize): bool {
+  at = skipSpace(at + 1);
+  return load<u8>(at) == SMALL_N || (load<u8>(at) == OPEN && load<u8>(skipSpace(at + 1)) == OPEN);
 }
 
-/** Whether key and name are equal. The letters and `_` of names have one escaped form in JSON: `\u0078`. */
-function isSame(name: usize, nameEnd: usize, at: usize, end: usize): bool {
-  for (; name < nameEnd && at < end; name++) {
-    if (load<u8>(at) == load<u8>(name)) at++;
-    else if (load<u8>(at) == BACKSLASH && codeOf(at) == load<u8>(name)) at += ESCAPE_BYTES;
-    else return false;
-  }
-  return name == nameEnd && at == end;
+/** Whether a list may have the character outside its tensors: those of null, commas and the end of the list. */
+function isInList(character: u8): bool {
+  if (character == COMMA || character == CLOSE) return true;
+  return character == SMALL_N || character == SMALL_U || character == SMALL_L;
 }
 
-const ESCAPE_BYTES: usize = 6;
-
-/** The character code of the `\u` escape at `at`; 0 for any other escape. */
-function codeOf(at: usize): u32 {
-  if (load<u8>(at, 1) != SMALL_U) return 0;
-  let code: u32 = 0;
-  for (let i: usize = 2; i < ESCAPE_BYTES; i++) {
-    const character = load<u8>(at + i);
-    const digit = <u8>(character - ZERO);
-    const letter = <u8>((character | 0x20) - SMALL_A);
-    if (digit > 9 && letter > 5) return 0;
-    code = (code << 4) | (digit <= 9 ? digit : letter + 10);
-  }
-  return code;
+/** The index of a tensor in the document. */
+function indexOf(job: usize, tensor: usize): u32 {
+  return <u32>((tensor - load<u32>(job, READ_TENSORS)) / TENSOR_BYTES);
 }
 
 /** Address of the first number of the array at `at`, after its opening brackets. */
@@ -205,7 +220,8 @@ function placeholder(at: usize, rank: u32, first: usize, firstSize: usize, index
   memory.copy(at, first, firstSize);
   at += firstSize;
   store<u8>(at++, COMMA);
-  if (index >= 10) store<u8>(at++, <u8>(index / 10) + ZERO);
+  if (index >= 100) store<u8>(at++, <u8>(index / 100) + ZERO);
+  if (index >= 10) store<u8>(at++, <u8>((index / 10) % 10) + ZERO);
   store<u8>(at++, <u8>(index % 10) + ZERO);
   for (let i: u32 = 0; i < rank; i++) store<u8>(at++, CLOSE);
   return at;

@@ -1,8 +1,8 @@
 // The registry together with the store that outlives the process: every model that is registered is stored,
 // and a model that another process has stored is loaded when a request refers to it.
 import { CarryoverError } from '../errors.ts';
+import type { Layer } from '../layers.ts';
 import type { ModelStore } from '../store/store.ts';
-import type { Readout, Weights } from '../tensor.ts';
 import { isModelId } from './model-names.ts';
 import type { ModelInfo, ModelRegistry, RegisterOptions } from './registry.ts';
 import { readStoredFile, writeStoredFile } from './stored-file.ts';
@@ -20,21 +20,20 @@ export class ModelLibrary {
   }
 
   /**
-   * Registers and stores weights, which must not change until it has resolved. `created` is false if they were
+   * Registers and stores a model, whose weights must not change until it has resolved. `created` is false if it was
    * registered already.
    *
    * @throws name_taken · built_in_model · models_full · memory_full · store_full · store_unavailable
    */
   async register(
-    weights: Weights,
-    readout?: Readout,
+    layers: readonly Layer[],
     { name, isKept = true, prepared }: Omit<RegisterOptions, 'createdAt'> = {},
   ): Promise<{ info: ModelInfo; created: boolean }> {
     const isNewName = name !== undefined && !this.registry.has(name);
-    const { info, created } = this.registry.register(weights, readout, { name, isKept, prepared });
+    const { info, created } = this.registry.register(layers, { name, isKept, prepared });
     try {
       const createdAtMs = Date.parse(info.created_at);
-      const file = await writeStoredFile(weights, readout);
+      const file = await writeStoredFile(layers);
       await this.#store.put({ id: info.id, file, createdAtMs, isKept });
       if (name !== undefined) await this.#store.point(name, info.id);
       this.#ownChanges++;
@@ -188,9 +187,9 @@ export class ModelLibrary {
     if (this.registry.has(id)) return;
     const stored = await this.#store.get(id);
     if (!stored || this.registry.has(id)) return;
-    const { weights, readout } = await readStoredFile(id, stored.file);
-    const prepared = await this.registry.prepare(id, weights, readout);
+    const layers = await readStoredFile(id, stored.file);
+    const prepared = await this.registry.prepare(id, layers);
     const { createdAtMs, isKept } = stored;
-    this.registry.register(weights, readout, { createdAt: new Date(createdAtMs), isKept, prepared });
+    this.registry.register(layers, { createdAt: new Date(createdAtMs), isKept, prepared });
   }
 }

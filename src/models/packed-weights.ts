@@ -1,6 +1,6 @@
 // Weights in linear memory, packed for the kernels, with a count of the jobs that read them.
-import type { Readout, Weights } from '../tensor.ts';
-import { tanhLayers, tanhSpecs } from '../layers.ts';
+import type { Layer, LayerSpec } from '../layers.ts';
+import { specsOf } from '../wasm/layer-tensors.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import {
   type PackedModel,
@@ -9,7 +9,6 @@ import {
   packedModelAt,
   packedModelBytes,
 } from '../wasm/packed-model.ts';
-import type { WeightsSizes } from '../wasm/weights-block.ts';
 
 /** Keeps packed weights in memory until it is released or disposed of, once. */
 export interface ModelLease extends Disposable {
@@ -29,11 +28,10 @@ export class PackedWeights {
   /**
    * Allocates the block. It must be filled before the first lease: by fill(), or by another thread at model.ptr.
    *
-   * @param O 0 if there is no readout
    * @throws memory_full
    */
-  constructor(memory: LinearMemory, id: string, sizes: WeightsSizes) {
-    const layers = tanhSpecs(sizes);
+  constructor(memory: LinearMemory, id: string, specs: readonly LayerSpec[]) {
+    const layers = specsOf(specs);
     this.#memory = memory;
     this.id = id;
     this.bytes = packedModelBytes(layers);
@@ -41,16 +39,16 @@ export class PackedWeights {
   }
 
   /** Packs on this thread. @returns itself */
-  fill(weights: Weights, readout?: Readout): this {
+  fill(layers: readonly Layer[]): this {
     const { ptr } = this.model;
-    packModel(tanhLayers(weights, readout), this.#memory.u32(ptr, 1).buffer, ptr);
+    packModel(layers, this.#memory.u32(ptr, 1).buffer, ptr);
     return this;
   }
 
   /** fill() in slices, between which the event loop runs. */
-  async fillInSlices(weights: Weights, readout?: Readout): Promise<this> {
+  async fillInSlices(layers: readonly Layer[]): Promise<this> {
     const { ptr } = this.model;
-    await packModelInSlices(tanhLayers(weights, readout), this.#memory.u32(ptr, 1).buffer, ptr);
+    await packModelInSlices(layers, this.#memory.u32(ptr, 1).buffer, ptr);
     return this;
   }
 

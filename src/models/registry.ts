@@ -1,14 +1,12 @@
 // The registered models in memory: packed weights, addressed by the digest of their content. Names point to
 // them (model-names.ts).
 import { CarryoverError } from '../errors.ts';
-import { modelSizes, tanhSpecs } from '../layers.ts';
+import { type Layer, type LayerSpec, modelSizes, shortFormOf } from '../layers.ts';
 import { SortedKeys } from '../sorted-keys.ts';
-import type { Readout, Weights } from '../tensor.ts';
 import type { PackedModel } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { packedModelBytes } from '../wasm/packed-model.ts';
-import type { WeightsSizes } from '../wasm/weights-block.ts';
-import { weightsId } from './weights-id.ts';
+import { modelId } from './model-id.ts';
 import { ACTIVATION } from './import/activation.ts';
 import { ModelNames } from './model-names.ts';
 import { type ModelLease, PackedWeights } from './packed-weights.ts';
@@ -17,12 +15,14 @@ export interface ModelInfo {
   readonly id: string;
   /** All names that point to it, oldest first. */
   readonly names: readonly string[];
+  /** D, H and O as modelSizes(); O is absent if no layer is behind the last recurrent one. */
   readonly D: number;
   readonly H: number;
-  /** Outputs of the readout; absent if there is none. */
   readonly O?: number;
-  /** f in h_t = f(z_t). */
-  readonly activation: typeof ACTIVATION;
+  /** Of a model in the short form: f in h_t = f(z_t). */
+  readonly activation?: typeof ACTIVATION;
+  /** Of any other model. */
+  readonly layers?: readonly LayerSpec[];
   /** Of the packed weights in memory. */
   readonly bytes: number;
   readonly created_at: string;
@@ -75,30 +75,29 @@ export class ModelRegistry {
   }
 
   /**
-   * Registers weights. `created` is false if they were registered already.
+   * Registers a model. `created` is false if it was registered already.
    *
-   * @throws name_taken · built_in_model if `name` points to other weights · models_full · memory_full; in all
+   * @throws name_taken · built_in_model if `name` points to another model · models_full · memory_full; in all
    *   cases nothing is registered
    */
   register(
-    weights: Weights,
-    readout?: Readout,
+    layers: readonly Layer[],
     { name, createdAt = this.#options.now(), isKept = true, prepared }: RegisterOptions = {},
   ): { info: ModelInfo; created: boolean } {
-    const id = prepared?.id ?? weightsId(weights, readout);
+    const id = prepared?.id ?? modelId(layers);
     const created = !this.#entries.has(id);
     try {
       if (name !== undefined) {
         this.#names.expectFree(name, id);
         this.#names.expectCapacity(name);
       }
-      if (created) this.expectCapacity(sizesOf(weights, readout));
+      if (created) this.expectCapacity(layers);
     } catch (error) {
       prepared?.packed?.drop();
       throw error;
     }
     if (!created) prepared?.packed?.drop();
-    else this.#add(prepared?.packed ?? this.#pack(id, weights, readout), createdAt);
+    else this.#add(prepared?.packed ?? new PackedWeights(this.#memory, id, layers).fill(layers), createdAt);
     const entry = this.#entries.get(id)!;
     if (created) entry.isKept = isKept;
     else if (isKept) entry.isKept = true;
@@ -109,14 +108,15 @@ export class ModelRegistry {
   /** @param ref a name or an id · @throws model_not_found */
   info(ref: string): ModelInfo {
     const { packed, createdAt, names } = this.#find(ref);
-    const { D, H, O } = modelSizes(packed.model.layers);
+    const { layers } = packed.model;
+    const { D, H, O } = modelSizes(layers);
     return {
       id: packed.id,
       names: [...names],
       D,
       H,
       ...(O > 0 && { O }),
-      activation: ACTIVATION,
+      ...(shortFormOf(layers) ? { activation: ACTIVATION } : { layers }),
       bytes: packed.bytes,
       created_at: createdAt.toISOString(),
     };
@@ -210,9 +210,9 @@ export class ModelRegistry {
   }
 
   /** @throws models_full if there is no capacity for one more model */
-  expectCapacity(sizes: WeightsSizes): void {
+  expectCapacity(layers: readonly LayerSpec[]): void {
     const { bytesMax, countMax } = this.#options;
-    const bytes = packedModelBytes(tanhSpecs(sizes));
+    const bytes = packedModelBytes(layers);
     const full =
       this.#entries.size >= countMax
         ? `${countMax} models are registered (MODELS_MAX).`
@@ -227,14 +227,10 @@ export class ModelRegistry {
    *
    * @throws models_full · memory_full
    */
-  async prepare(id: string, weights: Weights, readout?: Readout): Promise<PreparedModel> {
-    this.expectCapacity(sizesOf(weights, readout));
-    const packed = new PackedWeights(this.#memory, id, sizesOf(weights, readout));
-    return { id, packed: await packed.fillInSlices(weights, readout) };
-  }
-
-  #pack(id: string, weights: Weights, readout: Readout | undefined): PackedWeights {
-    return new PackedWeights(this.#memory, id, sizesOf(weights, readout)).fill(weights, readout);
+  async prepare(id: string, layers: readonly Layer[]): Promise<PreparedModel> {
+    this.expectCapacity(layers);
+    const packed = new PackedWeights(this.#memory, id, layers);
+    return { id, packed: await packed.fillInSlices(layers) };
   }
 
   #add(packed: PackedWeights, createdAt: Date): void {
@@ -270,8 +266,4 @@ function sortKeyOf(id: string, createdAt: Date): string {
 
 function idOfSortKey(sortKey: string): string {
   return sortKey.slice(TIME_DIGITS + 1);
-}
-
-function sizesOf({ D, H }: Weights, readout: Readout | undefined): WeightsSizes {
-  return { D, H, O: readout?.O ?? 0 };
 }

@@ -1,33 +1,40 @@
-// A registered model as one file in the store: safetensors in float32, with the names of carryover-names.ts.
+// A registered model as one file in the store: safetensors in float32. A model in the short form has the names of
+// carryover-names.ts; any other has those of wasm/layer-tensors.ts, and the description of its layers in the metadata.
 import { readSafetensorsFile } from '../codec/safetensors/read.ts';
 import { writeSafetensorsInSlices } from '../codec/safetensors/write.ts';
 import { CarryoverError } from '../errors.ts';
-import type { Readout, TensorView, Weights } from '../tensor.ts';
-import { weightsIdInSlices } from './weights-id.ts';
+import { type Layer, type LayerSpec, shortFormOf, tanhSpecs } from '../layers.ts';
+import type { TensorView } from '../tensor.ts';
+import { countOf, describeLayers, layersWith, tensorsOf } from '../wasm/layer-tensors.ts';
+import { modelIdInSlices } from './model-id.ts';
+
+/** The metadata field with the description of the layers, as describeLayers() writes it. */
+const LAYERS_FIELD = 'carryover.layers';
+
+const SHORT_NAMES: Readonly<Record<string, string>> = {
+  'layers.0.W_x': 'W_x',
+  'layers.0.W_h': 'W_h',
+  'layers.0.b': 'b',
+  'layers.1.W': 'W_y',
+  'layers.1.b': 'b_y',
+};
 
 /** Writes in slices, between which the event loop runs. The result shares no memory with the weights. */
-export function writeStoredFile({ D, H, W_x, W_h, b }: Weights, readout?: Readout): Promise<Buffer> {
-  return writeSafetensorsInSlices({
-    W_x: tensor([D, H], W_x),
-    W_h: tensor([H, H], W_h),
-    b: tensor([H], b),
-    W_y: readout && tensor([H, readout.O], readout.W_y),
-    b_y: readout && tensor([readout.O], readout.b_y),
-  });
-}
-
-interface StoredWeights {
-  readonly weights: Weights;
-  readonly readout?: Readout;
+export function writeStoredFile(layers: readonly Layer[]): Promise<Buffer> {
+  const isShort = shortFormOf(layers) !== undefined;
+  const nameOf = (name: string) => (isShort ? SHORT_NAMES[name]! : name);
+  const entries = tensorsOf(layers).map(({ name, shape, data }) => [nameOf(name), view(shape, data)]);
+  const metadata = isShort ? undefined : { [LAYERS_FIELD]: describeLayers(layers) };
+  return writeSafetensorsInSlices(Object.fromEntries(entries), metadata);
 }
 
 /**
- * Reads the weights of a file and checks their digest, in slices as writeStoredFile(). The weights may share
- * memory with the file.
+ * Reads the model of a file and checks its digest, in slices as writeStoredFile(). The weights may share memory with
+ * the file.
  *
- * @throws model_corrupt if the file is damaged or has weights with another id
+ * @throws model_corrupt if the file is damaged or has a model with another id
  */
-export async function readStoredFile(id: string, file: Uint8Array): Promise<StoredWeights> {
+export async function readStoredFile(id: string, file: Uint8Array): Promise<readonly Layer[]> {
   try {
     return await readIntact(id, file);
   } catch (cause) {
@@ -39,22 +46,26 @@ export async function readStoredFile(id: string, file: Uint8Array): Promise<Stor
   }
 }
 
-async function readIntact(id: string, file: Uint8Array): Promise<StoredWeights> {
-  const { tensors } = readSafetensorsFile(file, () => true);
-  const data = (name: string) => {
-    const numbers = tensors.get(name)?.data;
-    return numbers instanceof Float32Array ? numbers : new Float32Array();
-  };
-  const [D = 0, H = 0] = tensors.get('W_x')?.shape ?? [];
-  const weights = { D, H, W_x: data('W_x'), W_h: data('W_h'), b: data('b') };
-  const O = tensors.get('W_y')?.shape[1];
-  const readout = O === undefined ? undefined : { O, W_y: data('W_y'), b_y: data('b_y') };
-  const found = await weightsIdInSlices(weights, readout);
+async function readIntact(id: string, file: Uint8Array): Promise<readonly Layer[]> {
+  const { tensors, metadata } = readSafetensorsFile(file, () => true);
+  const description = metadata[LAYERS_FIELD];
+  const specs = description === undefined ? shortSpecs(tensors) : (JSON.parse(description) as LayerSpec[]);
+  const layers = layersWith(specs, (name, shape) => {
+    const numbers = tensors.get(description === undefined ? SHORT_NAMES[name]! : name)?.data;
+    if (numbers instanceof Float32Array && numbers.length === countOf(shape)) return numbers;
+    throw new Error(`its tensor ${name} is missing or of another size`);
+  });
+  const found = await modelIdInSlices(layers);
   if (found !== id) throw new Error('its weights have another digest');
-  return readout ? { weights, readout } : { weights };
+  return layers;
 }
 
-function tensor(shape: readonly number[], data: Float32Array): TensorView {
+function shortSpecs(tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>): LayerSpec[] {
+  const [D = 0, H = 0] = tensors.get('W_x')?.shape ?? [];
+  return tanhSpecs({ D, H, O: tensors.get('W_y')?.shape[1] ?? 0 });
+}
+
+function view(shape: readonly number[], data: Float32Array): TensorView {
   const strides = shape.length === 1 ? [1] : [shape[1]!, 1];
   return { shape, strides, data };
 }

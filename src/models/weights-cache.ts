@@ -3,12 +3,10 @@
 // first, when the cache exceeds its bytes or when an allocation finds no free memory.
 //
 // lru-cache does not fit: it evicts the oldest entry whatever its state, and entries with a lease must stay.
-import type { Weights } from '../tensor.ts';
+import type { Layer, LayerSpec } from '../layers.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
-import { tanhSpecs } from '../layers.ts';
 import { packedModelBytes } from '../wasm/packed-model.ts';
-import { weightsId } from './weights-id.ts';
-import type { WeightsSizes } from '../wasm/weights-block.ts';
+import { modelId } from './model-id.ts';
 import { type ModelLease, PackedWeights } from './packed-weights.ts';
 
 export class WeightsCache {
@@ -36,10 +34,9 @@ export class WeightsCache {
   }
 
   /** A lease on small weights, which are packed on this thread if they are not cached. @throws memory_full */
-  acquire(weights: Weights): ModelLease {
-    const id = weightsId(weights);
-    const { D, H } = weights;
-    return this.find(id) ?? this.add(this.allocate(id, { D, H, O: 0 }).fill(weights));
+  acquire(layers: readonly Layer[]): ModelLease {
+    const id = modelId(layers);
+    return this.find(id) ?? this.add(this.allocate(id, layers).fill(layers));
   }
 
   /** A lease on the weights with this id; undefined if they are not cached. */
@@ -49,9 +46,9 @@ export class WeightsCache {
   }
 
   /** Memory for weights that the caller packs and then passes to add(). @throws memory_full */
-  allocate(id: string, sizes: WeightsSizes): PackedWeights {
-    this.#evictTo(this.#bytesMax - packedModelBytes(tanhSpecs(sizes)));
-    return new PackedWeights(this.#memory, id, sizes);
+  allocate(id: string, layers: readonly LayerSpec[]): PackedWeights {
+    this.#evictTo(this.#bytesMax - packedModelBytes(layers));
+    return new PackedWeights(this.#memory, id, layers);
   }
 
   /** Takes ownership of packed weights. If the same were added meanwhile, those are leased, and these dropped. */

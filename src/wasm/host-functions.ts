@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto';
 import { convertTensor } from '../codec/convert-tensor.ts';
 import { checkJson } from '../codec/json/check.ts';
-import { TENSOR_NAMES } from '../codec/json/placeholders.ts';
+import { LIST_NAMES, TENSOR_NAMES } from '../codec/json/placeholders.ts';
 import {
   CONTAINERS_MAX,
   DEPTH_MAX,
@@ -19,10 +19,9 @@ import {
   RANK_MAX,
   TENSORS_MAX,
 } from '../kernels/layout.ts';
-import { tanhLayers } from '../layers.ts';
 import { DTYPES } from '../tensor.ts';
 import { packModel } from './packed-model.ts';
-import { weightsAt } from './weights-block.ts';
+import { layersAt } from './weights-block.ts';
 
 export interface HostCall {
   /** In place. */
@@ -61,12 +60,11 @@ export const HOST_FUNCTIONS = {
   /**
    * Packs a block of weights (weights-block.ts) for the kernels.
    *
-   * args: D, H, O, address of the target
+   * args: bytes of the description at its beginning, address of the target
    */
   packWeights: ({ input, args, memory }) => {
-    const [D, H, O, target] = args as unknown as HostArguments;
-    const { weights, readout } = weightsAt(memory, input.byteOffset, { D, H, O });
-    packModel(tanhLayers(weights, readout), memory, target);
+    const [descriptionBytes, target] = args as unknown as HostArguments;
+    packModel(layersAt(memory, input.byteOffset, descriptionBytes), memory, target);
     return undefined;
   },
 
@@ -77,7 +75,7 @@ export const HOST_FUNCTIONS = {
    */
   checkJson: ({ input, args: [bytesMax] }) => {
     checkJson(input, {
-      tensors: { names: TENSOR_NAMES, rankMax: RANK_MAX },
+      tensors: { names: TENSOR_NAMES, lists: LIST_NAMES, rankMax: RANK_MAX },
       bounds: {
         depthMax: DEPTH_MAX,
         containersMax: CONTAINERS_MAX,

@@ -16,7 +16,8 @@ import {
   RUN_BYTES,
   SCRATCH_PAIRS,
 } from '../kernels/layout.ts';
-import { type LayerSpec, type RecurrentSpec, directionsOf, gatesOf, inputsOf, isRecurrent, outputsOf } from '../layers.ts';
+import type { LayerSpec, RecurrentSpec } from '../layers.ts';
+import { directionsOf, gatesOf, inputsOf, isRecurrent, outputsOf, shortFormOf } from '../layers.ts';
 import { type JobCost, costOf, timeBlockOf } from './job-cost.ts';
 import type { JobShape } from './job-shape.ts';
 import type { PackedLayer } from './packed-model.ts';
@@ -105,13 +106,6 @@ export function partsMaxOf(N: number): number {
   return Math.max(1, Math.min(PARTS_MAX, Math.floor(N / PART_ROWS_MIN)));
 }
 
-/** Whether a model is one tanh layer, with or without a readout: its trace has the products of the formula. */
-export function isTanhModel([first, second, ...more]: readonly LayerSpec[]): boolean {
-  const isTanh = first?.type === 'rnn' && first.activation === 'tanh' && first.direction === 'forward';
-  const isReadout = !second || (second.type === 'dense' && second.activation === 'linear');
-  return isTanh && isReadout && more.length === 0;
-}
-
 /** Layouts of a model that are kept: most jobs of a model have one of a few shapes. */
 const LAYOUTS_MAX = 16;
 const layouts = new WeakMap<readonly PackedLayer[], Map<string, JobLayout>>();
@@ -185,7 +179,7 @@ function runsOf(model: readonly PackedLayer[], head: number, shape: RunsShape, r
     columns,
   });
   const ring = ringSlots(T, segment);
-  const hasProducts = shape.trace && isTanhModel(specsOf(model));
+  const hasProducts = shape.trace && shortFormOf(specsOf(model)) !== undefined;
   let isFirstRecurrent = true;
   const runs: RunLayout[] = [];
   for (const [k, layer] of model.entries()) {

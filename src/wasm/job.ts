@@ -30,7 +30,7 @@ import {
 import type { LinearMemory } from './memory.ts';
 import type { PackedModel } from './packed-model.ts';
 
-export type { GateTrace, JobShape, PackedModel, StateViews, Trace };
+export type { GateTrace, InfiniteState, JobShape, PackedModel, StateViews, Trace };
 
 /** The states of one direction of a recurrent layer before the first step, each (N, H). */
 export interface InitialStates {

@@ -245,7 +245,14 @@ function* packRowLayer(
   if (layer.type === 'embedding') {
     const { V, D, E } = layer;
     const rows = floatsAt(W_xAt, V * padded(D)).fill(0);
-    for (let k = 0; k < V; k++) rows.set(E.subarray(k * D, (k + 1) * D), k * padded(D));
+    let numbers = 0;
+    for (let k = 0; k < V; k++) {
+      rows.set(E.subarray(k * D, (k + 1) * D), k * padded(D));
+      numbers += D;
+      if (numbers < numbersMax) continue;
+      numbers = 0;
+      yield;
+    }
   } else if (layer.type === 'affine') {
     floatsAt(W_xAt, padded(layer.D)).fill(0).set(layer.scale);
     floatsAt(bAt, padded(layer.D)).fill(0).set(layer.offset);

@@ -14,6 +14,7 @@ import {
   READ_NAMES,
   READ_NAMES_END,
   READ_NAME_BYTES,
+  READ_NAME_LIST,
   READ_NUMBERS,
   READ_NUMBERS_MAX,
   READ_OUTSIDE_MAX,
@@ -37,8 +38,8 @@ import type { LinearMemory } from './memory.ts';
 
 const F32 = Float32Array.BYTES_PER_ELEMENT;
 const U32 = Uint32Array.BYTES_PER_ELEMENT;
-/** A placeholder in the skeleton, without its number: brackets, a comma and an index of two digits. */
-const PLACEHOLDER_BYTES = 2 * RANK_MAX + 3;
+/** A placeholder in the skeleton, without its number: brackets, a comma and an index of three digits. */
+const PLACEHOLDER_BYTES = 2 * RANK_MAX + 4;
 
 /** The names of the fields that are tensors, as a table in linear memory. */
 export class TensorNames implements Disposable {
@@ -47,17 +48,19 @@ export class TensorNames implements Disposable {
   readonly #memory: LinearMemory;
 
   /**
-   * @param names of less than READ_NAME_BYTES bytes
+   * @param names of less than READ_NAME_LIST bytes
+   * @param lists those whose values may be lists of tensors
    * @throws memory_full
    */
-  constructor(memory: LinearMemory, names: readonly string[]) {
+  constructor(memory: LinearMemory, names: readonly string[], lists: readonly string[] = []) {
     this.#memory = memory;
     this.ptr = memory.allocate(names.length * READ_NAME_BYTES);
     this.end = this.ptr + names.length * READ_NAME_BYTES;
     names.forEach((name, i) => {
       const entry = memory.u8(this.ptr + i * READ_NAME_BYTES, READ_NAME_BYTES).fill(0);
-      if (name.length >= READ_NAME_BYTES) throw new Error(`${name} is too long for a tensor's name`);
+      if (name.length >= READ_NAME_LIST) throw new Error(`${name} is too long for a tensor's name`);
       entry.set([name.length, ...Buffer.from(name)]);
+      entry[READ_NAME_LIST] = lists.includes(name) ? 1 : 0;
     });
   }
 

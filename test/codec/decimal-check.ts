@@ -2,7 +2,7 @@
 // float32; no shorter decimal is, and none of the same length is nearer. The reading kernel gives the same bits. A
 // negative number is printed as a minus sign and its magnitude. The check is independent of the codec: it uses only
 // Number, Math.fround, and products of float64 with a margin for their rounding.
-import { TENSOR_NAMES } from '../../src/codec/json/placeholders.ts';
+import { LIST_NAMES, TENSOR_NAMES } from '../../src/codec/json/placeholders.ts';
 import { shortest } from '../../src/codec/float32.ts';
 import { ByteBlock } from '../../src/wasm/byte-block.ts';
 import { PrintJob } from '../../src/wasm/print-job.ts';
@@ -41,7 +41,7 @@ const COMMA = 0x2c;
 const CLOSE = 0x5d;
 const E = 0x65;
 
-const names = new TensorNames(memory, TENSOR_NAMES);
+const names = new TensorNames(memory, TENSOR_NAMES, LIST_NAMES);
 const valuesPtr = memory.allocate((BLOCK + 1) * 4);
 const float = new Float32Array(1);
 const floatBits = new Uint32Array(float.buffer);

@@ -6,7 +6,7 @@ import { checkJson } from '../../src/codec/json/check.ts';
 import { parseJson } from '../../src/codec/json/parse.ts';
 import { tensorToJson } from '../../src/codec/json/print.ts';
 import { visitMembers } from '../../src/codec/json/visit-members.ts';
-import { TENSOR_NAMES, tensorOf, numbersOf } from '../../src/codec/json/placeholders.ts';
+import { LIST_NAMES, TENSOR_NAMES, tensorOf, numbersOf } from '../../src/codec/json/placeholders.ts';
 import { toJsonSegments } from '../../src/codec/response-body.ts';
 import { JsonCodec } from '../../src/engine/json-codec.ts';
 import type { ParsedJson } from '../../src/engine/parsed-json.ts';
@@ -105,21 +105,32 @@ async function fuzzByJob(bytes: Buffer, expected: Outcome, findings: FuzzFinding
   }
 }
 
-/** Whether all tensors of a body are rectangular, of one to three axes, of numbers within float32. */
+/**
+ * Whether all tensors of a body are rectangular, of one to three axes, of numbers within float32, and all entries of lists
+ * of tensors such a tensor or null.
+ */
 function areTensorsFine(body: unknown): boolean {
   let areFine = true;
   visitMembers(body, (key, member) => {
     if (!TENSOR_NAMES.includes(key) || !Array.isArray(member)) return true;
-    const shape: number[] = [];
-    for (let inner: unknown = member; Array.isArray(inner); inner = inner[0]) shape.push(inner.length);
-    const isFine = (value: unknown, axis: number): boolean => {
-      if (axis === shape.length) return typeof value === 'number' && hasFloat32(value);
-      return Array.isArray(value) && value.length === shape[axis] && value.every((one) => isFine(one, axis + 1));
-    };
-    areFine &&= shape.length <= 3 && !shape.includes(0) && isFine(member, 0);
+    const [first] = member as readonly unknown[];
+    const isList = first === null || (Array.isArray(first) && Array.isArray(first[0]));
+    const tensors = LIST_NAMES.includes(key) && isList ? member.filter((entry) => entry !== null) : [member];
+    areFine &&= tensors.every(isTensorFine);
     return false;
   });
   return areFine;
+}
+
+function isTensorFine(tensor: unknown): boolean {
+  if (!Array.isArray(tensor)) return false;
+  const shape: number[] = [];
+  for (let inner: unknown = tensor; Array.isArray(inner); inner = inner[0]) shape.push(inner.length);
+  const isFine = (value: unknown, axis: number): boolean => {
+    if (axis === shape.length) return typeof value === 'number' && hasFloat32(value);
+    return Array.isArray(value) && value.length === shape[axis] && value.every((one) => isFine(one, axis + 1));
+  };
+  return shape.length <= 3 && !shape.includes(0) && isFine(tensor, 0);
 }
 
 /** Whether an error is about a tensor, and its pointer is that of a value of the body. */

@@ -115,6 +115,16 @@ export class MadeUpJson {
     return axis(0);
   }
 
+  /** A list of matrices of any sizes and nulls; with `strange`, perhaps with something else among them. */
+  #list(strange: boolean): string {
+    const entry = () => {
+      if (strange && this.chance(15)) return this.pick([...WRONG_ELEMENTS, '{"h":[null,[[1]]]}', 'nul', '[[[1]]]', '[1,2]']);
+      return this.chance(3) ? 'null' : this.tensor(2, strange);
+    };
+    const entries = Array.from({ length: 1 + this.below(4) }, () => this.space() + entry() + this.space());
+    return `[${entries.join(',')}]`;
+  }
+
   /** Some JSON that is no tensor. */
   #value(depth: number): string {
     switch (this.below(depth > 2 ? 5 : 7)) {
@@ -143,7 +153,12 @@ export class MadeUpJson {
       const first = name.charCodeAt(0).toString(16).padStart(4, '0');
       const key = escaped && name !== '' ? `"\\u${first}${name.slice(1)}"` : JSON.stringify(name);
       const isTensor = TENSORS.includes(name) && !this.chance(20);
-      const value = isTensor ? this.tensor(1 + this.below(3), strange) : this.#value(depth + 1);
+      const isList = isTensor && LISTS.includes(name) && !this.chance(3);
+      const value = isList
+        ? this.#list(strange)
+        : isTensor
+          ? this.tensor(1 + this.below(3), strange)
+          : this.#value(depth + 1);
       return `${this.space()}${key}${this.space()}:${this.space()}${value}${this.space()}`;
     });
     return `{${members.join(',')}}`;
@@ -181,7 +196,8 @@ export class MadeUpJson {
   }
 }
 
-const TENSORS = ['x', 'h', 'W_x', 'W_h', 'b', 'W_y', 'b_y'];
+const LISTS = ['h', 'c'];
+const TENSORS = [...LISTS, 'x', 'W_x', 'W_h', 'b', 'b_h', 'W_y', 'b_y', 'E', 'scale', 'offset', 'W'];
 const OTHERS = ['weights', 'model', 'lengths', 'xx', '', 'a"b', 'W_', 'ж', '__proto__', '5'];
 const STRINGS = ['', 'x', '"x":[1]', '\\', 'ж\u0000\u2028', '[[1]]', 'a\\"', '"', 'h":'];
 const EDGES = '0 0.0 0e0 0E+5 1 1.0 0.1 1e-45 7e-46 8e-46 7.038531e-26 0.5'.split(' ');

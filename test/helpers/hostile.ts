@@ -3,7 +3,7 @@
 import { fc } from './seed.ts';
 
 export interface HostileRequest {
-  readonly url: '/v1/step' | '/v1/sequence';
+  readonly url: '/v1/step' | '/v1/sequence' | '/v1/models';
   readonly body: Buffer;
   readonly headers: Record<string, string>;
 }
@@ -27,6 +27,35 @@ const VALID = {
     lengths: [1, 2],
     outputs: ['hs'],
     layout: 'TND',
+  },
+} as const;
+
+/** A valid model with layers, and a sequence with it. */
+const LAYERS = [
+  { type: 'embedding', E: [[1, 0], [0, 1]] },
+  { type: 'lstm', W_x: [[1, 2, 3, 4], [1, 2, 3, 4]], W_h: [[1, 2, 3, 4]], b: [1, 2, 3, 4] },
+  {
+    type: 'gru',
+    direction: 'bidirectional',
+    reset: 'before',
+    W_x: [[1, 2, 3]],
+    W_h: [[1, 2, 3]],
+    b_h: [1, 2, 3],
+    backward: { W_x: [[1, 2, 3]], W_h: [[1, 2, 3]] },
+  },
+  { type: 'affine', scale: [1, 2], offset: [3, 4] },
+  { type: 'rnn', activation: 'relu', W_x: [[1], [2]], W_h: [[0.5]] },
+  { type: 'dense', activation: 'softmax', W: [[1, 2, 3]], b: [1, 2, 3] },
+];
+const VALID_LAYERS = {
+  '/v1/models': { layers: LAYERS },
+  '/v1/sequence': {
+    weights: { layers: LAYERS },
+    x: [[0, 1], [1, 0]],
+    h: [[[0], [1]], [[0], [1]], [[0], [1]], [[0], [1]]],
+    c: [[[0], [1]], null, null, null],
+    outputs: ['hs', 'c', 'ys'],
+    trace: true,
   },
 } as const;
 
@@ -82,6 +111,22 @@ const replaced = urls.chain((url) =>
   })),
 );
 
+/** Any value of it but null, which other layers may have in c. */
+const replacedInLayers = fc.constantFrom<keyof typeof VALID_LAYERS>('/v1/models', '/v1/sequence').chain((url) => {
+  const valid = VALID_LAYERS[url] as unknown as Json;
+  const valueAt = (path: readonly (string | number)[]) => path.reduce((value: any, key) => value[key], valid);
+  const paths = pathsOf(valid).filter((path) => valueAt(path) !== null);
+  return fc
+    .tuple(fc.constantFrom(...paths), wrongValues)
+    .map(([path, wrong]) => ({ url, text: render(replaceAt(valid, path, wrong)) }));
+});
+
+const withUnknownKeyInLayers = fc.tuple(fc.nat({ max: LAYERS.length - 1 }), wrongKeys, wrongValues).map(([k, key, wrong]) => {
+  const layers = LAYERS.map((layer) => JSON.stringify(layer));
+  layers[k] = layers[k]!.replace('{', () => `{${JSON.stringify(key)}:${render(wrong)},`);
+  return { url: '/v1/models' as const, text: `{"layers":[${layers.join()}]}` };
+});
+
 const withUnknownKey = fc
   .tuple(urls, fc.boolean(), wrongKeys, wrongValues)
   .map(([url, inWeights, key, wrong]) => {
@@ -128,6 +173,8 @@ const otherJson = fc
 const asJson = fc
   .oneof(
     { arbitrary: replaced, weight: 8 },
+    { arbitrary: replacedInLayers, weight: 8 },
+    withUnknownKeyInLayers,
     { arbitrary: withUnknownKey, weight: 3 },
     { arbitrary: ragged, weight: 2 },
     withoutKey,
@@ -209,6 +256,13 @@ export const HOSTILE_CORPUS: readonly HostileRequest[] = [
   `{"${'a'.repeat(1_000_000)}":1}`,
   `{"weights":{"W_x":[[1]],"W_h":[[1]]},"x":[${'[1],'.repeat(100_000)}[1,2]]}`,
 ].map((text) => ({ url: '/v1/step', body: Buffer.from(text), headers: JSON_HEADERS }));
+
+/** What replacedInLayers and withUnknownKeyInLayers begin with. */
+export const VALID_LAYER_REQUESTS: readonly HostileRequest[] = Object.entries(VALID_LAYERS).map(([url, body]) => ({
+  url: url as keyof typeof VALID_LAYERS,
+  body: Buffer.from(JSON.stringify(body)),
+  headers: JSON_HEADERS,
+}));
 
 export const VALID_REQUEST: HostileRequest = {
   url: '/v1/step',

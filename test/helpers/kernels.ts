@@ -1,12 +1,13 @@
 // The kernels on this thread, without pool or HTTP: a job in, its numbers out.
 import { copyRows } from '../../src/engine/result.ts';
 import { readConfig } from '../../src/config.ts';
-import { tanhLayers } from '../../src/layers.ts';
+import { type Layer, tanhLayers } from '../../src/layers.ts';
 import type { Readout, TensorView } from '../../src/tensor.ts';
 import { Job, type JobShape } from '../../src/wasm/job.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
 import { placeModel } from '../../src/wasm/packed-model.ts';
+import type { ReferenceInput } from '../../src/wasm/reference/model.ts';
 import type { Recurrence } from './recurrence.ts';
 
 export const memory = new LinearMemory(256 * 1024 * 1024);
@@ -70,4 +71,27 @@ function dense({ shape, strides, data }: TensorView): Float32Array {
     }
   }
   return copy;
+}
+
+/** The kernels over any layers; the states are copies without padding, in the order of the layers. */
+export function runLayers(layers: readonly Layer[], { T, N, x, lengths, h, c }: ReferenceInput) {
+  const model = placeModel(memory, layers);
+  const job = new Job(memory, model, { T, N, lengths, keepsStates: true, trace: false });
+  if (x instanceof Uint32Array) job.ids.set(x);
+  else job.x.set(x);
+  for (const [k, state] of job.states.entries()) {
+    if (h?.[k]) state.h.set(h[k]);
+    if (c?.[k]) state.c!.set(c[k]);
+  }
+  kernels.run(job.ptr);
+  const states = job.finalStates();
+  const result = {
+    hs: dense(job.hs!),
+    h: states.map((state) => denseRows(state.h)),
+    c: states.map((state) => state.c && denseRows(state.c)),
+    ys: job.ys && dense(job.ys),
+  };
+  job.release();
+  memory.free(model.ptr);
+  return result;
 }

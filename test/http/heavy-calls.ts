@@ -57,6 +57,7 @@ export function heavyCalls(
 
   const calls: HeavyCall[] = [
     { name: 'register JSON', path: '/v1/models', headers: JSON_TYPE, body: () => json({ weights: weightsText('0.5') }), status: 201 },
+    { name: 'register layers in JSON', path: '/v1/models', headers: JSON_TYPE, body: () => json({ layers: layersText(bytes, attempt) }), status: 201 },
     { name: 'register a file', path: '/v1/models', headers: FILE_TYPE, body: () => writeSafetensors(file(0.25)), status: 201 },
     {
       name: 'register a file of torch',
@@ -192,4 +193,18 @@ function f16(tensors: readonly (readonly [string, readonly number[]])[], metadat
   const size = Buffer.alloc(8);
   size.writeBigUInt64LE(BigInt(header.length));
   return Buffer.concat([size, header, Buffer.alloc(end, Buffer.from([attempt, 0x14]))]);
+}
+
+/** An embedding and an lstm, each of about half as many bytes as a body may have. */
+function layersText(bytes: number, attempt: number): string {
+  const numberBytes = 4;
+  const D = 64;
+  const V = Math.floor(bytes / 2 / numberBytes / D);
+  const H = Math.floor(0.85 * Math.sqrt(bytes / 2 / numberBytes / 4));
+  const matrix = (rows: number, columns: number) => {
+    const row = `[${Array.from({ length: columns }, () => '0.1').join()}]`;
+    return `[${Array.from({ length: rows }, () => row).join()}]`;
+  };
+  const b = `[${Array.from({ length: 4 * H }, () => `0.${attempt + 1}`).join()}]`;
+  return `[{"type":"embedding","E":${matrix(V, D)}},{"type":"lstm","W_x":${matrix(D, 4 * H)},"W_h":${matrix(H, 4 * H)},"b":${b}}]`;
 }

@@ -8,6 +8,7 @@ import { ERRORS } from '../../src/error-kinds.ts';
 import {
   HOSTILE_CORPUS,
   type HostileRequest,
+  VALID_LAYER_REQUESTS,
   VALID_REQUEST,
   hostileRequests,
 } from '../helpers/hostile.ts';
@@ -74,6 +75,7 @@ describe('malformed and hostile requests', () => {
   test('each request of the corpus is refused, and a valid request right after each is answered', async () => {
     const good = await send(VALID_REQUEST);
     expect(good.status).toBe(200);
+    for (const valid of VALID_LAYER_REQUESTS) expect((await send(valid)).status).toBeLessThan(300);
     for (const hostile of HOSTILE_CORPUS) {
       expectProblem(hostile, await send(hostile));
       expect(await send(VALID_REQUEST)).toEqual(good);

@@ -1,7 +1,8 @@
 // Large weights are copied in slices, converted, hashed and packed by workers: their ids, their bits and their
 // errors are those of small ones.
 import { describe, expect, test } from 'vitest';
-import { weightsId } from '../../src/models/weights-id.ts';
+import { tanhLayers } from '../../src/layers.ts';
+import { modelId } from '../../src/models/model-id.ts';
 import type { Weights } from '../../src/tensor.ts';
 import { buildApp } from '../helpers/app.ts';
 import { nested, randomRecurrence, referenceStates } from '../helpers/recurrence.ts';
@@ -60,12 +61,12 @@ describe('large weights', () => {
   ])('large weights have one id, from %s', async (_, url, payload) => {
     const { status, body } = await post(url, payload);
     expect([200, 201]).toContain(status);
-    expect(body.id).toBe(weightsId(weights));
+    expect(body.id).toBe(modelId(tanhLayers(weights)));
   });
 
   test('large weights compute the same bits, registered, inline, and inline again', async () => {
     const expected = referenceStates(recurrence);
-    const model = weightsId(weights);
+    const model = modelId(tanhLayers(weights));
     const rows = nested(x, [N, D]);
     const h = nested(recurrence.h, [N, H]);
     const { packedCount } = app.weightsCache;
@@ -88,7 +89,7 @@ describe('large weights', () => {
   });
 
   test('large weights leave no memory allocated', async () => {
-    await app.http.inject({ method: 'DELETE', url: `/v1/models/${weightsId(weights)}` });
+    await app.http.inject({ method: 'DELETE', url: `/v1/models/${modelId(tanhLayers(weights))}` });
     expect(app.memory.bytesUsed - app.weightsCache.bytes).toBe(idle);
   });
 });

@@ -215,8 +215,9 @@ describe('a registered model', () => {
     const response = await ask(3);
     expect(response.body.code).toBe('limit_exceeded');
     expect(response.body.detail).toContain('would have 124 numbers');
-    const work = await ask(200, { outputs: ['h'] });
-    expect(work.body.detail).toContain('= 12800 operations');
+    // 8 operations a step, as D + H is 2, and 60 of the readout.
+    const work = await ask(2_000, { outputs: ['h'] });
+    expect(work.body.detail).toContain('needs 16060 operations');
   });
 
   test('inputs that do not fit the model are refused with the reason', async () => {

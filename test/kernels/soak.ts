@@ -3,6 +3,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { WeightsCache } from '../../src/models/weights-cache.ts';
+import { tanhLayers } from '../../src/layers.ts';
 import { Job } from '../../src/wasm/job.ts';
 import { instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
@@ -44,7 +45,7 @@ export function soak(jobs: number, packings: number, leaks: Leaks = {}): SoakRes
   const jobsPerPacking = Math.ceil(jobs / packings);
   const runPackings = (from: number, to: number) => {
     for (let packing = from; packing < to; packing++) {
-      const lease = cache.acquire(randomRecurrence({ T: 1, N: 1, D: pick(90), H: pick(90) }, packing).weights);
+      const lease = cache.acquire(tanhLayers(randomRecurrence({ T: 1, N: 1, D: pick(90), H: pick(90) }, packing).weights));
       for (let i = 0; i < jobsPerPacking; i++) {
         const shape = { T: pick(3), N: pick(4), keepsStates: true, trace: false };
         const job = new Job(memory, lease.model, shape);

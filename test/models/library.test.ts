@@ -1,22 +1,21 @@
 // The registry and the store have the same models, also after failures and changes of other processes.
 import { beforeEach, describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../src/errors.ts';
-import { weightsId } from '../../src/models/weights-id.ts';
+import { type Layer, tanhLayers } from '../../src/layers.ts';
+import { modelId } from '../../src/models/model-id.ts';
 import { ModelLibrary } from '../../src/models/library.ts';
 import { ModelRegistry } from '../../src/models/registry.ts';
 import { writeStoredFile } from '../../src/models/stored-file.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { ModelStore } from '../../src/store/store.ts';
-import type { Readout, Weights } from '../../src/tensor.ts';
+import type { Readout } from '../../src/tensor.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
 
-const weightsOf = (value: number): Weights => ({
-  D: 1,
-  H: 2,
-  W_x: Float32Array.of(value, 2),
-  W_h: Float32Array.of(3, 4, 5, 6),
-  b: Float32Array.of(7, 8),
-});
+const layersOf = (value: number, readout?: Readout): Layer[] =>
+  tanhLayers(
+    { D: 1, H: 2, W_x: Float32Array.of(value, 2), W_h: Float32Array.of(3, 4, 5, 6), b: Float32Array.of(7, 8) },
+    readout,
+  );
 const READOUT: Readout = { O: 1, W_y: Float32Array.of(1, -1), b_y: Float32Array.of(0.5) };
 
 let memory: LinearMemory;
@@ -51,11 +50,11 @@ const skipNone = (id: string, error: unknown) => {
 
 describe('registration', () => {
   test('registration puts the model into the store, where another process finds it complete', async () => {
-    const { info } = await library.register(weightsOf(1), READOUT, { name: 'name' });
+    const { info } = await library.register(layersOf(1, READOUT), { name: 'name' });
     const other = another();
     await other.refresh(skipNone);
     expect(other.registry.info('name')).toEqual(info);
-    expect(info).toMatchObject({ id: weightsId(weightsOf(1), READOUT), O: 1, names: ['name'] });
+    expect(info).toMatchObject({ id: modelId(layersOf(1, READOUT)), O: 1, names: ['name'] });
   });
 
   test.each(['put', 'point'] as const)('registration leaves nothing in the registry when %s fails', async (step) => {
@@ -67,7 +66,7 @@ describe('registration', () => {
       }),
     );
     const used = memory.bytesUsed;
-    await expect(failing.register(weightsOf(1), undefined, { name: 'name' })).rejects.toMatchObject({
+    await expect(failing.register(layersOf(1), { name: 'name' })).rejects.toMatchObject({
       code: 'store_full',
     });
     expect(failing.registry.list().models).toEqual([]);
@@ -76,7 +75,7 @@ describe('registration', () => {
   });
 
   test('registration of a second name keeps the model, and removes that name again if it fails', async () => {
-    const { info } = await library.register(weightsOf(1), undefined, { name: 'first' });
+    const { info } = await library.register(layersOf(1), { name: 'first' });
     const failing = another(
       withFaults({
         point: async () => {
@@ -85,7 +84,7 @@ describe('registration', () => {
       }),
     );
     await failing.ensure('first');
-    await expect(failing.register(weightsOf(1), undefined, { name: 'second' })).rejects.toThrow('away');
+    await expect(failing.register(layersOf(1), { name: 'second' })).rejects.toThrow('away');
     expect(failing.registry.info(info.id).names).toEqual(['first']);
   });
 });
@@ -93,7 +92,7 @@ describe('registration', () => {
 describe('changes of another process', () => {
   test('a model of another process is loaded when it is asked for, by id or by name', async () => {
     const other = another();
-    const { info } = await other.register(weightsOf(1), undefined, { name: 'name' });
+    const { info } = await other.register(layersOf(1), { name: 'name' });
     await library.ensure(info.id);
     expect(library.registry.has(info.id)).toBe(true);
     expect(library.registry.has('name')).toBe(false);
@@ -107,12 +106,12 @@ describe('changes of another process', () => {
     let revision = 0;
     library = another(withFaults({ revision: async () => revision }));
     const other = another();
-    const { info: kept } = await other.register(weightsOf(1), undefined, { name: 'moving' });
-    const { info: removed } = await other.register(weightsOf(2), undefined, { name: 'removed' });
+    const { info: kept } = await other.register(layersOf(1), { name: 'moving' });
+    const { info: removed } = await other.register(layersOf(2), { name: 'removed' });
     await library.refresh(skipNone);
     expect(library.registry.list().models.map(({ id }) => id)).toEqual([kept.id, removed.id]);
 
-    const { info: added } = await other.register(weightsOf(3));
+    const { info: added } = await other.register(layersOf(3));
     await other.point('moving', added.id);
     await other.delete(removed.id);
     await library.refresh(skipNone);
@@ -125,12 +124,12 @@ describe('changes of another process', () => {
   });
 
   test('a damaged model of another process is ignored; the others are loaded', async () => {
-    const file = Buffer.from(await writeStoredFile(weightsOf(1)));
+    const file = Buffer.from(await writeStoredFile(layersOf(1)));
     file[file.length - 1]! ^= 1;
-    const id = weightsId(weightsOf(1));
+    const id = modelId(layersOf(1));
     await store.put({ id, file, createdAtMs: 0, isKept: true });
     await store.put({ id: 'sha256:short', file: Buffer.from('?'), createdAtMs: 0, isKept: true });
-    const { info } = await another().register(weightsOf(2));
+    const { info } = await another().register(layersOf(2));
     const skipped: string[] = [];
     await library.refresh((skippedId) => skipped.push(skippedId));
     expect(skipped).toEqual([id, 'sha256:short']);
@@ -141,7 +140,7 @@ describe('changes of another process', () => {
 test('a model that sessions use stays, in the registry and in the store', async () => {
   const sessions = new MemoryStore(1e9);
   library = another(sessions.models);
-  const { info } = await library.register(weightsOf(1), undefined, { name: 'name' });
+  const { info } = await library.register(layersOf(1), { name: 'name' });
   const record = { head: new Uint8Array(), slots: new Map() };
   await sessions.create('session', record, 0, info.id);
   await expect(library.delete('name')).rejects.toMatchObject({ code: 'model_pinned' });
@@ -173,8 +172,8 @@ describe('a refresh beside changes of this process', () => {
   test('a refresh does not point a name back that was pointed to another model meanwhile', async () => {
     const { models, open } = slowly(() => store.names());
     const here = another(models);
-    const { info: old } = await here.register(weightsOf(1), undefined, { name: 'name' });
-    const { info: next } = await here.register(weightsOf(2));
+    const { info: old } = await here.register(layersOf(1), { name: 'name' });
+    const { info: next } = await here.register(layersOf(2));
     const refreshed = here.refresh(skipNone);
     await new Promise(setImmediate);
     await here.point('name', next.id);
@@ -197,7 +196,7 @@ describe('a refresh beside changes of this process', () => {
       revision: async () => ++revision,
     });
     const here = another(models);
-    const registered = here.register(weightsOf(1), undefined, { name: 'name' });
+    const registered = here.register(layersOf(1), { name: 'name' });
     await here.refresh(skipNone);
     open();
     const { info } = await registered;

@@ -20,6 +20,7 @@ export const CLOSE_OBJECT = 0x7d;
 const SMALL_A = 0x61;
 export const SMALL_E = 0x65;
 const SMALL_F = 0x66;
+export const SMALL_N = 0x6e;
 export const SMALL_U = 0x75;
 
 /** `undefined` is the end of the document. */

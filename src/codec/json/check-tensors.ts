@@ -1,13 +1,16 @@
 // Checks the tensors of a JSON document while check.ts reads it: a tensor is rectangular, of one or more axes, of
-// numbers within float32. After the first fault no array is treated as a tensor, so the bounds of what is outside
-// tensors limit how far a faulty document is read.
+// numbers within float32; each element of a list of tensors (placeholders.ts) is one, or null. After the first fault no
+// array is treated as a tensor, so the bounds of what is outside tensors limit how far a faulty document is read.
 import { CarryoverError, invalidRequest } from '../../errors.ts';
 import { beyondFloat32, hasFloat32 } from '../float32.ts';
+import { OPEN_ARRAY, SMALL_N, isSpace } from './characters.ts';
 import { type JsonPath, shorten } from './path.ts';
 
 export interface TensorRules {
   /** The keys whose arrays are tensors. */
   readonly names: readonly string[];
+  /** Those of them whose arrays may be lists of tensors. */
+  readonly lists: readonly string[];
   /** The most axes of a tensor. */
   readonly rankMax: number;
 }
@@ -27,6 +30,8 @@ export class TensorCheck {
   readonly #path: JsonPath;
   /** The depth of the outermost array of the open tensor; 0 if none is open. */
   #outermost = 0;
+  /** The depth within the open list of tensors; 0 if none is open. */
+  #listDepth = 0;
   #start = 0;
   /** Axes of the open tensor; 0 before its first number. */
   #rank = 0;
@@ -63,7 +68,19 @@ export class TensorCheck {
       if (!isFine) this.#refuseElement(at, isArray ? 'an array' : 'an object');
       return isFine;
     }
-    if (this.fault || !isArray || !this.#rules.names.includes(this.#path.key ?? '')) return false;
+    if (this.#isInList) {
+      if (!isArray) {
+        this.#refuseEntry(at, 'an object');
+        return false;
+      }
+    } else {
+      const key = this.#path.key ?? '';
+      if (this.fault || !isArray || !this.#rules.names.includes(key)) return false;
+      if (this.#rules.lists.includes(key) && this.#beginsList(at)) {
+        this.#listDepth = this.#path.depth + 1;
+        return false;
+      }
+    }
     this.count++;
     this.#outermost = this.#path.depth + 1;
     this.#start = at;
@@ -74,6 +91,7 @@ export class TensorCheck {
 
   /** To be called after a container of `count` elements was closed; `at` is the position after it. */
   close(count: number, at: number): void {
+    if (this.#path.depth < this.#listDepth) this.#listDepth = 0;
     if (!this.isOpen) return;
     const axis = this.depth;
     const size = (this.#sizes[axis] ??= count);
@@ -83,11 +101,15 @@ export class TensorCheck {
   }
 
   /**
-   * To be called after a number was read from `start` to `end`, within a tensor.
+   * To be called after a number was read from `start` to `end`.
    *
    * @param power the number is below 10^power
    */
   number(start: number, end: number, power: number): void {
+    if (!this.isOpen) {
+      if (this.#isInList) this.#refuseEntry(end, this.#quote(start, end));
+      return;
+    }
     if (this.#rank === 0) {
       this.#rank = this.depth;
       this.#tensorBytes -= end - start;
@@ -101,6 +123,25 @@ export class TensorCheck {
   /** To be called after a string, true, false or null was read. */
   otherScalar(start: number, end: number): void {
     if (this.isOpen) this.#refuseElement(end, this.#quote(start, end));
+    else if (this.#isInList && this.#bytes[start] !== SMALL_N) this.#refuseEntry(end, this.#quote(start, end));
+  }
+
+  /** Whether the value being read is an entry of a list of tensors, or within one. */
+  get #isInList(): boolean {
+    return this.#listDepth > 0 && !this.fault;
+  }
+
+  /** Whether the array that opens at `at` begins with null or with an array of arrays. */
+  #beginsList(at: number): boolean {
+    const first = skipSpace(this.#bytes, at + 1);
+    if (this.#bytes[first] === SMALL_N) return true;
+    return this.#bytes[first] === OPEN_ARRAY && this.#bytes[skipSpace(this.#bytes, first + 1)] === OPEN_ARRAY;
+  }
+
+  /** Records that an entry of a list of tensors has the wrong type. */
+  #refuseEntry(at: number, got: string): void {
+    this.#start = at;
+    this.#refuse(at, invalidRequest, `must be an array of arrays of numbers, or null, got ${got}.`);
   }
 
   /** Records that the value being read, which ends or begins at `at`, has the wrong type. */
@@ -139,4 +180,10 @@ export class TensorCheck {
 
 function ragged(message: string, pointer: string): CarryoverError {
   return new CarryoverError('ragged_array', { detail: message, errors: [{ pointer, message }] });
+}
+
+function skipSpace(bytes: Buffer, at: number): number {
+  let end = at;
+  while (isSpace(bytes[end])) end++;
+  return end;
 }

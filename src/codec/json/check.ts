@@ -187,7 +187,7 @@ class Check {
     for (;;) {
       const start = this.#at;
       const magnitude = this.#number();
-      if (tensor?.isOpen) tensor.number(start, this.#at, magnitude);
+      tensor?.number(start, this.#at, magnitude);
       if (!row) return;
       this.#space();
       if (bytes[this.#at] !== COMMA) return;

@@ -7,8 +7,17 @@
 import { clientClosed } from '../../errors.ts';
 import { visitMembers } from './visit-members.ts';
 
+/**
+ * The fields whose arrays may be lists of tensors: the states of several layers. An array that begins with null, or
+ * with an array of arrays, is a list, and each of its elements is a tensor or null; any other array is a tensor.
+ */
+export const LIST_NAMES: readonly string[] = ['h', 'c'];
+
 /** The fields whose arrays are tensors, wherever they are in a body. */
-export const TENSOR_NAMES: readonly string[] = ['x', 'h', 'W_x', 'W_h', 'b', 'W_y', 'b_y'];
+export const TENSOR_NAMES: readonly string[] = [
+  ...LIST_NAMES,
+  'x', 'W_x', 'W_h', 'b', 'b_h', 'W_y', 'b_y', 'E', 'scale', 'offset', 'W',
+];
 
 /** A tensor in linear memory. */
 export interface ParsedTensor {
@@ -49,10 +58,17 @@ export function bindPlaceholders(body: unknown, tensors: readonly ParsedTensor[]
   visitMembers(body, (name, member, object) => {
     keys++;
     if (!Array.isArray(member) || !TENSOR_NAMES.includes(name)) return true;
-    object[name] = placeholderOf(member, tensors);
+    const isTensor = !LIST_NAMES.includes(name) || !isList(member);
+    object[name] = isTensor
+      ? placeholderOf(member, tensors)
+      : member.map((entry: unknown) => (Array.isArray(entry) ? placeholderOf(entry, tensors) : entry));
     return false;
   });
   return keys;
+}
+
+function isList([first]: readonly unknown[]): boolean {
+  return first === null || (Array.isArray(first) && Array.isArray(first[0]));
 }
 
 /** @param array `[first, index]` within as many arrays as the tensor has axes, less one */

@@ -9,8 +9,17 @@ export interface JsonSegment {
   readonly tensor?: TensorView | undefined;
 }
 
+/** Tensors in objects and arrays, and other JSON among them. */
+export type TensorTree = TensorView | string | number | null | readonly TensorTree[] | Tensors;
+
 /** Tensors by name; those that are undefined are left out. */
-export type Tensors = Readonly<Record<string, TensorView | undefined>>;
+export interface Tensors {
+  readonly [name: string]: TensorTree | undefined;
+}
+
+export function isTensor(tree: TensorTree): tree is TensorView {
+  return typeof tree === 'object' && tree !== null && 'strides' in tree;
+}
 
 /** Writes objects, member by member. */
 export class SegmentWriter {
@@ -51,15 +60,36 @@ export class SegmentWriter {
 
   /** Writes a member for each tensor that is not undefined. */
   tensors(tensors: Tensors): void {
-    for (const [name, tensor] of Object.entries(tensors)) {
-      if (!tensor) continue;
+    for (const [name, tree] of Object.entries(tensors)) {
+      if (tree === undefined) continue;
       this.key(name);
-      this.tensor(tensor);
+      this.#tree(tree);
     }
+  }
+
+  #tree(tree: TensorTree): void {
+    if (typeof tree !== 'object' || tree === null) return this.text(JSON.stringify(tree));
+    if (isTensor(tree)) return this.tensor(tree);
+    if (isArray(tree)) {
+      this.text('[');
+      for (const [k, item] of tree.entries()) {
+        if (k > 0) this.text(',');
+        this.#tree(item);
+      }
+      return this.text(']');
+    }
+    this.open();
+    this.tensors(tree);
+    this.close();
   }
 
   /** All that was written. */
   segments(): readonly JsonSegment[] {
     return [...this.#segments, { text: this.#text }];
   }
+}
+
+/** Array.isArray() does not narrow readonly arrays. */
+export function isArray(tree: readonly TensorTree[] | Tensors): tree is readonly TensorTree[] {
+  return Array.isArray(tree);
 }

@@ -2,10 +2,10 @@
 // the stream was cut short. The numbers are those of the response that is sent as a whole.
 //
 //   step   {"t":1,"h":[[…]],"y":[[…]],"trace":{…}}   h_t (N,H), y_t (N,O), if they are wanted
-//   done   {"done":true,"t":T,"h":[[…]],"y":[[…]]}   h after each row's last step, and its readout
+//   done   {"done":true,"t":T,"h":[[…]],"y":[[…]]}   the states after each row's last step, and their readout
 //   error  {"error":{…}}                             a problem (RFC 9457), instead of the events that are missing
 import type { TensorView } from '../../tensor.ts';
-import { type JsonSegment, SegmentWriter } from './segments.ts';
+import { type JsonSegment, SegmentWriter, type TensorTree, type Tensors, isArray, isTensor } from './segments.ts';
 
 /** What stands before and after the JSON of an event, which has no line breaks. */
 export interface Framing {
@@ -31,27 +31,21 @@ interface Steps {
   readonly stepsBefore: number;
   readonly steps: number;
   readonly isLast: boolean;
-  /** (N, H) and (N, O), after each row's last step so far. */
-  readonly h: TensorView;
-  readonly y: TensorView | undefined;
-  /** (steps, N, H) and (steps, N, O); absent if they are not wanted. */
-  readonly hs: TensorView | undefined;
-  readonly ys: TensorView | undefined;
-  /** Each (steps, N, H). */
-  readonly trace: Readonly<Record<'h_W_h' | 'x_W_x' | 'z', TensorView>> | undefined;
+  /** (steps, N, H) and (steps, N, O); undefined if they are not wanted. */
+  readonly each: { readonly h: TensorView | undefined; readonly y: TensorView | undefined };
+  /** What the last event has: states and y after each row's last step so far. */
+  readonly last: Tensors;
+  /** Its tensors are (steps, N, H). */
+  readonly trace: Tensors | undefined;
 }
 
-/**
- * The events of some steps. A step without hs and trace has none.
- *
- * @param wantsLast whether the last event has h and y
- */
-export function segmentsOfSteps(chunk: Steps, wantsLast: boolean, framing: Framing): readonly JsonSegment[] {
+/** The events of some steps. A step without tensors has none. */
+export function segmentsOfSteps(chunk: Steps, framing: Framing): readonly JsonSegment[] {
   const out = new SegmentWriter();
-  if (chunk.hs ?? chunk.trace) {
+  if (chunk.each.h ?? chunk.each.y ?? chunk.trace) {
     for (let i = 0; i < chunk.steps; i++) writeStep(out, chunk, i, framing);
   }
-  if (chunk.isLast) writeLast(out, chunk, wantsLast, framing);
+  if (chunk.isLast) writeLast(out, chunk, framing);
   return out.segments();
 }
 
@@ -67,25 +61,24 @@ export function errorEvent(stepsTaken: number, problem: string, framing: Framing
 }
 
 function writeStep(out: SegmentWriter, chunk: Steps, index: number, framing: Framing): void {
-  const { hs, ys, trace, stepsBefore } = chunk;
+  const { each, trace, stepsBefore } = chunk;
   const t = stepsBefore + index + 1;
   out.text(framing.before('step', t));
   out.open();
   out.key('t');
   out.text(`${t}`);
-  out.tensors({ h: hs && stepOf(hs, index), y: ys && stepOf(ys, index) });
+  out.tensors(stepsOf(each, index));
   if (trace) {
     out.key('trace');
     out.open();
-    const { h_W_h, x_W_x, z } = trace;
-    out.tensors({ h_W_h: stepOf(h_W_h, index), x_W_x: stepOf(x_W_x, index), z: stepOf(z, index) });
+    out.tensors(stepsOf(trace, index));
     out.close();
   }
   out.close();
   out.text(framing.after);
 }
 
-function writeLast(out: SegmentWriter, chunk: Steps, wantsLast: boolean, framing: Framing): void {
+function writeLast(out: SegmentWriter, chunk: Steps, framing: Framing): void {
   const T = chunk.stepsBefore + chunk.steps;
   out.text(framing.before('done', T));
   out.open();
@@ -93,9 +86,23 @@ function writeLast(out: SegmentWriter, chunk: Steps, wantsLast: boolean, framing
   out.text('true');
   out.key('t');
   out.text(`${T}`);
-  if (wantsLast) out.tensors({ h: chunk.h, y: chunk.y });
+  out.tensors(chunk.last);
   out.close();
   out.text(framing.after);
+}
+
+/** One step of all tensors of an object. */
+function stepsOf(tensors: Tensors, step: number): Tensors {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, tree]) => [name, tree === undefined ? undefined : stepOfTree(tree, step)]),
+  );
+}
+
+function stepOfTree(tree: TensorTree, step: number): TensorTree {
+  if (typeof tree !== 'object' || tree === null) return tree;
+  if (isTensor(tree)) return stepOf(tree, step);
+  if (isArray(tree)) return tree.map((item) => stepOfTree(item, step));
+  return stepsOf(tree, step);
 }
 
 /** (T, N, …) → (N, …), of one step. */

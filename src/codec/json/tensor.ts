@@ -63,9 +63,10 @@ class NestedArrays implements TensorSource {
     const pointer = `/${this.name}`;
     const value = this.#value;
     const [outer, inner, size] = this.shape as [number, number, number];
-    if (this.shape.length === 1) return copyRow(value as Vector, target, 0, pointer);
-    if (this.shape.length === 2) return copyRows(value as Matrix, target, 0, inner, pointer);
     const swaps = swapsAxes(this.axes);
+    if (this.shape.length === 1) return copyRow(value as Vector, target, 0, pointer);
+    if (this.shape.length === 2 && !swaps) return copyRows(value as Matrix, target, 0, inner, pointer);
+    if (this.shape.length === 2) return copyColumns(value as Matrix, target, pointer);
     for (let i = 0; i < outer; i++) {
       const start = swaps ? i * size : i * inner * size;
       const stride = swaps ? outer * size : size;
@@ -107,6 +108,15 @@ function copyRows(
 ): void {
   for (let i = 0; i < rows.length; i++) {
     copyRow(rows[i]!, target, start + i * stride, `${pointer}/${i}`);
+  }
+}
+
+/** (N, T) → (T, N) */
+function copyColumns(rows: Matrix, target: Float32Array, pointer: string): void {
+  const column = new Float32Array(rows[0]!.length);
+  for (let n = 0; n < rows.length; n++) {
+    copyRow(rows[n]!, column, 0, `${pointer}/${n}`);
+    for (let t = 0; t < column.length; t++) target[t * rows.length + n] = column[t]!;
   }
 }
 

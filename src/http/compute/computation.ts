@@ -46,8 +46,8 @@ export function expectWeights({ input }: Computation): RecurrenceInput {
 }
 
 /** @throws invalid_request if a computation on a session brings what the session has */
-export function expectSessionOnly({ input: { weights, h } }: Computation): void {
-  const given = [weights !== undefined && 'weights or model', h && 'h'].find(Boolean);
+export function expectSessionOnly({ input: { weights, h, c } }: Computation): void {
+  const given = [weights !== undefined && 'weights or model', h && 'h', c && 'c'].find(Boolean);
   if (!given) return;
   throw invalidRequest(
     `Expected neither weights, model nor h beside a session, which has them, got ${given}.`,

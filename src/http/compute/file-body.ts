@@ -3,10 +3,11 @@
 import { tensorFromFile } from '../../codec/safetensors/tensor.ts';
 import type { SafeTensor, SafetensorsFile } from '../../codec/safetensors/read.ts';
 import { invalidRequest } from '../../errors.ts';
+import type { Output } from '../../engine/shapes.ts';
 import type { TensorSource } from '../../tensor.ts';
+import { OUTPUTS } from './answer.ts';
 
 type Layout = 'TND' | 'NTD';
-type Output = 'hs' | 'h';
 
 export interface FileBody {
   readonly tensors: ReadonlyMap<string, SafeTensor>;
@@ -14,7 +15,7 @@ export interface FileBody {
   readonly session: string | undefined;
   readonly trace: boolean;
   readonly layout: Layout;
-  readonly outputs: readonly Output[];
+  readonly outputs: readonly Output[] | undefined;
   readonly lengths: readonly number[] | undefined;
 }
 
@@ -39,7 +40,7 @@ export function readFileBody(
     session,
     trace: oneOf('trace', trace, ['false', 'true']) === 'true',
     layout: oneOf('layout', layout, ['TND', 'NTD']),
-    outputs: outputs?.split(',').map((name) => oneOf('outputs', name, ['hs', 'h'])) ?? ['hs', 'h'],
+    outputs: outputs?.split(',').map((name) => oneOf('outputs', name, OUTPUTS)),
     lengths: lengths?.split(',').map(readLength),
   };
 }

@@ -3,10 +3,10 @@
 import type { Static } from 'typebox';
 import type { ResponseBody } from '../../codec/response-body.ts';
 import { segmentsOfSteps } from '../../codec/json/step-events.ts';
-import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
+import type { Output } from '../../engine/shapes.ts';
 import { type TensorView, swapAxes } from '../../tensor.ts';
 import { responseType } from '../media-types.ts';
 import type { HttpServer } from '../http-server.ts';
@@ -20,11 +20,13 @@ import {
   expectWeights,
   readComputation,
 } from './computation.ts';
+import { statesOf, traceOf, wantedOutputs } from './answer.ts';
 import { computeSchema } from './compute-schema.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
 import { SequenceBody, SequenceLine, SequenceReply } from './sequence-schemas.ts';
 import { type AdvanceSessionParts, advanceSession } from './advance-session.ts';
-import { optionalWeights, weightsSource } from './weights.ts';
+import { inputSource, statesSource } from './layers.ts';
+import { inlineSource, optionalWeights } from './weights.ts';
 
 export interface SequenceParts extends AdvanceSessionParts {
   readonly engine: Engine;
@@ -72,7 +74,7 @@ export async function sequenceRoute(app: HttpServer, parts: SequenceParts): Prom
 /** What is computed, and how it is to be answered. */
 interface SequenceRequest extends Computation {
   readonly layout: 'TND' | 'NTD';
-  readonly outputs: readonly ('hs' | 'h')[];
+  readonly wanted: ReadonlySet<Output>;
 }
 
 export const SEQUENCE: ComputationFormat<Static<typeof SequenceBody>, SequenceRequest> = {
@@ -83,57 +85,65 @@ export const SEQUENCE: ComputationFormat<Static<typeof SequenceBody>, SequenceRe
 };
 
 function readJson(body: Static<typeof SequenceBody>): SequenceRequest {
-  const { x, h, lengths, session, layout = 'TND', outputs = ['hs', 'h'], trace = false } = body;
+  const { x, h, c, lengths, session, layout = 'TND', outputs, trace = false } = body;
+  const wanted = wantedOutputs(outputs);
   const input = {
-    weights: optionalWeights(body.model, body.weights && weightsSource(body.weights)),
-    x: tensorFromJson('x', layout, x),
-    h: h && tensorFromJson('h', 'NH', h),
+    weights: optionalWeights(body.model, body.weights && inlineSource(body.weights)),
+    x: inputSource(layout, x),
+    h: h && statesSource('h', h),
+    c: c && statesSource('c', c),
     lengths,
-    keepsStates: outputs.includes('hs'),
+    keepsStates: wanted.has('hs') || wanted.has('ys'),
     trace,
+    outputs,
   };
-  return { input, session, layout, outputs };
+  return { input, session, layout, wanted };
 }
 
 function readFile(file: SafetensorsFile): SequenceRequest {
   const fields = ['model', 'session', 'trace', 'layout', 'outputs', 'lengths'];
   const body = readFileBody(file, fields);
   const { session, layout, outputs, lengths, trace } = body;
+  const wanted = wantedOutputs(outputs);
   const input = {
     weights: optionalWeights(body.model, fileWeights(body)),
     x: requiredTensor(body, 'x', layout),
     h: optionalTensor(body, 'h', 'NH'),
     lengths,
-    keepsStates: outputs.includes('hs'),
+    keepsStates: wanted.has('hs') || wanted.has('ys'),
     trace,
+    outputs,
   };
-  return { input, session, layout, outputs };
+  return { input, session, layout, wanted };
 }
 
-function responseBodyOf(
-  { hs, h, ys, y, trace }: RecurrenceTensors,
-  { layout, outputs }: SequenceRequest,
-): ResponseBody {
+function responseBodyOf(result: RecurrenceTensors, { layout, wanted }: SequenceRequest): ResponseBody {
   // The engine has time as the outer axis, whatever the layout.
   const inLayout = (view: TensorView) => (layout === 'NTD' ? swapAxes(view) : view);
-  const wantsLast = outputs.includes('h');
+  const { h, c } = statesOf(result);
+  const { hs, ys, y } = result;
   return {
     tensors: {
-      hs: hs && inLayout(hs),
-      h: wantsLast ? h : undefined,
-      ys: ys && inLayout(ys),
-      y: wantsLast ? y : undefined,
+      hs: hs && wanted.has('hs') ? inLayout(hs) : undefined,
+      h: wanted.has('h') ? h : undefined,
+      c: wanted.has('c') ? c : undefined,
+      ys: ys && wanted.has('ys') ? inLayout(ys) : undefined,
+      y: wanted.has('y') ? y : undefined,
     },
-    trace: trace && {
-      h_W_h: inLayout(trace.h_W_h),
-      x_W_x: inLayout(trace.x_W_x),
-      z: inLayout(trace.z),
-    },
+    trace: traceOf(result, inLayout),
   };
 }
 
 /** In a stream a step's tensors are (N, H) and (N, O): there is no layout to choose. */
-function stepSegmentsOf({ outputs }: SequenceRequest): StepSegments {
-  const wantsLast = outputs.includes('h');
-  return (steps, framing) => segmentsOfSteps(steps, wantsLast, framing);
+function stepSegmentsOf({ wanted }: SequenceRequest): StepSegments {
+  return ({ stepsBefore, steps, isLast, hs, ys, y, ...result }, framing) => {
+    const { h, c } = statesOf(result);
+    const last = {
+      h: wanted.has('h') ? h : undefined,
+      c: wanted.has('c') ? c : undefined,
+      y: wanted.has('y') ? y : undefined,
+    };
+    const each = { h: wanted.has('hs') ? hs : undefined, y: wanted.has('ys') ? ys : undefined };
+    return segmentsOfSteps({ stepsBefore, steps, isLast, each, last, trace: traceOf(result, (view) => view) }, framing);
+  };
 }

@@ -1,7 +1,6 @@
 // POST /v1/step: one step of a mini-batch, as JSON or as a safetensors file.
 import type { Static } from 'typebox';
 import type { ResponseBody } from '../../codec/response-body.ts';
-import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
@@ -17,11 +16,13 @@ import {
   expectWeights,
   readComputation,
 } from './computation.ts';
+import { statesOf, traceOf } from './answer.ts';
 import { computeSchema } from './compute-schema.ts';
 import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
 import { type AdvanceSessionParts, advanceSession } from './advance-session.ts';
+import { inputSource, statesSource } from './layers.ts';
 import { StepBody, StepReply } from './step-schemas.ts';
-import { optionalWeights, weightsSource } from './weights.ts';
+import { inlineSource, optionalWeights } from './weights.ts';
 
 export interface StepParts extends AdvanceSessionParts {
   readonly engine: Engine;
@@ -30,7 +31,7 @@ export interface StepParts extends AdvanceSessionParts {
 const SCHEMA = {
   operationId: 'step',
   summary: 'Advance a mini-batch by one step',
-  description: 'h = tanh(h W_h + x W_x + b)',
+  description: 'h = tanh(h W_h + x W_x + b), or what the layers of the model compute.',
   ...computeSchema(StepBody, StepReply),
 };
 
@@ -60,11 +61,12 @@ export const STEP: ComputationFormat<Static<typeof StepBody>, Computation> = {
 };
 
 function readJson(body: Static<typeof StepBody>): Computation {
-  const { x, h, session, trace = false } = body;
+  const { x, h, c, session, trace = false } = body;
   const input = {
-    weights: optionalWeights(body.model, body.weights && weightsSource(body.weights)),
-    x: tensorFromJson('x', 'ND', x),
-    h: h && tensorFromJson('h', 'NH', h),
+    weights: optionalWeights(body.model, body.weights && inlineSource(body.weights)),
+    x: inputSource('ND', x),
+    h: h && statesSource('h', h),
+    c: c && statesSource('c', c),
     keepsStates: false,
     trace,
   };
@@ -84,15 +86,9 @@ function readFile(file: SafetensorsFile): Computation {
   return { input, session };
 }
 
-function responseBodyOf({ h, y, trace }: RecurrenceTensors): ResponseBody {
-  return {
-    tensors: { h, y },
-    trace: trace && {
-      h_W_h: onlyStep(trace.h_W_h),
-      x_W_x: onlyStep(trace.x_W_x),
-      z: onlyStep(trace.z),
-    },
-  };
+function responseBodyOf(result: RecurrenceTensors): ResponseBody {
+  const { h, c } = statesOf(result);
+  return { tensors: { h, c, y: result.y }, trace: traceOf(result, onlyStep) };
 }
 
 /** (1, N, H) → (N, H): a step is computed as a sequence of one. */

@@ -1,8 +1,10 @@
 import type { Static } from 'typebox';
 import { type Matrix, type Vector, tensorFromJson } from '../../codec/json/tensor.ts';
-import type { WeightsSource } from '../../engine/shapes.ts';
+import type { LayersSource, WeightsSource } from '../../engine/model-source.ts';
 import { CarryoverError } from '../../errors.ts';
+import type { InlineWeights } from '../schemas/layers.ts';
 import type { Weights } from '../schemas/tensor.ts';
+import { layersSource } from './layers.ts';
 
 /**
  * The weights of a computation: those in the body, or a registered model; undefined if neither is given, as with
@@ -12,8 +14,8 @@ import type { Weights } from '../schemas/tensor.ts';
  */
 export function optionalWeights(
   model: string | undefined,
-  weights: WeightsSource | undefined,
-): WeightsSource | string | undefined {
+  weights: WeightsSource | LayersSource | undefined,
+): WeightsSource | LayersSource | string | undefined {
   if (model === undefined || weights === undefined) return model ?? weights;
   throw new CarryoverError('invalid_request', {
     detail: 'Expected one of `weights` and `model`, got both.',
@@ -23,13 +25,18 @@ export function optionalWeights(
 /** As optionalWeights(), where there has to be one. @throws invalid_request unless exactly one is given */
 export function weightsOf(
   model: string | undefined,
-  weights: WeightsSource | undefined,
-): WeightsSource | string {
+  weights: WeightsSource | LayersSource | undefined,
+): WeightsSource | LayersSource | string {
   const source = optionalWeights(model, weights);
   if (source !== undefined) return source;
   throw new CarryoverError('invalid_request', {
     detail: 'Expected one of `weights` and `model`, got neither.',
   });
+}
+
+/** Weights that come with a request. @throws ragged_array */
+export function inlineSource(weights: Static<typeof InlineWeights>): WeightsSource | LayersSource {
+  return 'layers' in weights ? layersSource(weights, 'weights/layers') : weightsSource(weights);
 }
 
 /** The tensors of weights in JSON. @throws ragged_array */

@@ -29,6 +29,7 @@ import {
 import { BODY_ERRORS, REGISTER_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
 import type { HttpServer } from '../http-server.ts';
+import { layersSource } from '../compute/layers.ts';
 import { weightsSource } from '../compute/weights.ts';
 
 const MODEL_ERRORS: readonly ErrorCode[] = [
@@ -67,9 +68,9 @@ function registerRoute(app: HttpServer, parts: RegisterParts): void {
       schema: {
         operationId: 'registerModel',
         tags: ['models'],
-        summary: 'Register weights',
+        summary: 'Register a model',
         description:
-          'The same weights (and readout) have the same id: registering them again is 200. A ' +
+          'The same layers with the same weights have the same id: registering them again is 200. A ' +
           'safetensors file may have the tensor names of this API (W_x, W_h, b, W_y, b_y), of ' +
           'torch (`*weight_ih_l0` …, of an RNNCell `*weight_ih` …) or of Keras (`*kernel` …). Nothing ' +
           'is guessed: names of torch and Keras do not say the activation, so it must be confirmed, ' +
@@ -207,10 +208,18 @@ function expectNoImportOptions({ activation, readout }: ImportOptions): void {
   );
 }
 
+/** @throws invalid_request unless the model is given in exactly one form · ragged_array */
 function modelSource(
-  { weights, readout, name }: Static<typeof ModelBody>,
+  { weights, layers, readout, name }: Static<typeof ModelBody>,
   queryName: string | undefined,
 ): ModelSource {
+  if (layers) {
+    const other = weights ? 'weights' : readout ? 'readout' : undefined;
+    if (other === undefined) return { ...layersSource({ layers }), name: name ?? queryName };
+    const message = `Expected either layers, or weights with an optional readout, got layers and ${other}.`;
+    throw invalidRequest(message, `/${other}`);
+  }
+  if (!weights) throw invalidRequest('Expected one of `weights` and `layers`, got neither.', '');
   return {
     weights: weightsSource(weights),
     readout: readout && {

@@ -1,9 +1,11 @@
 import { Type } from 'typebox';
 import { ACTIVATION } from '../../models/import/activation.ts';
+import { MODEL_EXAMPLES } from './examples.ts';
 import { NAME_LENGTH_MAX, NAME_PATTERN } from '../../models/model-names.ts';
 import { pageLimit } from '../schemas/page.ts';
 import { ref } from '../schemas/ref.ts';
-import { WEIGHTS_EXAMPLE, Weights, matrix, vector } from '../schemas/tensor.ts';
+import { LayerInfo, layers } from '../schemas/layers.ts';
+import { Weights, matrix, vector } from '../schemas/tensor.ts';
 
 /** A name, or an id. */
 export const ModelRef = Type.String({
@@ -19,7 +21,8 @@ const Name = Type.String({
 
 export const ModelBody = Type.Object(
   {
-    weights: ref(Weights),
+    weights: Type.Optional(ref(Weights)),
+    layers: Type.Optional(layers),
     name: Type.Optional(Name),
     readout: Type.Optional(
       Type.Object(
@@ -29,7 +32,7 @@ export const ModelBody = Type.Object(
         },
         {
           additionalProperties: false,
-          description: 'With a readout, answers also carry y = h W_y + b_y.',
+          description: 'Beside `weights`. With a readout, answers also carry y = h W_y + b_y.',
         },
       ),
     ),
@@ -37,26 +40,32 @@ export const ModelBody = Type.Object(
   {
     $id: 'ModelBody',
     additionalProperties: false,
-    examples: [
-      {
-        name: 'tiny',
-        weights: WEIGHTS_EXAMPLE,
-        readout: { W_y: [[1], [-1]], b_y: [0.5] },
-      },
-    ],
+    description:
+      'A model: a list of `layers`, or in the short form the `weights` of one tanh layer and, if it has one, its ' +
+      '`readout`, a linear dense layer.',
+    examples: MODEL_EXAMPLES,
   },
 );
 
 export const ModelInfo = Type.Object(
   {
-    id: Type.String({ description: 'sha256 of the float32 values: the same weights, the same id.' }),
+    id: Type.String({
+      description: 'sha256 of the layers and the float32 values of their weights: the same model, the same id.',
+    }),
     names: Type.Immutable(
       Type.Array(Type.String(), { description: 'Names that point to it, oldest first.' }),
     ),
-    D: Type.Integer({ description: 'Input size.' }),
-    H: Type.Integer({ description: 'Hidden size.' }),
-    O: Type.Optional(Type.Integer({ description: 'Outputs of the readout, if there is one.' })),
-    activation: Type.Enum([ACTIVATION], { description: 'f in h_t = f(z).' }),
+    D: Type.Integer({ description: 'Input size; 1 if the first layer is an embedding.' }),
+    H: Type.Integer({ description: 'Outputs of the last recurrent layer.' }),
+    O: Type.Optional(Type.Integer({ description: 'Outputs of the layers behind it, if there are any.' })),
+    activation: Type.Optional(
+      Type.Enum([ACTIVATION], { description: 'Of a model of one tanh layer: f in h_t = f(z).' }),
+    ),
+    layers: Type.Optional(
+      Type.Immutable(
+        Type.Array(ref(LayerInfo), { description: 'Of any other model: its layers, without their weights.' }),
+      ),
+    ),
     tensors: Type.Optional(
       Type.Record(Type.String(), Type.String(), {
         description:

@@ -101,6 +101,7 @@ export const COMPUTE_ERRORS = [
   'shape_mismatch',
   'out_of_range',
   'not_finite',
+  'model_unsupported',
   'limit_exceeded',
   'internal',
   'worker_failed',

@@ -3,7 +3,8 @@ import { KEEP_MAX, STEPS_MAX } from '../../sessions/session.ts';
 import { ModelRef } from '../models/schemas.ts';
 import { pageLimit } from '../schemas/page.ts';
 import { ref } from '../schemas/ref.ts';
-import { Weights, matrix } from '../schemas/tensor.ts';
+import { InlineWeights } from '../schemas/layers.ts';
+import { matrix } from '../schemas/tensor.ts';
 
 /** Beyond every limit that can be configured. */
 const INTEGER_MAX = 2 ** 31 - 1;
@@ -24,7 +25,7 @@ export const SessionRef = Type.Unsafe<string>({
 export const CreateSessionBody = Type.Object(
   {
     model: Type.Optional(ModelRef),
-    weights: Type.Optional(ref(Weights)),
+    weights: Type.Optional(ref(InlineWeights)),
     N: Type.Optional(
       Type.Integer({
         minimum: 1,

@@ -22,7 +22,7 @@ import { sessionChangeRoutes } from './changes.ts';
 import { keyOfRequest } from './idempotency-key.ts';
 import { createdReply, sendReply } from './replies.ts';
 import { sessionHeaders, sessionInfo } from './representation.ts';
-import { weightsOf, weightsSource } from '../compute/weights.ts';
+import { inlineSource, weightsOf } from '../compute/weights.ts';
 
 export interface SessionRoutesOptions {
   readonly sessions: Sessions;
@@ -69,6 +69,7 @@ function createRoute(app: HttpServer, options: SessionRoutesOptions): void {
             ...REGISTER_ERRORS,
             'model_not_found',
             'model_corrupt',
+            'model_unsupported',
             'session_gone',
             'session_corrupt',
             'idempotency_key_reused',
@@ -81,7 +82,7 @@ function createRoute(app: HttpServer, options: SessionRoutesOptions): void {
       const { body, lifetime } = request;
       const { model, weights, N, h, ttl_s, keep = 0 } = body;
       const wanted = {
-        weights: weightsOf(model, weights && weightsSource(weights)),
+        weights: weightsOf(model, weights && inlineSource(weights)),
         N,
         h: h && tensorFromJson('h', 'NH', h),
         keep,

@@ -118,13 +118,15 @@ describe('a key that appears twice', () => {
   });
 });
 
-const tensors = { names: ['x', 'h'], rankMax: 3 };
+const tensors = { names: ['x', 'h'], lists: ['h'], rankMax: 3 };
 
 describe('a tensor', () => {
   test.each([
     ['{"x":[[1,2],[3,4]],"h":[1e38,-3.4e38,1e-400]}'],
     ['{"x":[[[1],[2]],[[3],[4]]],"other":[[1],[2,3],{}],"a":{"h":[0]}}'],
     ['{"x":5,"h":null}'],
+    ['{"h":[[[1,2]],[[3],[4]],null,[ [5] ]],"x":[1]}'],
+    ['{"h":[ null,[[1]],[2,3]],"a":[{"h":[[1]]}]}'],
   ])('this is a tensor: %s', (text) => {
     expect(faultOf(text, { tensors })).toBeUndefined();
   });
@@ -141,6 +143,13 @@ describe('a tensor', () => {
     ['{"x":[[[[1]]]]}', 'invalid_request', '/x/0/0/0 must be a number, got an array.'],
     ['{"x":[]}', 'invalid_request', '/x must not be empty.'],
     ['{"x":[[1],[]]}', 'invalid_request', '/x/1 must not be empty.'],
+    ['{"x":[null,[[1]]]}', 'invalid_request', '/x/0 must be a number or an array of them, got null.'],
+    ['{"h":[[1],null]}', 'invalid_request', '/h/1 must be an array, got null.'],
+    ['{"h":[[[1]],2,{}]}', 'invalid_request', '/h/1 must be an array of arrays of numbers, or null, got 2.'],
+    ['{"h":[null,{"h":[[1,2],[3]]}]}', 'invalid_request', '/h/1 must be an array of arrays of numbers, or null, got an object.'],
+    ['{"h":[null,[[1],[2,3]]]}', 'ragged_array', '/h/1/1 has 2 elements; its first sibling has 1.'],
+    ['{"h":[[[1]],[[1],null]]}', 'invalid_request', '/h/1/1 must be an array, got null.'],
+    ['{"h":[null,[]]}', 'invalid_request', '/h/1 must not be empty.'],
     ['{"x":[[1,1e39]]}', 'out_of_range', '/x/0/1 is beyond float32, whose largest magnitude is 3.4028235e38.'],
   ])('this is no tensor: %s', (text, code, message) => {
     const pointer = message.slice(0, message.indexOf(' '));

@@ -7,7 +7,7 @@ export const buildSmallApp = () =>
     D_MAX: '8',
     H_MAX: '8',
     T_MAX: '8',
-    WORK_FLOPS_MAX: '5000',
+    WORK_FLOPS_MAX: '20000',
     ANSWER_NUMBERS_MAX: '400',
     BODY_BYTES_MAX: '20000',
   });
