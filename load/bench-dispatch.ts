@@ -5,9 +5,9 @@
 // workers. The direct call on this thread is the compute without dispatch.
 //
 //   node load/bench-dispatch.ts [--seconds 0.3] [--rounds 7] [--json FILE]
-import { tanhLayers } from '../src/layers.ts';
 import { parseArgs } from 'node:util';
 import { copyRows } from '../src/engine/result.ts';
+import { tanhLayers } from '../src/layers.ts';
 import { Job } from '../src/wasm/job.ts';
 import { compileKernels, instantiateKernels } from '../src/wasm/load.ts';
 import { LinearMemory } from '../src/wasm/memory.ts';

@@ -18,7 +18,7 @@ import { benchCodec, codecTargets, describeCodec } from './wire/codec.ts';
 import { formatLoop, loopTargets, measureEventLoop } from './wire/event-loop.ts';
 import { formatSteps, stepFigures, stepTargets } from './wire/step-report.ts';
 import { STEP_SIZES, measureSteps } from './wire/steps.ts';
-import { type Target, formatTargets } from './wire/targets.ts';
+import { type Target, formatTargets } from './report/targets.ts';
 
 /** A round of the codec takes a few milliseconds. */
 const CODEC_ROUNDS_PER_ROUND = 5;

@@ -1,29 +1,16 @@
-// The two implementations that bench:kernels compares: this project's kernel, called on this thread, and
-// onnxruntime-node.
-import { tanhLayers } from '../../src/layers.ts';
-import { readConfig } from '../../src/config.ts';
+// The two implementations of a recurrent layer that bench:kernels compares: this project's kernels, called on this
+// thread, and onnxruntime-node.
 import type { TensorView } from '../../src/tensor.ts';
-import { type Kernels, compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
-import { LinearMemory } from '../../src/wasm/memory.ts';
-import { tanhLayer } from '../cases/cell-case.ts';
+import type { PackedModel } from '../../src/wasm/job.ts';
 import { packModel } from '../cases/packed-model.ts';
-import { expectNear } from '../cases/same-bits.ts';
-import type { OnnxRuntimePeer } from '../peers/onnxruntime.ts';
-import {
-  type SequenceCase,
-  expectRightStates,
-  makeJob,
-  stateOf,
-} from '../cases/sequence-case.ts';
+import { expectNear, expectSameBits } from '../cases/same-bits.ts';
+import { type SequenceCase, expectRightStates, makeJob, rowOf, stateOf } from '../cases/sequence-case.ts';
+import type { OnnxRuntimePeer, PreparedPeer } from '../peers/onnxruntime.ts';
+import type { Host } from './host.ts';
+import type { Implementation } from './samples.ts';
 
-const MEMORY_BYTES = 256 * 1024 * 1024;
 /** The sums of float32 in another order differ by less. */
 const DIFFERENCE_MAX = 1e-4;
-
-export interface Implementation {
-  /** Computes the whole sequence `count` times. */
-  readonly repeat: (count: number) => void | Promise<void>;
-}
 
 export interface Implementations {
   readonly ours: Implementation;
@@ -31,32 +18,22 @@ export interface Implementations {
   readonly release: () => Promise<void>;
 }
 
-/** One linear memory and one instance of the kernels for all cells, as the service has them. */
-export interface Host {
-  readonly memory: LinearMemory;
-  readonly kernels: Kernels;
-}
-
-export function startHost(): Host {
-  const memory = new LinearMemory(MEMORY_BYTES);
-  const compiled = compileKernels(readConfig().KERNEL);
-  return { memory, kernels: instantiateKernels(compiled, memory.memory) };
-}
-
 /** @throws Error unless our bits are the reference's and the peer's states are close to ours */
 export async function prepareImplementations(
-  { memory, kernels }: Host,
+  host: Host,
   onnxRuntime: OnnxRuntimePeer,
   sequence: SequenceCase,
 ): Promise<Implementations> {
-  const model = packModel(memory, tanhLayers(sequence.weights));
+  const { memory, kernels } = host;
+  const model = packModel(memory, [sequence.layer]);
   const job = makeJob(memory, model, sequence);
-  const peer = await onnxRuntime.prepare({ ...sequence, layer: tanhLayer(sequence.weights) });
+  const peer = await onnxRuntime.prepare(sequence);
 
   kernels.run(job.ptr);
   await peer.repeat(1);
-  expectRightStates('our kernel', sequence, job.hs!);
-  expectClose(job.hs!, peer.hs);
+  const ours = { hs: job.hs!, ...job.finalStates()[0]! };
+  expectRight(host, model, sequence, ours);
+  expectClose(sequence, ours, peer);
   return {
     ours: {
       repeat(count) {
@@ -72,12 +49,47 @@ export async function prepareImplementations(
   };
 }
 
+/** What a job computed. */
+interface Computed {
+  /** (T, N, H) */
+  readonly hs: TensorView;
+  /** (N, H), after the last step. */
+  readonly h: TensorView;
+  /** (N, H), of an LSTM only. */
+  readonly c?: TensorView | undefined;
+}
+
+/** @throws Error unless the bits are those of the reference */
+function expectRight(host: Host, model: PackedModel, sequence: SequenceCase, { hs, h, c }: Computed): void {
+  const { T, N } = sequence;
+  const cAfter = (t: number) => (t === T - 1 ? c! : cellStatesAfter(host, model, sequence, t));
+  expectRightStates('our kernel', sequence, hs, cAfter);
+  for (let n = 0; n < N; n++) expectSameBits(`our kernel: h of row ${n}`, rowOf(h, n), stateOf(hs, T - 1, n));
+}
+
+/** Only the last cell states are kept, so those after step t are computed by a job that ends there. */
+function cellStatesAfter({ memory, kernels }: Host, model: PackedModel, sequence: SequenceCase, t: number): TensorView {
+  const { N, layer, x } = sequence;
+  const steps = t + 1;
+  const first = { ...sequence, T: steps, x: x.subarray(0, steps * N * layer.D) };
+  const job = makeJob(memory, model, first, false);
+  kernels.run(job.ptr);
+  const { c } = job.finalStates()[0]!;
+  const copy = { ...c!, data: c!.data.slice() };
+  job.release();
+  return copy;
+}
+
 /** Compares all states of all rows. @throws Error unless they are within DIFFERENCE_MAX of each other */
-function expectClose(hs: TensorView, peer: Float32Array): void {
-  const [T, N, H] = hs.shape as [number, number, number];
-  for (let index = 0; index < T * N; index++) {
-    const [t, n] = [Math.floor(index / N), index % N];
-    const peerState = peer.subarray(index * H, (index + 1) * H);
-    expectNear(`onnxruntime's hs[${t}, ${n}]`, peerState, stateOf(hs, t, n), DIFFERENCE_MAX);
+function expectClose({ T, N, layer: { H } }: SequenceCase, { hs, h, c }: Computed, peer: PreparedPeer): void {
+  const expectRow = (what: string, data: Float32Array, at: number, ours: Float32Array) =>
+    expectNear(`onnxruntime's ${what}`, data.subarray(at * H, (at + 1) * H), ours, DIFFERENCE_MAX);
+  for (let at = 0; at < T * N; at++) {
+    const [t, n] = [Math.floor(at / N), at % N];
+    expectRow(`hs[${t}, ${n}]`, peer.hs, at, stateOf(hs, t, n));
+  }
+  for (let n = 0; n < N; n++) {
+    expectRow(`h of row ${n}`, peer.h, n, rowOf(h, n));
+    if (c) expectRow(`c of row ${n}`, peer.c!, n, rowOf(c, n));
   }
 }

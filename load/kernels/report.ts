@@ -1,14 +1,14 @@
-// The figures of bench:kernels, for a terminal and for a file.
-import { flopsOf } from '../cases/sequence-case.ts';
-import { ratiosOf, spreadOf } from '../report/statistics.ts';
+// The figures of bench:kernels for recurrent layers, for a terminal and for a file.
+import type { CellType } from '../../src/layers.ts';
+import { geometricMean, ratiosOf, spreadOf } from '../report/statistics.ts';
 import { formatNumber, formatTable } from '../report/table.ts';
-import { nameOf } from './cells.ts';
-import type { CellResult } from './measure.ts';
+import { type Target, atLeast, formatTargets } from '../report/targets.ts';
+import { type Point, allPoints, flopsOf, nameOf } from './cells.ts';
+import type { PointResult } from './measure.ts';
 
 /** Medians of the rounds; ratios are taken within a round. */
-export interface CellFigures {
-  readonly name: string;
-  readonly T: number;
+export interface PointFigures {
+  readonly point: Point;
   readonly oursUs: number;
   readonly peerUs: number;
   readonly oursGflops: number;
@@ -21,14 +21,13 @@ export interface CellFigures {
   readonly share: number;
 }
 
-export function figuresOf({ sizes, oursUs, peerUs, sgemmGflops }: CellResult): CellFigures {
-  const gflops = (us: number) => flopsOf(sizes) / us / 1e3;
+export function figuresOf({ point, oursUs, peerUs, sgemmGflops }: PointResult): PointFigures {
+  const gflops = (us: number) => flopsOf(point) / us / 1e3;
   const ours = spreadOf(oursUs).median;
   const peer = spreadOf(peerUs).median;
   const { median, min, max } = ratiosOf(peerUs, oursUs);
   return {
-    name: nameOf(sizes),
-    T: sizes.T,
+    point,
     oursUs: ours,
     peerUs: peer,
     oursGflops: gflops(ours),
@@ -40,55 +39,71 @@ export function figuresOf({ sizes, oursUs, peerUs, sgemmGflops }: CellResult): C
   };
 }
 
+/** Of one cell; means are geometric. */
 export interface Summary {
-  /** Geometric means. */
+  readonly cell: CellType;
   readonly ratio: number;
   readonly ratioOfT: Readonly<Record<string, number>>;
-  readonly worst: CellFigures;
-  readonly best: CellFigures;
-  /** GFLOP/s of sgemm over the whole run; NaN without numpy. */
-  readonly sgemmGflops: number;
+  readonly worst: PointFigures;
+  /** With the most GFLOP/s. */
+  readonly best: PointFigures;
+  /** The lowest ratio of one step of one row with H ≤ SMALL_H; undefined if there is none. */
+  readonly small: number | undefined;
+  readonly targets: readonly Target[];
 }
 
-export function summaryOf(results: readonly CellResult[]): Summary {
+const SMALL_H = 128;
+
+export function summaryOf(cell: CellType, results: readonly PointResult[]): Summary {
   const figures = results.map(figuresOf);
-  const steps = [...new Set(figures.map(({ T }) => T))];
-  const ratioOf = (cells: readonly CellFigures[]) => geometricMean(cells.map(({ ratio }) => ratio));
-  return {
-    ratio: ratioOf(figures),
-    ratioOfT: Object.fromEntries(
-      steps.map((steps) => [steps, ratioOf(figures.filter(({ T }) => T === steps))]),
-    ),
+  const meanOf = (some: readonly PointFigures[]) => geometricMean(some.map(({ ratio }) => ratio));
+  const lengths = [...new Set(figures.map(({ point }) => point.T))];
+  const small = figures.filter(({ point: { T, N, H } }) => T === 1 && N === 1 && H <= SMALL_H);
+  const summary = {
+    cell,
+    ratio: meanOf(figures),
+    ratioOfT: Object.fromEntries(lengths.map((T) => [T, meanOf(figures.filter(({ point }) => point.T === T))])),
     worst: figures.reduce((a, b) => (b.ratio < a.ratio ? b : a)),
     best: figures.reduce((a, b) => (b.oursGflops > a.oursGflops ? b : a)),
-    sgemmGflops: spreadOf(results.flatMap(({ sgemmGflops }) => sgemmGflops)).median,
+    small: small.length > 0 ? Math.min(...small.map(({ ratio }) => ratio)) : undefined,
   };
+  // They are about all sizes.
+  const isComplete = results.length === allPoints([cell]).length;
+  return { ...summary, targets: isComplete ? targetsOf(summary) : [] };
 }
 
-function geometricMean(values: readonly number[]): number {
-  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+function targetsOf({ cell, ratio, worst, best, small }: Omit<Summary, 'targets'>): Target[] {
+  const share = Number.isNaN(best.share) ? undefined : best.share;
+  const targets =
+    cell === 'rnn'
+      ? [
+          atLeast('geometric mean', ratio, 3.5),
+          atLeast('worst ratio', worst.ratio, 1.2),
+          atLeast('best share of sgemm', share, 0.95),
+        ]
+      : [
+          atLeast('geometric mean', ratio, 1.5),
+          atLeast('worst ratio', worst.ratio, 1),
+          atLeast(`T=1 N=1, H ≤ ${SMALL_H}, worst ratio`, small, 8),
+        ];
+  return targets.filter((target) => target !== undefined);
 }
 
-const HEADINGS = [
-  '',
-  'ours µs',
-  'peer µs',
-  'ours GFLOP/s',
-  'peer GFLOP/s',
-  '% of sgemm',
-  'ratio',
-  'min … max',
-];
+/** Table and summary of one cell. */
+export function formatCell(results: readonly PointResult[], summary: Summary): string {
+  const targets = summary.targets.length > 0 ? `\n\n${formatTargets(summary.targets)}` : '';
+  return `${summary.cell.toUpperCase()}
 
-export function formatCells(results: readonly CellResult[]): string {
-  return formatTable([HEADINGS, ...results.map(figuresOf).map(row)]);
+${formatTable([HEADINGS, ...results.map(figuresOf).map(row)])}
+
+${formatSummary(summary)}${targets}`;
 }
 
-function row(figures: CellFigures): string[] {
-  const { name, oursUs, peerUs, oursGflops, peerGflops, share } = figures;
-  const { ratio, ratioMin, ratioMax } = figures;
+const HEADINGS = ['', 'ours µs', 'peer µs', 'ours GFLOP/s', 'peer GFLOP/s', '% of sgemm', 'ratio', 'min … max'];
+
+function row({ point, oursUs, peerUs, oursGflops, peerGflops, share, ratio, ratioMin, ratioMax }: PointFigures) {
   return [
-    name,
+    nameOf(point),
     formatNumber(oursUs),
     formatNumber(peerUs),
     formatNumber(oursGflops),
@@ -99,17 +114,16 @@ function row(figures: CellFigures): string[] {
   ];
 }
 
-export function formatSummary(summary: Summary): string {
-  const { ratio, ratioOfT, worst, best, sgemmGflops } = summary;
+function formatSummary({ ratio, ratioOfT, worst, best, small }: Summary): string {
   const ofT = Object.entries(ratioOfT).map(([T, mean]) => `T=${T} ${mean.toFixed(2)}`);
-  const peak = Number.isNaN(sgemmGflops)
-    ? ''
-    : `, ${formatShare(best.share)} % of sgemm (${formatNumber(sgemmGflops)})`;
-  return [
-    `geometric mean of the ratios  ${ratio.toFixed(2)}   (${ofT.join(', ')})`,
-    `worst cell                    ${worst.ratio.toFixed(2)}   ${squeeze(worst.name)}`,
-    `most GFLOP/s of ours          ${formatNumber(best.oursGflops)}${peak}   ${squeeze(best.name)}`,
-  ].join('\n');
+  const share = Number.isNaN(best.share) ? '' : `, ${formatShare(best.share)} % of sgemm`;
+  const lines = [
+    ['geometric mean of the ratios', ratio.toFixed(2), ofT.join(', ')],
+    ['worst ratio', worst.ratio.toFixed(2), squeeze(nameOf(worst.point))],
+    ...(small === undefined ? [] : [[`worst ratio of T=1 N=1 H ≤ ${SMALL_H}`, small.toFixed(2), '']]),
+    ['most GFLOP/s of ours', formatNumber(best.oursGflops), `${squeeze(nameOf(best.point))}${share}`],
+  ] as const;
+  return lines.map(([name, value, more]) => `${name.padEnd(32)}${value.padEnd(8)}${more}`.trimEnd()).join('\n');
 }
 
 function formatShare(share: number): string {

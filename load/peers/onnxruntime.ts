@@ -1,7 +1,7 @@
 // onnxruntime-node's RNN, GRU and LSTM operators on one thread. It is a package of load/peers, so tsc does not find
 // its types.
 import { existsSync, readFileSync } from 'node:fs';
-import type { CellCase } from '../cases/cell-case.ts';
+import type { SequenceCase } from '../cases/sequence-case.ts';
 import { INSTALL_PEERS } from './install.ts';
 import { encodeModel } from './onnx-model.ts';
 
@@ -45,7 +45,7 @@ type Tensors = Readonly<Record<string, Tensor>>;
 
 export interface OnnxRuntimePeer {
   readonly version: string;
-  prepare(cellCase: CellCase): Promise<PreparedPeer>;
+  prepare(sequence: SequenceCase): Promise<PreparedPeer>;
 }
 
 /** What it computes is there after `repeat`. */
@@ -64,7 +64,7 @@ export interface PreparedPeer {
 export async function loadOnnxRuntime(): Promise<OnnxRuntimePeer> {
   const { version } = onnxRuntimeManifest();
   const runtime = await importOnnxRuntime();
-  return { version, prepare: (cellCase) => prepare(runtime, cellCase) };
+  return { version, prepare: (sequence) => prepare(runtime, sequence) };
 }
 
 export async function importOnnxRuntime(): Promise<OnnxRuntime> {
@@ -81,18 +81,18 @@ export function onnxRuntimeManifest(): Manifest {
 }
 
 /** Makes inputs and outputs beforehand, so that a run neither copies nor allocates them. */
-async function prepare({ InferenceSession, Tensor }: OnnxRuntime, cellCase: CellCase): Promise<PreparedPeer> {
-  const { T, N, layer } = cellCase;
+async function prepare({ InferenceSession, Tensor }: OnnxRuntime, sequence: SequenceCase): Promise<PreparedPeer> {
+  const { T, N, layer } = sequence;
   const { D, H } = layer;
   const session = await InferenceSession.create(encodeModel({ T, N }, layer), SESSION_OPTIONS);
   const hs = new Float32Array(T * N * H);
   const h = new Float32Array(N * H);
-  const c = cellCase.c && new Float32Array(N * H);
+  const c = sequence.c && new Float32Array(N * H);
   const stateOf = (data: Float32Array) => new Tensor('float32', data, [1, N, H]);
   const feeds = {
-    x: new Tensor('float32', cellCase.x, [T, N, D]),
-    h: stateOf(cellCase.h),
-    ...(cellCase.c && { c: stateOf(cellCase.c) }),
+    x: new Tensor('float32', sequence.x, [T, N, D]),
+    h: stateOf(sequence.h),
+    ...(sequence.c && { c: stateOf(sequence.c) }),
   };
   const fetches = { hs: new Tensor('float32', hs, [T, 1, N, H]), h_T: stateOf(h), ...(c && { c_T: stateOf(c) }) };
   return {

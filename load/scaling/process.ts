@@ -1,7 +1,6 @@
 // One of the processes that share nothing (processes.ts). A message is a number of seconds; the answer is the
 // runs per second of the job in that time.
-import { tanhLayers } from '../../src/layers.ts';
-import { startHost } from '../kernels/implementations.ts';
+import { startHost } from '../kernels/host.ts';
 import { packModel } from '../cases/packed-model.ts';
 import { type Sizes, makeJob, makeSequenceCase } from '../cases/sequence-case.ts';
 
@@ -9,7 +8,7 @@ const RUNS_MIN = 3;
 
 const sequence = makeSequenceCase(JSON.parse(process.argv[2]!) as Sizes);
 const { memory, kernels } = startHost();
-const job = makeJob(memory, packModel(memory, tanhLayers(sequence.weights)), sequence);
+const job = makeJob(memory, packModel(memory, [sequence.layer]), sequence);
 
 process.on('message', (seconds: number) => {
   const startMs = performance.now();

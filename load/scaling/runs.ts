@@ -1,5 +1,4 @@
 // Runs jobs through a pool: many in flight, or one at a time.
-import { tanhLayers } from '../../src/layers.ts';
 import type { Job } from '../../src/wasm/job.ts';
 import type { LinearMemory } from '../../src/wasm/memory.ts';
 import { packModel } from '../cases/packed-model.ts';
@@ -19,7 +18,7 @@ export async function withJobs(
   count: number,
   use: (jobs: readonly Job[]) => Promise<void>,
 ): Promise<void> {
-  const model = packModel(memory, tanhLayers(sequence.weights));
+  const model = packModel(memory, [sequence.layer]);
   const jobs = Array.from({ length: count }, () => makeJob(memory, model, sequence));
   await use(jobs);
   for (const job of jobs) job.release();

@@ -15,7 +15,7 @@ import { LinearMemory } from '../../src/wasm/memory.ts';
 import { fill } from '../cases/pseudo-random-tensors.ts';
 import { type Spread, ratiosOf, spreadOf } from '../report/statistics.ts';
 import { formatNumber, formatTable } from '../report/table.ts';
-import { type Target, atLeast } from './targets.ts';
+import { type Target, atLeast } from '../report/targets.ts';
 
 /** A deadline that no measurement reaches. */
 const LIFETIME = new Lifetime({}, 3_600_000);

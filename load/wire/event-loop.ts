@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
-import { referenceStep } from '../../src/wasm/reference/step.ts';
+import { referenceModel } from '../../src/wasm/reference/model.ts';
 import { expectNear, expectSameBits } from '../cases/same-bits.ts';
 import { type SequenceCase, makeSequenceCase } from '../cases/sequence-case.ts';
 import { post, stateOfJson } from '../clients/api.ts';
@@ -13,7 +13,7 @@ import { formatNumber, formatTable } from '../report/table.ts';
 import { type Flood, startFlood } from './flood.ts';
 import type { PollerData } from './poller.ts';
 import { PEER_DIFFERENCE_MAX, type Services, withServices } from './services.ts';
-import { type Target, atMost } from './targets.ts';
+import { type Target, atMost } from '../report/targets.ts';
 
 const MODEL = 'loop';
 /** H is small, so that reading the JSON is most of the work: about 8 MB in, one row out. */
@@ -48,7 +48,8 @@ export interface LoopRow {
 /** @throws Error if an answer is wrong */
 export function measureEventLoop(measurement: LoopMeasurement): Promise<LoopResult> {
   const sequence = makeSequenceCase(SIZES);
-  return withServices(new Map([[MODEL, sequence.weights]]), (services) =>
+  const { D, H, weights } = sequence.layer;
+  return withServices(new Map([[MODEL, { D, H, ...weights }]]), (services) =>
     measureSequence(measurement, sequence, services),
   );
 }
@@ -154,7 +155,7 @@ async function checkAnswers(
   return { ours, peer };
 }
 
-function sequenceBody({ T, N, D, x }: SequenceCase): string {
+function sequenceBody({ T, N, layer: { D }, x }: SequenceCase): string {
   return objectToJson({
     model: JSON.stringify(MODEL),
     outputs: '["h"]',
@@ -163,12 +164,8 @@ function sequenceBody({ T, N, D, x }: SequenceCase): string {
 }
 
 /** The last state of the one row, from h = 0, by the plain reference. */
-function lastState({ T, D, H, weights, x }: SequenceCase): Float32Array {
-  let state: Float32Array = new Float32Array(H);
-  for (let t = 0; t < T; t++) {
-    state = referenceStep(weights, x.subarray(t * D, (t + 1) * D), state).state;
-  }
-  return state;
+function lastState({ T, N, layer, x }: SequenceCase): Float32Array {
+  return referenceModel([layer], { T, N, x }).h[0]!;
 }
 
 function rowsOf(name: LoopRow['name'], samples: Samples): LoopRow[] {

@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type RecurrentLayer, tanhLayers } from '../../src/layers.ts';
 import type { Weights } from '../../src/tensor.ts';
-import { tanhLayer } from '../cases/cell-case.ts';
 import { registerModel } from '../clients/api.ts';
 import { encodeModel } from '../peers/onnx-model.ts';
 import { type ServerProcess, startServer, startServerProcess } from '../processes/server-process.ts';
@@ -32,7 +32,7 @@ async function startPeer(models: ReadonlyMap<string, Weights>): Promise<ServerPr
   const folder = mkdtempSync(join(tmpdir(), 'carryover-peer-'));
   try {
     for (const [name, weights] of models) {
-      writeFileSync(join(folder, `${name}.onnx`), encodeModel({ T: 'T', N: 'N' }, tanhLayer(weights)));
+      writeFileSync(join(folder, `${name}.onnx`), encodeModel({ T: 'T', N: 'N' }, tanhLayers(weights)[0] as RecurrentLayer));
     }
     return await startServerProcess({
       name: 'peer',

@@ -3,7 +3,7 @@ import { type Spread, ratiosOf, spreadOf } from '../report/statistics.ts';
 import type { HttpRound } from '../clients/http-target.ts';
 import { formatNumber, formatTable } from '../report/table.ts';
 import { FORMS, type StepCell } from './steps.ts';
-import { type Target, atLeast, atMost } from './targets.ts';
+import { type Target, atLeast, atMost } from '../report/targets.ts';
 
 const HEADINGS = [
   '',

@@ -1,5 +1,5 @@
-// The targets of bench:wire, and whether the measurement met them.
-import { formatNumber, formatTable } from '../report/table.ts';
+// Targets, and whether a measurement met them.
+import { formatNumber, formatTable } from './table.ts';
 
 export interface Target {
   readonly name: string;
