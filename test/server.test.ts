@@ -123,7 +123,7 @@ describe('the process', () => {
   });
 
   test('SIGTERM makes the process not ready at once; it completes what runs and exits with 0', async () => {
-    const server = await startServer({ DRAIN_DELAY_MS: '400' });
+    const server = await startServer({ DRAIN_DELAY_MS: '1500' });
     const body = longSequence();
     const small = { weights: { W_x: [[1]], W_h: [[1]] }, x: [[0.5]] };
     expect((await post(`${server.url}/v1/step`, small)).status).toBe(200);

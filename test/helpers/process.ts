@@ -19,7 +19,7 @@ if (process.env.VITEST) {
 
 /** What `npm start` gives Node.js. */
 export const NODE_FLAGS = nodeFlagsOfStart();
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 50_000;
 const STOP_TIMEOUT_MS = 20_000;
 
 export interface RunningProcess {

@@ -51,7 +51,7 @@ describe('connections', () => {
     const client = new RawClient(server.port, LIVE);
     await client.answer();
     const timer = setInterval(() => client.send('\r\n'), 50);
-    expect(await client.closedWithin(1_500)).toBe(true);
+    expect(await client.closedWithin(SOON_MS)).toBe(true);
     clearInterval(timer);
   });
 
@@ -63,7 +63,7 @@ describe('connections', () => {
     let begun = 0;
     server.app.http.server.on('request', () => begun++);
     let sent = 0;
-    for (; sent < 4_000; sent += 100) {
+    for (; sent < 2_000; sent += 100) {
       client.send(wrong.repeat(100));
       await new Promise((resolve) => setImmediate(resolve));
     }
@@ -71,10 +71,16 @@ describe('connections', () => {
     expect(server.lines().filter(({ code }) => code === 'invalid_request')).toHaveLength(0);
     expect(begun).toBeLessThan(1_500);
     expect(process.memoryUsage().heapUsed - heapBefore).toBeLessThan(60e6);
-    client.socket.resume();
-    client.socket.on('data', (chunk) => (client.text += chunk.toString('latin1')));
-    await until(() => client.text.split('HTTP/1.1 400').length > sent, 15_000);
-    expect(client.text.split('HTTP/1.1 400').length - 1).toBe(sent);
+    const STATUS = 'HTTP/1.1 400';
+    let [refused, rest] = [0, ''];
+    client.socket.resume().on('data', (chunk) => {
+      const parts = (rest + chunk.toString('latin1')).split(STATUS);
+      refused += parts.length - 1;
+      // The beginning of another one may be at its end.
+      rest = parts.at(-1)!.slice(1 - STATUS.length);
+    });
+    await until(() => refused >= sent, 40_000);
+    expect(refused).toBe(sent);
   });
 });
 

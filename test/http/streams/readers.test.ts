@@ -95,7 +95,7 @@ describe('a reader', () => {
         expect(readLines(text)).toHaveLength(2);
         break;
       }
-      expect(performance.now() - start).toBeLessThan(2_000);
+      expect(performance.now() - start).toBeLessThan(10_000);
       await sleep(5);
     }
   });
@@ -131,7 +131,7 @@ describe('a reader', () => {
     const last = readLines(sent.text).at(-1)!;
     expect(last.error).toMatchObject({ code: 'shutting_down' });
     await closed;
-    expect(performance.now() - start).toBeLessThan(3_000);
+    expect(performance.now() - start).toBeLessThan(6_000);
     expect((await readAll(silent)).wasTerminated).toBe(true);
     expect(app.memory.bytesUsed).toBeLessThan(1e6);
   });

@@ -1,10 +1,19 @@
 // Limits of a WebSocket: message size, time, memory, and bytes that are not the protocol.
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { padded } from '../../helpers/padding.ts';
 import { type Server, LIMITS, SlowStore, TINY, frameBytes, listen, rawSocketOf } from './server.ts';
 
 const server = await listen(LIMITS);
+/** Until bytes have arrived, or the end of a connection has been noticed. */
+const BUSY = { timeout: 10_000 };
+
+/** Undefined if a step of this body is computed. */
+async function codeOf({ app }: Server, body: string): Promise<string | undefined> {
+  return (await app.post('/v1/step', body)).body.code;
+}
 
 describe('limits', () => {
   const [TEXT, BINARY, CONTINUE, LAST] = [0x01, 0x82, 0x00, 0x80];
@@ -15,6 +24,15 @@ describe('limits', () => {
     const { client } = await target.connect(id);
     for (const chunk of chunks) rawSocketOf(client).write(chunk);
     return { id, client };
+  }
+
+  /** As attack, and waits until the bytes have arrived. */
+  async function attackWhole(target: Server, bytes: Buffer) {
+    const accepted = once(target.app.http.server, 'connection') as Promise<[Socket]>;
+    const attacker = await attack(target, bytes);
+    const [socket] = await accepted;
+    await vi.waitUntil(() => socket.bytesRead > bytes.length, BUSY);
+    return attacker;
   }
 
   test('a message in fragments is one message', async () => {
@@ -79,22 +97,18 @@ describe('limits', () => {
     const body = JSON.stringify({ weights: TINY, x: [[1]] });
     const large = padded(body, 80_000);
     const announced = frameBytes(BINARY, Buffer.alloc(1), 90_000);
-    const others = [await attack(small, announced), await attack(small, announced)];
-    await sleep(50);
+    const others = [await attackWhole(small, announced), await attackWhole(small, announced)];
     expect((await small.app.post('/v1/step', large)).status).toBe(200);
     for (const { client } of others) client.socket.terminate();
     const sent = frameBytes(BINARY, Buffer.alloc(89_000), 90_000);
-    const { client: holder } = await attack(small, sent);
-    await sleep(50);
-    const post = await small.app.post('/v1/step', large);
-    expect([post.status, post.body.code]).toEqual([503, 'queue_full']);
+    const { client: holder } = await attackWhole(small, sent);
+    expect(await codeOf(small, large)).toBe('queue_full');
     const { client } = await attack(small, sent);
     const { error } = await client.nextJson();
     expect(error).toMatchObject({ code: 'queue_full', applied: 'unknown', retry_after_s: 1 });
     expect(await client.closed).toEqual({ code: 1013 });
     holder.socket.terminate();
-    await sleep(50);
-    expect((await small.app.post('/v1/step', large)).status).toBe(200);
+    await expect.poll(() => codeOf(small, large), BUSY).toBe(undefined);
   });
 
   test('empty messages count as well, and all is released', async () => {
@@ -113,9 +127,8 @@ describe('limits', () => {
     for (let k = 0; k < 50; k++) next.send(padded(message, 150_000));
     await next.nextJson();
     next.socket.terminate();
-    await sleep(100);
     const body = JSON.stringify({ weights: TINY, x: [[1]] });
-    expect((await small.app.post('/v1/step', padded(body, 180_000))).status).toBe(200);
+    await expect.poll(() => codeOf(small, padded(body, 180_000)), BUSY).toBe(undefined);
   });
 
   test('a message that is computed when its connection is lost is released once', async () => {
@@ -129,9 +142,8 @@ describe('limits', () => {
     client.socket.terminate();
     await sleep(300);
     const large = padded(JSON.stringify({ weights: TINY, x: [[1]] }), 180_000);
-    expect((await small.app.post('/v1/step', large)).status).toBe(200);
-    await attack(small, frameBytes(BINARY, Buffer.alloc(29_000), 30_000));
-    await sleep(50);
-    expect((await small.app.post('/v1/step', large)).body.code).toBe('queue_full');
+    await expect.poll(() => codeOf(small, large), BUSY).toBe(undefined);
+    await attackWhole(small, frameBytes(BINARY, Buffer.alloc(29_000), 30_000));
+    expect(await codeOf(small, large)).toBe('queue_full');
   });
 });

@@ -44,7 +44,7 @@ describe('a client that does not read', () => {
     const id = await quick.create();
     const { client: silent } = await quick.connect(id, { autoPong: false });
     const { client: idle } = await quick.connect(id);
-    expect(await Promise.race([silent.closed, sleep(1_000)])).toEqual({ code: 1006 });
+    expect(await Promise.race([silent.closed, sleep(5_000)])).toEqual({ code: 1006 });
     await sleep(500);
     expect((await idle.ask({ x: [[1]] })).session.t).toBe(1);
     await idle.close();

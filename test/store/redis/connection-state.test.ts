@@ -18,7 +18,7 @@ test('a wait ends when the connection becomes usable', async () => {
   await sleep(10);
   state.setUsable();
   expect(await waiting).toMatchObject({ isUsable: true });
-  expect((await waiting).tookMs).toBeLessThan(1_000);
+  expect((await waiting).tookMs).toBeLessThan(4_000);
   expect(state.isUsable).toBe(true);
 });
 
@@ -38,7 +38,7 @@ test('a connection that is down for longer than the time limit is not waited for
   expect(state.isUsable).toBe(false);
   expect((await wait(state, 30)).tookMs).toBeGreaterThanOrEqual(29);
   await sleep(DOWN_MS_MAX);
-  expect((await wait(state, 5_000)).tookMs).toBeLessThan(1_000);
+  expect((await wait(state, 5_000)).tookMs).toBeLessThan(4_000);
 });
 
 test('a connection that is refused is not waited for, until it is usable again', async () => {
