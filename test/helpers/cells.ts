@@ -153,7 +153,7 @@ function floats(nested: Nested): Float32Array {
 }
 
 /** What an implementation computes of a vector. */
-export type Computed = Pick<ReferenceOutput, 'hs' | 'h' | 'c' | 'ys'>;
+export type Computed = Pick<ReferenceOutput, 'h' | 'c' | 'ys'> & { readonly hs: Float32Array | undefined };
 
 /**
  * The largest error of each tensor, as a multiple of torch's in float32.

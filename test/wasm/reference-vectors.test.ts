@@ -11,13 +11,17 @@ import {
 } from '../../src/layers.ts';
 import { referenceModel } from '../../src/wasm/reference/model.ts';
 import { type CellVector, type Computed, errorsOf, readCells, readTanhVectors } from '../helpers/cells.ts';
+import { runLayers } from '../helpers/kernels.ts';
 
 const cells = readCells();
 const vectors = [...cells, ...readTanhVectors()];
 
 type Compute = (layers: CellVector['layers'], input: CellVector['input']) => Computed;
 
-const IMPLEMENTATIONS: readonly [string, Compute][] = [['the plain reference', referenceModel]];
+const IMPLEMENTATIONS: readonly [string, Compute][] = [
+  ['the plain reference', referenceModel],
+  ['the kernels', (layers, input) => runLayers(layers, input)],
+];
 
 describe.each(IMPLEMENTATIONS)('%s', (_, compute) => {
   test.each(vectors)('$name has at most the error of torch in float32', (vector) => {
