@@ -32,6 +32,17 @@ export interface StackShape {
   readonly directions?: readonly Direction[];
 }
 
+/** Each cell of these sizes, by its name. */
+export function cellsOf(sizes: Pick<RecurrentSpec, 'D' | 'H' | 'direction'>): readonly [string, RecurrentSpec][] {
+  return [
+    ['rnn tanh', { type: 'rnn', activation: 'tanh', ...sizes }],
+    ['rnn relu', { type: 'rnn', activation: 'relu', ...sizes }],
+    ['gru, reset after', { type: 'gru', reset: 'after', ...sizes }],
+    ['gru, reset before', { type: 'gru', reset: 'before', ...sizes }],
+    ['lstm', { type: 'lstm', ...sizes }],
+  ];
+}
+
 /** Models of few units more often than the sizes alone would give; narrow layers and wide ones. */
 export const stacks = (shape: Partial<StackShape> = {}): fc.Arbitrary<Stack> => {
   const random = fc.record({
@@ -49,7 +60,7 @@ export const stacks = (shape: Partial<StackShape> = {}): fc.Arbitrary<Stack> => 
  */
 export function randomStack({ depth, size, T, N, directions = DIRECTIONS }: StackShape, seed: number): Stack {
   const random = randomNumbers(seed);
-  const { pick, floats, rowNumbers } = random;
+  const { pick } = random;
   const recurrentAt = pick(depth) - 1;
   const layers: Layer[] = [];
   for (let k = 0; k < depth; k++) {
@@ -58,10 +69,25 @@ export function randomStack({ depth, size, T, N, directions = DIRECTIONS }: Stac
     const spec = randomSpec(random.oneOf(kinds), inputs, pick(size), directions, random);
     layers.push(withWeights(spec, random));
   }
+  return { layers, input: randomInput(layers, { T, N }, random) };
+}
+
+/** Layers of these kinds and sizes with random weights, and an input for them. */
+export function stackOf(specs: readonly LayerSpec[], size: Pick<StackShape, 'T' | 'N'>, seed: number): Stack {
+  const random = randomNumbers(seed);
+  const layers = specs.map((spec) => withWeights(spec, random));
+  return { layers, input: randomInput(layers, size, random) };
+}
+
+function randomInput(
+  layers: readonly Layer[],
+  { T, N }: Pick<StackShape, 'T' | 'N'>,
+  { pick, floats, rowNumbers }: Random,
+): ReferenceInput {
   const [first] = layers as [Layer, ...Layer[]];
   const states = layers.filter((layer) => isRecurrent(layer)).flatMap((layer) => directionsOf(layer).map(() => layer));
   const isGiven = pick(2) === 1;
-  const input = {
+  return {
     T,
     N,
     x: first.type === 'embedding' ? rowNumbers(T * N, first.V) : floats(T * N * inputsOf(first), 2),
@@ -69,10 +95,9 @@ export function randomStack({ depth, size, T, N, directions = DIRECTIONS }: Stac
     h: isGiven ? states.map(({ H }) => floats(N * H, 1)) : undefined,
     c: isGiven ? states.map(({ type, H }) => (type === 'lstm' ? floats(N * H, 2) : undefined)) : undefined,
   };
-  return { layers, input };
 }
 
-const DIRECTIONS = ['forward', 'reverse', 'bidirectional'] as const;
+export const DIRECTIONS = ['forward', 'reverse', 'bidirectional'] as const;
 const CELLS = ['rnn', 'gru', 'lstm'] as const;
 const LATER = [...CELLS, 'affine', 'dense'] as const;
 const FIRST = [...LATER, 'embedding'] as const;
