@@ -1,35 +1,42 @@
-// Random jobs through pool and scheduler: random shapes and lengths, any number of them in flight, on
-// this thread, on one worker or split over several, among neighbours full of NaN and huge values.
-// Every row must have exactly the bits of the scalar reference. Runs without a test runner, too:
+// Random jobs through pool and scheduler: random stacks of all kinds of layers, random shapes and lengths, any number
+// of them in flight, on this thread, on one worker or split over several, among neighbours full of NaN and huge
+// values. Every row must have exactly the bits of the plain reference. Runs without a test runner, too:
 // `node test/properties/random-jobs.ts [count]`.
 import { pathToFileURL } from 'node:url';
-import { tanhLayers } from '../../src/layers.ts';
+import { type Layer, isRecurrent } from '../../src/layers.ts';
 import { Pool } from '../../src/pool/pool.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
-import { Job } from '../../src/wasm/job.ts';
-import { placeModel } from '../../src/wasm/packed-model.ts';
+import type { Job } from '../../src/wasm/job.ts';
+import { isNarrow } from '../../src/wasm/panels.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { compiledKernels, kernels, memory } from '../helpers/kernels.ts';
+import { type ReferenceInput, referenceModel } from '../../src/wasm/reference/model.ts';
+import { type LayersOutput, compiledKernels, kernels, memory, placeLayers } from '../helpers/kernels.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
-import { type Recurrence, randomRecurrence, referenceStates } from '../helpers/recurrence.ts';
+import { differenceOfRows } from '../helpers/same-bits.ts';
+import { randomStack } from '../helpers/stacks.ts';
 
 const IN_FLIGHT = 3;
 const POISON = [NaN, 3e38, -3e38, Infinity];
+/** The most inputs and units of a large layer. Half of the large ones are wide. */
+const LARGE_SIZE = 100;
 
 export interface RandomJobsResult {
   readonly jobs: number;
+  /** Those compared, of all jobs. */
   readonly rows: number;
   readonly wrongRows: number;
   /** How many jobs ran inline, and how many were split over workers. */
   readonly inline: number;
   readonly split: number;
+  /** How many jobs had a cell whose sums are in float32, by its type. */
+  readonly wide: Readonly<Record<'rnn' | 'gru' | 'lstm', number>>;
 }
 
 /** @param count how many jobs · @param seed of shapes, values and schedule */
 export async function runRandomJobs(count: number, seed: number): Promise<RandomJobsResult> {
   const random = pseudoRandom(seed);
   const pick = (max: number) => 1 + Math.floor(((random() + 1) / 2) * max);
-  const result = { jobs: 0, rows: 0, wrongRows: 0, inline: 0, split: 0 };
+  const result = { jobs: 0, rows: 0, wrongRows: 0, inline: 0, split: 0, wide: { rnn: 0, gru: 0, lstm: 0 } };
 
   let runsInline = 0;
   const pool = new Pool({
@@ -52,18 +59,18 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
   await pool.start();
 
   const runOne = async (index: number): Promise<void> => {
-    // Narrow models and wide ones, small jobs and jobs worth splitting.
-    const max = pick(10) === 1 ? 150 : 50;
-    const input = randomRecurrence(
-      { T: pick(4), N: pick(24), D: pick(max), H: pick(max) },
-      seed + index,
-    );
-    const clean = Array.from({ length: input.N }, () => pick(3) > 1);
-    const lengths = pick(3) === 1 ? clean.map(() => pick(input.T + 1) - 1) : undefined;
+    // Narrow layers and wide ones, small jobs and jobs worth splitting.
+    const isLarge = pick(12) === 1;
+    const shape = isLarge
+      ? { depth: 1, size: LARGE_SIZE, T: pick(3), N: pick(9) }
+      : { depth: pick(4), size: pick(24), T: pick(4), N: pick(24) };
+    const { layers, input } = randomStack(shape, seed + index);
+    const isClean = Array.from({ length: input.N }, () => pick(3) > 1);
     // One of these decides where it runs: inline, on one worker, or split over several.
     scheduler.inlineFlopsMax = [0, 1, 20_000][pick(3) - 1]!;
 
-    const { model, job, release } = placeJob(input, clean, lengths);
+    const { job, output, release } = placeLayers(layers, input);
+    poison(job, input, isClean);
     const before = runsInline;
     const split = job.split.bind(job);
     job.split = (parts) => {
@@ -74,9 +81,10 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
     await scheduler.run(job, lifetimeOf());
     if (runsInline > before) result.inline++;
     result.jobs++;
-    const wrong = wrongRows(job, { ...input, weights: model }, clean, lengths);
-    result.rows += clean.filter(Boolean).length;
-    result.wrongRows += wrong;
+    for (const type of wideCells(layers)) result.wide[type]++;
+    const rows = [...isClean.keys()].filter((n) => isClean[n]);
+    result.rows += rows.length;
+    result.wrongRows += wrongRows(output(), layers, input, rows);
     release();
   };
 
@@ -89,50 +97,40 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
   return result;
 }
 
-function placeJob(input: Recurrence, clean: readonly boolean[], lengths?: readonly number[]) {
-  const { T, N, weights, x, h } = input;
-  const { D, H } = weights;
-  const model = placeModel(memory, tanhLayers(weights));
-  const job = new Job(memory, model, { T, N, lengths, keepsStates: true, trace: false });
-  job.x.set(x);
-  const before = job.states[0]!.h;
-  before.set(h);
-  for (let i = 0; i < job.x.length; i++) {
-    if (!clean[Math.floor(i / D) % N]) job.x[i] = POISON[i % POISON.length]!;
-  }
-  for (let i = 0; i < before.length; i++) {
-    if (!clean[Math.floor(i / H)]) before[i] = POISON[i % POISON.length]!;
-  }
-  const release = () => {
-    job.release();
-    memory.free(model.ptr);
+/** Fills the inputs and the states of all other rows with numbers that would show in a clean one. */
+function poison(job: Job, { T, N, x }: ReferenceInput, isClean: readonly boolean[]): void {
+  const fill = (numbers: Float32Array, steps: number) => {
+    const columns = numbers.length / steps / N;
+    for (let i = 0; i < numbers.length; i++) {
+      if (!isClean[Math.floor(i / columns) % N]) numbers[i] = POISON[i % POISON.length]!;
+    }
   };
-  return { model: weights, job, release };
+  // There is no bad token id: the host refuses one before it makes a job.
+  if (x instanceof Float32Array) fill(job.x, T);
+  for (const { h, c } of job.states) {
+    fill(h, 1);
+    if (c) fill(c, 1);
+  }
 }
 
+/** How many of the clean rows differ from the reference, which computes no other one. */
 function wrongRows(
-  job: Job,
-  input: Recurrence,
-  clean: readonly boolean[],
-  lengths?: readonly number[],
+  output: LayersOutput,
+  layers: readonly Layer[],
+  input: ReferenceInput,
+  rows: readonly number[],
 ): number {
-  const { T, N, weights } = input;
-  const { H } = weights;
-  const expected = referenceStates(input, lengths);
-  const { data, strides } = job.hs!;
-  let wrong = 0;
-  for (let n = 0; n < N; n++) {
-    if (!clean[n]) continue;
-    let same = true;
-    for (let t = 0; t < T; t++) {
-      for (let j = 0; j < H; j++) {
-        const got = data[t * strides[0]! + n * strides[1]! + j]!;
-        same &&= Object.is(got, expected[(t * N + n) * H + j]!);
-      }
-    }
-    if (!same) wrong++;
-  }
-  return wrong;
+  const { T, N, lengths } = input;
+  const cleanLengths = Array.from({ length: N }, (_, n) => (rows.includes(n) ? (lengths?.[n] ?? T) : 0));
+  const expected = referenceModel(layers, { ...input, lengths: cleanLengths });
+  if (differenceOfRows(output, expected, input, rows) === undefined) return 0;
+  return rows.filter((n) => differenceOfRows(output, expected, input, [n]) !== undefined).length;
+}
+
+/** The types of the cells whose D + H is beyond that of narrow layers. */
+function wideCells(layers: readonly Layer[]): Set<'rnn' | 'gru' | 'lstm'> {
+  const wide = layers.filter((layer) => isRecurrent(layer)).filter(({ D, H }) => !isNarrow(D + H));
+  return new Set(wide.map(({ type }) => type));
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
