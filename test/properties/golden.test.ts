@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { committedHashes, goldenHashes } from './golden.ts';
 
-test('a thousand recurrences, their readouts and their traces have the committed bits', () => {
+test('the functions, and a thousand models of all cells with their outputs and traces, have the committed bits', () => {
   expect(goldenHashes()).toBe(committedHashes());
 });
