@@ -51,7 +51,7 @@ describe('torch vectors with layers', () => {
 
     const vector = vectors.get(file.name)!;
     const computed = runLayers(vector.layers, vector.input);
-    expect(bits(flat(hs))).toEqual(bits(computed.hs));
+    expect(bits(flat(hs))).toEqual(bits(computed.hs!));
     expect(bits(flat(h))).toEqual(bits(computed.h.flatMap((state) => [...state])));
     expect(bits(flat(c))).toEqual(bits(computed.c.flatMap((state) => [...(state ?? [])])));
     if (computed.ys) expect(bits(flat(ys))).toEqual(bits(computed.ys));
