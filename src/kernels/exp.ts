@@ -5,9 +5,9 @@
  * polynomial E of five coefficients is fitted for |g| <= ln(2) / 2.
  *
  * Why no extended precision is needed:
- *   - STEP is -ln 2 rounded to 24 bits. x + k STEP is a multiple of 2^-25 and less than 1/2 (from k = 1 on |x| is above
- *     1/4, where floats are such multiples), so the fused multiply-add gives it exactly. Only the one with STEP_LOW, the
- *     rest of -ln 2, rounds g, by at most 2^-26.
+ *   - STEP is -ln 2 rounded to 24 bits. x + k STEP is a multiple of 2^-25 and less than 1/2 (unless k = 0, |x| is
+ *     above 1/4, where floats are such multiples), so the fused multiply-add gives it exactly. Only the one with
+ *     STEP_LOW, the rest of -ln 2, rounds g, by at most 2^-26.
  *   - g + g^2 E(g) is rounded once, by at most 2^-26 again, and its sum with 1 by half an ulp, 2^-25 below 1 and 2^-24
  *     above. All other errors are those of g^2 E(g), which is below 0.07.
  *   - g + g^2 E(g) is a rounded non-decreasing function of x: near x = 0, where neighbours are closest, the errors of

@@ -34,9 +34,9 @@ function fixed(x: number): bigint {
 /**
  * exp(x), -104 <= x <= 89, off by 2^-160 of it at most.
  *
- * The series of exp(x / 2^12) has an argument below 2^-5 and stops when a term is 0; each of its < 70 steps errs by less
- * than 2 units of 2^-320. Every one of the 12 squarings doubles the relative error and adds at most a unit, which is less
- * than 2^-169 of any power, none being smaller than exp(-104) > 2^-151.
+ * The series of exp(x / 2^12) has an argument below 2^-5 and stops when a term is 0; each of its < 70 steps errs by
+ * less than 2 units of 2^-320. Every one of the 12 squarings doubles the relative error and adds at most a unit, which
+ * is less than 2^-169 of any power, none being smaller than exp(-104) > 2^-151.
  */
 function expFixed(x: number): bigint {
   const z = (x < 0 ? -fixed(-x) : fixed(x)) >> HALVINGS;

@@ -1,6 +1,6 @@
 // The promises about exp, sigmoid and tanh, checked on every n-th float32: at most 1 ulp from the correctly rounded
-// result; non-decreasing; 1 where the rounded result is 1; NaN for NaN; tanh is odd; and the plain reference has the
-// kernel's bits.
+// result; non-decreasing; 1 and infinity where the rounded result is; NaN for NaN; tanh is odd; and the plain reference
+// has the kernel's bits.
 import { exp32, sigmoid32, tanh32 } from '../../src/wasm/reference/functions.ts';
 import { type RoundedFunction, exp, sigmoid, tanh } from '../helpers/correctly-rounded.ts';
 import { kernels, memory } from '../helpers/kernels.ts';
@@ -10,7 +10,7 @@ interface Checked {
   readonly reference: (x: number) => number;
   /** f(-x) = -f(x) */
   readonly isOdd: boolean;
-  /** For x = 2^-24, exp is 1 and correctly rounded it is the next float; everything else is 1 for exactly the same x. */
+  /** For x = 2^-24, exp is 1, and correctly rounded it is the next float. All else is 1 for exactly the same x. */
   readonly has1Elsewhere: boolean;
 }
 
@@ -32,6 +32,8 @@ export interface Findings {
   notOdd: number;
   /** 1 where the rounded result is not, or the other way round. */
   wrongOne: number;
+  /** The same of infinity. */
+  wrongInfinity: number;
   wrongNaN: number;
   referenceDiffers: number;
   /** Largest error against the exact value, in units in the last place of the result. */
@@ -75,7 +77,7 @@ const bitsOf = (value: number): number => {
 };
 
 export function noFindings(): Findings {
-  const counts = { inputs: 0, oneUlpOff: 0, furtherOff: 0, decreasing: 0, notOdd: 0, wrongOne: 0 };
+  const counts = { inputs: 0, oneUlpOff: 0, furtherOff: 0, decreasing: 0, notOdd: 0, wrongOne: 0, wrongInfinity: 0 };
   return { ...counts, wrongNaN: 0, referenceDiffers: 0, worst: { x: 0, got: 0, want: 0, ulps: 0 } };
 }
 
@@ -125,8 +127,8 @@ function negate(): void {
 }
 
 /**
- * V8 leaves the upper halves of the 256-bit registers in use after a kernel, and then the 128-bit code of Math.exp takes
- * five times as long. Copying memory clears them: the C library ends such functions by vzeroupper.
+ * V8 leaves the upper halves of the 256-bit registers in use after a kernel, and then the 128-bit code of Math.exp
+ * takes five times as long. Copying memory clears them: the C library ends such functions by vzeroupper.
  */
 function run(kernel: NonNullable<CheckOptions['kernel']>, count: number): void {
   kernel(sourcePtr, targetPtr, count);
@@ -157,6 +159,7 @@ function checkRounding(findings: Findings, { exact, has1Elsewhere }: Checked, co
     if (distance === 1) findings.oneUlpOff++;
     else findings.furtherOff++;
     if (want === 1 || (got === 1 && !has1Elsewhere)) findings.wrongOne++;
+    if (want === Infinity || got === Infinity) findings.wrongInfinity++;
     noteError(findings, x[i]!, got, want, exact.close(x[i]!));
   }
   return differing;

@@ -1,6 +1,6 @@
-// tanh, sigmoid and exp of a float32, the same bits as the kernels for every input (any NaN for NaN): every operation is
-// rounded to float32, in the order of the kernels. The methods and the constants are explained there (kernels/tanh.ts,
-// kernels/sigmoid.ts, kernels/exp.ts).
+// tanh, sigmoid and exp of a float32, the same bits as the kernels for every input (any NaN for NaN): every operation
+// is rounded to float32, in the order of the kernels. The methods and the constants are explained there
+// (kernels/tanh.ts, kernels/sigmoid.ts, kernels/exp.ts).
 import { fusedMultiplyAdd as fma } from '../fused-multiply-add.ts';
 
 const f32 = Math.fround;
