@@ -101,11 +101,11 @@ export function computeRecurrent(job: usize, layer: usize, run: usize, firstStep
   }
 }
 
-/** Copies the states after each row's last step to where the host reads them. */
+/** Copies the states after each row's last step to where the host reads them, with their padding. */
 export function copyFinalStates(job: usize, layer: usize, run: usize): void {
   const rows = load<usize>(job, JOB_ROWS);
   const rowsEnd = rows + load<u32>(job, JOB_N) * ROW_BYTES;
-  const size = load<usize>(layer, LAYER_OUTPUTS) << 2;
+  const size = paddedBytes(load<u32>(layer, LAYER_OUTPUTS));
   for (let row = rows; row < rowsEnd; row += ROW_BYTES) {
     const n = load<usize>(row, ROW_N);
     const final = load<usize>(run, RUN_H_FINAL) + n * load<usize>(run, RUN_FINAL_ROW);

@@ -182,6 +182,7 @@ function* packing(layers: readonly Layer[], memory: SharedArrayBuffer, ptr: numb
     } else {
       yield* packRowLayer(layer, place, memory, ptr, numbersMax);
     }
+    if (numbersMax !== Infinity) yield;
   }
 }
 
@@ -244,14 +245,12 @@ function* packRowLayer(
   const floatsAt = (at: number, count: number) => new Float32Array(memory, ptr + at, count);
   if (layer.type === 'embedding') {
     const { V, D, E } = layer;
-    const rows = floatsAt(W_xAt, V * padded(D)).fill(0);
-    let numbers = 0;
-    for (let k = 0; k < V; k++) {
-      rows.set(E.subarray(k * D, (k + 1) * D), k * padded(D));
-      numbers += D;
-      if (numbers < numbersMax) continue;
-      numbers = 0;
-      yield;
+    const rowsAtOnce = Math.ceil(numbersMax / D);
+    for (let first = 0; first < V; first += rowsAtOnce) {
+      const count = Math.min(rowsAtOnce, V - first);
+      const rows = floatsAt(W_xAt + first * padded(D) * F32, count * padded(D)).fill(0);
+      for (let k = 0; k < count; k++) rows.set(E.subarray((first + k) * D, (first + k + 1) * D), k * padded(D));
+      if (numbersMax !== Infinity) yield;
     }
   } else if (layer.type === 'affine') {
     floatsAt(W_xAt, padded(layer.D)).fill(0).set(layer.scale);

@@ -8,11 +8,14 @@ import {
   ROW_STEPS,
   SCRATCH_PAIRS,
 } from '../../src/kernels/layout.ts';
-import { tanhLayers } from '../../src/layers.ts';
+import { type LayerSpec, tanhLayers } from '../../src/layers.ts';
 import { Job, type JobShape, type PackedModel } from '../../src/wasm/job.ts';
 import { placeModel } from '../../src/wasm/packed-model.ts';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { randomLayers } from '../../src/wasm/random-layers.ts';
 import { kernels, memory } from '../helpers/kernels.ts';
 import { fc } from '../helpers/seed.ts';
+import { fillStackJob, layersOf, stackCases } from '../helpers/stack-cases.ts';
 
 /** Its weights are zeros. */
 function model(D: number, H: number, O = 0): PackedModel {
@@ -72,16 +75,25 @@ describe('the parts of a job', () => {
     fc.assert(check, { numRuns: 300 });
   });
 
+  const fillTanhJob = (job: Job) => {
+    job.x.fill(0.5);
+    job.states[0]!.h.fill(0.25);
+  };
+
   /** From each part, run alone, to the words of the job's block that it has written. */
-  function wordsWritten(shape: Omit<JobShape, 'xPtr' | 'hPtr'>, weights: PackedModel, wanted: number) {
+  function wordsWritten(
+    shape: Omit<JobShape, 'xPtr' | 'hPtr'>,
+    weights: PackedModel,
+    wanted: number,
+    fill: (job: Job) => void = fillTanhJob,
+  ) {
     const bytesBefore = memory.bytesUsed;
     const job = new Job(memory, weights, shape);
     const block = memory.u32(job.ptr, (memory.bytesUsed - bytesBefore) / 4);
     const parts = job.split(Math.min(wanted, job.partsMax));
     // Whatever is not a record: a number that no kernel writes.
     block.fill(UNWRITTEN, (memory.u32(parts[0]!, 16)[JOB_PAIRS / 4]! - job.ptr) / 4);
-    job.x.fill(0.5);
-    job.states[0]!.h.fill(0.25);
+    fill(job);
     const before = block.slice();
     const written = parts.map((ptr) => {
       block.set(before);
@@ -120,12 +132,45 @@ describe('the parts of a job', () => {
     expect(partsSeen).toBeGreaterThan(400);
   });
 
+  test('the parts of a job of any layers write to no memory in common', () => {
+    let [parts, jobs] = [0, 0];
+    const check = fc.property(stackCases, fc.integer({ min: 1, max: 16 }), (one, wanted) => {
+      // Rows for several parts, of few steps.
+      const { T, N } = { T: Math.min(one.shape.T, 5), N: 3 * one.shape.N };
+      const lengths = one.shape.lengths && Array.from({ length: N }, (_, n) => one.shape.lengths![n % one.shape.N]! % (T + 1));
+      const weights = placeModel(memory, layersOf(one));
+      const written = wordsWritten({ ...one.shape, T, N, lengths }, weights, wanted, (job) => fillStackJob(job, one));
+      memory.free(weights.ptr);
+      parts += written.length;
+      jobs++;
+      expect(repeated(written)).toBe(0);
+    });
+    fc.assert(check, { numRuns: 100 });
+    expect(parts).toBeGreaterThan(2 * jobs);
+  });
+
   test('control: two parts with the same rows are found', () => {
     const weights = model(3, 5);
     const [written] = wordsWritten({ T: 2, N: 8, keepsStates: true, trace: false }, weights, 1);
     freeModel(weights);
     expect(repeated([written!, written!])).toBeGreaterThanOrEqual(2 * 8 * 5);
   });
+});
+
+test('65,536 steps of several layers need little more memory than their inputs', () => {
+  const specs: LayerSpec[] = [
+    { type: 'dense', I: 1, O: 4, activation: 'relu' },
+    { type: 'lstm', D: 4, H: 32, direction: 'forward' },
+    { type: 'affine', D: 32 },
+    { type: 'gru', reset: 'after', D: 32, H: 16, direction: 'forward' },
+    { type: 'dense', I: 16, O: 2, activation: 'softmax' },
+  ];
+  const weights = placeModel(memory, randomLayers(specs, pseudoRandom(1)));
+  const before = memory.bytesUsed;
+  const job = new Job(memory, weights, { T: 65_536, N: 1, keepsStates: false, trace: false });
+  expect(memory.bytesUsed - before - 65_536 * 4).toBeLessThan(128 * 1024);
+  job.release();
+  freeModel(weights);
 });
 
 test('65,536 steps need little more memory than their inputs, unless all states are kept', () => {
