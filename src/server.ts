@@ -81,7 +81,7 @@ function greet({ http }: App): void {
   const url = `http://${host}:${port}`;
   const access = isLoopback(address) ? 'this machine only' : 'WARNING: all who reach this address';
   process.stderr.write(`
-  Carryover  h_t = tanh(h_{t-1} W_h + x_t W_x + b)
+  Carryover  h_t = tanh(h_{t-1} W_h + x_t W_x + b), gru, lstm; tanh, sigmoid and exp within 1 ulp
 
   API    ${url}/v1/step  ${url}/v1/sequence
   Docs   ${url}/docs
