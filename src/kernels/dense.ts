@@ -27,9 +27,9 @@ import {
 } from './layout';
 import { sumNarrow } from './narrow';
 import { multiplyAdd, product } from './product';
+import { finishRnn } from './rnn';
 import { paddedBytes } from './sequence';
 import { sigmoidF32x4 } from './sigmoid';
-import { tanhF32x4 } from './tanh';
 
 /** Computes an affine or dense layer for `count` row pairs (x, y), followed by space for SCRATCH_PAIRS. */
 export function computeRows(model: usize, layer: usize, pairs: usize, count: u32): void {
@@ -75,23 +75,10 @@ function scale(x: usize, scale: usize, offset: usize, y: usize, count: u32): voi
 
 /** Replaces x W in the `size` bytes of `row` by activation(x W + b). */
 function activate(activation: u32, row: usize, b: usize, size: usize, outputs: u32): void {
-  // In each loop both halves are computed before either is stored: only then does V8 join them into 256 bits.
   if (activation == LINEAR) return addBias(row, b, size);
-  if (activation == RELU) {
-    for (let at: usize = 0; at < size; at += 32) {
-      const y0 = f32x4.max(f32x4.splat(0), f32x4.add(v128.load(row + at, 0), v128.load(b + at, 0)));
-      const y1 = f32x4.max(f32x4.splat(0), f32x4.add(v128.load(row + at, 16), v128.load(b + at, 16)));
-      v128.store(row + at, y0, 0);
-      v128.store(row + at, y1, 16);
-    }
-  } else if (activation == TANH) {
-    for (let at: usize = 0; at < size; at += 32) {
-      const y0 = tanhF32x4(f32x4.add(v128.load(row + at, 0), v128.load(b + at, 0)));
-      const y1 = tanhF32x4(f32x4.add(v128.load(row + at, 16), v128.load(b + at, 16)));
-      v128.store(row + at, y0, 0);
-      v128.store(row + at, y1, 16);
-    }
-  } else if (activation == SIGMOID) {
+  if (activation == RELU || activation == TANH) return finishRnn(activation, row, b, row, size);
+  if (activation == SIGMOID) {
+    // Both halves are computed before either is stored: only then does V8 join them into 256 bits.
     for (let at: usize = 0; at < size; at += 32) {
       const y0 = sigmoidF32x4(f32x4.add(v128.load(row + at, 0), v128.load(b + at, 0)));
       const y1 = sigmoidF32x4(f32x4.add(v128.load(row + at, 16), v128.load(b + at, 16)));
@@ -116,7 +103,7 @@ function addBias(row: usize, b: usize, size: usize): void {
 function softmax(row: usize, size: usize, outputs: u32): void {
   const end = row + size;
   // exp(-Infinity) is 0: columns beyond the outputs add nothing to the sum.
-  for (let at = row + (<usize>outputs << 2); at < end; at += 4) store<f32>(at, -f32.MAX_VALUE * 2);
+  for (let at = row + (<usize>outputs << 2); at < end; at += 4) store<f32>(at, -Infinity);
   let max0 = v128.load(row, 0);
   let max1 = v128.load(row, 16);
   for (let at = row + 32; at < end; at += 32) {

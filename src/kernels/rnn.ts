@@ -2,7 +2,8 @@
 //
 //   z = (x W_x + h W_h) + b      h' = tanh(z) or max(0, z)
 //
-// Gates in linear memory: one, z without b, H' floats; they may stand where h' goes.
+// Gates in linear memory: one, z without b, H' floats; they may stand where h' goes. A dense layer with one of these
+// activations ends in the same way.
 import { RELU } from './layout';
 import { tanhF32x4 } from './tanh';
 

@@ -1,11 +1,16 @@
 // Where vectors of a row at a step are in linear memory (layout.ts, SEQUENCE_…), and which rows have a step.
 import {
   LAYER_BYTES,
+  LAYER_OUTPUTS,
+  LAYER_REVERSE,
   MODEL_BYTES,
   NR,
   ROW_BYTES,
+  ROW_N,
   ROW_STEPS,
   RUN_BYTES,
+  RUN_H_BEFORE,
+  RUN_OUT,
   SEQUENCE_AT,
   SEQUENCE_MASK,
   SEQUENCE_ROW,
@@ -49,4 +54,18 @@ export function layerAt(model: usize, k: u32): usize {
 @inline
 export function runAt(runs: usize, k: u32): usize {
   return runs + k * RUN_BYTES;
+}
+
+/** The step t that is computed as the s-th of a row. */
+// @ts-ignore: decorator
+@inline
+export function timeOf(layer: usize, row: usize, s: u32): u32 {
+  return load<u32>(layer, LAYER_REVERSE) ? load<u32>(row, ROW_STEPS) - 1 - s : s;
+}
+
+/** Address of the hidden state before the s-th step of a row. */
+export function stateBefore(layer: usize, run: usize, row: usize, s: u32): usize {
+  const n = load<u32>(row, ROW_N);
+  if (s > 0) return vectorAt(run + RUN_OUT, n, timeOf(layer, row, s - 1));
+  return load<usize>(run, RUN_H_BEFORE) + <usize>n * paddedBytes(load<u32>(layer, LAYER_OUTPUTS));
 }
