@@ -63,8 +63,9 @@ export function costOf(layers: readonly LayerSpec[], { T, N, lengths, keepsState
         continue;
       }
       const { I, O } = layer;
-      const bytes = I * padded(O) * F32;
-      flops += rows * 2 * I * O;
+      const size = isNarrow(I) ? 2 : 1;
+      const bytes = I * padded(O) * F32 * size;
+      flops += rows * 2 * I * O * size;
       weightsBytes += bytes;
       readBytes += Math.ceil(rows / ROWS_AT_ONCE) * bytes;
     }

@@ -215,9 +215,9 @@ describe('a registered model', () => {
     const response = await ask(3);
     expect(response.body.code).toBe('limit_exceeded');
     expect(response.body.detail).toContain('would have 124 numbers');
-    // 8 operations a step, as D + H is 2, and 60 of the readout.
+    // 8 operations a step, as D + H is 2, and 120 of the readout, both in float64.
     const work = await ask(2_000, { outputs: ['h'] });
-    expect(work.body.detail).toContain('needs 16060 operations');
+    expect(work.body.detail).toContain('needs 16120 operations');
   });
 
   test('inputs that do not fit the model are refused with the reason', async () => {

@@ -44,7 +44,7 @@ describe('the operations of a job', () => {
     const head = 2 * 4 * 200 * 30;
     expect(flopsOf([rnn(100, 200), dense(200, 30)])).toBe(base + head);
     expect(flopsOf([rnn(100, 200), dense(200, 30)], { keepsStates: true })).toBe(base + 10 * head);
-    expect(flopsOf([dense(50, 100), rnn(100, 200)])).toBe(base + 10 * (2 * 4 * 50 * 100));
+    expect(flopsOf([dense(50, 100), rnn(100, 200)])).toBe(base + 10 * (2 * 4 * 50 * 100) * 2);
   });
 
   test('weights that are read count as often as they are read: W_h at each step, W_x once for each time block', () => {
