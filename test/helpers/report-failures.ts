@@ -38,9 +38,13 @@ export default class ReportFailures implements Reporter {
   }
 }
 
-/** @param name full name of the test, with those of its groups; vitest takes -t for a regular expression */
+/**
+ * With npm alone: not every installation of Node.js has npx. It builds the kernels, too.
+ *
+ * @param name full name of the test, with those of its groups; vitest takes -t for a regular expression
+ */
 export function repeatCommand(environment: string, file: string, name?: string): string {
-  const command = `${environment} npx vitest run ${file}`;
+  const command = `${environment} npm test -- ${file}`;
   if (name === undefined) return command;
   const pattern = name.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`);
   return `${command} -t '${pattern.replaceAll("'", String.raw`'\''`)}'`;

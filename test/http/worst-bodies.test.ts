@@ -7,7 +7,7 @@ import { type TestApp, buildApp } from '../helpers/app.ts';
 import { WORST_FILES, WORST_JSON, type WorstBody } from '../helpers/worst-bodies.ts';
 
 const MiB = 1024 * 1024;
-/** `BODY_BYTES_MAX` is 32 MiB: WORST_BODY_MIB=32 npx vitest run test/http/worst-bodies.test.ts */
+/** `BODY_BYTES_MAX` is 32 MiB: WORST_BODY_MIB=32 npm test -- test/http/worst-bodies.test.ts */
 const BYTES = Number(process.env.WORST_BODY_MIB ?? 2) * MiB;
 /** Parsing such a body into values takes far longer; delays by other processes are mostly shorter. */
 const HOLD_MS_MAX = 100;
