@@ -76,7 +76,7 @@ export interface AppOverrides {
   readonly workerEntry?: URL;
   /** The largest job that runs inline on the main thread; measured at the start if absent. */
   readonly inlineFlopsMax?: number;
-  /** Measured once in a process if absent, by filling 64 MiB, which takes a tenth of a second. */
+  /** Measured once in a process if absent, by filling 40 MiB, which takes a tenth of a second. */
   readonly memorySpeeds?: readonly MemorySpeed[];
   /** Up to which lengths bodies are parsed whole or inline; the results are the same. */
   readonly reading?: Pick<JsonCodecParts, 'wholeBytesMax' | 'inlineBytesMax'>;

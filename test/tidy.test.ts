@@ -72,6 +72,11 @@ const BANS: readonly { what: RegExp; except: RegExp; instead: string }[] = [
     except: /^(?!kernels\/|wasm\/|codec\/|pool\/(serve|worker|mailbox)\.ts$|tensor\.ts$|errors\.ts$|error-kinds\.ts$)/,
     instead: 'use try and finally',
   },
+  {
+    what: /^import (?!type )[^;]*from 'node:http'/m,
+    except: /^$/,
+    instead: "use process.getBuiltinModule('node:http'): an import loads fetch, which takes 0.1 s of each start",
+  },
   { what: /\b(TODO|FIXME|XXX)\b/, except: /^$/, instead: 'open an issue' },
   { what: /\bas any\b|: any\b/, except: /^$/, instead: 'use unknown and narrow it' },
 ];

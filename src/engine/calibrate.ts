@@ -44,7 +44,7 @@ const ROUNDS = 5;
 /** Weights up to this are assumed to be in the core's own cache. */
 const CACHED_BYTES = 4 * 2 ** 20;
 /** Within the last cache of most machines, and beyond it. */
-const MEMORY_SIZES = [20 * 2 ** 20, 64 * 2 ** 20];
+const MEMORY_SIZES = [20 * 2 ** 20, 40 * 2 ** 20];
 /** Measured once in a process. */
 let measuredSpeeds: readonly MemorySpeed[] | undefined;
 
@@ -106,7 +106,8 @@ function measuredMemory(): readonly MemorySpeed[] {
 
 /**
  * The speed of isAscii(), which hardly does more than read. The buffer is resizable because resize(0) gives its
- * memory back at once; that of any other stays until the next full collection, 64 MiB of an idle process.
+ * memory back at once; that of any other stays until the next full collection, 40 MiB of an idle process. A larger
+ * one would tell as much; filling it the first time, page by page, is most of what this takes.
  */
 function measureMemory(): MemorySpeed[] {
   const bytesMax = MEMORY_SIZES.at(-1)!;

@@ -1,7 +1,7 @@
 // Errors of Node's HTTP parser, requests that do not arrive in time, and CONNECT. There is no response object, so the
 // response is written on the socket, with the headers that every response has.
 import { randomUUID } from 'node:crypto';
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import type { ErrorCode } from '../../error-kinds.ts';
@@ -10,6 +10,9 @@ import type { Connection } from './connection.ts';
 import type { Connections } from './connections.ts';
 import { PROBLEM_TYPE, problemBody } from '../schemas/problem.ts';
 import { SECURITY_HEADERS } from '../security-headers.ts';
+
+// Why it is not imported: see http.ts.
+const { STATUS_CODES } = process.getBuiltinModule('node:http');
 
 const PROBLEMS: Readonly<Record<string, { readonly code: ErrorCode; readonly detail: string }>> = {
   HPE_HEADER_OVERFLOW: {
