@@ -112,7 +112,7 @@ async function makeSession(store: SessionStore, k: number, modelId: string): Pro
   const random = crypto.getRandomValues(new Uint8Array(22));
   const id = Buffer.from(random.subarray(0, 16)).toString('base64url');
   const incarnation = Buffer.from(random.subarray(16)).toString('base64url');
-  const spec = { modelId, N: 1, D, H, keep: 0, ttlMs: TTL_MS, h: stateOf(k) };
+  const spec = { modelId, N: 1, D, H, keep: 0, ttlMs: TTL_MS, state: stateOf(k) };
   const session = newSession(id, incarnation, spec, Date.now());
   await store.create(id, encodeSession(session), session.expiresAtMs, modelId);
   return id;

@@ -76,7 +76,7 @@ export const ConfigSchema = Type.Object({
   ),
   MEMORY_STORE_BYTES_MAX: integer(1_024 * MiB, 1, 65_536 * MiB, 'Bytes of the sessions in a `memory:` store.'),
   SESSIONS_MAX: integer(1_000_000, 0, 1_000_000_000, 'Most open sessions.'),
-  SESSION_STATE_NUMBERS_MAX: integer(65_536, 1, 16_777_216, "Most numbers N·H in a session's state."),
+  SESSION_STATE_NUMBERS_MAX: integer(65_536, 1, 16_777_216, "Most numbers in a session's states: those of all rows and layers, h and c."),
   SESSION_QUEUE_MAX: integer(64, 0, 65_536, 'Most calls that may wait for one session.'),
   SESSION_TTL_S: integer(86_400, 1, 31_536_000, 'Idle lifetime of a session that was created without `ttl_s`.'),
   SESSION_TTL_S_MAX: integer(2_592_000, 1, 31_536_000, 'Longest idle lifetime; a longer `ttl_s` is reduced to it.'),

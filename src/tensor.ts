@@ -33,8 +33,10 @@ export interface TensorSource {
   raw?(): RawTensor | undefined;
 }
 
-/** The types of elements that files may have. */
-export const DTYPES = ['F32', 'F64', 'F16', 'BF16'] as const;
+/** The types of real numbers that files may have. */
+export const FLOAT_DTYPES = ['F32', 'F64', 'F16', 'BF16'] as const;
+/** The types of elements that files may have; integers only as row numbers of an embedding. */
+export const DTYPES = [...FLOAT_DTYPES, 'I32', 'I64'] as const;
 
 export type Dtype = (typeof DTYPES)[number];
 

@@ -1,9 +1,9 @@
-// The elements of tensors in files, by their dtype. F64 is read as float64; F32, F16 and BF16 are read as
-// float32, in which each of them has an exact value.
+// The elements of tensors in files, by their dtype. F64 is read as float64, and so are integers, of which I64 beyond
+// 2^53 are rounded; F32, F16 and BF16 are read as float32, in which each of them has an exact value.
 import type { Dtype } from '../tensor.ts';
 
 /** Bytes of one element. */
-export const ELEMENT_BYTES = { F32: 4, F64: 8, F16: 2, BF16: 2 } as const satisfies Record<Dtype, number>;
+export const ELEMENT_BYTES = { F32: 4, F64: 8, F16: 2, BF16: 2, I32: 4, I64: 8 } as const satisfies Record<Dtype, number>;
 
 /** The bytes of the element at `index`, in place. */
 export function elementAt(bytes: Uint8Array, dtype: Dtype, index: number): Uint8Array {
@@ -36,7 +36,18 @@ function readNumbers(dtype: Dtype, buffer: ArrayBuffer): Float32Array | Float64A
       return widen(new Uint16Array(buffer), widenF16);
     case 'BF16':
       return widen(new Uint16Array(buffer), widenBF16);
+    case 'I32':
+      return Float64Array.from(new Int32Array(buffer));
+    case 'I64':
+      return readI64(new Uint32Array(buffer));
   }
+}
+
+/** Without BigInt, which takes ten times as long. */
+function readI64(words: Uint32Array): Float64Array {
+  const numbers = new Float64Array(words.length / 2);
+  for (let i = 0; i < numbers.length; i++) numbers[i] = (words[2 * i + 1]! | 0) * 2 ** 32 + words[2 * i]!;
+  return numbers;
 }
 
 /** By bit patterns: a NaN that is passed as a number may lose its bits. */

@@ -85,7 +85,8 @@ export class Engine {
       if (converted) await converted;
       const { h: hBefore } = job.states[0]!;
       if (c || (h && isList(h))) {
-        await copyStates({ h, c }, job.states, (from, to) => tensorCopier.copy(from, to, lifetime));
+        const given = copyStates({ h, c }, job.states, (from, to) => tensorCopier.copy(from, to, lifetime));
+        if (given) await given;
       } else if (h && (hPtr === undefined || !isFinite(hBefore))) {
         h.copyTo(hBefore, isFinite);
       }

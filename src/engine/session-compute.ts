@@ -1,5 +1,5 @@
-// Calls on a session that need the engine: the session has the model and h_{t-1}, the call brings x_t, and h_t
-// becomes the session's state.
+// Calls on a session that need the engine: the session has the model and the states h_{t-1} and c_{t-1}, the call
+// brings x_t, and h_t and c_t become the session's states.
 import { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLibrary } from '../models/library.ts';
@@ -11,13 +11,24 @@ import type { SessionChange } from '../sessions/session-change.ts';
 import { STEPS_MAX, type Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { advanced } from '../sessions/transitions.ts';
-import { type TensorSource, describeShape, formatShape, sizeOf } from '../tensor.ts';
+import { sizeOf } from '../tensor.ts';
 import type { Engine } from './engine.ts';
 import { registerModel } from './register.ts';
-import { type RecurrenceTensors, copyRows } from './result.ts';
+import type { RecurrenceTensors } from './result.ts';
 import type { JsonCodec } from './json-codec.ts';
 import type { WeightsPacker } from './weights-packer.ts';
-import type { Limits, RecurrenceInput } from './shapes.ts';
+import {
+  type StateModel,
+  expectStateFits,
+  expectWholeState,
+  finalState,
+  initialStates,
+  readState,
+  rowsOf,
+  stateSizes,
+} from './session-state.ts';
+import { type Limits, type RecurrenceInput, expectForward } from './shapes.ts';
+import type { GivenStates } from './states.ts';
 
 /** What a call on a session brings; the rest of a RecurrenceInput is the session's. */
 export type SessionInput = Omit<RecurrenceInput, 'weights' | 'h' | 'c' | 'batch'>;
@@ -40,10 +51,10 @@ export interface Advanced<Printed> {
 
 export interface SessionRequest {
   readonly weights: RecurrenceInput['weights'];
-  /** If absent, that of h, or 1. */
+  /** If absent, that of the states, or 1. */
   readonly N?: number | undefined;
-  /** (N, H); zeros if absent. */
-  readonly h?: TensorSource | undefined;
+  /** The first states; zeros where absent. */
+  readonly states: GivenStates;
   readonly keep: number;
   readonly ttlMs: number;
   /** A repeated call with this key is answered as before. */
@@ -57,7 +68,7 @@ export interface SessionComputeParts {
   readonly library: ModelLibrary;
   readonly limits: Limits;
   readonly weightsPacker: WeightsPacker;
-  /** Largest N · H of a session. */
+  /** Most numbers of a session's states, all rows and layers together. */
   readonly stateNumbersMax: number;
 }
 
@@ -163,50 +174,51 @@ export class SessionCompute {
     const { lifetime } = change.call;
     using result = await this.#parts.engine.run({ ...input, ...sessionInput(before) }, lifetime);
     const metadata = replayed ?? change.newMetadata(before);
-    const after = advanced(before, stateAfter(before, input, result), metadata);
+    const state = finalState(before, result.states);
+    const after = advanced(before, { state, t: before.t + stepsOf(input) }, metadata);
     const isReplay = replayed !== undefined;
     const printed = await print(result, after, isReplay);
     return { printed, after, replayed: isReplay };
   }
 
-  /** The state that a call puts in place of a session's. @throws shape_mismatch · out_of_range */
-  readState(h: TensorSource, { id, N, H }: Session): Float32Array {
-    expectState(h, N, H, `session ${id} has N = ${N} and H = ${H}`);
-    const state = new Float32Array(N * H);
-    h.copyTo(state);
-    return state;
+  /**
+   * The states that a call puts in place of a session's.
+   *
+   * @throws shape_mismatch · out_of_range · model_corrupt · store_unavailable
+   */
+  async readState(given: GivenStates, session: Session): Promise<Float32Array> {
+    const { id, N } = session;
+    const model = await this.#modelOf(session);
+    expectWholeState(given, model);
+    return readState(given, N, model, `session ${id} has N = ${N}`);
+  }
+
+  /** How many axes the x of a step has: (N, D), or (N) of row numbers of an embedding. @throws as readState */
+  async stepAxesOf(session: Session): Promise<1 | 2> {
+    const { layers } = await this.#modelOf(session);
+    return layers[0]!.type === 'embedding' ? 1 : 2;
+  }
+
+  async #modelOf({ modelId }: Session): Promise<StateModel> {
+    const { engine, library } = this.#parts;
+    await engine.fetchModel(modelId);
+    return { layers: library.registry.model(modelId).layers, origin: `model ${modelId}` };
   }
 
   async #createWith(
-    { id: modelId, D, H, layers }: ModelInfo,
-    { N: wantedN, h, keep, ttlMs, key, reply }: SessionRequest,
+    { id: modelId, D, H }: ModelInfo,
+    { N: wantedN, states: given, keep, ttlMs, key, reply }: SessionRequest,
   ): Promise<CallResult<Reply>> {
-    if (layers) throw unsupportedModel(modelId);
-    const N = wantedN ?? (h ? sizeOf(h, 'N') : 1);
-    this.#expectStateFits(h, N, H, wantedN === undefined ? 'h' : 'N');
-    const state = new Float32Array(N * H);
-    h?.copyTo(state);
-    const { sessions } = this.#parts;
-    const spec = { modelId, N, D, H, keep, ttlMs, h: state };
+    const { sessions, library, limits, stateNumbersMax } = this.#parts;
+    const { layers } = library.registry.model(modelId);
+    expectForward(layers, 'a session goes on from step to step: send whole sequences to POST /v1/sequence');
+    const N = wantedN ?? rowsOf(given) ?? 1;
+    expectStateFits(N, layers, limits.N, stateNumbersMax);
+    const because = `${wantedN === undefined ? 'the first state' : 'N'} makes N = ${N}`;
+    const state = readState(given, N, { layers, origin: 'the model' }, because);
+    const spec = { modelId, N, D, H, states: stateSizes(layers), keep, ttlMs, state };
     if (key) return sessions.createOnce(spec, key, reply);
     return { value: reply(await sessions.create(spec)), replayed: false };
-  }
-
-  #expectStateFits(h: TensorSource | undefined, N: number, H: number, origin: string): void {
-    const { limits, stateNumbersMax } = this.#parts;
-    if (h) expectState(h, N, H, `${origin} makes N = ${N} and the model makes H = ${H}`);
-    const limit =
-      N > limits.N
-        ? `N is ${N}; this server accepts at most ${limits.N} (N_MAX).`
-        : N * H > stateNumbersMax
-          ? `A state of N · H = ${N * H} numbers is too large; at most ${stateNumbersMax} are kept ` +
-            '(SESSION_STATE_NUMBERS_MAX).'
-          : undefined;
-    if (limit === undefined) return;
-    throw new CarryoverError('limit_exceeded', {
-      detail: limit,
-      errors: [{ pointer: '/N', message: limit }],
-    });
   }
 }
 
@@ -214,29 +226,9 @@ function stepsOf({ x }: SessionInput): number {
   return x.axes.includes('T') ? sizeOf(x, 'T') : 1;
 }
 
-function stateAfter({ N, H, t }: Session, input: SessionInput, result: RecurrenceTensors) {
-  const h = new Float32Array(N * H);
-  copyRows(result.states[0]!.h, h);
-  return { h, t: t + stepsOf(input) };
-}
-
 function sessionInput(session: Session) {
-  const { id, modelId, N, H, h } = session;
-  const state: TensorSource = {
-    name: 'h',
-    axes: 'NH',
-    shape: [N, H],
-    copyTo: (target) => target.set(h),
-  };
-  return { weights: modelId, h: state, batch: { N, origin: `session ${id}` } };
-}
-
-/** The error for a model that is not one tanh layer, with or without a readout. */
-function unsupportedModel(id: string): CarryoverError {
-  const message =
-    `Model ${id} has layers; sessions so far keep the state of one tanh layer. Send h and c with each call of ` +
-    'POST /v1/step or /v1/sequence instead.';
-  return new CarryoverError('model_unsupported', { detail: message, errors: [{ pointer: '/model', message }] });
+  const { id, modelId, N } = session;
+  return { weights: modelId, ...initialStates(session), batch: { N, origin: `session ${id}` } };
 }
 
 /** The error of a call with a key that creates a session, with what is known of the call. */
@@ -257,15 +249,5 @@ function expectCountable({ id, t }: Session, T: number): void {
   throw new CarryoverError('out_of_range', {
     detail: message,
     errors: [{ pointer: '/x', message }],
-  });
-}
-
-function expectState(h: TensorSource, N: number, H: number, why: string): void {
-  if (h.shape[0] === N && h.shape[1] === H) return;
-  const message =
-    `h has shape ${describeShape(h)}, expected ${formatShape([N, H])}, because ${why}.`;
-  throw new CarryoverError('shape_mismatch', {
-    detail: message,
-    errors: [{ pointer: '/h', message }],
   });
 }

@@ -42,18 +42,32 @@ export function sourcesOf(states: StatesSource | undefined): readonly (TensorSou
   return isList(states) ? states : [states];
 }
 
+/** @returns a promise if there is something to wait for */
+type Copy = (source: TensorSource, target: Float32Array) => Promise<void> | undefined;
+
 /**
- * Copies the states of a request into those of a job.
+ * Copies the states of a request to where they are used.
  *
  * @param copy as TensorCopier.copy
+ * @returns a promise if `copy` does
  */
-export async function copyStates(
+export function copyStates(
   { h, c }: GivenStates,
-  states: readonly InitialStates[],
-  copy: (source: TensorSource, target: Float32Array) => Promise<void> | undefined,
-): Promise<void> {
-  for (const [k, source] of sourcesOf(h).entries()) if (source) await copy(source, states[k]!.h);
-  for (const [k, source] of sourcesOf(c).entries()) if (source) await copy(source, states[k]!.c!);
+  targets: readonly InitialStates[],
+  copy: Copy,
+): Promise<void> | undefined {
+  const copies: Parameters<Copy>[] = [];
+  for (const [k, source] of sourcesOf(h).entries()) if (source) copies.push([source, targets[k]!.h]);
+  for (const [k, source] of sourcesOf(c).entries()) if (source) copies.push([source, targets[k]!.c!]);
+  return copyAll(copies, copy);
+}
+
+function copyAll(copies: readonly Parameters<Copy>[], copy: Copy): Promise<void> | undefined {
+  for (const [k, [source, target]] of copies.entries()) {
+    const copied = copy(source, target);
+    if (copied) return copied.then(() => copyAll(copies.slice(k + 1), copy));
+  }
+  return undefined;
 }
 
 export function isList(states: StatesSource): states is readonly (TensorSource | null)[] {

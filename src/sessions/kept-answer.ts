@@ -22,8 +22,8 @@ export interface AdvanceAnswer {
   readonly before: {
     readonly version: number;
     readonly t: number;
-    /** (N, H) */
-    readonly h: Float32Array;
+    /** The numbers of all states. */
+    readonly state: Float32Array;
   };
   readonly metadata: ChangeMetadata;
   /** What the repeated computation must agree with; absent in records from before numerics had numbers. */

@@ -1,7 +1,7 @@
 // The stored record of a session. The head and each slot are frames of their own, so a change writes the
 // head and at most two slots, however many answers and past states are kept. A frame is
 //
-//   | CRC-32 (u32) | length of fields (u32) | fields (JSON) | state (float32, little-endian) |
+//   | CRC-32 (u32) | length of fields (u32) | fields (JSON) | states (float32, little-endian) |
 //
 //   slots 0 … 63     the n-th kept answer, in slot n mod 64
 //   slots 64 … 127   the i-th past state, counted from the bottom of its stack, in slot 64 + i mod keep
@@ -21,9 +21,19 @@ import {
   type Provenance,
   type Reply,
 } from './kept-answer.ts';
-import { KEEP_MAX, type PastState, type Session, type Tombstone } from './session.ts';
+import {
+  KEEP_MAX,
+  type PastState,
+  type Session,
+  type Tombstone,
+  sizesOf,
+  stateNumbersOf,
+} from './session.ts';
 
-const FORMAT = 1;
+/** Of a session whose state is one h. */
+const FORMAT_OF_H = 1;
+/** Of a session of any other model: the head has `states`. Services that do not know them refuse the record. */
+const FORMAT_OF_STATES = 2;
 const PREFIX_BYTES = 8;
 const HEAD = 'head';
 
@@ -32,7 +42,7 @@ const CREATION_SLOT = ANSWERS_MAX + KEEP_MAX;
 
 type Slot = typeof HEAD | number;
 
-type SessionFields = Omit<Session, 'id' | 'h' | 'answers' | 'past' | 'creation'> & {
+type SessionFields = Omit<Session, 'id' | 'state' | 'answers' | 'past' | 'creation'> & {
   readonly format: number;
   readonly reason?: undefined;
 };
@@ -74,7 +84,7 @@ export function encodeChange(before: Session, after: Session): RecordParts {
 }
 
 export function encodeTombstone({ id, ...rest }: Tombstone): Uint8Array {
-  const fields: TombstoneFields = { format: FORMAT, ...rest };
+  const fields: TombstoneFields = { format: FORMAT_OF_H, ...rest };
   return encodeFrame(id, HEAD, fields);
 }
 
@@ -101,10 +111,12 @@ export function decodeRecord(id: string, { head, slots }: RecordParts): Session 
 export function decodeHead(id: string, head: Uint8Array): Session | Tombstone {
   const { fields, floats } = decodeFrame(id, HEAD, head);
   const { format, ...rest } = fields as SessionFields | TombstoneFields;
-  if (format !== FORMAT) throw corrupt(id, `has format ${format}, expected ${FORMAT}`);
+  if (format !== FORMAT_OF_H && format !== FORMAT_OF_STATES) {
+    throw corrupt(id, `has format ${format}, expected ${FORMAT_OF_H} or ${FORMAT_OF_STATES}`);
+  }
   if (rest.reason !== undefined) return { id, ...rest };
-  if (floats.length !== rest.N * rest.H) throw corrupt(id, 'has a state of the wrong size');
-  return { id, ...rest, h: floats, answers: [], past: [] };
+  if (floats.length !== stateNumbersOf(rest.N, sizesOf(rest))) throw corrupt(id, 'has a state of the wrong size');
+  return { id, ...rest, state: floats, answers: [], past: [] };
 }
 
 export function isTombstone(record: Session | Tombstone): record is Tombstone {
@@ -112,9 +124,9 @@ export function isTombstone(record: Session | Tombstone): record is Tombstone {
 }
 
 function encodeHead(session: Session): Uint8Array {
-  const { id, h, answers: _answers, past: _past, creation: _creation, ...rest } = session;
-  const fields: SessionFields = { format: FORMAT, ...rest };
-  return encodeFrame(id, HEAD, fields, h);
+  const { id, state, answers: _answers, past: _past, creation: _creation, ...rest } = session;
+  const fields: SessionFields = { format: rest.states ? FORMAT_OF_STATES : FORMAT_OF_H, ...rest };
+  return encodeFrame(id, HEAD, fields, state);
 }
 
 function putAnswer(
@@ -131,20 +143,20 @@ function putAnswer(
     return;
   }
   const { before, metadata, provenance } = answer;
-  const { version, t, h } = before;
+  const { version, t, state } = before;
   const fields: AnswerFields = { n, key, digest, before: { version, t }, ...metadata, made: provenance };
-  slots.set(slot, encodeFrame(id, slot, fields, h));
+  slots.set(slot, encodeFrame(id, slot, fields, state));
 }
 
 function putPast(
   slots: Map<number, Uint8Array>,
   { id, keep }: Session,
   i: number,
-  { t, h }: PastState,
+  { t, state }: PastState,
 ): void {
   const slot = pastSlot(i, keep);
   const fields: PastFields = { i, t };
-  slots.set(slot, encodeFrame(id, slot, fields, h));
+  slots.set(slot, encodeFrame(id, slot, fields, state));
 }
 
 function decodeAnswer(id: string, n: number, slots: RecordParts['slots']): KeptAnswer {
@@ -158,7 +170,7 @@ function decodeAnswer(id: string, n: number, slots: RecordParts['slots']): KeptA
   if (!before) throw corrupt(id, `has an empty answer ${n}`);
   const { nonce, expiresAtMs = 0 } = fields as AnswerFields;
   const metadata: ChangeMetadata = { nonce, expiresAtMs };
-  return { kind: 'advance', key, digest, before: { ...before, h: floats }, metadata, provenance };
+  return { kind: 'advance', key, digest, before: { ...before, state: floats }, metadata, provenance };
 }
 
 /** Undefined if a later state was written to its slot before a rewind lowered the stack to this height. */
@@ -173,7 +185,7 @@ function decodePast(
   if (!frame) throw corrupt(id, `lacks its past state ${i}`);
   const { fields, floats } = decodeFrame(id, slot, frame);
   const { i: found, t } = fields as PastFields;
-  return found === i ? { t, h: floats } : undefined;
+  return found === i ? { t, state: floats } : undefined;
 }
 
 function pastSlot(i: number, keep: number): number {

@@ -37,7 +37,7 @@ export class SessionCache {
 }
 
 /** States may be shared by a session, its kept answers and its past; they are counted each time. */
-function bytesOf({ session: { h, answers, past } }: CachedSession): number {
+function bytesOf({ session: { state, answers, past } }: CachedSession): number {
   const states = 1 + answers.length + past.length;
-  return ENTRY_BYTES + answers.length * ANSWER_BYTES + states * h.byteLength;
+  return ENTRY_BYTES + answers.length * ANSWER_BYTES + states * state.byteLength;
 }

@@ -198,12 +198,12 @@ export class SessionChange implements Disposable {
   }
 
   #answerOf(key: IdempotencyKey, after: Session): KeptAnswer {
-    const { version, t, h } = this.#loaded!.session;
+    const { version, t, state } = this.#loaded!.session;
     const { nonce, expiresAtMs } = after;
     return {
       ...key,
       kind: 'advance',
-      before: { version, t, h },
+      before: { version, t, state },
       metadata: { nonce, expiresAtMs },
       provenance: { numerics: this.#parts.numerics, digest: stateDigest(after) },
     };

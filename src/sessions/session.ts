@@ -1,5 +1,5 @@
-// A session: a model, and a hidden state that is kept between calls. All values are immutable: a change
-// makes a new session out of the old one (transitions.ts).
+// A session: a model, and its states that are kept between calls: h of every recurrent layer, and c of those that have
+// one. All values are immutable: a change makes a new session out of the old one (transitions.ts).
 import { createHash } from 'node:crypto';
 import { randomNonce } from './ids.ts';
 import type { Creation, IdempotencyKey, KeptAnswer } from './kept-answer.ts';
@@ -26,15 +26,18 @@ export interface Session {
   readonly modelId: string;
   readonly N: number;
   readonly D: number;
+  /** Outputs of the last recurrent layer. */
   readonly H: number;
+  /** Of each recurrent layer; absent if there is one, which has h (N, H) and no c. */
+  readonly states?: readonly StateSizes[] | undefined;
   /** Past states kept, 0 … KEEP_MAX. */
   readonly keep: number;
   /** Time without a change after which the session expires. */
   readonly ttlMs: number;
   readonly createdAtMs: number;
   readonly expiresAtMs: number;
-  /** (N, H) */
-  readonly h: Float32Array;
+  /** The numbers of all states; see viewsOf(). */
+  readonly state: Float32Array;
   /** Answers of earlier calls by their idempotency keys, oldest first, at most ANSWERS_MAX. */
   readonly answers: readonly KeptAnswer[];
   /** The call that created it, if it had an idempotency key. */
@@ -49,8 +52,14 @@ export interface Session {
 
 export interface PastState {
   readonly t: number;
-  /** (N, H) */
-  readonly h: Float32Array;
+  /** The numbers of all states; see viewsOf(). */
+  readonly state: Float32Array;
+}
+
+/** Sizes of the states of one recurrent layer: h (N, H), and c (N, H) if it has one. */
+export interface StateSizes {
+  readonly H: number;
+  readonly hasC: boolean;
 }
 
 /** What is stored for some time in place of a session that was deleted or has expired. */
@@ -69,10 +78,11 @@ export interface SessionSpec {
   readonly N: number;
   readonly D: number;
   readonly H: number;
+  readonly states?: readonly StateSizes[] | undefined;
   readonly keep: number;
   readonly ttlMs: number;
-  /** (N, H) */
-  readonly h: Float32Array;
+  /** The numbers of all states; see viewsOf(). */
+  readonly state: Float32Array;
 }
 
 export function newSession(id: string, incarnation: string, spec: SessionSpec, nowMs: number): Session {
@@ -97,7 +107,31 @@ export function etagOf({ incarnation, version, nonce }: Session): string {
   return nonce === undefined ? `"${incarnation}.${version}"` : `"${incarnation}.${version}.${nonce}"`;
 }
 
-/** First 16 hex digits of SHA-256 over the state's float32 values, little-endian. */
-export function stateDigest({ h }: Session): string {
-  return createHash('sha256').update(h).digest('hex').slice(0, 16);
+/** First 16 hex digits of SHA-256 over the state's float32 values, little-endian: of every h, then of every c. */
+export function stateDigest({ state }: Pick<Session, 'state'>): string {
+  return createHash('sha256').update(state).digest('hex').slice(0, 16);
+}
+
+/** The sizes of a session's states, one for each recurrent layer. */
+export function sizesOf({ H, states }: Pick<Session, 'H' | 'states'>): readonly StateSizes[] {
+  return states ?? [{ H, hasC: false }];
+}
+
+/** How many numbers the states of N rows have. */
+export function stateNumbersOf(N: number, sizes: readonly StateSizes[]): number {
+  return sizes.reduce((sum, { H, hasC }) => sum + N * H * (hasC ? 2 : 1), 0);
+}
+
+/** The states of one recurrent layer, (N, H) each. */
+export interface LayerState {
+  readonly h: Float32Array;
+  readonly c: Float32Array | undefined;
+}
+
+/** Where the numbers of each layer are in those of all states: every h in the order of the layers, then every c. */
+export function viewsOf(N: number, sizes: readonly StateSizes[], state: Float32Array): readonly LayerState[] {
+  let end = 0;
+  const next = (H: number) => state.subarray(end, (end += N * H));
+  const hs = sizes.map(({ H }) => next(H));
+  return sizes.map(({ H, hasC }, k) => ({ h: hs[k]!, c: hasC ? next(H) : undefined }));
 }

@@ -19,7 +19,7 @@ import { decodeRecord, isTombstone } from './record.ts';
 import { SessionCache } from './session-cache.ts';
 import { SessionChange, type SessionChangeParts } from './session-change.ts';
 import { SessionLocks } from './session-locks.ts';
-import type { Session, SessionSpec } from './session.ts';
+import type { PastState, Session, SessionSpec } from './session.ts';
 import { advanced, rewound } from './transitions.ts';
 import { retryOnConflict } from './write-conflict.ts';
 
@@ -108,11 +108,11 @@ export class Sessions {
   setState(
     id: string,
     call: Call,
-    next: (session: Session) => { readonly h: Float32Array; readonly t: number },
+    next: (session: Session) => Promise<PastState>,
     reply: (after: Session) => Reply,
   ): Promise<CallResult<Reply>> {
-    return this.#changeState(id, call, reply, (session, metadata) =>
-      advanced(session, next(session), metadata),
+    return this.#changeState(id, call, reply, async (session, metadata) =>
+      advanced(session, await next(session), metadata),
     );
   }
 
@@ -123,7 +123,7 @@ export class Sessions {
     t: number,
     reply: (after: Session) => Reply,
   ): Promise<CallResult<Reply>> {
-    return this.#changeState(id, call, reply, (session, metadata) => {
+    return this.#changeState(id, call, reply, async (session, metadata) => {
       const after = rewound(session, t, metadata);
       if (after) return after;
       const kept = session.past.map((state) => state.t);
@@ -144,14 +144,14 @@ export class Sessions {
     id: string,
     call: Call,
     reply: (after: Session) => Reply,
-    transition: (session: Session, metadata: ChangeMetadata) => Session,
+    transition: (session: Session, metadata: ChangeMetadata) => Promise<Session>,
   ): Promise<CallResult<Reply>> {
     using change = await this.begin(id, call);
     return await change.retryOnConflict(async () => {
       const session = await change.load();
       if (change.replay) return replayOf(change.replay);
       expectIfMatch(session, call);
-      const after = transition(session, change.newMetadata(session));
+      const after = await transition(session, change.newMetadata(session));
       const value = reply(after);
       await change.commitReply(after, value);
       return { value, replayed: false };

@@ -1,21 +1,21 @@
 // How one state of a session follows another. Pure functions: each returns a new session.
 import { ANSWERS_MAX, type AdvanceAnswer, type ChangeMetadata, type KeptAnswer } from './kept-answer.ts';
-import { type Session, type Tombstone, newSession } from './session.ts';
+import { type PastState, type Session, type Tombstone, newSession } from './session.ts';
 
 /** The session after a change of its state; the state before it becomes a past state. */
 export function advanced(
   session: Session,
-  { h, t }: { readonly h: Float32Array; readonly t: number },
+  { state, t }: PastState,
   metadata: ChangeMetadata,
 ): Session {
   const { keep, past, pastHeight } = session;
-  const before = { t: session.t, h: session.h };
+  const before = { t: session.t, state: session.state };
   return {
     ...session,
     version: session.version + 1,
     ...metadata,
     t,
-    h,
+    state,
     past: keep === 0 ? past : [...past, before].slice(-keep),
     pastHeight: keep === 0 ? 0 : pastHeight + 1,
   };
@@ -34,7 +34,7 @@ export function rewound(session: Session, t: number, metadata: ChangeMetadata): 
     version: session.version + 1,
     ...metadata,
     t,
-    h: past[index]!.h,
+    state: past[index]!.state,
     past: past.slice(0, index),
     pastHeight: pastHeight - (past.length - index),
   };
@@ -42,8 +42,8 @@ export function rewound(session: Session, t: number, metadata: ChangeMetadata): 
 
 /** A new session that continues from the state of another, with its past but without its kept answers. */
 export function forked(session: Session, id: string, incarnation: string, nowMs: number): Session {
-  const { modelId, N, D, H, keep, ttlMs, h, t, past } = session;
-  const spec = { modelId, N, D, H, keep, ttlMs, h };
+  const { modelId, N, D, H, states, keep, ttlMs, state, t, past } = session;
+  const spec = { modelId, N, D, H, states, keep, ttlMs, state };
   return { ...newSession(id, incarnation, spec, nowMs), t, past, pastHeight: past.length };
 }
 

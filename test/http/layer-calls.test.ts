@@ -211,17 +211,6 @@ describe('what a model cannot do', () => {
     expect((await app.post('/v1/sequence', { model: 'reversed', x: [[[1, 2]]] })).status).toBe(200);
   });
 
-  test('sessions take no model with layers so far, and leave none behind', async () => {
-    const registered = await refusal('/v1/sessions', { model: 'lstm' });
-    expect(registered).toMatchObject({ status: 422, code: 'model_unsupported', pointer: '/model' });
-    const before = app.memory.bytesUsed;
-    const inline = await refusal('/v1/sessions', { weights: { layers: [{ ...LSTM, b: [9, 9, 9, 9] }] } });
-    expect(inline).toMatchObject({ status: 422, code: 'model_unsupported' });
-    expect(app.memory.bytesUsed).toBe(before);
-    const short = { type: 'rnn', W_x: [[1]], W_h: [[1]] };
-    expect((await app.post('/v1/sessions', { weights: { layers: [short] } })).status).toBe(201);
-  });
-
   test('the limits are those of each layer, and the work is that of all', async () => {
     const small = await buildApp({ D_MAX: '2', H_MAX: '2', V_MAX: '2', WORK_FLOPS_MAX: '1000' });
     const limits = [

@@ -37,7 +37,7 @@ describe('a fork that is asked for again', () => {
     sessions = await sessionsOn(store);
   });
 
-  const step = async (id: string) => (await stepOf(sessions, id, callOf(), ({ h }) => h)).value.t;
+  const step = async (id: string) => (await stepOf(sessions, id, callOf(), ({ state }) => state)).value.t;
 
   test('a fork that is stepped meanwhile keeps that step', async () => {
     const { id } = await sessions.create(SPEC);

@@ -26,7 +26,7 @@ const step = async (
   id: string,
   { compute, print, call = callOf() }: { compute?: Promise<void>; print?: Promise<void>; call?: Call } = {},
 ) => {
-  const nextState = async ({ h }: Session) => {
+  const nextState = async ({ state: h }: Session) => {
     await compute;
     return h;
   };

@@ -18,10 +18,10 @@ async function setUp(revisionAfter?: (before: Revision | undefined) => Revision)
   store.save();
   /** h ← h + x; answers with the ETag. */
   const add = async (sessions: Sessions, x: number, call = callOf()) => {
-    const { value } = await step(sessions, id, call, ({ h }) => Float32Array.of(h[0]! + x));
+    const { value } = await step(sessions, id, call, ({ state }) => Float32Array.of(state[0]! + x));
     return etagOf(value);
   };
-  const state = async (sessions: Sessions) => (await sessions.read(id)).h[0];
+  const state = async (sessions: Sessions) => (await sessions.read(id)).state[0];
   return { store, a, b, id, add, state };
 }
 
@@ -96,7 +96,7 @@ describe('after the store has lost changes', () => {
     const { store, a, id, add, state } = await setUp();
     await add(a, 1);
     store.restore();
-    const reply = ({ h }: Session) => ({ status: 200, headers: {}, body: `${h[0]}` });
+    const reply = ({ state }: Session) => ({ status: 200, headers: {}, body: `${state[0]}` });
     expect(await state(a)).toBe(0);
     expect((await a.fork(id, callOf(), reply)).value.body).toBe('0');
     expect(await codeOf(a.rewind(id, callOf(), 0, reply))).toBe('state_not_kept');
@@ -107,7 +107,7 @@ describe('after the store has lost changes', () => {
     const { promise: gate, reject } = Promise.withResolvers<never>();
     const first = add(a, 1);
     const second = step(a, id, callOf(), () => gate);
-    const fork = a.fork(id, callOf(), ({ h }) => ({ status: 201, headers: {}, body: `${h[0]}` }));
+    const fork = a.fork(id, callOf(), ({ state }) => ({ status: 201, headers: {}, body: `${state[0]}` }));
     await first;
     store.restore();
     reject(new Error('the second step fails'));
@@ -121,13 +121,13 @@ describe('after the store has lost changes', () => {
     const reply = ({ id }: Session) => ({ status: 201, headers: {}, body: id });
     const { body: id } = (await a.createOnce(SPEC, key, reply)).value;
     const stepOfTwoRows = (sessions: Sessions) =>
-      step(sessions, id, callOf(), ({ N, h }) => {
+      step(sessions, id, callOf(), ({ N, state: h }) => {
         if (N !== 2) throw new CarryoverError('shape_mismatch', { detail: 'expected N = 1' });
         return h;
       });
     expect(await codeOf(stepOfTwoRows(a))).toBe('shape_mismatch');
     store.restore();
-    await b.createOnce({ ...SPEC, N: 2, h: new Float32Array(2) }, key, reply);
+    await b.createOnce({ ...SPEC, N: 2, state: new Float32Array(2) }, key, reply);
     expect((await stepOfTwoRows(a)).value.N).toBe(2);
   });
 });

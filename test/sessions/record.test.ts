@@ -32,8 +32,8 @@ function apply(session: Session, step: Action, n: number): Session {
     return withKeptAnswer(session, { kind: 'reply', key: `k${n}`, digest: `d${n}`, reply });
   }
   const { h, keyed } = step as { h: Float32Array; keyed: boolean };
-  const after = advanced(session, { h, t: session.t + 1 }, metadata);
-  const before = { version: session.version, t: session.t, h: session.h };
+  const after = advanced(session, { state: h, t: session.t + 1 }, metadata);
+  const before = { version: session.version, t: session.t, state: session.state };
   // Records from before numerics had numbers have no provenance.
   const provenance = n % 3 === 0 ? undefined : { numerics: n, digest: `s${n}` };
   const call = { key: `k${n}`, digest: `d${n}` };
@@ -56,7 +56,7 @@ describe('records', () => {
         state,
         fc.array(action, { maxLength: 150 }),
         (keep, h, actions) => {
-          let session = newSession(ID, 'incarnat', { ...SPEC, keep, h }, 1_000);
+          let session = newSession(ID, 'incarnat', { ...SPEC, keep, state: h }, 1_000);
           const stored = encodeSession(session);
           let head = stored.head;
           const slots = new Map(stored.slots);
@@ -77,9 +77,9 @@ describe('records', () => {
   });
 
   test('a change writes the head and at most two slots', () => {
-    let session = newSession(ID, 'incarnat', { ...SPEC, keep: 64, h: new Float32Array(6) }, 0);
+    let session = newSession(ID, 'incarnat', { ...SPEC, keep: 64, state: new Float32Array(6) }, 0);
     for (let n = 0; n < 200; n++) {
-      const after = apply(session, { kind: 'advance', h: Float32Array.from(session.h), keyed: true }, n);
+      const after = apply(session, { kind: 'advance', h: Float32Array.from(session.state), keyed: true }, n);
       const { head, slots } = encodeChange(session, after);
       expect(slots.size).toBe(2);
       expect(head.length).toBeLessThan(24 + 1_024);
@@ -89,9 +89,9 @@ describe('records', () => {
 
   test('a record from before there were nonces is read, and its ETags are the same as then', () => {
     const without = { nonce: undefined, expiresAtMs: 9 };
-    const first = { ...newSession(ID, 'incarnat', { ...SPEC, keep: 0, h: new Float32Array(6) }, 0), ...without };
-    const after = advanced(first, { h: new Float32Array(6), t: 1 }, without);
-    const before = { version: 0, t: 0, h: first.h };
+    const first = { ...newSession(ID, 'incarnat', { ...SPEC, keep: 0, state: new Float32Array(6) }, 0), ...without };
+    const after = advanced(first, { state: new Float32Array(6), t: 1 }, without);
+    const before = { version: 0, t: 0, state: first.state };
     const answer = { kind: 'advance', key: 'k', digest: 'd', before, metadata: without } as const;
     const record = encodeSession(withKeptAnswer(after, answer));
     expect(Buffer.from(record.head).toString()).not.toContain('nonce');
@@ -111,7 +111,7 @@ describe('records', () => {
 describe('damage', () => {
   const session = Array.from({ length: 70 }).reduce<Session>(
     (before, _, n) => apply(before, { kind: 'advance', h: Float32Array.of(n, 1, 2, 3, 4, 5), keyed: true }, n),
-    newSession(ID, 'incarnat', { ...SPEC, keep: 3, h: new Float32Array(6) }, 0),
+    newSession(ID, 'incarnat', { ...SPEC, keep: 3, state: new Float32Array(6) }, 0),
   );
   const { head, slots } = encodeSession(session);
   const codeOf = (record: Parameters<typeof decodeRecord>[1], id = ID) => {

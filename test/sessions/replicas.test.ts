@@ -22,11 +22,11 @@ beforeEach(async () => {
 
 /** h ← h + 1, so the state counts how often a step was applied. */
 const step = async (sessions: Sessions, call = callOf()) => {
-  const { value, replayed } = await stepOf(sessions, id, call, async ({ h }) => {
+  const { value, replayed } = await stepOf(sessions, id, call, async ({ state: h }) => {
     await Promise.resolve();
     return Float32Array.of(h[0]! + 1);
   });
-  return { value: value.h[0]!, replayed };
+  return { value: value.state[0]!, replayed };
 };
 
 describe('two replicas', () => {
@@ -94,7 +94,7 @@ describe('two replicas', () => {
     await step(replicas[1]);
     await step(replicas[0]);
     await step(replicas[0]);
-    const reply = (session: Session) => ({ status: 200, headers: {}, body: `${session.h[0]}` });
+    const reply = (session: Session) => ({ status: 200, headers: {}, body: `${session.state[0]}` });
     expect((await replicas[1].fork(id, callOf(), reply)).value.body).toBe('3');
     expect((await replicas[1].rewind(id, callOf(), 2, reply)).value.body).toBe('2');
   });
@@ -102,7 +102,7 @@ describe('two replicas', () => {
   test('a key of another kind of call is not taken for a repetition of this one', async () => {
     const reply = (session: Session) => ({ status: 201, headers: {}, body: session.id });
     const set = (key: string) =>
-      replicas[1].setState(id, keyedCall(key), () => ({ h: Float32Array.of(9), t: 9 }), reply);
+      replicas[1].setState(id, keyedCall(key), async () => ({ state: Float32Array.of(9), t: 9 }), reply);
     await step(replicas[0], keyedCall('stepped'));
     await set('set');
     expect(await codeOf(set('stepped'))).toBe('idempotency_key_reused');
@@ -142,7 +142,7 @@ describe('two replicas', () => {
     const first = await replicas[1].fork(id, keyedCall('f'), reply);
     const second = await replicas[0].fork(id, keyedCall('f'), reply);
     expect(second).toEqual({ value: first.value, replayed: true });
-    expect((await replicas[0].read(first.value.body)).h[0]).toBe(0);
+    expect((await replicas[0].read(first.value.body)).state[0]).toBe(0);
     expect((await replicas[0].list(undefined, 10)).sessions).toHaveLength(2);
   });
 });

@@ -5,7 +5,7 @@ import { newSession } from '../../src/sessions/session.ts';
 const SPEC = { modelId: 'sha256:m', N: 1, D: 1, H: 1_000, keep: 0, ttlMs: 1_000 };
 const BYTES = 5_000;
 const cached = (id: string, H = SPEC.H) => ({
-  session: newSession(id, 'incarnation', { ...SPEC, H, h: new Float32Array(H) }, 0),
+  session: newSession(id, 'incarnation', { ...SPEC, H, state: new Float32Array(H) }, 0),
   revision: '0',
 });
 const heldIn = (cache: SessionCache, ids: readonly string[]) =>

@@ -18,7 +18,7 @@ export const SPEC = {
   H: 1,
   keep: 0,
   ttlMs: 1e6,
-  h: new Float32Array(1),
+  state: new Float32Array(1),
 } satisfies SessionSpec;
 
 /** A store as it is where other processes use it, too. */
@@ -71,13 +71,13 @@ export async function step(
     const session = await change.load();
     if (change.replay) {
       const { before, metadata } = change.replayedSteps();
-      const value = advanced(before, { h: await nextState(before), t: before.t + 1 }, metadata);
+      const value = advanced(before, { state: await nextState(before), t: before.t + 1 }, metadata);
       change.expectSameBits(value);
       return { value, replayed: true };
     }
     expectIfMatch(session, call);
     const h = await nextState(session);
-    const value = advanced(session, { h, t: session.t + 1 }, change.newMetadata(session));
+    const value = advanced(session, { state: h, t: session.t + 1 }, change.newMetadata(session));
     await print;
     await change.commitSteps(value);
     return { value, replayed: false };

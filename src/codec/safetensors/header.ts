@@ -8,7 +8,7 @@
 // in the header. https://github.com/huggingface/safetensors#format
 import { isUtf8 } from 'node:buffer';
 import { CarryoverError } from '../../errors.ts';
-import type { Dtype } from '../../tensor.ts';
+import { type Dtype, FLOAT_DTYPES } from '../../tensor.ts';
 import { ELEMENT_BYTES } from '../dtypes.ts';
 import { parseJson } from '../json/parse.ts';
 import { identifyFormat } from './file-signatures.ts';
@@ -56,14 +56,17 @@ export interface SafetensorsHeader {
   readonly data: Uint8Array;
 }
 
-/** @throws SafetensorsError if the file breaks the format, or has a dtype that is not supported */
-export function readHeader(file: Uint8Array): SafetensorsHeader {
+/**
+ * @param dtypes that tensors may have
+ * @throws SafetensorsError if the file breaks the format, or has another dtype
+ */
+export function readHeader(file: Uint8Array, dtypes: readonly Dtype[] = FLOAT_DTYPES): SafetensorsHeader {
   const headerBytes = readHeaderSize(file);
   const headerText = file.subarray(HEADER_AT, HEADER_AT + headerBytes);
   if (!isObjectText(headerText)) throw notSafetensors(file, "The header must begin with '{'.");
   const { __metadata__: metadata, ...tensors } = parseHeader(headerText);
   const data = file.subarray(HEADER_AT + headerBytes);
-  const entries = Object.entries(tensors).map(([name, value]) => readEntry(name, value));
+  const entries = Object.entries(tensors).map(([name, value]) => readEntry(name, value, dtypes));
   entries.sort((a, b) => a.begin - b.begin || a.end - b.end);
   expectCovered(entries, data.length);
   return { entries, metadata: (metadata ?? {}) as Record<string, string>, data };
@@ -132,13 +135,13 @@ function expectMetadata(metadata: unknown): void {
   );
 }
 
-function readEntry(name: string, value: unknown): TensorEntry {
+function readEntry(name: string, value: unknown, dtypes: readonly Dtype[]): TensorEntry {
   if (!isObject(value)) throw refusal(name, `is ${quoteValue(value)}`, 'an object');
   const unknown = Object.keys(value).find((key) => !FIELDS.includes(key));
   if (unknown !== undefined) {
     throw refusal(name, `has the field ${quote(unknown)}`, `only ${FIELDS.join(', ')}`);
   }
-  const dtype = readDtype(name, value['dtype']);
+  const dtype = readDtype(name, value['dtype'], dtypes);
   const shape = readShape(name, value['shape']);
   const [begin, end] = readOffsets(name, value['data_offsets']);
   const entry = { name, dtype, shape, count: countElements(name, shape), begin, end };
@@ -148,11 +151,10 @@ function readEntry(name: string, value: unknown): TensorEntry {
 
 const FIELDS: readonly string[] = ['dtype', 'shape', 'data_offsets'];
 
-const DTYPES_EXPECTED = 'F32, F64, F16 or BF16';
-
-function readDtype(name: string, dtype: unknown): Dtype {
-  if (typeof dtype === 'string' && Object.hasOwn(ELEMENT_BYTES, dtype)) return dtype as Dtype;
-  throw refusal(name, `has dtype ${quoteValue(dtype)}`, DTYPES_EXPECTED);
+function readDtype(name: string, dtype: unknown, dtypes: readonly Dtype[]): Dtype {
+  const found = dtypes.find((known) => known === dtype);
+  if (found !== undefined) return found;
+  throw refusal(name, `has dtype ${quoteValue(dtype)}`, `${dtypes.slice(0, -1).join(', ')} or ${dtypes.at(-1)}`);
 }
 
 function readShape(name: string, shape: unknown): readonly number[] {

@@ -1,6 +1,6 @@
 // Reads safetensors files: their tensors, copied or in place. The format: header.ts.
 import { clientClosed } from '../../errors.ts';
-import type { Dtype } from '../../tensor.ts';
+import { type Dtype, FLOAT_DTYPES } from '../../tensor.ts';
 import { copiedNumbers, numbersIn } from '../dtypes.ts';
 import { type TensorEntry, readHeader } from './header.ts';
 
@@ -9,7 +9,7 @@ export interface SafeTensor {
   /** Empty for a single number. */
   readonly shape: readonly number[];
   /**
-   * The elements, row-major: float64 for F64, else float32. A copy, unless the file is read in place.
+   * The elements, row-major: float64 for F64, I32 and I64, else float32. A copy, unless the file is read in place.
    *
    * @throws client_closed if the file is read in place and its bytes were released
    */
@@ -44,10 +44,15 @@ export interface SafetensorsFile {
  * @param areBytesHeld if given, the tensors are read in place, on each access, for as long as this returns true;
  *   once it returns false, the bytes were released and accesses throw client_closed. If absent, the tensors
  *   are copies
+ * @param dtypes that its tensors may have
  * @throws SafetensorsError as readSafetensors()
  */
-export function readSafetensorsFile(bytes: Uint8Array, areBytesHeld?: () => boolean): SafetensorsFile {
-  const { entries, metadata, data } = readHeader(bytes);
+export function readSafetensorsFile(
+  bytes: Uint8Array,
+  areBytesHeld?: () => boolean,
+  dtypes: readonly Dtype[] = FLOAT_DTYPES,
+): SafetensorsFile {
+  const { entries, metadata, data } = readHeader(bytes, dtypes);
   const tensors = entries.map((entry) => [entry.name, readTensor(entry, data, areBytesHeld)] as const);
   return { tensors: new Map(tensors), metadata };
 }

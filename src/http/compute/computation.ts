@@ -6,6 +6,7 @@ import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetenso
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { RecurrenceInput } from '../../engine/shapes.ts';
 import { invalidRequest } from '../../errors.ts';
+import { DTYPES } from '../../tensor.ts';
 import { isBodyHeld } from '../request.ts';
 
 /** What is to be computed: with a session, the weights and h are the session's. */
@@ -33,7 +34,7 @@ export function readComputation<JsonBody, Request extends Computation>(
   { readJson, readFile }: ComputationFormat<JsonBody, Request>,
 ): Request {
   if (!Buffer.isBuffer(body)) return readJson(body);
-  const file = readSafetensorsFile(body, () => isBodyHeld(request));
+  const file = readSafetensorsFile(body, () => isBodyHeld(request), DTYPES);
   request.sessionInFile = file.metadata.session;
   return readFile(file);
 }
@@ -50,7 +51,7 @@ export function expectSessionOnly({ input: { weights, h, c } }: Computation): vo
   const given = [weights !== undefined && 'weights or model', h && 'h', c && 'c'].find(Boolean);
   if (!given) return;
   throw invalidRequest(
-    `Expected neither weights, model nor h beside a session, which has them, got ${given}.`,
+    `Expected neither weights, model, h nor c beside a session, which has them, got ${given}.`,
     '/session',
   );
 }

@@ -1,10 +1,11 @@
-// The body of a computation as a safetensors file: tensors x, h, W_x, W_h, b; all other fields as text in
-// __metadata__: model or session, trace, and for a sequence layout, outputs ("hs,h") and lengths ("3,1").
+// The body of a computation as a safetensors file: tensors x, h, c, of several recurrent layers h.0, h.1, c.0, …, and
+// W_x, W_h, b; all other fields as text in __metadata__: model or session, trace, and for a sequence layout, outputs
+// ("hs,h") and lengths ("3,1").
 import { tensorFromFile } from '../../codec/safetensors/tensor.ts';
 import type { SafeTensor, SafetensorsFile } from '../../codec/safetensors/read.ts';
 import { invalidRequest } from '../../errors.ts';
 import type { Output } from '../../engine/shapes.ts';
-import type { TensorSource } from '../../tensor.ts';
+import { FLOAT_DTYPES, type TensorSource, formatShape } from '../../tensor.ts';
 import { OUTPUTS } from './answer.ts';
 
 type Layout = 'TND' | 'NTD';
@@ -19,7 +20,9 @@ export interface FileBody {
   readonly lengths: readonly number[] | undefined;
 }
 
-const TENSORS = ['x', 'h', 'W_x', 'W_h', 'b'];
+const TENSORS = ['x', 'h', 'c', 'W_x', 'W_h', 'b'];
+/** States of several recurrent layers; models have fewer than a hundred. */
+const LISTED_STATE = /^[hc]\.(0|[1-9]\d?)$/;
 
 /**
  * Reads the metadata of a file, and checks the names of its tensors.
@@ -31,7 +34,9 @@ export function readFileBody(
   { tensors, metadata }: SafetensorsFile,
   fields: readonly string[],
 ): FileBody {
-  expectKnown('tensor', [...tensors.keys()], TENSORS);
+  const names = [...tensors.keys()].filter((name) => !isListedState(name));
+  expectKnown('tensor', names, TENSORS);
+  for (const [name, tensor] of tensors) if (name !== 'x') expectReal(name, tensor);
   expectKnown('metadata field', Object.keys(metadata).filter(isUsed), fields);
   const { model, session, trace, layout, outputs, lengths } = metadata;
   return {
@@ -65,6 +70,14 @@ export function optionalTensor({ tensors }: FileBody, name: string, axes: string
   return tensor && tensorFromFile(place, axes, tensor);
 }
 
+/** x: its axes without D, the last one, if it has one less. @throws as requiredTensor */
+export function fileInput(body: FileBody, axes: string): TensorSource {
+  const x = body.tensors.get('x');
+  if (x?.shape.length === axes.length - 1) return requiredTensor(body, 'x', axes.slice(0, -1));
+  if (x) expectReal('x', x);
+  return requiredTensor(body, 'x', axes);
+}
+
 /** Inline weights, if the file has any of their tensors. @throws as requiredTensor */
 export function fileWeights(body: FileBody) {
   if (!['W_x', 'W_h', 'b'].some((name) => body.tensors.has(name))) return undefined;
@@ -74,6 +87,20 @@ export function fileWeights(body: FileBody) {
     W_h: requiredTensor(body, 'W_h', 'HH', 'weights/W_h'),
     b: optionalTensor(body, 'b', bAxes, 'weights/b'),
   };
+}
+
+/** Whether a tensor has the name of a state of one of several recurrent layers, e.g. `h.1`. */
+export function isListedState(name: string): boolean {
+  return LISTED_STATE.test(name);
+}
+
+/** Integers are row numbers of an embedding: only an x without D may have them. @throws invalid_request */
+function expectReal(name: string, { dtype, shape }: SafeTensor): void {
+  if (FLOAT_DTYPES.some((real) => real === dtype)) return;
+  const message =
+    `${name} has dtype ${dtype} and shape ${formatShape(shape)}, expected ${FLOAT_DTYPES.join(', ')}: integers are ` +
+    'row numbers of an embedding, an x without its axis D.';
+  throw invalidRequest(message, `/${name}`);
 }
 
 /** Libraries write a field `format`, the framework that the tensors are of. It is ignored. */

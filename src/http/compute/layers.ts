@@ -2,7 +2,7 @@
 import type { Static } from 'typebox';
 import { type Matrix, type Vector, tensorFromJson } from '../../codec/json/tensor.ts';
 import type { LayerSource, LayersSource, RecurrentSource } from '../../engine/model-source.ts';
-import type { StatesSource } from '../../engine/states.ts';
+import type { GivenStates, StatesSource } from '../../engine/states.ts';
 import type { TensorSource } from '../../tensor.ts';
 import type { Layer, LayeredWeights } from '../schemas/layers.ts';
 
@@ -66,6 +66,14 @@ function recurrentSource({ W_x, W_h, b, b_h }: RecurrentJson, place: string): Re
 export function statesSource(name: 'h' | 'c', states: Matrix | readonly (Matrix | null)[]): StatesSource {
   if (!isList(states)) return tensorFromJson(name, 'NH', states);
   return states.map((state, k) => state && tensorFromJson(`${name}/${k}`, 'NH', state));
+}
+
+/** The states of a request in JSON. @throws ragged_array */
+export function statesOfBody({ h, c }: {
+  readonly h?: Parameters<typeof statesSource>[1];
+  readonly c?: Parameters<typeof statesSource>[1];
+}): GivenStates {
+  return { h: h && statesSource('h', h), c: c && statesSource('c', c) };
 }
 
 /** x of a step or sequence: without D if its elements are numbers of rows of an embedding. */

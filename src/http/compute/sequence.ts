@@ -22,7 +22,8 @@ import {
 } from './computation.ts';
 import { statesOf, traceOf, wantedOutputs } from './answer.ts';
 import { computeSchema } from './compute-schema.ts';
-import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
+import { fileInput, fileWeights, readFileBody } from './file-body.ts';
+import { fileStates } from './file-states.ts';
 import { SequenceBody, SequenceLine, SequenceReply } from './sequence-schemas.ts';
 import { type AdvanceSessionParts, advanceSession } from './advance-session.ts';
 import { inputSource, statesSource } from './layers.ts';
@@ -107,8 +108,8 @@ function readFile(file: SafetensorsFile): SequenceRequest {
   const wanted = wantedOutputs(outputs);
   const input = {
     weights: optionalWeights(body.model, fileWeights(body)),
-    x: requiredTensor(body, 'x', layout),
-    h: optionalTensor(body, 'h', 'NH'),
+    x: fileInput(body, layout),
+    ...fileStates(body),
     lengths,
     keepsStates: wanted.has('hs') || wanted.has('ys'),
     trace,

@@ -18,7 +18,8 @@ import {
 } from './computation.ts';
 import { statesOf, traceOf } from './answer.ts';
 import { computeSchema } from './compute-schema.ts';
-import { fileWeights, optionalTensor, readFileBody, requiredTensor } from './file-body.ts';
+import { fileInput, fileWeights, readFileBody } from './file-body.ts';
+import { fileStates } from './file-states.ts';
 import { type AdvanceSessionParts, advanceSession } from './advance-session.ts';
 import { inputSource, statesSource } from './layers.ts';
 import { StepBody, StepReply } from './step-schemas.ts';
@@ -78,8 +79,8 @@ function readFile(file: SafetensorsFile): Computation {
   const { session, trace } = body;
   const input = {
     weights: optionalWeights(body.model, fileWeights(body)),
-    x: requiredTensor(body, 'x', 'ND'),
-    h: optionalTensor(body, 'h', 'NH'),
+    x: fileInput(body, 'ND'),
+    ...fileStates(body),
     keepsStates: false,
     trace,
   };

@@ -1,10 +1,10 @@
 // Changes of a session that compute nothing: set its state, rewind, fork, delete.
-import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
 import type { HttpServer } from '../http-server.ts';
 import { BODY_ERRORS, SESSION_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
+import { statesOfBody } from '../compute/layers.ts';
 import { CallHeaders, IdParams, RewindBody, SessionInfo, StateBody } from './schemas.ts';
 import { createdReply, infoReply, markReplayed, sendReply } from './replies.ts';
 import { callOf } from './session-call.ts';
@@ -37,6 +37,7 @@ function stateRoutes(app: HttpServer, { sessions, sessionCompute }: SessionChang
             ...BODY_ERRORS,
             'shape_mismatch',
             'out_of_range',
+            'model_corrupt',
             'internal',
             'shutting_down',
             ...SESSION_ERRORS,
@@ -46,11 +47,14 @@ function stateRoutes(app: HttpServer, { sessions, sessionCompute }: SessionChang
     },
     async (request, reply) => {
       const { body, params } = request;
-      const h = tensorFromJson('h', 'NH', body.h);
+      const given = statesOfBody(body);
       const outcome = await sessions.setState(
         params.id,
         callOf(request),
-        (session) => ({ h: sessionCompute.readState(h, session), t: body.t ?? session.t }),
+        async (session) => ({
+          state: await sessionCompute.readState(given, session),
+          t: body.t ?? session.t,
+        }),
         infoReply,
       );
       return sendReply(reply, outcome);

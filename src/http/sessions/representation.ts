@@ -1,5 +1,7 @@
 // A session in responses: its fields in a body, and its headers.
-import { type Session, etagOf, stateDigest } from '../../sessions/session.ts';
+import type { TensorView } from '../../tensor.ts';
+import { type Session, etagOf, sizesOf, stateDigest, viewsOf } from '../../sessions/session.ts';
+import { statesOf } from '../compute/answer.ts';
 import { SESSION_HEADER } from '../session-request.ts';
 
 /** The `session` of the response to a step or sequence: schema SessionMark. */
@@ -25,6 +27,17 @@ export function sessionInfo(session: Session) {
     created_at: isoTime(createdAtMs),
     expires_at: isoTime(expiresAtMs),
   };
+}
+
+/** The states of a session in the form in which requests have them: schema SessionWithState. */
+export function statesOfSession(session: Session) {
+  const { N, state } = session;
+  const sizes = sizesOf(session);
+  const views = viewsOf(N, sizes, state).map(({ h, c }, k) => {
+    const view = (data: Float32Array): TensorView => ({ shape: [N, sizes[k]!.H], strides: [sizes[k]!.H, 1], data });
+    return { h: view(h), c: c && view(c) };
+  });
+  return statesOf({ states: views });
 }
 
 /** Headers of every response about one session. */

@@ -4,7 +4,7 @@ import { ModelRef } from '../models/schemas.ts';
 import { pageLimit } from '../schemas/page.ts';
 import { ref } from '../schemas/ref.ts';
 import { InlineWeights } from '../schemas/layers.ts';
-import { matrix } from '../schemas/tensor.ts';
+import { cellStates, hiddenStates } from '../schemas/states.ts';
 
 /** Beyond every limit that can be configured. */
 const INTEGER_MAX = 2 ** 31 - 1;
@@ -30,10 +30,11 @@ export const CreateSessionBody = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: INTEGER_MAX,
-        description: 'Mini-batch of every call; that of h, or 1.',
+        description: 'Mini-batch of every call; that of h or c, or 1.',
       }),
     ),
-    h: Type.Optional(matrix('First hidden state, (N, H); zeros if absent.')),
+    h: Type.Optional(hiddenStates('First hidden state; zeros if absent.')),
+    c: Type.Optional(cellStates('First cell state of the layers of type lstm; zeros if absent.')),
     ttl_s: Type.Optional(
       Type.Number({
         minimum: 0.001,
@@ -62,7 +63,8 @@ const mark = {
   t: Type.Integer({ description: 'Steps taken, at most 2^53 - 1.' }),
   version: Type.Integer({ description: 'Changes of the state.' }),
   digest: Type.String({
-    description: "First 16 hex digits of SHA-256 over the state's float32 values, little-endian.",
+    description: "First 16 hex digits of SHA-256 over the state's float32 values, little-endian: of h, then of c, each in the " +
+      'order of the layers.',
   }),
   expires_at: Type.String({ format: 'date-time' }),
 };
@@ -75,7 +77,7 @@ const info = {
   model: Type.String({ description: 'Id of the model; it stays the same when names move.' }),
   N: Type.Integer({ description: 'Mini-batch of every call.' }),
   D: Type.Integer({ description: 'Input size.' }),
-  H: Type.Integer({ description: 'Hidden size.' }),
+  H: Type.Integer({ description: 'Hidden size, of the last recurrent layer.' }),
   t: mark.t,
   version: mark.version,
   digest: mark.digest,
@@ -93,7 +95,8 @@ export const SessionWithState = Type.Object(
     kept: Type.Array(Type.Integer(), {
       description: 'Steps whose states are kept, oldest first: where rewind can go.',
     }),
-    h: matrix('Hidden state, (N, H).'),
+    h: hiddenStates('Hidden state.'),
+    c: Type.Optional(cellStates('Cell state, if a layer is an lstm.')),
   },
   { $id: 'SessionWithState', additionalProperties: false },
 );
@@ -113,7 +116,8 @@ export const SessionList = Type.Object(
 
 export const StateBody = Type.Object(
   {
-    h: matrix('The new hidden state, (N, H).'),
+    h: hiddenStates('The new hidden state.'),
+    c: Type.Optional(cellStates('The new cell state; required if a layer is an lstm.')),
     t: Type.Optional(
       Type.Integer({
         minimum: 0,

@@ -1,5 +1,4 @@
 // Create, read and list sessions: hidden states that are kept on the server, each with one model.
-import { tensorFromJson } from '../../codec/json/tensor.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import type { ErrorCode } from '../../error-kinds.ts';
 import type { ModelLibrary } from '../../models/library.ts';
@@ -21,7 +20,8 @@ import {
 import { sessionChangeRoutes } from './changes.ts';
 import { keyOfRequest } from './idempotency-key.ts';
 import { createdReply, sendReply } from './replies.ts';
-import { sessionHeaders, sessionInfo } from './representation.ts';
+import { sessionHeaders, sessionInfo, statesOfSession } from './representation.ts';
+import { statesOfBody } from '../compute/layers.ts';
 import { inlineSource, weightsOf } from '../compute/weights.ts';
 
 export interface SessionRoutesOptions {
@@ -80,11 +80,11 @@ function createRoute(app: HttpServer, options: SessionRoutesOptions): void {
     },
     async (request, reply) => {
       const { body, lifetime } = request;
-      const { model, weights, N, h, ttl_s, keep = 0 } = body;
+      const { model, weights, N, ttl_s, keep = 0 } = body;
       const wanted = {
         weights: weightsOf(model, weights && inlineSource(weights)),
         N,
-        h: h && tensorFromJson('h', 'NH', h),
+        states: statesOfBody(body),
         keep,
         ttlMs: Math.min(ttlMsMax, ttl_s === undefined ? ttlMs : Math.round(ttl_s * 1_000)),
         key: keyOfRequest(request),
@@ -115,11 +115,10 @@ function readRoutes(app: HttpServer, options: SessionRoutesOptions): void {
     async (request, reply) => {
       const type = responseType(request, false);
       const session = await sessions.read(request.params.id);
-      const { N, H, h, past } = session;
       void reply.headers(sessionHeaders(session));
       const bytes = await responses.write(request, type, {
-        fields: { ...sessionInfo(session), kept: past.map(({ t }) => t) },
-        tensors: { h: { shape: [N, H], strides: [H, 1], data: h } },
+        fields: { ...sessionInfo(session), kept: session.past.map(({ t }) => t) },
+        tensors: statesOfSession(session),
       });
       return sendBytes(reply, type, bytes);
     },

@@ -4,6 +4,7 @@ import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetenso
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { Lifetime } from '../../lifetime.ts';
+import { DTYPES } from '../../tensor.ts';
 import type { ByteBlock } from '../../wasm/byte-block.ts';
 import { ref } from '../schemas/ref.ts';
 import { SocketCall } from './socket-schemas.ts';
@@ -61,7 +62,7 @@ function openFile(block: ByteBlock): SocketMessage {
     isBodyHeld = false;
   };
   try {
-    const { tensors, metadata } = readSafetensorsFile(block.view(), () => isBodyHeld);
+    const { tensors, metadata } = readSafetensorsFile(block.view(), () => isBodyHeld, DTYPES);
     const { id, key, if_match, ...rest } = metadata;
     const body: SafetensorsFile = { tensors, metadata: rest };
     const rank = tensors.get('x')?.shape.length ?? 0;
@@ -72,9 +73,14 @@ function openFile(block: ByteBlock): SocketMessage {
   }
 }
 
-/** Three axes are a sequence, anything else a step. @throws what the POST routes throw */
-export function readComputation(message: SocketMessage, validate: Validate): MessageComputation {
-  return message.rank === 3
+/**
+ * A message whose x has more axes than that of a step is a sequence.
+ *
+ * @param stepAxes 2 of (N, D), or 1 of (N) row numbers of an embedding
+ * @throws what the POST routes throw
+ */
+export function readComputation(message: SocketMessage, stepAxes: 1 | 2, validate: Validate): MessageComputation {
+  return message.rank > stepAxes
     ? readAs(SEQUENCE, SEQUENCE_SCHEMA, message, validate)
     : readAs(STEP, STEP_SCHEMA, message, validate);
 }

@@ -131,6 +131,8 @@ class SessionSocket {
   #isClosed = false;
   /** Of the state that was answered with last: `previous` in if_match stands for it. */
   #etag = NO_ETAG;
+  /** Axes of the x of a step; known once the session was read. */
+  #stepAxes: 1 | 2 | undefined;
   /** Messages received so far. */
   messageCount = 0;
 
@@ -150,6 +152,7 @@ class SessionSocket {
     try {
       const session = await this.#options.sessions.read(this.#sessionId);
       this.#etag = etagOf(session);
+      this.#stepAxes = await this.#options.sessionCompute.stepAxesOf(session);
       return { data: JSON.stringify({ session: socketMarkOf(session) }), isBinary: false };
     } catch (error) {
       return this.problem(error, this.#request.id, false);
@@ -181,7 +184,8 @@ class SessionSocket {
     const id = isTag(message.id) ? message.id : undefined;
     try {
       const { key, if_match } = readCall(message, this.#validate);
-      const { computation, responseBodyOf } = readComputation(message, this.#validate);
+      const stepAxes = this.#stepAxes ?? (await this.#readStepAxes());
+      const { computation, responseBodyOf } = readComputation(message, stepAxes, this.#validate);
       expectThisSession(computation, this.#sessionId);
       this.#expectServing();
       const call: Call = {
@@ -204,6 +208,13 @@ class SessionSocket {
     } catch (error) {
       return this.#messageProblem(error, typeof message.call.key === 'string', id);
     }
+  }
+
+  /** The first message could not be sent: the session was not read yet. */
+  async #readStepAxes(): Promise<1 | 2> {
+    const { sessions, sessionCompute } = this.#options;
+    this.#stepAxes = await sessionCompute.stepAxesOf(await sessions.read(this.#sessionId));
+    return this.#stepAxes;
   }
 
   #print(body: ResponseBody, isBinary: boolean, lifetime: Lifetime): Buffer | Promise<Buffer> {

@@ -25,8 +25,8 @@ without the cost of a request each.
 **First** the server sends \`{"session": {"id", "t", "version", "digest", "expires_at",
 "etag"}}\`: the state at which the session is.
 
-**A message** is the JSON body of POST /v1/step, or with three axes in \`x\` that of POST
-/v1/sequence, without weights, model and h; or, as a binary message, the same safetensors file.
+**A message** is the JSON body of POST /v1/step, or with one axis more in \`x\`, T, that of POST
+/v1/sequence, without weights, model, h and c; or, as a binary message, the same safetensors file.
 Besides it may have \`id\` (text or number, returned in the answer), \`key\` (as
 Idempotency-Key) and \`if_match\` (as If-Match); in a file they are text in \`__metadata__\`.
 
