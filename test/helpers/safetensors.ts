@@ -1,8 +1,15 @@
-// Writes safetensors files, F32 or F64 by the kind of array: the inverse of codec/safetensors.ts.
+// Writes safetensors files, their dtypes by the kind of array: the inverse of codec/safetensors.ts.
 export interface TensorToWrite {
   readonly shape: readonly number[];
-  readonly data: Float32Array | Float64Array;
+  readonly data: Float32Array | Float64Array | Int32Array | BigInt64Array;
 }
+
+const DTYPES: Readonly<Record<string, string>> = {
+  Float32Array: 'F32',
+  Float64Array: 'F64',
+  Int32Array: 'I32',
+  BigInt64Array: 'I64',
+};
 
 export function writeSafetensors(
   tensors: Readonly<Record<string, TensorToWrite>>,
@@ -12,7 +19,7 @@ export function writeSafetensors(
   const entries = Object.entries(tensors).map(([name, { shape, data }]) => {
     const begin = end;
     end += data.byteLength;
-    const dtype = data instanceof Float64Array ? 'F64' : 'F32';
+    const dtype = DTYPES[data.constructor.name];
     return [name, { dtype, shape, data_offsets: [begin, end] }] as const;
   });
   const header = Buffer.from(
