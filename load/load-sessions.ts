@@ -3,7 +3,7 @@
 //   node load/load-sessions.ts [--seconds 3] [--rounds 5] [--json FILE]
 //
 // The stores alternate, round by round; ratios are taken to the memory store in the same round. There are 64
-// sessions with N=1, D=H=128. Each of 16 callers steps four sessions of its own, one after another, so no call
+// sessions with N=1, D=H=128, of one tanh layer and, beside the first store, of one LSTM. Each of 16 callers steps four sessions of its own, one after another, so no call
 // waits for the lock of a session. Exit code 1 if a step is not answered, if a session has not taken exactly the
 // steps that were answered, or if its state differs from the reference by a bit.
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -11,9 +11,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
-import { referenceStep } from '../src/wasm/reference/step.ts';
+import type { Layer } from '../src/layers.ts';
+import { referenceModel } from '../src/wasm/reference/model.ts';
 import { expectSameBits } from './cases/same-bits.ts';
-import { get, postJson, registerModel } from './clients/api.ts';
+import { get, postJson, registerLayers } from './clients/api.ts';
 import { CONNECTIONS } from './clients/http-target.ts';
 import { describeMachine, machineInfo } from './report/machine.ts';
 import { fill } from './cases/pseudo-random-tensors.ts';
@@ -23,21 +24,25 @@ import { startProgress } from './report/progress.ts';
 import { hasRedis, startRedis } from './processes/redis-server.ts';
 import { percentile, ratiosOf, spreadOf } from './report/statistics.ts';
 import { type OpenCaller, byRequests, byWebSockets } from './clients/session-callers.ts';
-import { makeStepCase } from './cases/step-case.ts';
+import { makeLayer } from './cases/layer.ts';
 import { formatNumber, formatTable } from './report/table.ts';
 
 const SESSIONS_EACH = 4;
 const WARM_UP_STEPS = CONNECTIONS * SESSIONS_EACH * 8;
-const STEP = makeStepCase({ N: 1, D: 128, H: 128 });
-const { weights } = STEP;
+const D = 128;
+const H = 128;
+const RNN = [makeLayer(pseudoRandom(1), 'rnn', D, H)];
+const LSTM = [makeLayer(pseudoRandom(1), 'lstm', D, H)];
 /** x of every step of a caller's k-th session. */
-const XS = Array.from({ length: SESSIONS_EACH }, (_, k) => fill(pseudoRandom(k), weights.D, 1));
+const XS = Array.from({ length: SESSIONS_EACH }, (_, k) => fill(pseudoRandom(k), D, 1));
 
 interface Variant {
   readonly name: string;
   /** Least ratio to the memory store; a missed target is printed and does not change the exit code. */
   readonly target?: number;
   readonly server: ServerProcess;
+  /** Of the model of all its sessions. */
+  readonly layers: readonly Layer[];
   readonly openCaller: OpenCaller;
   /** The sessions of each caller. */
   readonly sessions: readonly (readonly string[])[];
@@ -91,17 +96,18 @@ async function startAll(folder: string, stops: (() => Promise<void>)[]): Promise
   const start = async (
     name: string,
     storeUrl: string,
-    { target, openCaller = byRequests }: Partial<Pick<Variant, 'target' | 'openCaller'>> = {},
+    { target, openCaller = byRequests, layers = RNN }: Partial<Pick<Variant, 'target' | 'openCaller' | 'layers'>> = {},
   ): Promise<Variant> => {
     const server = await startServer({ STORE_URL: storeUrl });
     stops.push(() => server.stop());
-    const sessions = await createSessions(server.url);
+    const sessions = await createSessions(server.url, layers);
     const counters = { rounds: [], pace: 0, steps: 0 };
-    return { name, server, sessions, openCaller, ...counters, ...(target && { target }) };
+    return { name, server, layers, sessions, openCaller, ...counters, ...(target && { target }) };
   };
   const sqlite = `sqlite:${join(folder, 'load.sqlite')}`;
   const variants = [
     await start('memory:', 'memory:'),
+    await start('memory:, LSTM', 'memory:', { layers: LSTM, target: 0.85 }),
     await start('memory:, WebSockets', 'memory:', { openCaller: byWebSockets }),
     await start('sqlite:, synchronous=FULL', sqlite, { target: 0.7 }),
   ];
@@ -120,8 +126,8 @@ async function startAll(folder: string, stops: (() => Promise<void>)[]): Promise
   return variants;
 }
 
-async function createSessions(url: string): Promise<readonly (readonly string[])[]> {
-  const model = await registerModel(url, STEP.weights);
+async function createSessions(url: string, layers: readonly Layer[]): Promise<readonly (readonly string[])[]> {
+  const model = await registerLayers(url, layers);
   const sessions: string[][] = [];
   for (let connection = 0; connection < CONNECTIONS; connection++) {
     const ids: string[] = [];
@@ -188,20 +194,21 @@ async function runRound(variant: Variant, wantedSteps: number): Promise<Round> {
 }
 
 /** @throws Error unless every session has taken the steps that were answered, and has the reference's bits */
-async function checkSessions({ name, server, sessions, steps }: Variant): Promise<void> {
+async function checkSessions({ name, server, layers, sessions, steps }: Variant): Promise<void> {
   const expected = XS.map((x) => {
-    let h: Float32Array = new Float32Array(weights.H);
-    for (let t = 0; t < steps; t++) h = referenceStep(weights, x, h).state;
-    return h;
+    const repeated = Float32Array.from({ length: steps * D }, (_, i) => x[i % D]!);
+    const { h, c } = referenceModel(layers, { T: steps, N: 1, x: repeated });
+    return { h: h[0]!, c: c[0] };
   });
   for (const ids of sessions) {
     for (const [k, id] of ids.entries()) {
       const answer = (await get(`${server.url}/v1/sessions/${id}`)).toString();
-      const { t, h } = JSON.parse(answer) as { t: number; h: number[][] };
+      const { t, h, c } = JSON.parse(answer) as { t: number; h: number[][]; c?: number[][] };
       if (t !== steps) {
         throw new Error(`${name}: ${steps} steps were answered, a session took ${t}.`);
       }
-      expectSameBits(`${name}: h after ${t} steps`, Float32Array.from(h[0]!), expected[k]!);
+      expectSameBits(`${name}: h after ${t} steps`, Float32Array.from(h[0]!), expected[k]!.h);
+      if (c) expectSameBits(`${name}: c after ${t} steps`, Float32Array.from(c[0]!), expected[k]!.c!);
     }
   }
 }

@@ -1,24 +1,28 @@
 // npm run verify:sessions: a million idle sessions, and a service that starts on them. It takes some minutes, and
 // 1 GB in the folder for temporary files.
 //
-//   node load/verify-sessions.ts [--sessions 1000000] [--folder FOLDER]
+//   node load/verify-sessions.ts [--cell rnn|lstm] [--sessions 1000000] [--folder FOLDER]
 //
 // The sessions are written through the store, as POST /v1/sessions writes them, but without HTTP; the service is
-// started as usual. Exit code 1 if it is not ready within 5 s, if file and resident memory are more than 2 GiB
-// together, if a page of the list is not complete, or if a step on one of the sessions differs from the reference by
+// started as usual. The model is one tanh layer, or two LSTM layers. Exit code 1 if it is not ready within 5 s, if
+// the file has more than 1 KiB for a session besides the numbers of its states, if file and resident memory are more than
+// 2 GiB together (of tanh layers), if a page of the list is not complete, or if a step on one of the sessions differs from the reference by
 // a bit.
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { stateSizes } from '../src/engine/session-state.ts';
 import { encodeSession } from '../src/sessions/record.ts';
-import { newSession } from '../src/sessions/session.ts';
+import { newSession, stateNumbersOf, viewsOf } from '../src/sessions/session.ts';
 import { openSqliteStore } from '../src/store/sqlite/sqlite.ts';
 import type { SessionStore } from '../src/store/store.ts';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
-import { referenceStep } from '../src/wasm/reference/step.ts';
-import { get, postJson, registerModel } from './clients/api.ts';
-import { fill, makeWeights } from './cases/pseudo-random-tensors.ts';
+import { type Layer, statesOf } from '../src/layers.ts';
+import { referenceModel } from '../src/wasm/reference/model.ts';
+import { get, postJson, registerLayers } from './clients/api.ts';
+import { makeLayer } from './cases/layer.ts';
+import { fill } from './cases/pseudo-random-tensors.ts';
 import { expectSameBits } from './cases/same-bits.ts';
 import { startServer } from './processes/server-process.ts';
 import { runProgram, wholeNumber } from './report/program.ts';
@@ -31,6 +35,8 @@ const READY_MS_MAX = 5_000;
 /** The fastest start counts: other work of the machine can only make a start slower. */
 const STARTS = 3;
 const BYTES_MAX = 2 * 2 ** 30;
+/** Of a session, besides the numbers of its states. */
+const OVERHEAD_BYTES_MAX = 1024;
 const COLD_STEPS = 200;
 /** Sessions of the page that is listed. */
 const LISTED = 100;
@@ -38,22 +44,31 @@ const BATCH = 1_000;
 const TTL_MS = 30 * 86_400_000;
 const MiB = 2 ** 20;
 
-const weights = makeWeights(pseudoRandom(1), D, H);
+const random = pseudoRandom(1);
+const MODELS = {
+  rnn: [makeLayer(random, 'rnn', D, H)],
+  lstm: [makeLayer(random, 'lstm', D, H), makeLayer(random, 'lstm', H, H)],
+} satisfies Record<string, readonly Layer[]>;
 
 await runProgram(main);
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
+      cell: { type: 'string', default: 'rnn' },
       sessions: { type: 'string', default: '1000000' },
       folder: { type: 'string', default: tmpdir() },
     },
   });
+  const { cell } = values;
+  if (!isCell(cell)) throw new Error(`--cell is ${cell}, expected one of ${Object.keys(MODELS).join(', ')}.`);
+  const layers: readonly Layer[] = MODELS[cell];
+  const stateBytes = 4 * stateNumbersOf(1, statesOf(layers));
   const count = wholeNumber('sessions', values.sessions, COLD_STEPS);
   const folder = mkdtempSync(join(values.folder, 'carryover-idle-'));
   try {
     const path = join(folder, 'idle.sqlite');
-    const ids = await makeSessions(path, count, await registerWeights(path));
+    const ids = await makeSessions(path, count, layers);
     const empty: Start[] = [];
     const full: Start[] = [];
     for (let start = 0; start < STARTS; start++) {
@@ -61,13 +76,15 @@ async function main(): Promise<void> {
       full.push(await startAndStop(path));
     }
     const readyMs = Math.min(...full.map((start) => start.readyMs));
-    const { rssBytes, stepMs, listMs } = await useSessions(path, ids);
+    const { rssBytes, stepMs, listMs } = await useSessions(path, ids, layers);
     const fileBytes = bytesIn(folder);
-    const isFine = readyMs < READY_MS_MAX && rssBytes + fileBytes <= BYTES_MAX;
+    const overheadBytes = fileBytes / count - stateBytes;
+    const isSmall = cell !== 'rnn' || rssBytes + fileBytes <= BYTES_MAX;
+    const isFine = readyMs < READY_MS_MAX && overheadBytes <= OVERHEAD_BYTES_MAX && isSmall;
     const [p50, p99] = [50, 99].map((percent) => percentile(stepMs, percent).toFixed(1));
     console.log(
-      `${count} sessions, H = ${H}: ${mebibytes(fileBytes)} on the disk ` +
-        `(${(fileBytes / count).toFixed(0)} bytes each), ${mebibytes(rssBytes)} resident\n` +
+      `${count} sessions, ${layers.length} × ${cell}, H = ${H}: ${mebibytes(fileBytes)} on the disk ` +
+        `(${(fileBytes / count).toFixed(0)} bytes each, ${stateBytes} of them states), ${mebibytes(rssBytes)} resident\n` +
         `ready after ${describe(full)}; with an empty store after ${describe(empty)}\n` +
         `${COLD_STEPS} steps on cold sessions, the right bits: p50 ${p50} ms, p99 ${p99} ms\n` +
         `${LISTED} of the sessions listed after ${listMs.toFixed(0)} ms\n` +
@@ -79,18 +96,23 @@ async function main(): Promise<void> {
   }
 }
 
+function isCell(cell: string): cell is keyof typeof MODELS {
+  return cell in MODELS;
+}
+
 /** Registers the model with a running service, so that the file has its record. @returns the model's id */
-async function registerWeights(path: string): Promise<string> {
+async function register(path: string, layers: readonly Layer[]): Promise<string> {
   await using server = await startServer({ STORE_URL: `sqlite:${path}` });
-  return await registerModel(server.url, weights);
+  return await registerLayers(server.url, layers);
 }
 
-/** The first state of the k-th session; every session has a different one. */
-function stateOf(k: number): Float32Array {
-  return fill(pseudoRandom(k), H, 1);
+/** The first states of the k-th session; every session has different ones. */
+function stateOf(k: number, layers: readonly Layer[]): Float32Array {
+  return fill(pseudoRandom(k), stateNumbersOf(1, statesOf(layers)), 1);
 }
 
-async function makeSessions(path: string, count: number, modelId: string): Promise<string[]> {
+async function makeSessions(path: string, count: number, layers: readonly Layer[]): Promise<string[]> {
+  const modelId = await register(path, layers);
   const store = await openSqliteStore(path, { timeoutMs: 60_000, queueMax: BATCH });
   const startMs = performance.now();
   const progress = startProgress('making sessions', count);
@@ -98,7 +120,7 @@ async function makeSessions(path: string, count: number, modelId: string): Promi
   while (ids.length < count) {
     const first = ids.length;
     const size = Math.min(BATCH, count - first);
-    const made = Array.from({ length: size }, (_, k) => makeSession(store, first + k, modelId));
+    const made = Array.from({ length: size }, (_, k) => makeSession(store, first + k, modelId, layers));
     ids.push(...(await Promise.all(made)));
     progress.update(ids.length);
   }
@@ -108,11 +130,11 @@ async function makeSessions(path: string, count: number, modelId: string): Promi
   return ids;
 }
 
-async function makeSession(store: SessionStore, k: number, modelId: string): Promise<string> {
+async function makeSession(store: SessionStore, k: number, modelId: string, layers: readonly Layer[]): Promise<string> {
   const random = crypto.getRandomValues(new Uint8Array(22));
   const id = Buffer.from(random.subarray(0, 16)).toString('base64url');
   const incarnation = Buffer.from(random.subarray(16)).toString('base64url');
-  const spec = { modelId, N: 1, D, H, keep: 0, ttlMs: TTL_MS, state: stateOf(k) };
+  const spec = { modelId, N: 1, D, H, states: stateSizes(layers), keep: 0, ttlMs: TTL_MS, state: stateOf(k, layers) };
   const session = newSession(id, incarnation, spec, Date.now());
   await store.create(id, encodeSession(session), session.expiresAtMs, modelId);
   return id;
@@ -134,7 +156,7 @@ async function startAndStop(path: string): Promise<Start> {
   return { readyMs, cpuMs };
 }
 
-async function useSessions(path: string, ids: readonly string[]) {
+async function useSessions(path: string, ids: readonly string[], layers: readonly Layer[]) {
   await using server = await startServer({ STORE_URL: `sqlite:${path}` });
   const random = pseudoRandom(2);
   const x = fill(random, D, 1);
@@ -146,7 +168,7 @@ async function useSessions(path: string, ids: readonly string[]) {
     const sentMs = performance.now();
     const answer = await postJson<StepAnswer>(`${server.url}/v1/step`, body);
     stepMs.push(performance.now() - sentMs);
-    expectRightStep(k, x, answer);
+    expectRightStep(layers, k, x, answer);
   }
   return { rssBytes: residentBytes(server.pid), stepMs, listMs };
 }
@@ -161,15 +183,22 @@ async function listPage(url: string): Promise<number> {
 }
 
 interface StepAnswer {
-  readonly h: number[][];
+  /** (1, H), of several layers a list. */
+  readonly h: number[][] | number[][][];
+  readonly c?: number[][] | number[][][];
   readonly session: { readonly t: number };
 }
 
-function expectRightStep(k: number, x: Float32Array, { h, session }: StepAnswer): void {
-  let expected = stateOf(k);
+function expectRightStep(layers: readonly Layer[], k: number, x: Float32Array, { h, c, session }: StepAnswer): void {
+  const before = viewsOf(1, statesOf(layers), stateOf(k, layers));
   // A session may have been chosen before.
-  for (let t = 0; t < session.t; t++) expected = referenceStep(weights, x, expected).state;
-  expectSameBits(`session ${k}: h`, Float32Array.from(h[0]!), expected);
+  const T = session.t;
+  const repeated = Float32Array.from({ length: T * D }, (_, i) => x[i % D]!);
+  const given = { h: before.map((state) => state.h), c: before.map((state) => state.c) };
+  const after = referenceModel(layers, { T, N: 1, x: repeated, ...given });
+  const flat = (states: readonly (Float32Array | undefined)[]) => Float32Array.from(states.flatMap((state) => [...(state ?? [])]));
+  expectSameBits(`session ${k}: h`, Float32Array.from(h.flat(2)), flat(after.h));
+  expectSameBits(`session ${k}: c`, Float32Array.from((c ?? []).flat(2)), flat(after.c));
 }
 
 /** From /proc, on Linux. */

@@ -1,4 +1,6 @@
 // Single calls of the service's HTTP API: what a measurement needs before and after its load.
+import { layersJson } from '../cases/layers-json.ts';
+import type { Layer } from '../../src/layers.ts';
 import { modelBody } from '../cases/step-case.ts';
 import type { Weights } from '../../src/tensor.ts';
 
@@ -32,6 +34,11 @@ export async function registerModel(url: string, weights: Weights, name?: string
   const query = name === undefined ? '' : `?name=${name}`;
   const answer = await post(`${url}/v1/models${query}`, modelBody({ weights }));
   return (JSON.parse(answer.toString()) as { id: string }).id;
+}
+
+/** @returns the id of a model with these layers */
+export async function registerLayers(url: string, layers: readonly Layer[]): Promise<string> {
+  return (await postJson<{ id: string }>(`${url}/v1/models`, { layers: layersJson(layers) })).id;
 }
 
 async function request(url: string, init: RequestInit): Promise<Buffer> {

@@ -9,7 +9,7 @@ import { modelId } from '../../src/models/model-id.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { buildApp } from '../helpers/app.ts';
 import { runLayers } from '../helpers/kernels.ts';
-import { layersJson } from '../helpers/layers-json.ts';
+import { layersJson } from '../../load/cases/layers-json.ts';
 
 const [V, D, H] = [3_000, 40, 96];
 const random = pseudoRandom(8);

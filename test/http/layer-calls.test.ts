@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Direction } from '../../src/layers.ts';
 import { buildApp } from '../helpers/app.ts';
-import { layersJson } from '../helpers/layers-json.ts';
+import { layersJson } from '../../load/cases/layers-json.ts';
 import { fc } from '../helpers/seed.ts';
 import { type Stack, stacks } from '../helpers/stacks.ts';
 

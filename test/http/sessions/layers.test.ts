@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readSafetensorsFile } from '../../../src/codec/safetensors/read.ts';
 import { buildApp } from '../../helpers/app.ts';
-import { layersJson } from '../../helpers/layers-json.ts';
+import { layersJson } from '../../../load/cases/layers-json.ts';
 import { fc } from '../../helpers/seed.ts';
 import { stacks } from '../../helpers/stacks.ts';
 import { type TensorToWrite, writeSafetensors } from '../../helpers/safetensors.ts';

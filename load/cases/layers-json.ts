@@ -1,6 +1,5 @@
 // Layers as requests have them, in JSON.
 import { type Layer, type RecurrentWeights, gatesOf } from '../../src/layers.ts';
-import { nested } from './recurrence.ts';
 
 export function layersJson(layers: readonly Layer[]): Record<string, unknown>[] {
   return layers.map(layerJson);
@@ -8,11 +7,11 @@ export function layersJson(layers: readonly Layer[]): Record<string, unknown>[] 
 
 function layerJson(layer: Layer): Record<string, unknown> {
   if ('weights' in layer) {
-    const { type, D, H, direction, weights, backward } = layer;
+    const { type, H, direction, weights, backward } = layer;
     const columns = gatesOf(layer) * H;
     const directed = ({ W_x, W_h, b, b_hn }: RecurrentWeights) => ({
-      W_x: nested(W_x, [D, columns]),
-      W_h: nested(W_h, [H, columns]),
+      W_x: rowsOf(W_x, columns),
+      W_h: rowsOf(W_h, columns),
       b: [...b],
       // Of r and z both biases are in b.
       ...(b_hn && { b_h: [...new Float32Array(columns - H).fill(-0), ...b_hn] }),
@@ -26,8 +25,13 @@ function layerJson(layer: Layer): Record<string, unknown> {
       ...(backward && { backward: directed(backward) }),
     };
   }
-  if (layer.type === 'embedding') return { type: 'embedding', E: nested(layer.E, [layer.V, layer.D]) };
+  if (layer.type === 'embedding') return { type: 'embedding', E: rowsOf(layer.E, layer.D) };
   if (layer.type === 'affine') return { type: 'affine', scale: [...layer.scale], offset: [...layer.offset] };
-  const { I, O, W, b, activation } = layer;
-  return { type: 'dense', activation, W: nested(W, [I, O]), b: [...b] };
+  const { O, W, b, activation } = layer;
+  return { type: 'dense', activation, W: rowsOf(W, O), b: [...b] };
+}
+
+/** A matrix of so many columns, row by row. */
+function rowsOf(data: Float32Array, columns: number): number[][] {
+  return Array.from({ length: data.length / columns }, (_, n) => [...data.subarray(n * columns, (n + 1) * columns)]);
 }
