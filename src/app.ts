@@ -161,8 +161,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const preloadedModels = new PreloadedModels({
     library,
     limits,
-    onLoaded: (name, { id, D, H, O, activation }, tensors) =>
-      http.log.info({ name, id, D, H, O, activation, tensors }, 'model loaded'),
+    onLoaded: (name, { id, D, H, O, activation, layers }, tensors) =>
+      http.log.info({ name, id, D, H, O, activation, layers, tensors }, 'model loaded'),
     onSkipped: ({ path }, error) =>
       http.log.error({ path, reason: (error as Error).message }, 'model file skipped'),
   });

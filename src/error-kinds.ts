@@ -151,20 +151,25 @@ export const ERRORS = {
   },
   unknown_tensors: {
     status: 422,
-    title: 'The tensors are not those of one recurrent layer',
+    title: 'The tensors are not all those of known layers',
     advice:
       'Name them W_x, W_h, b, as torch (rnn.weight_ih_l0 …) or as Keras (kernel …) does; which layer ' +
-      'computes y from h can be said with ?readout=NAME.',
+      'computes y from h can be said with ?readout=NAME, and what all layers are with ?layers=[…].',
+  },
+  layers_unconfirmed: {
+    status: 422,
+    title: 'The file does not say what its layers compute, or in which order',
+    advice: 'Describe the layers in their order with ?layers=[…], or as carryover.layers in the metadata of the file.',
   },
   activation_unconfirmed: {
     status: 422,
     title: 'The file does not say the activation',
-    advice: 'If the layer was made with tanh, send the file with ?activation=tanh.',
+    advice: 'If the layer was made with tanh, send the file with ?activation=tanh; with a description, as its activation.',
   },
   activation_unsupported: {
     status: 422,
     title: 'The activation is not supported',
-    advice: 'Only tanh layers are computed; relu comes with a later version.',
+    advice: 'An rnn layer is computed with tanh or relu, a gru and an lstm with tanh, the short form {"weights"} with tanh.',
   },
   idempotency_key_reused: {
     status: 422,

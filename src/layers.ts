@@ -10,7 +10,10 @@
 //                 reset before: n = tanh(x_t W_xn + b_n + (r ∘ h_{t-1}) W_hn)
 //   lstm        i, f, g, o: c_t = f ∘ c_{t-1} + i ∘ g,  h_t = o ∘ tanh(c_t)
 
-import type { Readout, Weights } from './tensor.ts';
+import type { Readout, TensorSource, Weights } from './tensor.ts';
+
+/** Most layers of a model. */
+export const LAYERS_MAX = 32;
 
 export type RnnActivation = 'tanh' | 'relu';
 export type DenseActivation = 'linear' | 'relu' | 'tanh' | 'sigmoid' | 'softmax';
@@ -95,6 +98,41 @@ export type RecurrentLayer = RecurrentSpec & DirectedWeights;
 
 export type Layer = EmbeddingLayer | AffineLayer | DenseLayer | RecurrentLayer;
 
+/** The tensors of one direction of a recurrent layer, of G gates. */
+export interface RecurrentSource {
+  /** (D, G H) */
+  readonly W_x: TensorSource;
+  /** (H, G H) */
+  readonly W_h: TensorSource;
+  /** (G H); zeros if absent. That of a model in the short form may be (1, H). */
+  readonly b?: TensorSource | undefined;
+  readonly b_h?: TensorSource | undefined;
+}
+
+interface DirectedSource {
+  readonly direction: Direction;
+  readonly weights: RecurrentSource;
+  /** Of a bidirectional layer. */
+  readonly backward?: RecurrentSource | undefined;
+}
+
+/** A layer as a request or a file has it: options, and tensors that are still there. */
+export type LayerSource =
+  /** E (V, D) */
+  | { readonly type: 'embedding'; readonly E: TensorSource }
+  /** (D) each */
+  | { readonly type: 'affine'; readonly scale: TensorSource; readonly offset: TensorSource }
+  /** W (I, O), b (O) */
+  | {
+      readonly type: 'dense';
+      readonly activation: DenseActivation;
+      readonly W: TensorSource;
+      readonly b?: TensorSource | undefined;
+    }
+  | ({ readonly type: 'rnn'; readonly activation: RnnActivation } & DirectedSource)
+  | ({ readonly type: 'gru'; readonly reset: Reset } & DirectedSource)
+  | ({ readonly type: 'lstm' } & DirectedSource);
+
 export function isRecurrent<L extends LayerSpec>(layer: L): layer is L & RecurrentSpec {
   return layer.type in GATES;
 }
@@ -135,7 +173,7 @@ export function directionsOf({ direction }: RecurrentSpec): ('forward' | 'revers
  */
 export function recurrentWeights(
   spec: RecurrentSpec,
-  { W_x, W_h, b, b_h }: { readonly W_x: Float32Array; readonly W_h: Float32Array; readonly b?: Float32Array | undefined; readonly b_h?: Float32Array | undefined },
+  { W_x, W_h, b, b_h }: { readonly W_x: Float32Array; readonly W_h: Float32Array; readonly b?: ArrayLike<number> | undefined; readonly b_h?: ArrayLike<number> | undefined },
 ): RecurrentWeights {
   const { H } = spec;
   const columns = gatesOf(spec) * H;
@@ -144,7 +182,7 @@ export function recurrentWeights(
   // z + -0 is z for every z: a bias alone keeps its bits.
   const sum = Float32Array.from({ length: columns }, (_, j) => (b?.[j] ?? 0) + (j < added ? (b_h?.[j] ?? -0) : -0));
   if (!hasOwn) return { W_x, W_h, b: sum };
-  return { W_x, W_h, b: sum, b_hn: b_h?.slice(added) ?? new Float32Array(H) };
+  return { W_x, W_h, b: sum, b_hn: Float32Array.from({ length: H }, (_, j) => b_h?.[added + j] ?? 0) };
 }
 
 /** The short form of a model: one tanh layer, and a readout y = h W_y + b_y if O is not 0. */

@@ -49,6 +49,8 @@ export interface RawTensor {
   readonly sizes: readonly [number, number, number];
   /** Whether the first two axes are exchanged: the matrix is transposed, or N is outside T. */
   readonly swaps: boolean;
+  /** Of a matrix: how many columns at the beginning change places with as many behind them; absent: none. */
+  readonly blockColumns?: number;
   /** The error for the element at `index` in `bytes`, which is no finite float32. */
   readonly errorAt: (index: number) => Error;
 }

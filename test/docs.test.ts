@@ -10,7 +10,7 @@ import { ConfigSchema } from '../src/config.ts';
 import { ERRORS } from '../src/error-kinds.ts';
 import { describeWith } from './helpers/needs.ts';
 import { type RunningServer, startServer } from './helpers/process.ts';
-import { writeSafetensors } from './helpers/safetensors.ts';
+import { type TensorToWrite, writeSafetensors } from './helpers/safetensors.ts';
 
 const root = join(import.meta.dirname, '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
@@ -77,12 +77,12 @@ function run(program: string, args: readonly string[], code: string): string {
 
 describe.each(GUIDES)('the examples of $path', ({ text }) => {
   const examples = examplesOf(text);
-  const torch = examples.find(({ code }) => code.includes('import torch'));
+  const torch = examples.filter(({ code }) => /^import .*\btorch$/m.test(code));
   const ofLanguage = (language: Example['language']) =>
-    examples.filter((example) => example.language === language && example !== torch);
+    examples.filter((example) => example.language === language && !torch.includes(example));
 
   test('the examples have their output behind them', () => {
-    const without = examples.filter((example) => example !== torch && !example.output);
+    const without = examples.filter((example) => !torch.includes(example) && !example.output);
     expect(without.map(({ code }) => code)).toEqual([]);
     expect(examples.length).toBeGreaterThanOrEqual(5);
   });
@@ -92,7 +92,7 @@ describe.each(GUIDES)('the examples of $path', ({ text }) => {
     const shell = ofLanguage('sh');
     let printed: string[];
     beforeAll(() => {
-      if (torch) writeFileOf(torch.code);
+      for (const { code } of torch) writeFileOf(code);
       // All in one shell, so that a variable of one example has its value in the next.
       const script = shell.map(({ code }) => `${code}echo; echo '${END}'\n`).join('');
       printed = run('bash', ['-c'], script).split(END);
@@ -122,25 +122,40 @@ describe.each(GUIDES)('the examples of $path', ({ text }) => {
   }
 });
 
-/** Writes the file that a program for torch saves, with torch's names for the layers that it declares. */
+/** Writes the file that a program for torch saves, with torch's names for the modules that it declares. */
 function writeFileOf(program: string): void {
-  const [, rnn, D, H] = /self\.(\w+) = torch\.nn\.RNN\((\d+), (\d+)\)/.exec(program)!;
-  const [, head, I, O] = /self\.(\w+) = torch\.nn\.Linear\((\d+), (\d+)\)/.exec(program)!;
-  const save = /save_file\(\w+\(\)\.state_dict\(\), "(.+)", metadata=(\{.+\})\)\n/.exec(program)!;
-  const tensor = (...sizes: (string | undefined)[]) => {
-    const shape = sizes.map(Number);
+  const tensors: Record<string, TensorToWrite> = {};
+  const add = (name: string, ...shape: number[]) => {
     const count = shape.reduce((product, size) => product * size);
-    return { shape, data: new Float32Array(count).fill(0.125) };
+    tensors[name] = { shape, data: new Float32Array(count).fill(0.125) };
   };
-  const tensors = {
-    [`${rnn}.weight_ih_l0`]: tensor(H, D),
-    [`${rnn}.weight_hh_l0`]: tensor(H, H),
-    [`${rnn}.bias_ih_l0`]: tensor(H),
-    [`${rnn}.bias_hh_l0`]: tensor(H),
-    [`${head}.weight`]: tensor(O, I),
-    [`${head}.bias`]: tensor(O),
-  };
-  writeFileSync(join(folder, save[1]!), writeSafetensors(tensors, JSON.parse(save[2]!)));
+  const modules = program.matchAll(/self\.(\w+) = torch\.nn\.(\w+)\((\d+), (\d+)(?:, num_layers=(\d+))?\)/g);
+  for (const [, name, kind, inputs, outputs, layers = 1] of modules) {
+    const [I, O] = [Number(inputs), Number(outputs)];
+    const gates = { RNN: 1, GRU: 3, LSTM: 4 }[kind!];
+    if (kind === 'Embedding') add(`${name}.weight`, I, O);
+    else if (kind === 'Linear') {
+      add(`${name}.weight`, O, I);
+      add(`${name}.bias`, O);
+    } else {
+      for (let k = 0; k < Number(layers); k++) {
+        add(`${name}.weight_ih_l${k}`, gates! * O, k === 0 ? I : O);
+        add(`${name}.weight_hh_l${k}`, gates! * O, O);
+        add(`${name}.bias_ih_l${k}`, gates! * O);
+        add(`${name}.bias_hh_l${k}`, gates! * O);
+      }
+    }
+  }
+  const [, path, metadata] = /save_file\(\w+\(\)\.state_dict\(\), "(.+)", metadata=(\{.+\})\)\n/.exec(program)!;
+  writeFileSync(join(folder, path!), writeSafetensors(tensors, metadataOf(program, metadata!)));
+}
+
+/** Metadata in Python: a literal, or one field with the JSON of a list that the program declares. */
+function metadataOf(program: string, python: string): Record<string, string> {
+  const [, field, list] = /^\{"([^"]+)": json\.dumps\((\w+)\)\}$/.exec(python) ?? [];
+  if (field === undefined) return JSON.parse(python);
+  const literal = new RegExp(`^${list} = (\\[[^]*?^\\])`, 'm').exec(program)![1]!;
+  return { [field]: JSON.stringify(JSON.parse(literal.replace(/,\s*\]$/, ']'))) };
 }
 
 /** Ids, incarnations and times are new in every run. */

@@ -1,5 +1,5 @@
 // Converts the elements of a file or a body to row-major float32: from another dtype, with the first two axes
-// exchanged. It works on slices, so that no copy is made that grows with the tensor.
+// exchanged, or with two blocks of columns exchanged. It works on slices, so that no copy is made that grows with the tensor.
 import type { RawTensor } from '../tensor.ts';
 import { ELEMENT_BYTES, numbersIn } from './dtypes.ts';
 
@@ -8,13 +8,14 @@ const SLICE_ELEMENTS = 65_536;
 
 /**
  * Writes the elements of a tensor (A, B, C) to `target` as row-major float32: as (A, B, C), or as (B, A, C) if
- * `swaps`.
+ * `swaps`. Of a matrix, the columns `blockColumns` … 2 `blockColumns` - 1 of the result come first if `blockColumns`
+ * is not 0.
  *
  * @returns the index in `bytes` of the first element that is no finite float32; -1 if all are. If there is
  *   one, the contents of `target` are undefined.
  */
 export function convertTensor(
-  { bytes, dtype, sizes, swaps }: Omit<RawTensor, 'errorAt'>,
+  { bytes, dtype, sizes, swaps, blockColumns = 0 }: Omit<RawTensor, 'errorAt'>,
   target: Float32Array,
 ): number {
   const [A, B, C] = sizes;
@@ -36,7 +37,18 @@ export function convertTensor(
       }
     }
   }
+  if (blockColumns > 0) exchangeBlocks(target, swaps ? A : B, blockColumns);
   return -1;
+}
+
+/** Exchanges the first two blocks of columns of a matrix. */
+export function exchangeBlocks(matrix: Float32Array, columns: number, blockColumns: number): void {
+  const first = new Float32Array(blockColumns);
+  for (let start = 0; start < matrix.length; start += columns) {
+    first.set(matrix.subarray(start, start + blockColumns));
+    matrix.copyWithin(start, start + blockColumns, start + 2 * blockColumns);
+    matrix.set(first, start + blockColumns);
+  }
 }
 
 /** The index in (B, A) of row a·B + b of (A, B). */

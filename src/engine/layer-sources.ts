@@ -1,9 +1,18 @@
 // Checks that the layers of a request fit together and are within the limits. Every error names the layer, the
 // tensor, its shape, the expected shape and what that follows from.
 import { CarryoverError, invalidRequest } from '../errors.ts';
-import { GATES, type LayerSpec, type RecurrentSpec, isRecurrent, nameOfLayer, outputsOf } from '../layers.ts';
+import {
+  GATES,
+  type LayerSource,
+  type LayerSpec,
+  type RecurrentSource,
+  type RecurrentSpec,
+  isRecurrent,
+  nameOfLayer,
+  outputsOf,
+} from '../layers.ts';
 import { type TensorSource, formatShape } from '../tensor.ts';
-import { type LayerSource, type RecurrentSource, type ResolvedModel, describeAxes } from './model-source.ts';
+import { type ResolvedModel, describeAxes } from './model-source.ts';
 
 /** Float32 represents every integer up to here. */
 export const TOKENS_MAX = 2 ** 24;

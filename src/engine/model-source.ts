@@ -2,52 +2,16 @@
 // copied once: to memory of their own, or to a block of linear memory in which workers hash and pack them.
 import { setImmediate as nextIteration } from 'node:timers/promises';
 import {
-  type DenseActivation,
-  type Direction,
   type Layer,
+  type LayerSource,
   type LayerSpec,
+  type RecurrentSource,
   type RecurrentSpec,
-  type Reset,
   type RecurrentWeights,
-  type RnnActivation,
   recurrentWeights,
 } from '../layers.ts';
 import { type TensorSource, formatShape } from '../tensor.ts';
 import { countOf, layersWith } from '../wasm/layer-tensors.ts';
-
-/** The tensors of one direction of a recurrent layer, of G gates. */
-export interface RecurrentSource {
-  /** (D, G H) */
-  readonly W_x: TensorSource;
-  /** (H, G H) */
-  readonly W_h: TensorSource;
-  /** (G H); zeros if absent. That of a model in the short form may be (1, H). */
-  readonly b?: TensorSource | undefined;
-  readonly b_h?: TensorSource | undefined;
-}
-
-interface DirectedSource {
-  readonly direction: Direction;
-  readonly weights: RecurrentSource;
-  /** Of a bidirectional layer. */
-  readonly backward?: RecurrentSource | undefined;
-}
-
-export type LayerSource =
-  /** E (V, D) */
-  | { readonly type: 'embedding'; readonly E: TensorSource }
-  /** (D) each */
-  | { readonly type: 'affine'; readonly scale: TensorSource; readonly offset: TensorSource }
-  /** W (I, O), b (O) */
-  | {
-      readonly type: 'dense';
-      readonly activation: DenseActivation;
-      readonly W: TensorSource;
-      readonly b?: TensorSource | undefined;
-    }
-  | ({ readonly type: 'rnn'; readonly activation: RnnActivation } & DirectedSource)
-  | ({ readonly type: 'gru'; readonly reset: Reset } & DirectedSource)
-  | ({ readonly type: 'lstm' } & DirectedSource);
 
 /** A model in the short form, without its readout: one tanh layer. */
 export interface WeightsSource {

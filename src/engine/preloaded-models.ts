@@ -3,7 +3,7 @@
 // snapshot). A model of MODELS_DIR that was deleted through the API stays deleted until the next start.
 import { DEMO_MODEL, type ModelFile } from '../models/models-dir.ts';
 import type { ModelLibrary } from '../models/library.ts';
-import { modelFileSource } from '../models/model-file.ts';
+import { readModelFile } from '../models/model-file.ts';
 import { NAME_PATTERN } from '../models/model-names.ts';
 import type { ModelInfo } from '../models/registry.ts';
 import { registerModel } from './register.ts';
@@ -12,7 +12,7 @@ import type { Limits } from './shapes.ts';
 export interface PreloadedModelsParts {
   readonly library: ModelLibrary;
   readonly limits: Limits;
-  /** @param tensors which tensor of the file each of W_x, W_h, b, W_y, b_y was made of */
+  /** @param tensors which tensors of the file each of the model was made of */
   readonly onLoaded: (name: string, info: ModelInfo, tensors: unknown) => void;
   /** A file that cannot be used is skipped: the others are served. */
   readonly onSkipped: (file: ModelFile, error: unknown) => void;
@@ -63,7 +63,7 @@ export class PreloadedModels {
     const { name, read } = file;
     try {
       if (!new RegExp(NAME_PATTERN).test(name)) throw notAName(name);
-      const source = modelFileSource(read());
+      const source = readModelFile(read());
       const { info } = await registerModel({ library, limits }, source);
       // The name points to the model of the file from now on, whatever it pointed to before.
       if (file === DEMO_MODEL) await library.reserve(name, info.id);

@@ -1,8 +1,8 @@
 // The short form of a model: the weights of one tanh layer, and of a linear dense layer behind it if it has a readout.
-import { tanhSpecs } from '../layers.ts';
+import { type LayerSource, tanhSpecs } from '../layers.ts';
 import { describeShape } from '../tensor.ts';
 import { expectShape } from './expect-shape.ts';
-import type { LayerSource, ReadoutSource, ResolvedModel, WeightsSource } from './model-source.ts';
+import type { ReadoutSource, ResolvedModel, WeightsSource } from './model-source.ts';
 
 /** The layers of weights in the short form. @throws shape_mismatch if their shapes do not agree */
 export function resolveShortForm(weights: WeightsSource, readout?: ReadoutSource): ResolvedModel {

@@ -58,7 +58,7 @@ export class TensorCopier {
 
   async #convert(
     source: TensorSource,
-    { bytes, dtype, sizes, swaps, errorAt }: RawTensor,
+    { bytes, dtype, sizes, swaps, blockColumns = 0, errorAt }: RawTensor,
     target: Float32Array,
     lifetime: Lifetime,
   ): Promise<void> {
@@ -66,7 +66,7 @@ export class TensorCopier {
     using job = new HostJob(memory, 'convertTensor', {
       ptr: bytes.byteOffset,
       bytes: bytes.byteLength,
-      args: [DTYPES.indexOf(dtype), ...sizes, swaps ? 1 : 0, target.byteOffset],
+      args: [DTYPES.indexOf(dtype), ...sizes, swaps ? 1 : 0, target.byteOffset, blockColumns],
     });
     const flops = FLOPS_PER_BYTE * bytes.byteLength;
     const cost = { kind: 'convertTensor', flops };

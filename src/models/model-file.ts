@@ -1,19 +1,22 @@
-// A model file in safetensors format → the source of a registration: its layer in our layout.
+// A model file in safetensors format → the source of a registration: its layers in our layout.
 import { quote } from '../codec/safetensors/quote.ts';
 import { SafetensorsError } from '../codec/safetensors/header.ts';
 import { type SafetensorsFile, readSafetensorsFile } from '../codec/safetensors/read.ts';
 import { invalidRequest } from '../errors.ts';
-import type { TensorSource } from '../tensor.ts';
 import { type Import, type ImportOptions, importCheckpoint } from './import/checkpoint.ts';
-import type { ImportedTensor } from './import/layer.ts';
 import { refusal } from './import/refusal.ts';
 import { hintAbout } from './import/unsupported-tensors.ts';
 
+/** The metadata field with the description of the layers. */
+export const LAYERS_FIELD = 'carryover.layers';
+
 /**
- * `activation` and `readout` may be stated by the request, by the metadata of the file, or by both alike.
+ * The layers of a file, and which of its tensors they are made of. `activation`, `readout` and the description of the
+ * layers may be stated by the request, by the metadata of the file, or by both alike.
  *
- * @throws malformed_safetensors · invalid_request · unknown_tensors · activation_unconfirmed ·
- *   activation_unsupported · shape_mismatch · out_of_range
+ * @param isBodyHeld if given, tensors are read in place as long as it says so; see readSafetensorsFile()
+ * @throws malformed_safetensors · invalid_request · unknown_tensors · layers_unconfirmed · activation_unconfirmed ·
+ *   activation_unsupported · shape_mismatch · limit_exceeded
  */
 export function readModelFile(
   bytes: Uint8Array,
@@ -24,6 +27,7 @@ export function readModelFile(
   return importCheckpoint(tensors, {
     activation: agreed('activation', options.activation, metadata['activation']),
     readout: agreed('readout', options.readout, metadata['readout']),
+    layers: agreed('layers', options.layers, metadata[LAYERS_FIELD]),
   });
 }
 
@@ -52,38 +56,4 @@ function readTensors(bytes: Uint8Array, isBodyHeld?: () => boolean): Safetensors
     if (hint === '') throw error;
     throw refusal('unknown_tensors', [error.tensor], `${error.message}${hint}`);
   }
-}
-
-/**
- * The weights and the readout of a file, and which of its tensors they are made of.
- *
- * @param isBodyHeld if given, tensors are read in place as long as it says so; see readSafetensorsFile()
- * @throws as readModelFile()
- */
-export function modelFileSource(bytes: Uint8Array, options?: ImportOptions, isBodyHeld?: () => boolean) {
-  const { model, tensors } = readModelFile(bytes, options, isBodyHeld);
-  const { W_x, W_h, b, W_y, b_y } = model;
-  return {
-    tensors,
-    weights: {
-      W_x: fileTensor('W_x', 'DH', W_x),
-      W_h: fileTensor('W_h', 'HH', W_h),
-      b: b && fileTensor('b', 'H', b),
-    },
-    readout: W_y && {
-      W_y: fileTensor('W_y', 'HO', W_y),
-      b_y: b_y && fileTensor('b_y', 'O', b_y),
-    },
-  };
-}
-
-function fileTensor(name: string, axes: string, tensor: ImportedTensor): TensorSource {
-  const { shape } = tensor;
-  return {
-    name,
-    axes,
-    shape,
-    copyTo: (target) => target.set(tensor.data),
-    raw: () => tensor.raw?.(),
-  };
 }

@@ -6,10 +6,8 @@ import { CarryoverError } from '../errors.ts';
 import { type Layer, type LayerSpec, shortFormOf, tanhSpecs } from '../layers.ts';
 import type { TensorView } from '../tensor.ts';
 import { countOf, describeLayers, layersWith, tensorsOf } from '../wasm/layer-tensors.ts';
+import { LAYERS_FIELD } from './model-file.ts';
 import { modelIdInSlices } from './model-id.ts';
-
-/** The metadata field with the description of the layers, as describeLayers() writes it. */
-const LAYERS_FIELD = 'carryover.layers';
 
 const SHORT_NAMES: Readonly<Record<string, string>> = {
   'layers.0.W_x': 'W_x',

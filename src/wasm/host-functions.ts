@@ -46,12 +46,13 @@ export const HOST_FUNCTIONS = {
    * Writes a tensor as row-major float32 (codec/convert-tensor.ts). Returns nothing, or as a u32 the index of
    * the first element that is no finite float32.
    *
-   * args: index of the dtype in DTYPES, three sizes, 1 if the first two axes are exchanged, address of the target
+   * args: index of the dtype in DTYPES, three sizes, 1 if the first two axes are exchanged, address of the target,
+   * columns of a block that changes places with the next one
    */
   convertTensor: ({ input, args, memory }) => {
-    const [dtype, A, B, C, swaps, target] = args as unknown as HostArguments;
+    const [dtype, A, B, C, swaps, target, blockColumns] = args as unknown as HostArguments;
     const bad = convertTensor(
-      { bytes: input, dtype: DTYPES[dtype]!, sizes: [A, B, C], swaps: swaps === 1 },
+      { bytes: input, dtype: DTYPES[dtype]!, sizes: [A, B, C], swaps: swaps === 1, blockColumns },
       new Float32Array(memory, target, A * B * C),
     );
     return bad < 0 ? undefined : new Uint8Array(Uint32Array.of(bad).buffer);

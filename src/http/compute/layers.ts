@@ -1,8 +1,9 @@
 // The layers and states of a request in JSON, as sources of tensors.
 import type { Static } from 'typebox';
 import { type Matrix, type Vector, tensorFromJson } from '../../codec/json/tensor.ts';
-import type { LayerSource, LayersSource, RecurrentSource } from '../../engine/model-source.ts';
+import type { LayersSource } from '../../engine/model-source.ts';
 import type { GivenStates, StatesSource } from '../../engine/states.ts';
+import type { LayerSource, RecurrentSource } from '../../layers.ts';
 import type { TensorSource } from '../../tensor.ts';
 import type { Layer, LayeredWeights } from '../schemas/layers.ts';
 

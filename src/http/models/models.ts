@@ -10,8 +10,8 @@ import type { ErrorCode } from '../../error-kinds.ts';
 import { invalidRequest } from '../../errors.ts';
 import type { ModelLibrary } from '../../models/library.ts';
 import { expectTanh } from '../../models/import/activation.ts';
-import type { ImportOptions } from '../../models/import/checkpoint.ts';
-import { modelFileSource } from '../../models/model-file.ts';
+import type { Import, ImportOptions } from '../../models/import/checkpoint.ts';
+import { readModelFile } from '../../models/model-file.ts';
 import { READOUT_NAMES } from '../../models/import/readout.ts';
 import type { ModelInfo as Info } from '../../models/registry.ts';
 import { isBodyHeld } from '../request.ts';
@@ -39,11 +39,10 @@ const MODEL_ERRORS: readonly ErrorCode[] = [
   'name_taken',
   'built_in_model',
   'unknown_tensors',
+  'layers_unconfirmed',
   'activation_unconfirmed',
   'activation_unsupported',
 ];
-
-type FileSource = ReturnType<typeof modelFileSource>;
 
 /** Models of a page, unless the request says how many. */
 const PAGE_MODELS = 100;
@@ -88,10 +87,9 @@ function registerRoute(app: HttpServer, parts: RegisterParts): void {
     async (request, reply) => {
       const { body, query, lifetime } = request;
       if (Buffer.isBuffer(body)) {
-        const file = modelFileSource(body, query, () => isBodyHeld(request));
-        const source = { ...file, name: query.name };
-        const { info, created } = await registerModel(parts, source, lifetime);
-        return sendInfo(reply.code(created ? 201 : 200), { ...info, tensors: file.tensors });
+        const { layers, tensors } = readModelFile(body, query, () => isBodyHeld(request));
+        const { info, created } = await registerModel(parts, { layers, name: query.name }, lifetime);
+        return sendInfo(reply.code(created ? 201 : 200), { ...info, tensors });
       }
       expectNoImportOptions(query);
       const source = modelSource(body, query.name);
@@ -199,8 +197,14 @@ function changeRoutes(app: HttpServer, library: ModelLibrary): void {
 }
 
 /** @throws invalid_request if a body in JSON comes with query parameters that are about a file */
-function expectNoImportOptions({ activation, readout }: ImportOptions): void {
-  expectTanh(activation, undefined);
+function expectNoImportOptions({ activation, readout, layers }: ImportOptions): void {
+  expectTanh(activation);
+  if (layers !== undefined) {
+    throw invalidRequest(
+      'The query parameter `layers` describes the layers of a safetensors file; in JSON, expected the layers as ' +
+        '{"layers": […]} in the body.',
+    );
+  }
   if (readout === undefined) return;
   throw invalidRequest(
     'The query parameter `readout` names a layer in a safetensors file; in JSON, expected the ' +
@@ -230,6 +234,6 @@ function modelSource(
   };
 }
 
-function sendInfo(reply: FastifyReply, info: Info & Partial<Pick<FileSource, 'tensors'>>) {
+function sendInfo(reply: FastifyReply, info: Info & Partial<Pick<Import, 'tensors'>>) {
   return reply.header('location', `/v1/models/${info.id}`).send(info);
 }

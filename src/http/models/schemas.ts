@@ -69,8 +69,8 @@ export const ModelInfo = Type.Object(
     tensors: Type.Optional(
       Type.Record(Type.String(), Type.String(), {
         description:
-          'In the answer to a file: which tensor of the file each of W_x, W_h, b, W_y, b_y was made from, e.g. ' +
-          '`rnn.weight_ih_l0 (transposed)`.',
+          'In the answer to a file: which tensors of the file each tensor of the model was made from, e.g. ' +
+          '`"layers.1.W_x": "lstm.weight_ih_l0 (transposed)"`; of one tanh layer W_x, W_h, b, W_y, b_y.',
       }),
     ),
     bytes: Type.Integer({ description: 'Packed, in memory.' }),
@@ -113,8 +113,8 @@ export const ModelQuery = Type.Object(
     activation: Type.Optional(
       Type.String({
         description:
-          'Of a file: confirms that the layer was made with `tanh`, where the tensor names do not say so ' +
-          '(torch, Keras). May also stand in `__metadata__`.',
+          'Of a file: confirms that the layers were made with `tanh`, or of an RNN `relu`, where the tensor names do not ' +
+          'say so (an RNN of torch, any recurrent layer of Keras). May also stand in `__metadata__`.',
       }),
     ),
     readout: Type.Optional(
@@ -123,6 +123,16 @@ export const ModelQuery = Type.Object(
         description:
           'Of a file: the name of the layer that computes y from h, e.g. `head` for `head.weight` and ' +
           '`head.bias`. May also stand in `__metadata__`.',
+      }),
+    ),
+    layers: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description:
+          'Of a file: its layers in their order, in JSON, e.g. `[{"type":"embedding","name":"embedding"},' +
+          '{"type":"lstm","name":"lstm"},{"type":"dense","name":"head","activation":"softmax"}]`. `name` is the path of a ' +
+          'layer in the file; an entry has the options of a layer in JSON, and may name a tensor by itself. May also stand ' +
+          'in `__metadata__`, as `carryover.layers`.',
       }),
     ),
   },

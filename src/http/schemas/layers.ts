@@ -1,13 +1,11 @@
 // The layers of a model as JSON. Sizes are not part of the schemas: how they must agree is checked by
 // engine/layer-sources.ts.
 import { type Static, Type } from 'typebox';
+import { LAYERS_MAX } from '../../layers.ts';
 import { ref } from './ref.ts';
 import { Weights, matrix, vector } from './tensor.ts';
 
 const ACTIVATION_OF_DENSE = ['linear', 'relu', 'tanh', 'sigmoid', 'softmax'] as const;
-
-/** Most layers of a model. */
-const LAYERS_MAX = 32;
 
 export const EmbeddingLayer = Type.Object(
   {

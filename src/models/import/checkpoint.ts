@@ -1,21 +1,25 @@
-// The tensors of a checkpoint → one recurrent layer in our layout, whatever framework named them:
-//
-//   h_t = tanh(x_t W_x + h_{t-1} W_h + b), y = h W_y + b_y
+// The tensors of a checkpoint → layers in our layout, whatever framework named them.
 //
 // The names alone decide the convention, and with it the layout, never the shapes: W_h is square, and so
 // is W_x where D = H, so a missing transposition would go unnoticed. Nothing is guessed: a tensor whose
-// purpose is not certain is refused, and the error names it.
+// purpose is not certain is refused, and the error names it. What names cannot tell is told by a description.
 //
 // To add a name convention: one file beside torch-names.ts, and one row in CONVENTIONS.
 import { quote } from '../../codec/safetensors/quote.ts';
 import type { SafeTensor } from '../../codec/safetensors/read.ts';
-import { expectTanh } from './activation.ts';
+import { CarryoverError, invalidRequest } from '../../errors.ts';
+import { LAYERS_MAX, type LayerSource } from '../../layers.ts';
+import { withActivation } from './activation.ts';
+import { canonicalName } from './canonical-name.ts';
 import { CARRYOVER_NAMES } from './carryover-names.ts';
 import { convertLayer } from './convert-layer.ts';
 import type { Convention } from './convention.ts';
+import { claimDescribed, expectSizes } from './described-layers.ts';
+import { parseDescription } from './description.ts';
 import { KERAS_NAMES } from './keras-names.ts';
-import { type ImportedModel, originsOf } from './layer.ts';
-import { expectShapesAgree } from './layer-shapes.ts';
+import type { FoundLayer } from './layer.ts';
+import { type LayerSizes, expectShapesAgree } from './layer-shapes.ts';
+import { originsOf } from './origins.ts';
 import { listNames, refusal } from './refusal.ts';
 import { TORCH_NAMES } from './torch-names.ts';
 import { UnclaimedTensors } from './unclaimed-tensors.ts';
@@ -28,34 +32,73 @@ export interface ImportOptions {
   readonly activation?: string | undefined;
   /** The path of the Linear or Dense layer that computes y from h, e.g. `head` for `head.weight`. */
   readonly readout?: string | undefined;
+  /** The description of all layers, in JSON (description.ts); it tells activations and the readout itself. */
+  readonly layers?: string | undefined;
 }
 
 export interface Import {
-  readonly model: ImportedModel;
+  readonly layers: readonly LayerSource[];
   /** Which tensors of the file each of ours was made of, e.g. `rnn.weight_ih_l0 (transposed)`. */
   readonly tensors: Readonly<Record<string, string>>;
 }
 
 /**
- * The result may share memory with `tensors`: what needs no conversion is not copied.
+ * The layers of a file. Their tensors are read when they are copied, and may be out of range then.
  *
- * @throws unknown_tensors · activation_unconfirmed · activation_unsupported · shape_mismatch · out_of_range
+ * @throws unknown_tensors · layers_unconfirmed · activation_unconfirmed · activation_unsupported · shape_mismatch ·
+ *   limit_exceeded · invalid_request
  */
-export function importCheckpoint(
-  tensors: ReadonlyMap<string, SafeTensor>,
-  { activation, readout }: ImportOptions = {},
-): Import {
-  const { canonicalName, read, ambiguousLayer } = conventionOf(tensors);
-  const layer = read(new UnclaimedTensors(tensors, canonicalName), readout);
-  expectShapesAgree(layer);
-  expectTanh(activation, ambiguousLayer);
-  return { model: convertLayer(layer), tensors: originsOf(layer) };
+export function importCheckpoint(tensors: ReadonlyMap<string, SafeTensor>, options: ImportOptions = {}): Import {
+  const unclaimed = new UnclaimedTensors(tensors);
+  const { layers, sizes } =
+    options.layers === undefined ? readByNames(unclaimed, options) : readDescribed(unclaimed, options, options.layers);
+  return {
+    layers: layers.map((layer, k) => convertLayer(layer, sizes[k]!, k)),
+    tensors: originsOf(layers, isShortForm(layers)),
+  };
+}
+
+interface SizedLayers {
+  readonly layers: readonly FoundLayer[];
+  readonly sizes: readonly LayerSizes[];
+}
+
+function readByNames(tensors: UnclaimedTensors, { activation, readout }: ImportOptions): SizedLayers {
+  const found = conventionOf(tensors).read(tensors, readout);
+  expectCount(found.length);
+  const sizes = expectShapesAgree(found);
+  return { layers: withActivation(found, activation), sizes };
+}
+
+function readDescribed(tensors: UnclaimedTensors, { activation, readout }: ImportOptions, text: string): SizedLayers {
+  const stated = activation !== undefined ? 'activation' : readout !== undefined ? 'readout' : undefined;
+  if (stated !== undefined) {
+    throw invalidRequest(`Both a description of the layers and ${stated} are given: expected ${stated} to be told by the description alone.`);
+  }
+  const claimed = claimDescribed(tensors, parseDescription(text), CONVENTIONS);
+  expectCount(claimed.length);
+  const layers = claimed.map(({ found }) => found);
+  const sizes = expectShapesAgree(layers);
+  for (const [k, layer] of claimed.entries()) expectSizes(layer, sizes[k]!);
+  return { layers, sizes };
+}
+
+/** @throws limit_exceeded */
+function expectCount(layers: number): void {
+  if (layers <= LAYERS_MAX) return;
+  throw new CarryoverError('limit_exceeded', { detail: `The file has ${layers} layers; a model has at most ${LAYERS_MAX}.` });
+}
+
+/** Whether they are one tanh layer, alone or with a linear dense layer. */
+function isShortForm([rnn, dense, ...more]: readonly FoundLayer[]): boolean {
+  if (rnn?.type !== 'rnn' || rnn.activation !== 'tanh' || rnn.direction !== 'forward' || more.length > 0) return false;
+  return !dense || (dense.type === 'dense' && dense.activation === 'linear');
 }
 
 /** @throws unknown_tensors if the names match no convention, or several */
-function conventionOf(tensors: ReadonlyMap<string, SafeTensor>): Convention {
-  const names = [...tensors.keys()];
-  const first = (convention: Convention) => names.find((name) => convention.pattern.test(name));
+function conventionOf(tensors: UnclaimedTensors): Convention {
+  const names = tensors.names();
+  const first = ({ pattern }: Convention) => names.find((name) => pattern.test(canonicalName(name)));
   const found = CONVENTIONS.filter((convention) => first(convention) !== undefined);
   if (found.length === 1) return found[0]!;
   const accepted = CONVENTIONS.map(({ title, accepts }) => `${accepts} (${title})`).join('; or ');
@@ -67,6 +110,7 @@ function conventionOf(tensors: ReadonlyMap<string, SafeTensor>): Convention {
   throw refusal(
     'unknown_tensors',
     found.map((convention) => first(convention)!),
-    `The file mixes names: ${mixed.join(' and ')}, expected one of ${accepted}.`,
+    `The file mixes names: ${mixed.join(' and ')}, expected one of ${accepted}; or a description of the layers, as ?layers= in ` +
+      'the address or "carryover.layers" in the __metadata__ of the file.',
   );
 }

@@ -1,123 +1,142 @@
-// The tensors of a layer → our layout in float32: transposed where the framework stores them so, rounded
-// where they are wider.
-import { elementAt, numbersIn } from '../../codec/dtypes.ts';
-import { quote } from '../../codec/safetensors/quote.ts';
-import type { CarryoverError } from '../../errors.ts';
-import type { RawTensor } from '../../tensor.ts';
-import type { ImportedModel, ImportedTensor, Layer, LayerTensor } from './layer.ts';
-import { listNames, refusal } from './refusal.ts';
+// The layers of a checkpoint → layers as requests have them, their tensors in our layout, and a list of which tensors
+// of the file each of ours is made of.
+import { type LayerSource, type RecurrentSource, type RecurrentSpec, GATES, recurrentWeights } from '../../layers.ts';
+import type { TensorSource } from '../../tensor.ts';
+import { FileSource, computedVector, finiteFloats, firstNotFinite, outOfRange } from './file-source.ts';
+import type {
+  FileTensor,
+  FoundBias,
+  FoundDense,
+  FoundDirection,
+  FoundLayer,
+  FoundNorm,
+  FoundRecurrent,
+  Layout,
+} from './layer.ts';
+import type { LayerSizes } from './layer-shapes.ts';
+import { listNames } from './refusal.ts';
+
+const NO_NUMBERS = new Float32Array();
 
 /**
- * Converts to (D, H), (H, H), (H,), (H, O), (O,) in float32. The result may share memory with the file's
- * tensors: what needs no conversion is not copied.
+ * The tensors are read when they are copied, and may be out of range then.
  *
- * @param layer whose shapes agree
- * @throws out_of_range
+ * @param sizes as expectShapesAgree() returns them
+ * @param index of the layer in the model
  */
-export function convertLayer({ W_x, W_h, b, W_y, b_y, isTransposed }: Layer): ImportedModel {
-  const tensor = (part: LayerTensor, transposes = false) =>
-    part.tensor.bytes
-      ? new TensorInPlace(part, transposes)
-      : transposes
-        ? transpose(toFloat32(part))
-        : toFloat32(part);
+export function convertLayer(layer: FoundLayer, sizes: LayerSizes, index: number): LayerSource {
+  const place = `layers/${index}`;
+  switch (layer.type) {
+    case 'embedding':
+      return { type: 'embedding', E: new FileSource(`${place}/E`, layer.E) };
+    case 'affine': {
+      if ('norm' in layer) return { type: 'affine', ...foldNorm(place, layer.norm) };
+      const { scale, offset } = layer;
+      const source = (name: string, part: FileTensor) => new FileSource(`${place}/${name}`, part);
+      return { type: 'affine', scale: source('scale', scale), offset: source('offset', offset) };
+    }
+    case 'dense':
+      return convertDense(layer, place);
+    default:
+      return convertRecurrent(layer, sizes, place);
+  }
+}
+
+function convertDense({ activation, layout, W, b }: FoundDense, place: string): LayerSource {
   return {
-    W_x: tensor(W_x, isTransposed),
-    W_h: tensor(W_h, isTransposed),
-    ...(b.length > 0 && { b: sumOf(b) }),
-    ...(W_y && { W_y: tensor(W_y, isTransposed) }),
-    ...(b_y && { b_y: tensor(b_y) }),
+    type: 'dense',
+    activation,
+    W: new FileSource(`${place}/W`, W, layout.isTransposed),
+    b: b && new FileSource(`${place}/b`, b),
   };
 }
 
-/** A tensor that stays in the bytes of the file until its values are read. */
-class TensorInPlace implements ImportedTensor {
-  readonly shape: readonly number[];
-  readonly #part: LayerTensor;
-  readonly #transposes: boolean;
-
-  constructor(part: LayerTensor, transposes: boolean) {
-    const { shape } = part.tensor;
-    this.shape = transposes ? shape.toReversed() : shape;
-    this.#part = part;
-    this.#transposes = transposes;
-  }
-
-  get data(): Float32Array {
-    const { data } = this.#transposes ? transpose(toFloat32(this.#part)) : toFloat32(this.#part);
-    return data;
-  }
-
-  raw(): RawTensor {
-    const { tensor } = this.#part;
-    const { dtype, shape } = tensor;
-    const [A = 1, B = 1] = shape;
-    const bytes = tensor.bytes!;
-    const errorAt = (index: number) => {
-      const [value] = numbersIn(elementAt(bytes, dtype, index), dtype);
-      return notFinite(this.#part, index, value!);
-    };
-    return { bytes, dtype, sizes: [A, B, 1], swaps: this.#transposes, errorAt };
-  }
+function convertRecurrent(layer: FoundRecurrent, sizes: LayerSizes, place: string): LayerSource {
+  const { type, direction, activation = 'tanh', reset = 'after' } = layer;
+  const { D, H } = sizes as { D: number; H: number };
+  const spec = { type, direction, activation, reset, D, H } as RecurrentSpec;
+  const convert = (weights: FoundDirection, path: string) => convertDirection(weights, spec, layer.layout, path);
+  const directed = {
+    direction,
+    weights: convert(layer.weights, place),
+    backward: layer.backward && convert(layer.backward, `${place}/backward`),
+  };
+  if (type === 'rnn') return { type, activation, ...directed };
+  return type === 'gru' ? { type, reset, ...directed } : { type, ...directed };
 }
 
-function toFloat32(part: LayerTensor): ImportedTensor {
-  const { tensor } = part;
-  const { shape } = tensor;
-  const data = tensor.data instanceof Float32Array ? tensor.data : new Float32Array(tensor.data);
-  const at = findNotFinite(data);
-  if (at >= 0) throw notFinite(part, at, tensor.data[at]!);
-  return { shape, data };
+function convertDirection(
+  found: FoundDirection,
+  spec: RecurrentSpec,
+  { isTransposed, zFirst = false }: Layout,
+  place: string,
+): RecurrentSource {
+  const { H } = spec;
+  const matrix = (name: string, part: FileTensor) =>
+    new FileSource(`${place}/${name}`, part, isTransposed, zFirst ? H : 0);
+  const { b, b_h, b_hn } = found;
+  const columns = GATES[spec.type].length * H;
+  // A bias is read once, though a GRU has a part of it in b and a part in b_h.
+  let read: { b: Float32Array; b_h: Float32Array } | undefined;
+  const biases = () => (read ??= sumBiases(found, spec, zFirst));
+  const hasOwn = spec.type === 'gru' && spec.reset === 'after' && (b_h ?? b_hn) !== undefined;
+  return {
+    W_x: matrix('W_x', found.W_x),
+    W_h: matrix('W_h', found.W_h),
+    b: (b ?? b_h ?? b_hn) && computedVector(`${place}/b`, columns, () => biases().b),
+    b_h: hasOwn ? computedVector(`${place}/b_h`, columns, () => biases().b_h) : undefined,
+  };
 }
 
-function notFinite({ name, tensor }: LayerTensor, at: number, value: number): CarryoverError {
-  const place = `[${indicesOf(at, tensor.shape).join(', ')}]`;
-  return outOfRange([name], `Tensor ${quote(name)} is ${value} at ${place}`);
-}
-
-function findNotFinite(data: Float32Array): number {
-  // A loop: findIndex calls a function for each of some million weights and takes four times as long.
-  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) return i;
-  return -1;
-}
-
-function indicesOf(at: number, shape: readonly number[]): number[] {
-  const indices: number[] = [];
-  let rest = at;
-  for (const size of shape.toReversed()) {
-    indices.unshift(rest % size);
-    rest = Math.floor(rest / size);
-  }
-  return indices;
-}
-
-/** One bias, or the sum of torch's two: added in float64 and then rounded to float32. */
-function sumOf(parts: readonly LayerTensor[]): ImportedTensor {
-  const [bias, ...others] = parts.map(toFloat32);
-  const shape = [bias!.data.length];
-  if (others.length === 0) return { shape, data: bias!.data };
-  const [first, second] = parts as [LayerTensor, LayerTensor];
-  const sums = Float64Array.from(first.tensor.data, (b_i, i) => b_i + second.tensor.data[i]!);
-  const data = new Float32Array(sums);
-  const at = findNotFinite(data);
+/**
+ * The biases of a direction as float32, those that are only ever added as their sum, which is added in float64.
+ *
+ * @returns b (G H), and b_h (G H): what is added to it is -0, which changes no sum
+ */
+function sumBiases(found: FoundDirection, spec: RecurrentSpec, zFirst: boolean): { b: Float32Array; b_h: Float32Array } {
+  const { H } = spec;
+  const columns = GATES[spec.type].length * H;
+  const read = (bias: FoundBias, count = columns) => {
+    finiteFloats(bias.from);
+    const numbers = bias.from.tensor.data.subarray(bias.start, bias.start + count);
+    return zFirst ? zToSecond(numbers, H) : numbers;
+  };
+  const b = found.b && read(found.b);
+  const b_hn = found.b_hn && [...Array<number>(columns - H).fill(-0), ...read(found.b_hn, H)];
+  const b_h = found.b_h ? read(found.b_h) : b_hn;
+  const sum = recurrentWeights(spec, { W_x: NO_NUMBERS, W_h: NO_NUMBERS, b, b_h });
+  const at = firstNotFinite(sum.b);
   if (at >= 0) {
-    const names = [first.name, second.name];
-    throw outOfRange(names, `The sum of tensors ${listNames(names)} is ${sums[at]} at [${at}]`);
+    const names = [found.b, found.b_h ?? found.b_hn].flatMap((bias) => (bias ? [bias.from.name] : []));
+    throw outOfRange(names, `The sum of tensors ${listNames(names)} is ${(b?.[at] ?? 0) + (b_h?.[at] ?? 0)} at [${at}]`);
   }
-  return { shape, data };
+  const own = new Float32Array(columns).fill(-0);
+  if (sum.b_hn) own.set(sum.b_hn, columns - H);
+  return { b: sum.b, b_h: own };
 }
 
-/** (rows, columns) → (columns, rows) */
-function transpose({ shape, data }: ImportedTensor): ImportedTensor {
-  const [rows, columns] = shape as [number, number];
-  const result = new Float32Array(rows * columns);
-  for (let i = 0; i < rows; i++) {
-    for (let j = 0; j < columns; j++) result[j * rows + i] = data[i * columns + j]!;
-  }
-  return { shape: [columns, rows], data: result };
+/** z, r, n → r, z, n, each of H numbers. */
+function zToSecond(numbers: Float32Array | Float64Array, H: number): Float64Array {
+  const [z, r, n] = [numbers.subarray(0, H), numbers.subarray(H, 2 * H), numbers.subarray(2 * H)];
+  return Float64Array.from([...r, ...z, ...n]);
 }
 
-function outOfRange(names: readonly string[], found: string): CarryoverError {
-  const expected = 'expected a finite float32, whose largest magnitude is 3.4028235e38';
-  return refusal('out_of_range', names, `${found}, ${expected}.`);
+/** In float64, then rounded. */
+function foldNorm(place: string, norm: FoundNorm): { scale: TensorSource; offset: TensorSource } {
+  const { mean, variance, weight, bias, eps } = norm;
+  const D = mean.tensor.shape[0]!;
+  const scaleAt = (j: number) => (weight?.tensor.data[j] ?? 1) / Math.sqrt(variance.tensor.data[j]! + eps);
+  const read = (name: string, elementAt: (j: number) => number) =>
+    computedVector(`${place}/${name}`, D, () => {
+      for (const tensor of [mean, variance, weight, bias]) if (tensor) finiteFloats(tensor);
+      const numbers = Float32Array.from({ length: D }, (_, j) => elementAt(j));
+      const at = firstNotFinite(numbers);
+      if (at < 0) return numbers;
+      const why = `its variance is ${variance.tensor.data[at]} and eps ${eps}`;
+      throw outOfRange([variance.name], `The ${name} of the batch normalisation is ${numbers[at]} at [${at}], because ${why}`);
+    });
+  return {
+    scale: read('scale', scaleAt),
+    offset: read('offset', (j) => (bias?.tensor.data[j] ?? 0) - mean.tensor.data[j]! * scaleAt(j)),
+  };
 }

@@ -1,63 +1,110 @@
-// A recurrent layer as it is found in a checkpoint, and as it is after the conversion.
+// The layers of a checkpoint as they are found in it: which tensor of the file has which meaning, and in which layout.
 import type { SafeTensor } from '../../codec/safetensors/read.ts';
-import type { RawTensor } from '../../tensor.ts';
+import { GATES, type DenseActivation, type Direction, type Reset, type RnnActivation } from '../../layers.ts';
 
-export interface ImportedTensor {
-  readonly shape: readonly number[];
-  /** Row-major, every value finite. Of a tensor that is read in place, converted at each access. @throws out_of_range */
-  readonly data: Float32Array;
-  /** Of a tensor that is read in place: what another thread needs to convert it. @throws client_closed */
-  raw?(): RawTensor;
-}
-
-export interface ImportedModel {
-  /** (D, H) */
-  readonly W_x: ImportedTensor;
-  /** (H, H) */
-  readonly W_h: ImportedTensor;
-  /** (H,) */
-  readonly b?: ImportedTensor;
-  /** (H, O) */
-  readonly W_y?: ImportedTensor;
-  /** (O,); never without W_y. */
-  readonly b_y?: ImportedTensor;
-}
-
-/** A tensor of the file that is part of the layer. */
-export interface LayerTensor {
+/** A tensor of the file that has a meaning. */
+export interface FileTensor {
   /** As the file spells it. */
   readonly name: string;
   readonly tensor: SafeTensor;
-  /** Its axes in the file, e.g. `HD`; an axis that must be 1 is called `1`. */
-  readonly axes: string;
+  /** Its axes in the file, e.g. `4H`, `D`; an axis whose size is fixed is called by its size. */
+  readonly axes: readonly string[];
 }
 
-/** The tensors of a layer as they are in the file. */
-export interface Layer {
-  readonly W_x: LayerTensor;
-  readonly W_h: LayerTensor;
-  /** Biases, whose sum is b; empty for a layer without. */
-  readonly b: readonly LayerTensor[];
-  readonly W_y?: LayerTensor | undefined;
-  readonly b_y?: LayerTensor | undefined;
-  /** Whether the matrices in the file are the transposes of ours. */
+/** How the matrices of a layer stand in the file. */
+export interface Layout {
+  /** Whether they are the transposes of ours. */
   readonly isTransposed: boolean;
+  /** Whether the gates of a GRU stand as z, r, n in place of r, z, n. */
+  readonly zFirst?: boolean;
 }
 
-const ORIGIN_CHARACTERS_MAX = 200;
-
-/** Which tensors of the file each of ours is made of, in words. */
-export function originsOf({ W_x, W_h, b, W_y, b_y, isTransposed }: Layer): Record<string, string> {
-  const matrix = ({ name }: LayerTensor) => `${truncated(name)}${isTransposed ? ' (transposed)' : ''}`;
-  return {
-    W_x: matrix(W_x),
-    W_h: matrix(W_h),
-    ...(b.length > 0 && { b: b.map(({ name }) => truncated(name)).join(' + ') }),
-    ...(W_y && { W_y: matrix(W_y) }),
-    ...(b_y && { b_y: truncated(b_y.name) }),
-  };
+/** A bias of a recurrent layer. */
+export interface FoundBias {
+  readonly from: FileTensor;
+  /** Where it begins in `from`, in numbers. */
+  readonly start: number;
 }
 
-function truncated(name: string): string {
-  return name.length > ORIGIN_CHARACTERS_MAX ? `${name.slice(0, ORIGIN_CHARACTERS_MAX)}…` : name;
+/** The tensors of one direction of a recurrent layer with G gates. */
+export interface FoundDirection {
+  readonly W_x: FileTensor;
+  readonly W_h: FileTensor;
+  /** (G H) of x W_x. */
+  readonly b?: FoundBias | undefined;
+  /** (G H) of h W_h. */
+  readonly b_h?: FoundBias | undefined;
+  /** (H): all of b_h that a GRU with reset after does not add to b. Never beside b_h. */
+  readonly b_hn?: FoundBias | undefined;
+}
+
+/** A batch normalisation: scale = weight / √(variance + eps), offset = bias - mean ∘ scale. */
+export interface FoundNorm {
+  readonly mean: FileTensor;
+  readonly variance: FileTensor;
+  /** Ones if absent. */
+  readonly weight?: FileTensor | undefined;
+  /** Zeros if absent. */
+  readonly bias?: FileTensor | undefined;
+  readonly eps: number;
+}
+
+export interface FoundEmbedding {
+  readonly type: 'embedding';
+  readonly E: FileTensor;
+}
+
+export interface FoundAffine {
+  readonly type: 'affine';
+  readonly scale: FileTensor;
+  readonly offset: FileTensor;
+}
+
+export interface FoundBatchNorm {
+  readonly type: 'affine';
+  readonly norm: FoundNorm;
+}
+
+export interface FoundDense {
+  readonly type: 'dense';
+  readonly activation: DenseActivation;
+  readonly layout: Layout;
+  readonly W: FileTensor;
+  readonly b?: FileTensor | undefined;
+}
+
+export interface FoundRecurrent {
+  readonly type: keyof typeof GATES;
+  readonly direction: Direction;
+  readonly layout: Layout;
+  readonly weights: FoundDirection;
+  readonly backward?: FoundDirection | undefined;
+  /** Of an rnn. */
+  readonly activation?: RnnActivation | undefined;
+  /** Of a gru. */
+  readonly reset?: Reset | undefined;
+  /** The kind of layer, e.g. `a torch RNN`, if it has the same names with every activation and none is stated. */
+  readonly unstated?: string | undefined;
+}
+
+export type FoundLayer = FoundEmbedding | FoundAffine | FoundBatchNorm | FoundDense | FoundRecurrent;
+
+export function isFoundRecurrent(layer: FoundLayer): layer is FoundRecurrent {
+  return layer.type in GATES;
+}
+
+/** The cell of a matrix W_h: it has as many times H columns as the cell has gates. Undefined if no cell has so many. */
+export function cellOf({ tensor: { shape } }: FileTensor, { isTransposed }: Layout): FoundRecurrent['type'] | undefined {
+  if (shape.length !== 2) return undefined;
+  const [H, columns] = (isTransposed ? shape.toReversed() : shape) as [number, number];
+  const cells = Object.keys(GATES) as FoundRecurrent['type'][];
+  return H === 0 ? undefined : cells.find((cell) => GATES[cell].length * H === columns);
+}
+
+/** The axes of matrices with the columns of all gates of a cell, as they stand in the file: those of W_x, of W_h. */
+export function axesOf(cell: FoundRecurrent['type'], { isTransposed }: Layout): { W_x: string[]; W_h: string[]; b: string[] } {
+  const columns = GATES[cell].length === 1 ? 'H' : `${GATES[cell].length}H`;
+  return isTransposed
+    ? { W_x: [columns, 'D'], W_h: [columns, 'H'], b: [columns] }
+    : { W_x: ['D', columns], W_h: ['H', columns], b: [columns] };
 }

@@ -7,6 +7,10 @@ interface Hint {
   readonly sentence: string;
 }
 
+const EMBEDDING =
+  'is of an embedding: one is computed, in front of all other layers, if its name is certain (embedding.weight, ' +
+  'Keras embeddings) or the layers are described; another has to be applied before the call';
+
 const HINTS: readonly Hint[] = [
   {
     pattern: /(?:^|[./])parametrizations[./](\w{1,64})/,
@@ -29,24 +33,24 @@ const HINTS: readonly Hint[] = [
   {
     pattern: /(?:num_batches_tracked|(?:running|moving)_(?:mean|var|variance))$/,
     sentence:
-      'is of a batch normalisation, which is not computed: fold it into W_x and b if it stands in ' +
-      'front of the layer, into the readout if behind it, and save the file without it',
+      'is of a batch normalisation, which is computed only where the layers are described: as {"type":"affine","name":' +
+      '"its path","eps":0.00001} in ?layers=, in a file without num_batches_tracked',
   },
   {
     pattern: /norm(?:alization)?\d*(?:_\d+)?[./](?:weight|bias|gamma|beta|scale)(?::0)?$/i,
-    sentence: 'is of a normalisation, which is not computed: apply it to x before the call',
+    sentence: 'is of a normalisation over features, which is not computed: in front of all layers apply it to x before the call',
   },
   {
     pattern: /(?:^|[./_])(?:emb|embed|embeddings?|embed_tokens|wte|word_embeddings)[./_]/i,
-    sentence:
-      'is of an embedding, which is not computed: look up its rows before the call, send them as x, ' +
-      'and save the file without it',
+    sentence: EMBEDDING,
   },
   {
     pattern: /(?:^|[./])(?:embeddings?)(?::0)?$/i,
-    sentence:
-      'is of an embedding, which is not computed: look up its rows before the call, send them as x, ' +
-      'and save the file without it',
+    sentence: EMBEDDING,
+  },
+  {
+    pattern: /(?:^|[./_])conv(?:olution)?(?:_?[123]d)?(?:_?\d{1,9})?(?:_transpose)?[./](?:weight|bias|kernel)(?::0)?$/i,
+    sentence: 'is of a convolution, which is not computed: apply it before the call, and save the file without it',
   },
   {
     pattern: /(?:^|[./_])(?:in_proj|out_proj|[qkv]_proj|attn|attention|self_attn)(?:[./_]|$)/i,
@@ -54,7 +58,7 @@ const HINTS: readonly Hint[] = [
   },
   {
     pattern: /weight_hr_l\d+(?:_reverse)?$/,
-    sentence: 'is the projection of an LSTM (proj_size), which is not computed',
+    sentence: 'is the projection of an LSTM (proj_size), which is not computed: use an LSTM without proj_size',
   },
   {
     pattern: /(?:^|[./])optimizer[./]/i,

@@ -83,6 +83,20 @@ const REFUSALS: readonly Refusal[] = [
     /"b" has shape \(3, 1\), expected \(1, 3\), because a bias is one row/,
   ],
   [
+    'the tensors of an LSTM',
+    { W_x: tensor(2, 12), W_h: tensor(3, 12), b: tensor(12) },
+    'layers_unconfirmed',
+    '/W_h',
+    /"W_h" has the shape of the W_h of an lstm, \(H, 4H\), .*\?layers=\[\{"type":"lstm","name":""\}\]/,
+  ],
+  [
+    'the tensors of several layers, whose kinds names do not tell',
+    { 'layers.0.W_x': tensor(2, 3), 'layers.0.W_h': tensor(3, 3) },
+    'layers_unconfirmed',
+    '/layers.0.W_x',
+    /does not say what the layer of tensor "layers\.0\.W_x" computes: expected a description/,
+  ],
+  [
     'W_x that is transposed',
     { ...ours, W_x: tensor(3, 2) },
     'shape_mismatch',
@@ -115,7 +129,7 @@ const REFUSALS: readonly Refusal[] = [
     { ...ours, ...readout, b_y: tensor(2) },
     'shape_mismatch',
     '/b_y',
-    /"b_y" has shape \(2,\), expected \(1,\), because "W_y" \(H, O\) = \(3, 1\) makes O = 1/,
+    /"b_y" has shape \(2,\), expected \(1,\), because "W_y" \(I, O\) = \(3, 1\) makes O = 1/,
   ],
   [
     'no inputs',

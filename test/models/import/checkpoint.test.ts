@@ -3,11 +3,11 @@ import { describe, expect, test } from 'vitest';
 import { readSafetensors } from '../../../src/codec/safetensors/read.ts';
 import { CarryoverError } from '../../../src/errors.ts';
 import { type ImportOptions, importCheckpoint } from '../../../src/models/import/checkpoint.ts';
-import type { ImportedModel } from '../../../src/models/import/layer.ts';
 import { readModelFile } from '../../../src/models/model-file.ts';
 import { writeSafetensors } from '../../helpers/safetensors.ts';
 import { fc } from '../../helpers/seed.ts';
 import {
+  type ImportedModel,
   type Refusal,
   type Tensors,
   TANH,
@@ -22,6 +22,7 @@ import {
   readout,
   refusalOf,
   renamed,
+  shortForm,
   tensor,
   testRefusals,
   torch,
@@ -59,25 +60,35 @@ describe('properties that the names do not determine', () => {
     const error = refused(tensors, {});
     expect(error).toMatchObject({ code: 'activation_unconfirmed' });
     expect(error.message).toMatch(/with tanh and with relu.*\?activation=tanh .*"activation": "tanh"/);
-    expect(importOf(tensors, TANH).model).toEqual(imported(tensors));
+    expect(shortForm(importOf(tensors, TANH).layers)).toEqual(imported(tensors));
   });
 
   test('the activation of our names is tanh, confirmed or not', () => {
-    expect(importOf(ours, {})).toEqual(importOf(ours, TANH));
+    expect(shortForm(importOf(ours, {}).layers)).toEqual(imported(ours));
   });
 
-  test.each([['ours', ours], ['torch', torch], ['Keras', keras]])(
-    'a statement of relu is refused: %s',
-    (_, tensors) => {
-      const error = refused(tensors, { activation: 'relu' });
-      expect(error).toMatchObject({ code: 'activation_unsupported' });
-      expect(error.message).toMatch(/said to be "relu", expected "tanh"/);
-    },
-  );
+  const lstm = { weight_ih_l0: tensor(12, 2), weight_hh_l0: tensor(12, 3) };
+  const kerasLstm = { kernel: tensor(2, 12), recurrent_kernel: tensor(3, 12) };
 
-  test('the activation is not asked for where the layer is not an RNN', () => {
-    const lstm = { weight_ih_l0: tensor(12, 2), weight_hh_l0: tensor(12, 3) };
-    expect(refused(lstm, {}).message).toMatch(/looks like an LSTM/);
+  test.each([
+    ['of our names', ours, 'relu', '"tanh"'],
+    ['of an LSTM', lstm, 'relu', '"tanh"'],
+    ['of an LSTM of Keras', kerasLstm, 'relu', '"tanh"'],
+    ['of an RNN', torch, 'gelu', '"tanh" or "relu"'],
+  ])('another activation than is computed is refused: %s', (_, tensors, activation, expected) => {
+    const error = refused(tensors, { activation });
+    expect(error).toMatchObject({ code: 'activation_unsupported' });
+    expect(error.message).toContain(`said to be "${activation}", expected ${expected}: these layers`);
+  });
+
+  test.each([['torch', torch], ['Keras', keras]])('the activation of an RNN of %s may be relu', (_, tensors) => {
+    expect(importOf(tensors, { activation: 'relu' }).layers).toMatchObject([{ type: 'rnn', activation: 'relu' }]);
+  });
+
+  test('the activation of an LSTM is asked for where it may have another: of Keras, not of torch', () => {
+    expect(importOf(lstm, {}).layers).toMatchObject([{ type: 'lstm', direction: 'forward' }]);
+    expect(importOf(kerasLstm, TANH).layers).toMatchObject([{ type: 'lstm', direction: 'forward' }]);
+    expect(refused(kerasLstm, {})).toMatchObject({ code: 'activation_unconfirmed' });
   });
 
   test('the readout that is stated is taken, and no other', () => {
@@ -250,8 +261,8 @@ describe('a random model', () => {
         ];
         for (const file of files) {
           const bytes = writeSafetensors(file);
-          expect(readModelFile(bytes, TANH).model).toEqual(expected);
-          expect(importCheckpoint(readSafetensors(bytes), TANH).model).toEqual(expected);
+          expect(shortForm(readModelFile(bytes, TANH).layers)).toEqual(expected);
+          expect(shortForm(importCheckpoint(readSafetensors(bytes), TANH).layers)).toEqual(expected);
         }
       }),
       { numRuns: 300 },

@@ -4,7 +4,8 @@ import type { SafeTensor } from '../../../src/codec/safetensors/read.ts';
 import type { ErrorCode } from '../../../src/error-kinds.ts';
 import { CarryoverError } from '../../../src/errors.ts';
 import { type ImportOptions, importCheckpoint } from '../../../src/models/import/checkpoint.ts';
-import type { ImportedTensor } from '../../../src/models/import/layer.ts';
+import type { LayerSource } from '../../../src/layers.ts';
+import type { TensorSource } from '../../../src/tensor.ts';
 
 const product = (shape: readonly number[]) => shape.reduce((count, size) => count * size, 1);
 
@@ -31,8 +32,45 @@ export const TANH = { activation: 'tanh' };
 export const importOf = (tensors: Tensors, options: ImportOptions = TANH) =>
   importCheckpoint(new Map(Object.entries(tensors)), options);
 export const imported = (tensors: Tensors, readout?: string) =>
-  importOf(tensors, { ...TANH, readout }).model;
+  shortForm(importOf(tensors, { ...TANH, readout }).layers);
 export const numbers = (tensor: ImportedTensor | undefined) => tensor && [...tensor.data];
+
+/** A tensor that was read. */
+export interface ImportedTensor {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** A model of one tanh layer, whose tensors were read. */
+export interface ImportedModel {
+  readonly W_x: ImportedTensor;
+  readonly W_h: ImportedTensor;
+  readonly b?: ImportedTensor;
+  readonly W_y?: ImportedTensor;
+  readonly b_y?: ImportedTensor;
+}
+
+export function readTensor(source: TensorSource): ImportedTensor {
+  const data = new Float32Array(product(source.shape));
+  source.copyTo(data);
+  return { shape: source.shape, data };
+}
+
+/** The layers of one tanh layer, with or without a linear dense layer. */
+export function shortForm([rnn, dense, ...more]: readonly LayerSource[]): ImportedModel {
+  expect(more).toEqual([]);
+  if (rnn?.type !== 'rnn' || (dense && dense.type !== 'dense')) throw new Error('It is not in the short form.');
+  expect([rnn.activation, rnn.direction, dense?.activation ?? 'linear']).toEqual(['tanh', 'forward', 'linear']);
+  const { W_x, W_h, b, b_h } = rnn.weights;
+  expect(b_h).toBeUndefined();
+  return {
+    W_x: readTensor(W_x),
+    W_h: readTensor(W_h),
+    ...(b && { b: readTensor(b) }),
+    ...(dense && { W_y: readTensor(dense.W) }),
+    ...(dense?.b && { b_y: readTensor(dense.b) }),
+  };
+}
 
 /** D = 2, H = 3, O = 1 in each of the conventions. */
 export const ours: Tensors = { W_x: tensor(2, 3), W_h: tensor(3, 3), b: tensor(3) };

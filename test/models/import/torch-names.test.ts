@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { ImportedTensor } from '../../../src/models/import/layer.ts';
 import {
+  type ImportedTensor,
   type Refusal,
   f32,
   f64,
@@ -76,39 +76,39 @@ describe('names of an RNNCell of torch', () => {
 
 const REFUSALS: readonly Refusal[] = [
   [
-    'a second layer of torch',
-    { ...torch, 'rnn.weight_ih_l1': tensor(3, 3), 'rnn.weight_hh_l1': tensor(3, 3) },
+    'a third layer after none',
+    { ...torch, 'rnn.weight_ih_l1': tensor(3, 3), 'rnn.weight_hh_l1': tensor(3, 3), 'rnn.weight_hh_l3': tensor(3, 3) },
     'unknown_tensors',
-    '/rnn.weight_ih_l1',
-    /"rnn\.weight_ih_l1" is of another layer or direction, .* in one direction is supported/,
+    '/rnn.weight_ih_l2',
+    /"rnn\.weight_ih_l2" is missing/,
   ],
   [
     'only a second layer of torch',
     renamed(torch, '_l0', '_l1'),
     'unknown_tensors',
-    '/rnn.weight_ih_l1',
-    /expected only names that end in _l0: one tanh RNN layer/,
+    '/rnn.weight_ih_l0',
+    /"rnn\.weight_ih_l0" is missing/,
   ],
   [
-    'a backward direction',
-    { ...torch, ...renamed(torch, '_l0', '_l0_reverse') },
+    'a reverse direction of one layer of two',
+    { ...torch, ...renamed(torch, '_l0', '_l0_reverse'), 'rnn.weight_ih_l1': tensor(3, 6), 'rnn.weight_hh_l1': tensor(3, 3) },
     'unknown_tensors',
-    '/rnn.weight_ih_l0_reverse',
-    /"rnn\.weight_ih_l0_reverse" is of another layer or direction/,
+    '/rnn.weight_ih_l1_reverse',
+    /"rnn\.weight_ih_l1_reverse" is missing/,
   ],
   [
     'two modules of torch',
     { ...torch, ...renamed(torch, 'rnn.', 'decoder.') },
-    'unknown_tensors',
-    '/decoder.weight_ih_l0',
-    /expected only names that begin as "rnn\.weight_ih_l0" does: one tanh RNN layer/,
+    'layers_unconfirmed',
+    '/rnn.weight_hh_l0',
+    /recurrent layers "rnn", "decoder", .*\?layers=\[\{"type":"rnn","name":"rnn"\},\{"type":"rnn","name":"decoder"\}\]/,
   ],
   [
     'no weight_hh_l0',
     without(torch, 'rnn.weight_hh_l0'),
     'unknown_tensors',
     '/rnn.weight_hh_l0',
-    /"rnn\.weight_hh_l0" is missing: a torch RNN has both/,
+    /"rnn\.weight_hh_l0" is missing: a recurrent layer of torch has both/,
   ],
   [
     'no weight_ih_l0',
@@ -122,7 +122,7 @@ const REFUSALS: readonly Refusal[] = [
     without(torch, 'rnn.bias_ih_l0'),
     'unknown_tensors',
     '/rnn.bias_ih_l0',
-    /"rnn\.bias_ih_l0" is missing: a torch RNN has both biases or none/,
+    /"rnn\.bias_ih_l0" is missing: a recurrent layer of torch has both biases or none/,
   ],
   [
     'the other bias of two',
@@ -140,17 +140,17 @@ const REFUSALS: readonly Refusal[] = [
   ],
   [
     'a tensor beside those of torch',
-    { ...torch, ...linear, 'rnn.weight_hr_l0': tensor(1) },
+    { ...torch, ...linear, 'rnn.weight_hz_l0': tensor(1) },
     'unknown_tensors',
-    '/rnn.weight_hr_l0',
-    /also has "rnn\.weight_hr_l0", expected nothing beside .* at most one Linear/,
+    '/rnn.weight_hz_l0',
+    /also has "rnn\.weight_hz_l0", expected nothing beside .* one recurrent module/,
   ],
   [
     'a second Linear',
     { ...torch, ...linear, 'more.weight': tensor(1, 1), 'more.bias': tensor(1) },
     'unknown_tensors',
     '/more.weight',
-    /also has "more\.weight", "more\.bias", expected .* at most one Linear/,
+    /also has "more\.weight", "more\.bias", expected .* a Linear behind it/,
   ],
   [
     'a Linear without a name of its own',
@@ -228,27 +228,6 @@ const REFUSALS: readonly Refusal[] = [
     'shape_mismatch',
     '/weight_ih_l0',
     /"weight_ih_l0" has shape \(0, 2\), expected at least 1/,
-  ],
-  [
-    'an LSTM of torch',
-    { weight_ih_l0: tensor(12, 2), weight_hh_l0: tensor(12, 3) },
-    'shape_mismatch',
-    '/weight_ih_l0',
-    /\(12, 2\) and "weight_hh_l0" \(12, 3\), which looks like an LSTM \(4H\) of H = 3, .*tanh/,
-  ],
-  [
-    'a GRU of torch',
-    { weight_ih_l0: tensor(9, 2), weight_hh_l0: tensor(9, 3), ...linear },
-    'shape_mismatch',
-    '/weight_ih_l0',
-    /looks like a GRU \(3H\) of H = 3, .*only tanh RNN layers are supported/,
-  ],
-  [
-    'a GRU of torch, whatever else the file has',
-    { weight_ih_l0: tensor(9, 2), weight_hh_l0: tensor(9, 3), 'fc.weight': tensor(1, 3) },
-    'shape_mismatch',
-    '/weight_ih_l0',
-    /looks like a GRU \(3H\) of H = 3/,
   ],
   [
     'infinity, at its place in the file',
