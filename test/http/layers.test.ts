@@ -5,6 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
 import { readCells } from '../helpers/cells.ts';
 import { runLayers } from '../helpers/kernels.ts';
+import { readSafetensorsFile } from '../../src/codec/safetensors/read.ts';
+import { type TensorToWrite, writeSafetensors } from '../helpers/safetensors.ts';
 
 const folder = join(import.meta.dirname, '../fixtures/cells');
 const files = readdirSync(folder).map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')));
@@ -28,6 +30,40 @@ function inputOf({ x, h, c, lengths }: any) {
   const hasC = c?.some((entry: unknown) => entry !== null);
   return { x, h: inRequest(h), c: hasC ? inRequest(c) : undefined, lengths };
 }
+
+/** The tensors of layers in JSON, under the names of this server. */
+function tensorsOf(layers: any[]): Record<string, TensorToWrite> {
+  const entries = layers.flatMap((layer, k) =>
+    [layer, layer.backward ?? {}].flatMap((fields, direction) =>
+      Object.entries(fields)
+        .filter(([, value]) => Array.isArray(value))
+        .map(([name, value]) => [`layers.${k}.${direction === 1 ? 'backward.' : ''}${name}`, tensorOf(value)]),
+    ),
+  );
+  return Object.fromEntries(entries);
+}
+
+const descriptionOf = (layers: any[]) =>
+  layers.map((layer) => Object.fromEntries(Object.entries(layer).filter(([, value]) => typeof value === 'string')));
+
+function tensorOf(value: unknown): TensorToWrite {
+  const shape: number[] = [];
+  for (let inner = value; Array.isArray(inner); inner = inner[0]) shape.push(inner.length);
+  return { shape, data: Float32Array.from(flat(value)) };
+}
+
+function statesOf(name: string, states: unknown[] | undefined): Record<string, TensorToWrite> {
+  const given = (states ?? []).map((state, k) => [states!.length === 1 ? name : `${name}.${k}`, state] as const);
+  return Object.fromEntries(given.filter(([, state]) => state !== null).map(([key, state]) => [key, tensorOf(state)]));
+}
+
+const postFile = (url: string, tensors: Record<string, TensorToWrite>, metadata: Record<string, string>) =>
+  app.http.inject({
+    method: 'POST',
+    url,
+    headers: { 'content-type': 'application/octet-stream' },
+    payload: Buffer.from(writeSafetensors(tensors, metadata)),
+  });
 
 const isForward = ({ layers }: any) => layers.every(({ direction = 'forward' }) => direction === 'forward');
 
@@ -55,6 +91,27 @@ describe('torch vectors with layers', () => {
     expect(bits(flat(h))).toEqual(bits(computed.h.flatMap((state) => [...state])));
     expect(bits(flat(c))).toEqual(bits(computed.c.flatMap((state) => [...(state ?? [])])));
     if (computed.ys) expect(bits(flat(ys))).toEqual(bits(computed.ys));
+  });
+
+  test.each(files)('$name as files, registered and inline, has the same id and the same bits', async (file) => {
+    const { body: model } = await app.post('/v1/models', { layers: file.layers });
+    const weights = tensorsOf(file.layers);
+    const description = { 'carryover.layers': JSON.stringify(descriptionOf(file.layers)) };
+    const registered = await postFile('/v1/models', weights, description);
+    expect(registered.json(), registered.body).toMatchObject({ id: model.id });
+
+    const { body: whole } = await app.post('/v1/sequence', { model: model.id, ...inputOf(file) });
+    const { lengths } = file;
+    const inputs = { x: tensorOf(file.x), ...statesOf('h', file.h), ...statesOf('c', file.c) };
+    const metadata = { ...description, ...(lengths && { lengths: lengths.join(',') }) };
+    const inline = await postFile('/v1/sequence', { ...weights, ...inputs }, metadata);
+    expect(inline.statusCode, inline.body).toBe(200);
+    const { tensors } = readSafetensorsFile(inline.rawPayload);
+    expect(bits([...tensors.get('hs')!.data])).toEqual(bits(flat(whole.hs)));
+    const listed = (name: string) => [...tensors].filter(([key]) => key === name || key.startsWith(`${name}.`));
+    for (const name of ['h', 'c', 'y', 'ys']) {
+      expect(bits(listed(name).flatMap(([, { data }]) => [...data]))).toEqual(bits(flat(whole[name]).filter((number) => number !== null)));
+    }
   });
 
   test.each(files.filter((file) => isForward(file) && !file.lengths))('$name, step by step, has the bits of the sequence', async (file) => {

@@ -1,10 +1,14 @@
 // The body of a computation as a safetensors file: tensors x, h, c, of several recurrent layers h.0, h.1, c.0, …, and
-// W_x, W_h, b; all other fields as text in __metadata__: model or session, trace, and for a sequence layout, outputs
-// ("hs,h") and lengths ("3,1").
+// W_x, W_h, b or the tensors of any layers; all other fields as text in __metadata__: model or session, carryover.layers
+// (the description of the layers, as in a model file), trace, and for a sequence layout, outputs ("hs,h") and lengths
+// ("3,1").
 import { tensorFromFile } from '../../codec/safetensors/tensor.ts';
 import type { SafeTensor, SafetensorsFile } from '../../codec/safetensors/read.ts';
 import { invalidRequest } from '../../errors.ts';
+import type { LayersSource, WeightsSource } from '../../engine/model-source.ts';
 import type { Output } from '../../engine/shapes.ts';
+import { importCheckpoint } from '../../models/import/checkpoint.ts';
+import { LAYERS_FIELD } from '../../models/model-file.ts';
 import { FLOAT_DTYPES, type TensorSource, formatShape } from '../../tensor.ts';
 import { OUTPUTS } from './answer.ts';
 
@@ -14,13 +18,16 @@ export interface FileBody {
   readonly tensors: ReadonlyMap<string, SafeTensor>;
   readonly model: string | undefined;
   readonly session: string | undefined;
+  /** The description of the layers whose tensors the file has. */
+  readonly layers: string | undefined;
   readonly trace: boolean;
   readonly layout: Layout;
   readonly outputs: readonly Output[] | undefined;
   readonly lengths: readonly number[] | undefined;
 }
 
-const TENSORS = ['x', 'h', 'c', 'W_x', 'W_h', 'b'];
+const INPUTS = ['x', 'h', 'c'];
+const TENSORS = [...INPUTS, 'W_x', 'W_h', 'b'];
 /** States of several recurrent layers; models have fewer than a hundred. */
 const LISTED_STATE = /^[hc]\.(0|[1-9]\d?)$/;
 
@@ -34,8 +41,10 @@ export function readFileBody(
   { tensors, metadata }: SafetensorsFile,
   fields: readonly string[],
 ): FileBody {
+  const layers = metadata[LAYERS_FIELD];
   const names = [...tensors.keys()].filter((name) => !isListedState(name));
-  expectKnown('tensor', names, TENSORS);
+  // With a description, which tensors belong to its layers is found out by the import of them.
+  if (layers === undefined) expectKnown('tensor', names, TENSORS);
   for (const [name, tensor] of tensors) if (name !== 'x') expectReal(name, tensor);
   expectKnown('metadata field', Object.keys(metadata).filter(isUsed), fields);
   const { model, session, trace, layout, outputs, lengths } = metadata;
@@ -43,6 +52,7 @@ export function readFileBody(
     tensors,
     model,
     session,
+    layers,
     trace: oneOf('trace', trace, ['false', 'true']) === 'true',
     layout: oneOf('layout', layout, ['TND', 'NTD']),
     outputs: outputs?.split(',').map((name) => oneOf('outputs', name, OUTPUTS)),
@@ -78,8 +88,17 @@ export function fileInput(body: FileBody, axes: string): TensorSource {
   return requiredTensor(body, 'x', axes);
 }
 
-/** Inline weights, if the file has any of their tensors. @throws as requiredTensor */
-export function fileWeights(body: FileBody) {
+/**
+ * Inline weights, if the file has any of their tensors.
+ *
+ * @throws as requiredTensor; with a description of layers as importCheckpoint()
+ */
+export function fileWeights(body: FileBody): WeightsSource | LayersSource | undefined {
+  const { layers, tensors } = body;
+  if (layers !== undefined) {
+    const ofLayers = [...tensors].filter(([name]) => !INPUTS.includes(name) && !isListedState(name));
+    return importCheckpoint(new Map(ofLayers), { layers });
+  }
   if (!['W_x', 'W_h', 'b'].some((name) => body.tensors.has(name))) return undefined;
   const bAxes = body.tensors.get('b')?.shape.length === 2 ? '1H' : 'H';
   return {

@@ -7,6 +7,7 @@ import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { Output } from '../../engine/shapes.ts';
+import { LAYERS_FIELD } from '../../models/model-file.ts';
 import { type TensorView, swapAxes } from '../../tensor.ts';
 import { responseType } from '../media-types.ts';
 import type { HttpServer } from '../http-server.ts';
@@ -102,7 +103,7 @@ function readJson(body: Static<typeof SequenceBody>): SequenceRequest {
 }
 
 function readFile(file: SafetensorsFile): SequenceRequest {
-  const fields = ['model', 'session', 'trace', 'layout', 'outputs', 'lengths'];
+  const fields = ['model', 'session', LAYERS_FIELD, 'trace', 'layout', 'outputs', 'lengths'];
   const body = readFileBody(file, fields);
   const { session, layout, outputs, lengths, trace } = body;
   const wanted = wantedOutputs(outputs);

@@ -4,6 +4,7 @@ import type { ResponseBody } from '../../codec/response-body.ts';
 import type { SafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
+import { LAYERS_FIELD } from '../../models/model-file.ts';
 import type { TensorView } from '../../tensor.ts';
 import { responseType } from '../media-types.ts';
 import type { HttpServer } from '../http-server.ts';
@@ -75,7 +76,7 @@ function readJson(body: Static<typeof StepBody>): Computation {
 }
 
 function readFile(file: SafetensorsFile): Computation {
-  const body = readFileBody(file, ['model', 'session', 'trace']);
+  const body = readFileBody(file, ['model', 'session', LAYERS_FIELD, 'trace']);
   const { session, trace } = body;
   const input = {
     weights: optionalWeights(body.model, fileWeights(body)),

@@ -76,6 +76,29 @@ describe('a file', () => {
   });
 
   test.each([
+    [{ 'carryover.layers': '[{"type":"lstm"}]' }, 422, 'layers.0.other'],
+    [{ 'carryover.layers': '[{"type":"conv"}]' }, 400, 'conv'],
+    [{ 'carryover.layers': '[{"type":"lstm"' }, 400, 'JSON'],
+    [{}, 400, '"layers.0.W_x" is not a known tensor'],
+  ])('with weights that are not those it describes is refused: %j', async (metadata, status, part) => {
+    const weights = { 'layers.0.W_x': f32([1, 4], 1, 2, 3, 4), 'layers.0.W_h': f32([1, 4], 1, 2, 3, 4) };
+    const tensors = { x: f32([1, 1], 1), ...weights, 'layers.0.other': f32([1], 1) };
+    const found = await asJson('/v1/step', tensors, metadata);
+    expect(found).toMatchObject({ status });
+    expect(found.detail).toContain(part);
+  });
+
+  test('has weights or a model, not both, and neither with a session', async () => {
+    const tensors = { x: f32([1, 1], 1), 'layers.0.W_x': f32([1, 4], 1, 2, 3, 4), 'layers.0.W_h': f32([1, 4], 1, 2, 3, 4) };
+    const layers = { 'carryover.layers': '[{"type":"lstm"}]' };
+    expect((await asJson('/v1/step', tensors, layers)).h).toHaveLength(1);
+    expect(await asJson('/v1/step', tensors, { ...layers, model: 'lstm' })).toMatchObject({ status: 400, code: 'invalid_request' });
+    const { body: session } = await app.post('/v1/sessions', { model: 'lstm' });
+    const both = await asJson('/v1/step', tensors, { ...layers, session: session.id });
+    expect(both).toMatchObject({ status: 400, code: 'invalid_request', applied: 'no' });
+  });
+
+  test.each([
     [{ x: i64([1], 3) }, 422, 'out_of_range', '/x/0', 'is 3, expected an integer 0 … 2'],
     [{ x: i64([1], -1) }, 422, 'out_of_range', '/x/0', 'is -1'],
     [{ x: i64([1], Number.MIN_SAFE_INTEGER) }, 422, 'out_of_range', '/x/0', 'expected an integer 0 … 2'],
