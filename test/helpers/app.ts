@@ -17,7 +17,7 @@ export interface Answer {
 }
 
 /** Of a common machine: measuring takes as long as many tests. */
-const MEMORY_SPEEDS = [
+export const MEMORY_SPEEDS = [
   { bytesMax: 4 * 2 ** 20, bytesPerMs: Infinity },
   { bytesMax: Infinity, bytesPerMs: 8e6 },
 ];

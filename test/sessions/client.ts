@@ -9,7 +9,7 @@ export interface Answer {
 }
 
 export interface Sent {
-  readonly method: string;
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   /** JSON */
   readonly body?: string | undefined;

@@ -33,7 +33,7 @@ export async function runWithCrashes(options: CrashOptions): Promise<CrashReport
   const random = pseudoRandom(seed);
   const chance = () => (random() + 1) / 2;
   let server = await startServer(env);
-  const traffic = new Traffic({ clients: 32, sessions: 64, port, seed, withKeys, pauseMs: 100 });
+  const traffic = new Traffic({ clients: 32, sessions: 64, ports: [port], seed, withKeys, pauseMs: 100 });
   await traffic.createSessions();
   traffic.start();
   const readyMs: number[] = [];
@@ -59,7 +59,7 @@ export async function runWithCrashes(options: CrashOptions): Promise<CrashReport
 }
 
 /** Waits for one more acknowledged change, unless the traffic has ended. */
-async function waitForAnswer(traffic: Traffic): Promise<void> {
+export async function waitForAnswer(traffic: Traffic): Promise<void> {
   const before = traffic.acknowledged;
   while (traffic.acknowledged === before && !traffic.isOver) await sleep(2);
 }

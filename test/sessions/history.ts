@@ -3,8 +3,9 @@
 // Every change increments the version, and every answer has the version. So an acknowledged call has its
 // place in the history; a version without an acknowledged call is the effect of a call that was applied in
 // addition; and replaying the whole history must lead to the stored state.
-import type { Weights } from '../../src/tensor.ts';
-import { type Effect, type State, apply, digestOf } from './replay.ts';
+import type { Layer } from '../../src/layers.ts';
+import { type Effect, type Kept, type State, apply } from './replay.ts';
+import { bytesOf, digestOf } from './states.ts';
 
 /** A call as its client knows it in the end. */
 export interface CallRecord {
@@ -26,10 +27,8 @@ export interface CallRecord {
 }
 
 /** A session as it is read in the end. */
-export interface StoredSession {
+export interface StoredSession extends Kept {
   readonly version: number;
-  readonly t: number;
-  readonly h: Float32Array;
 }
 
 export interface Verdict {
@@ -65,7 +64,7 @@ const ATTEMPTS_MAX = 20_000;
 const NEAR_VERSIONS = 64;
 
 interface Search {
-  readonly weights: Weights;
+  readonly layers: readonly Layer[];
   readonly calls: readonly CallRecord[];
   /** Calls that have explained another version: none is applied three times. */
   readonly used: Set<CallRecord>;
@@ -83,7 +82,7 @@ interface Search {
 export function checkHistory(
   verdict: Verdict,
   name: string,
-  weights: Weights,
+  layers: readonly Layer[],
   first: State,
   calls: readonly CallRecord[],
   found: StoredSession | undefined,
@@ -104,7 +103,7 @@ export function checkHistory(
     const state = states.at(-1)!;
     const call = byVersion.get(version);
     if (call) {
-      const next = apply(weights, state, call.effect);
+      const next = apply(layers, state, call.effect);
       if (!next || !isAt(next, call)) {
         verdict.wrong++;
         verdict.remarks.push(`${name}: version ${version} is not what its call makes`);
@@ -118,15 +117,15 @@ export function checkHistory(
     while (end <= found.version && !byVersion.has(end)) end++;
     const next = byVersion.get(end);
     const isRight = (reached: State) =>
-      next ? leadsTo(weights, reached, next) : isFound(reached, found);
+      next ? leadsTo(layers, reached, next) : isFound(reached, found);
     const near = calls.filter(({ since }) => since < end && end - since <= NEAR_VERSIONS);
     const unanswered = near.filter(({ outcome }) => outcome.kind === 'unknown');
     const length = end - version;
     // The likely causes first, then all that are possible.
     const searches: readonly Search[] = [
-      { weights, used, calls: unanswered, inOrder: true, attemptsLeft: ATTEMPTS_MAX },
-      { weights, used, calls: unanswered, inOrder: false, attemptsLeft: ATTEMPTS_MAX },
-      { weights, used, calls: near, inOrder: false, attemptsLeft: ATTEMPTS_MAX },
+      { layers, used, calls: unanswered, inOrder: true, attemptsLeft: ATTEMPTS_MAX },
+      { layers, used, calls: unanswered, inOrder: false, attemptsLeft: ATTEMPTS_MAX },
+      { layers, used, calls: near, inOrder: false, attemptsLeft: ATTEMPTS_MAX },
     ];
     let path: readonly Explained[] | undefined;
     for (const search of searches) path ??= explain(search, state, length, isRight);
@@ -171,7 +170,7 @@ function explain(
   from = 0,
 ): readonly Explained[] | undefined {
   if (length === 0) return isRight(state) ? [] : undefined;
-  const { weights, calls, used, inOrder } = search;
+  const { layers, calls, used, inOrder } = search;
   // Fewer calls than changes explain nothing.
   if (length > calls.length - from) return undefined;
   for (let k = from; k < calls.length; k++) {
@@ -179,7 +178,7 @@ function explain(
     if (used.has(by)) continue;
     if (search.attemptsLeft === 0) return undefined;
     search.attemptsLeft--;
-    const reached = apply(weights, state, by.effect);
+    const reached = apply(layers, state, by.effect);
     if (!reached) continue;
     used.add(by);
     const rest = explain(search, reached, length - 1, isRight, inOrder ? k + 1 : 0);
@@ -189,19 +188,15 @@ function explain(
   return undefined;
 }
 
-function leadsTo(weights: Weights, state: State, call: CallRecord): boolean {
-  const next = apply(weights, state, call.effect);
+function leadsTo(layers: readonly Layer[], state: State, call: CallRecord): boolean {
+  const next = apply(layers, state, call.effect);
   return next !== undefined && isAt(next, call);
 }
 
 function isAt(state: State, { outcome }: CallRecord): boolean {
-  return outcome.kind === 'applied' && outcome.t === state.t && outcome.digest === digestOf(state);
+  return outcome.kind === 'applied' && outcome.t === state.t && outcome.digest === digestOf(state.states);
 }
 
-function isFound(state: State, { t, h }: StoredSession): boolean {
-  return state.t === t && bytesOf(state.h).equals(bytesOf(h));
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Buffer {
-  return Buffer.from(buffer, byteOffset, byteLength);
+function isFound(state: State, { t, states }: StoredSession): boolean {
+  return state.t === t && bytesOf(state.states).equals(bytesOf(states));
 }

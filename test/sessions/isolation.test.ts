@@ -5,10 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
-import { weightsBody } from '../helpers/recurrence.ts';
 import { Client } from './client.ts';
 import { type CallRecord, type Verdict, checkHistory, emptyVerdict } from './history.ts';
-import { firstState, randomWeights } from './replay.ts';
+import { MODELS as MIX, randomWeights, tanhModel } from './models.ts';
+import { firstState } from './replay.ts';
+import { type Row, randomRow, rowJson } from './states.ts';
 import { readSession } from './traffic.ts';
 import { SEED } from '../helpers/seed.ts';
 
@@ -17,9 +18,10 @@ const CALLS = 5;
 const CLIENTS = 32;
 /** Sizes whose rows end within a vector, so that values behind a row would change results. */
 const MODELS = [
-  randomWeights(3, 5, 1),
-  randomWeights(17, 33, 2),
-  randomWeights(40, 70, 3),
+  tanhModel(randomWeights(3, 5, 1)),
+  tanhModel(randomWeights(17, 33, 2)),
+  tanhModel(randomWeights(40, 70, 3)),
+  ...MIX.slice(1),
 ];
 
 let app: TestApp;
@@ -32,8 +34,8 @@ beforeAll(async () => {
   app = await buildApp({ HOT_SESSIONS_BYTES_MAX: '200000' }, { now: () => nowMs });
   await app.http.listen({ host: '127.0.0.1', port: 0 });
   ({ port } = app.http.server.address() as AddressInfo);
-  for (const weights of MODELS) {
-    const { body } = await app.post('/v1/models', { weights: weightsBody(weights) });
+  for (const model of MODELS) {
+    const { body } = await app.post('/v1/models', model.body);
     modelIds.push(body.id);
   }
 });
@@ -75,17 +77,19 @@ test(`${SESSIONS} sessions do not touch each other`, async () => {
 
 test('control: one number of a neighbour in one call of a hundred is found', async () => {
   let sent = 0;
-  let neighbour = 0;
+  let [neighbour, token] = [0, 0];
   const counts = { cancelled: 0, expired: 0, deleted: 0, created: 0 };
   const verdict = await run(100, counts, (xs) => {
-    const mixed = ++sent % 100 === 0 ? xs.map((x) => x.with(0, neighbour)) : xs;
-    neighbour = xs[0]![0]!;
+    const isToken = xs[0] instanceof Uint32Array;
+    const mixed = ++sent % 100 === 0 ? xs.map((x) => x.with(0, isToken ? token : neighbour)) : xs;
+    if (isToken) token = xs[0]![0]!;
+    else neighbour = xs[0]![0]!;
     return mixed;
   });
   expect(verdict.wrong).toBeGreaterThan(0);
 });
 
-type Tamper = (xs: readonly Float32Array[]) => readonly Float32Array[];
+type Tamper = (xs: readonly Row[]) => readonly Row[];
 
 /** Concurrent clients, each with its own slots, which it calls in a random order. */
 async function run(sessions: number, counts: Counts, tamper: Tamper): Promise<Verdict> {
@@ -148,9 +152,9 @@ async function callOnce(
     counts.deleted++;
     return createSession(client, slot, counts);
   }
-  const { D } = MODELS[slot.model]!;
+  const { layers } = MODELS[slot.model]!;
   const T = dice < 0.3 ? 3 : 1;
-  const xs = Array.from({ length: T }, () => Float32Array.from({ length: D }, slot.random));
+  const xs = Array.from({ length: T }, () => randomRow(layers, slot.random));
   const effect = { kind: 'advance', xs } as const;
   const since = slot.version;
   const response = await call(client, slot, tamper(xs), dice > 0.85);
@@ -175,10 +179,10 @@ async function callOnce(
 async function call(
   client: Client,
   { id, random }: Slot,
-  xs: readonly Float32Array[],
+  xs: readonly Row[],
   isCancelled: boolean,
 ) {
-  const rows = xs.map((x) => [[...x]]);
+  const rows = xs.map(rowJson);
   const sent =
     rows.length === 1
       ? { path: '/v1/step', body: JSON.stringify({ session: id, x: rows[0] }) }
@@ -193,15 +197,15 @@ async function call(
 
 /** Checks the history of a session that still exists. */
 async function checkSession(client: Client, slot: Slot, verdict: Verdict): Promise<void> {
-  const { id, calls, model } = slot;
-  let found = await readSession(client, id);
+  const { id, calls } = slot;
+  const { layers } = MODELS[slot.model]!;
+  let found = await readSession(client, id, layers);
   // A cancelled call may still be running: it has ended when two reads agree.
   for (let before = -1; found && found.version !== before; ) {
     before = found.version;
     await sleep(20);
-    found = await readSession(client, id);
+    found = await readSession(client, id, layers);
   }
   if (!found) return;
-  const weights = MODELS[model]!;
-  checkHistory(verdict, id, weights, firstState(weights.H, 0), calls, found);
+  checkHistory(verdict, id, layers, firstState(layers, 0), calls, found);
 }

@@ -9,18 +9,23 @@ import { afterAll, expect, test } from 'vitest';
 import { describeWith } from '../helpers/needs.ts';
 import { type RunningServer, startServer } from '../helpers/process.ts';
 import { type TraceRules, checkTrace, straceArgs } from '../helpers/trace.ts';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { MODELS } from './models.ts';
+import { randomRow, randomStates, rowJson, statesJson } from './states.ts';
 
 const SESSIONS = 16;
 // npm run verify:power-loss takes twenty times as many.
 const STEPS = Number(process.env.TRACED_CHANGES ?? 512) / SESSIONS;
 /** Each session starts at another t, so t identifies the session in the trace. */
 const T_APART = 1_000_000;
+/** Of each step: its t, and the digest of the states after it. */
+const MARKS = 2;
 
 const rules: TraceRules = {
   isStore: (path) => /carryover\.sqlite(-wal)?$/.test(path),
-  // The head of a record, and the answer of a step.
-  marksStored: (data) => marks(data, /"t":(\d+),"modelId"/g),
-  marksAcknowledged: (data) => marks(data, /"session":\{"id":"[^"]+","t":(\d+),/g),
+  // The head of a record, and what is kept under the key; the answer of a step.
+  marksStored: (data) => marks(data, /"t":(\d+),"modelId"|"made":\{"numerics":\d+,"digest":"(\w+)"/g),
+  marksAcknowledged: (data) => marks(data, /"session":\{"id":"[^"]+","t":(\d+),"version":\d+,"digest":"(\w+)"/g),
 };
 
 const folder = mkdtempSync(join(tmpdir(), 'carryover-power-'));
@@ -29,7 +34,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 describeWith('strace', 'the service', () => {
   test('no step is answered before the fsync that covers it', async () => {
     const { acknowledgedCount, syncsCount, violations } = await trace('full');
-    expect(acknowledgedCount).toBe(SESSIONS * STEPS);
+    expect(acknowledgedCount).toBe(SESSIONS * STEPS * MARKS);
     expect(violations).toEqual([]);
     // Steps of several sessions share one.
     expect(syncsCount).toBeLessThan(SESSIONS * STEPS);
@@ -37,8 +42,8 @@ describeWith('strace', 'the service', () => {
 
   test('control: without syncs every answer comes too early', async () => {
     const { acknowledgedCount, violations } = await trace('off', 'test/fixtures/servers/without-sync.ts');
-    expect(acknowledgedCount).toBe(SESSIONS * STEPS);
-    expect(violations).toHaveLength(SESSIONS * STEPS);
+    expect(acknowledgedCount).toBe(SESSIONS * STEPS * MARKS);
+    expect(violations).toHaveLength(SESSIONS * STEPS * MARKS);
   });
 });
 
@@ -63,22 +68,29 @@ async function stopTraced(server: RunningServer): Promise<void> {
   await server.stop();
 }
 
+/** Steps of a session with keys: the answer stands for the new states, and for those that a repetition begins with. */
 async function stepAlong({ url }: RunningServer, k: number): Promise<void> {
-  const call = async (method: string, path: string, body: object) => {
+  const { layers, body } = MODELS[k % MODELS.length]!;
+  const random = pseudoRandom(k);
+  const call = async (method: string, path: string, content: object, headers = {}) => {
     const response = await fetch(url + path, {
       method,
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(content),
     });
     expect(response.ok).toBe(true);
     return (await response.json()) as { id: string };
   };
-  const { id } = await call('POST', '/v1/sessions', { model: 'sunspots' });
-  const h = [Array<number>(32).fill(0)];
-  await call('PUT', `/v1/sessions/${id}/state`, { h, t: (k + 1) * T_APART });
-  for (let t = 0; t < STEPS; t++) await call('POST', '/v1/step', { session: id, x: [[t / STEPS]] });
+  const model = await call('POST', '/v1/models', body);
+  const { id } = await call('POST', '/v1/sessions', { model: model.id });
+  const states = statesJson(randomStates(layers, random));
+  await call('PUT', `/v1/sessions/${id}/state`, { ...states, t: (k + 1) * T_APART });
+  for (let step = 0; step < STEPS; step++) {
+    const x = rowJson(randomRow(layers, random));
+    await call('POST', '/v1/step', { session: id, x }, { 'idempotency-key': `step-${step}` });
+  }
 }
 
 function* marks(data: string, pattern: RegExp): Iterable<string> {
-  for (const [, t] of data.matchAll(pattern)) yield t!;
+  for (const [, ...groups] of data.matchAll(pattern)) yield* groups.filter((mark) => mark !== undefined);
 }

@@ -1,13 +1,12 @@
-// The reference for sessions: calls applied one after another with the scalar reference of
-// src/wasm/reference/step.ts, and without src/sessions.
-import { createHash } from 'node:crypto';
-import type { Weights } from '../../src/tensor.ts';
-import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { referenceStep } from '../../src/wasm/reference/step.ts';
+// The reference for sessions: calls applied one after another with the plain reference of src/wasm/reference/, and
+// without src/sessions.
+import type { Layer } from '../../src/layers.ts';
+import { type ReferenceOutput, referenceModel } from '../../src/wasm/reference/model.ts';
+import { type Row, type States, zeroStates } from './states.ts';
 
 export interface Kept {
   readonly t: number;
-  readonly h: Float32Array;
+  readonly states: States;
 }
 
 /** With N = 1. */
@@ -18,25 +17,22 @@ export interface State extends Kept {
 }
 
 export type Effect =
-  /** T rows of D; a step is a sequence of one. */
-  | { readonly kind: 'advance'; readonly xs: readonly Float32Array[] }
-  | { readonly kind: 'put'; readonly h: Float32Array; readonly t: number | undefined }
+  /** T rows; a step is a sequence of one. */
+  | { readonly kind: 'advance'; readonly xs: readonly Row[] }
+  | { readonly kind: 'put'; readonly states: States; readonly t: number | undefined }
   | { readonly kind: 'rewind'; readonly t: number };
 
-export function firstState(H: number, keep: number, h = new Float32Array(H)): State {
-  return { t: 0, h, keep, past: [] };
+export function firstState(layers: readonly Layer[], keep: number, states = zeroStates(layers)): State {
+  return { t: 0, states, keep, past: [] };
 }
 
 /** The state after a call; undefined if the call must be refused. */
-export function apply(weights: Weights, state: State, effect: Effect): State | undefined {
+export function apply(layers: readonly Layer[], state: State, effect: Effect): State | undefined {
   switch (effect.kind) {
-    case 'advance': {
-      let { h } = state;
-      for (const x of effect.xs) h = referenceStep(weights, x, h).state;
-      return after(state, h, state.t + effect.xs.length);
-    }
+    case 'advance':
+      return after(state, outputOf(layers, state.states, effect.xs), state.t + effect.xs.length);
     case 'put':
-      return after(state, effect.h, effect.t ?? state.t);
+      return after(state, effect.states, effect.t ?? state.t);
     case 'rewind': {
       const index = state.past.findLastIndex(({ t }) => t === effect.t);
       if (index < 0) return undefined;
@@ -45,19 +41,14 @@ export function apply(weights: Weights, state: State, effect: Effect): State | u
   }
 }
 
-function after(state: State, h: Float32Array, t: number): State {
-  const past = [...state.past, { t: state.t, h: state.h }];
-  return { ...state, h, t, past: state.keep === 0 ? [] : past.slice(-state.keep) };
+/** What the layers compute of T rows. */
+export function outputOf(layers: readonly Layer[], { h, c }: States, xs: readonly Row[]): ReferenceOutput {
+  const numbers = xs.flatMap((row) => [...row]);
+  const x = xs[0] instanceof Uint32Array ? Uint32Array.from(numbers) : Float32Array.from(numbers);
+  return referenceModel(layers, { T: xs.length, N: 1, x, h, c });
 }
 
-/** As the API defines it: the first 16 hex digits of SHA-256 over the state's bytes. */
-export function digestOf({ h }: Kept): string {
-  return createHash('sha256').update(h).digest('hex').slice(0, 16);
-}
-
-export function randomWeights(D: number, H: number, seed: number): Weights {
-  const random = pseudoRandom(seed);
-  const fill = (count: number) =>
-    Float32Array.from({ length: count }, () => random() / Math.sqrt(H));
-  return { D, H, W_x: fill(D * H), W_h: fill(H * H), b: fill(H) };
+function after(state: State, { h, c }: States, t: number): State {
+  const past = [...state.past, { t: state.t, states: state.states }];
+  return { ...state, states: { h, c }, t, past: state.keep === 0 ? [] : past.slice(-state.keep) };
 }

@@ -33,7 +33,7 @@ async function loseConnections(losses: number, withKeys: boolean): Promise<LossR
   const traffic = new Traffic({
     clients: 16,
     sessions: 32,
-    port: proxy.port,
+    ports: [proxy.port],
     seed: SEED,
     withKeys,
     pauseMs: 2,

@@ -1,14 +1,16 @@
 // What the service answers against what the model says; and the changes of the model that follow.
 import { expect } from 'vitest';
-import { type Effect, type State, apply } from '../replay.ts';
+import { bitsOf } from '../../helpers/recurrence.ts';
+import { type Effect, apply, outputOf } from '../replay.ts';
+import { bytesOf, readStates } from '../states.ts';
 import {
   type Call,
   type CallAnswer,
   type Model,
   type Service,
   type Session,
-  WEIGHTS,
   infoOf,
+  layersOf,
   mayBeForgotten,
   timeOf,
 } from './model.ts';
@@ -16,16 +18,16 @@ import {
 /** A new session, or a fork. */
 export function adopt(
   model: Model,
-  { modelId }: Service,
+  service: Service,
   response: CallAnswer,
-  state: State,
-  ttlMs: number,
+  { modelAt, state, ttlMs }: Pick<Session, 'modelAt' | 'state' | 'ttlMs'>,
 ): void {
   const info = JSON.parse(response.body);
   const etag = String(response.headers.etag);
   const [, incarnation] = /^"([\w-]+)\.0\.[\w-]+"$/.exec(etag) ?? [];
   const session: Session = {
     id: info.id,
+    modelAt,
     incarnation: incarnation!,
     createdAtMs: model.nowMs,
     ttlMs,
@@ -36,7 +38,7 @@ export function adopt(
     keyedCalls: [],
     isForgotten: false,
   };
-  expect(info).toEqual(infoOf(session, modelId));
+  expect(info).toEqual(infoOf(session, service));
   expect(incarnation).toBeDefined();
   expect(response.headers.location).toBe(`/v1/sessions/${session.id}`);
   for (const other of model.sessions) {
@@ -48,15 +50,17 @@ export function adopt(
 /** @returns whether it was one */
 export function change(
   model: Model,
-  { modelId }: Service,
+  service: Service,
   session: Session,
   sent: Call,
   effect: Effect,
   response: CallAnswer,
 ): boolean {
-  const after = apply(WEIGHTS, session.state, effect);
+  const layers = layersOf(session);
+  const before = session.state;
+  const after = apply(layers, before, effect);
   if (!after) {
-    const kept = session.state.past.map(({ t }) => t);
+    const kept = before.past.map(({ t }) => t);
     expectProblem(session, sent, response, 422, { code: 'state_not_kept', kept });
     return false;
   }
@@ -68,15 +72,20 @@ export function change(
   expect(response.headers.etag).toMatch(new RegExp(`^"${incarnation}\\.${version}\\.[\\w-]{6,}"$`));
   session.etag = String(response.headers.etag);
   expect(response.headers['x-session-id']).toBe(session.id);
-  const info = infoOf(session, modelId);
+  const info = infoOf(session, service);
   if (effect.kind !== 'advance') {
     expect(JSON.parse(response.body)).toEqual(info);
     return true;
   }
-  const { h, hs, session: mark } = JSON.parse(response.body);
+  const { h, c, hs, ys, y, session: mark } = JSON.parse(response.body);
   const { id, t, digest, expires_at } = info;
   expect(mark).toEqual({ id, t, version, digest, expires_at });
-  expectBits(h ?? hs.at(-1), after.h);
+  expect(bytesOf(readStates(layers, { h, c }))).toEqual(bytesOf(after.states));
+  const output = outputOf(layers, before.states, effect.xs);
+  expectBits(y, output.y);
+  const isStep = sent.path === '/v1/step';
+  expectBits(hs, isStep ? undefined : output.hs);
+  expectBits(ys, isStep ? undefined : output.ys);
   return true;
 }
 
@@ -114,8 +123,8 @@ export function expectNoReplay({ headers }: CallAnswer): void {
   expect(headers['idempotency-replayed']).toBeUndefined();
 }
 
-export function expectBits(rows: readonly number[][], h: Float32Array): void {
-  expect([...new Uint32Array(Float32Array.from(rows.flat()).buffer)]).toEqual([
-    ...new Uint32Array(h.buffer, h.byteOffset, h.length),
-  ]);
+/** @param values nested arrays, or undefined if there must be none */
+function expectBits(values: unknown, numbers: Float32Array | undefined): void {
+  if (!numbers) return expect(values).toBeUndefined();
+  expect(bitsOf(values)).toEqual(Buffer.from(numbers.buffer, numbers.byteOffset, numbers.byteLength));
 }

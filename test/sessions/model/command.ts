@@ -1,23 +1,26 @@
 // A command: one random move, made by the service and by the model, whose answers must be the same.
 import { expect } from 'vitest';
 import type { fc } from '../../helpers/seed.ts';
+import { pseudoRandom } from '../../../src/wasm/pseudo-random.ts';
+import { MODELS } from '../models.ts';
 import { firstState } from '../replay.ts';
-import { adopt, change, expectBits, expectGone, expectNoReplay, expectProblem } from './answers.ts';
+import { bytesOf, randomStates, readStates, statesJson, zeroStates } from '../states.ts';
+import { adopt, change, expectGone, expectNoReplay, expectProblem } from './answers.ts';
 import {
   ANSWERS_MAX,
   type Call,
-  H,
   type Model,
   type Operation,
   type Service,
   type Session,
   infoOf,
   isGone,
+  layersOf,
   mayBeForgotten,
   sweepModel,
 } from './model.ts';
 import type { Move } from './moves.ts';
-import { callOf, effectOf, random32, requestOf } from './requests.ts';
+import { callOf, effectOf, requestOf } from './requests.ts';
 
 /** One move, sent by the service and by the model. */
 export class Command implements fc.AsyncCommand<Model, Service> {
@@ -98,22 +101,22 @@ async function onSession(
 async function create(
   model: Model,
   service: Service,
-  { keep, ttl_s, hSeed }: Extract<Move, { kind: 'create' }>,
+  { modelAt, keep, ttl_s, seed }: Extract<Move, { kind: 'create' }>,
 ): Promise<void> {
-  // 0 stands for the zeros that are taken if h is left out.
-  const h = hSeed === 0 ? new Float32Array(H) : random32(hSeed, H);
-  const body = { model: service.modelId, keep, ttl_s, ...(hSeed > 0 && { h: [[...h]] }) };
+  const { layers } = MODELS[modelAt]!;
+  const states = seed === 0 ? zeroStates(layers) : randomStates(layers, pseudoRandom(seed));
+  const body = { model: service.modelIds[modelAt], keep, ttl_s, ...(seed > 0 && statesJson(states)) };
   const sent: Call = {
     method: 'POST',
     path: '/v1/sessions',
     body: JSON.stringify(body),
     // Half of them.
-    key: hSeed % 2 === 1 ? `key-${model.keys++}` : undefined,
+    key: seed % 2 === 1 ? `key-${model.keys++}` : undefined,
   };
   const response = await service.send(sent);
   expect(response.status, response.body).toBe(201);
   expectNoReplay(response);
-  adopt(model, service, response, firstState(H, keep, h), ttl_s * 1_000);
+  adopt(model, service, response, { modelAt, state: firstState(layers, keep, states), ttlMs: ttl_s * 1_000 });
   if (sent.key !== undefined) model.sessions.at(-1)!.creation = { call: sent, response };
 }
 
@@ -150,7 +153,7 @@ async function expectCall(
   expectNoReplay(response);
   if (operation.kind === 'fork') {
     expect(response.status, response.body).toBe(201);
-    adopt(model, service, response, session.state, session.ttlMs);
+    adopt(model, service, response, session);
   } else if (operation.kind === 'delete') {
     expect([response.status, response.body]).toEqual([204, '']);
     session.deleted = { atMs: model.nowMs, call: sent };
@@ -219,10 +222,10 @@ async function read(model: Model, service: Service, session: Session): Promise<v
   const response = await service.send(sent);
   if (isGone(model, session)) return expectGone(model, session, sent, response);
   expect(response.status, response.body).toBe(200);
-  const { h, kept, ...info } = JSON.parse(response.body);
-  expect(info).toEqual(infoOf(session, service.modelId));
+  const { h, c, kept, ...info } = JSON.parse(response.body);
+  expect(info).toEqual(infoOf(session, service));
   expect(kept).toEqual(session.state.past.map(({ t }) => t));
-  expectBits(h, session.state.h);
+  expect(bytesOf(readStates(layersOf(session), { h, c }))).toEqual(bytesOf(session.state.states));
   expect(response.headers.etag).toBe(session.etag);
 }
 
@@ -244,7 +247,7 @@ async function list(model: Model, service: Service, limit: number): Promise<void
     cursor = `&cursor=${next}`;
   }
   for (const session of model.sessions) {
-    const expected = isGone(model, session) ? undefined : infoOf(session, service.modelId);
+    const expected = isGone(model, session) ? undefined : infoOf(session, service);
     expect(listed.get(session.id)).toEqual(expected);
   }
   expect([...listed.keys()]).toEqual([...listed.keys()].toSorted());

@@ -1,10 +1,9 @@
 // The contract of sessions as a plain model: a list of objects whose states are computed by replay.ts. It
 // knows nothing of records, revisions, slots or caches.
-import { type Effect, type State, digestOf, randomWeights } from '../replay.ts';
+import { MODELS } from '../models.ts';
+import type { Effect, State } from '../replay.ts';
+import { digestOf } from '../states.ts';
 
-export const D = 2;
-export const H = 3;
-export const WEIGHTS = randomWeights(D, H, 7);
 export const TOMBSTONE_MS = 3_600_000;
 /** Idempotency keys that a session remembers. */
 export const ANSWERS_MAX = 64;
@@ -17,7 +16,8 @@ export interface CallAnswer {
 
 /** The service under test. */
 export interface Service {
-  readonly modelId: string;
+  /** Of MODELS. */
+  readonly modelIds: readonly string[];
   send(call: Call): Promise<CallAnswer>;
   /** Closes it, and starts another on the same store. */
   restart(): Promise<void>;
@@ -47,7 +47,7 @@ export interface Model {
 export type Operation =
   | { readonly kind: 'step'; readonly xSeed: number }
   | { readonly kind: 'sequence'; readonly xSeed: number; readonly T: number }
-  | { readonly kind: 'put'; readonly hSeed: number; readonly t: number | undefined }
+  | { readonly kind: 'put'; readonly seed: number; readonly t: number | undefined }
   /** So many steps back. */
   | { readonly kind: 'rewind'; readonly back: number }
   | { readonly kind: 'fork' }
@@ -62,6 +62,8 @@ export interface KeyedCall {
 
 export interface Session {
   readonly id: string;
+  /** Index in MODELS. */
+  readonly modelAt: number;
   readonly incarnation: string;
   readonly createdAtMs: number;
   readonly ttlMs: number;
@@ -85,17 +87,20 @@ export const isGone = (model: Model, session: Session) =>
 
 export const timeOf = (ms: number) => new Date(ms).toISOString();
 
-export function infoOf(session: Session, modelId: string) {
-  const { id, state, version, ttlMs, createdAtMs, expiresAtMs } = session;
+export const layersOf = ({ modelAt }: Pick<Session, 'modelAt'>) => MODELS[modelAt]!.layers;
+
+export function infoOf(session: Session, { modelIds }: Service) {
+  const { id, modelAt, state, version, ttlMs, createdAtMs, expiresAtMs } = session;
+  const { D, H } = MODELS[modelAt]!;
   return {
     id,
-    model: modelId,
+    model: modelIds[modelAt],
     N: 1,
     D,
     H,
     t: state.t,
     version,
-    digest: digestOf(state),
+    digest: digestOf(state.states),
     ttl_s: ttlMs / 1_000,
     keep: state.keep,
     created_at: timeOf(createdAtMs),

@@ -1,6 +1,7 @@
 // Random moves: what a command does, before it is known which session it will find. `at` chooses a session,
 // `…Seed` the numbers.
 import { fc } from '../../helpers/seed.ts';
+import { MODELS } from '../models.ts';
 import { ANSWERS_MAX, type Operation } from './model.ts';
 
 export type Precondition = 'none' | 'fresh' | 'stale' | 'other' | 'any';
@@ -8,9 +9,12 @@ export type Precondition = 'none' | 'fresh' | 'stale' | 'other' | 'any';
 export type Move =
   | {
       readonly kind: 'create';
+      /** Index in MODELS. */
+      readonly modelAt: number;
       readonly keep: number;
       readonly ttl_s: number;
-      readonly hSeed: number;
+      /** Of the first states; 0: zeros, and none are sent. */
+      readonly seed: number;
     }
   | {
       readonly kind: 'call';
@@ -63,7 +67,7 @@ const call = fc.record({
       weight: 2,
       arbitrary: fc.record({
         kind: fc.constant('put' as const),
-        hSeed: seed,
+        seed,
         t: fc.option(fc.nat(5), { nil: undefined }),
       }),
     },
@@ -83,9 +87,10 @@ export function movesOf(restartWeight: number, losses = 0): fc.Arbitrary<Move> {
       weight: 10,
       arbitrary: fc.record({
         kind: fc.constant('create' as const),
+        modelAt: fc.nat(MODELS.length - 1),
         keep: fc.constantFrom(0, 1, 3),
         ttl_s: fc.constantFrom(10, 100, 100_000),
-        hSeed: fc.nat(3),
+        seed: fc.nat(3),
       }),
     },
     { weight: 50, arbitrary: call },

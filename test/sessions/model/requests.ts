@@ -1,7 +1,9 @@
-// The request that an operation is sent as, and its effect on the state.
-import { createHash } from 'node:crypto';
+// The request that an operation is sent as, and its effect on the states.
+import { pseudoRandom } from '../../../src/wasm/pseudo-random.ts';
+import { requestOf as requestOfEffect, sequenceOf } from '../operations.ts';
 import type { Effect } from '../replay.ts';
-import { type Call, D, H, type Model, type Operation, type Session } from './model.ts';
+import { type Row, randomRow, randomStates } from '../states.ts';
+import { type Call, type Model, type Operation, type Session, layersOf } from './model.ts';
 import type { Move, Precondition } from './moves.ts';
 
 export function callOf(
@@ -16,45 +18,40 @@ export function callOf(
   };
 }
 
-export function requestOf({ id, state }: Session, operation: Operation): Pick<Call, 'method' | 'path' | 'body'> {
-  const base = `/v1/sessions/${id}`;
-  const post = (path: string, body: unknown) =>
-    ({ method: 'POST', path, body: JSON.stringify(body) }) as const;
+export function requestOf(session: Session, operation: Operation): Pick<Call, 'method' | 'path' | 'body'> {
+  const { id } = session;
   switch (operation.kind) {
-    case 'step':
-      return post('/v1/step', { session: id, x: [[...random32(operation.xSeed, D)]] });
-    case 'sequence': {
-      const x = Array.from({ length: operation.T }, (_, t) => [[...random32(operation.xSeed + t, D)]]);
-      return post('/v1/sequence', { session: id, x });
-    }
-    case 'put': {
-      const body = JSON.stringify({ h: [[...random32(operation.hSeed, H)]], t: operation.t });
-      return { method: 'PUT', path: `${base}/state`, body };
-    }
-    case 'rewind':
-      return post(`${base}/rewind`, { t: Math.max(0, state.t - operation.back) });
+    case 'sequence':
+      return sequenceOf(rowsOf(session, operation), id);
     case 'fork':
-      return { method: 'POST', path: `${base}/fork` };
+      return requestOfEffect(operation, id);
     case 'delete':
-      return { method: 'DELETE', path: base };
+      return { method: 'DELETE', path: `/v1/sessions/${id}` };
+    default:
+      return requestOfEffect(effectOf(session, operation)!, id);
   }
 }
 
-export function effectOf({ state }: Session, operation: Operation): Effect | undefined {
+export function effectOf(session: Session, operation: Operation): Effect | undefined {
+  const layers = layersOf(session);
   switch (operation.kind) {
     case 'step':
-      return { kind: 'advance', xs: [random32(operation.xSeed, D)] };
-    case 'sequence': {
-      const xs = Array.from({ length: operation.T }, (_, t) => random32(operation.xSeed + t, D));
-      return { kind: 'advance', xs };
+      return { kind: 'advance', xs: [randomRow(layers, pseudoRandom(operation.xSeed))] };
+    case 'sequence':
+      return { kind: 'advance', xs: rowsOf(session, operation) };
+    case 'put': {
+      const states = randomStates(layers, pseudoRandom(operation.seed));
+      return { kind: 'put', states, t: operation.t };
     }
-    case 'put':
-      return { kind: 'put', h: random32(operation.hSeed, H), t: operation.t };
     case 'rewind':
-      return { kind: 'rewind', t: Math.max(0, state.t - operation.back) };
+      return { kind: 'rewind', t: Math.max(0, session.state.t - operation.back) };
     default:
       return undefined;
   }
+}
+
+function rowsOf(session: Session, { xSeed, T }: Extract<Operation, { kind: 'sequence' }>): Row[] {
+  return Array.from({ length: T }, (_, t) => randomRow(layersOf(session), pseudoRandom(xSeed + t)));
 }
 
 function tagOf(model: Model, session: Session, precondition: Precondition): string | undefined {
@@ -72,9 +69,3 @@ function tagOf(model: Model, session: Session, precondition: Precondition): stri
       return `"${model.sessions.find((other) => other !== session)?.incarnation ?? 'none'}.0"`;
   }
 }
-
-export const random32 = (seed: number, count: number) =>
-  Float32Array.from({ length: count }, (_, k) => {
-    const hash = createHash('sha256').update(`${seed}/${k}`).digest();
-    return hash.readInt32LE(0) / 2 ** 30;
-  });

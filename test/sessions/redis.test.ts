@@ -1,0 +1,94 @@
+// Two replicas of the service on one Redis, which is killed while connections to it break: every acknowledged change
+// is stored, once, with the same bits. (The store alone: test/store/redis/.) REDIS_LONG=true kills it more often.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { type FaultProxy, randomFaults, startFaultProxy } from '../helpers/fault-proxy.ts';
+import { describeWith } from '../helpers/needs.ts';
+import { startServer } from '../helpers/process.ts';
+import { startRedis } from '../helpers/redis.ts';
+import { SEED } from '../helpers/seed.ts';
+import { waitForAnswer } from './crash.ts';
+import { Traffic, type TrafficReport } from './traffic.ts';
+
+const KILLS = process.env.REDIS_LONG === 'true' ? 50 : 3;
+const BETWEEN_MS_MAX = 300;
+const STORE_TIMEOUT_MS = 500;
+/** How long Redis is away, in turn: calls wait for it, or are refused and repeated. */
+const AWAY_MS = [0, STORE_TIMEOUT_MS + 300];
+/** Of the requests of one replica to Redis. None takes long, so that no key is forgotten before it is repeated. */
+const FAULTS = { 'closed before': 0.02, 'closed after': 0.04, 'reset after': 0.02, delay: 0.02 };
+
+interface RedisReport extends TrafficReport {
+  /** Connections that the proxy broke. */
+  readonly broken: number;
+}
+
+/** @param options of redis.conf */
+async function runOnRedis(options: Record<string, string>, kills: number): Promise<RedisReport> {
+  const redis = await startRedis(options);
+  const proxy = await startFaultProxy(redis.port);
+  proxy.delayMs = 30;
+  const urls = [redis.url, `redis://127.0.0.1:${proxy.port}`];
+  const env = { WORKERS: '1', STORE_TIMEOUT_MS: String(STORE_TIMEOUT_MS) };
+  const servers = await Promise.all(urls.map((STORE_URL) => startServer({ ...env, STORE_URL })));
+  const [{ port }, other] = servers as [(typeof servers)[0], (typeof servers)[0]];
+  const traffic = new Traffic({
+    clients: 16,
+    sessions: 50,
+    ports: [port, other.port],
+    seed: SEED,
+    withKeys: true,
+    pauseMs: 50,
+  });
+  await traffic.createSessions();
+  proxy.choose = randomFaults(SEED, FAULTS);
+  traffic.start();
+  const random = pseudoRandom(SEED);
+  for (let kill = 0; kill < kills; kill++) {
+    await waitForAnswer(traffic);
+    await sleep(((random() + 1) / 2) * BETWEEN_MS_MAX);
+    await redis.kill();
+    await sleep(AWAY_MS[kill % AWAY_MS.length]);
+    await redis.start();
+  }
+  await waitForAnswer(traffic);
+  while (brokenBy(proxy) <= kills && !traffic.isOver) await sleep(10);
+  proxy.choose = () => undefined;
+  await traffic.stop();
+  const report = await traffic.check();
+  await Promise.all(servers.map((server) => server.stop()));
+  await proxy.close();
+  await redis.stop();
+  return { ...report, broken: brokenBy(proxy) };
+}
+
+function brokenBy({ counts }: FaultProxy): number {
+  return counts['closed before'] + counts['closed after'] + counts['reset after'];
+}
+
+describeWith('redis-server', 'two replicas of the service', () => {
+  const timeout = 60_000 + KILLS * 10_000;
+
+  test(`${KILLS} kills of Redis lose no change and apply none twice`, { timeout }, async () => {
+    const report = await runOnRedis({ appendfsync: 'always' }, KILLS);
+    const { acknowledged, forks, refused, repeated, replayed, broken, lost, doubled } = report;
+    console.log(
+      `${KILLS} kills of Redis, ${broken} connections broken (SEED=${SEED}): ${acknowledged} acknowledged changes and ` +
+        `${forks} forks, ${refused} refused, ${repeated} attempts repeated, ${replayed} answered again; ` +
+        `${lost} lost, ${doubled} doubled`,
+    );
+    expect(report.remarks).toEqual([]);
+    const none = { lost: 0, doubled: 0, refusedButApplied: 0, unknownApplied: 0, wrong: 0, forksTooMany: 0 };
+    expect(report).toMatchObject(none);
+    expect(acknowledged).toBeGreaterThan(KILLS * 5);
+    expect(repeated).toBeGreaterThan(0);
+    expect(broken).toBeGreaterThan(KILLS);
+  });
+
+  test('control: without an append-only file changes are lost, and they are counted', async () => {
+    const report = await runOnRedis({}, 1);
+    expect(report.acknowledged).toBeGreaterThan(0);
+    expect(report.lost).toBe(report.acknowledged + report.forks);
+  });
+});
