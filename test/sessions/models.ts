@@ -3,7 +3,7 @@
 import type { Layer, LayerSpec } from '../../src/layers.ts';
 import { tanhLayers } from '../../src/layers.ts';
 import type { Weights } from '../../src/tensor.ts';
-import { layersJson } from '../helpers/layers-json.ts';
+import { layersJson } from '../../load/cases/layers-json.ts';
 import { weightsBody } from '../helpers/recurrence.ts';
 import { stackOf } from '../helpers/stacks.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
