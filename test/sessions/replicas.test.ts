@@ -7,29 +7,37 @@ import type { Sessions } from '../../src/sessions/sessions.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 import { SPEC, SharedStore, callOf, codeOf, keyedCall, sessionsOn, step as stepOf } from './setup.ts';
 
-let nowMs = 0;
-let store: SharedStore;
-let replicas: [Sessions, Sessions];
-let id: string;
-
-beforeEach(async () => {
-  store = new SharedStore(1e9);
-  nowMs = 0;
-  const options = { now: () => nowMs };
-  replicas = [await sessionsOn(store, options), await sessionsOn(store, options)];
-  ({ id } = await replicas[0].create({ ...SPEC, keep: 2, ttlMs: 100 }));
-});
-
-/** h ← h + 1, so the state counts how often a step was applied. */
-const step = async (sessions: Sessions, call = callOf()) => {
-  const { value, replayed } = await stepOf(sessions, id, call, async ({ state: h }) => {
-    await Promise.resolve();
-    return Float32Array.of(h[0]! + 1);
-  });
-  return { value: value.state[0]!, replayed };
+/** h and c of an LSTM with H = 2, and h of a layer with H = 3. */
+const LAYERS = {
+  ...SPEC,
+  H: 3,
+  states: [{ H: 2, hasC: true }, { H: 3, hasC: false }],
+  state: new Float32Array(2 + 3 + 2),
 };
 
-describe('two replicas', () => {
+describe.each([['one h', SPEC], ['h and c of layers', LAYERS]])('two replicas of sessions with %s', (_, spec) => {
+  let nowMs = 0;
+  let store: SharedStore;
+  let replicas: [Sessions, Sessions];
+  let id: string;
+
+  beforeEach(async () => {
+    store = new SharedStore(1e9);
+    nowMs = 0;
+    const options = { now: () => nowMs };
+    replicas = [await sessionsOn(store, options), await sessionsOn(store, options)];
+    ({ id } = await replicas[0].create({ ...spec, keep: 2, ttlMs: 100 }));
+  });
+
+  /** Adds 1 to every number, so each counts how often a step was applied. */
+  const step = async (sessions: Sessions, call = callOf()) => {
+    const { value, replayed } = await stepOf(sessions, id, call, async ({ state }) => {
+      await Promise.resolve();
+      return state.map((number) => number + 1);
+    });
+    return { value: countOf(value), replayed };
+  };
+
   test('two replicas race without losing a step or applying one twice', async () => {
     const values: number[] = [];
     const client = async (sessions: Sessions) => {
@@ -94,7 +102,7 @@ describe('two replicas', () => {
     await step(replicas[1]);
     await step(replicas[0]);
     await step(replicas[0]);
-    const reply = (session: Session) => ({ status: 200, headers: {}, body: `${session.state[0]}` });
+    const reply = (session: Session) => ({ status: 200, headers: {}, body: `${countOf(session)}` });
     expect((await replicas[1].fork(id, callOf(), reply)).value.body).toBe('3');
     expect((await replicas[1].rewind(id, callOf(), 2, reply)).value.body).toBe('2');
   });
@@ -102,7 +110,7 @@ describe('two replicas', () => {
   test('a key of another kind of call is not taken for a repetition of this one', async () => {
     const reply = (session: Session) => ({ status: 201, headers: {}, body: session.id });
     const set = (key: string) =>
-      replicas[1].setState(id, keyedCall(key), async () => ({ state: Float32Array.of(9), t: 9 }), reply);
+      replicas[1].setState(id, keyedCall(key), async () => ({ state: spec.state.map(() => 9), t: 9 }), reply);
     await step(replicas[0], keyedCall('stepped'));
     await set('set');
     expect(await codeOf(set('stepped'))).toBe('idempotency_key_reused');
@@ -142,7 +150,13 @@ describe('two replicas', () => {
     const first = await replicas[1].fork(id, keyedCall('f'), reply);
     const second = await replicas[0].fork(id, keyedCall('f'), reply);
     expect(second).toEqual({ value: first.value, replayed: true });
-    expect((await replicas[0].read(first.value.body)).state[0]).toBe(0);
+    expect(countOf(await replicas[0].read(first.value.body))).toBe(0);
     expect((await replicas[0].list(undefined, 10)).sessions).toHaveLength(2);
   });
 });
+
+/** How many steps a state has, by all of its numbers. */
+function countOf({ state }: Session): number {
+  expect(new Set(state).size).toBe(1);
+  return state[0]!;
+}
