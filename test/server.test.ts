@@ -1,11 +1,12 @@
 // The process: what it prints, how it starts, how it ends.
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { Agent, type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { describeWith } from './helpers/needs.ts';
-import { type RunningServer, startServer } from './helpers/process.ts';
+import { type RunningServer, startServer, until } from './helpers/process.ts';
 import { nested, randomRecurrence, weightsBody } from './helpers/recurrence.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -23,9 +24,25 @@ const post = (url: string, body: unknown) =>
     body: JSON.stringify(body),
   });
 
-/** About a second of work, and few numbers in the answer. */
+/** POSTs a body to /v1/sequence; resolves when the server has received it. The connection stays open. */
+async function begin(server: RunningServer, body: unknown) {
+  const headers = { 'content-type': 'application/json' };
+  const agent = new Agent({ keepAlive: true });
+  const sent = request(`${server.url}/v1/sequence`, { method: 'POST', headers, agent });
+  const answer = once(sent, 'response').then(async ([response]: IncomingMessage[]) => ({
+    status: response!.statusCode,
+    body: JSON.parse((await response!.toArray()).join('')) as { h: number[][] },
+  }));
+  sent.end(JSON.stringify(body));
+  await once(sent, 'finish');
+  // It is in the system's buffers. Between two of these answers the server reads what has arrived.
+  for (let k = 0; k < 20; k++) await (await fetch(`${server.url}/health/live`)).arrayBuffer();
+  return { answer };
+}
+
+/** About half a second of work, and few numbers in the answer. */
 function longSequence() {
-  const input = randomRecurrence({ T: 2_000, N: 64, D: 1, H: 256 }, 1);
+  const input = randomRecurrence({ T: 1_000, N: 64, D: 1, H: 256 }, 1);
   const { T, N, weights, x } = input;
   return { weights: weightsBody(weights), x: nested(x, [T, N, 1]), outputs: ['h'] };
 }
@@ -47,17 +64,20 @@ describeWith('curl', 'the greeting', () => {
   });
 });
 
+/** Started otherwise, for the tests that look at its log, or at what its settings change. */
+let other: RunningServer;
+beforeAll(async () => {
+  other = await startServer({ HOST: '0.0.0.0', KERNEL: 'simd128', LOG_LEVEL: 'trace' });
+});
+
 describe('the process', () => {
   test.each([
-    ['127.0.0.1', false, 'this machine only'],
-    ['0.0.0.0', true, 'WARNING: all who reach this address'],
-  ])('at %s the log reports that there is no authentication, with a warning: %s', async (HOST, warns, who) => {
-    const server = await startServer({ HOST });
-    expect(await server.stop()).toBe(0);
-    expect(server.output()).toContain(`${who}; there is no authentication`);
-    const warnings = server.output().split('\n').filter((line) => line.startsWith('{"level":40'));
-    const expected = expect.stringMatching(/without authentication.*HOST=127\.0\.0\.1/);
-    expect(warnings).toEqual(warns ? [expected] : []);
+    ['127.0.0.1', () => shared, 'this machine only', []],
+    ['0.0.0.0', () => other, 'WARNING: all who reach this address', [expect.stringMatching(/without authentication.*HOST=127\.0\.0\.1/)]],
+  ])('at %s the log reports that there is no authentication, with a warning if others reach it', (_, server, who, warnings) => {
+    const output = server().output();
+    expect(output).toContain(`${who}; there is no authentication`);
+    expect(output.split('\n').filter((line) => line.startsWith('{"level":40'))).toEqual(warnings);
   });
 
   test('the process runs without 256-bit vectors on request, and logs which kernels it runs', async () => {
@@ -66,10 +86,8 @@ describe('the process', () => {
       const { kernel } = (await ready.json()) as { kernel: string };
       return kernel;
     };
-    const narrow = await startServer({ KERNEL: 'simd128', LOG_LEVEL: 'info' });
-    expect(await kernelOf(narrow)).toBe('simd128');
-    expect(await narrow.stop()).toBe(0);
-    expect(narrow.output()).toContain('"kernel":"simd128"');
+    expect(await kernelOf(other)).toBe('simd128');
+    expect(other.output()).toContain('"kernel":"simd128"');
     const is256 = process.arch === 'x64' && /^v2[46]\./.test(process.version);
     expect(await kernelOf(shared)).toBe(is256 ? 'simd256' : 'simd128');
   });
@@ -124,39 +142,38 @@ describe('the process', () => {
 
   test('SIGTERM makes the process not ready at once; it completes what runs and exits with 0', async () => {
     const server = await startServer({ DRAIN_DELAY_MS: '1500' });
-    const body = longSequence();
     const small = { weights: { W_x: [[1]], W_h: [[1]] }, x: [[0.5]] };
     expect((await post(`${server.url}/v1/step`, small)).status).toBe(200);
-    const running = post(`${server.url}/v1/sequence`, body);
-    await sleep(300);
+    const running = await begin(server, longSequence());
     const stopped = server.stop();
-    await sleep(50);
-    const ready = await fetch(`${server.url}/health/ready`);
-    expect(ready.status).toBe(503);
+    const ready = await until(server, async () => {
+      const response = await fetch(`${server.url}/health/ready`);
+      return response.status === 503 ? response : undefined;
+    });
     expect(await ready.json()).toMatchObject({ reasons: ['shutting down'] });
     expect((await fetch(`${server.url}/health/live`)).status).toBe(200);
     expect((await post(`${server.url}/v1/step`, small)).status).toBe(200);
 
-    const response = await running;
-    expect(response.status).toBe(200);
-    expect(((await response.json()) as { h: number[][] }).h).toHaveLength(64);
+    const { status, body } = await running.answer;
+    expect(status).toBe(200);
+    expect(body.h).toHaveLength(64);
     expect(await stopped, server.output()).toBe(0);
     await expect(fetch(`${server.url}/health/live`)).rejects.toThrow();
   });
 
   test('the process exits soon after the last answer, though the client keeps its connection open', async () => {
     const server = await startServer();
-    const running = post(`${server.url}/v1/sequence`, longSequence());
-    await sleep(300);
+    const running = await begin(server, longSequence());
     const stopped = server.stop();
-    expect((await running).status).toBe(200);
+    const { status, body } = await running.answer;
+    expect(status, JSON.stringify(body).slice(0, 300)).toBe(200);
     const start = performance.now();
     expect(await stopped, server.output()).toBe(0);
-    expect(performance.now() - start).toBeLessThan(2_000);
+    // Otherwise it would wait for SHUTDOWN_TIMEOUT_MS, or longer.
+    expect(performance.now() - start).toBeLessThan(10_000);
   });
 
   test('the process logs lines of JSON with the request id, and no numbers of a body', async () => {
-    const server = await startServer({ LOG_LEVEL: 'trace' });
     const canary = 0.123456789;
     const weights = { W_x: [[canary]], W_h: [[canary]] };
     const headers = {
@@ -170,14 +187,13 @@ describe('the process', () => {
       JSON.stringify({ weights, x: [[canary, null]], y: canary }),
       JSON.stringify({ weights, x: [[3e38]] }).replace('}', '},'),
     ]) {
-      await fetch(`${server.url}/v1/step`, { method: 'POST', headers, body: text });
+      await fetch(`${other.url}/v1/step`, { method: 'POST', headers, body: text });
     }
-    await server.stop();
-    const lines = server
-      .output()
-      .split('\n')
-      .filter((line) => line.startsWith('{'));
-    const requests = lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'request');
+    expect(await other.stop()).toBe(0);
+    const lines = other.output().split('\n').filter((line) => line.startsWith('{'));
+    const requests = lines
+      .map((line) => JSON.parse(line))
+      .filter(({ msg, url }) => msg === 'request' && url === '/v1/step');
     expect(requests).toHaveLength(4);
     for (const line of requests) {
       expect(line).toMatchObject({ reqId: 'my-request', method: 'POST', url: '/v1/step' });
@@ -220,7 +236,8 @@ describe('a slow client', () => {
       });
       socket.on('close', () => resolve(received));
     });
-    expect(performance.now() - start).toBeLessThan(4_000);
+    // It is 10 s by default.
+    expect(performance.now() - start).toBeLessThan(8_000);
     expect(text).toMatch(/^HTTP\/1.1 408 /);
     expect(JSON.parse(text.split('\r\n\r\n')[1]!).code).toBe('request_timeout');
   });

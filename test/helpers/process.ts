@@ -19,6 +19,8 @@ if (process.env.VITEST) {
 
 /** What `npm start` gives Node.js. */
 export const NODE_FLAGS = nodeFlagsOfStart();
+/** One worker: each takes time at the start, and there would be one for each core. */
+const SETTINGS = { HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', STORE_URL: 'memory:', WORKERS: '1' };
 const START_TIMEOUT_MS = 50_000;
 const STOP_TIMEOUT_MS = 20_000;
 
@@ -64,7 +66,7 @@ export function spawnServer(
   const [command, ...args] = [...wrapper, process.execPath, ...NODE_FLAGS, entry];
   return startProcess(command, args, {
     cwd: join(import.meta.dirname, '../..'),
-    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', STORE_URL: 'memory:', ...env },
+    env: { ...process.env, ...SETTINGS, ...env },
   });
 }
 

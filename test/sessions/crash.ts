@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { startFaultProxy } from '../helpers/fault-proxy.ts';
 import { type RunningProcess, freePort, spawnServer, startServer } from '../helpers/process.ts';
 import { Traffic, type TrafficReport } from './traffic.ts';
 
@@ -20,8 +21,15 @@ export interface CrashReport extends TrafficReport {
   readonly readyMs: readonly number[];
 }
 
-/** Longest time from the first answer after a start until the next kill. */
-const BETWEEN_MS_MAX = 250;
+/** Most changes that are acknowledged from a start until the next kill. */
+const BETWEEN_MAX = 100;
+/**
+ * Every answer is that late. So a kill finds many calls whose change is stored and whose answer is not received: of
+ * its own accord such a moment is short.
+ */
+const ANSWER_DELAY_MS = 20;
+/** Pause of a client before it repeats a call: short beside a start of the service, most of which is spent waiting. */
+const PAUSE_MS = 200;
 /** Longest run of a process that is killed before it is ready. */
 const STARTING_MS_MAX = 1_000;
 const KILLS_AT_START = 0.3;
@@ -33,14 +41,16 @@ export async function runWithCrashes(options: CrashOptions): Promise<CrashReport
   const random = pseudoRandom(seed);
   const chance = () => (random() + 1) / 2;
   let server = await startServer(env);
-  const traffic = new Traffic({ clients: 32, sessions: 64, ports: [port], seed, withKeys, pauseMs: 100 });
-  await traffic.createSessions();
+  const proxy = await startFaultProxy(port);
+  proxy.delayMs = ANSWER_DELAY_MS;
+  const traffic = new Traffic({ clients: 32, sessions: 64, ports: [proxy.port], seed, withKeys, pauseMs: PAUSE_MS });
+  await traffic.createSessions(port);
+  proxy.choose = () => 'delay';
   traffic.start();
   const readyMs: number[] = [];
   let killsAtStart = 0;
   for (let kill = 0; kill < kills; kill++) {
-    await waitForAnswer(traffic);
-    await sleep(chance() * BETWEEN_MS_MAX);
+    await waitForAnswers(traffic, 1 + chance() * BETWEEN_MAX);
     await killHard(server);
     for (; kill + 1 < kills && chance() < KILLS_AT_START; kill++, killsAtStart++) {
       const starting = spawnServer(env);
@@ -51,17 +61,18 @@ export async function runWithCrashes(options: CrashOptions): Promise<CrashReport
     server = await startServer(env);
     readyMs.push(performance.now() - startedMs);
   }
-  await waitForAnswer(traffic);
+  await waitForAnswers(traffic);
   await traffic.stop();
-  const report = await traffic.check();
+  const report = await traffic.check(port);
+  await proxy.close();
   await server.stop();
   return { ...report, kills, killsAtStart, readyMs };
 }
 
-/** Waits for one more acknowledged change, unless the traffic has ended. */
-export async function waitForAnswer(traffic: Traffic): Promise<void> {
-  const before = traffic.acknowledged;
-  while (traffic.acknowledged === before && !traffic.isOver) await sleep(2);
+/** Waits for more acknowledged changes, unless the traffic has ended. */
+export async function waitForAnswers(traffic: Traffic, count = 1): Promise<void> {
+  const enough = traffic.acknowledged + Math.floor(count);
+  while (traffic.acknowledged < enough && !traffic.isOver) await sleep(2);
 }
 
 async function killHard({ process: child }: RunningProcess): Promise<void> {

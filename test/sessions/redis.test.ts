@@ -8,7 +8,7 @@ import { describeWith } from '../helpers/needs.ts';
 import { startServer } from '../helpers/process.ts';
 import { startRedis } from '../helpers/redis.ts';
 import { SEED } from '../helpers/seed.ts';
-import { waitForAnswer } from './crash.ts';
+import { waitForAnswers } from './crash.ts';
 import { Traffic, type TrafficReport } from './traffic.ts';
 
 const KILLS = process.env.REDIS_LONG === 'true' ? 50 : 3;
@@ -46,13 +46,13 @@ async function runOnRedis(options: Record<string, string>, kills: number): Promi
   traffic.start();
   const random = pseudoRandom(SEED);
   for (let kill = 0; kill < kills; kill++) {
-    await waitForAnswer(traffic);
+    await waitForAnswers(traffic);
     await sleep(((random() + 1) / 2) * BETWEEN_MS_MAX);
     await redis.kill();
     await sleep(AWAY_MS[kill % AWAY_MS.length]);
     await redis.start();
   }
-  await waitForAnswer(traffic);
+  await waitForAnswers(traffic);
   while (brokenBy(proxy) <= kills && !traffic.isOver) await sleep(10);
   proxy.choose = () => undefined;
   await traffic.stop();
