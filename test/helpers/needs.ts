@@ -28,7 +28,7 @@ const NEEDS = {
   'redis-server': debian('redis-server'),
   script: debian('script', 'bsdutils'),
   strace: {
-    isThere: () => spawnSync('strace', ['-f', '-o', '/dev/null', 'true']).status === 0,
+    isThere: () => spawnSync('strace', ['-f', '--seccomp-bpf', '-o', '/dev/null', 'true']).status === 0,
     remedy: 'apt-get install strace, where ptrace is permitted',
   },
 } satisfies Record<string, Need>;

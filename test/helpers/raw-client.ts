@@ -68,7 +68,7 @@ export class RawClient {
   }
 
   /** @throws Error if it does not come within `ms` */
-  async answer(index = 0, ms = 5_000): Promise<RawAnswer> {
+  async answer(index = 0, ms = 30_000): Promise<RawAnswer> {
     await until(() => this.answers.length > index || this.#isClosed, ms);
     const response = this.answers[index];
     if (!response) throw new Error(`no answer ${index} in ${JSON.stringify(this.text.slice(0, 500))}`);

@@ -25,12 +25,17 @@ export function useSmallDisk(): string {
 /** Writes a file until nothing more can be written. @returns its path */
 export function fillDisk(folder: string): string {
   const path = join(folder, 'everything-else');
-  for (;;) {
-    try {
-      appendFileSync(path, Buffer.alloc(4_096));
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-      return path;
-    }
+  // A block that does not fit may be written in part, or not at all.
+  for (const bytes of [2 ** 20, 4_096]) while (hasSpace(path, bytes));
+  return path;
+}
+
+function hasSpace(path: string, bytes: number): boolean {
+  try {
+    appendFileSync(path, Buffer.alloc(bytes));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    return false;
   }
 }

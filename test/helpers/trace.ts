@@ -12,9 +12,9 @@ const CALLS = 'write,writev,pwrite64,pwritev,sendto,sendmsg,fsync,fdatasync';
 /** A page of a database, and an answer, must be in the trace as a whole. */
 const DATA_BYTES_MAX = 16_384;
 
-/** Arguments of strace before the command to be traced; more may be put between. */
+/** Arguments of strace before the command to be traced; more may be put between. Other calls are not interrupted. */
 export function straceArgs(traceFile: string): string[] {
-  return ['-f', '-y', '-qq', '-s', `${DATA_BYTES_MAX}`, '-e', `trace=${CALLS}`, '-o', traceFile];
+  return ['-f', '--seccomp-bpf', '-y', '-qq', '-s', `${DATA_BYTES_MAX}`, '-e', `trace=${CALLS}`, '-o', traceFile];
 }
 
 export interface TraceRules {

@@ -16,7 +16,7 @@ import { describeWith } from '../helpers/needs.ts';
 import { startServer } from '../helpers/process.ts';
 import { SEED, fc } from '../helpers/seed.ts';
 
-const REQUESTS = Number(process.env.HOSTILE_REQUESTS ?? 4_000);
+const REQUESTS = Number(process.env.HOSTILE_REQUESTS ?? 2_000);
 /** Once the heap has found its size (after the first half), it may not grow by more than this. */
 const RSS_GROWTH_MIB_MAX = 96;
 

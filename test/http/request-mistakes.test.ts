@@ -57,7 +57,7 @@ describe('Accept', () => {
       const accept = part.repeat(12_000 / part.length);
       await send('POST', '/v1/step', { ...JSON_TYPE, accept }, step);
     }
-    expect(performance.now() - start).toBeLessThan(5_000);
+    expect(performance.now() - start).toBeLessThan(20_000);
   });
 });
 

@@ -14,11 +14,13 @@ import {
 } from '../helpers/recurrence.ts';
 
 const workerEntry = new URL('../fixtures/workers/faulty.ts', import.meta.url);
-const app = await buildApp({ WORKERS: '2', WORKER_HANG_MS: '300' }, { workerEntry, inlineFlopsMax: 0 });
+/** For as long a busy machine may keep a worker that does not hang from running. */
+const WORKER_HANG_MS = '600';
+const app = await buildApp({ WORKERS: '2', WORKER_HANG_MS }, { workerEntry, inlineFlopsMax: 0 });
 
 const W = { W_x: [[0.5]], W_h: [[0.25]] };
 /** A thread starts in 50 ms; on a machine with much else to do it takes longer. */
-const READY_MS_MAX = 10_000;
+const READY_MS_MAX = 30_000;
 
 async function untilWhole({ pool }: TestApp, workers = 1): Promise<number> {
   const start = performance.now();
@@ -45,7 +47,7 @@ describe('workers that fail during 1,000 mixed requests', () => {
         WORKERS: '2',
         // Longer than all of it takes on a slow machine.
         JOB_DEADLINE_MS: '60000',
-        WORKER_HANG_MS: '300',
+        WORKER_HANG_MS,
         QUEUE_JOBS_MAX: '1000',
         WEIGHTS_CACHE_BYTES_MAX: '0',
       },
@@ -64,7 +66,7 @@ describe('workers that fail during 1,000 mixed requests', () => {
         expect(body.code).toBe('worker_failed');
         return;
       }
-      const shape = { T: pick(4), N: pick(9), D: pick(20), H: pick(40) };
+      const shape = { T: pick(4), N: pick(9), D: pick(10), H: pick(20) };
       const input = randomRecurrence(shape, i);
       const { T, N, D, H } = shape;
       const { status, body } = await patient.post('/v1/sequence', {
@@ -90,12 +92,17 @@ describe('jobs in the backlog of a worker', () => {
   const step = (pooled: TestApp, x: number) => pooled.post('/v1/step', { weights: W, x: [[x]] });
 
   const faults = FAULTS.filter(({ name }) => name !== 'endless loop');
-  test.each(faults)('the jobs are computed, before and after one that fails by $name', async ({ x }) => {
-    const pooled = await oneWorker({ WORKER_HANG_MS: '300' });
+  test.each(faults)('the jobs are computed, before and after one that fails by $name', async ({ name, x }) => {
+    const pooled = await oneWorker(name === 'hang' ? { WORKER_HANG_MS } : {});
     for (let round = 0; round < 3; round++) {
       // More than the queue would take.
       const inputs = [0.1, 0.2, x, 0.3, 0.4, 0.5];
-      const responses = await Promise.all(inputs.map((input) => step(pooled, input)));
+      let responses = await Promise.all(inputs.map((input) => step(pooled, input)));
+      // On a busy machine the worker may be so late with a job that it is given no further ones.
+      while (responses.some(({ body }) => body.code === 'queue_full')) {
+        await untilWhole(pooled);
+        responses = await Promise.all(inputs.map((input) => step(pooled, input)));
+      }
       responses.forEach(({ body }, i) => {
         const expected = inputs[i] === x ? 'worker_failed' : undefined;
         expect(body.code).toBe(expected);

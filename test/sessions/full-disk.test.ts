@@ -11,7 +11,7 @@ import { fillDisk, useSmallDisk } from '../helpers/small-disk.ts';
 
 /** With H = 32, 32 KiB of state are kept with every key: the disk is soon full. */
 const N = 256;
-const RESUME_MS_MAX = 5_000;
+const RESUME_MS_MAX = 20_000;
 
 describeWith('mount', 'a full disk', () => {
   const disk = useSmallDisk();

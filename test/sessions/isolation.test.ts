@@ -14,7 +14,7 @@ import { readSession } from './traffic.ts';
 import { SEED } from '../helpers/seed.ts';
 
 const SESSIONS = 1_000;
-const CALLS = 5;
+const CALLS = 3;
 const CLIENTS = 32;
 /** Sizes whose rows end within a vector, so that values behind a row would change results. */
 const MODELS = [

@@ -19,7 +19,7 @@ import { movesOf } from './model/moves.ts';
 import { MODELS } from './models.ts';
 import { SEED, fc } from '../helpers/seed.ts';
 
-const RUNS = Number(process.env.MODEL_RUNS ?? 15);
+const RUNS = Number(process.env.MODEL_RUNS ?? 10);
 /** Of 100 commands: a restart costs as much as hundreds of calls. Planted faults are found without any. */
 const RESTARTS = 1;
 const COMMANDS_MAX = 40;

@@ -10,8 +10,8 @@ import { Client } from './client.ts';
 import { Traffic, type TrafficReport } from './traffic.ts';
 import { SEED } from '../helpers/seed.ts';
 
-const LOSSES = Number(process.env.RETRY_LOSSES ?? 300);
-const ROUNDS = Number(process.env.RETRY_ROUNDS ?? 100);
+const LOSSES = Number(process.env.RETRY_LOSSES ?? 200);
+const ROUNDS = Number(process.env.RETRY_ROUNDS ?? 50);
 const CONCURRENT = 16;
 
 let server: RunningServer;

@@ -13,7 +13,7 @@ describe('bodies', () => {
     const server = await listen({ ...limits, REQUEST_TIMEOUT_MS: '1000' });
     const head = requestText('POST', '/v1/step', { ...JSON_TYPE, 'content-length': 1_000_000 });
     const silent = Array.from({ length: 20 }, () => new RawClient(server.port, head));
-    await until(() => server.app.http.server.listening && silent.every(({ socket }) => !socket.connecting), 1_000);
+    await until(() => server.app.http.server.listening && silent.every(({ socket }) => !socket.connecting), SOON_MS);
     expect(await statusOf(server, LARGE_STEP)).toBe(200);
     for (const client of silent) {
       const problem = expectProblem(await client.answer());
@@ -72,7 +72,7 @@ describe('bodies', () => {
     const one = new RawClient(server.port, longSequence() + stepRequest({}, LARGE_STEP).repeat(4));
     await until(() => server.app.memory.bytesUsed > 1_000_000, SOON_MS);
     expect(await statusOf(server, LARGE_STEP)).toBe(200);
-    await until(() => one.answers.length === 5, 10_000);
+    await until(() => one.answers.length === 5, SOON_MS);
     expect(one.answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
   });
 });

@@ -109,7 +109,7 @@ describe('SIGTERM', () => {
     const clients = sent.flatMap((bytes) =>
       [true, false].map((reads) => new RawClient(server.port, bytes, reads)),
     );
-    await until(() => clients.every(({ socket }) => !socket.connecting), 1_000);
+    await until(() => clients.every(({ socket }) => !socket.connecting), SOON_MS);
     await sleep(200);
     const startMs = performance.now();
     expect(await server.stop(), server.output()).toBe(0);

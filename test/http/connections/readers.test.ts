@@ -16,11 +16,11 @@ describe('a reader', () => {
   });
 
   test('a reader below the minimum rate is disconnected, one above it is not', async () => {
-    const server = await listen({ STREAM_STALL_MS: '400', READ_BYTES_PER_S_MIN: '8000000' });
+    const server = await listen({ STREAM_STALL_MS: '400', READ_BYTES_PER_S_MIN: '1000000' });
     const slow = new RawClient(server.port, longStream(), false);
-    const timer = setInterval(() => slow.socket.read(20_000), 20);
+    const timer = setInterval(() => slow.socket.read(2_000), 20);
     const fast = new RawClient(server.port, longStream());
-    expect(await until(() => fast.text.endsWith('0\r\n\r\n'), 10_000)).toBe(true);
+    expect(await until(() => fast.text.endsWith('0\r\n\r\n'), SOON_MS)).toBe(true);
     await until(() => server.lines().some(({ unanswered }) => unanswered !== undefined), SOON_MS);
     clearInterval(timer);
     const disconnected = server.lines().filter(({ unanswered }) => unanswered === 'the response was not read');
@@ -37,7 +37,7 @@ describe('a reader', () => {
         expect(next.text).toMatch(/^HTTP\/1.1 200/);
         next.socket.destroy();
       },
-      { timeout: 10_000, interval: 50 },
+      { timeout: SOON_MS, interval: 50 },
     );
     expect(silent).toHaveLength(2);
     // After a longer time both would be disconnected.

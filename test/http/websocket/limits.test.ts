@@ -88,7 +88,8 @@ describe('limits', () => {
     const { client } = await attack(quick, frameBytes(BINARY, Buffer.alloc(10), 1_000));
     expect((await client.nextJson()).error.code).toBe('request_timeout');
     expect(await client.closed).toEqual({ code: 1008 });
-    expect(performance.now() - startMs).toBeLessThan(3_000);
+    // It is 10 s by default.
+    expect(performance.now() - startMs).toBeLessThan(8_000);
   });
 
   test('only received bytes count for the budget, and they are released when the connection is closed', async () => {

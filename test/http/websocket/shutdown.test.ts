@@ -14,7 +14,8 @@ describe('shutdown', () => {
     const clients = await Promise.all(Array.from({ length: 20 }, () => other.connect(id)));
     const start = performance.now();
     await other.app.close();
-    expect(performance.now() - start).toBeLessThan(1_500);
+    // They would be idle for 75 s by default.
+    expect(performance.now() - start).toBeLessThan(10_000);
     for (const { client } of clients) {
       const { error } = await client.nextJson();
       expect(error).toMatchObject({ code: 'shutting_down', applied: 'unknown', retry_after_s: 1 });
@@ -56,7 +57,8 @@ describe('shutdown', () => {
     await sleep(1_000);
     const start = performance.now();
     await other.app.close();
-    expect(performance.now() - start).toBeLessThan(8_000);
+    // SHUTDOWN_TIMEOUT_MS is 30 s.
+    expect(performance.now() - start).toBeLessThan(20_000);
     withoutClose.destroy();
   });
 

@@ -57,7 +57,7 @@ describeWith('redis-server', 'a command sent to one server', () => {
     proxy.choose = () => 'mute';
     const startMs = performance.now();
     expect(await send(client, PING, 50)).toEqual({ kind: 'lost' });
-    expect(performance.now() - startMs).toBeLessThan(2_000);
+    expect(performance.now() - startMs).toBeLessThan(10_000);
   });
 
   test.each<[string, (client: Redis) => void]>([

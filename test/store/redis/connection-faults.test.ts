@@ -104,7 +104,7 @@ describeWith('redis-server', 'a connection that breaks', () => {
     await plain.ping();
     proxy.choose = (request) => (request.includes('incr') ? 'closed after' : undefined);
     const response = plain.incr('counter').then(() => 'answered', () => 'refused');
-    expect(await Promise.race([response, sleep(SETTLE_MS, 'silent')])).toBe('silent');
+    expect(await Promise.race([response, sleep(2 * TIMEOUT_MS, 'silent')])).toBe('silent');
     plain.disconnect();
   });
 

@@ -25,7 +25,7 @@ describe('kill -9 under load', () => {
     return { lost, heads };
   }
 
-  test.each([300, 600, 900, 1_200, 1_500])(
+  test.each([300, 600, 1_200])(
     'no acknowledged change is lost or made twice (after %i)',
     async (changes) => {
       const { lost, heads } = await killedAfter(changes);

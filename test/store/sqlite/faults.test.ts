@@ -84,7 +84,7 @@ describe('faults', () => {
   test('the store recovers without a call', async () => {
     await outcomeOf(store.change('a', '0', parts('commit fails: SQLITE_FULL')));
     expect(store.problems()).toEqual(['the disk of the session store is full']);
-    expect(await untilUsable()).toBeLessThan(10_000);
+    expect(await untilUsable()).toBeLessThan(30_000);
   });
 
   test('changes that were sent are unknown when the thread ends, and it is started again', async () => {
@@ -94,7 +94,7 @@ describe('faults', () => {
     expect([before, dead, conflict, after]).toEqual(Array(4).fill(unknown));
     expect(await read).toBe('store_unavailable no');
     expect(await outcomeOf(store.change('a', '0', parts('x')))).toBe('store_unavailable no');
-    expect(await untilUsable()).toBeLessThan(10_000);
+    expect(await untilUsable()).toBeLessThan(30_000);
     expect(lost).toHaveLength(1);
     expect(await headOf(store, 'a')).toBe('a');
     expect(await outcomeOf(store.change('a', '0', parts('next')))).toBe('ok');
@@ -115,10 +115,10 @@ describe('faults', () => {
       outcomeOf(store.change('a', '0', parts('hang here'))),
       outcomeOf(store.read('a')),
     ]);
-    expect(performance.now() - start).toBeLessThan(2_800);
+    expect(performance.now() - start).toBeLessThan(10_000);
     expect(outcomes).toEqual(['store_unavailable unknown', 'store_unavailable no']);
     expect(store.problems()).toEqual(['the session store does not answer in time']);
-    expect(await untilUsable()).toBeLessThan(10_000);
+    expect(await untilUsable()).toBeLessThan(30_000);
     expect(await headOf(store, 'a')).toBe('hang here');
     expect(await outcomeOf(store.change('a', '1', parts('next')))).toBe('ok');
   });

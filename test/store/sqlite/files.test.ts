@@ -85,9 +85,9 @@ describe('a file that is deleted or replaced under the running process', () => {
     const store = await open(path);
     await add(store, 'before');
     renameSync(path, `${path}-away`);
-    await expect.poll(() => store.problems().length, { timeout: 5_000 }).toBe(1);
+    await expect.poll(() => store.problems().length, { timeout: 20_000 }).toBe(1);
     renameSync(`${path}-away`, path);
-    await expect.poll(() => store.problems().length, { timeout: 5_000 }).toBe(0);
+    await expect.poll(() => store.problems().length, { timeout: 20_000 }).toBe(0);
     expect(await add(store, 'after')).toBeDefined();
     expect(await idsIn(store)).toEqual(['after', 'before']);
     await store.close();
@@ -221,7 +221,7 @@ describe('a limit in bytes', () => {
     expect(await add(store, 'new', HEAD_BYTES)).toBeDefined();
     await Promise.all(ids.map((id) => store.forget(id)));
     expect(await store.count()).toBe(1);
-    await expect.poll(() => statSync(path).size, { timeout: 5_000 }).toBeLessThan(BYTES_MAX * 0.75);
+    await expect.poll(() => statSync(path).size, { timeout: 20_000 }).toBeLessThan(BYTES_MAX * 0.75);
     await store.close();
   });
 });
