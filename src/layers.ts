@@ -165,6 +165,13 @@ export function directionsOf({ direction }: RecurrentSpec): ('forward' | 'revers
   return direction === 'bidirectional' ? ['forward', 'reverse'] : [direction];
 }
 
+interface GivenWeights {
+  readonly W_x: Float32Array;
+  readonly W_h: Float32Array;
+  readonly b?: ArrayLike<number> | undefined;
+  readonly b_h?: ArrayLike<number> | undefined;
+}
+
 /**
  * The weights of one direction from tensors as files and requests have them. Two biases that are only ever added are
  * added in float64; an absent one is zeros.
@@ -173,7 +180,7 @@ export function directionsOf({ direction }: RecurrentSpec): ('forward' | 'revers
  */
 export function recurrentWeights(
   spec: RecurrentSpec,
-  { W_x, W_h, b, b_h }: { readonly W_x: Float32Array; readonly W_h: Float32Array; readonly b?: ArrayLike<number> | undefined; readonly b_h?: ArrayLike<number> | undefined },
+  { W_x, W_h, b, b_h }: GivenWeights,
 ): RecurrentWeights {
   const { H } = spec;
   const columns = gatesOf(spec) * H;

@@ -1,5 +1,6 @@
 // Converts the elements of a file or a body to row-major float32: from another dtype, with the first two axes
-// exchanged, or with two blocks of columns exchanged. It works on slices, so that no copy is made that grows with the tensor.
+// exchanged, or with two blocks of columns exchanged. It works on slices, so that no copy is made that grows with the
+// tensor.
 import type { RawTensor } from '../tensor.ts';
 import { ELEMENT_BYTES, numbersIn } from './dtypes.ts';
 

@@ -3,6 +3,7 @@ import { quote } from '../codec/safetensors/quote.ts';
 import { SafetensorsError } from '../codec/safetensors/header.ts';
 import { type SafetensorsFile, readSafetensorsFile } from '../codec/safetensors/read.ts';
 import { invalidRequest } from '../errors.ts';
+import { DTYPES, type Dtype, FLOAT_DTYPES } from '../tensor.ts';
 import { type Import, type ImportOptions, importCheckpoint } from './import/checkpoint.ts';
 import { refusal } from './import/refusal.ts';
 import { hintAbout } from './import/unsupported-tensors.ts';
@@ -46,10 +47,21 @@ function agreed(
   );
 }
 
+/** Of a batch normalisation of torch, which counts its training steps; the only integers that belong to a layer. */
+const COUNTER = /num_batches_tracked$/;
+
+function expectFloats(name: string, dtype: Dtype): void {
+  if ((FLOAT_DTYPES as readonly Dtype[]).includes(dtype)) return;
+  const expected = `${FLOAT_DTYPES.slice(0, -1).join(', ')} or ${FLOAT_DTYPES.at(-1)}`;
+  throw new SafetensorsError(`Tensor ${quote(name)} has dtype "${dtype}", expected ${expected}.`, { tensor: name });
+}
+
 /** A tensor of an unsupported dtype is most often no weight: then the error says by its name what it is. */
 function readTensors(bytes: Uint8Array, isBodyHeld?: () => boolean): SafetensorsFile {
   try {
-    return readSafetensorsFile(bytes, isBodyHeld);
+    const file = readSafetensorsFile(bytes, isBodyHeld, DTYPES);
+    for (const [name, { dtype }] of file.tensors) if (!COUNTER.test(name)) expectFloats(name, dtype);
+    return file;
   } catch (error) {
     if (!(error instanceof SafetensorsError) || error.tensor === undefined) throw error;
     const hint = hintAbout([error.tensor], quote);

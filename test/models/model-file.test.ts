@@ -53,7 +53,26 @@ describe('a model file', () => {
     const size = new Uint8Array(new BigUint64Array([BigInt(text.length)]).buffer);
     const error = errorOf(() => readModelFile(Buffer.concat([size, Buffer.from(text), Buffer.alloc(8)])));
     expect(error).toMatchObject({ code: 'unknown_tensors' });
-    expect((error as CarryoverError).message).toMatch(/has dtype "I64".* is of a batch normalisation/);
+    expect((error as CarryoverError).message).toMatch(/has the tensors "bn\.num_batches_tracked", .* is of a batch normalisation/);
+  });
+
+  test('a batch normalisation is read with its counter, the only integers that a model file may have', () => {
+    const vector = (...numbers: number[]) => ({ shape: [numbers.length], data: new Float32Array(numbers) });
+    const bn = { 'bn.running_mean': vector(1, 2), 'bn.running_var': vector(4, 1) };
+    const counter = { shape: [], data: BigInt64Array.of(7n) };
+    const described = (name: string) => {
+      const tensors = { ...torch, ...bn, [name]: counter };
+      return writeSafetensors(tensors, {
+        'carryover.layers': '[{"type":"affine","name":"bn","eps":0},{"type":"rnn","name":"rnn","activation":"tanh"}]',
+      });
+    };
+    const { layers, tensors } = readModelFile(described('bn.num_batches_tracked'));
+    expect(layers.map(({ type }) => type)).toEqual(['affine', 'rnn']);
+    expect(tensors['layers.0.offset']).toBe('bn.running_mean, bn.running_var (folded)');
+    expect(errorOf(() => readModelFile(described('bn.steps')))).toMatchObject({
+      code: 'malformed_safetensors',
+      message: 'Tensor "bn.steps" has dtype "I64", expected F32, F64, F16 or BF16.',
+    });
   });
 
   test('a file of integers is refused by the reader', () => {

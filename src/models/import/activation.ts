@@ -34,13 +34,16 @@ export function expectTanh(activation: string | undefined): void {
 }
 
 function unsupported(activation: string, expected: string): CarryoverError {
+  const said = `The activation is said to be ${quote(activation)}`;
   return new CarryoverError('activation_unsupported', {
-    detail: `The activation is said to be ${quote(activation)}, expected ${expected}: these layers are computed with no other.`,
+    detail: `${said}, expected ${expected}: these layers are computed with no other.`,
   });
 }
 
 function unconfirmed(kind: string, isRnn: boolean): CarryoverError {
-  const other = isRnn ? 'with tanh and with relu' : 'with every activation, and only tanh (with sigmoid of its gates) is computed';
+  const other = isRnn
+    ? 'with tanh and with relu'
+    : 'with every activation, and only tanh (with sigmoid of its gates) is computed';
   const confirm =
     'add ?activation=tanh to the address, or "activation": "tanh" to the __metadata__ of the file, ' +
     'as with save_file(tensors, path, metadata={"activation": "tanh"})';

@@ -5,7 +5,7 @@
 //
 // In place of b_h, of a GRU with reset after, there may be b_hn (H): what is left of b_h where the rest was added to b.
 import { quote } from '../../codec/safetensors/quote.ts';
-import { GATES } from '../../layers.ts';
+import { type CellType, GATES } from '../../layers.ts';
 import { canonicalPrefix } from './canonical-name.ts';
 import type { Convention } from './convention.ts';
 import type { DescribedLayer, LayerType } from './description.ts';
@@ -80,7 +80,15 @@ function claimCarryover(tensors: UnclaimedTensors, layer: DescribedLayer): Found
       return [{ type, scale: parts.require('scale', ['D'], why), offset: parts.require('offset', ['D'], why) }];
     }
     case 'dense':
-      return [{ type, activation: activation ?? 'linear', layout: LAYOUT, W: parts.require('W', ['I', 'O'], ''), b: parts.take('b', ['O']) }];
+      return [
+        {
+          type,
+          activation: activation ?? 'linear',
+          layout: LAYOUT,
+          W: parts.require('W', ['I', 'O'], ''),
+          b: parts.take('b', ['O']),
+        },
+      ];
     default:
       return [claimRecurrent(tensors, layer, parts)];
   }
@@ -88,17 +96,18 @@ function claimCarryover(tensors: UnclaimedTensors, layer: DescribedLayer): Found
 
 function claimRecurrent(tensors: UnclaimedTensors, layer: DescribedLayer, parts: LayerTensors): FoundRecurrent {
   const { activation, reset = 'after' } = layer;
-  const type = layer.type as FoundRecurrent['type'];
+  const type = layer.type as CellType;
   const weights = claimDirection(parts, type, reset);
   const backwardParts = tensorsOf(tensors, layer, 'backward.', layer.backward);
-  const backward = ['W_x', 'W_h'].some((role) => backwardParts.has(role)) ? claimDirection(backwardParts, type, reset) : undefined;
+  const hasBackward = ['W_x', 'W_h'].some((role) => backwardParts.has(role));
+  const backward = hasBackward ? claimDirection(backwardParts, type, reset) : undefined;
   const direction = expectDirection(layer, backward !== undefined);
   const found = { type, direction, layout: LAYOUT, weights, backward };
   if (type === 'rnn') return { ...found, activation: activation === 'relu' ? 'relu' : 'tanh' };
   return type === 'gru' ? { ...found, reset } : found;
 }
 
-function claimDirection(parts: LayerTensors, type: FoundRecurrent['type'], reset: string): FoundDirection {
+function claimDirection(parts: LayerTensors, type: CellType, reset: string): FoundDirection {
   const axes = axesOf(type, LAYOUT);
   const why = 'a recurrent layer has both W_x and W_h';
   const W_x = parts.require('W_x', axes.W_x, why);
@@ -121,14 +130,16 @@ function tensorsOf(tensors: UnclaimedTensors, layer: DescribedLayer, inner = '',
 
 function kindsUnknown(name: string) {
   const message =
-    `The file does not say what the layer of tensor ${quote(name)} computes: expected a description of all layers, as ` +
-    `?layers= in the address or "carryover.layers" in the __metadata__ of the file, e.g. [{"type":"lstm"},{"type":"dense"}].`;
+    `The file does not say what the layer of tensor ${quote(name)} computes: expected a description of all layers, ` +
+    'as ?layers= in the address or "carryover.layers" in the __metadata__ of the file, e.g. ' +
+    '[{"type":"lstm"},{"type":"dense"}].';
   return refusal('layers_unconfirmed', [name], message);
 }
 
 function hasGates(name: string, cell: 'gru' | 'lstm') {
   const message =
-    `Tensor ${quote(name)} has the shape of the W_h of ${cell === 'gru' ? 'a gru' : 'an lstm'}, (H, ${GATES[cell].length}H), expected ` +
-    `(H, H): without a description, these names are of one tanh layer. ${adviceToDescribe([{ type: cell, name: '' }])}`;
+    `Tensor ${quote(name)} has the shape of the W_h of ${cell === 'gru' ? 'a gru' : 'an lstm'}, ` +
+    `(H, ${GATES[cell].length}H), expected (H, H): without a description, these names are of one ` +
+    `tanh layer. ${adviceToDescribe([{ type: cell, name: '' }])}`;
   return refusal('layers_unconfirmed', [name], message);
 }

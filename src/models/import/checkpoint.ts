@@ -10,7 +10,6 @@ import type { SafeTensor } from '../../codec/safetensors/read.ts';
 import { CarryoverError, invalidRequest } from '../../errors.ts';
 import { LAYERS_MAX, type LayerSource } from '../../layers.ts';
 import { withActivation } from './activation.ts';
-import { canonicalName } from './canonical-name.ts';
 import { CARRYOVER_NAMES } from './carryover-names.ts';
 import { convertLayer } from './convert-layer.ts';
 import type { Convention } from './convention.ts';
@@ -73,7 +72,9 @@ function readByNames(tensors: UnclaimedTensors, { activation, readout }: ImportO
 function readDescribed(tensors: UnclaimedTensors, { activation, readout }: ImportOptions, text: string): SizedLayers {
   const stated = activation !== undefined ? 'activation' : readout !== undefined ? 'readout' : undefined;
   if (stated !== undefined) {
-    throw invalidRequest(`Both a description of the layers and ${stated} are given: expected ${stated} to be told by the description alone.`);
+    throw invalidRequest(
+      `Both a description of the layers and ${stated} are given: expected the description alone, which tells it too.`,
+    );
   }
   const claimed = claimDescribed(tensors, parseDescription(text), CONVENTIONS);
   expectCount(claimed.length);
@@ -86,7 +87,8 @@ function readDescribed(tensors: UnclaimedTensors, { activation, readout }: Impor
 /** @throws limit_exceeded */
 function expectCount(layers: number): void {
   if (layers <= LAYERS_MAX) return;
-  throw new CarryoverError('limit_exceeded', { detail: `The file has ${layers} layers; a model has at most ${LAYERS_MAX}.` });
+  const detail = `The file has ${layers} layers; a model has at most ${LAYERS_MAX}.`;
+  throw new CarryoverError('limit_exceeded', { detail });
 }
 
 /** Whether they are one tanh layer, alone or with a linear dense layer. */
@@ -98,19 +100,21 @@ function isShortForm([rnn, dense, ...more]: readonly FoundLayer[]): boolean {
 /** @throws unknown_tensors if the names match no convention, or several */
 function conventionOf(tensors: UnclaimedTensors): Convention {
   const names = tensors.names();
-  const first = ({ pattern }: Convention) => names.find((name) => pattern.test(canonicalName(name)));
-  const found = CONVENTIONS.filter((convention) => first(convention) !== undefined);
-  if (found.length === 1) return found[0]!;
+  const firsts = CONVENTIONS.flatMap((convention) => {
+    const [first] = tensors.matching(convention.pattern);
+    return first === undefined ? [] : [{ convention, first: tensors.nameInFile(first) }];
+  });
+  if (firsts.length === 1) return firsts[0]!.convention;
   const accepted = CONVENTIONS.map(({ title, accepts }) => `${accepts} (${title})`).join('; or ');
-  if (found.length === 0) {
+  if (firsts.length === 0) {
     const message = `The file has the tensors ${listNames(names)}, expected ${accepted}.`;
     throw refusal('unknown_tensors', names, `${message}${hintAbout(names, quote)}`);
   }
-  const mixed = found.map((convention) => `${quote(first(convention)!)} (${convention.title})`);
+  const mixed = firsts.map(({ convention, first }) => `${quote(first)} (${convention.title})`);
   throw refusal(
     'unknown_tensors',
-    found.map((convention) => first(convention)!),
-    `The file mixes names: ${mixed.join(' and ')}, expected one of ${accepted}; or a description of the layers, as ?layers= in ` +
-      'the address or "carryover.layers" in the __metadata__ of the file.',
+    firsts.map(({ first }) => first),
+    `The file mixes names: ${mixed.join(' and ')}, expected one of ${accepted}; or a description of the layers, as ` +
+      '?layers= in the address or "carryover.layers" in the __metadata__ of the file.',
   );
 }

@@ -77,7 +77,7 @@ function convertDirection(
   const { b, b_h, b_hn } = found;
   const columns = GATES[spec.type].length * H;
   // A bias is read once, though a GRU has a part of it in b and a part in b_h.
-  let read: { b: Float32Array; b_h: Float32Array } | undefined;
+  let read: Biases | undefined;
   const biases = () => (read ??= sumBiases(found, spec, zFirst));
   const hasOwn = spec.type === 'gru' && spec.reset === 'after' && (b_h ?? b_hn) !== undefined;
   return {
@@ -88,12 +88,17 @@ function convertDirection(
   };
 }
 
+interface Biases {
+  readonly b: Float32Array;
+  readonly b_h: Float32Array;
+}
+
 /**
  * The biases of a direction as float32, those that are only ever added as their sum, which is added in float64.
  *
  * @returns b (G H), and b_h (G H): what is added to it is -0, which changes no sum
  */
-function sumBiases(found: FoundDirection, spec: RecurrentSpec, zFirst: boolean): { b: Float32Array; b_h: Float32Array } {
+function sumBiases(found: FoundDirection, spec: RecurrentSpec, zFirst: boolean): Biases {
   const { H } = spec;
   const columns = GATES[spec.type].length * H;
   const read = (bias: FoundBias, count = columns) => {
@@ -108,7 +113,8 @@ function sumBiases(found: FoundDirection, spec: RecurrentSpec, zFirst: boolean):
   const at = firstNotFinite(sum.b);
   if (at >= 0) {
     const names = [found.b, found.b_h ?? found.b_hn].flatMap((bias) => (bias ? [bias.from.name] : []));
-    throw outOfRange(names, `The sum of tensors ${listNames(names)} is ${(b?.[at] ?? 0) + (b_h?.[at] ?? 0)} at [${at}]`);
+    const value = (b?.[at] ?? 0) + (b_h?.[at] ?? 0);
+    throw outOfRange(names, `The sum of tensors ${listNames(names)} is ${value} at [${at}]`);
   }
   const own = new Float32Array(columns).fill(-0);
   if (sum.b_hn) own.set(sum.b_hn, columns - H);
@@ -132,8 +138,8 @@ function foldNorm(place: string, norm: FoundNorm): { scale: TensorSource; offset
       const numbers = Float32Array.from({ length: D }, (_, j) => elementAt(j));
       const at = firstNotFinite(numbers);
       if (at < 0) return numbers;
-      const why = `its variance is ${variance.tensor.data[at]} and eps ${eps}`;
-      throw outOfRange([variance.name], `The ${name} of the batch normalisation is ${numbers[at]} at [${at}], because ${why}`);
+      const found = `The ${name} of the batch normalisation is ${numbers[at]} at [${at}]`;
+      throw outOfRange([variance.name], `${found}, because its variance is ${variance.tensor.data[at]} and eps ${eps}`);
     });
   return {
     scale: read('scale', scaleAt),

@@ -38,7 +38,9 @@ export function expectSizes({ described }: ClaimedLayer, found: LayerSizes): voi
   const { place, sizes } = described;
   const letter = Object.keys(sizes).find((letter) => sizes[letter] !== found[letter]);
   if (letter === undefined) return;
-  throw invalidRequest(`${place}.${letter} is ${sizes[letter]}, expected ${found[letter]}, which the tensors of the layer make it.`);
+  throw invalidRequest(
+    `${place}.${letter} is ${sizes[letter]}, expected ${found[letter]}, which the tensors of the layer make it.`,
+  );
 }
 
 /** @throws unknown_tensors if no convention has its tensors, or several */
@@ -57,13 +59,16 @@ function conventionOf(
 }
 
 function mixedRoles({ place, type }: DescribedLayer, named: readonly string[]): CarryoverError {
-  const quoted = listNames(named);
-  return invalidRequest(`${place} names tensors as ${quoted}, expected the tensors of ${type} as one of torch, Keras and this server calls them.`);
+  return invalidRequest(
+    `${place} names tensors as ${listNames(named)}, expected the tensors of a layer of type ${type} as one of torch, ` +
+      'Keras and this server calls them.',
+  );
 }
 
 function severalFound(layer: DescribedLayer, found: readonly Convention[]): CarryoverError {
   const names = found.map(({ title, keyOf }) => `${quote(tensorOf(layer, keyOf(layer.type)))} (${title})`);
-  return refusal('unknown_tensors', [], `${layer.place} may be ${names.join(' or ')}, and the file has both: expected one of them.`);
+  const message = `${layer.place} may be ${names.join(' or ')}, and the file has both: expected one of them.`;
+  return refusal('unknown_tensors', [layer.name ?? layer.place], message);
 }
 
 function noneFound(tensors: UnclaimedTensors, layer: DescribedLayer, possible: readonly Convention[]): CarryoverError {

@@ -10,7 +10,14 @@
 import { parseJson } from '../../codec/json/parse.ts';
 import { quote, quoteValue } from '../../codec/safetensors/quote.ts';
 import { CarryoverError, invalidRequest } from '../../errors.ts';
-import { type DenseActivation, type Direction, type LayerSpec, type Reset, type RnnActivation, LAYERS_MAX } from '../../layers.ts';
+import {
+  type DenseActivation,
+  type Direction,
+  LAYERS_MAX,
+  type LayerSpec,
+  type Reset,
+  type RnnActivation,
+} from '../../layers.ts';
 
 export type LayerType = LayerSpec['type'];
 
@@ -34,7 +41,11 @@ export interface DescribedLayer {
   readonly backward: ReadonlyMap<string, string>;
 }
 
-const RECURRENT_ROLES = ['W_x', 'W_h', 'b', 'b_h', 'b_hn', 'weight_ih', 'weight_hh', 'bias_ih', 'bias_hh', 'kernel', 'recurrent_kernel', 'bias'];
+const RECURRENT_ROLES = [
+  'W_x', 'W_h', 'b', 'b_h', 'b_hn',
+  'weight_ih', 'weight_hh', 'bias_ih', 'bias_hh',
+  'kernel', 'recurrent_kernel', 'bias',
+];
 const DIRECTIONS: readonly Direction[] = ['forward', 'reverse', 'bidirectional'];
 
 interface Fields {
@@ -108,15 +119,19 @@ function readLayer(value: unknown, index: number): DescribedLayer {
     place,
     index,
     type: type as LayerType,
-    name: value['name'] === undefined ? undefined : readText(`${place}.name`, value['name'], 'the path of the layer in the file'),
+    name: ifGiven(value['name'], (name) => readText(`${place}.name`, name, 'the path of the layer in the file')),
     activation: option('activation') as DenseActivation | undefined,
     direction: option('direction') as Direction | undefined,
     reset: option('reset') as Reset | undefined,
-    eps: value['eps'] === undefined ? undefined : readEps(`${place}.eps`, value['eps']),
+    eps: ifGiven(value['eps'], (eps) => readEps(`${place}.eps`, eps)),
     sizes: readSizes(place, value, fields.sizes),
     tensors: readTensors(place, value, fields.roles),
     backward: readBackward(`${place}.backward`, value['backward']),
   };
+}
+
+function ifGiven<T>(value: unknown, read: (value: unknown) => T): T | undefined {
+  return value === undefined ? undefined : read(value);
 }
 
 /** @throws invalid_request if there is a field that is not known */
@@ -141,19 +156,22 @@ function readEps(place: string, value: unknown): number {
   throw wrong(place, value, 'a number of at least 0');
 }
 
-function readSizes(place: string, value: Readonly<Record<string, unknown>>, letters: readonly string[]): Record<string, number> {
+type Values = Readonly<Record<string, unknown>>;
+
+function readSizes(place: string, value: Values, letters: readonly string[]): Record<string, number> {
   const given = letters.filter((letter) => value[letter] !== undefined);
-  const sizes = given.map((letter) => {
-    const size = value[letter];
-    if (!Number.isSafeInteger(size) || (size as number) < 1) throw wrong(`${place}.${letter}`, size, 'a whole number of at least 1');
-    return [letter, size as number];
-  });
-  return Object.fromEntries(sizes);
+  return Object.fromEntries(given.map((letter) => [letter, readSize(`${place}.${letter}`, value[letter])]));
 }
 
-function readTensors(place: string, value: Readonly<Record<string, unknown>>, roles: readonly string[]): Map<string, string> {
+function readSize(place: string, value: unknown): number {
+  if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number;
+  throw wrong(place, value, 'a whole number of at least 1');
+}
+
+function readTensors(place: string, value: Values, roles: readonly string[]): Map<string, string> {
   const given = roles.filter((role) => value[role] !== undefined);
-  return new Map(given.map((role) => [role, readText(`${place}.${role}`, value[role], 'the name of a tensor in the file')]));
+  const expected = 'the name of a tensor in the file';
+  return new Map(given.map((role) => [role, readText(`${place}.${role}`, value[role], expected)]));
 }
 
 function readBackward(place: string, value: unknown): Map<string, string> {

@@ -1,5 +1,5 @@
-// The weights of layers of Keras. Matrices stand as ours do, but the gates of a GRU as z, r, n; those of an LSTM stand in
-// our order, which Keras calls i, f, c, o:
+// The weights of layers of Keras. Matrices stand as ours do, but the gates of a GRU as z, r, n; those of an LSTM stand
+// in our order, which Keras calls i, f, c, o:
 //
 //   kernel (D, G H), recurrent_kernel (H, G H), bias (G H), or (2, G H) of a GRU with reset after
 //   kernel (I, O), bias (O) of a Dense; embeddings (V, D) of an Embedding; in a file of Keras 3 vars/0 and vars/1
@@ -8,6 +8,7 @@
 //   <layer>/kernel, <layer>/cell/kernel, <layer>/lstm_cell/kernel     of one direction
 //   <layer>/forward_lstm/…, <layer>/backward_lstm/…                   of a Bidirectional
 import { invalidRequest } from '../../errors.ts';
+import type { CellType } from '../../layers.ts';
 import { canonicalPrefix } from './canonical-name.ts';
 import type { Convention } from './convention.ts';
 import type { DescribedLayer, LayerType } from './description.ts';
@@ -19,6 +20,7 @@ import { LayerTensors } from './layer-tensors.ts';
 import { adviceOnReadout, claimDense } from './readout.ts';
 import { listNames, refusal } from './refusal.ts';
 import {
+  type DescribedModule,
   adviceToDescribe,
   claimNorm,
   expectDirection,
@@ -112,7 +114,7 @@ function claimKeras(tensors: UnclaimedTensors, layer: DescribedLayer): FoundLaye
 }
 
 function claimDescribed(tensors: UnclaimedTensors, layer: DescribedLayer): FoundRecurrent {
-  const type = layer.type as FoundRecurrent['type'];
+  const type = layer.type as CellType;
   if (!layer.tensors.has('recurrent_kernel')) {
     expectNoneNamed(layer, 'recurrent_kernel');
     const modules = modulesAt(tensors, pathOf(layer.name!));
@@ -132,13 +134,14 @@ function withStated(found: FoundRecurrent, layer: DescribedLayer): FoundRecurren
   const direction = expectDirection(layer, found.backward !== undefined);
   if (found.type === 'rnn') return { ...found, direction, activation: statedRnnActivation(layer, KINDS.rnn) };
   if (found.type === 'lstm') return { ...found, direction };
-  const why = found.reset === undefined ? NO_BIAS : `its bias is of the shape that a Keras GRU has with reset ${found.reset}`;
-  return { ...found, direction, reset: expectReset(layer, found.reset, why) };
+  const { reset } = found;
+  const why = reset === undefined ? NO_BIAS : `its bias is of the shape that a Keras GRU has with reset ${reset}`;
+  return { ...found, direction, reset: expectReset(layer, reset, why) };
 }
 
 /** @param said the cell, if it is stated or named */
-function claimModule(tensors: UnclaimedTensors, module: KerasModule, said: FoundRecurrent['type'] | undefined): FoundRecurrent {
-  const direction = (cell: string, type: FoundRecurrent['type'] | undefined) =>
+function claimModule(tensors: UnclaimedTensors, module: KerasModule, said?: CellType): FoundRecurrent {
+  const direction = (cell: string, type: CellType | undefined) =>
     claimDirection(new LayerTensors(tensors, (role) => `${cell}${role}`), type);
   const forward = direction(module.forward, said);
   return join(forward, module.backward === undefined ? undefined : direction(module.backward, forward.type));
@@ -151,13 +154,15 @@ function join(forward: ClaimedDirection, backward: ClaimedDirection | undefined)
   const layout = type === 'gru' ? { ...LAYOUT, zFirst: true } : LAYOUT;
   if (backward && backward.reset !== reset) {
     const names = [found.W_h.name, backward.found.W_h.name];
-    throw refusal('shape_mismatch', names, `The directions of ${listNames(names)} have biases of different shapes, expected the same.`);
+    const message = `The directions of ${listNames(names)} have biases of different shapes, expected the same.`;
+    throw refusal('shape_mismatch', names, message);
   }
-  return { type, direction: backward ? 'bidirectional' : 'forward', layout, reset, weights: found, backward: backward?.found };
+  const direction = backward ? 'bidirectional' : 'forward';
+  return { type, direction, layout, reset, weights: found, backward: backward?.found };
 }
 
 /** The tensors of one direction, the cell that they are of, and the reset if its bias tells it. */
-function claimDirection(parts: LayerTensors, said: FoundRecurrent['type'] | undefined) {
+function claimDirection(parts: LayerTensors, said: CellType | undefined) {
   const why = `${KINDS[said ?? 'rnn']} has both kernel and recurrent_kernel`;
   const W_x = parts.require('kernel', [], why);
   const W_h = parts.require('recurrent_kernel', [], why);
@@ -178,7 +183,8 @@ function tensorsOf(tensors: UnclaimedTensors, layer: DescribedLayer): LayerTenso
   const canonicalOf = (role: string) => {
     if (path === undefined) return undefined;
     const variable = VARIABLES[type]?.[role];
-    const spellings = path === '' ? [role] : [`${path}/${role}`, `${path}.${role}`, `${path}/vars/${variable}`, `${path}.vars.${variable}`];
+    const inPath = [`/${role}`, `.${role}`, `/vars/${variable}`, `.vars.${variable}`];
+    const spellings = path === '' ? [role] : inPath.map((end) => `${path}${end}`);
     return spellings.find((spelling) => tensors.has(spelling)) ?? spellings[0];
   };
   return new LayerTensors(tensors, canonicalOf, layer.tensors, place);
@@ -211,14 +217,16 @@ function halfMissing(tensors: UnclaimedTensors, { path, forward }: KerasModule) 
 
 function resetUnknown(tensors: UnclaimedTensors, { path, forward }: KerasModule) {
   const name = tensors.nameInFile(`${forward}recurrent_kernel`);
-  const message = `The file does not say the reset of ${listNames([path])}: ${NO_BIAS}. ${adviceToDescribe([{ type: 'gru', name: path }])} Its layer needs "reset": "after" or "before".`;
+  const message =
+    `The file does not say the reset of ${listNames([path])}: ${NO_BIAS}. ` +
+    `${adviceToDescribe([{ type: 'gru', name: path }])} Its layer needs "reset": "after" or "before".`;
   return refusal('layers_unconfirmed', [name], message);
 }
 
-function mergeUnknown(tensors: UnclaimedTensors, { forward }: KerasModule, described: Parameters<typeof adviceToDescribe>[0]) {
+function mergeUnknown(tensors: UnclaimedTensors, { forward }: KerasModule, described: readonly DescribedModule[]) {
   const name = tensors.nameInFile(`${forward}recurrent_kernel`);
   const message =
-    'The file does not say how a Bidirectional of Keras joins its two outputs, and no layer behind it tells; only outputs side by ' +
-    `side (merge_mode "concat") are computed. ${adviceToDescribe(described)}`;
+    'The file does not say how a Bidirectional of Keras joins its two outputs, and no layer behind it tells; only ' +
+    `outputs side by side (merge_mode "concat") are computed. ${adviceToDescribe(described)}`;
   return refusal('layers_unconfirmed', [name], message);
 }

@@ -23,16 +23,29 @@ const DIRECTION_PART = /(?:^|[/.])(forward|backward)_[^/.]*$/;
 /** All recurrent layers, in the order of the file. */
 export function kerasModules(tensors: UnclaimedTensors): KerasModule[] {
   const cells = tensors.allMatching(KERNEL).map((name) => name.replace(KERNEL, ''));
-  const directions = groupBy(cells, (cell) => parentOf(layerOf(cell)) ?? '');
+  const pairs = directionsOf(cells);
   return cells.flatMap((cell): KerasModule[] => {
     const path = layerOf(cell);
     const parent = parentOf(path);
     if (parent === undefined) return [{ path, forward: cell, isHalf: false }];
-    const [forward, backward, ...more] = (directions.get(parent) ?? []).toSorted(byDirection);
-    const isPair = directionOf(forward!) === 'forward' && backward !== undefined && directionOf(backward) === 'backward';
-    if (!isPair || more.length > 0) return [{ path, forward: cell, isHalf: true }];
-    return cell === forward ? [{ path: parent, forward, backward, isHalf: false }] : [];
+    const { forward, backward } = pairs.get(parent)!;
+    if (forward.length !== 1 || backward.length !== 1) return [{ path, forward: cell, isHalf: true }];
+    return cell === forward[0] ? [{ path: parent, forward: cell, backward: backward[0], isHalf: false }] : [];
   });
+}
+
+/** The cells of each direction by the paths of the Bidirectionals that they may be of. */
+function directionsOf(cells: readonly string[]): Map<string, Record<'forward' | 'backward', string[]>> {
+  const found = new Map<string, Record<'forward' | 'backward', string[]>>();
+  for (const cell of cells) {
+    const path = layerOf(cell);
+    const [, direction] = DIRECTION_PART.exec(path) ?? [];
+    if (direction === undefined) continue;
+    const parent = parentOf(path)!;
+    if (!found.has(parent)) found.set(parent, { forward: [], backward: [] });
+    found.get(parent)![direction as 'forward' | 'backward'].push(cell);
+  }
+  return found;
 }
 
 /** Those at a path, which may also be that of their cell. */
@@ -50,20 +63,8 @@ export function cellNamedBy(cell: string): 'rnn' | 'gru' | 'lstm' | undefined {
 
 const withoutSeparator = (cell: string) => cell.slice(0, -1);
 const layerOf = (cell: string) => withoutSeparator(cell).replace(CELL_PART, '');
-const directionOf = (cell: string) => DIRECTION_PART.exec(layerOf(cell))?.[1];
-const byDirection = (a: string, b: string) => (directionOf(a) === directionOf(b) ? 0 : directionOf(a) === 'forward' ? -1 : 1);
 
 /** The path of the Bidirectional that a layer may be a direction of. */
 function parentOf(path: string): string | undefined {
   return DIRECTION_PART.test(path) ? path.replace(DIRECTION_PART, '') : undefined;
-}
-
-function groupBy(cells: readonly string[], keyOf: (cell: string) => string): Map<string, string[]> {
-  const groups = new Map<string, string[]>();
-  for (const cell of cells) {
-    if (parentOf(layerOf(cell)) === undefined) continue;
-    const key = keyOf(cell);
-    groups.set(key, [...(groups.get(key) ?? []), cell]);
-  }
-  return groups;
 }

@@ -1,7 +1,7 @@
 // Checks that the tensors of the layers agree on their sizes, each layer with the one before it.
 import { quote } from '../../codec/safetensors/quote.ts';
 import type { CarryoverError } from '../../errors.ts';
-import { GATES } from '../../layers.ts';
+import { type CellType, GATES } from '../../layers.ts';
 import { formatShape } from '../../tensor.ts';
 import {
   type FileTensor,
@@ -106,7 +106,8 @@ function expectShape(part: FileTensor, known: KnownAxes): void {
       throw wrongShape(part, `${formatShape(expected)}, a multiple of ${times}, because it has as many gates`);
     }
     const size = shape[i]! / times;
-    known.set(letter, { size, why: `${quote(part.name)} ${formatShape(axes)} = ${shapeOf(part)} makes ${letter} = ${size}` });
+    const why = `${quote(part.name)} ${formatShape(axes)} = ${shapeOf(part)} makes ${letter} = ${size}`;
+    known.set(letter, { size, why });
   }
 }
 
@@ -127,20 +128,21 @@ function parseAxis(axis: string): { times: number; letter: string } {
 export function expectCell(
   W_h: FileTensor,
   layout: Layout,
-  said: FoundRecurrent['type'] | undefined,
-): FoundRecurrent['type'] {
+  said: CellType | undefined,
+): CellType {
   const found = cellOf(W_h, layout);
   const { shape } = W_h.tensor;
   // What is wrong with these is found with the other shapes.
   if (shape.length !== 2 || shape.includes(0)) return said ?? 'rnn';
   if (found !== undefined && (said === undefined || said === found)) return found;
-  const cells = said === undefined ? (Object.keys(GATES) as FoundRecurrent['type'][]) : [said];
+  const cells = said === undefined ? (Object.keys(GATES) as CellType[]) : [said];
   const expected = cells.map((cell) => `${formatShape(axesOf(cell, layout).W_h)} of ${articled(cell)}`);
   const as = found === undefined ? '' : `, as ${articled(found)} has`;
-  throw refusal('shape_mismatch', [W_h.name], `Tensor ${quote(W_h.name)} has shape ${shapeOf(W_h)}${as}, expected ${listOf(expected)}.`);
+  const message = `Tensor ${quote(W_h.name)} has shape ${shapeOf(W_h)}${as}, expected ${listOf(expected)}.`;
+  throw refusal('shape_mismatch', [W_h.name], message);
 }
 
-const articled = (cell: FoundRecurrent['type']) => (cell === 'gru' ? 'a gru' : `an ${cell}`);
+const articled = (cell: CellType) => (cell === 'gru' ? 'a gru' : `an ${cell}`);
 
 function listOf(words: readonly string[]): string {
   return words.length === 1 ? words[0]! : `${words.slice(0, -1).join(', ')} or ${words.at(-1)!}`;

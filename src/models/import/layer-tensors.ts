@@ -48,7 +48,9 @@ export class LayerTensors {
   #requireAtPath(role: string, axes: readonly string[], why: string): FileTensor {
     const canonical = this.#canonicalOf(role);
     if (canonical !== undefined) return this.#tensors.require(canonical, axes, why);
-    throw invalidRequest(`${this.#place} names some of its tensors and has no path: expected also ${role}, because ${why}.`);
+    throw invalidRequest(
+      `${this.#place} names some of its tensors and has no path: expected also ${role}, because ${why}.`,
+    );
   }
 
   /** @param why the layer has such a tensor · @throws unknown_tensors */
@@ -60,7 +62,8 @@ export class LayerTensors {
     throw refusal(
       'unknown_tensors',
       [name],
-      `${this.#place}.${role} names tensor ${quote(name)}, which is missing. The file has ${listNames(this.#tensors.names())}.`,
+      `${this.#place}.${role} names tensor ${quote(name)}, which is missing. The file has ` +
+        `${listNames(this.#tensors.names())}.`,
     );
   }
 }

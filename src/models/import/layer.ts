@@ -1,6 +1,13 @@
 // The layers of a checkpoint as they are found in it: which tensor of the file has which meaning, and in which layout.
 import type { SafeTensor } from '../../codec/safetensors/read.ts';
-import { GATES, type DenseActivation, type Direction, type Reset, type RnnActivation } from '../../layers.ts';
+import {
+  type CellType,
+  type DenseActivation,
+  type Direction,
+  GATES,
+  type Reset,
+  type RnnActivation,
+} from '../../layers.ts';
 
 /** A tensor of the file that has a meaning. */
 export interface FileTensor {
@@ -74,7 +81,7 @@ export interface FoundDense {
 }
 
 export interface FoundRecurrent {
-  readonly type: keyof typeof GATES;
+  readonly type: CellType;
   readonly direction: Direction;
   readonly layout: Layout;
   readonly weights: FoundDirection;
@@ -94,15 +101,16 @@ export function isFoundRecurrent(layer: FoundLayer): layer is FoundRecurrent {
 }
 
 /** The cell of a matrix W_h: it has as many times H columns as the cell has gates. Undefined if no cell has so many. */
-export function cellOf({ tensor: { shape } }: FileTensor, { isTransposed }: Layout): FoundRecurrent['type'] | undefined {
+export function cellOf({ tensor }: FileTensor, { isTransposed }: Layout): CellType | undefined {
+  const { shape } = tensor;
   if (shape.length !== 2) return undefined;
   const [H, columns] = (isTransposed ? shape.toReversed() : shape) as [number, number];
-  const cells = Object.keys(GATES) as FoundRecurrent['type'][];
+  const cells = Object.keys(GATES) as CellType[];
   return H === 0 ? undefined : cells.find((cell) => GATES[cell].length * H === columns);
 }
 
-/** The axes of matrices with the columns of all gates of a cell, as they stand in the file: those of W_x, of W_h. */
-export function axesOf(cell: FoundRecurrent['type'], { isTransposed }: Layout): { W_x: string[]; W_h: string[]; b: string[] } {
+/** The axes of the tensors of a cell as they stand in the file. */
+export function axesOf(cell: CellType, { isTransposed }: Layout): Record<'W_x' | 'W_h' | 'b', readonly string[]> {
   const columns = GATES[cell].length === 1 ? 'H' : `${GATES[cell].length}H`;
   return isTransposed
     ? { W_x: [columns, 'D'], W_h: [columns, 'H'], b: [columns] }

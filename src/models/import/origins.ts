@@ -37,7 +37,8 @@ function originsOfLayer(layer: FoundLayer): Origin[] {
   if (isFoundRecurrent(layer)) {
     const { weights, backward } = layer;
     const ofBackward = backward ? originsOfDirection(backward, layer) : [];
-    return [...originsOfDirection(weights, layer), ...ofBackward.map(([name, origin]): Origin => [`backward.${name}`, origin])];
+    const named = ofBackward.map(([name, origin]): Origin => [`backward.${name}`, origin]);
+    return [...originsOfDirection(weights, layer), ...named];
   }
   switch (layer.type) {
     case 'embedding':
@@ -57,7 +58,10 @@ function originsOfLayer(layer: FoundLayer): Origin[] {
 }
 
 /** Two biases are named apart where they are not only added. */
-function originsOfDirection({ W_x, W_h, b, b_h, b_hn }: FoundDirection, { type, reset, layout }: FoundRecurrent): Origin[] {
+function originsOfDirection(
+  { W_x, W_h, b, b_h, b_hn }: FoundDirection,
+  { type, reset, layout }: FoundRecurrent,
+): Origin[] {
   const [input, hidden, own] = [b, b_h, b_hn].map((bias) => bias && biasOrigin(bias, layout));
   const isApart = type === 'gru' && reset !== 'before';
   const biases = isApart

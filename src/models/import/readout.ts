@@ -4,7 +4,7 @@
 import { quote } from '../../codec/safetensors/quote.ts';
 import { canonicalPrefix } from './canonical-name.ts';
 import type { FoundDense, Layout } from './layer.ts';
-import { type UnorderedModule, adviceToDescribe } from './stated.ts';
+import { type DescribedModule, adviceToDescribe } from './stated.ts';
 import type { UnclaimedTensors } from './unclaimed-tensors.ts';
 
 /** The last part of the path of a torch Linear that is used as the readout without being stated. */
@@ -65,7 +65,7 @@ export function adviceOnReadout(
   tensors: UnclaimedTensors,
   weight: RegExp,
   layer: string,
-  modules: readonly Pick<UnorderedModule, 'type' | 'name'>[],
+  modules: readonly DescribedModule[],
 ): string {
   const name = tensors.matching(weight).find((name) => tensors.shapeOf(name)?.length === 2);
   if (name === undefined) return ` ${adviceToDescribe(modules)}`;
@@ -73,7 +73,7 @@ export function adviceOnReadout(
   return (
     ` If ${quote(tensors.nameInFile(name))} is of the ${layer} that computes y from h, say so: add ` +
     `?readout=${encodeURIComponent(path.slice(0, 80).toWellFormed())} to the address, or "readout" to the ` +
-    `__metadata__ of the file. If it is of another layer: ${adviceToDescribe(modules)}`
+    `__metadata__ of the file. Else: ${adviceToDescribe(modules)}`
   );
 }
 

@@ -13,6 +13,8 @@ export interface NormRoles {
   readonly variance: string;
   readonly weight: string;
   readonly bias: string;
+  /** It counts training steps, and nothing is computed from it. */
+  readonly counter?: string;
 }
 
 /**
@@ -21,7 +23,11 @@ export interface NormRoles {
  * @param kind what it is, e.g. `a torch RNN`
  * @throws activation_unconfirmed unless it is stated
  */
-export function statedActivation<A extends string>({ place, activation }: DescribedLayer, kind: string, values: readonly A[]): A {
+export function statedActivation<A extends string>(
+  { place, activation }: DescribedLayer,
+  kind: string,
+  values: readonly A[],
+): A {
   if (activation !== undefined) return activation as A;
   throw new CarryoverError('activation_unconfirmed', {
     detail: `${place} has no activation, and ${kind} has the same tensors with each: expected ${listOf(values)}.`,
@@ -37,14 +43,17 @@ export function expectDirection({ place, direction }: DescribedLayer, isBidirect
   if ((direction === 'bidirectional') === isBidirectional) return direction;
   const found = isBidirectional ? 'both directions' : 'one direction';
   const expected = isBidirectional ? 'bidirectional, or nothing' : 'forward or reverse';
-  throw invalidRequest(`${place}.direction is ${quote(direction)}, but the file has tensors of ${found}: expected ${expected}.`);
+  throw invalidRequest(
+    `${place}.direction is ${quote(direction)}, but the file has tensors of ${found}: expected ${expected}.`,
+  );
 }
 
 /** @param found what the tensors tell, if they tell it · @throws invalid_request · layers_unconfirmed */
 export function expectReset({ place, reset }: DescribedLayer, found: Reset | undefined, why: string): Reset {
   if (found === undefined) {
     if (reset !== undefined) return reset;
-    throw new CarryoverError('layers_unconfirmed', { detail: `${place} has no reset, and ${why}: expected "after" or "before".` });
+    const detail = `${place} has no reset, and ${why}: expected "after" or "before".`;
+    throw new CarryoverError('layers_unconfirmed', { detail });
   }
   if (reset === undefined || reset === found) return found;
   throw invalidRequest(`${place}.reset is ${quote(reset)}, expected ${quote(found)}, because ${why}.`);
@@ -66,6 +75,7 @@ export function claimNorm(tensors: LayerTensors, { place, eps }: DescribedLayer,
   const mean = tensors.require(roles.mean, ['D'], why);
   const variance = tensors.require(roles.variance, ['D'], why);
   const [weight, bias] = [tensors.take(roles.weight, ['D']), tensors.take(roles.bias, ['D'])];
+  if (roles.counter !== undefined) tensors.take(roles.counter, []);
   return { type: 'affine', norm: { mean, variance, weight, bias, eps } };
 }
 
@@ -76,11 +86,15 @@ export function expectNoneNamed({ place, tensors, backward }: DescribedLayer, ke
   throw invalidRequest(`${place} names a tensor as ${role}: expected then also ${key}, and all others that the layer has.`);
 }
 
-/** A recurrent module whose place among others is not known. */
-export interface UnorderedModule {
+/** A layer of a file, as a description would have it. */
+export interface DescribedModule {
   readonly type: LayerType;
   /** Its path. */
   readonly name: string;
+}
+
+/** A recurrent module whose place among others is not known. */
+export interface UnorderedModule extends DescribedModule {
   /** One of its tensors, as the file spells it. */
   readonly tensor: string;
 }
@@ -97,11 +111,12 @@ export function orderUnconfirmed(modules: readonly UnorderedModule[]): Carryover
 const LAYERS_SHOWN_MAX = 4;
 
 /** A sentence that says how layers are described. */
-export function adviceToDescribe(modules: readonly Pick<UnorderedModule, 'type' | 'name'>[]): string {
+export function adviceToDescribe(modules: readonly DescribedModule[]): string {
   const shown = modules.slice(0, LAYERS_SHOWN_MAX).map(({ type, name }) => `{"type":"${type}","name":${quote(name)}}`);
+  const more = modules.length > shown.length ? ',…' : '';
   return (
-    `Describe all layers in their order: add ?layers=[${shown.join(',')}${modules.length > shown.length ? ',…' : ''}] to the ` +
-    'address, or "carryover.layers" with this JSON to the __metadata__ of the file.'
+    `Describe all layers in their order: add ?layers=[${shown.join(',')}${more}] to the address, or "carryover.layers" ` +
+    'with this JSON to the __metadata__ of the file.'
   );
 }
 

@@ -6,6 +6,7 @@
 //   <path>.weight (O, I), <path>.bias (O) of a Linear; <path>.weight (V, D) of an Embedding
 //   <path>.weight, bias, running_mean, running_var (D) of a BatchNorm1d, only where it is described
 import { quote } from '../../codec/safetensors/quote.ts';
+import type { CellType } from '../../layers.ts';
 import { canonicalPrefix } from './canonical-name.ts';
 import type { Convention } from './convention.ts';
 import type { DescribedLayer } from './description.ts';
@@ -73,8 +74,8 @@ function readTorch(tensors: UnclaimedTensors, readout: string | undefined): Foun
   const embedding = claimTorchEmbedding(tensors, prefix);
   const head = claimLinear(tensors, prefix, readout, LAYOUT);
   tensors.expectNone(
-    'nothing beside the weights and biases of one recurrent module, an Embedding in front of it and a Linear behind it that ' +
-      `is certainly the readout: one named ${READOUT_NAMES.join(', ')}, or the one that \`readout\` names`,
+    'nothing beside the weights and biases of one recurrent module, an Embedding in front of it and a Linear behind ' +
+      `it that is certainly the readout: one named ${READOUT_NAMES.join(', ')}, or the one that \`readout\` names`,
     adviceOnReadout(tensors, /\.weight$/, 'Linear', recurrent.map(({ type }) => ({ type, name: pathOf(prefix) }))),
   );
   return [...embedding, ...recurrent, ...head];
@@ -87,7 +88,8 @@ function claimTorch(tensors: UnclaimedTensors, layer: DescribedLayer): FoundLaye
     case 'embedding':
       return [{ type, E: parts.require('weight', ['V', 'D'], '') }];
     case 'affine': {
-      const roles = { mean: 'running_mean', variance: 'running_var', weight: 'weight', bias: 'bias' };
+      const counter = 'num_batches_tracked';
+      const roles = { mean: 'running_mean', variance: 'running_var', weight: 'weight', bias: 'bias', counter };
       return [claimNorm(parts, layer, roles)];
     }
     case 'dense': {
@@ -100,26 +102,27 @@ function claimTorch(tensors: UnclaimedTensors, layer: DescribedLayer): FoundLaye
 }
 
 function claimDescribed(tensors: UnclaimedTensors, layer: DescribedLayer): FoundRecurrent[] {
-  const type = layer.type as FoundRecurrent['type'];
+  const type = layer.type as CellType;
   if (!layer.tensors.has('weight_ih')) {
     expectNoneNamed(layer, 'weight_ih');
     return claimModule(tensors, canonicalPrefix(layer.name!, '.'), type);
   }
-  const weights = claimDirection(tensorsOf(tensors, layer), '', type);
-  const [hasBackward, direction] = [layer.backward.size > 0, 'forward' as const];
-  if (!hasBackward) return [{ type, direction, layout: LAYOUT, weights: weights.found }];
-  const backward = claimDirection(tensorsOf(tensors, { ...layer, name: undefined }, layer.backward), '', type);
-  return [{ type, direction: 'bidirectional', layout: LAYOUT, weights: weights.found, backward: backward.found }];
+  const { found: weights } = claimDirection(tensorsOf(tensors, layer), '', type);
+  if (layer.backward.size === 0) return [{ type, direction: 'forward', layout: LAYOUT, weights }];
+  const named = tensorsOf(tensors, { ...layer, name: undefined }, layer.backward);
+  const { found: backward } = claimDirection(named, '', type);
+  return [{ type, direction: 'bidirectional', layout: LAYOUT, weights, backward }];
 }
 
 function withStated(found: FoundRecurrent, layer: DescribedLayer): FoundRecurrent {
   const direction = expectDirection(layer, found.backward !== undefined);
   if (found.type === 'rnn') return { ...found, direction, activation: statedRnnActivation(layer, RNN) };
-  return found.type === 'gru' ? { ...found, direction, reset: expectReset(layer, 'after', GRU_RESET) } : { ...found, direction };
+  if (found.type === 'gru') return { ...found, direction, reset: expectReset(layer, 'after', GRU_RESET) };
+  return { ...found, direction };
 }
 
 /** The layers of one module, in their order. @param said the cell, if it is stated */
-function claimModule(tensors: UnclaimedTensors, prefix: string, said?: FoundRecurrent['type']): FoundRecurrent[] {
+function claimModule(tensors: UnclaimedTensors, prefix: string, said?: CellType): FoundRecurrent[] {
   expectNoProjection(tensors, prefix);
   const names = namesAt(tensors, prefix);
   const suffixes = names.map((name) => /(?:_l\d+)?(?:_reverse)?$/.exec(name)![0]);
@@ -139,7 +142,7 @@ function claimModule(tensors: UnclaimedTensors, prefix: string, said?: FoundRecu
 }
 
 /** The tensors of one direction, and the cell that they are of. */
-function claimDirection(parts: LayerTensors, suffix: string, said: FoundRecurrent['type'] | undefined) {
+function claimDirection(parts: LayerTensors, suffix: string, said: CellType | undefined) {
   const [ih, hh] = [`weight_ih${suffix}`, `weight_hh${suffix}`];
   const why = `a recurrent layer of torch has both ${ih} and ${hh}`;
   const W_x = parts.require(ih, [], why);
@@ -167,7 +170,8 @@ function tensorsOf(tensors: UnclaimedTensors, layer: DescribedLayer, named = lay
 
 /** @throws unknown_tensors for an LSTM with a projection */
 function expectNoProjection(tensors: UnclaimedTensors, prefix: string): void {
-  const [name] = tensors.allMatching(/weight_hr_l\d+(?:_reverse)?$/).filter((other) => other.startsWith(`${prefix}weight_hr`));
+  const names = tensors.allMatching(/weight_hr_l\d+(?:_reverse)?$/);
+  const name = names.find((other) => other.startsWith(`${prefix}weight_hr`));
   if (name === undefined) return;
   const inFile = tensors.nameInFile(name);
   throw refusal('unknown_tensors', [inFile], `The file has ${quote(inFile)}.${hintAbout([inFile], quote)}`);

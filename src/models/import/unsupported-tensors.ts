@@ -34,11 +34,12 @@ const HINTS: readonly Hint[] = [
     pattern: /(?:num_batches_tracked|(?:running|moving)_(?:mean|var|variance))$/,
     sentence:
       'is of a batch normalisation, which is computed only where the layers are described: as {"type":"affine","name":' +
-      '"its path","eps":0.00001} in ?layers=, in a file without num_batches_tracked',
+      '"its path","eps":0.00001} in ?layers=',
   },
   {
     pattern: /norm(?:alization)?\d*(?:_\d+)?[./](?:weight|bias|gamma|beta|scale)(?::0)?$/i,
-    sentence: 'is of a normalisation over features, which is not computed: in front of all layers apply it to x before the call',
+    sentence:
+      'is of a normalisation over features, which is not computed: in front of all layers apply it to x before the call',
   },
   {
     pattern: /(?:^|[./_])(?:emb|embed|embeddings?|embed_tokens|wte|word_embeddings)[./_]/i,

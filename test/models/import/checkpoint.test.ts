@@ -176,7 +176,7 @@ describe('names and shapes that are refused', () => {
   });
 
   test('names crafted to be slow to match are matched as fast as any', () => {
-    const count = 2_000_000;
+    const count = 500_000;
     const parts = ['x', '.', '/', '_l0', '0', 'weight_ih_l', 'kernel', '.weight', 'weight_ih_l0'];
     const names = parts.map((part) => part.repeat(count / part.length));
     const start = performance.now();
@@ -186,7 +186,7 @@ describe('names and shapes that are refused', () => {
         errorOf(() => imported({ [name + end]: tensor(1) }));
       }
     }
-    // A few seconds on a slow machine; a pattern of quadratic time takes hours.
+    // A few seconds on a slow machine; a pattern of quadratic time takes many minutes.
     expect(performance.now() - start).toBeLessThan(30_000);
   });
 });
