@@ -1,11 +1,14 @@
 // Two replicas of the service on one Redis, which is killed while connections to it break: every acknowledged change
 // is stored, once, with the same bits. (The store alone: test/store/redis/.) REDIS_LONG=true kills it more often.
+import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { createApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { MEMORY_SPEEDS } from '../helpers/app.ts';
 import { type FaultProxy, randomFaults, startFaultProxy } from '../helpers/fault-proxy.ts';
 import { describeWith } from '../helpers/needs.ts';
-import { startServer } from '../helpers/process.ts';
 import { startRedis } from '../helpers/redis.ts';
 import { SEED } from '../helpers/seed.ts';
 import { waitForAnswers } from './crash.ts';
@@ -29,14 +32,11 @@ async function runOnRedis(options: Record<string, string>, kills: number): Promi
   const redis = await startRedis(options);
   const proxy = await startFaultProxy(redis.port);
   proxy.delayMs = 30;
-  const urls = [redis.url, `redis://127.0.0.1:${proxy.port}`];
-  const env = { WORKERS: '1', STORE_TIMEOUT_MS: String(STORE_TIMEOUT_MS) };
-  const servers = await Promise.all(urls.map((STORE_URL) => startServer({ ...env, STORE_URL })));
-  const [{ port }, other] = servers as [(typeof servers)[0], (typeof servers)[0]];
+  const services = [await startService(redis.url), await startService(`redis://127.0.0.1:${proxy.port}`)] as const;
   const traffic = new Traffic({
     clients: 16,
     sessions: 50,
-    ports: [port, other.port],
+    ports: [services[0].port, services[1].port],
     seed: SEED,
     withKeys: true,
     pauseMs: 50,
@@ -57,10 +57,18 @@ async function runOnRedis(options: Record<string, string>, kills: number): Promi
   proxy.choose = () => undefined;
   await traffic.stop();
   const report = await traffic.check();
-  await Promise.all(servers.map((server) => server.stop()));
+  await Promise.all(services.map(({ close }) => close()));
   await proxy.close();
   await redis.stop();
   return { ...report, broken: brokenBy(proxy) };
+}
+
+/** In this process, with a port and a connection to Redis of its own. */
+async function startService(storeUrl: string) {
+  const config = readConfig({ WORKERS: '1', STORE_URL: storeUrl, STORE_TIMEOUT_MS: String(STORE_TIMEOUT_MS) });
+  const app = await createApp(config, { isPrepared: false, memorySpeeds: MEMORY_SPEEDS });
+  await app.http.listen({ host: '127.0.0.1', port: 0 });
+  return { port: (app.http.server.address() as AddressInfo).port, close: () => app.close() };
 }
 
 function brokenBy({ counts }: FaultProxy): number {

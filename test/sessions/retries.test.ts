@@ -78,7 +78,8 @@ test(`one of ${CONCURRENT} calls with a key is executed: ${ROUNDS} rounds`, { ti
   const clients = Array.from({ length: CONCURRENT }, () => new Client(server.port));
   const send = (path: string, body: object, headers = {}, client = clients[0]!) =>
     client.send({ method: 'POST', path, body: JSON.stringify(body), headers });
-  const weights = { W_x: [[0.5, -0.25]], W_h: [[0.1, 0.2], [-0.3, 0.4]] };
+  const lstm = { type: 'lstm', W_x: [[0.5, -0.25, 1, 2]], W_h: [[0.1, 0.2, -0.3, 0.4]] };
+  const weights = { layers: [lstm] };
   const created = await send('/v1/sessions', { weights });
   const { id } = JSON.parse(created.body);
   let answered = 0;
