@@ -29,7 +29,7 @@ import { sumNarrow } from './narrow';
 import { multiplyAdd, product } from './product';
 import { finishRnn } from './rnn';
 import { paddedBytes } from './sequence';
-import { sigmoidF32x4 } from './sigmoid';
+import { sigmoidInPlace } from './sigmoid';
 
 /** Computes an affine or dense layer for `count` row pairs (x, y), followed by space for SCRATCH_PAIRS. */
 export function computeRows(model: usize, layer: usize, pairs: usize, count: u32): void {
@@ -77,18 +77,8 @@ function scale(x: usize, scale: usize, offset: usize, y: usize, count: u32): voi
 function activate(activation: u32, row: usize, b: usize, size: usize, outputs: u32): void {
   if (activation == LINEAR) return addBias(row, b, size);
   if (activation == RELU || activation == TANH) return finishRnn(activation, row, b, row, size);
-  if (activation == SIGMOID) {
-    // Both halves are computed before either is stored: only then does V8 join them into 256 bits.
-    for (let at: usize = 0; at < size; at += 32) {
-      const y0 = sigmoidF32x4(f32x4.add(v128.load(row + at, 0), v128.load(b + at, 0)));
-      const y1 = sigmoidF32x4(f32x4.add(v128.load(row + at, 16), v128.load(b + at, 16)));
-      v128.store(row + at, y0, 0);
-      v128.store(row + at, y1, 16);
-    }
-  } else {
-    addBias(row, b, size);
-    softmax(row, size, outputs);
-  }
+  if (activation == SIGMOID) return sigmoidInPlace(row, b, size);
+  softmax(row, b, size, outputs);
 }
 
 function addBias(row: usize, b: usize, size: usize): void {
@@ -100,19 +90,26 @@ function addBias(row: usize, b: usize, size: usize): void {
   }
 }
 
-function softmax(row: usize, size: usize, outputs: u32): void {
+/** Replaces x W by softmax(x W + b). */
+function softmax(row: usize, b: usize, size: usize, outputs: u32): void {
   const end = row + size;
   // exp(-Infinity) is 0: columns beyond the outputs add nothing to the sum.
   for (let at = row + (<usize>outputs << 2); at < end; at += 4) store<f32>(at, -Infinity);
-  let max0 = v128.load(row, 0);
-  let max1 = v128.load(row, 16);
-  for (let at = row + 32; at < end; at += 32) {
-    max0 = f32x4.max(max0, v128.load(at, 0));
-    max1 = f32x4.max(max1, v128.load(at, 16));
+  // pmax is one instruction. Unlike max it may lose a NaN or the sign of a zero, which change nothing: e of the column
+  // with the NaN is one too, and so are the sum and all y; and exp(0) = exp(-0) = 1.
+  let max0 = f32x4.splat(-Infinity);
+  let max1 = max0;
+  for (let at = row; at < end; at += 32, b += 32) {
+    const z0 = f32x4.add(v128.load(at, 0), v128.load(b, 0));
+    const z1 = f32x4.add(v128.load(at, 16), v128.load(b, 16));
+    max0 = f32x4.pmax(max0, z0);
+    max1 = f32x4.pmax(max1, z1);
+    v128.store(at, z0, 0);
+    v128.store(at, z1, 16);
   }
-  const top = largest(f32x4.max(max0, max1));
+  const top = largest(f32x4.pmax(max0, max1));
   let s0 = f32x4.splat(0);
-  let s1 = f32x4.splat(0);
+  let s1 = s0;
   for (let at = row; at < end; at += 32) {
     const e0 = expF32x4(f32x4.sub(v128.load(at, 0), top));
     const e1 = expF32x4(f32x4.sub(v128.load(at, 16), top));
@@ -136,6 +133,6 @@ function softmax(row: usize, size: usize, outputs: u32): void {
 // @ts-ignore: decorator
 @inline
 function largest(v: v128): v128 {
-  const pairs = f32x4.max(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
-  return f32x4.max(pairs, v128.shuffle<f32>(pairs, pairs, 1, 0, 3, 2));
+  const pairs = f32x4.pmax(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
+  return f32x4.pmax(pairs, v128.shuffle<f32>(pairs, pairs, 1, 0, 3, 2));
 }

@@ -124,3 +124,14 @@ export function sigmoidF32x4(v: v128): v128 {
   const y64 = f32x4.mul(r, s64);
   return f32x4.mul(fma(y64, rest, y64), k(DOWN));
 }
+
+/** Replaces z by σ(z + b) in `size` bytes, a multiple of 32. */
+export function sigmoidInPlace(z: usize, b: usize, size: usize): void {
+  // Both halves are computed before either is stored: only then does V8 join them into 256 bits.
+  for (const end = z + size; z < end; z += 32, b += 32) {
+    const y0 = sigmoidF32x4(f32x4.add(v128.load(z, 0), v128.load(b, 0)));
+    const y1 = sigmoidF32x4(f32x4.add(v128.load(z, 16), v128.load(b, 16)));
+    v128.store(z, y0, 0);
+    v128.store(z, y1, 16);
+  }
+}
