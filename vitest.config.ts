@@ -29,7 +29,7 @@ class LongestFirst extends BaseSequencer {
 
 /** Tests that need a process of their own are in these folders too, so each file is named. */
 const SHARED_HTTP = [
-  'block-copy', 'compression', 'files', 'index', 'json-bodies', 'large-layers', 'large-weights',
+  'block-copy', 'built-in-models', 'compression', 'files', 'index', 'json-bodies', 'large-layers', 'large-weights',
   'layer-calls', 'layers',
   'model-lifetimes', 'models', 'openapi', 'overload', 'preloaded-models', 'read-throttle', 'request-mistakes',
   'response-validation', 'strict-input', 'vectors', 'write-coalescing',

@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import type { FastifyBaseLogger, FastifyPluginCallback } from 'fastify';
 import type { Config } from './config.ts';
+import { BuiltInModels } from './engine/built-in-models.ts';
 import { calibrate } from './engine/calibrate.ts';
 import { TensorCopier } from './engine/tensor-copier.ts';
 import { Engine } from './engine/engine.ts';
@@ -129,12 +130,16 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       bytesMax: config.STORE_BYTES_MAX,
       onLost: (reason) => http.log.error({ err: reason }, 'the store is started again'),
     }));
-  const library = new ModelLibrary(registry, store.models);
+  const library = new ModelLibrary(registry, store.models, {
+    load: (ref) => builtInModels.load(ref),
+    loadAll: () => builtInModels.loadAll(),
+  });
   const logFailure = (err: unknown) => http.log.error({ err }, 'the store failed');
   const jsonCodec = new JsonCodec({ memory, scheduler, kernels, lengthsMax: limits.N, ...overrides.reading });
   const isFinite = finiteCheck(memory, kernels);
   const tensorCopier = new TensorCopier({ memory, scheduler, isFinite });
   const weightsPacker = new WeightsPacker({ memory, scheduler, tensorCopier, weightsCache });
+  const builtInModels = new BuiltInModels({ library, limits, weightsPacker, deadlineMs: config.JOB_DEADLINE_MS });
   const engine = new Engine({
     memory,
     weightsCache,

@@ -1,13 +1,16 @@
-// The models that a server registers by itself: the built-in one, and those of MODELS_DIR under the names of
-// their files. They are registered at the start, and again when the store has lost them (FLUSHALL, an older
-// snapshot). A model of MODELS_DIR that was deleted through the API stays deleted until the next start.
-import { DEMO_MODEL, type ModelFile } from '../models/models-dir.ts';
+// The models that a server registers by itself: those of MODELS_DIR under the names of their files, and
+// one of the built-in models. They are registered at the start, and again when the store has lost them (FLUSHALL, an
+// older snapshot). A model of MODELS_DIR that was deleted through the API stays deleted until the next start.
+import { BUILT_IN_MODELS, type ModelFile } from '../models/models-dir.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import { readModelFile } from '../models/model-file.ts';
 import { NAME_PATTERN } from '../models/model-names.ts';
 import type { ModelInfo } from '../models/registry.ts';
 import { registerModel } from './register.ts';
 import type { Limits } from './shapes.ts';
+
+/** It cannot be deleted: where it is missing, the store has lost models. */
+const SENTINEL = BUILT_IN_MODELS.sunspots;
 
 export interface PreloadedModelsParts {
   readonly library: ModelLibrary;
@@ -28,9 +31,9 @@ export class PreloadedModels {
     this.#parts = parts;
   }
 
-  /** Registers the built-in model and those of `files`. */
+  /** Registers SENTINEL and the models of `files`. */
   async load(files: readonly ModelFile[]): Promise<void> {
-    for (const file of [DEMO_MODEL, ...files]) {
+    for (const file of [SENTINEL, ...files]) {
       if (await this.#register(file)) this.#loaded.push(file);
     }
   }
@@ -38,13 +41,12 @@ export class PreloadedModels {
   /**
    * Registers again what the store has lost. To be called when the library has been refreshed.
    *
-   * @param hasLost whether the store is known to have lost anything. It has in any case if the built-in model,
-   *   which cannot be deleted, is missing.
+   * @param hasLost whether the store is known to have lost anything. It has in any case if SENTINEL is missing
    */
   async restore(hasLost: boolean): Promise<void> {
     const { registry } = this.#parts.library;
     const isMissing = ({ name }: ModelFile) => !registry.has(name);
-    if (hasLost || isMissing(DEMO_MODEL)) this.#lost = this.#loaded;
+    if (hasLost || isMissing(SENTINEL)) this.#lost = this.#loaded;
     const left: ModelFile[] = [];
     for (const file of this.#lost.filter(isMissing)) {
       if (!(await this.#register(file))) left.push(file);
@@ -66,7 +68,7 @@ export class PreloadedModels {
       const source = readModelFile(read());
       const { info } = await registerModel({ library, limits }, source);
       // The name points to the model of the file from now on, whatever it pointed to before.
-      if (file === DEMO_MODEL) await library.reserve(name, info.id);
+      if (file === SENTINEL) await library.reserve(name, info.id);
       else await library.point(name, info.id);
       onLoaded(name, info, source.tensors);
       return true;

@@ -7,16 +7,26 @@ import { isModelId } from './model-names.ts';
 import type { ModelInfo, ModelRegistry, RegisterOptions } from './registry.ts';
 import { readStoredFile, writeStoredFile } from './stored-file.ts';
 
+/** Models that are not in the store until they are referred to. */
+export interface BuiltIns {
+  /** Registers one, if `ref` is its name or its id. */
+  load(ref: string): Promise<void>;
+  /** Registers those that there is capacity for. */
+  loadAll(): Promise<void>;
+}
+
 export class ModelLibrary {
   readonly registry: ModelRegistry;
   readonly #store: ModelStore;
+  readonly #builtIns: BuiltIns | undefined;
   #revision: number | undefined;
   /** How many changes of names and models this process has made. */
   #ownChanges = 0;
 
-  constructor(registry: ModelRegistry, store: ModelStore) {
+  constructor(registry: ModelRegistry, store: ModelStore, builtIns?: BuiltIns) {
     this.registry = registry;
     this.#store = store;
+    this.#builtIns = builtIns;
   }
 
   /**
@@ -38,7 +48,7 @@ export class ModelLibrary {
       if (name !== undefined) await this.#store.point(name, info.id);
       this.#ownChanges++;
       // A refresh that read the store before the model was in it may have deleted the model again.
-      await this.ensure(info.id);
+      await this.#ensureStored(info.id);
       if (name !== undefined && !this.registry.has(name)) this.registry.point(name, info.id);
     } catch (error) {
       if (created && this.registry.has(info.id)) this.registry.delete(info.id);
@@ -129,12 +139,24 @@ export class ModelLibrary {
   }
 
   /**
-   * Loads a model from the store if it is there and not registered yet. A model that is not in the store is
-   * not an error.
+   * Loads a model if it is built in, or in the store, and not registered yet. A model that is neither is not an error.
    *
-   * @throws models_full · memory_full · model_corrupt · store_unavailable
+   * @throws models_full · memory_full · model_corrupt · store_full · store_unavailable; of a built-in model also
+   *   queue_full · deadline_exceeded · worker_failed
    */
   async ensure(ref: string): Promise<void> {
+    if (this.registry.has(ref)) return;
+    await this.#builtIns?.load(ref);
+    await this.#ensureStored(ref);
+  }
+
+  /** A page of all models, built-in ones included, oldest first; see ModelRegistry.list(). */
+  async list(after?: string, limit?: number): Promise<ReturnType<ModelRegistry['list']>> {
+    await this.#builtIns?.loadAll();
+    return this.registry.list(after, limit);
+  }
+
+  async #ensureStored(ref: string): Promise<void> {
     if (this.registry.has(ref)) return;
     const id = await this.#idInStore(ref);
     if (id === undefined) return;

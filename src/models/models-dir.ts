@@ -1,5 +1,5 @@
-// The model files that are registered at the start: the built-in demo model, and those of MODELS_DIR under
-// their file names.
+// The model files that are registered at the start: those of MODELS_DIR under their file names; and the built-in
+// models.
 import { closeSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import { identifyFormat } from '../codec/safetensors/file-signatures.ts';
@@ -20,8 +20,17 @@ const UNSUPPORTED_ENDINGS = [
 /** Bytes at the start of a file by which its format is recognised. */
 const SIGNATURE_BYTES = 512;
 
-/** A one-month-ahead forecast of the monthly sunspot number / 100, D = 1, H = 32, with a readout. */
-export const DEMO_MODEL = safetensorsFile(join(import.meta.dirname, `demo/sunspots${ENDING}`));
+/** A model that is part of this server. */
+export interface BuiltInModel extends ModelFile {
+  readonly id: string;
+}
+
+/** Those of the demos; demo/README.md says what each computes. */
+export const BUILT_IN_MODELS = {
+  sunspots: builtIn('sunspots', '5f5b91192b7fac5682cf56ab4e9c16a99c6cbb8344a30cff4e0001e793d8fbb4'),
+  weather: builtIn('weather', 'e01a28829e42c76c51b5a3b1971da0792302a04860dfdd8a69e860d5590904f0'),
+  austen: builtIn('austen', 'd957ed7e50d6da8b6c609619018ee8ff3e54de371e37912f671361a37b521d2f'),
+} as const;
 
 /**
  * The model files of a folder, by name; none if `folder` is empty. Files of unsupported formats are
@@ -48,6 +57,10 @@ function filesIn(folder: string): string[] {
       { cause: error },
     );
   }
+}
+
+function builtIn(name: string, digest: string): BuiltInModel {
+  return { ...safetensorsFile(join(import.meta.dirname, `demo/${name}${ENDING}`)), id: `sha256:${digest}` };
 }
 
 function safetensorsFile(path: string): ModelFile {

@@ -158,6 +158,11 @@ export class ModelRegistry {
     this.#name(name, this.#find(id));
   }
 
+  /** From now on the name may point to no other model, though this one may not be registered yet. */
+  reserveName(name: string, id: string): void {
+    this.#names.reserve(name, id);
+  }
+
   isReserved(name: string): boolean {
     return this.#names.isReserved(name);
   }

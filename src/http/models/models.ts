@@ -115,7 +115,7 @@ function readRoutes(app: HttpServer, library: ModelLibrary): void {
       },
     },
     async ({ query }) => {
-      const { models, next } = library.registry.list(query.cursor, Number(query.limit ?? PAGE_MODELS));
+      const { models, next } = await library.list(query.cursor, Number(query.limit ?? PAGE_MODELS));
       return { models, ...(next !== undefined && { next }) };
     },
   );
