@@ -1,75 +1,59 @@
-// The two calls of the service that the demo uses, for one sequence (N = 1).
-import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
-import type { Weights } from '../../src/tensor.ts';
+// Calls of the service for the demos, as any program makes them: JSON over fetch.
 
 /** An error whose message is printed without a stack. */
 export class DemoError extends Error {}
 
-export class Client {
-  readonly #url: URL;
-  readonly #weights: Weights;
-  /** Every request has it. */
-  readonly #weightsJson: string;
-
-  constructor(url: string, weights: Weights) {
-    this.#url = new URL(url);
-    this.#weights = weights;
-    const { D, H, W_x, W_h, b } = weights;
-    this.#weightsJson = objectToJson({
-      W_x: toJson([D, H], W_x),
-      W_h: toJson([H, H], W_h),
-      b: toJson([H], b),
-    });
-  }
-
-  /** @throws DemoError if there is no service at the address */
-  async expectService(): Promise<void> {
-    const answer = await fetch(new URL('/health/live', this.#url)).catch(() => undefined);
-    if (answer?.ok) return;
-    throw new DemoError(
-      `No service answers at ${this.#url.origin}. Start it in another terminal: npm start`,
-    );
-  }
-
-  /** One step: x (D) and h (H) in, the next h (H) out. */
-  async step(x: Float32Array, h: Float32Array): Promise<Float32Array> {
-    const { D, H } = this.#weights;
-    const body = { weights: this.#weightsJson, x: toJson([1, D], x), h: toJson([1, H], h) };
-    const answer = await this.#post<{ h: [number[]] }>('/v1/step', body);
-    return Float32Array.from(answer.h[0]);
-  }
-
-  /** Steps x (T, D) from the state h (H): all states hs (T, H), the last of which is the next h. */
-  async sequence(
-    x: Float32Array,
-    h: Float32Array,
-  ): Promise<{ readonly hs: Float32Array; readonly h: Float32Array }> {
-    const { D, H } = this.#weights;
-    const answer = await this.#post<{ hs: [number[]][]; h: [number[]] }>('/v1/sequence', {
-      weights: this.#weightsJson,
-      x: toJson([x.length / D, 1, D], x),
-      h: toJson([1, H], h),
-    });
-    return { hs: Float32Array.from(answer.hs.flat(2)), h: Float32Array.from(answer.h[0]) };
-  }
-
-  async #post<Answer>(path: string, body: Record<string, string>): Promise<Answer> {
-    const answer = await fetch(new URL(path, this.#url), {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: objectToJson(body),
-    }).catch((cause: unknown) => {
-      throw new DemoError(`POST ${path} got no answer from ${this.#url.origin}.`, { cause });
-    });
-    if (!answer.ok) {
-      throw new DemoError(`POST ${path} was answered ${answer.status}: ${await answer.text()}`);
-    }
-    return (await answer.json()) as Answer;
-  }
+/** A session on the service; disposing of it deletes it there. */
+export interface Session extends AsyncDisposable {
+  readonly id: string;
 }
 
-/** Printed by the service's own writer, so that every float32 keeps its bits, and zero its sign. */
-function toJson(shape: readonly number[], data: Float32Array): string {
-  const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((a, b) => a * b, 1));
-  return tensorToJson({ shape, strides, data });
+export class Client {
+  readonly #url: string;
+  readonly #signal: AbortSignal;
+
+  /** @param signal ends the calls that wait, and refuses new ones but the deletion of sessions */
+  constructor(url: string, signal: AbortSignal) {
+    this.#url = url;
+    this.#signal = signal;
+  }
+
+  /** @throws DemoError if the answer is not 2xx, or there is none */
+  async post<Answer>(path: string, body: object): Promise<Answer> {
+    const { status, text } = await this.#post(path, body).catch((cause: unknown) => {
+      throw new DemoError(`POST ${path} got no answer from ${this.#url}.`, { cause });
+    });
+    if (status < 300) return JSON.parse(text) as Answer;
+    throw new DemoError(`POST ${path} was answered with ${status}: ${text}`);
+  }
+
+  /** A session of a model with N = 1 from the zero state. */
+  async createSession(model: string): Promise<Session> {
+    const { id } = await this.post<{ id: string }>('/v1/sessions', { model });
+    return this.#session(id);
+  }
+
+  /** A new session that starts from the state of `session`. */
+  async fork(session: Session): Promise<Session> {
+    const { id } = await this.post<{ id: string }>(`/v1/sessions/${session.id}/fork`, {});
+    return this.#session(id);
+  }
+
+  async #post(path: string, body: object): Promise<{ status: number; text: string }> {
+    const answer = await fetch(new URL(path, this.#url), {
+      method: 'POST',
+      // On one machine compressing costs more than it saves; fetch asks for it by default.
+      headers: { 'content-type': 'application/json', 'accept-encoding': 'identity' },
+      body: JSON.stringify(body),
+      signal: this.#signal,
+    });
+    return { status: answer.status, text: await answer.text() };
+  }
+
+  #session(id: string): Session {
+    const url = new URL(`/v1/sessions/${id}`, this.#url);
+    // A service that has ended keeps the session until its ttl is over.
+    const end = () => fetch(url, { method: 'DELETE' }).then(() => undefined, () => undefined);
+    return { id, [Symbol.asyncDispose]: end };
+  }
 }

@@ -14,6 +14,13 @@ export function maxAbsError(values: ArrayLike<number>, expected: ArrayLike<numbe
   return error;
 }
 
+/** As maxAbsError(), each difference divided by the expected number where that is above 1. */
+export function maxError(values: ArrayLike<number>, expected: ArrayLike<number>): number {
+  const scaled = (numbers: ArrayLike<number>) =>
+    Array.from(numbers, (value, i) => value / Math.max(1, Math.abs(expected[i]!)));
+  return maxAbsError(scaled(values), scaled(expected));
+}
+
 /** Root mean square of the differences of two series. */
 export function rmse(forecast: readonly number[], observed: readonly number[]): number {
   const squares = observed.reduce((sum, value, i) => sum + (forecast[i]! - value) ** 2, 0);

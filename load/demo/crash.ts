@@ -28,7 +28,7 @@ interface Answer {
 }
 
 async function main(): Promise<boolean> {
-  const csv = join(import.meta.dirname, '../../test/fixtures/demo/sunspots.csv');
+  const csv = join(import.meta.dirname, 'data/sunspots.csv');
   const { values } = parseArgs({ options: { months: { type: 'string', default: '3177' } } });
   const x = readRecord(readFileSync(csv, 'utf8')).x.subarray(0, Number(values.months));
   const settings = { STORE_URL: `sqlite:${join(folder, 'demo.sqlite')}` };

@@ -1,213 +1,150 @@
-// npm run demo: a trained network computes 264 years of sunspots through a running service.
+// npm run demo -- sunspots: a trained tanh layer forecasts each month of 264 years from those before it.
 //
-// The months go through it twice, 256 at a time (/v1/sequence) and one by one (/v1/step). All states must have the
-// same bits, and agree with torch within 2e-6. After each month the readout forecasts the next one.
-//
-//   node load/demo/sunspots.ts [--url http://127.0.0.1:8080] [--json FILE]
-//
-// Exit code 1 if the bits differ, if the error against torch is beyond 2e-6, or without a service.
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { readSafetensors } from '../../src/codec/safetensors/read.ts';
-import { startProgress } from '../report/progress.ts';
-import { Client, DemoError } from './client.ts';
+// The months go through a session, 267 at a time (/v1/sequence); the last 20 years also one by one (/v1/step), through a
+// fork of it. All states must have the bits of one call with all months, and agree with torch within 2e-6.
+import type { Client, Session } from './client.ts';
 import { maxAbsError, rmse, sameBits } from './compare.ts';
-import { type Model, readModel } from './model.ts';
+import { readTensors, readText } from './data.ts';
+import type { Demo, Outcome } from './demo-type.ts';
+import { formatError, formatFigures } from './figures.ts';
 import { plot } from './plot.ts';
 import { SUNSPOTS_PER_UNIT, type SunspotRecord, readRecord } from './record.ts';
+import { forecast, measured } from './style.ts';
 
-const CHUNK_STEPS = 256;
+export const sunspots: Demo = {
+  name: 'sunspots',
+  summary: "next month's sunspots (tanh layer, dense)",
+  title: 'Sunspots of each month, forecast from all months before it',
+  options: [],
+  run,
+};
+
+const CHUNK_STEPS = 267;
+/** As many months are also computed one by one, and drawn. */
+const LAST_MONTHS = 240;
 /** Largest difference to torch's float64 that float32 and one rounded bias explain. */
 const ERROR_MAX = 2e-6;
 /** The first month, counted from 0, whose forecast counts: the last 48 years. */
 const FIRST_SCORED_MONTH = 2601;
-const PLOT = { months: 240, columns: 74, rows: 12 };
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  if (!(error instanceof DemoError)) throw error;
-  console.error(error.message);
-  process.exitCode = 1;
-}
+async function run(client: Client): Promise<Outcome> {
+  const record = readRecord(readText('sunspots.csv'));
+  const expected = readTensors('sunspots-expected.safetensors');
+  const startMs = performance.now();
+  const { inChunks, oneByOne } = await throughSessions(client, record.x);
+  const perS = Math.round((1000 * (record.x.length + LAST_MONTHS)) / (performance.now() - startMs));
+  const whole = await client.post<Computed>('/v1/sequence', { model: 'sunspots', x: inputs(record.x) });
 
-async function main(): Promise<number> {
-  const { url, json } = readArguments();
-  const record = readRecord(fixture('sunspots.csv').toString('utf8'));
-  const model = readModel(fixture('sunspots.safetensors'));
-  const expected = readSafetensors(fixture('sunspots-expected.safetensors')).get('hs')!.data;
-  const client = new Client(url, model.weights);
-  await client.expectService();
-
-  const sequence = await streamSequence(client, record, model);
-  const whole = await client.sequence(record.x, new Float32Array(model.weights.H));
-  const step = await streamSteps(client, record, model);
-
-  const H = model.weights.H;
-  const last = (hs: Float32Array) => hs.subarray(-H);
-  const forecasts = forecastAll(model, step.hs);
+  const hs = floats(whole.hs);
+  const forecasts = whole.ys.map(([[y]]) => y! * SUNSPOTS_PER_UNIT);
   const numbers = {
     months: record.x.length,
+    monthsPerS: perS,
     sameBits: {
-      chunksAndWholeCall: sameBits(sequence.hs, whole.hs) && sameBits(last(sequence.hs), whole.h),
-      stepsAndSequence: sameBits(step.hs, sequence.hs),
+      chunksAndWholeCall: sameBits(floats(inChunks.hs), hs),
+      stepsAndSequence: sameBits(floats(oneByOne.hs), hs.subarray(-oneByOne.hs.length * oneByOne.hs[0]![0].length)),
     },
-    maxAbsError: maxAbsError(sequence.hs, expected),
-    rmse: errorsOfForecasts(record, forecasts),
-    sequence: ratesOf(sequence, record),
-    step: ratesOf(step, record),
+    maxAbsError: { hs: maxAbsError(hs, expected('hs')), y: maxAbsError(floats(whole.ys), expected('y')) },
+    rmse: errorsOfForecasts(record, forecasts, Array.from(expected('y'), (y) => y * SUNSPOTS_PER_UNIT)),
   };
-  console.log(describe(numbers));
   console.log(plotLastYears(record, forecasts));
-  if (json !== undefined) writeFileSync(json, `${JSON.stringify(numbers, undefined, 2)}\n`);
-  return isRight(numbers) ? 0 : 1;
+  console.log(describe(numbers));
+  return { isRight: isRight(numbers), numbers };
 }
 
-function readArguments(): { url: string; json: string | undefined } {
-  try {
-    const { values } = parseArgs({
-      options: {
-        url: { type: 'string', default: 'http://127.0.0.1:8080' },
-        json: { type: 'string' },
-      },
-    });
-    if (!URL.canParse(values.url)) throw new Error(`--url ${values.url} is not an address`);
-    return { url: values.url, json: values.json };
-  } catch (error) {
-    throw new DemoError((error as Error).message);
+interface Computed {
+  readonly hs: readonly [readonly number[]][];
+  readonly ys: readonly [readonly number[]][];
+}
+
+/** All months in chunks, and the last ones again one by one. */
+async function throughSessions(client: Client, x: Float32Array): Promise<{ inChunks: Computed; oneByOne: Computed }> {
+  await using session = await client.createSession('sunspots');
+  const split = x.length - LAST_MONTHS;
+  const start = await advance(client, session, x.subarray(0, split));
+  await using fork = await client.fork(session);
+  const end = await advance(client, session, x.subarray(split));
+  const oneByOne: { hs: [number[]][]; ys: [number[]][] } = { hs: [], ys: [] };
+  for (const month of x.subarray(split)) {
+    const { h, y } = await client.post<{ h: [number[]]; y: [number[]] }>('/v1/step', { session: fork.id, x: [[month]] });
+    oneByOne.hs.push(h);
+    oneByOne.ys.push(y);
   }
+  return { inChunks: { hs: [...start.hs, ...end.hs], ys: [...start.ys, ...end.ys] }, oneByOne };
 }
 
-function fixture(name: string): Buffer {
-  return readFileSync(join(import.meta.dirname, '../../test/fixtures/demo', name));
-}
-
-interface Streamed {
-  /** (T, H) */
-  readonly hs: Float32Array;
-  readonly requests: number;
-  readonly seconds: number;
-}
-
-/** The whole record in chunks; each starts from the last state of the chunk before. */
-async function streamSequence(client: Client, { x }: SunspotRecord, { weights }: Model) {
-  return stream('sequence', x.length, CHUNK_STEPS, weights.H, (t, h) =>
-    client.sequence(x.subarray(t, t + CHUNK_STEPS), h),
-  );
-}
-
-/** The whole record month by month. */
-async function streamSteps(client: Client, { x }: SunspotRecord, { weights }: Model) {
-  return stream('step', x.length, 1, weights.H, async (t, h) => {
-    const next = await client.step(x.subarray(t, t + 1), h);
-    return { hs: next, h: next };
-  });
-}
-
-type Advance = (
-  t: number,
-  h: Float32Array,
-) => Promise<{ readonly hs: Float32Array; readonly h: Float32Array }>;
-
-async function stream(
-  what: string,
-  T: number,
-  stride: number,
-  H: number,
-  advance: Advance,
-): Promise<Streamed> {
-  const hs = new Float32Array(T * H);
-  const progress = startProgress(what.padEnd(8), T);
-  const startMs = performance.now();
-  let h: Float32Array = new Float32Array(H);
-  let requests = 0;
-  for (let t = 0; t < T; t += stride, requests++) {
-    const answer = await advance(t, h);
-    hs.set(answer.hs, t * H);
-    h = answer.h;
-    progress.update(Math.min(T, t + stride));
+async function advance(client: Client, session: Session, x: Float32Array): Promise<Computed> {
+  const hs: [readonly number[]][] = [];
+  const ys: [readonly number[]][] = [];
+  for (let t = 0; t < x.length; t += CHUNK_STEPS) {
+    const chunk = inputs(x.subarray(t, t + CHUNK_STEPS));
+    const answer = await client.post<Computed>('/v1/sequence', { session: session.id, x: chunk });
+    hs.push(...answer.hs);
+    ys.push(...answer.ys);
   }
-  progress.stop();
-  return { hs, requests, seconds: (performance.now() - startMs) / 1000 };
+  return { hs, ys };
 }
 
-/** The forecast for month t + 1, in sunspots, made from the state after month t. */
-function forecastAll({ weights, readout }: Model, hs: Float32Array): number[] {
-  const { H } = weights;
-  return Array.from(
-    { length: hs.length / H },
-    (_, t) => readout(hs.subarray(t * H, (t + 1) * H)) * SUNSPOTS_PER_UNIT,
-  );
+/** (T, N, D) with N = D = 1 */
+function inputs(x: Float32Array): [[number]][] {
+  return Array.from(x, (month) => [[month]]);
+}
+
+function floats(numbers: readonly [readonly number[]][]): Float32Array {
+  return Float32Array.from(numbers.flat(2));
 }
 
 /**
  * Over the months 2601 … 3176, counted from 0 as the months that are forecast: month t is compared
  * with the forecast made after month t - 1. Persistence forecasts that nothing changes.
  */
-function errorsOfForecasts({ sunspots }: SunspotRecord, forecasts: readonly number[]) {
+function errorsOfForecasts({ sunspots }: SunspotRecord, forecasts: readonly number[], torch: readonly number[]) {
   const observed = sunspots.slice(FIRST_SCORED_MONTH);
+  const error = (forecasts: readonly number[]) => rmse(forecasts.slice(FIRST_SCORED_MONTH - 1), observed);
   return {
     months: [FIRST_SCORED_MONTH, sunspots.length - 1],
-    model: rmse(forecasts.slice(FIRST_SCORED_MONTH - 1), observed),
-    persistence: rmse(sunspots.slice(FIRST_SCORED_MONTH - 1), observed),
+    service: error(forecasts),
+    torch: error(torch),
+    persistence: error(sunspots),
   };
-}
-
-function ratesOf({ requests, seconds }: Streamed, { x }: SunspotRecord) {
-  return { requests, requestsPerS: requests / seconds, monthsPerS: x.length / seconds };
 }
 
 interface Numbers {
   readonly months: number;
+  readonly monthsPerS: number;
   readonly sameBits: { readonly chunksAndWholeCall: boolean; readonly stepsAndSequence: boolean };
-  readonly maxAbsError: number;
+  readonly maxAbsError: { readonly hs: number; readonly y: number };
   readonly rmse: ReturnType<typeof errorsOfForecasts>;
-  readonly sequence: ReturnType<typeof ratesOf>;
-  readonly step: ReturnType<typeof ratesOf>;
 }
 
-/** False also if the error is NaN. */
-function isRight({ sameBits: { chunksAndWholeCall, stepsAndSequence }, maxAbsError }: Numbers) {
-  return chunksAndWholeCall && stepsAndSequence && maxAbsError <= ERROR_MAX;
+/** False also if an error is NaN. */
+function isRight({ sameBits: { chunksAndWholeCall, stepsAndSequence }, maxAbsError: { hs, y } }: Numbers): boolean {
+  return chunksAndWholeCall && stepsAndSequence && hs <= ERROR_MAX && y <= ERROR_MAX;
 }
 
-function describe({ months, sameBits, maxAbsError, rmse, sequence, step }: Numbers): string {
+function describe({ months, monthsPerS, sameBits, maxAbsError, rmse }: Numbers): string {
   const bits = (same: boolean) => (same ? 'the same bits' : 'DIFFERENT BITS');
-  const rates = ({ requests, requestsPerS, monthsPerS }: Numbers['step']) =>
-    `${requests} requests, ${round(requestsPerS)} requests/s, ${round(monthsPerS)} months/s`;
-  const limit = ERROR_MAX.toExponential();
-  const verdict = maxAbsError <= ERROR_MAX ? 'within' : 'BEYOND';
-  const error = `${maxAbsError.toExponential(2)}, ${verdict} ${limit}`;
-  return `
-Sunspots, ${months} months; h_t = tanh(h_{t-1} W_h + x_t W_x + b), h_t forecasts month t + 1
+  const figures = formatFigures('Forecasts of the last 48 years, RMSE in sunspots', [
+    ['the network', rmse.service, rmse.torch],
+    ['next month = this month', rmse.persistence, undefined],
+  ], 4);
+  return `${figures}
 
-  /v1/sequence             ${rates(sequence)}
-  /v1/step                 ${rates(step)}
-  chunks and whole call    ${bits(sameBits.chunksAndWholeCall)}
-  steps and sequence       ${bits(sameBits.stepsAndSequence)}
-  against torch, float64   largest error ${error}
-
-  Forecasts of the months ${rmse.months.join(' … ')} (counted from 0), RMSE in sunspots
-    model                  ${rmse.model.toFixed(2)}
-    persistence            ${rmse.persistence.toFixed(2)}   (next month = this month)
+  ${months.toLocaleString('en')} months in chunks, and in one call    ${bits(sameBits.chunksAndWholeCall)}
+  the last ${LAST_MONTHS} one by one, by a fork        ${bits(sameBits.stepsAndSequence)}
+  largest difference to torch            ${formatError(maxAbsError.hs, ERROR_MAX)} of h, ${formatError(maxAbsError.y, ERROR_MAX)} of y
+  speed                                  ${monthsPerS.toLocaleString('en')} months/s
 `;
 }
 
-function round(value: number): number {
-  return Number(value.toPrecision(3));
-}
-
 function plotLastYears({ sunspots, years }: SunspotRecord, forecasts: readonly number[]): string {
-  const { months, columns, rows } = PLOT;
-  const start = sunspots.length - months;
+  const start = sunspots.length - LAST_MONTHS;
   const curves = plot({
     area: sunspots.slice(start),
     dots: forecasts.slice(start - 1, -1),
-    from: Math.floor(years[start]!),
-    to: Math.floor(years.at(-1)!),
-    columns,
-    rows,
+    from: String(Math.floor(years[start]!)),
+    to: String(Math.floor(years.at(-1)!)),
+    unit: 50,
   });
-  return `${curves}\n      █ observed   ● forecast one month ahead\n`;
+  return `${curves}\n      ${measured('█')} observed   ${forecast('●')} forecast one month ahead\n`;
 }

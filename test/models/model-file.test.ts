@@ -1,16 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readModel } from '../../load/demo/model.ts';
 import { CarryoverError } from '../../src/errors.ts';
 import { readModelFile } from '../../src/models/model-file.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
 import { TANH, errorOf, imported, numbers, shortForm, tensor, torch } from './import/checkpoints.ts';
+import { readModel } from './torch-model.ts';
 
 const sunspots = readFileSync(join(import.meta.dirname, '../fixtures/demo/sunspots.safetensors'));
 
 describe('a model file', () => {
-  test('the model that torch saved is the one of the demo', () => {
+  test('the model that torch saved is read as by a plain reader of its tensors', () => {
     const { weights, readout } = readModel(sunspots);
     const model = shortForm(readModelFile(sunspots, TANH).layers);
     expect(model.W_x).toEqual({ shape: [weights.D, weights.H], data: weights.W_x });

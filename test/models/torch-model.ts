@@ -1,10 +1,10 @@
-// The demo's model, as torch saved it: an nn.RNN of H units and a linear head.
+// The model of the sunspots, as torch saved it: an nn.RNN of H units and a linear head, read without the importer.
 import { type SafeTensor, readSafetensors } from '../../src/codec/safetensors/read.ts';
 import type { Weights } from '../../src/tensor.ts';
 
 export interface Model {
   readonly weights: Weights;
-  /** y = h W_y^T + b_y for one row h (H). The service computes h; the client reads it out. */
+  /** y = h W_y^T + b_y for one row h (H) */
   readonly readout: (h: Float32Array) => number;
 }
 

@@ -1,0 +1,150 @@
+// npm run demo -- austen: a model of characters writes a paragraph, and says how well it knows the novel.
+//
+// The model has read Pride and Prejudice but for its last twentieth: from the characters so far it gives the
+// probabilities of the next one. The service keeps its states, h and c of two LSTM layers, in a session, and answers
+// each character with probabilities; the client draws the next character and sends it.
+import { DemoError, type Client } from './client.ts';
+import { maxAbsError, maxError } from './compare.ts';
+import { readJson, readTensors, readText } from './data.ts';
+import type { Demo, Options, Outcome } from './demo-type.ts';
+import { formatError, formatFigures } from './figures.ts';
+import { Sampler } from './sampler.ts';
+import { weak } from './style.ts';
+import { TextColumn } from './text-column.ts';
+
+export const austen: Demo = {
+  name: 'austen',
+  summary: "a paragraph in Jane Austen's manner (LSTM)",
+  title: "A paragraph in Jane Austen's manner, drawn character by character",
+  options: ['seed', 'characters', 'temperature', 'prompt'],
+  run,
+};
+
+/** Largest differences to torch that float32 explains; that of a cell state, which may be large, is relative. */
+const ERROR_MAX = { bitsPerCharacter: 1e-6, probability: 1e-6, state: 5e-6 };
+/** torch's figure is of windows of so many characters; see bitsPerCharacter(). */
+const WINDOW = 2_000;
+
+interface Description {
+  /** Character k is row k of the embedding, and column k of the output. */
+  readonly alphabet: readonly string[];
+  readonly held_out_bits_per_character: number;
+}
+
+/** States of both layers, of N = 1. */
+type States = readonly [[number[]], [number[]]];
+
+interface Writing {
+  readonly prompt: string;
+  readonly seed: number;
+  readonly characters: number;
+  readonly temperature: number;
+}
+
+async function run(client: Client, options: Options): Promise<Outcome> {
+  const { alphabet, held_out_bits_per_character: torchBits } = readJson('austen.json') as Description;
+  const writing = readWriting(options);
+  const heldOut = tokensOf(readText('austen-held-out.txt'), alphabet);
+
+  const written = await write(client, writing, alphabet);
+  const bits = await bitsPerCharacter(client, heldOut);
+  const errors = await errorsOf(client, heldOut);
+  const isRight =
+    Math.abs(bits - torchBits) <= ERROR_MAX.bitsPerCharacter &&
+    errors.probability <= ERROR_MAX.probability &&
+    errors.state <= ERROR_MAX.state;
+  console.log(`${formatFigures(`The last ${heldOut.length.toLocaleString('en')} characters of the novel, not trained on`, [
+    ['bits per character', bits, torchBits],
+  ], 6)}
+
+  largest difference to torch in ${errors.characters} steps: ${formatError(errors.probability, ERROR_MAX.probability)} of a probability,
+  ${formatError(errors.state, ERROR_MAX.state)} of h and c
+`);
+  return { isRight, numbers: { ...written, bitsPerCharacter: { service: bits, torch: torchBits }, maxAbsError: errors } };
+}
+
+function readWriting({ seed = '7', characters = '600', temperature = '0.6', prompt = '\n\n' }: Options): Writing {
+  return {
+    prompt,
+    seed: numberOf('seed', seed, 0, 2 ** 32 - 1),
+    characters: numberOf('characters', characters, 1, 100_000),
+    temperature: numberOf('temperature', temperature, 0.1, 2, false),
+  };
+}
+
+function numberOf(option: string, text: string, min: number, max: number, isWhole = true): number {
+  const value = Number(text);
+  if (value >= min && value <= max && (Number.isInteger(value) || !isWhole)) return value;
+  throw new DemoError(`--${option} is ${text}, expected ${isWhole ? 'a whole number' : 'a number'}, ${min} … ${max}.`);
+}
+
+/** @throws DemoError if a character is not of the alphabet */
+function tokensOf(text: string, alphabet: readonly string[]): number[] {
+  return Array.from(text, (character) => {
+    const token = alphabet.indexOf(character);
+    if (token >= 0) return token;
+    throw new DemoError(`The novel has no ${JSON.stringify(character)}; the model knows ${alphabet.join('')}`);
+  });
+}
+
+/** Shows the prompt and what the model writes after it. */
+async function write(client: Client, { prompt, seed, characters, temperature }: Writing, alphabet: readonly string[]) {
+  await using session = await client.createSession('austen');
+  const sampler = new Sampler(seed, temperature);
+  const column = new TextColumn((text) => process.stdout.write(text));
+  for (const character of prompt) column.append(character);
+  const startMs = performance.now();
+  const x = tokensOf(prompt, alphabet).map((token) => [token]);
+  let { y } = await client.post<{ y: [number[]] }>('/v1/sequence', { session: session.id, x, outputs: ['y'] });
+  let text = '';
+  for (;;) {
+    const token = sampler.draw(y[0]);
+    text += alphabet[token]!;
+    column.append(alphabet[token]!);
+    if (text.length === characters) break;
+    ({ y } = await client.post<{ y: [number[]] }>('/v1/step', { session: session.id, x: [token] }));
+  }
+  const perS = Math.round((1000 * characters) / (performance.now() - startMs));
+  console.log(weak(` …\n\n  ${characters} characters, ${perS}/s. Seed ${seed} writes this on every machine; try --seed ${seed + 1}\n`));
+  return { text, charactersPerS: perS };
+}
+
+/**
+ * Mean of -log2 of the probability that each character of the held-out text was given, as torch measured it: in
+ * windows of 2,000 characters, each of which continues from the states of the one before. The last character of a
+ * window is only forecast, and read by neither window.
+ */
+async function bitsPerCharacter(client: Client, tokens: readonly number[]): Promise<number> {
+  let states = {};
+  let bits = 0;
+  let count = 0;
+  for (let start = 0; start < tokens.length; start += WINDOW) {
+    const window = tokens.slice(start, start + WINDOW);
+    const { ys, h, c } = await client.post<{ ys: [number[]][]; h: States; c: States }>('/v1/sequence', {
+      model: 'austen',
+      x: window.slice(0, -1).map((token) => [token]),
+      outputs: ['ys', 'h', 'c'],
+      ...states,
+    });
+    for (const [t, [y]] of ys.entries()) bits -= Math.log2(y[window[t + 1]!]!);
+    count += ys.length;
+    states = { h, c };
+  }
+  return bits / count;
+}
+
+/** Largest differences to torch after the first characters of the text. */
+async function errorsOf(client: Client, tokens: readonly number[]) {
+  const expected = readTensors('austen-expected.safetensors');
+  const x = tokens.slice(0, expected('tokens').length).map((token) => [token]);
+  const { ys, h, c } = await client.post<{ ys: [number[]][]; h: States; c: States }>('/v1/sequence', {
+    model: 'austen',
+    x,
+    outputs: ['ys', 'h', 'c'],
+  });
+  const ofStates = [0, 1].flatMap((layer) => [
+    maxError(h[layer]![0], expected(`h.${layer}`)),
+    maxError(c[layer]![0], expected(`c.${layer}`)),
+  ]);
+  return { characters: x.length, probability: maxAbsError(ys.flat(2), expected('probabilities')), state: Math.max(...ofStates) };
+}

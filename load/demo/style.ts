@@ -1,0 +1,9 @@
+// Styles of text. There are none in a pipe, or if NO_COLOR is set.
+import { styleText } from 'node:util';
+
+export const strong = (text: string) => styleText('bold', text);
+export const weak = (text: string) => styleText('dim', text);
+/** What was measured. */
+export const measured = (text: string) => styleText('blue', text);
+/** What was forecast. */
+export const forecast = (text: string) => styleText('yellow', text);
