@@ -1,5 +1,5 @@
 // The id of a model is a digest of its layers with their weights, so the same model has the same id (content
-// addressing).
+// addressing). openapi/README.md describes it for clients, and test/models/digest.test.ts computes it from there.
 import { createHash } from 'node:crypto';
 import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { Layer } from '../layers.ts';

@@ -43,10 +43,11 @@ const WHY_WEIGHT =
  */
 export function claimDense(tensors: UnclaimedTensors, readout: string | undefined, layout: Layout): FoundDense[] {
   if (readout === undefined) return [];
-  const separator = tensors.has(`${readout}.kernel`) ? '.' : '/';
+  const path = canonicalPrefix(readout, '.').slice(0, -1);
+  const separator = tensors.has(`${path}.kernel`) ? '.' : '/';
   const firstOf = (names: readonly string[]) =>
-    names.map((name) => `${readout}${separator}${name}`).find((name) => tensors.has(name));
-  const W_y = firstOf(['kernel', 'vars/0', 'vars.0']) ?? `${readout}/kernel`;
+    names.map((name) => `${path}${separator}${name}`).find((name) => tensors.has(name));
+  const W_y = firstOf(['kernel', 'vars/0', 'vars.0']) ?? `${path}/kernel`;
   const b_y = firstOf(['bias', 'vars/1', 'vars.1']);
   const W = tensors.require(W_y, ['I', 'O'], whyRequired(readout));
   const b = b_y === undefined ? undefined : tensors.take(b_y, ['O']);

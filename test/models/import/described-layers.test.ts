@@ -305,6 +305,15 @@ describe('what is refused', () => {
     }
   });
 
+  test('a layer whose tensors two conventions have is refused', () => {
+    const both = { ...file, 'head/kernel': tensor(3, 1) };
+    const error = refused(both, rnnEntry, head);
+    expect(error).toMatchObject({ code: 'unknown_tensors', errors: [{ pointer: '/head' }] });
+    expect(error.message).toBe(
+      'layers[1] may be "head.weight" (torch) or "head/kernel" (Keras), and the file has both: expected one of them.',
+    );
+  });
+
   test('an rnn of torch needs its activation', () => {
     expect(refused(torch, { type: 'rnn', name: 'rnn' })).toMatchObject({ code: 'activation_unconfirmed' });
     expect(described(torch, { type: 'rnn', name: 'rnn', activation: 'relu' }).layers).toMatchObject([{ activation: 'relu' }]);

@@ -44,6 +44,11 @@ describe('names of Keras', () => {
     expect(imported({ ...keras, ...dense }, 'dense')).toEqual(imported({ ...ours, ...readout }));
   });
 
+  test('what is passed over in names is passed over in that of the readout, too', () => {
+    const file = renamed(renamed({ ...keras, 'dense/kernel': tensor(3, 1) }, /\//g, '.'), /^/, 'model.');
+    expect(imported(file, 'model.dense')).toEqual(imported({ ...ours, W_y: tensor(3, 1) }));
+  });
+
   test('the bias may be missing', () => {
     expect(Object.keys(imported(without(keras, 'rnn/cell/bias')))).toEqual(['W_x', 'W_h']);
   });
