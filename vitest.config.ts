@@ -32,7 +32,7 @@ const SHARED_HTTP = [
   'block-copy', 'built-in-models', 'compression', 'files', 'index', 'json-bodies', 'large-layers', 'large-weights',
   'layer-calls', 'layers',
   'model-lifetimes', 'models', 'openapi', 'overload', 'preloaded-models', 'read-throttle', 'request-mistakes',
-  'response-validation', 'strict-input', 'vectors', 'write-coalescing',
+  'response-validation', 'strict-input', 'torch-files', 'vectors', 'write-coalescing',
 ];
 const SHARED_SESSIONS = [
   'applied', 'copies', 'create-once', 'damage', 'expiry', 'history', 'in-place', 'lost-writes', 'numerics',

@@ -38,6 +38,16 @@ export const ERRORS = {
     title: 'The body is not a safetensors file',
     advice: 'Write it with a safetensors library, dtypes F32, F64, F16 or BF16.',
   },
+  malformed_model_file: {
+    status: 400,
+    title: 'The body is no whole model file',
+    advice: 'Write the file again, or send it as safetensors.',
+  },
+  model_file_unsupported: {
+    status: 422,
+    title: 'The file has more than the weights of a model',
+    advice: 'Write a file with the weights alone, as the detail says.',
+  },
   not_found: {
     status: 404,
     title: 'There is nothing at this address',

@@ -3,7 +3,7 @@
 // older snapshot). A model of MODELS_DIR that was deleted through the API stays deleted until the next start.
 import { BUILT_IN_MODELS, type ModelFile } from '../models/models-dir.ts';
 import type { ModelLibrary } from '../models/library.ts';
-import { readModelFile } from '../models/model-file.ts';
+import { importFile } from '../models/import-file.ts';
 import { NAME_PATTERN } from '../models/model-names.ts';
 import type { ModelInfo } from '../models/registry.ts';
 import { registerModel } from './register.ts';
@@ -65,7 +65,7 @@ export class PreloadedModels {
     const { name, read } = file;
     try {
       if (!new RegExp(NAME_PATTERN).test(name)) throw notAName(name);
-      const source = readModelFile(read());
+      const source = await importFile(read());
       const { info } = await registerModel({ library, limits }, source);
       // The name points to the model of the file from now on, whatever it pointed to before.
       if (file === SENTINEL) await library.reserve(name, info.id);

@@ -13,9 +13,11 @@ export interface ModelFile {
 }
 
 const ENDING = '.safetensors';
+/** Of torch.save. A `.bin` or `.ckpt` may be one too, or anything else. */
+const TORCH_ENDINGS = ['.pt', '.pth'];
 /** Endings of checkpoints in formats that are not supported. */
 const UNSUPPORTED_ENDINGS = [
-  '.bin', '.ckpt', '.gguf', '.h5', '.hdf5', '.keras', '.npy', '.npz', '.onnx', '.pkl', '.pt', '.pth',
+  '.bin', '.ckpt', '.gguf', '.h5', '.hdf5', '.keras', '.npy', '.npz', '.onnx', '.pkl',
 ];
 /** Bytes at the start of a file by which its format is recognised. */
 const SIGNATURE_BYTES = 512;
@@ -42,7 +44,8 @@ export function modelFilesOf(folder: string): ModelFile[] {
   if (folder === '') return [];
   return filesIn(folder).flatMap((file) => {
     const path = join(folder, file);
-    if (file.endsWith(ENDING)) return [safetensorsFile(path)];
+    const ending = [ENDING, ...TORCH_ENDINGS].find((known) => file.endsWith(known));
+    if (ending !== undefined) return [fileWith(ending, path)];
     return UNSUPPORTED_ENDINGS.includes(extname(file)) ? [unsupportedFile(path)] : [];
   });
 }
@@ -60,17 +63,17 @@ function filesIn(folder: string): string[] {
 }
 
 function builtIn(name: string, digest: string): BuiltInModel {
-  return { ...safetensorsFile(join(import.meta.dirname, `demo/${name}${ENDING}`)), id: `sha256:${digest}` };
+  return { ...fileWith(ENDING, join(import.meta.dirname, `demo/${name}${ENDING}`)), id: `sha256:${digest}` };
 }
 
-function safetensorsFile(path: string): ModelFile {
-  return { name: basename(path, ENDING), path, read: () => readFileSync(path) };
+function fileWith(ending: string, path: string): ModelFile {
+  return { name: basename(path, ending), path, read: () => readFileSync(path) };
 }
 
 function unsupportedFile(path: string): ModelFile {
   const read = () => {
     const format = identifyFormat(startOf(path)) ?? 'It is of another format.';
-    throw new Error(`Only *${ENDING} files are models here. ${format}`);
+    throw new Error(`Only *${[ENDING, ...TORCH_ENDINGS].join(', *')} files are models here. ${format}`);
   };
   return { name: basename(path, extname(path)), path, read };
 }

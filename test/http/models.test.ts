@@ -258,7 +258,7 @@ describe('MODELS_DIR', () => {
       join(folder, 'weights.h5'),
     ]);
     expect(skipped[0].reason).toMatch(/"bad name", is to be the model's name: expected letters/);
-    expect(skipped[3].reason).toMatch(/^Only \*\.safetensors files are models here\. .* of Keras/);
+    expect(skipped[3].reason).toMatch(/^Only \*\.safetensors, \*\.pt, \*\.pth files are models here\. .* of Keras/);
     expect(skipped[2].reason).toMatch(/"activation": "tanh" to the __metadata__ of the file/);
   });
 

@@ -68,6 +68,20 @@ function readTensor(
     : { dtype, shape, data: copiedNumbers(data, dtype) };
 }
 
+/**
+ * A tensor that is read where it is in a file, on each access.
+ *
+ * @param areBytesHeld once this returns false, accesses throw client_closed
+ */
+export function tensorInPlace(
+  dtype: Dtype,
+  shape: readonly number[],
+  bytes: Uint8Array,
+  areBytesHeld: () => boolean,
+): SafeTensor {
+  return new TensorInPlace(dtype, shape, bytes, areBytesHeld);
+}
+
 /** A tensor that is read where it is in the file. */
 class TensorInPlace implements SafeTensor {
   readonly dtype: Dtype;

@@ -11,7 +11,7 @@ import { invalidRequest } from '../../errors.ts';
 import type { ModelLibrary } from '../../models/library.ts';
 import { expectTanh } from '../../models/import/activation.ts';
 import type { Import, ImportOptions } from '../../models/import/checkpoint.ts';
-import { readModelFile } from '../../models/model-file.ts';
+import { importFile } from '../../models/import-file.ts';
 import { READOUT_NAMES } from '../../models/import/readout.ts';
 import type { ModelInfo as Info } from '../../models/registry.ts';
 import { isBodyHeld } from '../request.ts';
@@ -36,6 +36,8 @@ const MODEL_ERRORS: readonly ErrorCode[] = [
   ...BODY_ERRORS,
   ...REGISTER_ERRORS,
   'malformed_safetensors',
+  'malformed_model_file',
+  'model_file_unsupported',
   'name_taken',
   'built_in_model',
   'unknown_tensors',
@@ -70,7 +72,7 @@ function registerRoute(app: HttpServer, parts: RegisterParts): void {
         summary: 'Register a model',
         description:
           'The same layers with the same weights have the same id: registering them again is 200. A ' +
-          'safetensors file may have the tensor names of this API (W_x, W_h, b, W_y, b_y), of ' +
+          'safetensors file, or a state dict in the zip format of torch.save, may have the tensor names of this API (W_x, W_h, b, W_y, b_y), of ' +
           'torch (`*weight_ih_l0` …, of an RNNCell `*weight_ih` …) or of Keras (`*kernel` …). Nothing ' +
           'is guessed: names of torch and Keras do not say the activation, so it must be confirmed, ' +
           'and a Linear or Dense layer is the readout only if `readout` names it or, for torch, it is ' +
@@ -87,7 +89,7 @@ function registerRoute(app: HttpServer, parts: RegisterParts): void {
     async (request, reply) => {
       const { body, query, lifetime } = request;
       if (Buffer.isBuffer(body)) {
-        const { layers, tensors } = readModelFile(body, query, () => isBodyHeld(request));
+        const { layers, tensors } = await importFile(body, query, () => isBodyHeld(request));
         const { info, created } = await registerModel(parts, { layers, name: query.name }, lifetime);
         return sendInfo(reply.code(created ? 201 : 200), { ...info, tensors });
       }
