@@ -32,7 +32,9 @@ const folder = mkdtempSync(join(tmpdir(), 'carryover-power-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describeWith('strace', 'the service', () => {
-  test('no step is answered before the fsync that covers it', async () => {
+  const timeout = 60_000 + SESSIONS * STEPS * 100;
+
+  test('no step is answered before the fsync that covers it', { timeout }, async () => {
     const { acknowledgedCount, syncsCount, violations } = await trace('full');
     expect(acknowledgedCount).toBe(SESSIONS * STEPS * MARKS);
     expect(violations).toEqual([]);
@@ -40,7 +42,7 @@ describeWith('strace', 'the service', () => {
     expect(syncsCount).toBeLessThan(SESSIONS * STEPS);
   });
 
-  test('control: without syncs every answer comes too early', async () => {
+  test('control: without syncs every answer comes too early', { timeout }, async () => {
     const { acknowledgedCount, violations } = await trace('off', 'test/fixtures/servers/without-sync.ts');
     expect(acknowledgedCount).toBe(SESSIONS * STEPS * MARKS);
     expect(violations).toHaveLength(SESSIONS * STEPS * MARKS);

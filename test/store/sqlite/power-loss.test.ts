@@ -15,7 +15,9 @@ const changes = Number(process.env.TRACED_CHANGES ?? 1_024);
 const load = { sessions: 32, changes: changes / 32 };
 
 describeWith('strace', 'the store', () => {
-  test('no change is acknowledged before the fsync that covers it', async () => {
+  const timeout = 60_000 + changes * 50;
+
+  test('no change is acknowledged before the fsync that covers it', { timeout }, async () => {
     const { acknowledgedCount, syncsCount, violations } = await traceLoad(join(folder, 'full'), load);
     expect(acknowledgedCount).toBe(changes);
     expect(violations).toEqual([]);
@@ -23,7 +25,7 @@ describeWith('strace', 'the store', () => {
     expect(syncsCount).toBeLessThan(0.7 * changes);
   });
 
-  test('control: without syncs every change is acknowledged too early', async () => {
+  test('control: without syncs every change is acknowledged too early', { timeout }, async () => {
     const options = { ...load, withoutSync: true };
     const { acknowledgedCount, violations } = await traceLoad(join(folder, 'off'), options);
     expect(acknowledgedCount).toBe(changes);
