@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { freePort, startChild } from './child.ts';
 
-const START_MS_MAX = 10_000;
+const START_MS_MAX = 30_000;
 
 export interface RedisServer {
   readonly url: string;

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort, startChild } from './child.ts';
 
-const START_MS_MAX = 20_000;
+const START_MS_MAX = 60_000;
 
 export interface ServerProcess extends AsyncDisposable {
   readonly url: string;
