@@ -9,7 +9,7 @@ import { readJson, readTensors, readText } from './data.ts';
 import type { Demo, Options, Outcome } from './demo-type.ts';
 import { formatError, formatFigures } from './figures.ts';
 import { Sampler } from './sampler.ts';
-import { weak } from './style.ts';
+import { strong, weak } from './style.ts';
 import { TextColumn } from './text-column.ts';
 
 export const austen: Demo = {
@@ -17,7 +17,7 @@ export const austen: Demo = {
   summary: "a paragraph in Jane Austen's manner (LSTM)",
   title: "A paragraph in Jane Austen's manner, drawn character by character",
   options: ['seed', 'characters', 'temperature', 'prompt'],
-  run,
+  prepare,
 };
 
 /** Largest differences to torch that float32 explains; that of a cell state, which may be large, is relative. */
@@ -35,15 +35,22 @@ interface Description {
 type States = readonly [[number[]], [number[]]];
 
 interface Writing {
+  /** Characters that the model reads before it writes. */
   readonly prompt: string;
   readonly seed: number;
   readonly characters: number;
   readonly temperature: number;
 }
 
-async function run(client: Client, options: Options): Promise<Outcome> {
-  const { alphabet, held_out_bits_per_character: torchBits } = readJson('austen.json') as Description;
+function prepare(options: Options) {
+  const description = readJson('austen.json') as Description;
   const writing = readWriting(options);
+  tokensOf(writing.prompt, description.alphabet);
+  return (client: Client) => run(client, writing, description);
+}
+
+async function run(client: Client, writing: Writing, description: Description): Promise<Outcome> {
+  const { alphabet, held_out_bits_per_character: torchBits } = description;
   const heldOut = tokensOf(readText('austen-held-out.txt'), alphabet);
 
   const written = await write(client, writing, alphabet);
@@ -83,7 +90,7 @@ function tokensOf(text: string, alphabet: readonly string[]): number[] {
   return Array.from(text, (character) => {
     const token = alphabet.indexOf(character);
     if (token >= 0) return token;
-    throw new DemoError(`The novel has no ${JSON.stringify(character)}; the model knows ${alphabet.join('')}`);
+    throw new DemoError(`The novel has no ${JSON.stringify(character)}; the model knows ${alphabet.join('').trim()}`);
   });
 }
 
@@ -91,8 +98,10 @@ function tokensOf(text: string, alphabet: readonly string[]): number[] {
 async function write(client: Client, { prompt, seed, characters, temperature }: Writing, alphabet: readonly string[]) {
   await using session = await client.createSession('austen');
   const sampler = new Sampler(seed, temperature);
-  const column = new TextColumn((text) => process.stdout.write(text));
+  let style = strong;
+  const column = new TextColumn((text) => process.stdout.write(style(text)));
   for (const character of prompt) column.append(character);
+  style = String;
   const startMs = performance.now();
   const x = tokensOf(prompt, alphabet).map((token) => [token]);
   let { y } = await client.post<{ y: [number[]] }>('/v1/sequence', { session: session.id, x, outputs: ['y'] });

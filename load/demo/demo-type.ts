@@ -14,11 +14,12 @@ export interface Demo {
   /** Names of the options that it has beside those of all demos. */
   readonly options: readonly string[];
   /**
-   * Prints as it goes on.
+   * Reads the options.
    *
-   * @throws DemoError if an option is wrong, or the service does not answer
+   * @returns the demo, which prints as it goes on, and throws DemoError if the service does not answer
+   * @throws DemoError if an option is wrong
    */
-  readonly run: (client: Client, options: Options) => Promise<Outcome>;
+  readonly prepare: (options: Options) => (client: Client) => Promise<Outcome>;
 }
 
 export interface Outcome {

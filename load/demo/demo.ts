@@ -22,7 +22,7 @@ const interrupt = new AbortController();
 // A second Ctrl-C ends the process at once.
 process.once('SIGINT', () => interrupt.abort());
 // The reader of a pipe has ended, as in `npm run demo -- austen | head`.
-process.stdout.once('error', () => interrupt.abort());
+process.stdout.on('error', () => interrupt.abort());
 
 try {
   process.exitCode = await main();
@@ -49,10 +49,11 @@ async function main(): Promise<number> {
 
 async function run(demo: Demo, args: readonly string[]): Promise<number> {
   const { url, json, ...options } = readArguments(demo, args);
+  const runWith = demo.prepare(options);
   await using service = await openService(url, demo.name);
   const where = service.isOwn ? 'a service that was started for the demo' : `the service at ${service.url}`;
   console.log(`\n${strong(demo.title)}\n${weak(`through ${where}`)}\n`);
-  const { isRight, numbers } = await demo.run(new Client(service.url, interrupt.signal), options);
+  const { isRight, numbers } = await runWith(new Client(service.url, interrupt.signal));
   writeReport(json, numbers);
   return isRight ? 0 : 1;
 }
@@ -94,6 +95,8 @@ started. --json FILE writes the figures.
 
 async function ask(question: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  // While it asks, the keys are its own, Ctrl-C among them.
+  terminal.once('SIGINT', () => interrupt.abort());
   try {
     return (await terminal.question(question, { signal: interrupt.signal })).trim();
   } finally {

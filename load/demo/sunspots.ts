@@ -16,7 +16,7 @@ export const sunspots: Demo = {
   summary: "next month's sunspots (tanh layer, dense)",
   title: 'Sunspots of each month, forecast from all months before it',
   options: [],
-  run,
+  prepare: () => run,
 };
 
 const CHUNK_STEPS = 267;

@@ -16,7 +16,7 @@ export const weather: Demo = {
   summary: "tomorrow's highest temperature in Seattle (GRU)",
   title: 'Highest temperature in Seattle, forecast from the days before, °C',
   options: [],
-  run,
+  prepare: () => run,
 };
 
 /** Largest differences to torch that float32 explains: of h, of a forecast in °C, and of RMSE in °C. */
