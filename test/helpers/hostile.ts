@@ -3,14 +3,14 @@
 import { fc } from './seed.ts';
 
 export interface HostileRequest {
-  readonly url: '/v1/step' | '/v1/sequence' | '/v1/models';
+  readonly url: string;
   readonly body: Buffer;
   readonly headers: Record<string, string>;
 }
 
-type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-const JSON_HEADERS = { 'content-type': 'application/json' };
+export const JSON_HEADERS = { 'content-type': 'application/json' };
 
 /** A valid body, from which everything starts. */
 const VALID = {
@@ -31,7 +31,7 @@ const VALID = {
 } as const;
 
 /** A valid model with layers, and a sequence with it. */
-const LAYERS = [
+export const LAYERS = [
   { type: 'embedding', E: [[1, 0], [0, 1]] },
   { type: 'lstm', W_x: [[1, 2, 3, 4], [1, 2, 3, 4]], W_h: [[1, 2, 3, 4]], b: [1, 2, 3, 4] },
   {
@@ -47,7 +47,7 @@ const LAYERS = [
   { type: 'rnn', activation: 'relu', W_x: [[1], [2]], W_h: [[0.5]] },
   { type: 'dense', activation: 'softmax', W: [[1, 2, 3]], b: [1, 2, 3] },
 ];
-const VALID_LAYERS = {
+export const VALID_LAYERS = {
   '/v1/models': { layers: LAYERS },
   '/v1/sequence': {
     weights: { layers: LAYERS },
@@ -75,7 +75,7 @@ const RAW: Record<string, string> = {
 };
 
 /** Values that are wrong wherever they stand. */
-const wrongValues: fc.Arbitrary<Json> = fc.oneof(
+export const wrongValues: fc.Arbitrary<Json> = fc.oneof(
   fc.constantFrom<Json>(null, '1', '', 'NaN', {}, [], [[]], [null], { length: 1 }, [[[[1]]]]),
   fc.constantFrom<Json>(...Object.keys(RAW)),
   fc.string({ maxLength: 30 }).map((text) => `s${text}`),
@@ -88,7 +88,7 @@ const wrongKeys = fc.oneof(
 );
 
 /** Every path to a value within a body, e.g. ['weights', 'W_h', 1, 0]. */
-function pathsOf(value: unknown, path: (string | number)[] = []): (string | number)[][] {
+export function pathsOf(value: unknown, path: (string | number)[] = []): (string | number)[][] {
   if (typeof value !== 'object' || value === null) return [path];
   const children = Object.entries(value).flatMap(([key, child]) =>
     pathsOf(child, [...path, Array.isArray(value) ? Number(key) : key]),
@@ -96,7 +96,7 @@ function pathsOf(value: unknown, path: (string | number)[] = []): (string | numb
   return [path, ...children];
 }
 
-function replaceAt(value: Json, path: readonly (string | number)[], wrong: Json): Json {
+export function replaceAt(value: Json, path: readonly (string | number)[], wrong: Json): Json {
   const [key, ...rest] = path;
   if (key === undefined) return wrong;
   const copy: any = Array.isArray(value) ? [...value] : { ...(value as object) };
@@ -270,6 +270,6 @@ export const VALID_REQUEST: HostileRequest = {
   headers: JSON_HEADERS,
 };
 
-function render(value: Json): string {
+export function render(value: Json): string {
   return JSON.stringify(value).replace(/"(@[^"]*)"/g, (quoted, name) => RAW[name] ?? quoted);
 }
