@@ -199,8 +199,9 @@ export function tanhSpecs({ D, H, O }: { readonly D: number; readonly H: number;
 }
 
 /** D, H and O of a model in the short form; undefined if it is any other. */
-export function shortFormOf([rnn, dense, ...more]: readonly LayerSpec[]): ModelSizes | undefined {
-  if (more.length > 0 || rnn?.type !== 'rnn') return undefined;
+export function shortFormOf(layers: readonly LayerSpec[]): ModelSizes | undefined {
+  const [rnn, dense] = layers;
+  if (layers.length > 2 || rnn?.type !== 'rnn') return undefined;
   if (rnn.activation !== 'tanh' || rnn.direction !== 'forward') return undefined;
   const { D, H } = rnn;
   if (!dense) return { D, H, O: 0 };
@@ -225,15 +226,19 @@ export interface StateSlot {
   readonly hasC: boolean;
 }
 
-/** The states of a model, in the order in which requests and jobs have them. */
-export function statesOf(layers: readonly LayerSpec[]): StateSlot[] {
-  const slots: StateSlot[] = [];
-  for (const [layer, spec] of layers.entries()) {
-    if (!isRecurrent(spec)) continue;
-    const { type, H } = spec;
-    for (const direction of directionsOf(spec)) slots.push({ layer, type, direction, H, hasC: type === 'lstm' });
-  }
+const statesOfModels = new WeakMap<readonly LayerSpec[], readonly StateSlot[]>();
+
+/** The states of a model, in the order in which requests and jobs have them. Every request asks, so they are kept. */
+export function statesOf(layers: readonly LayerSpec[]): readonly StateSlot[] {
+  let slots = statesOfModels.get(layers);
+  if (!slots) statesOfModels.set(layers, (slots = layers.flatMap(slotsOf)));
   return slots;
+}
+
+function slotsOf(spec: LayerSpec, layer: number): StateSlot[] {
+  if (!isRecurrent(spec)) return [];
+  const { type, H } = spec;
+  return directionsOf(spec).map((direction) => ({ layer, type, direction, H, hasC: type === 'lstm' }));
 }
 
 /** Whether the states after a step depend on no later step. */

@@ -84,7 +84,8 @@ export function resolveSizes(input: RecurrenceInput, { layers, origin }: RunMode
   expectAxes(x, layers);
   const T = x.axes.includes('T') ? sizeOf(x, 'T') : 1;
   const N = sizeOf(x, 'N');
-  if (x.axes.includes('D')) expectShape(x, x.shape.with(-1, D), `${origin} makes D = ${D}`);
+  const hasOtherD = x.axes.includes('D') && x.shape.at(-1) !== D;
+  if (hasOtherD) expectShape(x, x.shape.with(-1, D), `${origin} makes D = ${D}`);
   if (batch) {
     const fixed = x.shape.with(x.axes.indexOf('N'), batch.N);
     expectShape(x, fixed, `${batch.origin} has N = ${batch.N}`);

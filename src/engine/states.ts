@@ -86,7 +86,8 @@ function expectList(
       const why = 'the model has one recurrent layer in one direction';
       throw shapeMismatch(name, `${name} is a list, expected one tensor (N, H), because ${why}.`);
     }
-    return expectState(name, name, states, [N, slots[0]!.H], `${why.N} and ${why.H} makes H = ${slots[0]!.H}`);
+    const { H } = slots[0]!;
+    return expectState(name, name, states, [N, H], () => `${why.N} and ${why.H} makes H = ${H}`);
   }
   if (!isList(states)) {
     throw shapeMismatch(name, `${name} has shape ${describeShape(states)}, expected a list of ${expectedList(slots)}.`);
@@ -99,7 +100,7 @@ function expectList(
     const { H, hasC } = slot;
     const isWanted = name === 'h' || hasC;
     if (isWanted && entry) {
-      expectState(title, place, entry, [N, H], `${why.N} and ${nameOf(slot)} has H = ${H}`);
+      expectState(title, place, entry, [N, H], () => `${why.N} and ${nameOf(slot)} has H = ${H}`);
     } else if (isWanted) {
       const expected = `a tensor (N, H) = ${formatShape([N, H])} of ${nameOf(slot)}`;
       throw shapeMismatch(place, `${title} is null, expected ${expected}.`);
@@ -114,11 +115,11 @@ function expectState(
   place: string,
   state: TensorSource,
   expected: readonly number[],
-  why: string,
+  why: () => string,
 ): void {
   if (state.shape.every((size, axis) => size === expected[axis])) return;
   const found = `${title} has shape ${describeShape(state)}`;
-  throw shapeMismatch(place, `${found}, expected ${formatShape(expected)}, because ${why}.`);
+  throw shapeMismatch(place, `${found}, expected ${formatShape(expected)}, because ${why()}.`);
 }
 
 function expectedList(slots: readonly StateSlot[]): string {

@@ -3,6 +3,7 @@
 // takes longer than computing with them.
 import { ROWS_AT_ONCE } from '../kernels/layout.ts';
 import { type LayerSpec, type RecurrentSpec, directionsOf, gatesOf, isRecurrent } from '../layers.ts';
+import { ByShape } from './by-shape.ts';
 import type { JobShape } from './job-shape.ts';
 import { isNarrow, padded } from './panels.ts';
 
@@ -34,7 +35,17 @@ export interface JobCost {
 
 type CostShape = Pick<JobShape, 'T' | 'N' | 'lengths' | 'keepsStates' | 'trace'>;
 
-export function costOf(layers: readonly LayerSpec[], { T, N, lengths, keepsStates, trace }: CostShape): JobCost {
+const costs = new WeakMap<readonly LayerSpec[], ByShape<JobCost>>();
+
+/** What a job costs. Of a model it is kept for the latest shapes, as its layers are the same array for all its jobs. */
+export function costOf(layers: readonly LayerSpec[], shape: CostShape): JobCost {
+  if (shape.lengths) return newCost(layers, shape);
+  let known = costs.get(layers);
+  if (!known) costs.set(layers, (known = new ByShape()));
+  return known.find(shape) ?? known.add(shape, newCost(layers, shape));
+}
+
+function newCost(layers: readonly LayerSpec[], { T, N, lengths, keepsStates, trace }: CostShape): JobCost {
   const rowSteps = lengths ? sumOf(lengths) : T * N;
   const steps = lengths ? Math.max(0, ...lengths) : T;
   const lastRecurrent = layers.findLastIndex(isRecurrent);

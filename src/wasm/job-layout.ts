@@ -18,6 +18,7 @@ import {
 } from '../kernels/layout.ts';
 import type { LayerSpec, RecurrentSpec } from '../layers.ts';
 import { directionsOf, gatesOf, inputsOf, isRecurrent, outputsOf, shortFormOf } from '../layers.ts';
+import { ByShape } from './by-shape.ts';
 import { type JobCost, costOf, timeBlockOf } from './job-cost.ts';
 import type { JobShape } from './job-shape.ts';
 import type { PackedLayer } from './packed-model.ts';
@@ -106,22 +107,13 @@ export function partsMaxOf(N: number): number {
   return Math.max(1, Math.min(PARTS_MAX, Math.floor(N / PART_ROWS_MIN)));
 }
 
-/** Layouts of a model that are kept: most jobs of a model have one of a few shapes. */
-const LAYOUTS_MAX = 16;
-const layouts = new WeakMap<readonly PackedLayer[], Map<string, JobLayout>>();
+const layouts = new WeakMap<readonly PackedLayer[], ByShape<JobLayout>>();
 
-/** The layout of a job; it does not depend on the lengths of its rows. Making one takes 1 µs, finding it a tenth. */
+/** The layout of a job; it does not depend on the lengths of its rows. Making one takes 1 µs, finding it a fiftieth. */
 export function layoutOf(model: readonly PackedLayer[], shape: JobShape): JobLayout {
-  const { T, N, keepsStates, trace, xPtr, hPtr } = shape;
-  const key = `${T} ${N} ${keepsStates} ${trace} ${xPtr === undefined} ${hPtr === undefined}`;
   let known = layouts.get(model);
-  if (!known) layouts.set(model, (known = new Map()));
-  const found = known.get(key);
-  if (found) return found;
-  const layout = newLayout(model, shape);
-  if (known.size === LAYOUTS_MAX) known.clear();
-  known.set(key, layout);
-  return layout;
+  if (!known) layouts.set(model, (known = new ByShape()));
+  return known.find(shape) ?? known.add(shape, newLayout(model, shape));
 }
 
 function newLayout(model: readonly PackedLayer[], shape: JobShape): JobLayout {

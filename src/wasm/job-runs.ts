@@ -36,7 +36,8 @@ export function writeRuns(memory: LinearMemory, addresses: RunAddresses, layout:
   const { ptr, modelPtr, xPtr, hPtr } = addresses;
   const { T, N } = shape;
   const { runs } = layout;
-  memory.u32(ptr + layout.runsAt, (runs.length * RUN_BYTES) / F32).fill(0);
+  const firstWord = (ptr + layout.runsAt) >>> 2;
+  memory.words.fill(0, firstWord, firstWord + (runs.length * RUN_BYTES) / F32);
   /** Where the inputs of the next layer are. */
   let input: { at: number; row: number; slots: number } | undefined;
   let embedding = 0;

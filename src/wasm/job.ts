@@ -45,8 +45,6 @@ export class Job implements Disposable {
   readonly cost: JobCost;
   /** (T, N, D), to be filled before the job runs, unless shape.xPtr was given. */
   readonly x: Float32Array;
-  /** (T, N): the same words, if the first layer is an embedding: row numbers, which must be below V. */
-  readonly ids: Uint32Array;
   /** For each recurrent layer and direction; zeros until filled, but for h of the first if shape.hPtr was given. */
   readonly states: readonly InitialStates[];
   /** (T, N, H), or (T, N, 2 H); zeros beyond a row's length. Undefined unless every state is kept. */
@@ -78,7 +76,6 @@ export class Job implements Disposable {
     this.ptr = ptr;
     this.cost = lengths ? costOf(layers, shape) : layout.fullCost;
     this.x = memory.f32(xPtr, T * N * inputsOf(layers[0]!));
-    this.ids = memory.u32(xPtr, T * N);
     this.states = layout.states.map(({ layer, h, c }, k) => {
       const numbers = N * (layer.spec as RecurrentSpec).H;
       const isGiven = k === 0 && shape.hPtr !== undefined;
@@ -100,6 +97,12 @@ export class Job implements Disposable {
     this.#parts = new JobParts(memory, ptr, layout, model.ptr, shape);
     this.split(1);
     if (lengths) this.#clearResults();
+  }
+
+  /** (T, N): the words of x, if the first layer is an embedding: row numbers, which must be below V. */
+  get ids(): Uint32Array {
+    const { T, N } = this.#shape;
+    return this.#memory.u32(this.x.byteOffset, T * N);
   }
 
   /** The most parts into which the job may be split. */

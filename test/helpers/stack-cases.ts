@@ -128,7 +128,8 @@ export function fillStackJob(job: Job, { specs, seed }: StackCase): void {
   const [first] = specs;
   if (first!.type === 'embedding') {
     const { V } = first!;
-    for (let i = 0; i < job.ids.length; i++) job.ids[i] = Math.abs(random()) * V;
+    const { ids } = job;
+    for (let i = 0; i < ids.length; i++) ids[i] = Math.abs(random()) * V;
   } else {
     for (let i = 0; i < job.x.length; i++) job.x[i] = random();
   }

@@ -25,8 +25,8 @@ export function wantedOutputs(named: readonly Output[] = OUTPUTS): ReadonlySet<O
  * lists. Without c if no layer has one.
  */
 export function statesOf({ states }: Pick<RecurrenceTensors, 'states'>): { h: TensorTree; c: TensorTree | undefined } {
-  const [first, ...more] = states;
-  if (more.length === 0) return { h: first!.h, c: first!.c };
+  const first = states[0]!;
+  if (states.length === 1) return { h: first.h, c: first.c };
   const hasC = states.some(({ c }) => c);
   return { h: states.map(({ h }) => h), c: hasC ? states.map(({ c }) => c ?? null) : undefined };
 }
