@@ -1,12 +1,11 @@
 // The models that the sessions of a run have in turn: one tanh layer in the short form, and layers with one h, with a c
 // beside it, and with several of both.
-import type { Layer, LayerSpec } from '../../src/layers.ts';
-import { tanhLayers } from '../../src/layers.ts';
-import type { Weights } from '../../src/tensor.ts';
 import { layersJson } from '../../load/cases/layers-json.ts';
+import { type Layer, type LayerSpec, tanhLayers } from '../../src/layers.ts';
+import type { Weights } from '../../src/tensor.ts';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { weightsBody } from '../helpers/recurrence.ts';
 import { stackOf } from '../helpers/stacks.ts';
-import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 
 export interface SessionModel {
   readonly name: string;

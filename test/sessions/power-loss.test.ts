@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
+import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { type RunningServer, startServer } from '../helpers/process.ts';
 import { type TraceRules, checkTrace, straceArgs } from '../helpers/trace.ts';
-import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { MODELS } from './models.ts';
 import { randomRow, randomStates, rowJson, statesJson } from './states.ts';
 

@@ -16,9 +16,7 @@ import { Traffic, type TrafficReport } from './traffic.ts';
 
 const KILLS = process.env.REDIS_LONG === 'true' ? 50 : 3;
 const BETWEEN_MS_MAX = 300;
-const STORE_TIMEOUT_MS = 500;
-/** How long Redis is away, in turn: calls wait for it, or are refused and repeated. */
-const AWAY_MS = [0, STORE_TIMEOUT_MS + 300];
+const STORE_TIMEOUT_MS = 2_000;
 /** Of the requests of one replica to Redis. None takes long, so that no key is forgotten before it is repeated. */
 const FAULTS = { 'closed before': 0.02, 'closed after': 0.04, 'reset after': 0.02, delay: 0.02 };
 
@@ -49,7 +47,8 @@ async function runOnRedis(options: Record<string, string>, kills: number): Promi
     await waitForAnswers(traffic);
     await sleep(((random() + 1) / 2) * BETWEEN_MS_MAX);
     await redis.kill();
-    await sleep(AWAY_MS[kill % AWAY_MS.length]);
+    // In turn: back at once, so that calls wait for it, and only when calls were refused, which are then repeated.
+    if (kill % 2 === 1) await waitForRefusal(traffic);
     await redis.start();
   }
   await waitForAnswers(traffic);
@@ -61,6 +60,11 @@ async function runOnRedis(options: Record<string, string>, kills: number): Promi
   await proxy.close();
   await redis.stop();
   return { ...report, broken: brokenBy(proxy) };
+}
+
+async function waitForRefusal(traffic: Traffic): Promise<void> {
+  const before = traffic.repeated;
+  while (traffic.repeated === before && !traffic.isOver) await sleep(2);
 }
 
 /** In this process, with a port and a connection to Redis of its own. */

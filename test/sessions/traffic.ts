@@ -108,6 +108,11 @@ export class Traffic {
     return this.#acknowledged;
   }
 
+  /** Attempts that were repeated so far. */
+  get repeated(): number {
+    return this.#repeated;
+  }
+
   /** Whether all clients have ended: no session is left, or one client has failed. */
   get isOver(): boolean {
     return this.#isOver;

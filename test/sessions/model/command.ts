@@ -1,7 +1,7 @@
 // A command: one random move, made by the service and by the model, whose answers must be the same.
 import { expect } from 'vitest';
-import type { fc } from '../../helpers/seed.ts';
 import { pseudoRandom } from '../../../src/wasm/pseudo-random.ts';
+import type { fc } from '../../helpers/seed.ts';
 import { MODELS } from '../models.ts';
 import { firstState } from '../replay.ts';
 import { bytesOf, randomStates, readStates, statesJson, zeroStates } from '../states.ts';
