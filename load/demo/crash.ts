@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type ServerProcess, startServer } from '../processes/server-process.ts';
 import { startProgress } from '../report/progress.ts';
-import { readRecord } from './record.ts';
+import { readRecord } from './sunspot-record.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'carryover-demo-'));
 try {

@@ -28,9 +28,10 @@ export function plot({ area, dots, from, to, unit }: PlotOptions): string {
   for (let row = ROWS - 1; row >= 0; row--) {
     const cells = areaHeights.map((height, column) => {
       const isDot = Math.min(ROWS - 1, Math.floor(toRows(dotHeights[column]!))) === row;
-      return isDot ? forecast(DOT) : measured(EIGHTHS[eighths(toRows(height) - row)]!);
+      return isDot ? DOT : EIGHTHS[eighths(toRows(height) - row)]!;
     });
-    lines.push(`${label(row, top)}│${cells.join('')}`);
+    const line = cells.join('').trimEnd();
+    lines.push(`${label(row, top)}│${line.replaceAll(/[▁-█]+/g, measured).replaceAll(/●+/g, forecast)}`);
   }
   return [...lines, `     └${from}${'─'.repeat(COLUMNS - from.length - to.length)}${to}`].join('\n');
 }

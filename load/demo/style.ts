@@ -4,6 +4,6 @@ import { styleText } from 'node:util';
 export const strong = (text: string) => styleText('bold', text);
 export const weak = (text: string) => styleText('dim', text);
 /** What was measured. */
-export const measured = (text: string) => styleText('blue', text);
+export const measured = (text: string) => styleText('cyan', text);
 /** What was forecast. */
-export const forecast = (text: string) => styleText('yellow', text);
+export const forecast = (text: string) => styleText('magenta', text);

@@ -8,7 +8,7 @@ import { readTensors, readText } from './data.ts';
 import type { Demo, Outcome } from './demo-type.ts';
 import { formatError, formatFigures } from './figures.ts';
 import { plot } from './plot.ts';
-import { SUNSPOTS_PER_UNIT, type SunspotRecord, readRecord } from './record.ts';
+import { SUNSPOTS_PER_UNIT, type SunspotRecord, readRecord } from './sunspot-record.ts';
 import { forecast, measured } from './style.ts';
 
 export const sunspots: Demo = {
