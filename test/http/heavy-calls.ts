@@ -16,6 +16,9 @@ export interface HeavyCall {
 const JSON_TYPE = { 'content-type': 'application/json' };
 const FILE_TYPE = { 'content-type': 'application/octet-stream' };
 
+/** As many layers as a model may have. */
+const MODULES = JSON.stringify(Array.from({ length: 32 }, (_, k) => ({ type: 'lstm', name: `lstm${k}` })));
+
 /**
  * @param bytes of a body
  * @param all also illegal bodies that differ little from others
@@ -53,6 +56,7 @@ export function heavyCalls(
   });
   // Half as many bytes an element, so 1.4 times as wide.
   const half = (names: readonly string[]) => f16File(names, Math.floor(Math.sqrt(floats)), attempt);
+  const [gruH, lstmH] = [Math.floor(Math.sqrt(floats / 6.1)), Math.floor(Math.sqrt(floats / 16.2))];
   const T = Math.min(65_536, Math.floor(answerNumbers / 64));
 
   const calls: HeavyCall[] = [
@@ -72,6 +76,50 @@ export function heavyCalls(
       headers: FILE_TYPE,
       body: () => half(['rnn.weight_ih_l0', 'rnn.weight_hh_l0']),
       status: 201,
+    },
+    {
+      name: 'register a file of a Keras GRU, whose gates change places',
+      path: '/v1/models?activation=tanh',
+      headers: FILE_TYPE,
+      body: () =>
+        writeSafetensors({
+          'gru/gru_cell/kernel': view([gruH, 3 * gruH]),
+          'gru/gru_cell/recurrent_kernel': view([gruH, 3 * gruH]),
+          'gru/gru_cell/bias': view([2, 3 * gruH]),
+        }),
+      status: 201,
+    },
+    {
+      name: 'register a file of an LSTM of torch in both directions',
+      path: '/v1/models',
+      headers: FILE_TYPE,
+      body: () =>
+        writeSafetensors(
+          Object.fromEntries(
+            ['', '_reverse'].flatMap((end) => [
+              [`lstm.weight_ih_l0${end}`, view([4 * lstmH, lstmH])],
+              [`lstm.weight_hh_l0${end}`, view([4 * lstmH, lstmH])],
+              [`lstm.bias_ih_l0${end}`, view([4 * lstmH])],
+              [`lstm.bias_hh_l0${end}`, view([4 * lstmH])],
+            ]),
+          ),
+        ),
+      status: 201,
+    },
+    {
+      name: 'register a file of as many modules as a header holds',
+      path: `/v1/models?layers=${encodeURIComponent(MODULES)}`,
+      headers: FILE_TYPE,
+      body: () =>
+        writeSafetensors(
+          Object.fromEntries(
+            Array.from({ length: 600 }, (_, k) => [
+              [`lstm${k}.weight_ih_l0`, view([4, 1])],
+              [`lstm${k}.weight_hh_l0`, view([4, 1])],
+            ]).flat(),
+          ),
+        ),
+      status: 422,
     },
     {
       name: 'register a file with NaN at its end',

@@ -7,8 +7,8 @@
 // To add a name convention: one file beside torch-names.ts, and one row in CONVENTIONS.
 import { quote } from '../../codec/safetensors/quote.ts';
 import type { SafeTensor } from '../../codec/safetensors/read.ts';
-import { CarryoverError, invalidRequest } from '../../errors.ts';
-import { LAYERS_MAX, type LayerSource } from '../../layers.ts';
+import { invalidRequest } from '../../errors.ts';
+import type { LayerSource } from '../../layers.ts';
 import { withActivation } from './activation.ts';
 import { CARRYOVER_NAMES } from './carryover-names.ts';
 import { convertLayer } from './convert-layer.ts';
@@ -17,7 +17,7 @@ import { claimDescribed, expectSizes } from './described-layers.ts';
 import { parseDescription } from './description.ts';
 import { KERAS_NAMES } from './keras-names.ts';
 import type { FoundLayer } from './layer.ts';
-import { type LayerSizes, expectShapesAgree } from './layer-shapes.ts';
+import { type LayerSizes, expectLayerCount, expectShapesAgree } from './layer-shapes.ts';
 import { originsOf } from './origins.ts';
 import { listNames, refusal } from './refusal.ts';
 import { TORCH_NAMES } from './torch-names.ts';
@@ -64,7 +64,7 @@ interface SizedLayers {
 
 function readByNames(tensors: UnclaimedTensors, { activation, readout }: ImportOptions): SizedLayers {
   const found = conventionOf(tensors).read(tensors, readout);
-  expectCount(found.length);
+  expectLayerCount(found.length);
   const sizes = expectShapesAgree(found);
   return { layers: withActivation(found, activation), sizes };
 }
@@ -77,18 +77,11 @@ function readDescribed(tensors: UnclaimedTensors, { activation, readout }: Impor
     );
   }
   const claimed = claimDescribed(tensors, parseDescription(text), CONVENTIONS);
-  expectCount(claimed.length);
+  expectLayerCount(claimed.length);
   const layers = claimed.map(({ found }) => found);
   const sizes = expectShapesAgree(layers);
   for (const [k, layer] of claimed.entries()) expectSizes(layer, sizes[k]!);
   return { layers, sizes };
-}
-
-/** @throws limit_exceeded */
-function expectCount(layers: number): void {
-  if (layers <= LAYERS_MAX) return;
-  const detail = `The file has ${layers} layers; a model has at most ${LAYERS_MAX}.`;
-  throw new CarryoverError('limit_exceeded', { detail });
 }
 
 /** Whether they are one tanh layer, alone or with a linear dense layer. */

@@ -20,9 +20,9 @@ const KERNEL = /(?<=^|[/.])recurrent_kernel$/;
 const CELL_PART = /(?:^|[/.])(?:cell|\w{1,64}_cell(?:_\d{1,9})?)$/;
 const DIRECTION_PART = /(?:^|[/.])(forward|backward)_[^/.]*$/;
 
-/** All recurrent layers, in the order of the file. */
-export function kerasModules(tensors: UnclaimedTensors): KerasModule[] {
-  const cells = tensors.allMatching(KERNEL).map((name) => name.replace(KERNEL, ''));
+/** All recurrent layers whose paths begin with `path`, in the order of the file. */
+export function kerasModules(tensors: UnclaimedTensors, path = ''): KerasModule[] {
+  const cells = tensors.allAt(path, KERNEL).map((name) => name.replace(KERNEL, ''));
   const pairs = directionsOf(cells);
   return cells.flatMap((cell): KerasModule[] => {
     const path = layerOf(cell);
@@ -50,7 +50,7 @@ function directionsOf(cells: readonly string[]): Map<string, Record<'forward' | 
 
 /** Those at a path, which may also be that of their cell. */
 export function modulesAt(tensors: UnclaimedTensors, path: string): KerasModule[] {
-  const modules = kerasModules(tensors);
+  const modules = kerasModules(tensors, path);
   const found = modules.filter((module) => module.path === path);
   return found.length > 0 ? found : modules.filter(({ forward }) => withoutSeparator(forward) === path);
 }

@@ -1,7 +1,7 @@
-// Checks that the tensors of the layers agree on their sizes, each layer with the one before it.
+// Checks that the layers are not too many, and that their tensors agree on sizes, each layer with the one before it.
 import { quote } from '../../codec/safetensors/quote.ts';
-import type { CarryoverError } from '../../errors.ts';
-import { type CellType, GATES } from '../../layers.ts';
+import { CarryoverError } from '../../errors.ts';
+import { type CellType, GATES, LAYERS_MAX } from '../../layers.ts';
 import { formatShape } from '../../tensor.ts';
 import {
   type FileTensor,
@@ -37,6 +37,13 @@ export function expectShapesAgree(layers: readonly FoundLayer[]): LayerSizes[] {
     inputs = expectLayer(layer, inputs, known);
     return Object.fromEntries([...known].map(([axis, { size }]) => [axis, size]));
   });
+}
+
+/** @throws limit_exceeded */
+export function expectLayerCount(layers: number): void {
+  if (layers <= LAYERS_MAX) return;
+  const detail = `The file has ${layers} layers; a model has at most ${LAYERS_MAX}.`;
+  throw new CarryoverError('limit_exceeded', { detail });
 }
 
 /** @returns the outputs of the layer */

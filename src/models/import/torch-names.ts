@@ -12,7 +12,7 @@ import type { Convention } from './convention.ts';
 import type { DescribedLayer } from './description.ts';
 import { claimTorchEmbedding } from './embedding-names.ts';
 import { type FoundDirection, type FoundLayer, type FoundRecurrent, axesOf, cellOf } from './layer.ts';
-import { expectCell } from './layer-shapes.ts';
+import { expectCell, expectLayerCount } from './layer-shapes.ts';
 import { LayerTensors } from './layer-tensors.ts';
 import { READOUT_NAMES, adviceOnReadout, claimLinear } from './readout.ts';
 import { refusal } from './refusal.ts';
@@ -129,6 +129,7 @@ function claimModule(tensors: UnclaimedTensors, prefix: string, said?: CellType)
   const layerNames = [...new Set(suffixes.map((suffix) => suffix.replace('_reverse', '')))];
   const isBidirectional = suffixes.some((suffix) => suffix.endsWith('_reverse'));
   const count = layerNames.length;
+  expectLayerCount(count);
   const suffixOf = (k: number) => (layerNames[0] === '' && count === 1 ? '' : `_l${k}`);
   const parts = new LayerTensors(tensors, (role) => `${prefix}${role}`);
   const found: FoundRecurrent[] = [];
@@ -159,7 +160,7 @@ function claimDirection(parts: LayerTensors, suffix: string, said: CellType | un
 
 /** Canonical names of the tensors of a module, claimed or not. */
 function namesAt(tensors: UnclaimedTensors, prefix: string): string[] {
-  return tensors.allMatching(TORCH_NAME).filter((name) => name.replace(TORCH_NAME, '') === prefix);
+  return tensors.allAt(prefix, TORCH_NAME).filter((name) => name.replace(TORCH_NAME, '') === prefix);
 }
 
 function tensorsOf(tensors: UnclaimedTensors, layer: DescribedLayer, named = layer.tensors): LayerTensors {
@@ -170,8 +171,7 @@ function tensorsOf(tensors: UnclaimedTensors, layer: DescribedLayer, named = lay
 
 /** @throws unknown_tensors for an LSTM with a projection */
 function expectNoProjection(tensors: UnclaimedTensors, prefix: string): void {
-  const names = tensors.allMatching(/weight_hr_l\d+(?:_reverse)?$/);
-  const name = names.find((other) => other.startsWith(`${prefix}weight_hr`));
+  const [name] = tensors.allAt(`${prefix}weight_hr_l`, /weight_hr_l\d+(?:_reverse)?$/);
   if (name === undefined) return;
   const inFile = tensors.nameInFile(name);
   throw refusal('unknown_tensors', [inFile], `The file has ${quote(inFile)}.${hintAbout([inFile], quote)}`);

@@ -54,9 +54,9 @@ export class UnclaimedTensors {
     return this.shapeOf(canonicalName(name));
   }
 
-  /** Canonical names, claimed or not. */
-  allMatching(pattern: RegExp): string[] {
-    return [...this.#all.keys()].filter((name) => pattern.test(name));
+  /** Canonical names that begin with `prefix`, claimed or not. */
+  allAt(prefix: string, pattern: RegExp): string[] {
+    return [...this.#all.keys()].filter((name) => name.startsWith(prefix) && pattern.test(name));
   }
 
   /** Canonical names of those that are unclaimed. */
