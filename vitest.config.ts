@@ -2,80 +2,67 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** They take longest, mostly waiting: begun last, they would leave the other cores idle at the end. */
+/** They take longest, many of them mostly waiting: begun last, they would leave the other cores idle at the end. */
 const LONGEST = [
   'store/redis/server-faults',
-  'sessions/crash',
   'docker/image',
+  'sessions/crash',
+  'sessions/redis',
+  'sessions/full-disk',
   'sessions/model',
-  'server',
-  'http/websocket/shutdown',
-  'http/streams/readers',
-  'http/connections/connections',
-  'http/connections/bodies',
-  'store/sqlite/faults',
+  'sessions/power-loss',
   'sessions/isolation',
+  'store/sqlite/disk',
+  'server',
+  'demo',
+  'http/docs-page',
+  'http/event-loop',
+  'http/streams/readers',
 ].map((name) => join(import.meta.dirname, 'test', `${name}.test.ts`));
 
-/** Those first; the rest as vitest has it. */
+/**
+ * Files with a process of their own come first, for a process that others share ends when the next file needs its own;
+ * and of both kinds first those that take longest.
+ */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     // oxlint-disable-next-line unicorn/no-array-sort -- not that of an array
     const sorted = await super.sort(files);
-    const isLong = ({ moduleId }: TestSpecification) => LONGEST.includes(moduleId);
-    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+    const rankOf = ({ project, moduleId }: TestSpecification) =>
+      (project.config.isolate ? 0 : 2) + (LONGEST.includes(moduleId) ? 0 : 1);
+    return sorted.toSorted((a, b) => rankOf(a) - rankOf(b));
   }
 }
 
-/** Tests that need a process of their own are in these folders too, so each file is named. */
-const SHARED_HTTP = [
-  'block-copy', 'built-in-models', 'compression', 'files', 'index', 'json-bodies', 'large-layers', 'large-weights',
-  'layer-calls', 'layers',
-  'model-lifetimes', 'models', 'openapi', 'overload', 'preloaded-models', 'read-throttle', 'request-mistakes',
-  'response-validation', 'strict-input', 'torch-files', 'vectors', 'write-coalescing',
-];
-const SHARED_SESSIONS = [
-  'applied', 'copies', 'create-once', 'damage', 'expiry', 'history', 'in-place', 'lost-writes', 'numerics',
-  'record', 'replicas', 'session-cache', 'session-locks',
-];
-
 /**
- * Files that leave nothing behind in their process: no child processes, no flags of V8, no measurement of
- * memory or of the event loop. They share processes: starting one and loading the service costs 0.7 s of
- * processor time, more than most of these files take.
+ * Files that need a process of their own: they measure its memory or its event loop, set flags of V8, or replace
+ * modules or globals. All others share processes: starting one and loading the service costs a second of processor
+ * time, more than most files take.
  */
-const SHARED = [
-  'test/{codec,engine,models,properties,scheduler,wasm}/**/*.test.ts',
-  'test/kernels/!(soak).test.ts',
-  'test/{config,cores,lifetime,periodic,sorted-keys}.test.ts',
-  `test/http/{${SHARED_HTTP.join()}}.test.ts`,
-  'test/http/{contract,sessions}/*.test.ts',
-  'test/http/websocket/!(slow-client).test.ts',
-  `test/sessions/{${SHARED_SESSIONS.join()}}.test.ts`,
-  'test/store/{clock,memory,redis/connection-state}.test.ts',
-  'test/store/sqlite/{faults,files,messages,sqlite}.test.ts',
-  'test/pool/*.test.ts',
-  'test/http/streams/!(readers).test.ts',
-  'test/http/connections/{client-errors,readers}.test.ts',
-];
+const OWN_PROCESS = [
+  'http/answers-in-place',
+  'http/connections/bodies',
+  'http/connections/connections',
+  'http/prepared',
+  'http/websocket/slow-client',
+  'http/worst-bodies',
+  'kernels/soak',
+  'store/redis/server-faults',
+].map((name) => `test/${name}.test.ts`);
 
 export default defineConfig({
   test: {
     projects: [
-      // A process per file: workers, signals and WebAssembly memory stay with the test that made them.
       {
         extends: true,
-        test: {
-          name: 'own process',
-          include: ['test/**/*.test.ts'],
-          exclude: SHARED,
-        },
+        test: { name: 'own process', include: OWN_PROCESS },
       },
       {
         extends: true,
-        test: { name: 'shared process', include: SHARED, isolate: false },
+        test: { name: 'shared process', include: ['test/**/*.test.ts'], exclude: OWN_PROCESS, isolate: false },
       },
     ],
+    setupFiles: ['test/helpers/setup.ts'],
     pool: 'forks',
     // Many tests wait for servers, kills and timeouts: another file runs meanwhile.
     maxWorkers: 3,
@@ -89,7 +76,8 @@ export default defineConfig({
     reporters: ['default', './test/helpers/report-skips.ts', './test/helpers/report-failures.ts'],
     // A test that looks at nothing cannot fail.
     expect: { requireAssertions: true },
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Many times what any test takes: a machine may be slow, and busy.
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
   },
 });

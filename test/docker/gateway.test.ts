@@ -58,7 +58,7 @@ describeWith('nginx', 'requests through the gateway', () => {
   beforeAll(async () => {
     server = await startServer();
     gateway = await startGateway(server.port);
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await gateway?.stop();
@@ -108,7 +108,7 @@ describeWith('nginx', 'requests through the gateway', () => {
       await response.bytes();
       expect(response.status).toBe(200);
     }
-  }, 30_000);
+  });
 
   test('a body of the limit reaches the service, one byte more is answered 413', async () => {
     const post = (bytes: number) => {
@@ -130,7 +130,7 @@ describeWith('nginx', 'requests through the gateway', () => {
       code: 'body_too_large',
       errors: [],
     });
-  }, 30_000);
+  });
 
   // The last one: the server does not come back.
   test('a service that was killed is answered as a 502 problem', async () => {
@@ -166,7 +166,7 @@ describeWith('nginx', 'connections from the gateway to the service', () => {
     upstream.listen(0, '127.0.0.1');
     await once(upstream, 'listening');
     gateway = await startGateway((upstream.address() as { port: number }).port);
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await gateway?.stop();

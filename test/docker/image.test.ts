@@ -104,7 +104,7 @@ describe('the image', () => {
       expect(await running.stop(), running.output()).toBe(0);
     }
     expect(await exitCodeOf(image.healthcheck)).toBe(1);
-  }, 60_000);
+  });
 });
 
 describe('the check of the final stage', () => {

@@ -3,8 +3,8 @@
 import { once } from 'node:events';
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll } from 'vitest';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { closeAtEnd } from './cleanup.ts';
 
 export type Fault =
   /** The request does not arrive; both ends see the connection close. */
@@ -35,11 +35,6 @@ export interface FaultProxy {
   open(): Promise<void>;
   close(): Promise<void>;
 }
-
-const proxies = new Set<FaultProxy>();
-afterAll(async () => {
-  await Promise.all([...proxies].map((proxy) => proxy.close()));
-});
 
 export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
   const sockets = new Set<Socket>();
@@ -75,7 +70,7 @@ export async function startFaultProxy(targetPort: number): Promise<FaultProxy> {
     open,
     close: refuse,
   };
-  proxies.add(proxy);
+  closeAtEnd(refuse);
   await open();
   return proxy;
 }

@@ -3,8 +3,8 @@
 // request, and what is received next is its reply.
 import { once } from 'node:events';
 import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
-import { afterAll } from 'vitest';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { closeAtEnd } from './cleanup.ts';
 
 const LOSSES = [
   /** The service gets a part of the request. */
@@ -90,7 +90,7 @@ export async function startLossyProxy(
     for (const socket of sockets) socket.destroy();
     await once(server, 'close');
   };
-  afterAll(close);
+  closeAtEnd(close);
   const proxy: LossyProxy = {
     port: (server.address() as AddressInfo).port,
     chance,

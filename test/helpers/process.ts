@@ -6,22 +6,13 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { nodeFlagsOfStart } from '../../load/processes/server-process.ts';
-
-/** Children that have not ended; what a failing test leaves is stopped with its file. */
-const running = new Set<ChildProcess>();
-// The long suites are programs of their own, without vitest.
-if (process.env.VITEST) {
-  const { afterAll } = await import('vitest');
-  afterAll(async () => {
-    await Promise.all([...running].map(stop));
-  });
-}
+import { closeAtEnd } from './cleanup.ts';
 
 /** What `npm start` gives Node.js. */
 export const NODE_FLAGS = nodeFlagsOfStart();
 /** One worker: each takes time at the start, and there would be one for each core. */
 const SETTINGS = { HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', STORE_URL: 'memory:', WORKERS: '1' };
-const START_TIMEOUT_MS = 50_000;
+const START_TIMEOUT_MS = 150_000;
 const STOP_TIMEOUT_MS = 20_000;
 
 export interface RunningProcess {
@@ -86,8 +77,7 @@ export function startProcess(
   // Neither a test that fails nor a run that dies may leave its servers behind. Not SIGKILL: nginx'
   // workers outlive it.
   const end = () => child.kill('SIGTERM');
-  running.add(child);
-  child.once('close', () => running.delete(child));
+  child.once('close', closeAtEnd(() => stop(child)));
   process.once('exit', end);
   child.once('close', () => process.off('exit', end));
   return { process: child, output: () => output, stop: () => stop(child) };

@@ -1,10 +1,7 @@
 // A client that speaks bytes: for what no HTTP library would send, or leave unread.
 import { type Socket, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll } from 'vitest';
-
-const open = new Set<Socket>();
-afterAll(() => open.forEach((socket) => socket.destroy()));
+import { closeAtEnd } from './cleanup.ts';
 
 export interface RawAnswer {
   readonly status: number;
@@ -21,11 +18,11 @@ export class RawClient {
   /** @param reads whether the answer is read; otherwise it stays in the systems' buffers */
   constructor(port: number, bytes = '', reads = true) {
     this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-    open.add(this.socket);
+    const forget = closeAtEnd(() => this.socket.destroy());
     this.socket.on('error', () => {});
     this.socket.once('close', () => {
       this.#isClosed = true;
-      open.delete(this.socket);
+      forget();
     });
     // The server's end of sending is the end for a test.
     this.socket.once('end', () => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { afterAll } from 'vitest';
+import { closeAtEnd } from './cleanup.ts';
 import { type RunningProcess, freePort, startProcess, until } from './process.ts';
 
 export interface RedisServer {
@@ -24,11 +24,6 @@ export interface RedisServer {
 
 // Each running server ends with this process, which takes a listener.
 process.setMaxListeners(100);
-
-const servers = new Set<RedisServer>();
-afterAll(async () => {
-  await Promise.all([...servers].map((server) => server.stop()));
-});
 
 /** A port that was free may be taken by another process before the server listens on it. */
 const STARTS_MAX = 5;
@@ -99,11 +94,11 @@ async function startOn(port: number, options: Record<string, string>): Promise<R
       rmSync(dir, { recursive: true, force: true });
     },
   };
-  servers.add(server);
+  const forget = closeAtEnd(() => server.stop());
   try {
     await start();
   } catch (error) {
-    servers.delete(server);
+    forget();
     await server.stop();
     throw error;
   }

@@ -1,13 +1,10 @@
 // A WebSocket client for tests: keeps what it receives, in order, until it is asked for.
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
+import { closeAtEnd } from './cleanup.ts';
 
 export type Message = string | Buffer;
-
-const open = new Set<WebSocket>();
-afterAll(() => open.forEach((socket) => socket.terminate()));
 
 export interface Closed {
   readonly code: number;
@@ -22,7 +19,7 @@ export class StreamClient {
 
   constructor(url: string, options: ClientOptions = {}) {
     this.socket = new WebSocket(url, options);
-    open.add(this.socket);
+    const forget = closeAtEnd(() => this.socket.terminate());
     this.socket.on('message', (data, isBinary) => {
       const bytes = data as Buffer;
       this.#received.push(isBinary ? bytes : bytes.toString());
@@ -32,7 +29,7 @@ export class StreamClient {
     this.closed = new Promise((resolve) => {
       this.socket.once('close', (code) => {
         this.#code = code;
-        open.delete(this.socket);
+        forget();
         this.#wake();
         resolve({ code });
       });

@@ -141,7 +141,7 @@ describe.each(LONG ? [512, undefined] : [512])('the event loop with a heap of %s
   beforeAll(async () => {
     await service.start();
     state = await service.fill();
-  }, 60_000);
+  });
   afterAll(() => service.stop());
 
   test('no call of any route blocks the event loop', { timeout: 900_000 }, async () => {
@@ -157,7 +157,7 @@ describe.each(LONG ? [512, undefined] : [512])('the event loop with a heap of %s
     ['many short steps that are refused', () => repeated(textFrame('{"x":[["a"]]}'), 5_000), 5_000 * 100],
     ['the largest frame', () => textFrame('{'.padEnd(4 * MiB)), 200],
     ['a larger frame', () => textFrame('{'.padEnd(31 * MiB)), 200],
-  ])('%s on a WebSocket: the event loop is not blocked', { timeout: 60_000 }, async (_, frames, received) => {
+  ])('%s on a WebSocket: the event loop is not blocked', async (_, frames, received) => {
     const ms = await leastMs(() => service.frames(state.session, frames(), received));
     expect(ms).toBeLessThanOrEqual(HOLD_MS_MAX);
   });
@@ -171,7 +171,7 @@ describe.each(LONG ? [512, undefined] : [512])('the event loop with a heap of %s
   });
 });
 
-test('control: without workers the event loop is blocked', { timeout: 60_000 }, async () => {
+test('control: without workers the event loop is blocked', async () => {
   const service = new Service(512, ['without-workers']);
   try {
     await service.start();

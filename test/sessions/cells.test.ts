@@ -107,7 +107,7 @@ function suite(start: () => Promise<RunningServer>): void {
     await exit;
     server = await start();
     await Promise.all(runs.map((run) => advance(run, halfOf(run.file), run.file.T)));
-  }, 120_000);
+  });
 
   async function advance(run: Run, from: number, end: number): Promise<void> {
     for (let t = from; t < end; t += stepsOf(run.file)) await step(server.url, run, t);

@@ -13,7 +13,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const sqlite = (name: string) => `sqlite:${join(folder, `${name}.sqlite`)}`;
 
-const timeout = 120_000 + KILLS * 10_000;
+const timeout = 180_000 + KILLS * 10_000;
 
 test(`${KILLS} kills lose no change and apply none twice`, { timeout }, async () => {
   const report = await runWithCrashes({

@@ -173,7 +173,7 @@ async function expectNoDeviation(name: string, service: AppService): Promise<voi
   console.log(`${name}: ${RUNS} runs (SEED=${SEED}), ${done} commands`);
 }
 
-const timeout = 60_000 + RUNS * 2_000;
+const timeout = 180_000 + RUNS * 2_000;
 
 function suite(options: () => ServiceOptions, name: string): void {
   let service: AppService;

@@ -80,7 +80,7 @@ function brokenBy({ counts }: FaultProxy): number {
 }
 
 describeWith('redis-server', 'two replicas of the service', () => {
-  const timeout = 60_000 + KILLS * 10_000;
+  const timeout = 180_000 + KILLS * 10_000;
 
   test(`${KILLS} kills of Redis lose no change and apply none twice`, { timeout }, async () => {
     const report = await runOnRedis({ appendfsync: 'always' }, KILLS);

@@ -49,7 +49,7 @@ async function loseConnections(losses: number, withKeys: boolean): Promise<LossR
   return { ...report, losses: `${proxy.losses} connections lost (${counts.join(', ')})` };
 }
 
-const timeout = 60_000 + LOSSES * 100 + ROUNDS * 200;
+const timeout = 180_000 + LOSSES * 100 + ROUNDS * 200;
 
 test(`${LOSSES} connections lost at random lose no step and apply none twice`, { timeout }, async () => {
   const report = await loseConnections(LOSSES, true);

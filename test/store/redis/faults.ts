@@ -1,5 +1,5 @@
 // What the tests of failures of Redis share: a store with a short timeout, and times that all of them hold.
-import { afterEach } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { openRedisStore } from '../../../src/store/redis/redis.ts';
 import type { RecordParts, SessionStore } from '../../../src/store/store.ts';
 
@@ -11,13 +11,10 @@ export const SETTLE_MS = TIMEOUT_MS + 3_000;
 /** In which the store serves again after the failure is over, on a busy machine. */
 export const RECOVERY_MS = 5_000;
 
-const stores: SessionStore[] = [];
-afterEach(() => Promise.all(stores.splice(0).map((store) => store.close())));
-
 /** Opens a store that is closed after the test. */
 export async function open(url: string, timeoutMs = TIMEOUT_MS): Promise<SessionStore> {
   const store = await openRedisStore(url, { timeoutMs });
-  stores.push(store);
+  onTestFinished(() => store.close());
   return store;
 }
 

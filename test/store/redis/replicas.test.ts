@@ -52,7 +52,7 @@ describeWith('redis-server', 'two replicas', () => {
       expect(String(record!.head)).toBe(text);
       expect(String(record!.slots.get(0))).toBe(text);
     }
-  }, 120_000);
+  });
 
   test('control: reading, comparing and writing separately lets two clients win', async () => {
     await server.admin.flushall();

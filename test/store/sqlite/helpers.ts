@@ -2,17 +2,20 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
 import type { CarryoverError } from '../../../src/errors.ts';
 import { type SqliteOptions, openSqliteStore } from '../../../src/store/sqlite/sqlite.ts';
 import type { RecordParts, SessionStore } from '../../../src/store/store.ts';
+import { closeAtEnd } from '../../helpers/cleanup.ts';
 
 export const folder = mkdtempSync(join(tmpdir(), 'carryover-sqlite-'));
-afterAll(() => rmSync(folder, { recursive: true }));
+const removeFolder = () => rmSync(folder, { recursive: true, force: true });
 
 let paths = 0;
 /** A path in a folder of its own, which does not exist yet. */
-export const newPath = () => join(folder, `${++paths}/carryover.sqlite`);
+export const newPath = () => {
+  closeAtEnd(removeFolder);
+  return join(folder, `${++paths}/carryover.sqlite`);
+};
 /** The path that newPath() returned last. */
 export const lastPath = () => join(folder, `${paths}/carryover.sqlite`);
 
