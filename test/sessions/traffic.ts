@@ -78,9 +78,12 @@ export class Traffic {
   async createSessions(port = this.#options.ports[0]): Promise<void> {
     const client = new Client(port);
     const create = async (body: object, path: string) => {
-      const response = await client.send({ method: 'POST', path, body: JSON.stringify(body) });
-      if (response.status !== 201 && response.status !== 200) throw new Error(response.body);
-      return response;
+      for (;;) {
+        const response = await client.send({ method: 'POST', path, body: JSON.stringify(body) });
+        if (response.status === 201 || response.status === 200) return response;
+        if (response.status !== 503) throw new Error(response.body);
+        await sleep(this.#options.pauseMs);
+      }
     };
     for (const [at, { body }] of MODELS.entries()) await create({ name: `model-${at}`, ...body }, '/v1/models');
     for (let k = 0; k < this.#options.sessions; k++) {

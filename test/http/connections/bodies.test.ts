@@ -10,7 +10,7 @@ describe('bodies', () => {
   const limits = { BODY_BYTES_MAX: '1000000', BODIES_BYTES_MAX: '4000000' };
 
   test('announced bodies that are not sent take no memory, and their connections are closed after 408', async () => {
-    const server = await listen({ ...limits, REQUEST_TIMEOUT_MS: '1000' });
+    const server = await listen({ ...limits, REQUEST_TIMEOUT_MS: '3000' });
     const head = requestText('POST', '/v1/step', { ...JSON_TYPE, 'content-length': 1_000_000 });
     const silent = Array.from({ length: 20 }, () => new RawClient(server.port, head));
     await until(() => server.app.http.server.listening && silent.every(({ socket }) => !socket.connecting), SOON_MS);

@@ -79,7 +79,7 @@ describe('connections', () => {
       // The beginning of another one may be at its end.
       rest = parts.at(-1)!.slice(1 - STATUS.length);
     });
-    await until(() => refused >= sent, 40_000);
+    await until(() => refused >= sent, 120_000);
     expect(refused).toBe(sent);
   });
 });
