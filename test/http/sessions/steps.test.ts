@@ -72,9 +72,9 @@ describe('steps and sequences', () => {
   test.each([
     [{ x: [[1], [2]] }, 422, 'shape_mismatch', 'has N = 1'],
     [{ x: [[1, 2]] }, 422, 'shape_mismatch', 'makes D = 1'],
-    [{ x: [[1]], h: [[0, 0]] }, 400, 'invalid_request', 'neither weights, model nor h'],
-    [{ x: [[1]], model: 'tiny' }, 400, 'invalid_request', 'neither weights, model nor h'],
-    [{ x: [[1]], weights: WEIGHTS }, 400, 'invalid_request', 'neither weights, model nor h'],
+    [{ x: [[1]], h: [[0, 0]] }, 400, 'invalid_request', 'neither weights, model, h nor c'],
+    [{ x: [[1]], model: 'tiny' }, 400, 'invalid_request', 'neither weights, model, h nor c'],
+    [{ x: [[1]], weights: WEIGHTS }, 400, 'invalid_request', 'neither weights, model, h nor c'],
     [{ x: [[1e39]] }, 422, 'out_of_range', 'beyond float32'],
     [{ x: [[null]] }, 400, 'invalid_request', ''],
   ])('a step with %j is refused and leaves the state unchanged', async (body, status, code, detail) => {
