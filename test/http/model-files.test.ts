@@ -165,6 +165,17 @@ describe('registration', () => {
     expect(alone.body.id).not.toBe(body.id);
   });
 
+  test('the description of the OpenAPI document is one', async () => {
+    const document = (await app.http.inject({ method: 'GET', url: '/openapi.json' })).json();
+    const parameters: { name: string; example: string }[] = document.paths['/v1/models'].post.parameters;
+    const { example } = parameters.find(({ name }) => name === 'layers')!;
+    const stack: LayerJson[] = [{ type: 'embedding', E: [[1], [2], [3]] }, lstm, softmax];
+    const file = torchFile(stack, randomOf(8), false);
+    expect(file.layers.map(({ name }) => String(name).split('.').at(-1))).toEqual(['embedding', 'lstm', 'head']);
+    const { body } = await register(file.tensors, { layers: example });
+    expect(body.id).toBe(await idOf(stack));
+  });
+
   test('the description may stand in two places, if it is the same', async () => {
     const description = '[{"type":"lstm","name":"nope"}]';
     const other = await register(tensors, { layers: '[]' }, { 'carryover.layers': description });

@@ -57,3 +57,8 @@ export const MODEL_EXAMPLES = [
     ],
   },
 ];
+
+/** The layers of a file, as a query parameter. */
+export const DESCRIPTION_EXAMPLE =
+  '[{"type":"embedding","name":"embedding"},{"type":"lstm","name":"lstm"},' +
+  '{"type":"dense","name":"head","activation":"softmax"}]';

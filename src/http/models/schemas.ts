@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { ACTIVATION } from '../../models/import/activation.ts';
-import { MODEL_EXAMPLES } from './examples.ts';
+import { DESCRIPTION_EXAMPLE, MODEL_EXAMPLES } from './examples.ts';
 import { NAME_LENGTH_MAX, NAME_PATTERN } from '../../models/model-names.ts';
 import { pageLimit } from '../schemas/page.ts';
 import { ref } from '../schemas/ref.ts';
@@ -129,10 +129,10 @@ export const ModelQuery = Type.Object(
       Type.String({
         minLength: 1,
         description:
-          'Of a file: its layers in their order, in JSON, e.g. `[{"type":"embedding","name":"embedding"},' +
-          '{"type":"lstm","name":"lstm"},{"type":"dense","name":"head","activation":"softmax"}]`. `name` is the path of a ' +
-          'layer in the file; an entry has the options of a layer in JSON, and may name a tensor by itself. May also stand ' +
-          'in `__metadata__`, as `carryover.layers`.',
+          'Of a file: its layers in their order, in JSON. `name` is the path of a layer in the file; an entry has the ' +
+          'options of a layer in JSON, and may name a tensor by itself. May also stand in `__metadata__`, as ' +
+          '`carryover.layers`.',
+        examples: [DESCRIPTION_EXAMPLE],
       }),
     ),
   },
