@@ -23,6 +23,7 @@ import {
   PAIR_TARGET,
   RELU,
   SIGMOID,
+  SOFTMAX,
   TANH,
 } from './layout';
 import { sumNarrow } from './narrow';
@@ -53,8 +54,9 @@ export function computeRows(model: usize, layer: usize, pairs: usize, count: u32
     for (let pair = pairs; pair < end; pair += PAIR_BYTES) memory.fill(load<usize>(pair, PAIR_TARGET), 0, size);
     product(pairs, count, W, inputs, outputs);
   }
+  if (activation == SOFTMAX) return softmax(pairs, count, finishB, size, outputs);
   for (let pair = pairs; pair < end; pair += PAIR_BYTES) {
-    activate(activation, load<usize>(pair, PAIR_TARGET), finishB, size, outputs);
+    activate(activation, load<usize>(pair, PAIR_TARGET), finishB, size);
   }
 }
 
@@ -74,11 +76,10 @@ function scale(x: usize, scale: usize, offset: usize, y: usize, count: u32): voi
 }
 
 /** Replaces x W in the `size` bytes of `row` by activation(x W + b). */
-function activate(activation: u32, row: usize, b: usize, size: usize, outputs: u32): void {
+function activate(activation: u32, row: usize, b: usize, size: usize): void {
   if (activation == LINEAR) return addBias(row, b, size);
   if (activation == RELU || activation == TANH) return finishRnn(activation, row, b, row, size);
-  if (activation == SIGMOID) return sigmoidInPlace(row, b, size);
-  softmax(row, b, size, outputs);
+  sigmoidInPlace(row, b, size);
 }
 
 function addBias(row: usize, b: usize, size: usize): void {
@@ -90,10 +91,27 @@ function addBias(row: usize, b: usize, size: usize): void {
   }
 }
 
-/** Replaces x W by softmax(x W + b). */
-function softmax(row: usize, b: usize, size: usize, outputs: u32): void {
+/**
+ * Replaces x W by softmax(x W + b), of all rows in three loops over them: by itself a row would wait for its largest z, and
+ * again for its sum.
+ */
+function softmax(pairs: usize, count: u32, b: usize, size: usize, outputs: u32): void {
+  const numbers = pairs + count * PAIR_BYTES;
+  for (let i: usize = 0; i < count; i++) {
+    store<f32>(numbers + (i << 2), addBiasAndFindLargest(load<usize>(pairs + i * PAIR_BYTES, PAIR_TARGET), b, size, outputs));
+  }
+  for (let i: usize = 0; i < count; i++) {
+    const number = numbers + (i << 2);
+    store<f32>(number, exponentiate(load<usize>(pairs + i * PAIR_BYTES, PAIR_TARGET), load<f32>(number), size));
+  }
+  for (let i: usize = 0; i < count; i++) {
+    divide(load<usize>(pairs + i * PAIR_BYTES, PAIR_TARGET), load<f32>(numbers + (i << 2)), size);
+  }
+}
+
+/** Adds b to a row of x W. Columns beyond the outputs become -Infinity, whose e is 0. @returns the largest z */
+function addBiasAndFindLargest(row: usize, b: usize, size: usize, outputs: u32): f32 {
   const end = row + size;
-  // exp(-Infinity) is 0: columns beyond the outputs add nothing to the sum.
   for (let at = row + (<usize>outputs << 2); at < end; at += 4) store<f32>(at, -Infinity);
   // pmax is one instruction. Unlike max it may lose a NaN or the sign of a zero, which change nothing: e of the column
   // with the NaN is one too, and so are the sum and all y; and exp(0) = exp(-0) = 1.
@@ -107,32 +125,41 @@ function softmax(row: usize, b: usize, size: usize, outputs: u32): void {
     v128.store(at, z0, 0);
     v128.store(at, z1, 16);
   }
-  const top = largest(f32x4.pmax(max0, max1));
+  return largest(f32x4.pmax(max0, max1));
+}
+
+/** Replaces z by e = exp(z - top). @returns the sum of all e */
+function exponentiate(row: usize, top: f32, size: usize): f32 {
+  const tops = f32x4.splat(top);
   let s0 = f32x4.splat(0);
   let s1 = s0;
-  for (let at = row; at < end; at += 32) {
-    const e0 = expF32x4(f32x4.sub(v128.load(at, 0), top));
-    const e1 = expF32x4(f32x4.sub(v128.load(at, 16), top));
+  for (const end = row + size; row < end; row += 32) {
+    const e0 = expF32x4(f32x4.sub(v128.load(row, 0), tops));
+    const e1 = expF32x4(f32x4.sub(v128.load(row, 16), tops));
     s0 = f32x4.add(s0, e0);
     s1 = f32x4.add(s1, e1);
-    v128.store(at, e0, 0);
-    v128.store(at, e1, 16);
+    v128.store(row, e0, 0);
+    v128.store(row, e1, 16);
   }
   const t = f32x4.add(s0, s1);
   const u = f32x4.add(t, v128.shuffle<f32>(t, t, 2, 3, 0, 1));
-  const sum = f32x4.splat(f32x4.extract_lane(u, 0) + f32x4.extract_lane(u, 1));
-  for (let at = row; at < end; at += 32) {
-    const y0 = f32x4.div(v128.load(at, 0), sum);
-    const y1 = f32x4.div(v128.load(at, 16), sum);
-    v128.store(at, y0, 0);
-    v128.store(at, y1, 16);
+  return f32x4.extract_lane(u, 0) + f32x4.extract_lane(u, 1);
+}
+
+function divide(row: usize, sum: f32, size: usize): void {
+  const sums = f32x4.splat(sum);
+  for (const end = row + size; row < end; row += 32) {
+    const y0 = f32x4.div(v128.load(row, 0), sums);
+    const y1 = f32x4.div(v128.load(row, 16), sums);
+    v128.store(row, y0, 0);
+    v128.store(row, y1, 16);
   }
 }
 
-/** The largest of four lanes, in all lanes. */
+/** The largest of four lanes. */
 // @ts-ignore: decorator
 @inline
-function largest(v: v128): v128 {
+function largest(v: v128): f32 {
   const pairs = f32x4.pmax(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
-  return f32x4.pmax(pairs, v128.shuffle<f32>(pairs, pairs, 1, 0, 3, 2));
+  return f32x4.extract_lane(f32x4.pmax(pairs, v128.shuffle<f32>(pairs, pairs, 1, 0, 3, 2)), 0);
 }

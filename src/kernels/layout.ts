@@ -127,7 +127,7 @@ export const PAIR_BYTES = 8;
 
 /**
  * Scratch space after the 2 N row pairs of a step, in pairs: narrow models store the accumulators of a tile there,
- * 256 bytes from the next multiple of 64 on.
+ * 256 bytes from the next multiple of 64 on, and softmax layers a number for each of ROWS_AT_ONCE rows.
  */
 export const SCRATCH_PAIRS = 40;
 
