@@ -10,7 +10,7 @@ import { closeAtEnd } from './cleanup.ts';
 
 /** What `npm start` gives Node.js. */
 export const NODE_FLAGS = nodeFlagsOfStart();
-/** One worker: each takes time at the start, and there would be one for each core. */
+/** One worker however many cores there are, for each takes time at the start. */
 const SETTINGS = { HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'warn', STORE_URL: 'memory:', WORKERS: '1' };
 const START_TIMEOUT_MS = 150_000;
 const STOP_TIMEOUT_MS = 20_000;
