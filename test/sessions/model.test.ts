@@ -279,7 +279,7 @@ describe('control: a planted fault is found', () => {
     ['a deleted session stays', { url, store: new ImmortalStore(1e9) }],
     ['tombstones are not kept', { url, store: new EarlyForgettingStore(1e9) }],
     ['keys are not seen', { url, store: new MemoryStore(1e9), seesKeys: false }],
-    ['what is in memory is trusted', { url, store: new TrustedLosingStore(), losses: 8 }],
+    ['what is in memory is trusted', { url, store: new TrustedLosingStore(), losses: 25 }],
     ['the clock is a second late', { url, store: new MemoryStore(1e9), lagMs: 1_000 }],
   ])('control: the model finds that %s', async (_name, options) => {
     const service = new AppService(options);
