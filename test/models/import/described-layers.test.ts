@@ -199,6 +199,27 @@ describe('layers of Keras', () => {
     );
   });
 
+  test('a Bidirectional whose own path is left out has the path of its directions', () => {
+    const both = (number: string, D: number) => ({
+      ...keras(`forward_lstm${number}/lstm_cell`, D, 12, tensor(12)),
+      ...keras(`backward_lstm${number}/lstm_cell`, D, 12, tensor(12)),
+    });
+    const file = { ...both('', 2), ...both('_1', 6) };
+    const layers = [{ type: 'lstm', name: 'lstm' }, { type: 'lstm', name: 'lstm_1' }];
+    expect(kinds(described(file, ...layers).layers)).toEqual(['lstm 2→3 bidirectional', 'lstm 6→3 bidirectional']);
+    const unsaid = errorOf(() => importCheckpoint(new Map(Object.entries(file)), { activation: 'tanh' })) as any;
+    expect(unsaid.code).toBe('layers_unconfirmed');
+    expect(unsaid.message).toContain('[{"type":"lstm","name":"lstm"},{"type":"lstm","name":"lstm_1"}]');
+  });
+
+  test('the directions of a Bidirectional may have names of their own', () => {
+    const file = { ...keras('b/forward_left/lstm_cell', 2, 12), ...keras('b/backward_right/lstm_cell', 2, 12) };
+    expect(kinds(described(file, { type: 'lstm', name: 'b' }).layers)).toEqual(['lstm 2→3 bidirectional']);
+    const three = { ...file, ...keras('b/forward_more/lstm_cell', 2, 12) };
+    const error = errorOf(() => importCheckpoint(new Map(Object.entries(three)), { activation: 'tanh' })) as any;
+    expect(error).toMatchObject({ code: 'layers_unconfirmed' });
+  });
+
   test('the activation of a Dense has to be stated, and a cell that its path names is not another', () => {
     const file = { ...keras('lstm/lstm_cell', 2, 12, tensor(12)), 'dense/kernel': tensor(3, 1) };
     const dense = { type: 'dense', name: 'dense' };
