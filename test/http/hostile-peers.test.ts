@@ -60,7 +60,8 @@ test('hostile peers of all kinds: well-behaved clients are answered, all peers a
   const body = JSON.stringify({ model: 'sunspots', x: [[0.5]] });
   const startMs = performance.now();
   let most = 0;
-  const isAttacked = () => most > PEERS / 2 && peers.connected > PEERS;
+  // On a busy machine they connect again more slowly than they are disconnected.
+  const isAttacked = () => most > PEERS / 5 && peers.connected > PEERS;
   for (let ms = 0; ms < 3 * TIMEOUT_MS || (ms < ATTACK_MS_MAX && !isAttacked()); ms = performance.now() - startMs) {
     const response = await fetch(`${url}/v1/step`, { method: 'POST', headers, body });
     expect(response.status).toBe(200);
