@@ -72,7 +72,8 @@ function registerRoute(app: HttpServer, parts: RegisterParts): void {
         summary: 'Register a model',
         description:
           'The same layers with the same weights have the same id: registering them again is 200. A ' +
-          'safetensors file, or a state dict in the zip format of torch.save, may have the tensor names of this API (W_x, W_h, b, W_y, b_y), of ' +
+          'safetensors file, or a state dict in the zip format of torch.save, may have the tensor names of this ' +
+          'API (W_x, W_h, b, W_y, b_y), of ' +
           'torch (`*weight_ih_l0` …, of a cell `*weight_ih` …) or of Keras (`*kernel` …). Names alone tell an embedding, the ' +
           'recurrent layers of one module and a linear head; `layers` describes any other. Nothing is guessed: the names of ' +
           'an RNN of torch and of recurrent layers of Keras do not say the activation, so it must be confirmed, and a Linear ' +
