@@ -40,22 +40,25 @@ export function toJsonSegments({ fields = {}, tensors, trace }: ResponseBody): r
  * @param allocate provides the memory of the file; by default it is a new Buffer
  */
 export function toSafetensors(
-  { fields, tensors, trace = {} }: ResponseBody,
+  { fields, tensors, trace }: ResponseBody,
   allocate?: AllocateFile,
 ): Buffer | Promise<Buffer> {
   const metadata =
     fields && Object.fromEntries(presentOf(fields).map(([name, value]) => [name, textOf(value)]));
-  const all = Object.fromEntries([...tensorsIn(tensors, ''), ...tensorsIn(trace, 'trace/')]);
+  const all: Record<string, TensorView> = {};
+  collectTensors(tensors, '', all);
+  if (trace) collectTensors(trace, 'trace/', all);
   const write = numbersOf(all) > UNSLICED_NUMBERS_MAX ? writeSafetensorsInSlices : writeSafetensors;
   return write(all, metadata, allocate);
 }
 
-/** The tensors of a tree with their paths in it; what is no tensor is left out. */
-function* tensorsIn(tree: readonly TensorTree[] | Tensors, prefix: string): Generator<[string, TensorView]> {
-  for (const [name, member] of Object.entries<TensorTree | undefined>(tree)) {
+/** Adds the tensors of a tree to `all`, under their paths in it; what is no tensor is left out. */
+function collectTensors(tree: readonly TensorTree[] | Tensors, prefix: string, all: Record<string, TensorView>): void {
+  for (const name of Object.keys(tree)) {
+    const member = (tree as Tensors)[name];
     if (typeof member !== 'object' || member === null) continue;
-    if (isTensor(member)) yield [`${prefix}${name}`, member];
-    else yield* tensorsIn(member, `${prefix}${name}.`);
+    if (isTensor(member)) all[prefix + name] = member;
+    else collectTensors(member, `${prefix}${name}.`, all);
   }
 }
 

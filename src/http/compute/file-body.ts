@@ -110,7 +110,8 @@ export function fileWeights(body: FileBody): WeightsSource | LayersSource | unde
 
 /** Whether a tensor has the name of a state of one of several recurrent layers, e.g. `h.1`. */
 export function isListedState(name: string): boolean {
-  return LISTED_STATE.test(name);
+  // Most files have none: the dot is looked at first.
+  return name[1] === '.' && LISTED_STATE.test(name);
 }
 
 /** Integers are row numbers of an embedding: only an x without D may have them. @throws invalid_request */

@@ -7,6 +7,7 @@ import { type FileBody, isListedState, optionalTensor } from './file-body.ts';
 /** @throws shape_mismatch if a state is no matrix · invalid_request if it has both h and h.0 */
 export function fileStates(body: FileBody): GivenStates {
   const names = [...body.tensors.keys()].filter(isListedState);
+  if (names.length === 0) return { h: optionalTensor(body, 'h', 'NH'), c: optionalTensor(body, 'c', 'NH') };
   const count = 1 + Math.max(-1, ...names.map((name) => Number(name.slice(2))));
   const stateOf = (name: 'h' | 'c'): StatesSource | undefined => {
     if (!names.some((listed) => listed.startsWith(name))) return optionalTensor(body, name, 'NH');
