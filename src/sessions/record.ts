@@ -32,7 +32,10 @@ import {
 
 /** Of a session whose state is one h. */
 const FORMAT_OF_H = 1;
-/** Of a session of any other model: the head has `states`. Services that do not know them refuse the record. */
+/**
+ * Of a session of any other model: the head has `states`, such as `64c 32` for an H of 64 with c and one of 32 without,
+ * and no counts of 0, nor a `keep` of 0. Services that do not know the format refuse the record.
+ */
 const FORMAT_OF_STATES = 2;
 const PREFIX_BYTES = 8;
 const HEAD = 'head';
@@ -45,6 +48,13 @@ type Slot = typeof HEAD | number;
 type SessionFields = Omit<Session, 'id' | 'state' | 'answers' | 'past' | 'creation'> & {
   readonly format: number;
   readonly reason?: undefined;
+};
+/** Of FORMAT_OF_STATES. */
+type StatesFields = Omit<SessionFields, 'states' | 'keep' | 'answersCount' | 'pastHeight'> & {
+  readonly states: string;
+  readonly keep?: number | undefined;
+  readonly answersCount?: number | undefined;
+  readonly pastHeight?: number | undefined;
 };
 type TombstoneFields = Omit<Tombstone, 'id'> & { readonly format: number };
 type AnswerFields = IdempotencyKey & {
@@ -110,13 +120,14 @@ export function decodeRecord(id: string, { head, slots }: RecordParts): Session 
 /** The session without its kept answers and past states, for lists. @throws session_corrupt */
 export function decodeHead(id: string, head: Uint8Array): Session | Tombstone {
   const { fields, floats } = decodeFrame(id, HEAD, head);
-  const { format, ...rest } = fields as SessionFields | TombstoneFields;
+  const { format, ...rest } = fields as SessionFields | StatesFields | TombstoneFields;
   if (format !== FORMAT_OF_H && format !== FORMAT_OF_STATES) {
     throw corrupt(id, `has format ${format}, expected ${FORMAT_OF_H} or ${FORMAT_OF_STATES}`);
   }
   if (rest.reason !== undefined) return { id, ...rest };
-  if (floats.length !== stateNumbersOf(rest.N, sizesOf(rest))) throw corrupt(id, 'has a state of the wrong size');
-  return { id, ...rest, state: floats, answers: [], past: [] };
+  const session = format === FORMAT_OF_H ? (rest as Omit<SessionFields, 'format'>) : withStates(rest as StatesFields);
+  if (floats.length !== stateNumbersOf(rest.N, sizesOf(session))) throw corrupt(id, 'has a state of the wrong size');
+  return { id, ...session, state: floats, answers: [], past: [] };
 }
 
 export function isTombstone(record: Session | Tombstone): record is Tombstone {
@@ -125,8 +136,23 @@ export function isTombstone(record: Session | Tombstone): record is Tombstone {
 
 function encodeHead(session: Session): Uint8Array {
   const { id, state, answers: _answers, past: _past, creation: _creation, ...rest } = session;
-  const fields: SessionFields = { format: rest.states ? FORMAT_OF_STATES : FORMAT_OF_H, ...rest };
+  const { states, keep, answersCount, pastHeight } = rest;
+  if (!states) return encodeFrame(id, HEAD, { format: FORMAT_OF_H, ...rest } satisfies SessionFields, state);
+  // As short as it is, three records of two layers of H = 64 fit into a page of SQLite.
+  const fields: StatesFields = {
+    format: FORMAT_OF_STATES,
+    ...rest,
+    states: states.map(({ H, hasC }) => (hasC ? `${H}c` : `${H}`)).join(' '),
+    keep: keep || undefined,
+    answersCount: answersCount || undefined,
+    pastHeight: pastHeight || undefined,
+  };
   return encodeFrame(id, HEAD, fields, state);
+}
+
+function withStates({ states, keep = 0, answersCount = 0, pastHeight = 0, ...rest }: Omit<StatesFields, 'format'>) {
+  const sizes = states.split(' ').map((text) => ({ H: Number.parseInt(text, 10), hasC: text.endsWith('c') }));
+  return { ...rest, states: sizes, keep, answersCount, pastHeight };
 }
 
 function putAnswer(

@@ -14,6 +14,12 @@ import { fc } from '../helpers/seed.ts';
 const ID = 'AAAAAAAAAAAAAAAAAAAAAA';
 const SPEC = { modelId: `sha256:${'0'.repeat(64)}`, N: 2, D: 1, H: 3, ttlMs: 60_000 };
 
+/** Of two layers, of which one has c: six numbers for two rows, as one h of three. */
+const STATES = [
+  { H: 1, hasC: true },
+  { H: 1, hasC: false },
+];
+
 const state = fc.float32Array({ minLength: 6, maxLength: 6 });
 const action = fc.oneof(
   { weight: 5, arbitrary: fc.record({ kind: fc.constant('advance'), h: state, keyed: fc.boolean() }) },
@@ -54,9 +60,10 @@ describe('records', () => {
       fc.property(
         fc.nat(4),
         state,
+        fc.constantFrom(undefined, STATES),
         fc.array(action, { maxLength: 150 }),
-        (keep, h, actions) => {
-          let session = newSession(ID, 'incarnat', { ...SPEC, keep, state: h }, 1_000);
+        (keep, h, states, actions) => {
+          let session = newSession(ID, 'incarnat', { ...SPEC, states, keep, state: h }, 1_000);
           const stored = encodeSession(session);
           let head = stored.head;
           const slots = new Map(stored.slots);
@@ -85,6 +92,15 @@ describe('records', () => {
       expect(head.length).toBeLessThan(24 + 1_024);
       session = after;
     }
+  });
+
+  test('the states of two lstm layers with H = 64 leave space for three records in a page of SQLite', () => {
+    const states = [64, 64].map((H) => ({ H, hasC: true }));
+    const session = newSession(ID, 'incarnat', { ...SPEC, N: 1, D: 64, H: 64, states, keep: 0, state: new Float32Array(256) }, Date.now());
+    const after = { ...session, t: 10_000, version: 10_000 };
+    // A page of 4,096 bytes has 8 of its own, and for each row 2 and some 45 of other columns.
+    expect(encodeSession(after).head.length).toBeLessThan((4_096 - 8) / 3 - 47);
+    expect(plain(decodeRecord(ID, encodeSession(after)))).toEqual(plain(after));
   });
 
   test('a record from before there were nonces is read, and its ETags are the same as then', () => {
