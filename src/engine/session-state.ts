@@ -1,8 +1,7 @@
 // The states of a session: what a request gives, what a computation begins with, and what it ends with.
 import { CarryoverError } from '../errors.ts';
 import { type LayerSpec, statesOf } from '../layers.ts';
-import type { Session, StateSizes } from '../sessions/session.ts';
-import { sizesOf, stateNumbersOf, viewsOf } from '../sessions/session.ts';
+import { type Session, type StateSizes, sizesOf, stateNumbersOf, viewsOf } from '../sessions/session.ts';
 import { type TensorSource, sizeOf } from '../tensor.ts';
 import type { StateViews } from '../wasm/job.ts';
 import { shapeMismatch } from './expect-shape.ts';
@@ -56,8 +55,7 @@ export function readState(
  *
  * @throws shape_mismatch if the model has a cell state and the request none
  */
-export function expectWholeState({ h, c }: GivenStates, { layers, origin }: StateModel): void {
-  if (!h) throw shapeMismatch('h', `h is missing, expected the hidden state of ${origin}.`);
+export function expectWholeState({ c }: GivenStates, { layers, origin }: StateModel): void {
   if (c || !statesOf(layers).some(({ hasC }) => hasC)) return;
   throw shapeMismatch('c', `c is missing, expected the cell state beside h, because ${origin} has a layer of type lstm.`);
 }

@@ -5,17 +5,9 @@ import { writeSafetensorsInSlices } from '../codec/safetensors/write.ts';
 import { CarryoverError } from '../errors.ts';
 import { type Layer, type LayerSpec, shortFormOf, tanhSpecs } from '../layers.ts';
 import type { TensorView } from '../tensor.ts';
-import { countOf, describeLayers, layersWith, tensorsOf } from '../wasm/layer-tensors.ts';
+import { SHORT_NAMES, countOf, describeLayers, layersWith, tensorsOf } from '../wasm/layer-tensors.ts';
 import { LAYERS_FIELD } from './model-file.ts';
 import { modelIdInSlices } from './model-id.ts';
-
-const SHORT_NAMES: Readonly<Record<string, string>> = {
-  'layers.0.W_x': 'W_x',
-  'layers.0.W_h': 'W_h',
-  'layers.0.b': 'b',
-  'layers.1.W': 'W_y',
-  'layers.1.b': 'b_y',
-};
 
 /** Writes in slices, between which the event loop runs. The result shares no memory with the weights. */
 export function writeStoredFile(layers: readonly Layer[]): Promise<Buffer> {

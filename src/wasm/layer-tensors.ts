@@ -8,6 +8,15 @@
 //   layers.3.backward.W_x, …                  the reverse direction of a bidirectional layer
 import { type Layer, type LayerSpec, type RecurrentSpec, gatesOf, isRecurrent } from '../layers.ts';
 
+/** As the tensors of a model in the short form are called in files. */
+export const SHORT_NAMES: Readonly<Record<string, string>> = {
+  'layers.0.W_x': 'W_x',
+  'layers.0.W_h': 'W_h',
+  'layers.0.b': 'b',
+  'layers.1.W': 'W_y',
+  'layers.1.b': 'b_y',
+};
+
 /** Row-major, every bias as it is after those that are only ever added were added. */
 export interface LayerTensor {
   /** Where it is in the model, e.g. `layers.0.backward.W_h`. */

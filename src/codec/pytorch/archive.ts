@@ -11,7 +11,7 @@ const STORED = 0;
 /** Its checksum takes less than a millisecond. */
 const SLICE_BYTES = 2 ** 20;
 
-/** The bytes of an archive's entries, by their names without the folder around all of them. */
+/** The bytes of an archive's entries, by their names, with the folder around all of them. */
 export type Entries = ReadonlyMap<string, Uint8Array>;
 
 /** Whether a file begins as zip archives do. */

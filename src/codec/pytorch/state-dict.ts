@@ -121,9 +121,14 @@ function tensorsIn(value: unknown): [string, StoredTensor][] {
   if (!dict) throw notRead('has no dict of tensors');
   return [...dict].map(([name, tensor]) => {
     const isTensor = typeof name === 'string' && tensor instanceof StoredTensor;
-    if (!isTensor) throw notRead(`has ${JSON.stringify(String(name).slice(0, 80))} among its tensors, which is none`);
+    if (!isTensor) throw notRead(`has ${titleOf(name)} among its tensors, which is none`);
     return [name, tensor];
   });
+}
+
+/** A key that is no text may be a value of great depth, which has no text of bounded length. */
+function titleOf(key: unknown): string {
+  return typeof key === 'string' ? JSON.stringify(key.slice(0, 80)) : 'a key that is no text';
 }
 
 function stateDictIn(dict: Map<unknown, unknown>): Map<unknown, unknown> | undefined {

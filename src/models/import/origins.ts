@@ -1,4 +1,5 @@
 // Which tensors of a file each tensor of a model is made of, in words, for the answer to a registration.
+import { SHORT_NAMES } from '../../wasm/layer-tensors.ts';
 import {
   type FileTensor,
   type FoundBias,
@@ -10,15 +11,6 @@ import {
 } from './layer.ts';
 
 const NAME_CHARACTERS_MAX = 200;
-
-/** As the tensors of a model in the short form are called. */
-const SHORT_NAMES: Readonly<Record<string, string>> = {
-  'layers.0.W_x': 'W_x',
-  'layers.0.W_h': 'W_h',
-  'layers.0.b': 'b',
-  'layers.1.W': 'W_y',
-  'layers.1.b': 'b_y',
-};
 
 /**
  * @param isShort whether the layers are a model in the short form

@@ -116,6 +116,27 @@ describe('a pickle', () => {
   });
 });
 
+describe('a dict of tensors', () => {
+  /** The pickle of a fixture, whose dict has one more key: what `key` pushes. */
+  async function withKey(key: Buffer): Promise<ReadonlyMap<string, Uint8Array>> {
+    const entries = await readEntries(bytesOf('lstm-one-unit.pt'));
+    const [name, bytes] = [...entries].find(([entry]) => entry.endsWith('data.pkl'))!;
+    // Before the end: the dict is on the stack.
+    return new Map(entries).set(name, Buffer.concat([bytes.subarray(0, -1), key, pickle('Ns.')]));
+  }
+
+  test.each([
+    // Each level is a pair of the one below: its text would be twice as long.
+    ['of pairs of pairs, 60 deep', pickle(']', ...Array.from({ length: 60 }).flatMap(() => ['q\x7f', 'h\x7f', 0x86]))],
+    ['of a tuple 100,000 deep', pickle(')', '\x85'.repeat(100_000))],
+  ])('with a key %s is refused at once', async (_, key) => {
+    const entries = await withKey(key);
+    const error = await refusalOf(() => readStateDict(entries));
+    expect(error.code).toBe('model_file_unsupported');
+    expect(error.message).toContain('has a key that is no text among its tensors');
+  });
+});
+
 describe('an archive', () => {
   test('whose entries share their bytes is refused before they are all read', async () => {
     const content = Buffer.alloc(1_000, 1);
