@@ -112,7 +112,8 @@ function storageOf(id: unknown, folder: string, entries: Entries): Storage {
 function rebuild(storage: unknown, offset: unknown, shape: unknown, strides: unknown): StoredTensor {
   const isTensor = storage instanceof Storage && isCount(offset) && areCounts(shape) && areCounts(strides);
   if (!isTensor || shape.length !== strides.length) throw malformed('has a tensor without a shape');
-  return new StoredTensor(storage, offset, shape, strides);
+  // Copies: a pickle may go on to change the lists.
+  return new StoredTensor(storage, offset, [...shape], [...strides]);
 }
 
 /** The tensors of a dict, or of the one in it that is a state dict. */

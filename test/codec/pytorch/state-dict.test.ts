@@ -137,6 +137,20 @@ describe('a dict of tensors', () => {
   });
 });
 
+describe('a tensor', () => {
+  test('whose shape is changed after it was made keeps the shape that was checked', () => {
+    const text = (value: string) => pickle('X', value.length, 0, 0, 0, value).toString('latin1');
+    const shape = pickle(']', 'K\x02', 'a', 'q\x01');
+    const bytes = pickle(
+      '}', 'q\x00', text('w'), 'ctorch._utils\n_rebuild_tensor_v2\n', '((', text('storage'), 'ctorch\nFloatStorage\n',
+      text('0'), text('cpu'), 'K\x02', 'tQ', 'K\x00', shape.toString('latin1'), 'K\x01', 0x85, 'tR', 's',
+      'h\x01', text('x'), 'a', 'h\x00', '.',
+    );
+    const entries = new Map([['a/data.pkl', bytes], ['a/data/0', Buffer.alloc(8)]]);
+    expect(readStateDict(entries).get('w')!.shape).toEqual([2]);
+  });
+});
+
 describe('an archive', () => {
   test('whose entries share their bytes is refused before they are all read', async () => {
     const content = Buffer.alloc(1_000, 1);
