@@ -15,6 +15,7 @@ import { convertLayer } from './convert-layer.ts';
 import type { Convention } from './convention.ts';
 import { claimDescribed, expectSizes } from './described-layers.ts';
 import { parseDescription } from './description.ts';
+import type { FoundFile } from './found-file.ts';
 import { KERAS_NAMES } from './keras-names.ts';
 import type { FoundLayer } from './layer.ts';
 import { type LayerSizes, expectLayerCount, expectShapesAgree } from './layer-shapes.ts';
@@ -39,6 +40,8 @@ export interface Import {
   readonly layers: readonly LayerSource[];
   /** Which tensors of the file each of ours was made of, e.g. `rnn.weight_ih_l0 (transposed)`. */
   readonly tensors: Readonly<Record<string, string>>;
+  /** What this service does otherwise than the file says, in sentences. */
+  readonly notes?: readonly string[];
 }
 
 /**
@@ -51,6 +54,20 @@ export function importCheckpoint(tensors: ReadonlyMap<string, SafeTensor>, optio
   const unclaimed = new UnclaimedTensors(tensors);
   const { layers, sizes } =
     options.layers === undefined ? readByNames(unclaimed, options) : readDescribed(unclaimed, options, options.layers);
+  return convert(layers, sizes);
+}
+
+/**
+ * The layers of a file that tells of each what it is. Their tensors are read when they are copied, as above.
+ *
+ * @throws shape_mismatch · limit_exceeded
+ */
+export function importFound({ layers, notes }: FoundFile): Import {
+  expectLayerCount(layers.length);
+  return { ...convert(layers, expectShapesAgree(layers)), notes };
+}
+
+function convert(layers: readonly FoundLayer[], sizes: readonly LayerSizes[]): Import {
   return {
     layers: layers.map((layer, k) => convertLayer(layer, sizes[k]!, k)),
     tensors: originsOf(layers, isShortForm(layers)),
