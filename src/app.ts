@@ -166,8 +166,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const preloadedModels = new PreloadedModels({
     library,
     limits,
-    onLoaded: (name, { id, D, H, O, activation, layers }, tensors) =>
-      http.log.info({ name, id, D, H, O, activation, layers, tensors }, 'model loaded'),
+    onLoaded: (name, { id, D, H, O, activation, layers }, { tensors, notes }) =>
+      http.log.info({ name, id, D, H, O, activation, layers, tensors, notes }, 'model loaded'),
     onSkipped: ({ path }, error) =>
       http.log.error({ path, reason: (error as Error).message }, 'model file skipped'),
   });

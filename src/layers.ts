@@ -99,39 +99,62 @@ export type RecurrentLayer = RecurrentSpec & DirectedWeights;
 export type Layer = EmbeddingLayer | AffineLayer | DenseLayer | RecurrentLayer;
 
 /** The tensors of one direction of a recurrent layer, of G gates. */
-export interface RecurrentSource {
+export interface RecurrentSource<Tensor = TensorSource> {
   /** (D, G H) */
-  readonly W_x: TensorSource;
+  readonly W_x: Tensor;
   /** (H, G H) */
-  readonly W_h: TensorSource;
+  readonly W_h: Tensor;
   /** (G H); zeros if absent. That of a model in the short form may be (1, H). */
-  readonly b?: TensorSource | undefined;
-  readonly b_h?: TensorSource | undefined;
+  readonly b?: Tensor | undefined;
+  readonly b_h?: Tensor | undefined;
 }
 
-interface DirectedSource {
+interface DirectedSource<Tensor> {
   readonly direction: Direction;
-  readonly weights: RecurrentSource;
+  readonly weights: RecurrentSource<Tensor>;
   /** Of a bidirectional layer. */
-  readonly backward?: RecurrentSource | undefined;
+  readonly backward?: RecurrentSource<Tensor> | undefined;
 }
 
 /** A layer as a request or a file has it: options, and tensors that are still there. */
-export type LayerSource =
+export type LayerSource<Tensor = TensorSource> =
   /** E (V, D) */
-  | { readonly type: 'embedding'; readonly E: TensorSource }
+  | { readonly type: 'embedding'; readonly E: Tensor }
   /** (D) each */
-  | { readonly type: 'affine'; readonly scale: TensorSource; readonly offset: TensorSource }
+  | { readonly type: 'affine'; readonly scale: Tensor; readonly offset: Tensor }
   /** W (I, O), b (O) */
   | {
       readonly type: 'dense';
       readonly activation: DenseActivation;
-      readonly W: TensorSource;
-      readonly b?: TensorSource | undefined;
+      readonly W: Tensor;
+      readonly b?: Tensor | undefined;
     }
-  | ({ readonly type: 'rnn'; readonly activation: RnnActivation } & DirectedSource)
-  | ({ readonly type: 'gru'; readonly reset: Reset } & DirectedSource)
-  | ({ readonly type: 'lstm' } & DirectedSource);
+  | ({ readonly type: 'rnn'; readonly activation: RnnActivation } & DirectedSource<Tensor>)
+  | ({ readonly type: 'gru'; readonly reset: Reset } & DirectedSource<Tensor>)
+  | ({ readonly type: 'lstm' } & DirectedSource<Tensor>);
+
+/** The same layer with other tensors in place of its own, for example with copies of them. */
+export function mapTensors<From, To>(layer: LayerSource<From>, convert: (tensor: From) => To): LayerSource<To> {
+  const ifAny = (tensor: From | undefined) => tensor && convert(tensor);
+  const ofDirection = ({ W_x, W_h, b, b_h }: RecurrentSource<From>): RecurrentSource<To> => ({
+    W_x: convert(W_x),
+    W_h: convert(W_h),
+    b: ifAny(b),
+    b_h: ifAny(b_h),
+  });
+  switch (layer.type) {
+    case 'embedding':
+      return { ...layer, E: convert(layer.E) };
+    case 'affine':
+      return { ...layer, scale: convert(layer.scale), offset: convert(layer.offset) };
+    case 'dense':
+      return { ...layer, W: convert(layer.W), b: ifAny(layer.b) };
+    default: {
+      const { weights, backward } = layer;
+      return { ...layer, weights: ofDirection(weights), backward: backward && ofDirection(backward) };
+    }
+  }
+}
 
 export function isRecurrent<L extends LayerSpec>(layer: L): layer is L & RecurrentSpec {
   return layer.type in GATES;

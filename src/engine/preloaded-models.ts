@@ -3,6 +3,7 @@
 // older snapshot). A model of MODELS_DIR that was deleted through the API stays deleted until the next start.
 import { BUILT_IN_MODELS, type ModelFile } from '../models/models-dir.ts';
 import type { ModelLibrary } from '../models/library.ts';
+import type { Import } from '../models/import/checkpoint.ts';
 import { importFile } from '../models/import-file.ts';
 import { NAME_PATTERN } from '../models/model-names.ts';
 import type { ModelInfo } from '../models/registry.ts';
@@ -15,8 +16,7 @@ const SENTINEL = BUILT_IN_MODELS.sunspots;
 export interface PreloadedModelsParts {
   readonly library: ModelLibrary;
   readonly limits: Limits;
-  /** @param tensors which tensors of the file each of the model was made of */
-  readonly onLoaded: (name: string, info: ModelInfo, tensors: unknown) => void;
+  readonly onLoaded: (name: string, info: ModelInfo, file: Pick<Import, 'tensors' | 'notes'>) => void;
   /** A file that cannot be used is skipped: the others are served. */
   readonly onSkipped: (file: ModelFile, error: unknown) => void;
 }
@@ -70,7 +70,7 @@ export class PreloadedModels {
       // The name points to the model of the file from now on, whatever it pointed to before.
       if (file === SENTINEL) await library.reserve(name, info.id);
       else await library.point(name, info.id);
-      onLoaded(name, info, source.tensors);
+      onLoaded(name, info, source);
       return true;
     } catch (error) {
       onSkipped(file, error);

@@ -11,17 +11,21 @@ const SAFETENSORS_TYPE = 'application/vnd.carryover.safetensors';
 const STREAM_TYPES = Object.keys(FRAMINGS);
 /** The content types under which a safetensors file is accepted. */
 export const FILE_TYPES = [SAFETENSORS_TYPE, 'application/octet-stream'];
+/** The content types under which a model file of any format is accepted: the format follows from the content. */
+export const MODEL_FILE_TYPES = [...FILE_TYPES, 'application/onnx'];
 const FILE_SCHEMA = { type: 'string', format: 'binary' };
 
 /**
- * The body schema of a route that accepts JSON or a safetensors file. A file is not validated by a schema: it
+ * The body schema of a route that accepts JSON or a file. A file is not validated by a schema: it
  * arrives as a Buffer over linear memory, not as the string of bytes that the OpenAPI document describes.
+ *
+ * @param types of the file
  */
-export function jsonOrFile<Schema extends TSchema>(schema: Schema) {
+export function jsonOrFile<Schema extends TSchema>(schema: Schema, types: readonly string[] = FILE_TYPES) {
   return Type.Unsafe<Static<Schema> | Buffer>({
     content: {
       [JSON_TYPE]: { schema },
-      ...Object.fromEntries(FILE_TYPES.map((type) => [type, { schema: {} }])),
+      ...Object.fromEntries(types.map((type) => [type, { schema: {} }])),
     },
   });
 }
@@ -30,7 +34,7 @@ export function jsonOrFile<Schema extends TSchema>(schema: Schema) {
 export function describeFiles<Schema extends { readonly body?: unknown }>(schema: Schema): Schema {
   const { content } = (schema.body ?? {}) as { content?: Record<string, object> };
   if (!content) return schema;
-  const files = FILE_TYPES.filter((type) => type in content).map((type) => [type, { schema: FILE_SCHEMA }]);
+  const files = MODEL_FILE_TYPES.filter((type) => type in content).map((type) => [type, { schema: FILE_SCHEMA }]);
   return { ...schema, body: { content: { ...content, ...Object.fromEntries(files) } } };
 }
 

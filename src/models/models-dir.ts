@@ -13,12 +13,10 @@ export interface ModelFile {
 }
 
 const ENDING = '.safetensors';
-/** Of torch.save. A `.bin` or `.ckpt` may be one too, or anything else. */
-const TORCH_ENDINGS = ['.pt', '.pth'];
+/** A `.bin` or `.ckpt` may be of torch.save too, or anything else. */
+const ENDINGS = [ENDING, '.pt', '.pth', '.onnx', '.keras', '.h5', '.hdf5'];
 /** Endings of checkpoints in formats that are not supported. */
-const UNSUPPORTED_ENDINGS = [
-  '.bin', '.ckpt', '.gguf', '.h5', '.hdf5', '.keras', '.npy', '.npz', '.onnx', '.pkl',
-];
+const UNSUPPORTED_ENDINGS = ['.bin', '.ckpt', '.gguf', '.npy', '.npz', '.pkl'];
 /** Bytes at the start of a file by which its format is recognised. */
 const SIGNATURE_BYTES = 512;
 
@@ -44,7 +42,7 @@ export function modelFilesOf(folder: string): ModelFile[] {
   if (folder === '') return [];
   return filesIn(folder).flatMap((file) => {
     const path = join(folder, file);
-    const ending = [ENDING, ...TORCH_ENDINGS].find((known) => file.endsWith(known));
+    const ending = ENDINGS.find((known) => file.endsWith(known));
     if (ending !== undefined) return [fileWith(ending, path)];
     return UNSUPPORTED_ENDINGS.includes(extname(file)) ? [unsupportedFile(path)] : [];
   });
@@ -56,7 +54,7 @@ function filesIn(folder: string): string[] {
   } catch (error) {
     throw new Error(
       `MODELS_DIR is not a folder that can be read: ${(error as Error).message}. Expected one with ` +
-        `*${ENDING} files, or no MODELS_DIR.`,
+        `model files, or no MODELS_DIR.`,
       { cause: error },
     );
   }
@@ -73,7 +71,7 @@ function fileWith(ending: string, path: string): ModelFile {
 function unsupportedFile(path: string): ModelFile {
   const read = () => {
     const format = identifyFormat(startOf(path)) ?? 'It is of another format.';
-    throw new Error(`Only *${[ENDING, ...TORCH_ENDINGS].join(', *')} files are models here. ${format}`);
+    throw new Error(`Only *${ENDINGS.join(', *')} files are models here. ${format}`);
   };
   return { name: basename(path, extname(path)), path, read };
 }

@@ -19,14 +19,9 @@ const TORCH =
   `save_file(torch.load("model.pt", weights_only=True), ${SAVE}\`, if it holds a state_dict; of a whole ` +
   'module, save model.state_dict()';
 
-const keras = (file: string, also = '') =>
-  `of Keras (${file}${also}). In Python: \`import keras; from safetensors.numpy import save_file; ` +
-  `m = keras.models.load_model("model${file}"); save_file({v.path: v.numpy() for v in m.weights}, ${SAVE}\``;
-
-const ONNX =
-  'of ONNX. In Python, with the initializers W (1, H, D), R (1, H, H), B (1, 2H) of its RNN node, read by ' +
-  '`onnx.numpy_helper.to_array`: `from safetensors.numpy import save_file; save_file({"W_x": ' +
-  'W[0].T.copy(), "W_h": R[0].T.copy(), "b": B[0].reshape(2, -1).sum(0)}, "model.safetensors")`';
+const MODELS_ONLY = 'It describes a model: register that with POST /v1/models, which reads it as it is';
+const KERAS = `of Keras, in HDF5 or as .keras. ${MODELS_ONLY}`;
+const ONNX = `of ONNX. ${MODELS_ONLY}`;
 
 const NUMPY =
   'of NumPy (.npz). In Python: `import numpy as np; from safetensors.numpy import save_file; ' +
@@ -36,6 +31,13 @@ const ONE_ARRAY =
   'one array of NumPy (.npy). In Python: `import numpy as np; from safetensors.numpy import save_file; ' +
   'save_file({"W_x": np.load("W_x.npy"), "W_h": np.load("W_h.npy"), "b": np.load("b.npy")}, ' +
   '"model.safetensors")`';
+
+const HDF5_BYTES = /^894844460d0a1a0a/;
+/**
+ * Protocol buffers: the version of the format, then a text or the graph with its length. A SavedModel of TensorFlow
+ * begins alike, with version 1.
+ */
+const ONNX_BYTES = /^08(?!0[012])[0-7].(?:[1-3][2a]|42)(?!00)/;
 
 interface Format {
   /** Matches the first bytes, in hexadecimal. */
@@ -49,10 +51,8 @@ interface Format {
 const FORMATS: readonly Format[] = [
   // A pickle: the number of its protocol, then one of the opcodes with which pickles begin.
   { bytes: /^800[2-5](?:28|5d|63|7d|8a|95)/, sentence: TORCH },
-  { text: /^.HDF\r\n/, sentence: keras('.h5', ', HDF5') },
-  // Protocol buffers: the version of the format, then a text or the graph with its length. A SavedModel
-  // of TensorFlow begins alike, with version 1.
-  { bytes: /^08(?!0[012])[0-7].(?:[1-3][2a]|42)(?!00)/, sentence: ONNX },
+  { bytes: HDF5_BYTES, sentence: KERAS },
+  { bytes: ONNX_BYTES, sentence: ONNX },
   { text: /^.NUMPY/, sentence: ONE_ARRAY },
   {
     text: /^GGUF/,
@@ -74,9 +74,23 @@ const FORMATS: readonly Format[] = [
   },
 ];
 
+/** Whether a file begins as those of HDF5 do, which Keras writes. */
+export function isHdf5(bytes: Uint8Array): boolean {
+  return HDF5_BYTES.test(startOf(bytes).toString('hex'));
+}
+
+/** Whether a file begins as those of ONNX do. A safetensors file cannot: its header would be larger than any is. */
+export function isOnnx(bytes: Uint8Array): boolean {
+  return ONNX_BYTES.test(startOf(bytes).toString('hex'));
+}
+
+function startOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.subarray(0, SIGNATURE_BYTES));
+}
+
 /** A sentence that says what the file is and how to convert it; undefined if its format is not known. */
 export function identifyFormat(bytes: Uint8Array): string | undefined {
-  const start = Buffer.from(bytes.subarray(0, SIGNATURE_BYTES));
+  const start = startOf(bytes);
   const [hex, text] = [start.toString('hex'), start.toString('latin1')];
   const sentence = hex.startsWith(ZIP)
     ? ofZip(start)
@@ -90,6 +104,6 @@ function ofZip(start: Buffer): string {
   const name = start.toString('latin1', ZIP_NAME_AT, ZIP_NAME_AT + nameLength);
   if (TORCH_ENTRIES.includes(name.slice(name.lastIndexOf('/') + 1))) return TORCH;
   if (name.endsWith('.npy')) return NUMPY;
-  if (KERAS_ENTRIES.includes(name)) return keras('.keras');
+  if (KERAS_ENTRIES.includes(name)) return KERAS;
   return 'a zip archive. Send the safetensors file alone, uncompressed; of torch, Keras or NumPy make one first';
 }

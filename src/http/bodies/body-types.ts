@@ -1,7 +1,7 @@
 // Which bodies a route accepts, and the errors for all others: of another type, missing, or not expected.
 import type { FastifyRequest } from 'fastify';
 import { CarryoverError, invalidRequest } from '../../errors.ts';
-import { FILE_TYPES, JSON_TYPE } from '../media-types.ts';
+import { JSON_TYPE } from '../media-types.ts';
 import { addressOf } from '../route-address.ts';
 
 /** The value of a charset parameter of a Content-Type. */
@@ -17,9 +17,11 @@ export function acceptsBody({ routeOptions }: FastifyRequest): boolean {
   return routeOptions.schema?.body !== undefined;
 }
 
-/** Whether the route accepts safetensors files. */
-export function acceptsFiles(request: FastifyRequest): boolean {
-  return bodyTypes(request).includes(FILE_TYPES[0]!);
+/** Whether the route accepts a file under the Content-Type of the request. */
+export function acceptsFile(request: FastifyRequest): boolean {
+  const types = bodyTypes(request);
+  const [type] = (request.headers['content-type'] ?? '').split(';');
+  return types.includes(type!.trim().toLowerCase());
 }
 
 /** Whether a JSON body is announced in UTF-8, which it is if its Content-Type names no charset. */

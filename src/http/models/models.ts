@@ -15,7 +15,7 @@ import { importFile } from '../../models/import-file.ts';
 import { READOUT_NAMES } from '../../models/import/readout.ts';
 import type { ModelInfo as Info } from '../../models/registry.ts';
 import { isBodyHeld } from '../request.ts';
-import { jsonOrFile } from '../media-types.ts';
+import { MODEL_FILE_TYPES, jsonOrFile } from '../media-types.ts';
 import {
   ModelBody,
   ModelInfo,
@@ -71,7 +71,8 @@ function registerRoute(app: HttpServer, parts: RegisterParts): void {
         tags: ['models'],
         summary: 'Register a model',
         description:
-          'The same layers with the same weights have the same id: registering them again is 200. A ' +
+          'The same layers with the same weights have the same id: registering them again is 200. A file is read by its ' +
+          'content: ONNX and Keras (`.keras`, `.h5`) describe their layers themselves. A ' +
           'safetensors file, or a state dict in the zip format of torch.save, may have the tensor names of this ' +
           'API (W_x, W_h, b, W_y, b_y), of ' +
           'torch (`*weight_ih_l0` …, of a cell `*weight_ih` …) or of Keras (`*kernel` …). Names alone tell an embedding, the ' +
@@ -80,7 +81,7 @@ function registerRoute(app: HttpServer, parts: RegisterParts): void {
           'or Dense layer is the readout only if `readout` names it or, for torch, it is ' +
           `called ${READOUT_NAMES.join(', ')}. The answer lists in \`tensors\` what each tensor was made from.`,
         querystring: ModelQuery,
-        body: jsonOrFile(ref(ModelBody)),
+        body: jsonOrFile(ref(ModelBody), MODEL_FILE_TYPES),
         response: {
           200: { description: 'It was registered already.', ...ref(ModelInfo) },
           201: { description: 'Registered.', ...ref(ModelInfo) },
@@ -91,9 +92,10 @@ function registerRoute(app: HttpServer, parts: RegisterParts): void {
     async (request, reply) => {
       const { body, query, lifetime } = request;
       if (Buffer.isBuffer(body)) {
-        const { layers, tensors } = await importFile(body, query, () => isBodyHeld(request));
+        const file = await importFile(body, query, { lifetime, isBodyHeld: () => isBodyHeld(request) });
+        const { layers, tensors, notes } = file;
         const { info, created } = await registerModel(parts, { layers, name: query.name }, lifetime);
-        return sendInfo(reply.code(created ? 201 : 200), { ...info, tensors });
+        return sendInfo(reply.code(created ? 201 : 200), { ...info, tensors, ...(notes?.length && { notes }) });
       }
       expectNoImportOptions(query);
       const source = modelSource(body, query.name);
@@ -238,6 +240,6 @@ function modelSource(
   };
 }
 
-function sendInfo(reply: FastifyReply, info: Info & Partial<Pick<Import, 'tensors'>>) {
+function sendInfo(reply: FastifyReply, info: Info & Partial<Pick<Import, 'tensors' | 'notes'>>) {
   return reply.header('location', `/v1/models/${info.id}`).send(info);
 }

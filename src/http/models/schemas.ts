@@ -73,6 +73,13 @@ export const ModelInfo = Type.Object(
           '`"layers.1.W_x": "lstm.weight_ih_l0 (transposed)"`; of one tanh layer W_x, W_h, b, W_y, b_y.',
       }),
     ),
+    notes: Type.Optional(
+      Type.Immutable(
+        Type.Array(Type.String(), {
+          description: 'In the answer to a file of ONNX or Keras: what this service does otherwise than the file, in sentences.',
+        }),
+      ),
+    ),
     bytes: Type.Integer({ description: 'Packed, in memory.' }),
     created_at: Type.String({ format: 'date-time' }),
   },

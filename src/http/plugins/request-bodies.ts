@@ -10,10 +10,10 @@ import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { ParsedJson } from '../../engine/parsed-json.ts';
 import { clientClosed } from '../../errors.ts';
 import type { ByteBlock } from '../../wasm/byte-block.ts';
-import { bodyMismatch, isJsonInUtf8, acceptsBody, acceptsFiles, unsupportedType } from '../bodies/body-types.ts';
+import { bodyMismatch, isJsonInUtf8, acceptsBody, acceptsFile, unsupportedType } from '../bodies/body-types.ts';
 import { type Done, type ReceiverParts, receiveBody } from '../bodies/receive-body.ts';
 import type { HttpServer } from '../http-server.ts';
-import { FILE_TYPES, JSON_TYPE } from '../media-types.ts';
+import { JSON_TYPE, MODEL_FILE_TYPES } from '../media-types.ts';
 import { addRelease } from '../request.ts';
 
 export const requestBodies = fp(
@@ -34,8 +34,8 @@ export const requestBodies = fp(
         readJson(request, parts.jsonCodec, block, done);
       });
     });
-    app.addContentTypeParser(FILE_TYPES, (request, payload, done: Done) => {
-      if (!acceptsFiles(request)) return refuseBody(request, payload, done);
+    app.addContentTypeParser(MODEL_FILE_TYPES, (request, payload, done: Done) => {
+      if (!acceptsFile(request)) return refuseBody(request, payload, done);
       receiveBody(request, payload, parts, (error, block) => {
         if (!block) return done(error);
         deliverBody(request, block.view(), () => block.release(), done);
