@@ -8,7 +8,7 @@ import { maxAbsError, maxError } from './compare.ts';
 import { readJson, readTensors, readText } from './data.ts';
 import type { Demo, Options, Outcome } from './demo-type.ts';
 import { formatError, formatFigures } from './figures.ts';
-import { Sampler } from './sampler.ts';
+import { Sampler } from '../../src/cli/generate/sampler.ts';
 import { strong, weak } from './style.ts';
 import { TextColumn } from './text-column.ts';
 

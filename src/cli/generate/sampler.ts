@@ -1,5 +1,5 @@
 // Draws from the probabilities that a model answers with.
-import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { pseudoRandom } from '../../wasm/pseudo-random.ts';
 
 export class Sampler {
   readonly #random: () => number;

@@ -1,0 +1,107 @@
+// The command line: its commands, a line each, and what becomes of errors.
+import { Command, CommanderError } from 'commander';
+import { CarryoverError } from '../errors.ts';
+import { benchCommand } from './bench.ts';
+import { CliError } from './cli-error.ts';
+import { doctorCommand } from './doctor.ts';
+import { EXIT, EXIT_MEANINGS, EXIT_OF_PROBLEM } from './exit-codes.ts';
+import { generateCommand } from './generate.ts';
+import { importCommand } from './import.ts';
+import { Ended, type Io } from './io.ts';
+import { modelsCommand } from './models.ts';
+import { serveCommand } from './serve.ts';
+import { sessionsCommand } from './sessions.ts';
+import { stepCommand } from './step.ts';
+import { formatTable } from './table.ts';
+
+/** A command registers itself; it does its work in an action, and its failure is an error. */
+export type RegisterCommand = (program: Command, io: Io) => void;
+
+const COMMANDS: readonly RegisterCommand[] = [
+  serveCommand,
+  doctorCommand,
+  importCommand,
+  modelsCommand,
+  sessionsCommand,
+  stepCommand,
+  generateCommand,
+  benchCommand,
+];
+
+/** All commands; nothing is parsed yet. */
+export function createProgram(io: Io): Command {
+  const program = new Command('carryover')
+    .description('Inference with recurrent networks: run the service, bring models to it, and call it.')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => io.stdout.write(text),
+      writeErr: (text) => io.stderr.write(text),
+      // Errors are printed by run().
+      outputError: () => undefined,
+      getOutHelpWidth: () => io.stdout.columns ?? 100,
+      getErrHelpWidth: () => io.stderr.columns ?? 100,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .addHelpText('after', `\n${exitCodes()}\n\n\`carryover COMMAND --help\` has the options and examples of a command.`);
+  for (const register of COMMANDS) register(program, io);
+  return program;
+}
+
+function exitCodes(): string {
+  const rows = Object.entries(EXIT_MEANINGS).map(([code, meaning]) => [`  ${code}`, meaning]);
+  return `Exit codes:\n${formatTable(rows, () => 'left')}`;
+}
+
+/**
+ * Runs a command line.
+ *
+ * @param argv the words behind `carryover`
+ * @returns the exit code; an error was printed to stderr, with --json as a line of JSON
+ */
+export async function run(argv: readonly string[], io: Omit<Io, 'setExitCode'>): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = createProgram({ ...io, setExitCode: (code) => (exitCode = code) });
+  try {
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (io.signal.aborted) return (io.signal.reason as Ended).exitCode;
+    return report(error, argv, io);
+  }
+}
+
+function report(error: unknown, argv: readonly string[], { stderr }: Pick<Io, 'stderr'>): number {
+  const { exitCode, message, code } = failureOf(error);
+  if (message === undefined) return exitCode;
+  if (argv.includes('--json')) stderr.write(`${JSON.stringify({ error: { exitCode, code, message } })}\n`);
+  else stderr.write(`carryover: ${message}\n`);
+  return exitCode;
+}
+
+interface Failure {
+  readonly exitCode: number;
+  /** Undefined if nothing is to be said, as after --help. */
+  readonly message?: string | undefined;
+  /** Of a problem. */
+  readonly code?: string | undefined;
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof CommanderError) return usageFailure(error);
+  if (error instanceof CliError) return { exitCode: error.exitCode, message: error.message, code: error.code };
+  if (error instanceof CarryoverError) {
+    const { code, message, kind } = error;
+    return { exitCode: EXIT_OF_PROBLEM[code], message: `${message} ${kind.advice} [${code}]`, code };
+  }
+  return { exitCode: EXIT.software, message: `This is a defect, please report it. ${(error as Error).stack ?? String(error)}` };
+}
+
+/** Of what Commander found: help that was asked for, or a wrong command line. */
+function usageFailure({ code, message }: CommanderError): Failure {
+  if (code === 'commander.helpDisplayed' || code === 'commander.version') return { exitCode: EXIT.ok };
+  // Without a command, the help was printed to stderr.
+  if (code === 'commander.help') return { exitCode: EXIT.usage };
+  const said = message.replace(/^error: /, '').replace(/^[a-z]/, (letter) => letter.toUpperCase());
+  return { exitCode: EXIT.usage, message: `${said.replace(/\.?$/, '.')} Add --help to the command for its options and examples.` };
+}

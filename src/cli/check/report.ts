@@ -1,0 +1,35 @@
+// What a comparison found, as a table.
+import { formatShape } from '../../tensor.ts';
+import { formatTable } from '../table.ts';
+import type { CheckResult } from './check-model.ts';
+import type { Difference } from './compare.ts';
+
+export function formatCheck({ T, N, outputs, isWithin }: CheckResult): string {
+  const heading = ['output', 'shape', 'largest difference', 'ulp', 'at', 'computed', 'expected', 'tolerance', 'beyond it'];
+  const rows = outputs.map(({ name, shape, largest, tolerance, beyond }) => [
+    name,
+    formatShape(shape),
+    short(largest.absolute),
+    short(largest.ulp),
+    `[${largest.index.join(', ')}]`,
+    String(largest.computed),
+    String(largest.expected),
+    String(tolerance),
+    `${beyond} of ${shape.reduce((product, size) => product * size, 1)}`,
+  ]);
+  const table = formatTable([heading, ...rows], (column) => (column < 2 ? 'left' : 'right'));
+  const verdict = isWithin ? 'within the tolerance' : 'BEYOND THE TOLERANCE';
+  const advice = isWithin ? '' : `\n${adviceOn(outputs)}`;
+  return `${table}\n\ncheck  ${verdict} (T=${T}, N=${N})${advice}`;
+}
+
+const short = (value: number) => (Number.isFinite(value) ? String(Number(value.toPrecision(2))) : String(value));
+
+/** Where a difference begins tells what may be wrong. */
+function adviceOn(outputs: readonly Difference[]): string {
+  const sequence = outputs.find(({ name, beyond }) => (name === 'hs' || name === 'ys') && beyond > 0);
+  const hs = outputs.find(({ name }) => name === 'hs');
+  if (hs?.beyond === 0) return 'The states are right, and what is behind them is not: look at the readout and its activation.';
+  if (sequence === undefined) return 'Add hs to see at which step the difference begins.';
+  return `${sequence.name} differs from [${sequence.first!.join(', ')}] on: at the first step look at the layout of x, the activation and h0, later at the lengths and the recurrent weights.`;
+}
