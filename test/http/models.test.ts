@@ -244,7 +244,7 @@ describe('MODELS_DIR', () => {
     writeFileSync(join(folder, 'broken.safetensors'), 'not a model');
     writeFileSync(join(folder, 'bad name.safetensors'), file);
     writeFileSync(join(folder, 'notes.txt'), 'not looked at');
-    writeFileSync(join(folder, 'weights.h5'), '\x89HDF\r\n\x1a\n', 'latin1');
+    writeFileSync(join(folder, 'weights.gguf'), 'GGUF\x03\x00\x00\x00', 'latin1');
     const lines: string[] = [];
     const logger = createLogger('info', { write: (line) => void lines.push(line) });
     const loaded = await buildApp({ MODELS_DIR: folder }, { logger });
@@ -255,10 +255,10 @@ describe('MODELS_DIR', () => {
       join(folder, 'bad name.safetensors'),
       join(folder, 'broken.safetensors'),
       join(folder, 'unsaid.safetensors'),
-      join(folder, 'weights.h5'),
+      join(folder, 'weights.gguf'),
     ]);
     expect(skipped[0].reason).toMatch(/"bad name", is to be the model's name: expected letters/);
-    expect(skipped[3].reason).toMatch(/^Only \*\.safetensors, \*\.pt, \*\.pth files are models here\. .* of Keras/);
+    expect(skipped[3].reason).toMatch(/^Only \*\.safetensors, .*\*\.keras, .* files are models here\. The file is of GGUF/);
     expect(skipped[2].reason).toMatch(/"activation": "tanh" to the __metadata__ of the file/);
   });
 

@@ -136,7 +136,7 @@ describe('a body', () => {
     const files = 'application/vnd.carryover.safetensors or application/octet-stream';
     for (const [url, types] of [
       ['/v1/step', `application/json or ${files}`],
-      ['/v1/models', `application/json or ${files}`],
+      ['/v1/models', `application/json or ${files} or application/onnx`],
       ['/v1/sessions', 'application/json'],
     ]) {
       for (const type of ['text/plain', 'multipart/form-data; boundary=x', 'json']) {
