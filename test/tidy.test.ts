@@ -48,6 +48,7 @@ const ONLY_IN: Record<string, RegExp> = {
   'fastify-plugin': /^http\//,
   '@fastify/type-provider-typebox': /^http\/(http|http-server)\.ts$/,
   'node:worker_threads': /^(pool\/|store\/sqlite\/|models\/import-thread\/)/,
+  h5wasm: /^codec\/hdf5\//,
   'better-sqlite3': /^store\/sqlite\/open\.ts$/,
   'node:http': /^http\//,
   'env-schema': /^config\.ts$/,
