@@ -10,7 +10,7 @@ import type { KerasLayer } from './keras-layer.ts';
  * @throws model_file_unsupported
  */
 export function activationOf<A extends string>(layer: KerasLayer, field: string, accepted: readonly A[], config = layer.config): A {
-  const value = fieldOf(config, field) ?? 'linear';
+  const value = fieldOf(config, field) === null ? 'linear' : fieldOf(config, field);
   const found = accepted.find((name) => name === value);
   if (found !== undefined) return found;
   throw layerNotRead(layer, `has ${field} ${quoteValue(value)}, expected ${accepted.map((name) => `"${name}"`).join(' or ')}`);

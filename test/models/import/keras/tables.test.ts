@@ -1,0 +1,66 @@
+// Every row of the tables of openapi/model-files.md about Keras is true: what is read has the bits of the layers that it
+// is said to be, and what is refused is refused with its reason.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { CarryoverError } from '../../../../src/errors.ts';
+import { importFound } from '../../../../src/models/import/checkpoint.ts';
+import { readKeras } from '../../../../src/models/import/keras/read-keras.ts';
+import { modelId } from '../../../../src/models/model-id.ts';
+import { kerasFile } from '../../../helpers/keras-files.ts';
+import { layersInJson, layersOf } from '../../../helpers/model-layers.ts';
+import { READ, type ReadCase } from './read-cases.ts';
+import { REFUSED, type RefusedCase } from './refused-cases.ts';
+
+const page = readFileSync(join(import.meta.dirname, '../../../../openapi/model-files.md'), 'utf8');
+const section = /^## Keras\n([^]*?)(?=^## |$(?![^]))/m.exec(page)![1]!;
+
+/** The first cells of the table that begins with this one. */
+function rowsOf(title: string): string[] {
+  const table = section.slice(section.indexOf(`| ${title} |`)).split('\n\n')[0]!;
+  return table.trim().split('\n').slice(2).map((row) => row.slice(2, row.indexOf(' | ')));
+}
+
+const bytesOf = async ({ file, style = 'a .keras of Keras 3' }: ReadCase) =>
+  file instanceof Uint8Array ? file : await kerasFile(style, file);
+
+async function refusalOf({ file }: RefusedCase): Promise<CarryoverError> {
+  const bytes = await file();
+  try {
+    const { layers } = importFound(await readKeras(bytes));
+    layersOf(layers);
+  } catch (error) {
+    if (error instanceof CarryoverError) return error;
+    throw error;
+  }
+  throw new Error('It was not refused.');
+}
+
+describe('the table of what is read', () => {
+  test('has a case for each row', () => {
+    expect(Object.keys(READ)).toEqual(rowsOf('in the file'));
+  });
+
+  test.each(Object.entries(READ))('%s', async (_, cases) => {
+    for (const one of cases) {
+      const { layers, notes = [] } = importFound(await readKeras(await bytesOf(one)));
+      expect(modelId(layersOf(layers))).toBe(modelId(layersInJson(one.layers)));
+      if (one.note === undefined) expect(notes).toEqual([]);
+      else expect(notes.join()).toContain(one.note);
+    }
+  });
+});
+
+describe('the table of what is refused', () => {
+  test('has a case for each row', () => {
+    expect(Object.keys(REFUSED)).toEqual(rowsOf('refused'));
+  });
+
+  test.each(Object.entries(REFUSED))('%s', async (_, cases) => {
+    for (const one of cases) {
+      const error = await refusalOf(one);
+      expect(error.message).toContain(one.part);
+      expect(error.code).toBe(one.code ?? 'model_file_unsupported');
+    }
+  });
+});
