@@ -1,8 +1,9 @@
 // A model file → the source of a registration, whatever format it has. The format follows from the content.
 import { type Entries, isZip, readEntries } from '../codec/pytorch/archive.ts';
 import { isTorch, readStateDict } from '../codec/pytorch/state-dict.ts';
-import { isHdf5, isOnnx } from '../codec/safetensors/file-signatures.ts';
-import { invalidRequest } from '../errors.ts';
+import { identifyFormat, isHdf5, isOnnx } from '../codec/safetensors/file-signatures.ts';
+import { mayBeSafetensors } from '../codec/safetensors/header.ts';
+import { CarryoverError, invalidRequest } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import { type Import, type ImportOptions, importCheckpoint } from './import/checkpoint.ts';
 import { importInThread } from './import-thread/import-thread.ts';
@@ -37,8 +38,18 @@ export async function importFile(
   }
   if (isHdf5(bytes)) return ofFormat('keras', 'Keras');
   if (isOnnx(bytes)) return ofFormat('onnx', 'ONNX');
+  if (!mayBeSafetensors(bytes) && identifyFormat(bytes) === undefined) throw ofNoFormat(bytes);
   // What is of another format is refused with a line of Python that converts it.
   return readModelFile(bytes, options, request?.isBodyHeld);
+}
+
+function ofNoFormat(bytes: Uint8Array): CarryoverError {
+  const start = Buffer.from(bytes.subarray(0, 8)).toString('hex').replaceAll(/(..)(?=.)/g, '$1 ');
+  return new CarryoverError('malformed_model_file', {
+    detail:
+      `The file is of no format that is read (its first bytes are ${start}): expected safetensors, a state dict of ` +
+      'torch.save, ONNX, or a model of Keras as .keras or .h5.',
+  });
 }
 
 function isKeras(entries: Entries): boolean {

@@ -208,6 +208,19 @@ describe('registration', () => {
     expect(body.detail).toMatch(/at least one layer of type rnn, gru or lstm/);
   });
 
+  test('a file of no format that is read is refused, and told from a damaged file of safetensors', async () => {
+    const post = async (payload: Buffer) => {
+      const headers = { 'content-type': 'application/octet-stream' };
+      return (await app.http.inject({ method: 'POST', url: '/v1/models', headers, payload })).json();
+    };
+    const foreign = await post(Buffer.from('# A page of text'));
+    expect(foreign).toMatchObject({ status: 400, code: 'malformed_model_file' });
+    expect(foreign.detail).toMatch(/first bytes are 23 20 41 20 .*: expected safetensors, .* ONNX, /);
+    expect(await post(Buffer.from('GGUF\x03\x00\x00\x00\x01'))).toMatchObject({ code: 'malformed_safetensors', detail: expect.stringContaining('of GGUF') });
+    const cut = await post(Buffer.from(writeSafetensors({ W_x: { shape: [1], data: Float32Array.of(1) } }).slice(0, 20)));
+    expect(cut).toMatchObject({ status: 400, code: 'malformed_safetensors' });
+  });
+
   test('numbers that are no float32 are refused with their place in the file', async () => {
     const [name] = Object.keys(tensors).filter((other) => /weight_hh/.test(other));
     const infinite = { ...tensors, [name!]: { shape: [4, 1], data: Float64Array.of(0, 1e39, 0, 0) } };

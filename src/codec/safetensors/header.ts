@@ -56,6 +56,12 @@ export interface SafetensorsHeader {
   readonly data: Uint8Array;
 }
 
+/** Whether a file begins with the size of a header that may be; a file of another format hardly does. */
+export function mayBeSafetensors(file: Uint8Array): boolean {
+  if (file.length < HEADER_AT) return true;
+  return sizeIn(file) <= HEADER_BYTES_MAX;
+}
+
 /**
  * @param dtypes that tensors may have
  * @throws SafetensorsError if the file breaks the format, or has another dtype
@@ -78,8 +84,7 @@ function readHeaderSize(bytes: Uint8Array): number {
       `The file has ${bytes.length} bytes, expected at least ${HEADER_AT}: the size of the header.`,
     );
   }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_AT);
-  const headerBytes = view.getBigUint64(0, true);
+  const headerBytes = sizeIn(bytes);
   const rest = bytes.length - HEADER_AT;
   if (headerBytes > HEADER_BYTES_MAX || headerBytes > rest) {
     throw notSafetensors(
@@ -90,6 +95,10 @@ function readHeaderSize(bytes: Uint8Array): number {
     );
   }
   return Number(headerBytes);
+}
+
+function sizeIn(file: Uint8Array): bigint {
+  return new DataView(file.buffer, file.byteOffset, HEADER_AT).getBigUint64(0, true);
 }
 
 /** An error that says of which other format the file is; if that is not known, the problem. */
