@@ -49,8 +49,11 @@ export interface RawTensor {
   readonly sizes: readonly [number, number, number];
   /** Whether the first two axes are exchanged: the matrix is transposed, or N is outside T. */
   readonly swaps: boolean;
-  /** Of a matrix: how many columns at the beginning change places with as many behind them; absent: none. */
-  readonly blockColumns?: number;
+  /**
+   * Of a matrix whose columns are blocks of the same width: where each block of the result stands in `bytes`, e.g.
+   * [1, 0, 2] if the first two change places. Absent: in the same order.
+   */
+  readonly blocks?: readonly number[] | undefined;
   /** The error for the element at `index` in `bytes`, which is no finite float32. */
   readonly errorAt: (index: number) => Error;
 }

@@ -1,5 +1,5 @@
 // Converts the elements of a file or a body to row-major float32: from another dtype, with the first two axes
-// exchanged, or with two blocks of columns exchanged. It works on slices, so that no copy is made that grows with the
+// exchanged, or with blocks of columns in another order. It works on slices, so that no copy is made that grows with the
 // tensor.
 import type { RawTensor } from '../tensor.ts';
 import { ELEMENT_BYTES, numbersIn } from './dtypes.ts';
@@ -9,14 +9,13 @@ const SLICE_ELEMENTS = 65_536;
 
 /**
  * Writes the elements of a tensor (A, B, C) to `target` as row-major float32: as (A, B, C), or as (B, A, C) if
- * `swaps`. Of a matrix, the columns `blockColumns` … 2 `blockColumns` - 1 of the result come first if `blockColumns`
- * is not 0.
+ * `swaps`. The blocks of columns of a matrix are put in order, if `blocks` is not empty.
  *
  * @returns the index in `bytes` of the first element that is no finite float32; -1 if all are. If there is
  *   one, the contents of `target` are undefined.
  */
 export function convertTensor(
-  { bytes, dtype, sizes, swaps, blockColumns = 0 }: Omit<RawTensor, 'errorAt'>,
+  { bytes, dtype, sizes, swaps, blocks = [] }: Omit<RawTensor, 'errorAt'>,
   target: Float32Array,
 ): number {
   const [A, B, C] = sizes;
@@ -38,18 +37,24 @@ export function convertTensor(
       }
     }
   }
-  if (blockColumns > 0) exchangeBlocks(target, swaps ? A : B, blockColumns);
+  if (blocks.length > 0) orderBlocks(target, swaps ? A : B, blocks);
   return -1;
 }
 
-/** Exchanges the first two blocks of columns of a matrix. */
-export function exchangeBlocks(matrix: Float32Array, columns: number, blockColumns: number): void {
-  const first = new Float32Array(blockColumns);
+/** Puts the blocks of columns of a matrix in order: block j becomes what block blocks[j] was. */
+export function orderBlocks<Numbers extends Float32Array | Float64Array>(
+  matrix: Numbers,
+  columns: number,
+  blocks: readonly number[],
+): Numbers {
+  const width = columns / blocks.length;
   for (let start = 0; start < matrix.length; start += columns) {
-    first.set(matrix.subarray(start, start + blockColumns));
-    matrix.copyWithin(start, start + blockColumns, start + 2 * blockColumns);
-    matrix.set(first, start + blockColumns);
+    const row = matrix.slice(start, start + columns);
+    for (const [j, from] of blocks.entries()) {
+      matrix.set(row.subarray(from * width, (from + 1) * width), start + j * width);
+    }
   }
+  return matrix;
 }
 
 /** The index in (B, A) of row a·B + b of (A, B). */

@@ -4,6 +4,7 @@ import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { Lifetime } from '../lifetime.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import { DTYPES, type RawTensor, type TensorSource } from '../tensor.ts';
+import { blocksWord } from '../wasm/host-functions.ts';
 import { HostJob } from '../wasm/host-job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 
@@ -58,7 +59,7 @@ export class TensorCopier {
 
   async #convert(
     source: TensorSource,
-    { bytes, dtype, sizes, swaps, blockColumns = 0, errorAt }: RawTensor,
+    { bytes, dtype, sizes, swaps, blocks, errorAt }: RawTensor,
     target: Float32Array,
     lifetime: Lifetime,
   ): Promise<void> {
@@ -66,7 +67,7 @@ export class TensorCopier {
     using job = new HostJob(memory, 'convertTensor', {
       ptr: bytes.byteOffset,
       bytes: bytes.byteLength,
-      args: [DTYPES.indexOf(dtype), ...sizes, swaps ? 1 : 0, target.byteOffset, blockColumns],
+      args: [DTYPES.indexOf(dtype), ...sizes, swaps ? 1 : 0, target.byteOffset, blocksWord(blocks)],
     });
     const flops = FLOPS_PER_BYTE * bytes.byteLength;
     const cost = { kind: 'convertTensor', flops };

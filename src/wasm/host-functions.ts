@@ -38,6 +38,17 @@ export type HostFunction = (call: HostCall) => Uint8Array | string | undefined;
 /** The words of a call, as many as HOST_ARGUMENTS_MAX. */
 type HostArguments = [number, number, number, number, number, number, number, number];
 
+/** The order of at most 7 blocks of columns as one word: 1 + where each stands, in four bits, the first in the lowest. */
+export function blocksWord(blocks: readonly number[] = []): number {
+  return blocks.reduce((word, from, j) => word | ((from + 1) << (4 * j)), 0);
+}
+
+function blocksIn(word: number): number[] {
+  const blocks: number[] = [];
+  for (let rest = word; rest > 0; rest >>>= 4) blocks.push((rest & 0xf) - 1);
+  return blocks;
+}
+
 export const HOST_FUNCTIONS = {
   /** The 32 bytes of the input's SHA-256. */
   sha256: ({ input }) => createHash('sha256').update(input).digest(),
@@ -47,12 +58,12 @@ export const HOST_FUNCTIONS = {
    * the first element that is no finite float32.
    *
    * args: index of the dtype in DTYPES, three sizes, 1 if the first two axes are exchanged, address of the target,
-   * columns of a block that changes places with the next one
+   * the order of the blocks of columns (blocksWord)
    */
   convertTensor: ({ input, args, memory }) => {
-    const [dtype, A, B, C, swaps, target, blockColumns] = args as unknown as HostArguments;
+    const [dtype, A, B, C, swaps, target, order] = args as unknown as HostArguments;
     const bad = convertTensor(
-      { bytes: input, dtype: DTYPES[dtype]!, sizes: [A, B, C], swaps: swaps === 1, blockColumns },
+      { bytes: input, dtype: DTYPES[dtype]!, sizes: [A, B, C], swaps: swaps === 1, blocks: blocksIn(order) },
       new Float32Array(memory, target, A * B * C),
     );
     return bad < 0 ? undefined : new Uint8Array(Uint32Array.of(bad).buffer);

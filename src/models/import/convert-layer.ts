@@ -1,17 +1,19 @@
 // The layers of a checkpoint → layers as requests have them, their tensors in our layout, and a list of which tensors
 // of the file each of ours is made of.
+import { orderBlocks } from '../../codec/convert-tensor.ts';
 import { type LayerSource, type RecurrentSource, type RecurrentSpec, GATES, recurrentWeights } from '../../layers.ts';
 import type { TensorSource } from '../../tensor.ts';
 import { FileSource, computedVector, finiteFloats, firstNotFinite, outOfRange } from './file-source.ts';
-import type {
-  FileTensor,
-  FoundBias,
-  FoundDense,
-  FoundDirection,
-  FoundLayer,
-  FoundNorm,
-  FoundRecurrent,
-  Layout,
+import {
+  type FileTensor,
+  type FoundBias,
+  type FoundDense,
+  type FoundDirection,
+  type FoundLayer,
+  type FoundNorm,
+  type FoundRecurrent,
+  type Layout,
+  gateOrder,
 } from './layer.ts';
 import type { LayerSizes } from './layer-shapes.ts';
 import { listNames } from './refusal.ts';
@@ -68,17 +70,18 @@ function convertRecurrent(layer: FoundRecurrent, sizes: LayerSizes, place: strin
 function convertDirection(
   found: FoundDirection,
   spec: RecurrentSpec,
-  { isTransposed, zFirst = false }: Layout,
+  layout: Layout,
   place: string,
 ): RecurrentSource {
   const { H } = spec;
+  const order = gateOrder(spec.type, layout);
   const matrix = (name: string, part: FileTensor) =>
-    new FileSource(`${place}/${name}`, part, isTransposed, zFirst ? H : 0);
+    new FileSource(`${place}/${name}`, part, layout.isTransposed, order);
   const { b, b_h, b_hn } = found;
   const columns = GATES[spec.type].length * H;
   // A bias is read once, though a GRU has a part of it in b and a part in b_h.
   let read: Biases | undefined;
-  const biases = () => (read ??= sumBiases(found, spec, zFirst));
+  const biases = () => (read ??= sumBiases(found, spec, order));
   const hasOwn = spec.type === 'gru' && spec.reset === 'after' && (b_h ?? b_hn) !== undefined;
   return {
     W_x: matrix('W_x', found.W_x),
@@ -98,13 +101,18 @@ interface Biases {
  *
  * @returns b (G H), and b_h (G H): what is added to it is -0, which changes no sum
  */
-function sumBiases(found: FoundDirection, spec: RecurrentSpec, zFirst: boolean): Biases {
+function sumBiases(
+  found: FoundDirection,
+  spec: RecurrentSpec,
+  order: readonly number[] | undefined,
+): Biases {
   const { H } = spec;
   const columns = GATES[spec.type].length * H;
   const read = (bias: FoundBias, count = columns) => {
     finiteFloats(bias.from);
     const numbers = bias.from.tensor.data.subarray(bias.start, bias.start + count);
-    return zFirst ? zToSecond(numbers, H) : numbers;
+    // b_hn is of one gate alone.
+    return order && count === columns ? orderBlocks(numbers.slice(), columns, order) : numbers;
   };
   const b = found.b && read(found.b);
   const b_hn = found.b_hn && [...Array<number>(columns - H).fill(-0), ...read(found.b_hn, H)];
@@ -119,12 +127,6 @@ function sumBiases(found: FoundDirection, spec: RecurrentSpec, zFirst: boolean):
   const own = new Float32Array(columns).fill(-0);
   if (sum.b_hn) own.set(sum.b_hn, columns - H);
   return { b: sum.b, b_h: own };
-}
-
-/** z, r, n → r, z, n, each of H numbers. */
-function zToSecond(numbers: Float32Array | Float64Array, H: number): Float64Array {
-  const [z, r, n] = [numbers.subarray(0, H), numbers.subarray(H, 2 * H), numbers.subarray(2 * H)];
-  return Float64Array.from([...r, ...z, ...n]);
 }
 
 /** In float64, then rounded. */

@@ -1,6 +1,6 @@
 // The tensors of layers in our layout in float32, made of those of a file: transposed where the framework stores them
 // so, with their gates in our order, rounded where they are wider. The file is read when a tensor is copied.
-import { exchangeBlocks } from '../../codec/convert-tensor.ts';
+import { orderBlocks } from '../../codec/convert-tensor.ts';
 import { elementAt, numbersIn } from '../../codec/dtypes.ts';
 import { quote } from '../../codec/safetensors/quote.ts';
 import type { CarryoverError } from '../../errors.ts';
@@ -20,24 +20,24 @@ export class FileSource implements TensorSource {
   readonly shape: readonly number[];
   readonly #part: FileTensor;
   readonly #transposes: boolean;
-  readonly #blockColumns: number;
+  readonly #blocks: readonly number[] | undefined;
 
-  /** @param blockColumns columns of ours at the beginning that stand behind as many others in the file; 0 if none do */
-  constructor(name: string, part: FileTensor, transposes = false, blockColumns = 0) {
+  /** @param blocks where each block of columns of ours stands in the file; undefined: in the same order */
+  constructor(name: string, part: FileTensor, transposes = false, blocks?: readonly number[]) {
     const { shape } = part.tensor;
     this.name = name;
     this.axes = shape.length === 1 ? 'D' : 'DH';
     this.shape = transposes ? shape.toReversed() : shape;
     this.#part = part;
     this.#transposes = transposes;
-    this.#blockColumns = blockColumns;
+    this.#blocks = blocks;
   }
 
   copyTo(target: Float32Array): void {
     const numbers = finiteFloats(this.#part);
     if (this.#transposes) transpose(numbers, this.shape, target);
     else target.set(numbers);
-    if (this.#blockColumns > 0) exchangeBlocks(target, this.shape[1]!, this.#blockColumns);
+    if (this.#blocks) orderBlocks(target, this.shape[1]!, this.#blocks);
   }
 
   raw(): RawTensor | undefined {
@@ -49,7 +49,7 @@ export class FileSource implements TensorSource {
       const [value] = numbersIn(elementAt(bytes, dtype, index), dtype);
       return notFinite(this.#part, index, value!);
     };
-    return { bytes, dtype, sizes: [A, B, 1], swaps: this.#transposes, blockColumns: this.#blockColumns, errorAt };
+    return { bytes, dtype, sizes: [A, B, 1], swaps: this.#transposes, blocks: this.#blocks, errorAt };
   }
 }
 

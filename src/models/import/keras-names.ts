@@ -151,7 +151,7 @@ type ClaimedDirection = ReturnType<typeof claimDirection>;
 
 function join(forward: ClaimedDirection, backward: ClaimedDirection | undefined): FoundRecurrent {
   const { type, found, reset } = forward;
-  const layout = type === 'gru' ? { ...LAYOUT, zFirst: true } : LAYOUT;
+  const layout = type === 'gru' ? { ...LAYOUT, gates: ['z', 'r', 'n'] } : LAYOUT;
   if (backward && backward.reset !== reset) {
     const names = [found.W_h.name, backward.found.W_h.name];
     const message = `The directions of ${listNames(names)} have biases of different shapes, expected the same.`;

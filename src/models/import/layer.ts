@@ -22,8 +22,8 @@ export interface FileTensor {
 export interface Layout {
   /** Whether they are the transposes of ours. */
   readonly isTransposed: boolean;
-  /** Whether the gates of a GRU stand as z, r, n in place of r, z, n. */
-  readonly zFirst?: boolean;
+  /** The order of the gates in the file, by our names; absent: that of GATES. */
+  readonly gates?: readonly string[] | undefined;
 }
 
 /** A bias of a recurrent layer. */
@@ -98,6 +98,11 @@ export type FoundLayer = FoundEmbedding | FoundAffine | FoundBatchNorm | FoundDe
 
 export function isFoundRecurrent(layer: FoundLayer): layer is FoundRecurrent {
   return layer.type in GATES;
+}
+
+/** Where each gate of ours stands among those of the file; undefined if they are in the same order. */
+export function gateOrder(cell: CellType, { gates }: Layout): readonly number[] | undefined {
+  return gates && GATES[cell].map((gate) => gates.indexOf(gate));
 }
 
 /** The cell of a matrix W_h: it has as many times H columns as the cell has gates. Undefined if no cell has so many. */

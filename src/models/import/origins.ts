@@ -1,4 +1,5 @@
 // Which tensors of a file each tensor of a model is made of, in words, for the answer to a registration.
+import { type CellType, GATES } from '../../layers.ts';
 import { SHORT_NAMES } from '../../wasm/layer-tensors.ts';
 import {
   type FileTensor,
@@ -54,27 +55,31 @@ function originsOfDirection(
   { W_x, W_h, b, b_h, b_hn }: FoundDirection,
   { type, reset, layout }: FoundRecurrent,
 ): Origin[] {
-  const [input, hidden, own] = [b, b_h, b_hn].map((bias) => bias && biasOrigin(bias, layout));
+  const [input, hidden, own] = [b, b_h, b_hn].map((bias) => bias && biasOrigin(bias, type, layout));
   const isApart = type === 'gru' && reset !== 'before';
   const biases = isApart
     ? [...originOf('b', input), ...originOf('b_h', hidden), ...originOf('b_hn', own)]
     : originOf('b', [input, hidden].filter((origin) => origin !== undefined).join(' + ') || undefined);
-  return [['W_x', matrix(W_x, layout)], ['W_h', matrix(W_h, layout)], ...biases];
+  return [['W_x', matrix(W_x, layout, type)], ['W_h', matrix(W_h, layout, type)], ...biases];
 }
 
 function originOf(name: string, origin: string | undefined): Origin[] {
   return origin === undefined ? [] : [[name, origin]];
 }
 
-function biasOrigin({ from, start }: FoundBias, { zFirst = false }: Layout): string {
+function biasOrigin({ from, start }: FoundBias, type: CellType, layout: Layout): string {
   const row = from.axes.length === 2 && from.axes[0] === '2' ? `[${start === 0 ? 0 : 1}]` : '';
-  return `${nameOf(from)}${row}${zFirst ? GATES_EXCHANGED : ''}`;
+  return `${nameOf(from)}${row}${gatesOf(type, layout)}`;
 }
 
-const GATES_EXCHANGED = ' (z, r, n → r, z, n)';
+/** Which gates stand in another order, e.g. ` (z, r, n → r, z, n)`. */
+function gatesOf(type: CellType, { gates }: Layout): string {
+  return gates ? ` (${gates.join(', ')} → ${GATES[type].join(', ')})` : '';
+}
 
-function matrix(tensor: FileTensor, { isTransposed, zFirst = false }: Layout): string {
-  return `${nameOf(tensor)}${isTransposed ? ' (transposed)' : ''}${zFirst ? GATES_EXCHANGED : ''}`;
+/** @param type of a recurrent layer */
+function matrix(tensor: FileTensor, layout: Layout, type?: CellType): string {
+  return `${nameOf(tensor)}${layout.isTransposed ? ' (transposed)' : ''}${type ? gatesOf(type, layout) : ''}`;
 }
 
 /** Truncated: a name may have any length. */

@@ -155,7 +155,7 @@ function foundOf(
   direction: FoundRecurrent['direction'],
   weights: FoundDirection,
 ): FoundRecurrent {
-  const layout = type === 'gru' ? { ...LAYOUT, zFirst: true } : LAYOUT;
+  const layout = type === 'gru' ? { ...LAYOUT, gates: ['z', 'r', 'n'] } : LAYOUT;
   const found = { type, direction, layout, weights };
   if (type === 'rnn') return { ...found, activation };
   return type === 'gru' ? { ...found, reset } : found;

@@ -1,0 +1,240 @@
+// Layers in JSON as ONNX files, as frameworks write them but from nothing of the import. Between the layers stand the
+// nodes that exporters write: they remove and put back the axis of directions, and merge it with the features.
+import { bytes, message, number } from '../../load/peers/protobuf.ts';
+import type { DirectionJson, LayerJson } from './framework-files.ts';
+
+/** TensorProto.DataType */
+const FLOAT = 1;
+const INT64 = 7;
+const FLOAT16 = 10;
+const DOUBLE = 11;
+const BFLOAT16 = 16;
+
+type Numbers = readonly number[];
+
+export interface NodeToWrite {
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly name?: string;
+  readonly domain?: string;
+  readonly attributes?: Readonly<Record<string, Attribute>>;
+}
+
+export type Attribute =
+  | { readonly i: number }
+  | { readonly f: number }
+  | { readonly s: string }
+  | { readonly ints: Numbers }
+  | { readonly strings: readonly string[] }
+  | { readonly t: Uint8Array }
+  | { readonly g: Uint8Array };
+
+/** A number, or the name of an open size. */
+type Dimension = number | string;
+
+export interface ValueToWrite {
+  readonly name: string;
+  readonly shape: readonly Dimension[];
+  /** TensorProto.DataType; float if absent. */
+  readonly type?: number;
+}
+
+export interface GraphToWrite {
+  readonly nodes: readonly NodeToWrite[];
+  readonly initializers: readonly Uint8Array[];
+  readonly inputs: readonly ValueToWrite[];
+  readonly outputs: readonly ValueToWrite[];
+  readonly opset?: number;
+}
+
+export function writeOnnx({ nodes, initializers, inputs, outputs, opset = 17 }: GraphToWrite): Uint8Array {
+  const graph = message(
+    ...nodes.map((node) => bytes(1, nodeProto(node))),
+    bytes(2, 'graph'),
+    ...initializers.map((tensor) => bytes(5, tensor)),
+    ...inputs.map((value) => bytes(11, valueInfoProto(value))),
+    ...outputs.map((value) => bytes(12, valueInfoProto(value))),
+  );
+  return message(number(1, 8), bytes(2, 'test'), bytes(7, graph), bytes(8, message(bytes(1, ''), number(2, opset))));
+}
+
+function nodeProto({ op, inputs, outputs, name = '', domain = '', attributes = {} }: NodeToWrite): Uint8Array {
+  return message(
+    ...inputs.map((input) => bytes(1, input)),
+    ...outputs.map((output) => bytes(2, output)),
+    bytes(3, name),
+    bytes(4, op),
+    ...Object.entries(attributes).map(([key, value]) => bytes(5, attributeProto(key, value))),
+    bytes(7, domain),
+  );
+}
+
+/** With AttributeProto.AttributeType. */
+function attributeProto(name: string, value: Attribute): Uint8Array {
+  const field = (type: number, ...fields: readonly Uint8Array[]) => message(bytes(1, name), ...fields, number(20, type));
+  if ('i' in value) return field(2, number(3, value.i));
+  if ('f' in value) return field(1, float(2, value.f));
+  if ('s' in value) return field(3, bytes(4, value.s));
+  if ('t' in value) return field(4, bytes(5, value.t));
+  if ('g' in value) return field(5, bytes(6, value.g));
+  if ('ints' in value) return field(7, ...value.ints.map((one) => integer(8, one)));
+  return field(8, ...value.strings.map((one) => bytes(9, one)));
+}
+
+/** A field of wire type 5. */
+function float(field: number, value: number): Uint8Array {
+  return message(Uint8Array.of((field << 3) | 5), new Uint8Array(Float32Array.of(value).buffer));
+}
+
+/** A varint of 64 bits: of a negative number, its two's complement. */
+function integer(field: number, value: number): Uint8Array {
+  let rest = BigInt.asUintN(64, BigInt(value));
+  const out = [field << 3];
+  for (; rest > 0x7fn; rest >>= 7n) out.push(Number(rest & 0x7fn) | 0x80);
+  return Uint8Array.from([...out, Number(rest)]);
+}
+
+function valueInfoProto({ name, shape, type = FLOAT }: ValueToWrite): Uint8Array {
+  const dims = shape.map((size) => bytes(1, typeof size === 'number' ? number(1, size) : bytes(2, size)));
+  return message(bytes(1, name), bytes(2, bytes(1, message(number(1, type), bytes(2, message(...dims))))));
+}
+
+/** How the numbers of a tensor stand in the file. */
+export type Storage = 'raw' | 'float_data' | 'double_data' | 'raw double' | 'raw float16' | 'int32_data bfloat16';
+
+export function floats(name: string, shape: Numbers, values: Numbers, storage: Storage = 'raw'): Uint8Array {
+  const typed = (type: number, field: number, content: ArrayBufferView) =>
+    message(
+      ...shape.map((size) => number(1, size)),
+      number(2, type),
+      bytes(field, new Uint8Array(content.buffer, content.byteOffset, content.byteLength)),
+      bytes(8, name),
+    );
+  switch (storage) {
+    case 'raw':
+      return typed(FLOAT, 9, Float32Array.from(values));
+    case 'float_data':
+      return typed(FLOAT, 4, Float32Array.from(values));
+    case 'double_data':
+      return typed(DOUBLE, 10, Float64Array.from(values));
+    case 'raw double':
+      return typed(DOUBLE, 9, Float64Array.from(values));
+    case 'raw float16':
+      return typed(FLOAT16, 9, Float16Array.from(values));
+    case 'int32_data bfloat16': {
+      const halves = [...new Uint32Array(Float32Array.from(values).buffer)].map((word) => word >>> 16);
+      const varints = halves.map((half) => integer(0, half).subarray(1));
+      return typed(BFLOAT16, 5, Buffer.concat(varints));
+    }
+  }
+}
+
+export function integers(name: string, shape: Numbers, values: Numbers): Uint8Array {
+  const words = BigInt64Array.from(values.map((value) => BigInt(value)));
+  return message(
+    ...shape.map((size) => number(1, size)),
+    number(2, INT64),
+    bytes(8, name),
+    bytes(9, new Uint8Array(words.buffer)),
+  );
+}
+
+/** Our gates in the order of ONNX, which calls n of a GRU h and g of an LSTM c. */
+const GATES = { rnn: [0], gru: [1, 0, 2], lstm: [0, 3, 1, 2] } as const;
+
+export interface OnnxOptions {
+  /** As the attribute of RNN, GRU and LSTM: 1 if rows are outside of steps. */
+  readonly layout?: 0 | 1;
+  /** Of each next tensor; raw if absent. */
+  readonly storage?: () => Storage;
+}
+
+/** Whether ONNX has them: of a GRU with reset before, both biases are one. */
+export function onnxFile(layers: readonly LayerJson[], { layout = 0, storage = () => 'raw' }: OnnxOptions = {}): Uint8Array {
+  const nodes: NodeToWrite[] = [];
+  const initializers: Uint8Array[] = [];
+  let value = 'x';
+  let names = 0;
+  const tensor = (shape: Numbers, values: Numbers, as = storage()) => {
+    const name = `tensor ${++names}`;
+    initializers.push(floats(name, shape, values, as));
+    return name;
+  };
+  const integerTensor = (values: Numbers) => {
+    const name = `integers ${++names}`;
+    initializers.push(integers(name, [values.length], values));
+    return name;
+  };
+  const add = (op: string, inputs: readonly string[], attributes: NodeToWrite['attributes'] = {}) => {
+    value = `value ${++names}`;
+    nodes.push({ op, inputs, outputs: [value], name: `${op} ${names}`, attributes });
+  };
+  for (const layer of layers) {
+    switch (layer.type) {
+      case 'embedding':
+        add('Gather', [tensor([layer.E.length, layer.E[0]!.length], layer.E.flat()), value]);
+        break;
+      case 'affine':
+        add('Mul', [value, tensor([layer.scale.length], layer.scale)]);
+        add('Add', [tensor([1, layer.offset.length], layer.offset), value]);
+        break;
+      case 'dense':
+        add('MatMul', [value, tensor([layer.W.length, layer.W[0]!.length], layer.W.flat())]);
+        if (layer.b) add('Add', [value, tensor([layer.b.length], layer.b)]);
+        if ((layer.activation ?? 'linear') !== 'linear') {
+          const [first, ...rest] = layer.activation!;
+          add(`${first!.toUpperCase()}${rest.join('')}`, [value]);
+        }
+        break;
+      default: {
+        const { type, direction = 'forward', backward } = layer;
+        const directions = backward ? [layer, backward] : [layer];
+        const [D, H] = [layer.W_x.length, layer.W_h.length];
+        const rows = GATES[type].length * H;
+        const of = (part: (one: DirectionJson) => Numbers) => directions.flatMap(part);
+        const W = tensor([directions.length, rows, D], of(({ W_x }) => gateRows(W_x, type, H)));
+        const R = tensor([directions.length, rows, H], of(({ W_h }) => gateRows(W_h, type, H)));
+        const hasBias = directions.some(({ b, b_h }) => b ?? b_h);
+        const zeros = Array<number>(rows).fill(0);
+        const biases = ({ b = zeros, b_h = zeros }: DirectionJson) => [...gateRows([b], type, H), ...gateRows([b_h], type, H)];
+        const B = hasBias ? [tensor([directions.length, 2 * rows], of(biases))] : [];
+        const activation = layer.activation === 'relu' ? 'Relu' : 'Tanh';
+        add(type.toUpperCase(), [value, W, R, ...B], {
+          hidden_size: { i: H },
+          ...(direction !== 'forward' && { direction: { s: direction } }),
+          ...(layout === 1 && { layout: { i: 1 } }),
+          ...(type === 'rnn' && { activations: { strings: directions.map(() => activation) } }),
+          ...(type === 'gru' && { linear_before_reset: { i: layer.reset === 'before' ? 0 : 1 } }),
+        });
+        if (layout === 0) add('Transpose', [value], { perm: { ints: [0, 2, 1, 3] } });
+        add('Reshape', [value, integerTensor([0, 0, -1])]);
+      }
+    }
+  }
+  const [first] = layers;
+  const axes = layout === 1 ? ['N', 'T'] : ['T', 'N'];
+  return writeOnnx({
+    nodes,
+    initializers,
+    inputs: [
+      first!.type === 'embedding'
+        ? { name: 'x', shape: axes, type: INT64 }
+        : { name: 'x', shape: [...axes, inputsOf(first!)] },
+    ],
+    outputs: [{ name: value, shape: [...axes, 'O'] }],
+  });
+}
+
+/** The columns of a matrix as rows, their gates in the order of ONNX. */
+function gateRows(matrix: readonly Numbers[], type: keyof typeof GATES, H: number): Numbers {
+  return GATES[type].flatMap((gate) =>
+    Array.from({ length: H }, (_, j) => matrix.map((row) => row[gate * H + j]!)).flat(),
+  );
+}
+
+function inputsOf(layer: LayerJson): number {
+  if (layer.type === 'affine') return layer.scale.length;
+  if (layer.type === 'dense') return layer.W.length;
+  return layer.type === 'embedding' ? 1 : layer.W_x.length;
+}
