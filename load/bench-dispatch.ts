@@ -15,10 +15,10 @@ import { packModel } from './cases/packed-model.ts';
 import { INSTALL_PEERS } from './peers/install.ts';
 import { runProgram, secondsOf, wholeNumber, writeReport } from './report/program.ts';
 import { startProgress } from './report/progress.ts';
-import { percentile, ratiosOf, spreadOf } from './report/statistics.ts';
-import { expectSameBits } from './cases/same-bits.ts';
-import { type StepCase, makeStepCase } from './cases/step-case.ts';
-import { formatNumber, formatTable } from './report/table.ts';
+import { percentile, ratiosOf, spreadOf } from '../src/cli/bench/statistics.ts';
+import { expectSameBits } from '../src/cli/bench/same-bits.ts';
+import { type StepCase, makeStepCase } from '../src/cli/bench/step-case.ts';
+import { formatNumber, formatTable } from '../src/cli/table.ts';
 import {
   type Dispatcher,
   type KernelParts,
@@ -46,7 +46,7 @@ async function main(): Promise<void> {
   const results = [direct, ...pairs.map(({ one }) => one)].map(
     ({ name }): Figures => ({ name, alone: [], one: [], two: [] }),
   );
-  const progress = startProgress('measuring', (rounds + 1) * results.length);
+  const progress = await startProgress('measuring', (rounds + 1) * results.length);
   for (let round = -1; round < rounds; round++) {
     for (const [i, figures] of results.entries()) {
       const pair = pairs[i - 1] ?? { one: direct, two: undefined };

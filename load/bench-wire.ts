@@ -10,7 +10,7 @@
 // peer's by more than 1e-4) or does not come, or if onnxruntime-node is not installed. A missed target is
 // printed and does not change the exit code.
 import { parseArgs } from 'node:util';
-import { CONNECTIONS } from './clients/http-target.ts';
+import { CONNECTIONS } from '../src/cli/bench/http-target.ts';
 import { describeMachine, machineInfo } from './report/machine.ts';
 import { onnxRuntimeManifest } from './peers/onnxruntime.ts';
 import { ROUND_OPTIONS, runProgram, secondsOf, wholeNumber, writeReport } from './report/program.ts';

@@ -14,8 +14,8 @@ import { describeMachine, machineInfo } from './report/machine.ts';
 import { type Answer, JOB, OverloadClient } from './clients/overload-client.ts';
 import { type ServerProcess, startServer } from './processes/server-process.ts';
 import { runProgram, secondsOf, writeReport } from './report/program.ts';
-import { percentile } from './report/statistics.ts';
-import { formatNumber, formatTable } from './report/table.ts';
+import { percentile } from '../src/cli/bench/statistics.ts';
+import { formatNumber, formatTable } from '../src/cli/table.ts';
 
 const DEADLINE_MS = 2_000;
 /** Between two requests for /health/ready. */

@@ -13,19 +13,19 @@ import { parseArgs } from 'node:util';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
 import type { Layer } from '../src/layers.ts';
 import { referenceModel } from '../src/wasm/reference/model.ts';
-import { expectSameBits } from './cases/same-bits.ts';
+import { expectSameBits } from '../src/cli/bench/same-bits.ts';
 import { get, postJson, registerLayers } from './clients/api.ts';
-import { CONNECTIONS } from './clients/http-target.ts';
+import { CONNECTIONS } from '../src/cli/bench/http-target.ts';
 import { describeMachine, machineInfo } from './report/machine.ts';
-import { fill } from './cases/pseudo-random-tensors.ts';
+import { fill } from '../src/cli/bench/pseudo-random-tensors.ts';
 import { type ServerProcess, startServer } from './processes/server-process.ts';
 import { runProgram, secondsOf, wholeNumber, writeReport } from './report/program.ts';
 import { startProgress } from './report/progress.ts';
 import { hasRedis, startRedis } from './processes/redis-server.ts';
-import { percentile, ratiosOf, spreadOf } from './report/statistics.ts';
+import { percentile, ratiosOf, spreadOf } from '../src/cli/bench/statistics.ts';
 import { type OpenCaller, byRequests, byWebSockets } from './clients/session-callers.ts';
 import { makeLayer } from './cases/layer.ts';
-import { formatNumber, formatTable } from './report/table.ts';
+import { formatNumber, formatTable } from '../src/cli/table.ts';
 
 const SESSIONS_EACH = 4;
 const WARM_UP_STEPS = CONNECTIONS * SESSIONS_EACH * 8;
@@ -144,7 +144,7 @@ async function measure(
   seconds: number,
   rounds: number,
 ): Promise<void> {
-  const progress = startProgress('measuring', variants.length * (rounds + 1));
+  const progress = await startProgress('measuring', variants.length * (rounds + 1));
   let done = 0;
   for (let round = -1; round < rounds; round++) {
     for (const variant of variants) {

@@ -22,12 +22,12 @@ import { type Layer, statesOf } from '../src/layers.ts';
 import { referenceModel } from '../src/wasm/reference/model.ts';
 import { get, postJson, registerLayers } from './clients/api.ts';
 import { makeLayer } from './cases/layer.ts';
-import { fill } from './cases/pseudo-random-tensors.ts';
-import { expectSameBits } from './cases/same-bits.ts';
+import { fill } from '../src/cli/bench/pseudo-random-tensors.ts';
+import { expectSameBits } from '../src/cli/bench/same-bits.ts';
 import { startServer } from './processes/server-process.ts';
 import { runProgram, wholeNumber } from './report/program.ts';
 import { startProgress } from './report/progress.ts';
-import { percentile } from './report/statistics.ts';
+import { percentile } from '../src/cli/bench/statistics.ts';
 
 const D = 64;
 const H = 64;
@@ -115,7 +115,7 @@ async function makeSessions(path: string, count: number, layers: readonly Layer[
   const modelId = await register(path, layers);
   const store = await openSqliteStore(path, { timeoutMs: 60_000, queueMax: BATCH });
   const startMs = performance.now();
-  const progress = startProgress('making sessions', count);
+  const progress = await startProgress('making sessions', count);
   const ids: string[] = [];
   while (ids.length < count) {
     const first = ids.length;

@@ -1,6 +1,6 @@
 // Recurrent layers with pseudo-random weights.
 import { type CellType, type RecurrentLayer, type RecurrentSpec, gatesOf } from '../../src/layers.ts';
-import { fill } from './pseudo-random-tensors.ts';
+import { fill } from '../../src/cli/bench/pseudo-random-tensors.ts';
 
 /** A forward layer with weights of ±1/√H, as networks are initialised; an RNN with tanh, a GRU with reset after. */
 export function makeLayer(random: () => number, cell: CellType, D: number, H: number): RecurrentLayer {

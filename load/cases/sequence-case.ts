@@ -7,8 +7,8 @@ import type { LinearMemory } from '../../src/wasm/memory.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { cellStep } from '../../src/wasm/reference/cells.ts';
 import { makeLayer } from './layer.ts';
-import { fill } from './pseudo-random-tensors.ts';
-import { expectSameBits } from './same-bits.ts';
+import { fill } from '../../src/cli/bench/pseudo-random-tensors.ts';
+import { expectSameBits } from '../../src/cli/bench/same-bits.ts';
 
 /** Products that a comparison may compute: the plain reference takes some 100 ms for them. */
 const CHECK_PRODUCTS_MAX = 8_000_000;

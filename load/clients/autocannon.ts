@@ -5,14 +5,14 @@
 // than the service takes to compute them (0.8 ms for 66 kB of float32), and the text that comes of it depends
 // on where the chunks end. So bytes are compared before a round and not in it; `closed-loop.ts` compares all.
 import autocannon, { type Instance, type Result } from 'autocannon';
-import { percentile } from '../report/statistics.ts';
+import { percentile } from '../../src/cli/bench/statistics.ts';
 import {
   CONNECTIONS,
   type HttpRound,
   type HttpTarget,
   RESPONSE_MS_MAX,
   requestBytesOf,
-} from './http-target.ts';
+} from '../../src/cli/bench/http-target.ts';
 
 /** autocannon looks at its clock this often, in ms; a round is longer by up to as much. */
 const SAMPLE_MS = 100;

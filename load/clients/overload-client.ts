@@ -3,7 +3,7 @@
 import { Agent, request as httpRequest } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { makeWeights } from '../cases/pseudo-random-tensors.ts';
+import { makeWeights } from '../../src/cli/bench/pseudo-random-tensors.ts';
 import type { ServerProcess } from '../processes/server-process.ts';
 import { JSON_HEADERS, registerModel } from './api.ts';
 

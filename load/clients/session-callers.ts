@@ -2,8 +2,8 @@
 // sockets and no client library, because they share the cores with the service.
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
-import { RESPONSE_MS_MAX } from './http-target.ts';
-import { quote, readResponseHead } from './response-head.ts';
+import { RESPONSE_MS_MAX } from '../../src/cli/bench/http-target.ts';
+import { quote, readResponseHead } from '../../src/cli/bench/response-head.ts';
 
 /** Steps a few sessions, one step at a time. */
 export interface StepCaller {

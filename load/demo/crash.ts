@@ -37,7 +37,7 @@ async function main(): Promise<boolean> {
 
   let server = await startServer(settings);
   const session = await createSession(server);
-  const progress = startProgress('session', x.length);
+  const progress = await startProgress('session', x.length);
   const stepTo = async (end: number) => {
     for (let t = states.length; t < end; t++) {
       states.push((await step(server, session, t, x[t]!)).h[0]);

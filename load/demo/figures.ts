@@ -1,5 +1,5 @@
 // Figures on the terminal: those of the service beside those of torch.
-import { formatTable } from '../report/table.ts';
+import { formatTable } from '../../src/cli/table.ts';
 import { strong } from './style.ts';
 
 /**

@@ -3,7 +3,7 @@
 import type { TensorView } from '../../src/tensor.ts';
 import type { PackedModel } from '../../src/wasm/job.ts';
 import { packModel } from '../cases/packed-model.ts';
-import { expectNear, expectSameBits } from '../cases/same-bits.ts';
+import { expectNear, expectSameBits } from '../../src/cli/bench/same-bits.ts';
 import { type SequenceCase, expectRightStates, makeJob, rowOf, stateOf } from '../cases/sequence-case.ts';
 import type { OnnxRuntimePeer, PreparedPeer } from '../peers/onnxruntime.ts';
 import type { Host } from './host.ts';

@@ -1,6 +1,6 @@
 // The figures of bench:kernels --layers, for a terminal.
-import { ratiosOf, spreadOf } from '../report/statistics.ts';
-import { formatNumber, formatTable } from '../report/table.ts';
+import { ratiosOf, spreadOf } from '../../src/cli/bench/statistics.ts';
+import { formatNumber, formatTable } from '../../src/cli/table.ts';
 import { atMost, formatTargets } from '../report/targets.ts';
 import type { ShapeResult } from './layers.ts';
 

@@ -11,8 +11,8 @@ import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { referenceModel } from '../../src/wasm/reference/model.ts';
 import { makeLayer } from '../cases/layer.ts';
 import { packModel } from '../cases/packed-model.ts';
-import { fill } from '../cases/pseudo-random-tensors.ts';
-import { expectSameBits } from '../cases/same-bits.ts';
+import { fill } from '../../src/cli/bench/pseudo-random-tensors.ts';
+import { expectSameBits } from '../../src/cli/bench/same-bits.ts';
 import { stateOf } from '../cases/sequence-case.ts';
 import { startProgress } from '../report/progress.ts';
 import { type Host, startHost } from './host.ts';
@@ -53,7 +53,7 @@ export async function measureLayers(sampling: Sampling): Promise<ShapeResult[]> 
   const host = startHost();
   const multiply = await compileProduct(host.memory, host.path);
   const shapes = T_ALL.flatMap((T) => SIZES.map((size) => ({ T, N, size })));
-  const progress = startProgress('measuring', shapes.length);
+  const progress = await startProgress('measuring', shapes.length);
   const results: ShapeResult[] = [];
   try {
     for (const shape of shapes) {

@@ -25,7 +25,7 @@ export interface PointResult {
 
 export async function measurePoints(measurement: Measurement): Promise<PointResult[]> {
   const { points } = measurement;
-  const progress = startProgress('measuring', points.length);
+  const progress = await startProgress('measuring', points.length);
   const host = startHost();
   const results: PointResult[] = [];
   try {

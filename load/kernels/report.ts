@@ -1,7 +1,7 @@
 // The figures of bench:kernels for recurrent layers, for a terminal and for a file.
 import type { CellType } from '../../src/layers.ts';
-import { geometricMean, ratiosOf, spreadOf } from '../report/statistics.ts';
-import { formatNumber, formatTable } from '../report/table.ts';
+import { geometricMean, ratiosOf, spreadOf } from '../../src/cli/bench/statistics.ts';
+import { formatNumber, formatTable } from '../../src/cli/table.ts';
 import { type Target, atLeast, formatTargets } from '../report/targets.ts';
 import { type Point, allPoints, flopsOf, nameOf } from './cells.ts';
 import type { PointResult } from './measure.ts';

@@ -2,7 +2,7 @@
 // computes (test/fixtures/cells).
 import { isRecurrent, type RecurrentLayer } from '../../src/layers.ts';
 import { type CellVector, readCells } from '../../test/helpers/cells.ts';
-import { expectNear } from '../cases/same-bits.ts';
+import { expectNear } from '../../src/cli/bench/same-bits.ts';
 import type { OnnxRuntimePeer } from './onnxruntime.ts';
 
 /** Float32 is off by up to 1.3e-6 in the vectors; a gate or a bias in the wrong place by 0.003 and more. */

@@ -1,5 +1,5 @@
 // Targets, and whether a measurement met them.
-import { formatNumber, formatTable } from './table.ts';
+import { formatNumber, formatTable } from '../../src/cli/table.ts';
 
 export interface Target {
   readonly name: string;

@@ -47,7 +47,7 @@ export async function measureScaling(options: Options): Promise<Measured> {
 
   const points = shapes.map((sizes) => new Shape(sizes, workersAt(sizes, workerCounts)));
   const pair = await startPair(memory, pools, seconds);
-  const progress = startProgress('measuring', (rounds + 1) * (points.length + 1));
+  const progress = await startProgress('measuring', (rounds + 1) * (points.length + 1));
   let done = 0;
   for (let round = -1; round < rounds; round++) {
     // Round -1 is the warm-up; it also finds the number of jobs of a sample.

@@ -1,8 +1,8 @@
 // The figures of bench:scaling as tables, and as the lines of its drawing.
 import type { Machine } from '../report/machine.ts';
 import { type Sizes, flopsOf } from '../cases/sequence-case.ts';
-import { type Spread, ratiosOf, spreadOf } from '../report/statistics.ts';
-import { formatNumber, formatTable } from '../report/table.ts';
+import { type Spread, ratiosOf, spreadOf } from '../../src/cli/bench/statistics.ts';
+import { formatNumber, formatTable } from '../../src/cli/table.ts';
 import type { Measured, PointResult } from './measure.ts';
 import type { OneAndTwo } from './pair.ts';
 import { BASE, PAIR_TARGET, SHAPE_AXES, type ShapeAxis, areSame, shapesOf } from './points.ts';

@@ -4,7 +4,7 @@ import type { LinearMemory } from '../../src/wasm/memory.ts';
 import { packModel } from '../cases/packed-model.ts';
 import type { Dispatcher } from '../dispatch/dispatchers.ts';
 import { type SequenceCase, makeJob } from '../cases/sequence-case.ts';
-import { percentile } from '../report/statistics.ts';
+import { percentile } from '../../src/cli/bench/statistics.ts';
 
 export type Pools = ReadonlyMap<number, Dispatcher>;
 

@@ -12,9 +12,9 @@ import { Lifetime } from '../../src/lifetime.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { compileKernels, instantiateKernels } from '../../src/wasm/load.ts';
 import { LinearMemory } from '../../src/wasm/memory.ts';
-import { fill } from '../cases/pseudo-random-tensors.ts';
-import { type Spread, ratiosOf, spreadOf } from '../report/statistics.ts';
-import { formatNumber, formatTable } from '../report/table.ts';
+import { fill } from '../../src/cli/bench/pseudo-random-tensors.ts';
+import { type Spread, ratiosOf, spreadOf } from '../../src/cli/bench/statistics.ts';
+import { formatNumber, formatTable } from '../../src/cli/table.ts';
 import { type Target, atLeast } from '../report/targets.ts';
 
 /** A deadline that no measurement reaches. */

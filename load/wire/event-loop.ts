@@ -4,12 +4,12 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
 import { referenceModel } from '../../src/wasm/reference/model.ts';
-import { expectNear, expectSameBits } from '../cases/same-bits.ts';
+import { expectNear, expectSameBits } from '../../src/cli/bench/same-bits.ts';
 import { type SequenceCase, makeSequenceCase } from '../cases/sequence-case.ts';
 import { post, stateOfJson } from '../clients/api.ts';
 import { startProgress } from '../report/progress.ts';
-import { percentile } from '../report/statistics.ts';
-import { formatNumber, formatTable } from '../report/table.ts';
+import { percentile } from '../../src/cli/bench/statistics.ts';
+import { formatNumber, formatTable } from '../../src/cli/table.ts';
 import { type Flood, startFlood } from './flood.ts';
 import type { PollerData } from './poller.ts';
 import { PEER_DIFFERENCE_MAX, type Services, withServices } from './services.ts';
@@ -63,7 +63,7 @@ async function measureSequence(
   const urls = { peer: services.peerUrl, ours: services.oursUrl };
   const expected = await checkAnswers(urls, sequence, body);
   const samples = { peer: emptySamples(), ours: emptySamples() };
-  const progress = startProgress('event loop', rounds * NAMES.length);
+  const progress = await startProgress('event loop', rounds * NAMES.length);
   let done = 0;
   for (let round = 0; round < rounds; round++) {
     for (const name of NAMES) {

@@ -1,7 +1,7 @@
 // The figures of the steps, for a terminal and for a file.
-import { type Spread, ratiosOf, spreadOf } from '../report/statistics.ts';
-import type { HttpRound } from '../clients/http-target.ts';
-import { formatNumber, formatTable } from '../report/table.ts';
+import { type Spread, ratiosOf, spreadOf } from '../../src/cli/bench/statistics.ts';
+import type { HttpRound } from '../../src/cli/bench/http-target.ts';
+import { formatNumber, formatTable } from '../../src/cli/table.ts';
 import { FORMS, type StepCell } from './steps.ts';
 import { type Target, atLeast, atMost } from '../report/targets.ts';
 

@@ -1,10 +1,10 @@
 // POST /v1/step end to end: the peer's JSON, our JSON and our bytes alternate, round by round.
 import { readSafetensors } from '../../src/codec/safetensors/read.ts';
-import { expectNear, expectSameBits } from '../cases/same-bits.ts';
-import { type StepCase, makeStepCase, stepBody, stepFile } from '../cases/step-case.ts';
+import { expectNear, expectSameBits } from '../../src/cli/bench/same-bits.ts';
+import { type StepCase, makeStepCase, stepBody, stepFile } from '../../src/cli/bench/step-case.ts';
 import { FILE_HEADERS, JSON_HEADERS, post, stateOfJson } from '../clients/api.ts';
-import { runClosedLoop } from '../clients/closed-loop.ts';
-import type { HttpRound, HttpTarget } from '../clients/http-target.ts';
+import { runClosedLoop } from '../../src/cli/bench/closed-loop.ts';
+import type { HttpRound, HttpTarget } from '../../src/cli/bench/http-target.ts';
 import { startProgress } from '../report/progress.ts';
 import { PEER_DIFFERENCE_MAX, type Services, withServices } from './services.ts';
 
@@ -51,7 +51,7 @@ async function measureCases(
       },
     })),
   );
-  const progress = startProgress('steps', cells.length * FORMS.length * (rounds + 1));
+  const progress = await startProgress('steps', cells.length * FORMS.length * (rounds + 1));
   let done = 0;
   for (let round = -1; round < rounds; round++) {
     for (const cell of cells) {

@@ -9,6 +9,7 @@ import { generateCommand } from './generate.ts';
 import { importCommand } from './import.ts';
 import { Ended, type Io } from './io.ts';
 import { modelsCommand } from './models.ts';
+import { sentenceOf } from './problem-text.ts';
 import { serveCommand } from './serve.ts';
 import { sessionsCommand } from './sessions.ts';
 import { stepCommand } from './step.ts';
@@ -91,8 +92,8 @@ function failureOf(error: unknown): Failure {
   if (error instanceof CommanderError) return usageFailure(error);
   if (error instanceof CliError) return { exitCode: error.exitCode, message: error.message, code: error.code };
   if (error instanceof CarryoverError) {
-    const { code, message, kind } = error;
-    return { exitCode: EXIT_OF_PROBLEM[code], message: `${message} ${kind.advice} [${code}]`, code };
+    const { code, message } = error;
+    return { exitCode: EXIT_OF_PROBLEM[code], message: sentenceOf(code, message), code };
   }
   return { exitCode: EXIT.software, message: `This is a defect, please report it. ${(error as Error).stack ?? String(error)}` };
 }

@@ -27,7 +27,7 @@ interface ServiceOptions {
 
 export function modelsCommand(program: Command, io: Io): void {
   const models = program.command('models').description('List, show, name and delete the models of a service.');
-  withExamples(models, ['models', 'models show austen', 'models name first austen', 'models delete first']);
+  withExamples(models, ['models', 'models show austen', 'models name old first', 'models delete first']);
   withService(models.command('list', { isDefault: true }), io)
     .description('List all models, oldest first.')
     .action((options: ServiceOptions) => list(options, io));

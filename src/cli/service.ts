@@ -2,6 +2,7 @@
 import { ERRORS, type ErrorCode } from '../error-kinds.ts';
 import { CliError } from './cli-error.ts';
 import { EXIT, EXIT_OF_PROBLEM } from './exit-codes.ts';
+import { sentenceOf } from './problem-text.ts';
 import type { Io } from './io.ts';
 
 export interface Call {
@@ -101,7 +102,7 @@ function problemOf({ status, text }: Answer, url: URL): CliError {
   const kind = code in ERRORS ? ERRORS[code as ErrorCode] : undefined;
   // A service of another version may have codes that this one has not.
   const exitCode = kind ? EXIT_OF_PROBLEM[code as ErrorCode] : status >= 500 ? EXIT.software : EXIT.data;
-  return new CliError(exitCode, `${detail}${kind ? ` ${kind.advice}` : ''} [${code}]`, { code });
+  return new CliError(exitCode, kind ? sentenceOf(code as ErrorCode, detail) : `${detail} [${code}]`, { code });
 }
 
 function readProblem(text: string): Problem | undefined {

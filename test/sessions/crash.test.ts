@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { percentile } from '../../load/report/statistics.ts';
+import { percentile } from '../../src/cli/bench/statistics.ts';
 import { type CrashReport, runWithCrashes } from './crash.ts';
 import { SEED } from '../helpers/seed.ts';
 

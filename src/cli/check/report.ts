@@ -12,8 +12,8 @@ export function formatCheck({ T, N, outputs, isWithin }: CheckResult): string {
     short(largest.absolute),
     short(largest.ulp),
     `[${largest.index.join(', ')}]`,
-    String(largest.computed),
-    String(largest.expected),
+    digits(largest.computed),
+    digits(largest.expected),
     String(tolerance),
     `${beyond} of ${shape.reduce((product, size) => product * size, 1)}`,
   ]);
@@ -24,6 +24,9 @@ export function formatCheck({ T, N, outputs, isWithin }: CheckResult): string {
 }
 
 const short = (value: number) => (Number.isFinite(value) ? String(Number(value.toPrecision(2))) : String(value));
+
+/** Nine tell any two float32 apart. */
+const digits = (value: number) => String(Number(value.toPrecision(9)));
 
 /** Where a difference begins tells what may be wrong. */
 function adviceOn(outputs: readonly Difference[]): string {

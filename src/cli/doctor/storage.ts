@@ -27,6 +27,7 @@ function checkSqlite(path: string, isServing: boolean): Finding {
   const folder = existingParent(file);
   try {
     accessSync(folder, constants.W_OK);
+    if (!statSync(folder).isDirectory()) throw new Error(`${folder} is no folder`);
     if (existsSync(file)) accessSync(file, constants.R_OK | constants.W_OK);
   } catch (error) {
     const advice = 'Give this user the right to write there, or set STORE_URL to another file.';

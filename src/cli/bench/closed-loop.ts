@@ -1,10 +1,10 @@
 // A closed loop of requests over plain sockets: each of sixteen connections sends its next request when it
 // has received its response. The generator shares the cores with the service, so it uses no client library,
-// and it compares every response byte by byte, whether it is text or not. `bench:wire` uses it; `npm run load`
+// and it compares every response byte by byte, whether it is text or not. `carryover bench` and `bench:wire` use it; `npm run load`
 // uses autocannon, whose reading of a response costs 0.8 ms for 66 kB of float32.
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
-import { percentile } from '../report/statistics.ts';
+import { percentile } from './statistics.ts';
 import {
   CONNECTIONS,
   type HttpRound,
@@ -22,7 +22,7 @@ import { quote, readResponseHead } from './response-head.ts';
 export async function runClosedLoop(target: HttpTarget, seconds: number): Promise<HttpRound> {
   const request = requestBytesOf(target);
   const { hostname, port } = new URL(target.url);
-  const sockets = Array.from({ length: CONNECTIONS }, () => connect(Number(port), hostname));
+  const sockets = Array.from({ length: CONNECTIONS }, () => connect(Number(port || 80), hostname));
   try {
     await Promise.all(sockets.map((socket) => once(socket, 'connect')));
     const endMs = performance.now() + 1_000 * seconds;

@@ -1,9 +1,9 @@
 // One step of a mini-batch with pseudo-random numbers: its bodies, and the state that it must give.
-import { objectToJson, tensorToJson } from '../../src/codec/json/print.ts';
-import { writeSafetensors } from '../../src/codec/safetensors/write.ts';
-import type { Weights } from '../../src/tensor.ts';
-import { referenceStep } from '../../src/wasm/reference/step.ts';
-import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { objectToJson, tensorToJson } from '../../codec/json/print.ts';
+import { writeSafetensors } from '../../codec/safetensors/write.ts';
+import type { Weights } from '../../tensor.ts';
+import { referenceStep } from '../../wasm/reference/step.ts';
+import { pseudoRandom } from '../../wasm/pseudo-random.ts';
 import { fill, makeWeights } from './pseudo-random-tensors.ts';
 
 export interface StepCase {

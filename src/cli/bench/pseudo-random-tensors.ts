@@ -1,5 +1,5 @@
 // Pseudo-random tensors, the same in every run.
-import type { Weights } from '../../src/tensor.ts';
+import type { Weights } from '../../tensor.ts';
 
 /** `count` numbers within ±scale. */
 export function fill(random: () => number, count: number, scale: number): Float32Array {

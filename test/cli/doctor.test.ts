@@ -1,0 +1,132 @@
+// carryover doctor: each line, when all is well and when it is not.
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { checkCores, checkMemory } from '../../src/cli/doctor/resources.ts';
+import { checkNode } from '../../src/cli/doctor/runtime.ts';
+import { coresAvailable } from '../../src/cores.ts';
+import { carryover } from '../helpers/command-line.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'carryover-doctor-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Another program that listens on a port of this machine. */
+const other = createServer((socket) => socket.destroy());
+let port: string;
+beforeAll(async () => {
+  await once(other.listen(0, '127.0.0.1'), 'listening');
+  port = String((other.address() as AddressInfo).port);
+});
+afterAll(() => void other.close());
+
+interface Finding {
+  readonly name: string;
+  readonly status: string;
+  readonly found: string;
+  readonly advice?: string;
+}
+
+const SQLITE = `sqlite:${join(folder, 'data/carryover.sqlite')}`;
+
+/** All lines by their names, on a free port and with a store that can be made, unless the settings say otherwise. */
+async function doctor(env: Record<string, string> = {}, fetch?: typeof globalThis.fetch) {
+  const ran = await carryover(['doctor', '--json'], { env: { PORT: '0', STORE_URL: SQLITE, ...env }, ...(fetch && { fetch }) });
+  const findings = Object.fromEntries((ran.json() as Finding[]).map((finding) => [finding.name, finding]));
+  return { exitCode: ran.exitCode, findings };
+}
+
+test('each line is ok where a service can run', async () => {
+  const { exitCode, findings } = await doctor();
+  expect(exitCode).toBe(0);
+  expect(Object.keys(findings)).toEqual(['Node.js', 'kernels', 'settings', 'cores', 'memory', 'store', 'models', 'address']);
+  expect(findings['kernels']!.found).toMatch(/^(128|256)-bit vectors, the bits of the reference, self-test \d+ ms$/);
+  expect(findings['settings']!.found).toBe('PORT, STORE_URL from the environment');
+  expect(findings['store']).toMatchObject({ status: 'ok', found: expect.stringMatching(/not there yet, [\d,]+ MiB free$/) });
+  expect(findings['address']).toMatchObject({ status: 'ok', found: '127.0.0.1:0 is free' });
+});
+
+test('each line that is not ok has an advice, and the first that fails gives the exit code', async () => {
+  const { exitCode, findings } = await doctor({ MODELS_DIR: join(folder, 'none'), PORT: port, STORE_URL: 'memory:' });
+  expect(exitCode).toBe(66);
+  for (const { status, advice } of Object.values(findings)) expect([status, typeof advice]).toEqual([status, status === 'ok' ? 'undefined' : 'string']);
+  expect(findings['models']).toMatchObject({ status: 'fail', found: expect.stringContaining('ENOENT') });
+  expect(findings['address']).toMatchObject({ status: 'fail', found: expect.stringContaining('in use, by something else') });
+  expect(findings['store']!.status).toBe('warn');
+});
+
+describe('the lines for people', () => {
+  const argv = ['doctor'];
+  const env = { PORT: 'x', N_MAX: '0' };
+
+  test('invalid settings are listed with what is expected, and end with 78', async () => {
+    const { exitCode, stdout } = await carryover(argv, { env });
+    expect(exitCode).toBe(78);
+    expect(stdout).toMatch(/^fail {2}settings {2}(?=.*PORT must be integer, got "x")(?=.*N_MAX must be >= 1, got "0").*\n {6}Correct them/m);
+  });
+
+  test('colours are on a terminal only, and not with NO_COLOR', async () => {
+    const escape = '\u001B[';
+    expect((await carryover(argv, { env, isTTY: true })).stdout).toContain(escape);
+    expect((await carryover(argv, { env: { ...env, NO_COLOR: '1' }, isTTY: true })).stdout).not.toContain(escape);
+    expect((await carryover(argv, { env })).stdout).not.toContain(escape);
+  });
+});
+
+describe('an address that is in use', () => {
+  const answer = (status: number, body: unknown) => async () => Response.json(body, { status });
+
+  test('by a service that is ready is ok', async () => {
+    const { exitCode, findings } = await doctor({ PORT: port }, answer(200, { status: 'ok', kernel: 'simd256', numerics: 2 }));
+    expect(exitCode).toBe(0);
+    expect(findings['address']!.found).toBe(`a service runs at 127.0.0.1:${port}, ready (simd256, numerics 2)`);
+    expect(findings['store']!.found).toContain('in use by the service');
+  });
+
+  test('by a service that is not ready is temporary', async () => {
+    const { exitCode, findings } = await doctor({ PORT: port }, answer(503, { status: 'unavailable', reasons: ['none of 1 workers is up'] }));
+    expect(exitCode).toBe(75);
+    expect(findings['address']).toMatchObject({ status: 'fail', found: expect.stringContaining('not ready: none of 1 workers is up') });
+  });
+
+  test('an address of another machine cannot be used', async () => {
+    const { exitCode, findings } = await doctor({ HOST: '192.0.2.1' });
+    expect(exitCode).toBe(69);
+    expect(findings['address']!.found).toContain('cannot be used: ');
+  });
+
+  test('an address beyond this machine is warned about', async () => {
+    expect((await doctor({ HOST: '0.0.0.0' })).findings['address']).toMatchObject({ status: 'warn', advice: expect.stringContaining('without authentication') });
+  });
+});
+
+describe('the store', () => {
+  test('below a file is refused', async () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    const { exitCode, findings } = await doctor({ STORE_URL: `sqlite:${file}/carryover.sqlite` });
+    expect({ exitCode, status: findings['store']!.status }).toEqual({ exitCode: 69, status: 'fail' });
+  });
+
+  test('on a Redis that is not there is refused', async () => {
+    const { exitCode, findings } = await doctor({ STORE_URL: 'redis://127.0.0.1:1/0', STORE_TIMEOUT_MS: '2000' });
+    expect({ exitCode, status: findings['store']!.status }).toEqual({ exitCode: 69, status: 'fail' });
+  });
+});
+
+test('more workers than cores, and less memory than the settings allow, are warned about', () => {
+  expect(checkCores({ WORKERS: coresAvailable() }).status).toBe('ok');
+  expect(checkCores({ WORKERS: coresAvailable() + 1 })).toMatchObject({ status: 'warn', advice: expect.stringContaining('leave WORKERS out') });
+  const settings = { MEMORY_BYTES_MAX: 2 ** 30, HOT_SESSIONS_BYTES_MAX: 2 ** 28, MEMORY_STORE_BYTES_MAX: 2 ** 30, STORE_URL: 'memory:' };
+  expect(checkMemory(settings, 2.5 * 2 ** 30).status).toBe('ok');
+  expect(checkMemory(settings, 2 ** 31)).toMatchObject({ status: 'warn', found: '2,048 MiB may be used; the settings allow 2,454 MiB' });
+  expect(checkMemory({ ...settings, STORE_URL: SQLITE }, 2 ** 31).status).toBe('ok');
+});
+
+test('a Node.js that is too old is refused, and one without WebSockets warned about', () => {
+  expect(checkNode('22.22.0')).toMatchObject({ status: 'fail', exitCode: 78, found: 'Carryover needs Node.js >= 24.3, this is 22.22.0.' });
+  expect(checkNode('24.8.1').status).toBe('warn');
+  expect([checkNode('24.9.0').status, checkNode('26.0.0').status]).toEqual(['ok', 'ok']);
+});
