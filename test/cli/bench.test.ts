@@ -46,7 +46,7 @@ async function listen(server: Server): Promise<string> {
 const TARGETS = ['/health/live', 'weights inline', 'weights inline', 'registered model', 'registered model', 'registered model, bytes', 'registered model, bytes'];
 
 test('measures each request, and leaves no model behind', async () => {
-  const argv = ['bench', '--url', url, '--seconds', '0.1', '--rounds', '1'];
+  const argv = ['bench', '--url', url, '--seconds', '0.05', '--rounds', '1'];
   const { exitCode, stdout, stderr } = await carryover(argv, { fetch });
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
   expect(stdout).toMatch(/ · Node v.* · the service runs with simd\d+\ncarryover bench, 16 connections, median of 1 rounds/);

@@ -122,7 +122,7 @@ describe('a file that is refused', () => {
     ['is a folder', folder, 66, 'it is a folder'],
     ['has no activation', fixture('rnn-three-layers.pt'), 65, '[activation_unconfirmed]'],
     ['is a whole module', fixture('refused-module.pt'), 65, '[model_file_unsupported]'],
-    ['is no model', import.meta.filename, 65, '[malformed_safetensors]'],
+    ['is no model', import.meta.filename, 65, '[malformed_model_file]'],
   ])('a file that %s', async (_, file, exitCode, reason) => {
     const refused = await carryover(['import', file, '--dry-run']);
     expect(refused).toMatchObject({ exitCode, stdout: '', stderr: expect.stringContaining(reason) });
