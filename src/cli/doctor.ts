@@ -1,11 +1,6 @@
 // carryover doctor: whether a service can run here, with these settings.
 import type { Command } from 'commander';
-import { readConfigOrProblems } from './doctor/settings.ts';
-import { type Finding, type Status } from './doctor/finding.ts';
-import { checkKernels, checkNode } from './doctor/runtime.ts';
-import { checkCores, checkMemory } from './doctor/resources.ts';
-import { checkAddress } from './doctor/address.ts';
-import { checkModelsFolder, checkStore } from './doctor/storage.ts';
+import type { Status } from './doctor/finding.ts';
 import { type Io, print, printJson } from './io.ts';
 import { withExamples, withJson } from './options.ts';
 import { colour } from './style.ts';
@@ -23,6 +18,8 @@ export function doctorCommand(program: Command, io: Io): void {
 }
 
 async function doctor({ json }: { json?: boolean }, io: Io): Promise<void> {
+  // It reads the settings, for which it needs the validator of the service.
+  const { examine } = await import('./doctor/examine.ts');
   const findings = await examine(io);
   const failed = findings.find(({ status }) => status === 'fail');
   if (failed) io.setExitCode(failed.exitCode!);
@@ -34,17 +31,6 @@ async function doctor({ json }: { json?: boolean }, io: Io): Promise<void> {
     ...(advice === undefined ? [] : [`      ${advice}`]),
   ]);
   await print(io, shown.join('\n'));
-}
-
-/** In the order in which a service would need them. */
-async function examine(io: Io): Promise<Finding[]> {
-  const { config, finding } = readConfigOrProblems(io.env);
-  const resources = config ? [checkCores(config), checkMemory(config)] : [];
-  const runtime = [checkNode(), await checkKernels(io)];
-  if (!config) return [...runtime, finding];
-  const address = await checkAddress(config, io);
-  const storage = [await checkStore(config, address.isServing), checkModelsFolder(config)];
-  return [...runtime, finding, ...resources, ...storage, address.finding];
 }
 
 const COLOURS = { ok: 'green', warn: 'yellow', fail: 'red' } as const satisfies Record<Status, string>;

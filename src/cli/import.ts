@@ -1,33 +1,8 @@
-// carryover import: what a model file has, whether it is computed rightly, and its registration.
+// carryover import: its options and its help.
 import { type Command, Option } from 'commander';
-import { checkModel } from './check/check-model.ts';
-import { formatCheck } from './check/report.ts';
-import { readInput } from './files.ts';
-import { type Registered, register, writeModel } from './import/deliver.ts';
-import { formatLayers, layerRows, totalOf } from './import/layer-table.ts';
-import { readModel } from './import/read-model.ts';
-import { selfCheck } from './import/self-check.ts';
-import { EXIT } from './exit-codes.ts';
-import { type Io, note, print, printJson } from './io.ts';
+import type { ImportCommandOptions } from './import/run.ts';
+import type { Io } from './io.ts';
 import { number, withExamples, withService } from './options.ts';
-import { Service } from './service.ts';
-import { describeModel } from './models.ts';
-import { formatCount } from './table.ts';
-
-interface ImportCommandOptions {
-  readonly url: string;
-  readonly json?: boolean;
-  readonly name?: string;
-  readonly activation?: string;
-  readonly readout?: string;
-  readonly layers?: string;
-  readonly output?: string;
-  readonly force?: boolean;
-  readonly dryRun?: boolean;
-  readonly check?: string;
-  readonly layout: 'TND' | 'NTD';
-  readonly tolerance?: number;
-}
 
 export function importCommand(program: Command, io: Io): void {
   const command = withService(program.command('import <file>'), io)
@@ -46,7 +21,11 @@ export function importCommand(program: Command, io: Io): void {
     .addOption(new Option('--layout <axes>', 'order of the axes of x, hs and ys in --check').choices(['TND', 'NTD']).default('TND'))
     .option('--tolerance <number>', 'of --check: largest difference, times the larger of 1 and the expected value', number(0, 1))
     .addHelpText('after', CHECK_HELP)
-    .action((file: string, options: ImportCommandOptions) => importModel(file, options, isUrlGiven(command), io));
+    .action(async (file: string, options: ImportCommandOptions) => {
+      // Reading models takes more code than all other commands have.
+      const { importModel } = await import('./import/run.ts');
+      await importModel(file, options, isUrlGiven(command), io);
+    });
   withExamples(command, [
     'import forecast.pt --activation tanh --dry-run',
     'import forecast.pt --activation tanh --name forecast',
@@ -69,57 +48,3 @@ Arrays of --check, by their names:
 An axis of size 1 may be left out. The tolerance is 0.00001, or 0.001 for arrays of float16: float32 programs that add
 in different orders differ by about 0.000001, and a wrong gate, layout or activation by more than 0.01.
 In Python: numpy.savez("outputs.npz", x=x, hs=hs, h=h)`;
-
-async function importModel(file: string, options: ImportCommandOptions, isUrlGiven: boolean, io: Io): Promise<void> {
-  const { json, activation, readout, layers: description, check } = options;
-  const bytes = await readInput(file, 'The model file');
-  const model = await readModel(bytes, { activation, readout, layers: description });
-  const rows = layerRows(model);
-  const say = (text: string) => (json ? Promise.resolve() : print(io, text));
-  await say(`${formatLayers(rows)}\n\nid  ${model.id}`);
-  for (const text of model.notes) note(io, `Note: ${text}`);
-
-  await io.buildKernels();
-  const checked = selfCheck(model.layers);
-  await say(`self-check  the kernels compute the bits of the reference (${checked.kernel}, T=${checked.T}, N=${checked.N}, ${checked.ms} ms)`);
-
-  const comparison = check === undefined ? undefined : await checkModel(model.layers, check, options);
-  if (comparison) await say(`\n${formatCheck(comparison)}`);
-  const isWrong = comparison !== undefined && !comparison.isWithin;
-  if (isWrong) io.setExitCode(EXIT.no);
-
-  const delivered = isWrong ? {} : await deliver(bytes, model, options, isUrlGiven, io);
-  if (delivered.written) await say(`written  ${delivered.written.path}, ${formatCount(delivered.written.bytes)} bytes`);
-  if (delivered.registered) await say(`registered  at ${options.url}\n${describeModel(delivered.registered)}`);
-  if (!json) return;
-  await printJson(io, {
-    file,
-    id: model.id,
-    layers: rows.map(({ layer, tensors }) => ({ ...layer, tensors })),
-    numbers: totalOf(rows),
-    notes: model.notes,
-    selfCheck: checked,
-    ...(comparison && { check: comparison }),
-    ...delivered,
-  });
-}
-
-interface Delivered {
-  readonly written?: { readonly path: string; readonly bytes: number };
-  readonly registered?: Registered;
-}
-
-async function deliver(
-  bytes: Uint8Array<ArrayBuffer>,
-  model: Awaited<ReturnType<typeof readModel>>,
-  { url, name, activation, readout, layers, output, force = false, dryRun, check }: ImportCommandOptions,
-  isUrlGiven: boolean,
-  io: Io,
-): Promise<Delivered> {
-  if (dryRun) return {};
-  const written = output === undefined ? undefined : { path: output, bytes: await writeModel(output, model.layers, force) };
-  if (!isUrlGiven && (output !== undefined || check !== undefined)) return { ...(written && { written }) };
-  const registered = await register(new Service(io, url), bytes, { name, activation, readout, layers }, model.id);
-  return { ...(written && { written }), registered };
-}
-

@@ -63,7 +63,7 @@ describe('the examples of the help', () => {
     for (const line of await examplesOf(command)) {
       const isFile = (word: string) => /\.(pt|npz|csv|safetensors)$/.test(word);
       const words = wordsOf(line).map((word) => (word === 'SESSION' ? id : isFile(word) ? join(folder, word) : word));
-      const { exitCode, stderr } = await carryover(words, { app, replaceProcess });
+      const { exitCode, stderr } = await carryover(words, { app, replaceProcess, env: { PORT: '0' } });
       expect({ line, exitCode, stderr }).toEqual({ line, exitCode: 0, stderr: '' });
     }
     expect(started.length).toBe(command === 'serve' ? 3 : 0);

@@ -1,0 +1,83 @@
+// What `carryover import` does: shows what a model file has, checks that it is computed rightly, and registers it.
+import { checkModel } from '../check/check-model.ts';
+import { formatCheck } from '../check/report.ts';
+import { EXIT } from '../exit-codes.ts';
+import { readInput } from '../files.ts';
+import { type Io, note, print, printJson } from '../io.ts';
+import { describeModel } from '../models.ts';
+import { Service } from '../service.ts';
+import { formatCount } from '../table.ts';
+import { type Registered, register, writeModel } from './deliver.ts';
+import { formatLayers, layerRows, totalOf } from './layer-table.ts';
+import { readModel } from './read-model.ts';
+import { selfCheck } from './self-check.ts';
+
+export interface ImportCommandOptions {
+  readonly url: string;
+  readonly json?: boolean;
+  readonly name?: string;
+  readonly activation?: string;
+  readonly readout?: string;
+  readonly layers?: string;
+  readonly output?: string;
+  readonly force?: boolean;
+  readonly dryRun?: boolean;
+  readonly check?: string;
+  readonly layout: 'TND' | 'NTD';
+  readonly tolerance?: number;
+}
+
+/** @param isUrlGiven whether --url is on the command line, and not a default */
+export async function importModel(file: string, options: ImportCommandOptions, isUrlGiven: boolean, io: Io): Promise<void> {
+  const { json, activation, readout, layers: description, check } = options;
+  const bytes = await readInput(file, 'The model file');
+  const model = await readModel(bytes, { activation, readout, layers: description });
+  const rows = layerRows(model);
+  const say = (text: string) => (json ? Promise.resolve() : print(io, text));
+  await say(`${formatLayers(rows)}\n\nid  ${model.id}`);
+  for (const text of model.notes) note(io, `Note: ${text}`);
+
+  await io.buildKernels();
+  const checked = selfCheck(model.layers);
+  await say(`self-check  the kernels compute the bits of the reference (${checked.kernel}, T=${checked.T}, N=${checked.N}, ${checked.ms} ms)`);
+
+  const comparison = check === undefined ? undefined : await checkModel(model.layers, check, options);
+  if (comparison) await say(`\n${formatCheck(comparison)}`);
+  const isWrong = comparison !== undefined && !comparison.isWithin;
+  if (isWrong) io.setExitCode(EXIT.no);
+
+  const delivered = isWrong ? {} : await deliver(bytes, model, options, isUrlGiven, io);
+  if (delivered.written) await say(`written  ${delivered.written.path}, ${formatCount(delivered.written.bytes)} bytes`);
+  if (delivered.registered) await say(`registered  at ${options.url}\n${describeModel(delivered.registered)}`);
+  if (!json) return;
+  await printJson(io, {
+    file,
+    id: model.id,
+    layers: rows.map(({ layer, tensors }) => ({ ...layer, tensors })),
+    numbers: totalOf(rows),
+    notes: model.notes,
+    selfCheck: checked,
+    ...(comparison && { check: comparison }),
+    ...delivered,
+  });
+}
+
+interface Delivered {
+  readonly written?: { readonly path: string; readonly bytes: number };
+  readonly registered?: Registered;
+}
+
+async function deliver(
+  bytes: Uint8Array<ArrayBuffer>,
+  model: Awaited<ReturnType<typeof readModel>>,
+  { url, name, activation, readout, layers, output, force = false, dryRun, check }: ImportCommandOptions,
+  isUrlGiven: boolean,
+  io: Io,
+): Promise<Delivered> {
+  if (dryRun) return {};
+  const written = output === undefined ? undefined : { path: output, bytes: await writeModel(output, model.layers, force) };
+  if (!isUrlGiven && (output !== undefined || check !== undefined)) return { ...(written && { written }) };
+  const registered = await register(new Service(io, url), bytes, { name, activation, readout, layers }, model.id);
+  return { ...(written && { written }), registered };
+}
+
