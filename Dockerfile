@@ -29,6 +29,9 @@ COPY --from=build /app/src/kernels/build src/kernels/build
 # The files belong to root, and the root file system may be read-only: the service writes to one folder, that of the
 # sessions. User 1000 is `node`; OpenShift runs a container as a random user in group 0, which may write there too.
 RUN install -d -o 1000 -g 0 -m 770 data
+# The command carryover.
+RUN ln -s ../../src/cli/carryover.mjs node_modules/.bin/carryover
+ENV PATH=/app/node_modules/.bin:${PATH}
 VOLUME /app/data
 USER node
 EXPOSE 8080

@@ -85,6 +85,8 @@ describe('the image', () => {
     };
     const exitCodeOf = ([command = '', ...args]: readonly string[]) =>
       run(command, args, options).then(() => 0, ({ code }) => code as number);
+    // The folders of the image stand below its root here.
+    const imagePath = image.env['PATH']!.replace('/app/', `${image.root}/app/`).replace('${PATH}', PATH);
     // Without this the claim of a read-only root would hold for any program.
     expect(await exitCodeOf(['node', '-e', "fs.writeFileSync('file', '')"])).toBe(1);
 
@@ -100,6 +102,10 @@ describe('the image', () => {
       });
       expect(response.status).toBe(200);
       expect(await response.json()).toEqual({ h: [[expect.closeTo(Math.tanh(1), 6)]] });
+      const { stdout } = await run('carryover', ['doctor', '--json'], { ...options, env: { ...options.env, PATH: imagePath } });
+      const findings = JSON.parse(stdout) as { name: string; status: string; found: string }[];
+      expect(findings.filter(({ status }) => status === 'fail')).toEqual([]);
+      expect(findings.find(({ name }) => name === 'address')!.found).toContain(`a service runs at 127.0.0.1:${port}, ready`);
     } finally {
       expect(await running.stop(), running.output()).toBe(0);
     }
