@@ -59,7 +59,7 @@ class Service {
 
   /** Its status, the problem of a refusal, and for how long it blocked the event loop. */
   async answer({ path, method = 'POST', headers, body }: HeavyCall) {
-    const payload = body?.();
+    const payload = await body?.();
     await this.held();
     const response = await fetch(this.#url + path, {
       method,

@@ -2,13 +2,14 @@
 // ones. Each held the event loop, or could.
 import { writeSafetensors } from '../../src/codec/safetensors/write.ts';
 import { WORST_FILES, WORST_JSON } from '../helpers/worst-bodies.ts';
+import { heavyModelFiles } from './heavy-model-files.ts';
 
 export interface HeavyCall {
   readonly name: string;
   readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: () => Buffer;
+  readonly body?: () => Buffer | Promise<Buffer>;
   /** 'refused': 4xx. */
   readonly status: number | 'refused';
 }
@@ -135,6 +136,7 @@ export function heavyCalls(
       body: () => writeSafetensors({ ...file(0.25), W_h: view([H, H], numbers(H * H).fill(Infinity, H * H - 1)) }),
       status: 422,
     },
+    ...heavyModelFiles(bytes, attempt),
     { name: 'step with weights in JSON', path: '/v1/step', headers: JSON_TYPE, body: () => json({ weights: weightsText('0.75'), x: text([1, textH]) }), status: 200 },
     { name: 'step with weights in a file', path: '/v1/step', headers: FILE_TYPE, body: () => writeSafetensors({ ...file(0.125), x: view([1, H]) }), status: 200 },
     { name: 'step with the same weights', path: '/v1/step', headers: FILE_TYPE, body: () => writeSafetensors({ ...file(0.125), x: view([1, H]) }), status: 200 },
