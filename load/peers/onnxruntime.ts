@@ -18,7 +18,10 @@ export const SESSION_OPTIONS = {
 
 /** The part of its API that is used. */
 export interface OnnxRuntime {
-  readonly Tensor: new (type: 'float32', data: Float32Array, dims: readonly number[]) => Tensor;
+  readonly Tensor: {
+    new (type: 'float32', data: Float32Array, dims: readonly number[]): Tensor;
+    new (type: 'int64', data: BigInt64Array, dims: readonly number[]): Tensor;
+  };
   readonly InferenceSession: {
     create(model: Uint8Array, options: typeof SESSION_OPTIONS): Promise<Session>;
   };
@@ -30,6 +33,7 @@ interface Tensor {
 
 export interface Session {
   readonly inputNames: readonly string[];
+  readonly outputNames: readonly string[];
   readonly inputMetadata: readonly { readonly shape: readonly (number | string)[] }[];
   /** Fetches are names, or tensors to write into. */
   run(feeds: Tensors, fetches: Tensors | readonly string[]): Promise<Tensors>;

@@ -1,11 +1,9 @@
-// Layers in JSON as ONNX files, as frameworks write them but from nothing of the import. Between the layers stand the
-// nodes that exporters write: they remove and put back the axis of directions, and merge it with the features.
+// Writes ONNX files, with nothing of the import: graphs of any nodes.
 import { bytes, message, number } from '../../load/peers/protobuf.ts';
-import type { DirectionJson, LayerJson } from './framework-files.ts';
 
 /** TensorProto.DataType */
-const FLOAT = 1;
-const INT64 = 7;
+export const FLOAT = 1;
+export const INT64 = 7;
 const FLOAT16 = 10;
 const DOUBLE = 11;
 const BFLOAT16 = 16;
@@ -46,9 +44,11 @@ export interface GraphToWrite {
   readonly inputs: readonly ValueToWrite[];
   readonly outputs: readonly ValueToWrite[];
   readonly opset?: number;
+  /** Further fields of the ModelProto. */
+  readonly more?: readonly Uint8Array[];
 }
 
-export function writeOnnx({ nodes, initializers, inputs, outputs, opset = 17 }: GraphToWrite): Uint8Array {
+export function writeOnnx({ nodes, initializers, inputs, outputs, opset = 17, more = [] }: GraphToWrite): Uint8Array {
   const graph = message(
     ...nodes.map((node) => bytes(1, nodeProto(node))),
     bytes(2, 'graph'),
@@ -56,7 +56,8 @@ export function writeOnnx({ nodes, initializers, inputs, outputs, opset = 17 }: 
     ...inputs.map((value) => bytes(11, valueInfoProto(value))),
     ...outputs.map((value) => bytes(12, valueInfoProto(value))),
   );
-  return message(number(1, 8), bytes(2, 'test'), bytes(7, graph), bytes(8, message(bytes(1, ''), number(2, opset))));
+  const operators = message(bytes(1, ''), number(2, opset));
+  return message(number(1, 8), bytes(2, 'test'), bytes(7, graph), bytes(8, operators), ...more);
 }
 
 function nodeProto({ op, inputs, outputs, name = '', domain = '', attributes = {} }: NodeToWrite): Uint8Array {
@@ -73,7 +74,7 @@ function nodeProto({ op, inputs, outputs, name = '', domain = '', attributes = {
 /** With AttributeProto.AttributeType. */
 function attributeProto(name: string, value: Attribute): Uint8Array {
   const field = (type: number, ...fields: readonly Uint8Array[]) => message(bytes(1, name), ...fields, number(20, type));
-  if ('i' in value) return field(2, number(3, value.i));
+  if ('i' in value) return field(2, integer(3, value.i));
   if ('f' in value) return field(1, float(2, value.f));
   if ('s' in value) return field(3, bytes(4, value.s));
   if ('t' in value) return field(4, bytes(5, value.t));
@@ -138,103 +139,4 @@ export function integers(name: string, shape: Numbers, values: Numbers): Uint8Ar
     bytes(8, name),
     bytes(9, new Uint8Array(words.buffer)),
   );
-}
-
-/** Our gates in the order of ONNX, which calls n of a GRU h and g of an LSTM c. */
-const GATES = { rnn: [0], gru: [1, 0, 2], lstm: [0, 3, 1, 2] } as const;
-
-export interface OnnxOptions {
-  /** As the attribute of RNN, GRU and LSTM: 1 if rows are outside of steps. */
-  readonly layout?: 0 | 1;
-  /** Of each next tensor; raw if absent. */
-  readonly storage?: () => Storage;
-}
-
-/** Whether ONNX has them: of a GRU with reset before, both biases are one. */
-export function onnxFile(layers: readonly LayerJson[], { layout = 0, storage = () => 'raw' }: OnnxOptions = {}): Uint8Array {
-  const nodes: NodeToWrite[] = [];
-  const initializers: Uint8Array[] = [];
-  let value = 'x';
-  let names = 0;
-  const tensor = (shape: Numbers, values: Numbers, as = storage()) => {
-    const name = `tensor ${++names}`;
-    initializers.push(floats(name, shape, values, as));
-    return name;
-  };
-  const integerTensor = (values: Numbers) => {
-    const name = `integers ${++names}`;
-    initializers.push(integers(name, [values.length], values));
-    return name;
-  };
-  const add = (op: string, inputs: readonly string[], attributes: NodeToWrite['attributes'] = {}) => {
-    value = `value ${++names}`;
-    nodes.push({ op, inputs, outputs: [value], name: `${op} ${names}`, attributes });
-  };
-  for (const layer of layers) {
-    switch (layer.type) {
-      case 'embedding':
-        add('Gather', [tensor([layer.E.length, layer.E[0]!.length], layer.E.flat()), value]);
-        break;
-      case 'affine':
-        add('Mul', [value, tensor([layer.scale.length], layer.scale)]);
-        add('Add', [tensor([1, layer.offset.length], layer.offset), value]);
-        break;
-      case 'dense':
-        add('MatMul', [value, tensor([layer.W.length, layer.W[0]!.length], layer.W.flat())]);
-        if (layer.b) add('Add', [value, tensor([layer.b.length], layer.b)]);
-        if ((layer.activation ?? 'linear') !== 'linear') {
-          const [first, ...rest] = layer.activation!;
-          add(`${first!.toUpperCase()}${rest.join('')}`, [value]);
-        }
-        break;
-      default: {
-        const { type, direction = 'forward', backward } = layer;
-        const directions = backward ? [layer, backward] : [layer];
-        const [D, H] = [layer.W_x.length, layer.W_h.length];
-        const rows = GATES[type].length * H;
-        const of = (part: (one: DirectionJson) => Numbers) => directions.flatMap(part);
-        const W = tensor([directions.length, rows, D], of(({ W_x }) => gateRows(W_x, type, H)));
-        const R = tensor([directions.length, rows, H], of(({ W_h }) => gateRows(W_h, type, H)));
-        const hasBias = directions.some(({ b, b_h }) => b ?? b_h);
-        const zeros = Array<number>(rows).fill(0);
-        const biases = ({ b = zeros, b_h = zeros }: DirectionJson) => [...gateRows([b], type, H), ...gateRows([b_h], type, H)];
-        const B = hasBias ? [tensor([directions.length, 2 * rows], of(biases))] : [];
-        const activation = layer.activation === 'relu' ? 'Relu' : 'Tanh';
-        add(type.toUpperCase(), [value, W, R, ...B], {
-          hidden_size: { i: H },
-          ...(direction !== 'forward' && { direction: { s: direction } }),
-          ...(layout === 1 && { layout: { i: 1 } }),
-          ...(type === 'rnn' && { activations: { strings: directions.map(() => activation) } }),
-          ...(type === 'gru' && { linear_before_reset: { i: layer.reset === 'before' ? 0 : 1 } }),
-        });
-        if (layout === 0) add('Transpose', [value], { perm: { ints: [0, 2, 1, 3] } });
-        add('Reshape', [value, integerTensor([0, 0, -1])]);
-      }
-    }
-  }
-  const [first] = layers;
-  const axes = layout === 1 ? ['N', 'T'] : ['T', 'N'];
-  return writeOnnx({
-    nodes,
-    initializers,
-    inputs: [
-      first!.type === 'embedding'
-        ? { name: 'x', shape: axes, type: INT64 }
-        : { name: 'x', shape: [...axes, inputsOf(first!)] },
-    ],
-    outputs: [{ name: value, shape: [...axes, 'O'] }],
-  });
-}
-
-/** The columns of a matrix as rows, their gates in the order of ONNX. */
-function gateRows(matrix: readonly Numbers[], type: keyof typeof GATES, H: number): Numbers {
-  return GATES[type].flatMap((gate) =>
-    Array.from({ length: H }, (_, j) => matrix.map((row) => row[gate * H + j]!)).flat(),
-  );
-}
-
-function inputsOf(layer: LayerJson): number {
-  if (layer.type === 'affine') return layer.scale.length;
-  if (layer.type === 'dense') return layer.W.length;
-  return layer.type === 'embedding' ? 1 : layer.W_x.length;
 }

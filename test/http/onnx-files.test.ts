@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
 import type { LayerJson } from '../helpers/framework-files.ts';
-import { onnxFile } from '../helpers/onnx-files.ts';
+import { onnxFile } from '../helpers/onnx-graph.ts';
 
 const fixtures = join(import.meta.dirname, '../fixtures');
 const layersOf = (name: string): LayerJson[] =>

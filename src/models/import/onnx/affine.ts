@@ -2,7 +2,7 @@
 // Neighbours are one layer, in float64, which is rounded at the end.
 import { formatShape } from '../../../tensor.ts';
 import { namesOf } from './constants.ts';
-import { expectSteps, withBias } from './dense.ts';
+import { expectStepsOrStates, withBias } from './dense.ts';
 import type { GraphNode } from './node.ts';
 import { type Affine, type Constant, type Signal, type Value, FEATURES, indexOfFeatures, pathBehind } from './value.ts';
 
@@ -12,7 +12,7 @@ const FEATURES_MAX = 2 ** 20;
 
 /** @param isFlipped whether the constant is the first operand */
 export function affine(node: GraphNode, value: Signal, operand: Constant, isFlipped: boolean): Signal {
-  expectSteps(node, value);
+  expectStepsOrStates(node, value);
   const numbers = alongFeatures(node, value, operand, indexOfFeatures(value) - value.axes.length);
   if (node.op === 'Add') {
     const path = withBias(node, value.path, operand);
@@ -88,7 +88,7 @@ function composed(first: Affine, next: Affine): Affine {
 /** scale = weight / √(variance + eps), offset = bias - mean ∘ scale, of the features on axis 1. */
 export function batchNorm(node: GraphNode): Value[] {
   const value = node.signal(0);
-  expectSteps(node, value);
+  expectStepsOrStates(node, value);
   if (node.integer('training_mode', 0) !== 0) {
     throw node.refusal('which is in training mode', 'a file for inference: export the module after .eval()');
   }

@@ -26,14 +26,12 @@ const ACTIVATIONS: Readonly<Record<string, DenseActivation>> = {
   Softmax: 'softmax',
 };
 
-/** @throws model_file_unsupported unless a layer that acts on each step alone can be behind it */
-export function expectSteps(node: GraphNode, { moment, direction }: Signal): void {
-  if (moment === 'ends') {
-    throw node.refusal(
-      'which reads the last states of both directions (Y_h), of which the reverse one is of the first step',
-      'the steps (Y), or the last of them: the layers behind a recurrent one are computed of each step',
-    );
-  }
+/**
+ * Layers behind the last recurrent one are computed of all its steps (ys), and of its last states (y).
+ *
+ * @throws model_file_unsupported unless it is one of these
+ */
+export function expectStepsOrStates(node: GraphNode, { moment, direction }: Signal): void {
   if (moment === 'cell') throw node.refusal('which reads the cell state (Y_c)', 'Y or Y_h');
   if (direction !== undefined) {
     throw node.refusal('which reads one direction of a bidirectional layer', 'both directions beside each other');
@@ -83,7 +81,7 @@ interface DenseParts {
 }
 
 function dense(node: GraphNode, value: Signal, { W, isTransposed, b }: DenseParts): Signal {
-  expectSteps(node, value);
+  expectStepsOrStates(node, value);
   const { path, axes } = value;
   const [I, O] = (isTransposed ? W.shape.toReversed() : W.shape) as [number, number];
   const at = indexOfFeatures(value);
@@ -110,7 +108,7 @@ export function withBias(node: GraphNode, path: Path, bias: Constant): Path | un
 
 export function activation(node: GraphNode): Value[] {
   const value = node.signal(0);
-  expectSteps(node, value);
+  expectStepsOrStates(node, value);
   const at = indexOfFeatures(value);
   if (at < 0) throw node.refusal('whose input has not all features on one axis', 'what a layer returns');
   const name = ACTIVATIONS[node.op]!;

@@ -4,6 +4,7 @@ import type { GraphNode } from './node.ts';
 import {
   type Constant,
   type Fill,
+  type Moment,
   type Path,
   type Signal,
   type States,
@@ -50,11 +51,18 @@ function mergeDirections(node: GraphNode, values: readonly Value[]): Signal | un
   if (values.length !== 2 || one?.kind !== 'signal' || other?.kind !== 'signal') return undefined;
   const hasSameAxes = one.axes.length === other.axes.length && one.axes.every((axis, i) => hasSameAtoms(axis, other.axes[i]!));
   const path = one.path === other.path ? sameLayer(one, other) : twoLayers(one.path, other.path);
-  const isSteps = one.moment === 'steps';
-  if (!path || !hasSameAxes || isSteps !== (other.moment === 'steps')) return undefined;
+  const moment = momentOf(one, other);
+  if (!path || !hasSameAxes || !moment) return undefined;
   const axis = node.axis(node.integer('axis', 0), one.axes.length);
   const axes = one.axes.with(axis, [{ id: DIRECTIONS, size: 2 }, ...one.axes[axis]!]);
-  return { kind: 'signal', path, axes, moment: one.moment === other.moment ? one.moment : 'ends' };
+  return { kind: 'signal', path, axes, moment };
+}
+
+/** The last step of a forward layer beside the first of a reverse one are their last states, if all rows have all steps. */
+function momentOf(one: Signal, other: Signal): Moment | undefined {
+  if (one.moment === other.moment) return one.moment;
+  const areStates = (one.moment === 'last' || one.moment === 'end') && (other.moment === 'first' || other.moment === 'end');
+  return areStates && one.path.lengths === undefined ? 'end' : undefined;
 }
 
 function sameLayer(one: Signal, other: Signal): Path | undefined {
@@ -87,7 +95,7 @@ function joinStates(node: GraphNode, values: readonly (Signal | States)[]): Stat
       return value.rows;
     }
     const [outer = [], ...axes] = value.axes;
-    if (value.moment === 'steps' || value.axes.length !== 3) throw refusal();
+    if ((value.moment !== 'end' && value.moment !== 'cell') || value.axes.length !== 3) throw refusal();
     if (outer.length === 0) return [{ ...value, axes }];
     if (outer.length > 1 || outer[0]!.id !== DIRECTIONS) throw refusal();
     return [0, 1].map((direction) => ({ ...value, axes, direction }));

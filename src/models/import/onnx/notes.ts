@@ -15,7 +15,7 @@ export function notesOn(path: Path, outputs: readonly GraphOutput[]): string[] {
   ];
 }
 
-/** None of what is returned as it is, in an order of axes that the client chooses: all steps of the last layers, states. */
+/** None of states and all steps of the last layers, which are returned as they are. */
 function noteOnOutput(name: string, { path: own, moment, direction }: Signal, path: Path): string[] {
   const output = `The output ${quote(name)}`;
   if (moment === 'steps') {
@@ -23,10 +23,9 @@ function noteOnOutput(name: string, { path: own, moment, direction }: Signal, pa
     const isReturned = direction === undefined && (own === path || own === lastRecurrent);
     return isReturned ? [] : [`${output} is a part of what the layers return, which the service does not return alone.`];
   }
-  const isState = endsRecurrent(own) && (own.layer.direction !== 'bidirectional' || moment !== 'last');
-  if (isState || moment === 'ends' || moment === 'cell') return [];
-  const which = moment === 'first' ? 'the first' : path.lengths === undefined ? 'the last' : 'the last of each row';
-  return [`${output} is of one step; the service returns every step, of which it is ${which}.`];
+  if (moment === 'cell' || (moment === 'end' && endsRecurrent(own))) return [];
+  if (moment === 'end') return [`${output} is y of the answer, made of the last states; the service returns every step too, as ys.`];
+  return [`${output} is of one step; the service returns every step, of which it is the ${moment}.`];
 }
 
 function notesOnStates(path: Path): string[] {

@@ -65,7 +65,7 @@ const REASONS: readonly Reason[] = [
     expected: 'a graph without If, Loop and Scan: export the module with a fixed flow of control',
   },
   {
-    pattern: /Quantize|^Q[A-Z]|Integer$/,
+    pattern: /quantize|^Q[A-Z]|Integer$/i,
     found: 'which is of a quantized model',
     expected: 'floats: export the model from before its quantization',
   },

@@ -7,10 +7,12 @@ import { formatSize, isSame } from './size.ts';
 import { type Axis, type InitialState, type Path, type Signal, indexOfFeatures } from './value.ts';
 
 export interface RecurrentInput {
-  /** Of what the layer reads, with its steps and rows known. */
+  /** Of what the layer reads. */
   readonly path: Path;
   readonly time: Axis;
   readonly rows: Axis;
+  /** The same of the path behind the layer. */
+  readonly known: Pick<Path, 'time' | 'rows' | 'lengths'>;
 }
 
 /** @throws model_file_unsupported unless X has the axes that the layout says, of the layer before */
@@ -26,7 +28,7 @@ export function readInput(node: GraphNode): RecurrentInput {
     throw node.refusal(`whose X has the axes (${found})`, `${expected}, and as the last all features of the layer before`);
   }
   const [time, rows] = isBatchFirst ? [inner, outer] : [outer, inner];
-  return { path: pathThrough(node, value.path, time, rows), time, rows };
+  return { path: value.path, time, rows, known: knownBehind(node, value.path, time, rows) };
 }
 
 function expectAllSteps(node: GraphNode, { moment, direction, firstRow, path }: Signal): void {
@@ -40,18 +42,17 @@ function expectAllSteps(node: GraphNode, { moment, direction, firstRow, path }: 
   if (firstRow !== undefined) throw node.refusal('which reads a part of x', 'all of it');
 }
 
-/** The path with its steps and rows known, which have to be those of the recurrent layers before. */
-function pathThrough(node: GraphNode, path: Path, time: Axis, rows: Axis): Path {
-  const lengths = lengthsOf(node, time);
-  const found = { time: time[0]?.id ?? '', rows: rows[0]?.id ?? '' };
-  if (path.time === undefined) return { ...path, ...found, lengths };
+/** Steps, rows and lengths have to be those of the recurrent layers before. */
+function knownBehind(node: GraphNode, path: Path, time: Axis, rows: Axis): RecurrentInput['known'] {
+  const found = { time: time[0]?.id ?? '', rows: rows[0]?.id ?? '', lengths: lengthsOf(node, time) };
+  if (path.time === undefined) return found;
   if (path.time !== found.time || path.rows !== found.rows) {
     throw node.refusal('whose steps are the rows of a recurrent layer before', 'the same axis of steps in all layers');
   }
-  if (path.lengths !== lengths) {
+  if (path.lengths !== found.lengths) {
     throw node.refusal('whose sequence_lens are not those of the recurrent layers before', 'the same in all layers');
   }
-  return path;
+  return found;
 }
 
 /** The input that is sequence_lens; undefined if all rows take all steps. */

@@ -48,7 +48,8 @@ export function recurrent(node: GraphNode): Value[] {
   const found = { type, direction, layout: LAYOUTS[type], weights: weights!, backward, ...optionsOf(node, type, directions) };
   const H = found.weights.W_h.tensor.shape[1]!;
   const input = readInput(node);
-  const path = { ...pathBehind(input.path, found, node.title, directions * H), states: initialStates(node, type, directions) };
+  const states = initialStates(node, type, directions);
+  const path = { ...pathBehind(input.path, found, node.title, directions * H), ...input.known, states };
   return outputsOf(node, path, input, found, H);
 }
 
@@ -147,7 +148,6 @@ function outputsOf(
   const isBatchFirst = node.integer('layout', 0) === 1;
   const state = isBatchFirst ? [rows, directions, features] : [directions, rows, features];
   const Y = isBatchFirst ? [rows, time, directions, features] : [time, directions, rows, features];
-  const end: Moment = direction === 'forward' ? 'last' : direction === 'reverse' ? 'first' : 'ends';
   const signal = (axes: readonly Axis[], moment: Moment): Signal => ({ kind: 'signal', path, axes, moment });
-  return [signal(Y, 'steps'), signal(state, end), ...(type === 'lstm' ? [signal(state, 'cell')] : [])];
+  return [signal(Y, 'steps'), signal(state, 'end'), ...(type === 'lstm' ? [signal(state, 'cell')] : [])];
 }

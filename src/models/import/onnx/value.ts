@@ -87,10 +87,10 @@ export interface InitialState {
 }
 
 /**
- * Of which steps a value is. `ends`: the last step of the forward direction beside the first of the reverse; `cell`: c
- * after the last step.
+ * Of which steps a value is. `end`: h after all steps of each row, which for a reverse layer is at the first; `cell`: c
+ * then.
  */
-export type Moment = 'steps' | 'first' | 'last' | 'ends' | 'cell';
+export type Moment = 'steps' | 'first' | 'last' | 'end' | 'cell';
 
 /** What x, or another input, has become. */
 export interface Signal {

@@ -7,12 +7,12 @@ import { importFound } from '../../../../src/models/import/checkpoint.ts';
 import { readOnnx } from '../../../../src/models/import/onnx/read-onnx.ts';
 import { readCells } from '../../../helpers/cells.ts';
 import type { LayerJson } from '../../../helpers/framework-files.ts';
-import { importedLayers } from '../../../helpers/imported-layers.ts';
-import { onnxFile } from '../../../helpers/onnx-files.ts';
+import { layersOf } from '../../../helpers/model-layers.ts';
+import { onnxFile } from '../../../helpers/onnx-graph.ts';
 
 const cells = join(import.meta.dirname, '../../../fixtures/cells');
 const inJson = (name: string): LayerJson[] => JSON.parse(readFileSync(join(cells, `${name}.json`), 'utf8')).layers;
-const read = (file: Uint8Array) => importedLayers(importFound(readOnnx(file)));
+const read = (file: Uint8Array) => layersOf(importFound(readOnnx(file)).layers);
 
 describe('of fixtures/cells', () => {
   test.each(readCells())('$name', ({ name, layers }) => {
