@@ -4,7 +4,7 @@
 //             ├── models ───┐
 //             └── sessions ─┴→ store
 import { readFileSync } from 'node:fs';
-import type { FastifyBaseLogger, FastifyPluginCallback } from 'fastify';
+import type { AppOverrides } from './app-overrides.ts';
 import type { Config } from './config.ts';
 import { BuiltInModels } from './engine/built-in-models.ts';
 import { calibrate } from './engine/calibrate.ts';
@@ -13,20 +13,21 @@ import { Engine } from './engine/engine.ts';
 import { PreloadedModels } from './engine/preloaded-models.ts';
 import { SessionCompute } from './engine/session-compute.ts';
 import type { Limits } from './engine/shapes.ts';
-import { JsonCodec, type JsonCodecParts } from './engine/json-codec.ts';
+import { JsonCodec } from './engine/json-codec.ts';
 import { WeightsPacker } from './engine/weights-packer.ts';
 import { createHttp } from './http/http.ts';
 import type { HttpServer } from './http/http-server.ts';
 import { modelFilesOf } from './models/models-dir.ts';
+import type { ServiceMetrics } from './metrics/service-metrics.ts';
 import { ModelLibrary } from './models/library.ts';
 import { ModelRegistry } from './models/registry.ts';
 import { WeightsCache } from './models/weights-cache.ts';
 import { startPeriodic } from './periodic.ts';
 import { Pool } from './pool/pool.ts';
-import type { MemorySpeed } from './scheduler/costs.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { startSweeper } from './sessions/sweeper.ts';
+import { observedStore } from './store/observed.ts';
 import { openStore } from './store/open.ts';
 import type { SessionStore } from './store/store.ts';
 import { finiteCheck } from './wasm/finite.ts';
@@ -34,6 +35,8 @@ import { compileKernels, instantiateKernels } from './wasm/load.ts';
 import { LinearMemory } from './wasm/memory.ts';
 import { NUMERICS } from './wasm/numerics.ts';
 import { selfTestOnce } from './wasm/self-test.ts';
+
+export type { AppOverrides };
 
 export interface App {
   readonly http: HttpServer;
@@ -43,6 +46,8 @@ export interface App {
   readonly registry: ModelRegistry;
   readonly sessions: Sessions;
   readonly store: SessionStore;
+  /** Undefined without METRICS_PORT. It does not listen yet. */
+  readonly metrics: ServiceMetrics | undefined;
   /** From now on /health/ready answers 503; requests are still served. */
   drain(): void;
   /**
@@ -58,35 +63,11 @@ export interface App {
    *    it stops listening and waits until all connections are closed.
    * 5. The periodic work ends: the sweeper, the collector of models, and the refresher of a shared store.
    * 6. The store is closed.
-   * 7. The worker threads are terminated.
+   * 7. The worker threads are terminated, and last the port of the metrics is closed: a scraper sees the shutdown.
    *
    * If SHUTDOWN_TIMEOUT_MS passes before the last step, close-with-grace exits the process.
    */
   close(): Promise<void>;
-}
-
-/** What tests put in place of parts and measurements; without them the service is as configured. */
-export interface AppOverrides {
-  /** Nothing is logged without one. */
-  readonly logger?: FastifyBaseLogger;
-  /** A Fastify plugin that is registered before all others, for tests that watch requests or responses. */
-  readonly plugin?: FastifyPluginCallback;
-  /** See HttpOptions; true if absent. A server that is prepared takes no more hooks and routes. */
-  readonly isPrepared?: boolean;
-  /** The file a worker runs; see pool/pool.ts. */
-  readonly workerEntry?: URL;
-  /** The largest job that runs inline on the main thread; measured at the start if absent. */
-  readonly inlineFlopsMax?: number;
-  /** Measured once in a process if absent, by filling 40 MiB, which takes a tenth of a second. */
-  readonly memorySpeeds?: readonly MemorySpeed[];
-  /** Up to which lengths bodies are parsed whole or inline; the results are the same. */
-  readonly reading?: Pick<JsonCodecParts, 'wholeBytesMax' | 'inlineBytesMax'>;
-  /** The clock by which sessions expire, in ms since 1970; that of the store if absent. */
-  readonly now?: () => number;
-  /** The version of the kernels' numerics, as if an earlier or a later server ran. */
-  readonly numerics?: number;
-  /** The store; the one that STORE_URL names if absent. */
-  readonly store?: SessionStore;
 }
 
 /** How often models without a session or name are collected; a process that was killed leaves such models. */
@@ -96,6 +77,7 @@ const MODELS_REFRESH_MS = 1_000;
 
 /** @throws Error if the kernels fail their self-test or a worker cannot start */
 export async function createApp(config: Config, overrides: AppOverrides = {}): Promise<App> {
+  const metrics = await createMetrics(config);
   const memory = new LinearMemory(config.MEMORY_BYTES_MAX);
   const compiled = compileKernels(config.KERNEL);
   const kernels = instantiateKernels(compiled, memory.memory);
@@ -121,7 +103,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     countMax: config.MODELS_MAX,
     now: () => new Date(),
   });
-  const store =
+  const opened =
     overrides.store ??
     (await openStore(config.STORE_URL, {
       timeoutMs: config.STORE_TIMEOUT_MS,
@@ -130,6 +112,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       bytesMax: config.STORE_BYTES_MAX,
       onLost: (reason) => http.log.error({ err: reason }, 'the store is started again'),
     }));
+  const store = metrics ? observedStore(opened, metrics.onStoreCall) : opened;
   const library = new ModelLibrary(registry, store.models, {
     load: (ref) => builtInModels.load(ref),
     loadAll: () => builtInModels.loadAll(),
@@ -159,6 +142,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     numerics: overrides.numerics ?? NUMERICS,
     now: overrides.now ?? (() => store.now()),
     onEnded: (modelId) => library.collect(modelId).catch(logFailure),
+    observer: metrics?.sessions,
   });
   const stateNumbersMax = config.SESSION_STATE_NUMBERS_MAX;
   const sessionCompute = new SessionCompute({ engine, sessions, library, limits, weightsPacker, stateNumbersMax });
@@ -174,7 +158,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
 
   const isPrepared = overrides.isPrepared ?? true;
   let state: 'serving' | 'draining' | 'closing' = 'serving';
-  const http = await createHttp({
+  const { app: http, load } = await createHttp({
+    observer: metrics?.http,
     engine,
     library,
     weightsPacker,
@@ -212,6 +197,10 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     requestTimeoutMs: Math.min(config.REQUEST_TIMEOUT_MS, config.JOB_DEADLINE_MS),
     deadlineMs: config.JOB_DEADLINE_MS,
     keepAliveTimeoutMs: config.KEEP_ALIVE_TIMEOUT_MS,
+  });
+  metrics?.watch({
+    ...{ scheduler, pool, memory, registry, weightsCache, store: opened, http: load },
+    bodiesBytesMax: config.BODIES_BYTES_MAX,
   });
   const skipModel = (id: string, error: unknown) => {
     http.log.error({ id, reason: (error as Error).message }, 'stored model skipped');
@@ -251,6 +240,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     registry,
     sessions,
     store,
+    metrics,
     drain: () => {
       state = 'draining';
     },
@@ -260,8 +250,16 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       await Promise.all([sweeper.stop(), collector.stop(), refresher?.stop()]);
       await store.close();
       await pool.close();
+      await metrics?.close();
     },
   };
+}
+
+/** Loaded only where metrics are wanted: the library that prints them takes a part of each start. */
+async function createMetrics({ METRICS_PORT }: Config): Promise<ServiceMetrics | undefined> {
+  if (METRICS_PORT === 0) return undefined;
+  const { ServiceMetrics } = await import('./metrics/service-metrics.ts');
+  return new ServiceMetrics();
 }
 
 function limitsOf(config: Config): Limits {

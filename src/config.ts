@@ -12,6 +12,8 @@ const integer = (initial: number, minimum: number, maximum: number, description:
 export const ConfigSchema = Type.Object({
   HOST: Type.String({ default: '127.0.0.1', minLength: 1, description: 'Address to listen on.' }),
   PORT: integer(8080, 0, 65_535, 'Port to listen on; 0 takes a free one.'),
+  METRICS_PORT: integer(0, 0, 65_535, 'Port for `GET /metrics`, of its own; 0: no metrics.'),
+  METRICS_HOST: Type.String({ default: '', description: 'Address of METRICS_PORT; empty: that of HOST.' }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
     description: 'Least severe level that is logged.',
@@ -172,6 +174,12 @@ function conflictsIn(config: Config): Conflict[] {
       message:
         `MODELS_BYTES_MAX + BODIES_BYTES_MAX must be <= 7/8 of MEMORY_BYTES_MAX, got ${models} + ` +
         `${bodies} > 7/8 of ${memory}: full of models and bodies, it would have no free space to compute`,
+    });
+  }
+  if (config.METRICS_PORT !== 0 && config.METRICS_PORT === config.PORT) {
+    conflicts.push({
+      settings: ['METRICS_PORT', 'PORT'],
+      message: `METRICS_PORT must differ from PORT, got ${config.PORT} for both: metrics are never on the public port`,
     });
   }
   return conflicts;

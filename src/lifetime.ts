@@ -8,6 +8,7 @@
 // Not Fastify's `request.signal`: it has no deadline, creates an AbortController for each request that asks for it,
 // and WebSocket messages, each with a lifetime of its own, have no request.
 import { type Applied, CarryoverError, clientClosed } from './errors.ts';
+import { RequestRecord } from './request-record.ts';
 
 export class Lifetime {
   /**
@@ -15,6 +16,8 @@ export class Lifetime {
    * It is the socket, which is only compared by identity.
    */
   readonly client: object;
+  /** What is measured and known of the request. */
+  readonly record = new RequestRecord();
   readonly #msMax: number;
   #endsAtMs: number;
   #isClosed = false;

@@ -23,6 +23,7 @@ closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS }, async ({ signal, err }) =>
 });
 
 app = await createOrExit();
+await listenForMetricsOrExit(app);
 await listenOrExit(app);
 warnIfExposed(app);
 greet(app);
@@ -47,11 +48,26 @@ async function createOrExit(): Promise<App> {
   }
 }
 
+/** Before the service itself: a service that cannot be watched is to fail before it has clients. */
+async function listenForMetricsOrExit(started: App): Promise<void> {
+  const host = hostOf(config.METRICS_HOST || config.HOST);
+  try {
+    await started.metrics?.listen(host, config.METRICS_PORT);
+  } catch (error) {
+    console.error(`Cannot listen: ${(error as Error).message}. Choose another with METRICS_HOST and METRICS_PORT.`);
+    await started.close();
+    process.exit(EXIT_CONFIG);
+  }
+}
+
+/** For localhost Fastify would also listen on ::1, with a second server whose connections are not tracked. */
+function hostOf(setting: string): string {
+  return setting === 'localhost' ? '127.0.0.1' : setting;
+}
+
 async function listenOrExit(started: App): Promise<void> {
   try {
-    // For localhost Fastify would also listen on ::1, with a second server whose connections are not tracked.
-    const host = config.HOST === 'localhost' ? '127.0.0.1' : config.HOST;
-    await started.http.listen({ host, port: config.PORT });
+    await started.http.listen({ host: hostOf(config.HOST), port: config.PORT });
   } catch (error) {
     console.error(`Cannot listen: ${(error as Error).message}. Choose another with HOST and PORT.`);
     await started.close();

@@ -1,5 +1,7 @@
 // The lines of the log, as an operator and a collector read them.
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
@@ -53,26 +55,70 @@ describe('the access log', () => {
       hostname: expect.any(String),
       reqId: expect.any(String),
       method: 'POST',
-      url: '/v1/step',
       route: '/v1/step',
       statusCode: 200,
       durationMs: expect.any(Number),
       bytesIn: STEP.length,
       bytesOut: received.length,
       client: '127.0.0.1',
+      model: expect.stringMatching(/^sha256:[0-9a-f]{12}$/),
+      N: 1,
+      T: 1,
       msg: 'request',
     });
   });
 
-  test('the line has the pattern of the route beside the URL', async () => {
+  test('the line has the pattern of the route in place of the address', async () => {
     const line = await lineOf(() => fetch(`${server.url}/v1/sessions/none?x=1`));
-    expect(line).toMatchObject({ url: '/v1/sessions/none?x=1', route: '/v1/sessions/:id', statusCode: 400 });
+    expect(line).toMatchObject({ route: '/v1/sessions/:id', statusCode: 400, code: 'invalid_request' });
+    expect(line).not.toHaveProperty('url');
   });
 
   test('the line has no route for an address that is not served', async () => {
     const line = await lineOf(() => fetch(`${server.url}/nowhere`));
-    expect(line).toMatchObject({ url: '/nowhere', statusCode: 404 });
+    expect(line).toMatchObject({ method: 'GET', statusCode: 404, code: 'not_found' });
     expect(line).not.toHaveProperty('route');
+    expect(line).not.toHaveProperty('model');
+  });
+
+  test.each([
+    ['a malformed path', requestText('GET', '/v1/%'), { method: 'GET', statusCode: 400, code: 'invalid_request' }],
+    ['bytes that are no request', 'NONSENSE / HTTP/1.1\r\n\r\n', { statusCode: 400, code: 'invalid_request', bytesIn: 23 }],
+    ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', { method: 'CONNECT', statusCode: 405 }],
+    ['headers of 32 KiB', requestText('GET', '/', { a: 'b'.repeat(32_768) }), { statusCode: 431 }],
+  ])('%s: refused before a route was found, and one line', async (_, bytes, wanted) => {
+    const line = await lineOf(async () => {
+      const client = new RawClient(server.port, bytes);
+      expect((await client.answer()).status).toBe(wanted.statusCode);
+      client.socket.destroy();
+    });
+    expect(line).toMatchObject({ ...wanted, client: '127.0.0.1', reqId: expect.any(String) });
+    expect(line.bytesOut).toBeGreaterThan(100);
+    expect(line).not.toHaveProperty('route');
+  });
+
+  test('a session is named by the first 8 digits of the SHA-256 of its id, however the call names it', async () => {
+    const send = (path: string, body: unknown, headers = {}) =>
+      fetch(`${server.url}${path}`, { method: 'POST', headers: { ...JSON_TYPE, ...headers }, body: JSON.stringify(body) });
+    const created = await send('/v1/sessions', { ...JSON.parse(STEP), x: undefined });
+    const id = created.headers.get('location')!.split('/').at(-1)!;
+    const session = createHash('sha256').update(id).digest('hex').slice(0, 8);
+    const x = [[1]];
+    expect(await lineOf(() => send('/v1/step', { session: id, x }))).toMatchObject({ session, N: 1, T: 1 });
+    expect(await lineOf(() => send('/v1/step', { x }, { 'x-session-id': id }))).toMatchObject({ session });
+    expect(await lineOf(() => fetch(`${server.url}/v1/sessions/${id}`))).toMatchObject({ session });
+    const socket = new WebSocket(`${server.url.replace('http', 'ws')}/v1/sessions/${id}/stream`);
+    const next = () => once(socket, 'message');
+    await next();
+    socket.send(JSON.stringify({ x }));
+    await next();
+    const line = await lineOf(async () => socket.close());
+    expect(line).toMatchObject({ route: '/v1/sessions/:id/stream', statusCode: 101, session });
+    expect(line).not.toHaveProperty('unanswered');
+    expect(line.bytesIn).toBeGreaterThan(0);
+    const gone = await lineOf(() => fetch(`${server.url}/v1/sessions/${id}`, { method: 'DELETE' }));
+    expect(gone).toMatchObject({ session, statusCode: 204 });
+    expect(server.text.join('')).not.toContain(id);
   });
 
   test('the bytes of every request of a connection are counted by themselves', async () => {

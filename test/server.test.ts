@@ -193,11 +193,11 @@ describe('the process', () => {
       const whole = other.output().split('\n').slice(0, -1).filter((line) => line.startsWith('{'));
       const found = whole
         .map((line) => JSON.parse(line))
-        .filter(({ msg, url }) => msg === 'request' && url === '/v1/step');
+        .filter(({ msg, route }) => msg === 'request' && route === '/v1/step');
       return found.length === 4 ? found : undefined;
     });
     for (const line of requests) {
-      expect(line).toMatchObject({ reqId: 'my-request', method: 'POST', url: '/v1/step' });
+      expect(line).toMatchObject({ reqId: 'my-request', method: 'POST', route: '/v1/step' });
     }
     // Each is logged when its answer has left, so in any order.
     const statuses = requests.map(({ statusCode }) => statusCode as number);

@@ -10,13 +10,15 @@ const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
   .map((path) => ({ path, text: readFileSync(join(src, path), 'utf8') }));
 
 /** What any file may import. */
-const LEAVES = ['tensor.ts', 'layers.ts', 'errors.ts', 'error-kinds.ts', 'periodic.ts', 'lifetime.ts', 'sorted-keys.ts', 'cores.ts'];
+const LEAVES = ['tensor.ts', 'layers.ts', 'errors.ts', 'error-kinds.ts', 'periodic.ts', 'lifetime.ts', 'request-record.ts', 'session-hash.ts', 'sorted-keys.ts', 'cores.ts'];
 
 /** A part may import from itself, from the leaves and from these; data flows from top to bottom. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   'server.ts': ['app.ts', 'config.ts', 'logging.ts'],
   cli: ['config.ts', 'engine', 'models', 'wasm', 'codec', 'store', 'node-version.mjs'],
-  'app.ts': ['config.ts', 'http', 'engine', 'sessions', 'models', 'scheduler', 'pool', 'wasm', 'store'],
+  'app.ts': ['app-overrides.ts', 'config.ts', 'metrics', 'http', 'engine', 'sessions', 'models', 'scheduler', 'pool', 'wasm', 'store'],
+  'app-overrides.ts': ['engine', 'scheduler', 'store'],
+  metrics: ['http', 'sessions', 'models', 'store'],
   http: ['engine', 'sessions', 'models', 'codec', 'wasm'],
   engine: ['sessions', 'models', 'scheduler', 'wasm', 'codec'],
   sessions: ['store'],
@@ -35,6 +37,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'error-kinds.ts': [],
   'periodic.ts': [],
   'lifetime.ts': [],
+  'request-record.ts': [],
+  'session-hash.ts': [],
   'cores.ts': [],
   'sorted-keys.ts': [],
   'node-version.mjs': [],
@@ -43,14 +47,15 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 
 /** Packages that belong to one place. */
 const ONLY_IN: Record<string, RegExp> = {
-  fastify: /^(http\/|app\.ts)/,
+  fastify: /^(http\/|app-overrides\.ts)/,
+  '@prometheus-io/client': /^metrics\/exposition\.ts$/,
   '@fastify/websocket': /^http\/(plugins\/websocket\.ts|websocket\/)/,
   'fastify-plugin': /^http\//,
   '@fastify/type-provider-typebox': /^http\/(http|http-server)\.ts$/,
   'node:worker_threads': /^(pool\/|store\/sqlite\/|models\/import-thread\/)/,
   h5wasm: /^codec\/hdf5\//,
   'better-sqlite3': /^store\/sqlite\/open\.ts$/,
-  'node:http': /^http\//,
+  'node:http': /^(http|metrics)\//,
   'env-schema': /^config\.ts$/,
   pino: /^logging\.ts$/,
   'pino-pretty': /^logging\.ts$/,

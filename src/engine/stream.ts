@@ -189,6 +189,8 @@ export class RecurrenceStream implements Disposable {
    */
   async next(): Promise<StreamedSteps> {
     const { N, D, chunkSteps } = this.#plan;
+    const { record } = this.#lifetime;
+    const startMs = record.clockMs();
     const stepsBefore = this.#stepsTaken;
     const steps = Math.min(chunkSteps, this.T - stepsBefore);
     const job = new Job(this.#parts.memory, this.#lease.model, {
@@ -212,6 +214,8 @@ export class RecurrenceStream implements Disposable {
     } catch (error) {
       job.release();
       throw error;
+    } finally {
+      record.computeMs += record.clockMs() - startMs;
     }
   }
 

@@ -9,7 +9,9 @@ import Fastify, { type FastifyBaseLogger, type FastifyPluginCallback, LogControl
 import fp from 'fastify-plugin';
 import type { Limits } from '../engine/shapes.ts';
 import type { WeightsPacker } from '../engine/weights-packer.ts';
+import type { ImportListener } from '../models/import-file.ts';
 import type { ModelLibrary } from '../models/library.ts';
+import { accessLog } from './access-log.ts';
 import { BodyBudget } from './bodies/body-budget.ts';
 import { sequenceRoute } from './compute/sequence.ts';
 import { type StepParts, stepRoute } from './compute/step.ts';
@@ -22,7 +24,6 @@ import { NAMED_SCHEMAS } from './named-schemas.ts';
 import { type Readiness, healthRoutes } from './ops/health.ts';
 import { indexRoute } from './ops/index.ts';
 import { problemsRoute } from './ops/problems.ts';
-import { accessLog, logAtEnd } from './plugins/access-log.ts';
 import { admission } from './plugins/admission.ts';
 import { compression } from './plugins/compression.ts';
 import { connectionShutdown } from './plugins/connection-shutdown.ts';
@@ -31,14 +32,17 @@ import { methodNotAllowed, routeUrls } from './plugins/method-not-allowed.ts';
 import { notFound } from './plugins/not-found.ts';
 import { openapi } from './plugins/openapi.ts';
 import { requestBodies } from './plugins/request-bodies.ts';
+import { requestEnd } from './plugins/request-end.ts';
 import { securityHeaders } from './plugins/security-headers.ts';
 import { strictInput } from './plugins/strict-input.ts';
 import { isWebSocketRequest, webSockets } from './plugins/websocket.ts';
+import { type RequestEndListener, reportEnd } from './request-end.ts';
+import { toCarryoverError } from './responses/problem.ts';
 import { ResponseWriter } from './responses/response-writer.ts';
 import { StreamResponses } from './responses/stream-responses.ts';
 import { setSecurityHeaders } from './security-headers.ts';
 import { type SessionRoutesOptions, sessionRoutes } from './sessions/sessions.ts';
-import { type SessionSocketOptions, sessionSocketRoute } from './sessions/socket-route.ts';
+import { type MessageEndListener, type SessionSocketOptions, sessionSocketRoute } from './sessions/socket-route.ts';
 import { STRICT_AJV, compileOnFirstUse, validationError } from './validation.ts';
 import { MessageSockets } from './websocket/message-sockets.ts';
 
@@ -50,14 +54,19 @@ const TIMEOUTS_CHECKED_MS = 200;
 /** Node's default limit for the head of a request. */
 const HEAD_BYTES_MAX = 16 * 1024;
 
+/** What createHttp itself creates for the routes. */
+type SetHere = 'responses' | 'sockets' | 'budget' | 'onMessageEnd';
+
 export interface HttpOptions
-  extends Omit<StepParts & SessionRoutesOptions & SessionSocketOptions, 'responses' | 'sockets' | 'budget'> {
+  extends Omit<StepParts & SessionRoutesOptions & SessionSocketOptions, SetHere> {
   readonly library: ModelLibrary;
   readonly weightsPacker: WeightsPacker;
   readonly limits: Limits;
   readonly readiness: Readiness;
   readonly isClosing: () => boolean;
   readonly version: string;
+  /** Undefined if nothing is measured. */
+  readonly observer: HttpObserver | undefined;
   /** Nothing is logged without one. */
   readonly logger: FastifyBaseLogger | undefined;
   /**
@@ -82,9 +91,31 @@ export interface HttpOptions
   readonly keepAliveTimeoutMs: number;
 }
 
+/** What HTTP reports to those that measure it. */
+export interface HttpObserver {
+  readonly onRequestEnd: RequestEndListener;
+  readonly onMessageEnd: MessageEndListener;
+  readonly onImport: ImportListener;
+}
+
+/** What is open or held at this moment. */
+export interface HttpLoad {
+  readonly connections: number;
+  readonly streams: number;
+  readonly sockets: number;
+  /** Of all request bodies and messages in flight. */
+  readonly bodiesBytes: number;
+}
+
+export interface Http {
+  readonly app: HttpServer;
+  readonly load: HttpLoad;
+}
+
 /** The HTTP server with all its routes; it does not listen yet. */
-export async function createHttp(options: HttpOptions): Promise<HttpServer> {
-  const { connections, app } = createServers(options);
+export async function createHttp(options: HttpOptions): Promise<Http> {
+  const onRequestEnd = requestEndListener(options);
+  const { connections, app } = createServers(options, onRequestEnd);
   const { version, readiness, engine, bodyBytesMax } = options;
   const budget = new BodyBudget(options.bodiesBytesMax, bodyBytesMax);
   const sockets = new MessageSockets(options.keepAliveTimeoutMs, options.requestTimeoutMs);
@@ -92,10 +123,10 @@ export async function createHttp(options: HttpOptions): Promise<HttpServer> {
   const parts = { ...options, responses: new ResponseWriter(engine.jsonCodec) };
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema);
 
-  // The order of these is the order of their hooks. The access log is first, so that every request has its
-  // line; then what even a refused request gets; then the checks that refuse one, before its body is read.
+  // The order of these is the order of their hooks. The end of requests is first, so that every
+  // request is reported; then what even a refused request gets; then the checks that refuse one, before its body is read.
   if (options.plugin) app.register(options.plugin);
-  app.register(accessLog);
+  app.register(requestEnd, { onRequestEnd });
   app.register(securityHeaders);
   app.register(errors);
   app.register(connectionShutdown, { connections });
@@ -115,20 +146,46 @@ export async function createHttp(options: HttpOptions): Promise<HttpServer> {
   app.register(fp(indexRoute), { version });
   app.register(fp(healthRoutes), { readiness });
   app.register(fp(problemsRoute));
-  app.register(fp(modelRoutes), options);
+  app.register(fp(modelRoutes), { ...options, onImport: options.observer?.onImport });
   app.register(fp(sessionRoutes), parts);
-  app.register(fp(sessionSocketRoute), { ...options, sockets, budget });
+  const onMessageEnd = options.observer?.onMessageEnd;
+  app.register(fp(sessionSocketRoute), { ...options, sockets, budget, onMessageEnd });
   app.register(fp(stepRoute), parts);
   app.register(fp(sequenceRoute), { ...parts, streams });
 
   // After the last route: it completes the addresses of all of them.
   app.register(methodNotAllowed);
   await app.after();
-  return app;
+  const load = {
+    get connections() {
+      return connections.count;
+    },
+    get streams() {
+      return streams.count;
+    },
+    get sockets() {
+      return sockets.count;
+    },
+    get bodiesBytes() {
+      return budget.bytes;
+    },
+  };
+  return { app, load };
+}
+
+/** The access log and the observer as one listener; undefined if there is neither. */
+function requestEndListener({ logger, observer }: HttpOptions): RequestEndListener | undefined {
+  const log = logger && accessLog(logger);
+  const observe = observer?.onRequestEnd;
+  if (!log || !observe) return log ?? observe;
+  return (ended, requestLog) => {
+    log(ended, requestLog);
+    observe(ended, requestLog);
+  };
 }
 
 /** Node's server, the table of its connections, and the Fastify instance that answers its requests. */
-function createServers(options: HttpOptions) {
+function createServers(options: HttpOptions, onRequestEnd: RequestEndListener | undefined) {
   const server = createNodeServer(options);
   const app: HttpServer = Fastify({
     ...(options.logger && { loggerInstance: options.logger }),
@@ -150,11 +207,11 @@ function createServers(options: HttpOptions) {
     frameworkErrors: (error, request, reply) => {
       request.connection = connections.of(request.raw.socket);
       setSecurityHeaders(request, reply);
-      logAtEnd(request, reply);
+      if (onRequestEnd) reportEnd(request, reply, onRequestEnd, toCarryoverError(error).code);
       sendProblem(error, request, reply);
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
-  const connections = new Connections(server, app.log, options);
+  const connections = new Connections(server, app.log, { ...options, onRequestEnd });
   deferContinue(server);
   server.on('connect', (request, socket: Socket) => refuseTunnel(request, socket, connections, app.log));
   // Only small responses go through a serialiser; compiling one for every response of every route would take a

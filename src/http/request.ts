@@ -1,4 +1,5 @@
 // What the HTTP layer adds to Fastify's request: the connection, the lifetime, and the memory it holds.
+import type { ErrorCode } from '../error-kinds.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { Connection } from './connections/connection.ts';
 
@@ -17,6 +18,11 @@ declare module 'fastify' {
     /** The session named in the metadata of a safetensors body. */
     sessionInFile: string | undefined;
   }
+}
+
+/** Records the error that a request is answered with; one refused before the first hook has no record. */
+export function noteError({ lifetime }: { readonly lifetime?: Lifetime | null }, code: ErrorCode): void {
+  if (lifetime) lifetime.record.errorCode = code;
 }
 
 /** The part of a request that holds memory. */

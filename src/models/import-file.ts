@@ -7,14 +7,22 @@ import { CarryoverError, invalidRequest } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import { type Import, type ImportOptions, importCheckpoint } from './import/checkpoint.ts';
 import { importInThread } from './import-thread/import-thread.ts';
-import type { ThreadFormat } from './import-thread/messages.ts';
 import { readModelFile } from './model-file.ts';
+
+/** Formats by which imports are counted; `other` is a file of no format that is read. */
+export const FILE_FORMATS = ['safetensors', 'torch', 'onnx', 'keras', 'other'] as const;
+
+export type FileFormat = (typeof FILE_FORMATS)[number];
+
+/** Called at the end of each import. @param error undefined if the file was read */
+export type ImportListener = (format: FileFormat, error: unknown) => void;
 
 /** The request that brings the file; a file of the server's own has none. */
 export interface ImportRequestParts {
   readonly lifetime: Lifetime;
   /** Whether the bytes of the file are still those of the request. */
   readonly isBodyHeld: () => boolean;
+  readonly onImport?: ImportListener | undefined;
 }
 
 /**
@@ -27,18 +35,49 @@ export async function importFile(
   options: ImportOptions = {},
   request?: ImportRequestParts,
 ): Promise<Import> {
-  const ofFormat = (format: ThreadFormat, title: string) => {
-    expectNoOptions(options, title);
-    return importInThread({ format, bytes }, request?.lifetime);
-  };
+  let format: FileFormat = 'other';
+  try {
+    const file = await fileOf(bytes);
+    ({ format } = file);
+    const imported = await importAs(file, bytes, options, request);
+    request?.onImport?.(format, undefined);
+    return imported;
+  } catch (error) {
+    request?.onImport?.(format, error);
+    throw error;
+  }
+}
+
+interface RecognisedFile {
+  readonly format: FileFormat;
+  /** Of a zip archive of torch. */
+  readonly entries?: Entries;
+}
+
+/** @throws malformed_model_file of a damaged zip archive */
+async function fileOf(bytes: Uint8Array): Promise<RecognisedFile> {
   if (isZip(bytes)) {
     const entries = await readEntries(bytes);
-    if (isTorch(entries)) return importCheckpoint(readStateDict(entries, request?.isBodyHeld), options);
-    if (isKeras(entries)) return ofFormat('keras', 'Keras');
+    if (isTorch(entries)) return { format: 'torch', entries };
+    if (isKeras(entries)) return { format: 'keras' };
   }
-  if (isHdf5(bytes)) return ofFormat('keras', 'Keras');
-  if (isOnnx(bytes)) return ofFormat('onnx', 'ONNX');
-  if (!mayBeSafetensors(bytes) && identifyFormat(bytes) === undefined) throw ofNoFormat(bytes);
+  if (isHdf5(bytes)) return { format: 'keras' };
+  if (isOnnx(bytes)) return { format: 'onnx' };
+  return { format: mayBeSafetensors(bytes) ? 'safetensors' : 'other' };
+}
+
+async function importAs(
+  { format, entries }: RecognisedFile,
+  bytes: Uint8Array,
+  options: ImportOptions,
+  request: ImportRequestParts | undefined,
+): Promise<Import> {
+  if (entries) return importCheckpoint(readStateDict(entries, request?.isBodyHeld), options);
+  if (format === 'keras' || format === 'onnx') {
+    expectNoOptions(options, format === 'keras' ? 'Keras' : 'ONNX');
+    return importInThread({ format, bytes }, request?.lifetime);
+  }
+  if (format === 'other' && identifyFormat(bytes) === undefined) throw ofNoFormat(bytes);
   // What is of another format is refused with a line of Python that converts it.
   return readModelFile(bytes, options, request?.isBodyHeld);
 }

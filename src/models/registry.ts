@@ -74,6 +74,15 @@ export class ModelRegistry {
     this.#names = new ModelNames(options.countMax);
   }
 
+  get count(): number {
+    return this.#entries.size;
+  }
+
+  /** Of all packed weights. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /**
    * Registers a model. `created` is false if it was registered already.
    *

@@ -25,6 +25,7 @@ export class Pool {
   readonly #options: PoolOptions;
   readonly #workers = new Set<PoolWorker>();
   #closed = false;
+  #lostCount = 0;
 
   constructor(options: PoolOptions) {
     this.#options = options;
@@ -39,6 +40,11 @@ export class Pool {
   /** How many workers are ready and have no job. */
   get idleCount(): number {
     return [...this.#workers].filter((worker) => worker.isIdle).length;
+  }
+
+  /** How many workers were lost, and replaced, since the start. */
+  get lostCount(): number {
+    return this.#lostCount;
   }
 
   /** How many workers are ready, idle or busy. */
@@ -89,6 +95,7 @@ export class Pool {
   #replace(worker: PoolWorker, reason: unknown): void {
     this.#workers.delete(worker);
     if (this.#closed) return;
+    this.#lostCount++;
     this.#options.onLost(reason);
     if (worker.wasReady) void this.#respawn(0);
   }

@@ -54,6 +54,7 @@ export class Part implements QueuePosition {
   #shareTaken = 0;
   #shareDone = 0;
   #tookMs = 0;
+  readonly #submittedMs = performance.now();
 
   constructor({ position, lifetime, slices, cost, share, estimateMs, completesRequest, settle }: PartOptions) {
     this.client = position.client;
@@ -79,6 +80,11 @@ export class Part implements QueuePosition {
   /** Whether a slice has been computed, so that its speed is known. */
   get isMeasured(): boolean {
     return this.#shareDone > 0;
+  }
+
+  /** How long none of its slices has been computed since it was submitted, in ms. */
+  get waitedMs(): number {
+    return Math.max(0, performance.now() - this.#submittedMs - this.#tookMs);
   }
 
   /** How long the slices that are not done take, in ms: estimated, or at the speed of those that are done. */

@@ -103,6 +103,11 @@ export class Scheduler {
     this.#inlineFlopsMax = flops;
   }
 
+  /** Parts of work that wait for a worker and have not begun. */
+  get waitingCount(): number {
+    return this.#waitingCount;
+  }
+
   /** Until they are set, all work is estimated to take 0 ms. */
   set speeds(speeds: Speeds) {
     this.#costs.speeds = speeds;
@@ -281,6 +286,7 @@ export class Scheduler {
 
   #finish(part: Part): void {
     part.removeEndListener?.();
+    part.lifetime.record.queueMs += part.waitedMs * part.share;
     this.#queue.leave(part.client);
     part.settle(part.error);
   }

@@ -10,6 +10,7 @@ import { readRecord } from './lookup.ts';
 import { decodeHead, decodeRecord, encodeSession, isTombstone } from './record.ts';
 import type { SessionCache } from './session-cache.ts';
 import { sessionGone } from './session-gone.ts';
+import type { SessionObserver } from './session-observer.ts';
 import { type Session, type SessionSpec, newSession } from './session.ts';
 import { forked } from './transitions.ts';
 import { WRITE_CONFLICT, retryOnConflict } from './write-conflict.ts';
@@ -18,6 +19,7 @@ export interface SessionCreationOptions {
   /** Most sessions that may exist at the same time (SESSIONS_MAX). */
   readonly countMax: number;
   readonly now: () => number;
+  readonly observer?: SessionObserver | undefined;
 }
 
 /** The fork that a call stands for. */
@@ -90,6 +92,7 @@ export class SessionCreation {
       const { creation } = record;
       if (creation?.digest !== key.digest) throw idempotencyKeyReused(key);
       await this.#expiry.endIfExpired({ session: record, revision: stored.revision });
+      this.#options.observer?.onReplay();
       return { value: creation.reply, replayed: true };
     });
   }
@@ -137,6 +140,8 @@ export class SessionCreation {
 
   async #add(session: Session): Promise<Revision | undefined> {
     const { id, expiresAtMs, modelId } = session;
-    return this.#store.create(id, encodeSession(session), expiresAtMs, modelId);
+    const revision = await this.#store.create(id, encodeSession(session), expiresAtMs, modelId);
+    if (revision !== undefined) this.#options.observer?.onCreated(session);
+    return revision;
   }
 }

@@ -10,6 +10,7 @@ import type { Revision, SessionStore } from '../store/store.ts';
 import { decodeHead, encodeTombstone, isTombstone } from './record.ts';
 import type { CachedSession, SessionCache } from './session-cache.ts';
 import { sessionGone } from './session-gone.ts';
+import type { SessionObserver } from './session-observer.ts';
 import type { SessionLocks } from './session-locks.ts';
 import type { Session, Tombstone } from './session.ts';
 import { expiredTombstone } from './transitions.ts';
@@ -21,6 +22,7 @@ export interface SessionExpiryOptions {
   readonly now: () => number;
   /** Called with the model of each session that has ended, and awaited; must not reject. */
   readonly onEnded?: (modelId: string) => Promise<void>;
+  readonly observer?: SessionObserver | undefined;
 }
 
 /**
@@ -72,14 +74,14 @@ export class SessionExpiry {
     if (cached.session.expiresAtMs <= receivedMs) await this.#expire(cached);
   }
 
-  /** Writes the tombstone of a deletion. @param modelId undefined if the record is damaged · @throws WRITE_CONFLICT */
+  /** Writes the tombstone of a deletion. @param session undefined if the record is damaged · @throws WRITE_CONFLICT */
   async delete(
     ended: Omit<Tombstone, 'reason' | 'atMs'>,
     revision: Revision,
-    modelId?: string,
+    session?: Session,
   ): Promise<void> {
     const tombstone = { ...ended, reason: 'deleted', atMs: this.#options.now() } as const;
-    if (!(await this.#writeTombstone(tombstone, revision, modelId))) throw WRITE_CONFLICT;
+    if (!(await this.#writeTombstone(tombstone, revision, session))) throw WRITE_CONFLICT;
   }
 
   /**
@@ -98,7 +100,7 @@ export class SessionExpiry {
 
   /** Writes the tombstone; needs no lock, as the store compares the revision. @throws session_gone · WRITE_CONFLICT */
   async #expire({ session, revision }: CachedSession): Promise<never> {
-    if (!(await this.#writeTombstone(expiredTombstone(session), revision, session.modelId))) throw WRITE_CONFLICT;
+    if (!(await this.#writeTombstone(expiredTombstone(session), revision, session))) throw WRITE_CONFLICT;
     throw sessionGone(expiredTombstone(session));
   }
 
@@ -106,13 +108,14 @@ export class SessionExpiry {
   async #writeTombstone(
     tombstone: Tombstone,
     revision: Revision,
-    modelId: string | undefined,
+    session: Session | undefined,
   ): Promise<boolean> {
     const { id } = tombstone;
     this.#cache.delete(id);
     const dueAtMs = this.#options.now() + this.#options.tombstoneMs;
     if (!(await this.#store.writeTombstone(id, revision, encodeTombstone(tombstone), dueAtMs))) return false;
-    if (modelId !== undefined) await this.#options.onEnded?.(modelId);
+    this.#options.observer?.onEnded(session, tombstone);
+    if (session) await this.#options.onEnded?.(session.modelId);
     return true;
   }
 
@@ -130,7 +133,7 @@ export class SessionExpiry {
     }
     const dueAtMs = this.#sweptAtMs(record);
     if (dueAtMs > nowMs) return this.#store.postpone(id, dueAtMs);
-    await this.#writeTombstone(expiredTombstone(record), stored.revision, record.modelId);
+    await this.#writeTombstone(expiredTombstone(record), stored.revision, record);
     return undefined;
   }
 

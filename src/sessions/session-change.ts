@@ -5,6 +5,7 @@
 //
 // Sessions.begin() acquires the lock, and disposing of the change releases it. In between the caller runs
 // an attempt with retryOnConflict(): load(), then either the answer of `replay` or a commit.
+import { CarryoverError } from '../errors.ts';
 import type { Revision, SessionStore } from '../store/store.ts';
 import { type KeyLookup, dependsOnState, withApplied } from './applied.ts';
 import type { Call } from './call.ts';
@@ -26,6 +27,7 @@ import type {
 import { readSession } from './lookup.ts';
 import { encodeChange } from './record.ts';
 import type { CachedSession, SessionCache } from './session-cache.ts';
+import type { SessionObserver } from './session-observer.ts';
 import { type Session, stateDigest } from './session.ts';
 import { withKeptAnswer, withStateBefore } from './transitions.ts';
 import { WRITE_CONFLICT, retryOnConflict } from './write-conflict.ts';
@@ -38,6 +40,7 @@ export interface SessionChangeParts {
   readonly numerics: number;
   /** The clock of the store, ms since 1970. */
   readonly now: () => number;
+  readonly observer: SessionObserver | undefined;
 }
 
 /** The state and the metadata with which the steps of a replayed call are computed again. */
@@ -159,6 +162,7 @@ export class SessionChange implements Disposable {
   /** @throws answer_not_kept unless the steps computed again came to the state that was committed */
   expectSameBits(after: Session): void {
     expectSameState(expectSteps(this.#replay!), this.#loaded!.session, after);
+    this.#parts.observer?.onReplay();
   }
 
   /**
@@ -190,9 +194,11 @@ export class SessionChange implements Disposable {
     call.lifetime.throwIfOver();
     // Until the store has answered it is not known what it holds.
     cache.delete(id);
-    const change = store.change(id, revision, encodeChange(session, after));
-    // The store may commit it at any time after the caller has stopped waiting.
-    const next = await call.lifetime.race(change, 'unknown');
+    const next = await call.lifetime.record.measure('commitMs', () => {
+      const change = store.change(id, revision, encodeChange(session, after));
+      // The store may commit it at any time after the caller has stopped waiting.
+      return call.lifetime.race(change, 'unknown');
+    });
     if (next === undefined) throw WRITE_CONFLICT;
     cache.set({ session: after, revision: next });
   }
@@ -224,6 +230,7 @@ export class SessionChange implements Disposable {
     this.#isFromCache = false;
     this.#lookup = undefined;
     if (mayBeStale && dependsOnState(error)) return this.#stale();
+    if (error instanceof CarryoverError && error.code === 'step_conflict') this.#parts.observer?.onConflict();
     return withApplied(error, this.call, lookup);
   }
 

@@ -48,8 +48,8 @@ export class Sessions {
     this.#locks = new SessionLocks(options);
     this.#expiry = new SessionExpiry(store, this.#cache, this.#locks, options);
     this.#creation = new SessionCreation(store, this.#cache, this.#expiry, options);
-    const { numerics, now } = options;
-    this.#changeParts = { store, cache: this.#cache, expiry: this.#expiry, numerics, now };
+    const { numerics, now, observer } = options;
+    this.#changeParts = { store, cache: this.#cache, expiry: this.#expiry, numerics, now, observer };
   }
 
   /** @throws as SessionCreation.create */
@@ -94,6 +94,7 @@ export class Sessions {
    */
   async begin(id: string, call: Call): Promise<SessionChange> {
     const receivedMs = this.#options.now();
+    call.lifetime.record.sessionId = id;
     const lock = await this.#locks.acquire(id, call.key?.key, call.lifetime);
     return new SessionChange(this.#changeParts, id, call, receivedMs, lock);
   }
@@ -149,7 +150,7 @@ export class Sessions {
     using change = await this.begin(id, call);
     return await change.retryOnConflict(async () => {
       const session = await change.load();
-      if (change.replay) return replayOf(change.replay);
+      if (change.replay) return this.#replay(change.replay);
       expectIfMatch(session, call);
       const after = await transition(session, change.newMetadata(session));
       const value = reply(after);
@@ -175,7 +176,7 @@ export class Sessions {
     return await change.retryOnConflict(async () => {
       // Making the fork does not compare the revision of this session.
       const session = await change.load({ fromStore: this.#store.isShared });
-      if (change.replay) return replayOf(change.replay);
+      if (change.replay) return this.#replay(change.replay);
       const target = await this.#creation.findFork(session, call.key?.key);
       // A fork that an earlier attempt made stands for this call, whatever has happened since.
       if (!target.exists) {
@@ -205,13 +206,14 @@ export class Sessions {
       }
       if (isTombstone(record)) {
         expectDeletedBy(call, record);
+        this.#options.observer?.onReplay();
         return { replayed: true };
       }
       const session = await change.use(record, revision);
       if (change.replay) throw idempotencyKeyReused(change.replay);
       expectIfMatch(session, call);
       call.lifetime.throwIfOver();
-      await this.#expiry.delete({ id, t: session.t, deletion: call.key }, revision, session.modelId);
+      await this.#expiry.delete({ id, t: session.t, deletion: call.key }, revision, session);
       return { replayed: false };
     });
   }
@@ -220,9 +222,10 @@ export class Sessions {
   sweep(limit: number): Promise<number> {
     return this.#expiry.sweep(limit);
   }
-}
 
-function replayOf(answer: KeptAnswer): CallResult<Reply> {
-  if (answer.kind !== 'reply') throw idempotencyKeyReused(answer);
-  return { value: answer.reply, replayed: true };
+  #replay(answer: KeptAnswer): CallResult<Reply> {
+    if (answer.kind !== 'reply') throw idempotencyKeyReused(answer);
+    this.#options.observer?.onReplay();
+    return { value: answer.reply, replayed: true };
+  }
 }

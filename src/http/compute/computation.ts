@@ -34,9 +34,11 @@ export function readComputation<JsonBody, Request extends Computation>(
   { readJson, readFile }: ComputationFormat<JsonBody, Request>,
 ): Request {
   if (!Buffer.isBuffer(body)) return readJson(body);
-  const file = readSafetensorsFile(body, () => isBodyHeld(request), DTYPES);
-  request.sessionInFile = file.metadata.session;
-  return readFile(file);
+  return request.lifetime.record.measure('readMs', () => {
+    const file = readSafetensorsFile(body, () => isBodyHeld(request), DTYPES);
+    request.sessionInFile = file.metadata.session;
+    return readFile(file);
+  });
 }
 
 /** The input of a computation without a session. @throws invalid_request if it has no weights */

@@ -9,6 +9,7 @@ import { CarryoverError } from '../../errors.ts';
 import type { Connection } from './connection.ts';
 import type { Connections } from './connections.ts';
 import { PROBLEM_TYPE, problemBody } from '../schemas/problem.ts';
+import { unreadRequest } from '../request-end.ts';
 import { SECURITY_HEADERS } from '../security-headers.ts';
 
 // Why it is not imported: see http.ts.
@@ -82,32 +83,36 @@ export function refuseTunnel(
   if (!connection || connection.isEnding || !canAnswer(connection)) return void socket.destroy();
   const detail = `CONNECT ${url.slice(0, SHOWN_CHARACTERS_MAX)} is not served: this server is no proxy.`;
   const problem = new CarryoverError('method_not_allowed', { detail });
-  endWithProblem(socket, problem, connections, log, `allow: ${ALLOW}\r\n`);
+  endWithProblem(socket, problem, connections, log, { method: 'CONNECT', headers: `allow: ${ALLOW}\r\n` });
 }
 
-/**
- * Writes the problem as the last response of a socket, and closes the connection.
- *
- * @param headers further header lines, each with its CRLF
- */
+interface UnreadRequestParts {
+  /** Undefined if it could not be read. */
+  readonly method?: string;
+  /** Further header lines of the response, each with its CRLF. */
+  readonly headers?: string;
+}
+
+/** Writes the problem as the last response of a socket, and closes the connection. */
 export function endWithProblem(
   socket: Socket,
   problem: CarryoverError,
   connections: Connections,
   log: FastifyBaseLogger,
-  headers = '',
+  { method, headers = '' }: UnreadRequestParts = {},
 ): void {
   const { code } = problem;
   const { status } = problem.kind;
   const reqId = randomUUID();
   const body = JSON.stringify(problemBody(problem, reqId));
-  log.info({ reqId, code, statusCode: status }, 'request refused');
   const constant = Object.entries(SECURITY_HEADERS).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.write(
+  const response =
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${constant.join('')}x-request-id: ${reqId}\r\n` +
       `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +
-      `${headers}connection: close\r\n\r\n${body}`,
-  );
+      `${headers}connection: close\r\n\r\n${body}`;
+  const ended = { method, statusCode: status, errorCode: code, bytesOut: Buffer.byteLength(response) };
+  connections.reportEnd(unreadRequest(socket, ended), log.child({ reqId }));
+  socket.write(response);
   const connection = connections.of(socket);
   if (connection) connection.closeLingering(performance.now());
   else socket.end();

@@ -7,6 +7,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import { CarryoverError } from '../../errors.ts';
+import { type EndedRequest, type RequestEndListener, unservedRequest } from '../request-end.ts';
 import { Connection, type ConnectionLimits } from './connection.ts';
 
 export interface ConnectionsOptions {
@@ -18,6 +19,8 @@ export interface ConnectionsOptions {
   readonly readBytesPerSecondMin: number;
   /** How long streams may go on once the server is closing. */
   readonly streamGraceMs: number;
+  /** Called at the end of the requests that Fastify does not receive; undefined if nobody wants to know. */
+  readonly onRequestEnd: RequestEndListener | undefined;
 }
 
 /** Until the whole head of a request has arrived. */
@@ -90,7 +93,7 @@ export class Connections {
     this.#idle.delete(connection);
     response.on('close', () => {
       this.#endRequest(connection, request);
-      if (!isServed) this.#logUnserved(connection, request);
+      if (!isServed) this.reportEnd(unservedRequest(request, connection.endReason ?? 'the client left'), this.#log);
     });
     if (this.#requests - this.#open.size > PIPELINED_ALL_MAX && connection.requests > 1) {
       return this.#terminate(connection, 'too many requests wait for others');
@@ -104,6 +107,16 @@ export class Connections {
   /** The connection of a socket; undefined for the socket of a request that tests inject. */
   of(socket: Socket): Connection | undefined {
     return this.#bySocket.get(socket);
+  }
+
+  /** How many are open. */
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /** Reports a request that was answered on its socket. */
+  reportEnd(ended: EndedRequest, log: FastifyBaseLogger): void {
+    this.#options.onRequestEnd?.(ended, log);
   }
 
   /** Whether only requests about health are answered on this connection: there are too many others. */
@@ -186,10 +199,6 @@ export class Connections {
       'CONNECTIONS_MAX is reached: idle and silent connections are closed, the oldest first; while there ' +
         'are none, new ones are answered about health only',
     );
-  }
-
-  #logUnserved({ endReason }: Connection, { method, url }: IncomingMessage): void {
-    this.#log.info({ method, url, unanswered: endReason ?? 'the client left' }, 'request');
   }
 
   #endRequest(connection: Connection, request: IncomingMessage): void {

@@ -3,7 +3,7 @@
 import type { FastifyReply } from 'fastify';
 import type { Static } from 'typebox';
 import { tensorFromJson } from '../../codec/json/tensor.ts';
-import { type ModelSource, type RegisterParts, registerModel } from '../../engine/register.ts';
+import { type ModelSource, registerModel } from '../../engine/register.ts';
 import type { Limits } from '../../engine/shapes.ts';
 import type { WeightsPacker } from '../../engine/weights-packer.ts';
 import type { ErrorCode } from '../../error-kinds.ts';
@@ -11,7 +11,7 @@ import { invalidRequest } from '../../errors.ts';
 import type { ModelLibrary } from '../../models/library.ts';
 import { expectTanh } from '../../models/import/activation.ts';
 import type { Import, ImportOptions } from '../../models/import/checkpoint.ts';
-import { importFile } from '../../models/import-file.ts';
+import { type ImportListener, importFile } from '../../models/import-file.ts';
 import { READOUT_NAMES } from '../../models/import/readout.ts';
 import type { ModelInfo as Info } from '../../models/registry.ts';
 import { isBodyHeld } from '../request.ts';
@@ -53,6 +53,8 @@ export interface ModelRoutesOptions {
   readonly library: ModelLibrary;
   readonly limits: Limits;
   readonly weightsPacker: WeightsPacker;
+  /** Undefined if nobody wants to know. */
+  readonly onImport: ImportListener | undefined;
 }
 
 export function modelRoutes(app: HttpServer, options: ModelRoutesOptions): void {
@@ -62,7 +64,8 @@ export function modelRoutes(app: HttpServer, options: ModelRoutesOptions): void 
   changeRoutes(app, library);
 }
 
-function registerRoute(app: HttpServer, parts: RegisterParts): void {
+function registerRoute(app: HttpServer, parts: ModelRoutesOptions): void {
+  const { onImport } = parts;
   app.post(
     '/v1/models',
     {
@@ -92,7 +95,7 @@ function registerRoute(app: HttpServer, parts: RegisterParts): void {
     async (request, reply) => {
       const { body, query, lifetime } = request;
       if (Buffer.isBuffer(body)) {
-        const file = await importFile(body, query, { lifetime, isBodyHeld: () => isBodyHeld(request) });
+        const file = await importFile(body, query, { lifetime, isBodyHeld: () => isBodyHeld(request), onImport });
         const { layers, tensors, notes } = file;
         const { info, created } = await registerModel(parts, { layers, name: query.name }, lifetime);
         return sendInfo(reply.code(created ? 201 : 200), { ...info, tensors, ...(notes?.length && { notes }) });

@@ -2,6 +2,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { unsupportedType } from '../bodies/body-types.ts';
+import { noteError } from '../request.ts';
 import { closeAfterEarlyResponse } from '../connections/early-response.ts';
 import type { HttpServer } from '../http-server.ts';
 import { logProblem, requestProblem, toCarryoverError } from '../responses/problem.ts';
@@ -22,6 +23,7 @@ export function sendProblem(
 ): void {
   const error = isUnreadableType(cause) ? unsupportedType(request) : toCarryoverError(cause);
   const { retryAfter_s } = error;
+  noteError(request, error.code);
   logProblem(error, cause, request.log);
   closeAfterEarlyResponse(request, reply);
   if (retryAfter_s !== undefined) void reply.header('retry-after', retryAfter_s);

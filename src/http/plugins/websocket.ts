@@ -55,7 +55,10 @@ export const webSockets = fp(
     if (!('shouldUpgradeCallback' in app.server)) app.server.removeAllListeners('upgrade');
     app.websocketServer.on('wsClientError', ({ message }, socket) => {
       const problem = new CarryoverError('invalid_request', { detail: `${message}.` });
-      endWithProblem(socket as Socket, problem, connections, app.log, 'sec-websocket-version: 13, 8\r\n');
+      endWithProblem(socket as Socket, problem, connections, app.log, {
+        method: 'GET',
+        headers: 'sec-websocket-version: 13, 8\r\n',
+      });
     });
   },
   { name: 'websocket', dependencies: ['connection-shutdown'] },

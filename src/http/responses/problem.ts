@@ -3,6 +3,7 @@
 import type { FastifyBaseLogger, FastifyError, FastifyRequest } from 'fastify';
 import type { ErrorCode } from '../../error-kinds.ts';
 import { type Applied, CarryoverError } from '../../errors.ts';
+import { noteError } from '../request.ts';
 import { problemBody } from '../schemas/problem.ts';
 import { hasIdempotencyKey, isSessionCall } from '../session-request.ts';
 
@@ -38,6 +39,7 @@ export function messageProblem(
 /** The problem as JSON, for a response that has begun. It is logged. */
 export function problemJson(cause: Error, request: FastifyRequest): string {
   const error = toCarryoverError(cause);
+  noteError(request, error.code);
   logProblem(error, cause, request.log);
   return JSON.stringify(problemBody(error, request.id));
 }

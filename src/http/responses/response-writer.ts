@@ -32,11 +32,12 @@ export class ResponseWriter {
   }
 
   #toFile(request: FastifyRequest, body: ResponseBody): Buffer | Promise<Buffer> {
-    return toSafetensors(body, (bytes) => {
+    const allocate = (bytes: number) => {
       const block = this.#jsonCodec.allocate(bytes);
       addRelease(request, () => block.release());
       return block.buffer;
-    });
+    };
+    return request.lifetime.record.measure('printMs', () => toSafetensors(body, allocate));
   }
 }
 

@@ -53,6 +53,11 @@ export class StreamResponses {
     app.addHook('onClose', async () => timers.forEach(clearTimeout));
   }
 
+  /** How many are in progress. */
+  get count(): number {
+    return this.#running.size;
+  }
+
   /**
    * Sends `stream` as a response of `type`, and closes it. The request's body is released: the stream has
    * copied what it needs.

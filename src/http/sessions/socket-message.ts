@@ -2,6 +2,8 @@
 import type { ResponseBody } from '../../codec/response-body.ts';
 import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
+import type { ErrorCode } from '../../error-kinds.ts';
+import { CarryoverError } from '../../errors.ts';
 import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { Lifetime } from '../../lifetime.ts';
 import { DTYPES } from '../../tensor.ts';
@@ -45,7 +47,7 @@ export async function openMessage(
 ): Promise<SocketMessage> {
   const placed = jsonCodec.allocateCopy(data);
   const block = placed instanceof Promise ? await placed : placed;
-  if (isFile) return openFile(block);
+  if (isFile) return lifetime.record.measure('readMs', () => openFile(block));
   const parsed = await jsonCodec.parse(block, lifetime);
   const { value } = parsed;
   const common = { isFile: false, [Symbol.dispose]: () => parsed.release() };
@@ -114,4 +116,24 @@ function depthOf(value: unknown): number {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Whether a message of these bytes can never have been applied. */
+export function isUnreadable(error: unknown): boolean {
+  const codes: readonly ErrorCode[] = [
+    'malformed_json',
+    'duplicate_key',
+    'malformed_safetensors',
+    // The tensors of a long message are checked while it is read.
+    'invalid_request',
+    'ragged_array',
+    'out_of_range',
+  ];
+  return error instanceof CarryoverError && codes.includes(error.code);
+}
+
+/** Whether an id of a message can be repeated in its answer. */
+export function isTag(id: unknown): id is string | number {
+  if (typeof id === 'number') return Math.abs(id) <= Number.MAX_SAFE_INTEGER;
+  return typeof id === 'string' && id.length <= 128;
 }

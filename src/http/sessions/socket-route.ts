@@ -8,9 +8,11 @@ import { Lifetime } from '../../lifetime.ts';
 import { type Session, etagOf } from '../../sessions/session.ts';
 import type { Call } from '../../sessions/call.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
+import type { RequestRecord } from '../../request-record.ts';
+import { sessionHash } from '../../session-hash.ts';
 import type { BodyBudget } from '../bodies/body-budget.ts';
 import type { HttpServer } from '../http-server.ts';
-import { messageProblem } from '../responses/problem.ts';
+import { messageProblem, toCarryoverError } from '../responses/problem.ts';
 import { problemResponses } from '../schemas/problem.ts';
 import { IdParams } from './schemas.ts';
 import { SOCKET_DESCRIPTION } from './socket-schemas.ts';
@@ -24,6 +26,8 @@ import { type Computation, expectSessionOnly } from '../compute/computation.ts';
 import {
   type SocketMessage,
   type Validate,
+  isTag,
+  isUnreadable,
   openMessage,
   readCall,
   readComputation,
@@ -40,7 +44,12 @@ export interface SessionSocketOptions {
   readonly deadlineMs: number;
   /** Messages of one connection that may wait. */
   readonly sessionQueueMax: number;
+  /** Undefined if nobody wants to know. */
+  readonly onMessageEnd: MessageEndListener | undefined;
 }
+
+/** Called when the answer to a message is ready, also if it is an error. */
+export type MessageEndListener = (record: RequestRecord, durationMs: number) => void;
 
 /** Errors that close the connection, with their close codes: no later message could be answered. */
 const CLOSING_ERRORS: Partial<Record<ErrorCode, number>> = {
@@ -103,8 +112,8 @@ export async function sessionSocketRoute(app: HttpServer, options: SessionSocket
       socket.once('close', (closeCode) => {
         stream.close();
         const durationMs = performance.now() - startMs;
-        const { url, log } = request;
-        log.info({ url, closeCode, messages: stream.messageCount, durationMs }, 'stream');
+        const session = sessionHash(request.params.id);
+        request.log.info({ session, closeCode, messages: stream.messageCount, durationMs }, 'stream');
       });
     },
   });
@@ -166,12 +175,24 @@ class SessionSocket {
     // A message after a refused one has no previous state.
     this.#etag = NO_ETAG;
     using lifetime = this.#beginLifetime();
+    const startMs = performance.now();
+    const response = await this.#respondWithin(lifetime, data, isBinary, previousEtag);
+    this.#options.onMessageEnd?.(lifetime.record, performance.now() - startMs);
+    return response;
+  }
+
+  async #respondWithin(
+    lifetime: Lifetime,
+    data: Buffer,
+    isBinary: boolean,
+    previousEtag: string,
+  ): Promise<ResponseMessage> {
     try {
       const { jsonCodec } = this.#options.sessionCompute;
       using message = await openMessage(jsonCodec, data, isBinary, lifetime);
       return await this.#advance(message, { data, isBinary, previousEtag }, lifetime);
     } catch (error) {
-      return this.#messageProblem(error, !isUnreadable(error));
+      return this.#messageProblem(error, lifetime, !isUnreadable(error));
     }
   }
 
@@ -206,7 +227,7 @@ class SessionSocket {
       this.#etag = etagOf(after);
       return { data: printed, isBinary };
     } catch (error) {
-      return this.#messageProblem(error, typeof message.call.key === 'string', id);
+      return this.#messageProblem(error, lifetime, typeof message.call.key === 'string', id);
     }
   }
 
@@ -218,11 +239,12 @@ class SessionSocket {
   }
 
   #print(body: ResponseBody, isBinary: boolean, lifetime: Lifetime): Buffer | Promise<Buffer> {
-    if (isBinary) return toSafetensors(body);
+    if (isBinary) return lifetime.record.measure('printMs', () => toSafetensors(body));
     return this.#options.sessionCompute.jsonCodec.stringifyToBuffer(toJsonSegments(body), lifetime);
   }
 
-  #messageProblem(error: unknown, mayHaveKey: boolean, id?: string | number): ResponseMessage {
+  #messageProblem(error: unknown, { record }: Lifetime, mayHaveKey: boolean, id?: string | number): ResponseMessage {
+    record.errorCode = toCarryoverError(error as Error).code;
     return this.problem(error, `${this.#request.id}/${this.messageCount}`, mayHaveKey, id);
   }
 
@@ -260,25 +282,6 @@ function expectThisSession(computation: Computation, id: string): void {
   });
 }
 
-/** Whether a message of these bytes can never have been applied. */
-function isUnreadable(error: unknown): boolean {
-  const codes: readonly ErrorCode[] = [
-    'malformed_json',
-    'duplicate_key',
-    'malformed_safetensors',
-    // The tensors of a long message are checked while it is read.
-    'invalid_request',
-    'ragged_array',
-    'out_of_range',
-  ];
-  return error instanceof CarryoverError && codes.includes(error.code);
-}
-
 function socketMarkOf(session: Session) {
   return { ...sessionMark(session), etag: etagOf(session) };
-}
-
-function isTag(id: unknown): id is string | number {
-  if (typeof id === 'number') return Math.abs(id) <= Number.MAX_SAFE_INTEGER;
-  return typeof id === 'string' && id.length <= 128;
 }

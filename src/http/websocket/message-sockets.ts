@@ -29,6 +29,11 @@ export class MessageSockets {
     this.#checking = setInterval(check, checkMs).unref();
   }
 
+  /** How many are open. */
+  get count(): number {
+    return this.#open.size;
+  }
+
   /** Serves the WebSocket of an upgraded `request` until it is closed. */
   add(socket: WebSocket, request: IncomingMessage, options: MessageSocketOptions): MessageSocket {
     const messageSocket = new MessageSocket(socket, request.socket, options);

@@ -76,7 +76,7 @@ describe('client errors', () => {
     await until(() => server.lines().some(({ msg }) => msg === 'request'), SOON_MS);
     const lines = server.lines().filter(({ msg }) => msg === 'request');
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatchObject({ url: '/v1/sequence', unanswered: 'the client left' });
+    expect(lines[0]).toMatchObject({ route: '/v1/sequence', unanswered: 'the client left' });
   });
 
   test('one line is logged for each request pipelined after it, which Fastify has not received', async () => {
@@ -90,6 +90,6 @@ describe('client errors', () => {
     await until(() => lines().length >= 2, SOON_MS);
     const ids = lines().map(({ reqId }) => reqId as string | undefined);
     expect(ids.filter((id) => id !== undefined)).toHaveLength(1);
-    expect(lines().at(-1)).toMatchObject({ url: '/health/live', unanswered: 'the client left' });
+    expect(lines().at(-1)).toMatchObject({ method: 'GET', unanswered: 'the client left' });
   });
 });

@@ -1,0 +1,61 @@
+// What is known of one request, or of one message of a WebSocket, while it is served: how long its parts take, and what
+// it computes. Each part of the service writes its own; Server-Timing, the access log and the metrics read it.
+//
+// It belongs to the Lifetime, which everything that works for a request is passed.
+import type { ErrorCode } from './error-kinds.ts';
+
+/** The parts of a request that are measured, in their order. */
+export const REQUEST_PARTS = ['read', 'queue', 'compute', 'commit', 'print'] as const;
+
+type MeasuredPart = 'readMs' | 'computeMs' | 'commitMs' | 'printMs';
+
+export class RequestRecord {
+  /** Waiting for a worker, in ms; of work in several parts the mean of its parts. */
+  queueMs = 0;
+  /** From the bytes of the body to values, in ms; waiting for a worker is not included, here and in the others. */
+  readMs = 0;
+  /** From values to a checked result in linear memory, in ms; of a stream, of all chunks so far. */
+  computeMs = 0;
+  /** Until the store has confirmed the change of a session, in ms. */
+  commitMs = 0;
+  /** From the result to the bytes of the answer, in ms. */
+  printMs = 0;
+  /** Rows of the mini-batch; 0 as long as nothing is computed. */
+  N = 0;
+  /** Steps. */
+  T = 0;
+  /** The id of the model that computes, also of inline weights. */
+  modelId: string | undefined = undefined;
+  /** The session that is changed. */
+  sessionId: string | undefined = undefined;
+  /** Of the error that was answered, or that ended a stream. */
+  errorCode: ErrorCode | undefined = undefined;
+
+  /** A clock in ms that stands still while the request waits for a worker: the parts are measured by it. */
+  clockMs(): number {
+    return performance.now() - this.queueMs;
+  }
+
+  /** Adds to a part what `run` takes, and if it returns a promise, until that has settled. */
+  measure<Result>(part: MeasuredPart, run: () => Result): Result {
+    const startMs = this.clockMs();
+    let result: Result;
+    try {
+      result = run();
+    } catch (error) {
+      this[part] += this.clockMs() - startMs;
+      throw error;
+    }
+    if (result instanceof Promise) return this.#measureLater(part, startMs, result) as Result;
+    this[part] += this.clockMs() - startMs;
+    return result;
+  }
+
+  async #measureLater<Value>(part: MeasuredPart, startMs: number, promise: Promise<Value>): Promise<Value> {
+    try {
+      return await promise;
+    } finally {
+      this[part] += this.clockMs() - startMs;
+    }
+  }
+}
