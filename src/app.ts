@@ -198,10 +198,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     deadlineMs: config.JOB_DEADLINE_MS,
     keepAliveTimeoutMs: config.KEEP_ALIVE_TIMEOUT_MS,
   });
-  metrics?.watch({
-    ...{ scheduler, pool, memory, registry, weightsCache, store: opened, http: load },
-    bodiesBytesMax: config.BODIES_BYTES_MAX,
-  });
+  metrics?.watch({ scheduler, pool, memory, registry, weightsCache, store: opened, http: load });
   const skipModel = (id: string, error: unknown) => {
     http.log.error({ id, reason: (error as Error).message }, 'stored model skipped');
   };

@@ -105,6 +105,8 @@ export interface HttpLoad {
   readonly sockets: number;
   /** Of all request bodies and messages in flight. */
   readonly bodiesBytes: number;
+  /** The limit of these. */
+  readonly bodiesBytesMax: number;
 }
 
 export interface Http {
@@ -157,6 +159,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(methodNotAllowed);
   await app.after();
   const load = {
+    bodiesBytesMax: options.bodiesBytesMax,
     get connections() {
       return connections.count;
     },

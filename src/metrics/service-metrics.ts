@@ -15,7 +15,6 @@ import { importMetrics, storeMetrics } from './store-metrics.ts';
 /** What the parts know of themselves at any moment. */
 export interface WatchedParts {
   readonly http: HttpLoad;
-  readonly bodiesBytesMax: number;
   readonly scheduler: { readonly waitingCount: number };
   readonly pool: { readonly readyCount: number; readonly idleCount: number; readonly lostCount: number };
   readonly memory: { readonly bytesUsed: number; readonly bytesGrown: number; readonly bytesMax: number };
@@ -54,7 +53,7 @@ export class ServiceMetrics {
   }
 
   /** From now on the parts are read at every scrape. */
-  watch({ http, bodiesBytesMax, scheduler, pool, memory, registry, weightsCache, store }: WatchedParts): void {
+  watch({ http, scheduler, pool, memory, registry, weightsCache, store }: WatchedParts): void {
     const exposition = this.#exposition;
     const sessions = new Rarely(SESSIONS_COUNTED_MS, () => store.count());
     exposition.read(METRICS.queuedJobs, () => scheduler.waitingCount);
@@ -65,7 +64,7 @@ export class ServiceMetrics {
     exposition.read(METRICS.streams, () => http.streams);
     exposition.read(METRICS.sockets, () => http.sockets);
     exposition.read(METRICS.bodyBytes, () => http.bodiesBytes);
-    exposition.read(METRICS.bodyBytesMax, () => bodiesBytesMax);
+    exposition.read(METRICS.bodyBytesMax, () => http.bodiesBytesMax);
     exposition.read(METRICS.models, () => registry.count);
     exposition.read(METRICS.modelBytes, { registered: () => registry.bytes, cached: () => weightsCache.bytes });
     exposition.read(METRICS.memory, {
