@@ -62,6 +62,7 @@ const ONLY_IN: Record<string, RegExp> = {
   'close-with-grace': /^server\.ts$/,
   'lru-cache': /^sessions\/session-cache\.ts$/,
   commander: /^cli\//,
+  'cli-progress': /^cli\/progress\.ts$/,
   ioredis: /^store\/redis\/client\.ts$/,
 };
 

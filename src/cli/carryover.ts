@@ -1,4 +1,5 @@
 // The command line: its commands, a line each, and what becomes of errors.
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { CarryoverError } from '../errors.ts';
 import { benchCommand } from './bench.ts';
@@ -33,6 +34,7 @@ const COMMANDS: readonly RegisterCommand[] = [
 export function createProgram(io: Io): Command {
   const program = new Command('carryover')
     .description('Inference with recurrent networks: run the service, bring models to it, and call it.')
+    .version(readVersion(), '--version', 'print the version')
     .exitOverride()
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
@@ -47,6 +49,10 @@ export function createProgram(io: Io): Command {
     .addHelpText('after', `\n${exitCodes()}\n\n\`carryover COMMAND --help\` has the options and examples of a command.`);
   for (const register of COMMANDS) register(program, io);
   return program;
+}
+
+function readVersion(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version;
 }
 
 function exitCodes(): string {
@@ -95,7 +101,10 @@ function failureOf(error: unknown): Failure {
     const { code, message } = error;
     return { exitCode: EXIT_OF_PROBLEM[code], message: sentenceOf(code, message), code };
   }
-  return { exitCode: EXIT.software, message: `This is a defect, please report it. ${(error as Error).stack ?? String(error)}` };
+  return {
+    exitCode: EXIT.software,
+    message: `This is a defect, please report it. ${(error as Error).stack ?? String(error)}`,
+  };
 }
 
 /** Of what Commander found: help that was asked for, or a wrong command line. */
@@ -104,5 +113,8 @@ function usageFailure({ code, message }: CommanderError): Failure {
   // Without a command, the help was printed to stderr.
   if (code === 'commander.help') return { exitCode: EXIT.usage };
   const said = message.replace(/^error: /, '').replace(/^[a-z]/, (letter) => letter.toUpperCase());
-  return { exitCode: EXIT.usage, message: `${said.replace(/\.?$/, '.')} Add --help to the command for its options and examples.` };
+  return {
+    exitCode: EXIT.usage,
+    message: `${said.replace(/\.?$/, '.')} Add --help to the command for its options and examples.`,
+  };
 }

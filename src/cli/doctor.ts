@@ -23,7 +23,11 @@ async function doctor({ json }: { json?: boolean }, io: Io): Promise<void> {
   const findings = await examine(io);
   const failed = findings.find(({ status }) => status === 'fail');
   if (failed) io.setExitCode(failed.exitCode!);
-  if (json) return printJson(io, findings.map(({ name, status, found, advice }) => ({ name, status, found, advice })));
+  if (json)
+    return printJson(
+      io,
+      findings.map(({ name, status, found, advice }) => ({ name, status, found, advice })),
+    );
   const rows = findings.map(({ status, name, found }) => [status.padEnd(4), name, found]);
   const lines = formatTable(rows, () => 'left').split('\n');
   const shown = findings.flatMap(({ status, advice }, k) => [

@@ -32,12 +32,23 @@ export function generateCommand(program: Command, io: Io): void {
     .option('--temperature <number>', 'below 1 likely characters become more likely, above 1 less', number(0.01, 100), 0.6)
     .option('--seed <number>', 'another seed, another text', wholeNumber(0, 2 ** 32 - 1), 7)
     .action((options: GenerateOptions) => generate(options, io));
-  withExamples(command, ['generate', 'generate --prompt "It is a truth" --length 200', 'generate --temperature 0.3 --seed 1 --length 50 --json']);
+  withExamples(command, [
+    'generate --length 100',
+    'generate --prompt "It is a truth" --length 80',
+    'generate --temperature 0.3 --seed 1 --length 50 --json',
+  ]);
 }
 
-async function generate({ url, json, model, alphabet: file, prompt, length, temperature, seed }: GenerateOptions, io: Io): Promise<void> {
+async function generate(
+  { url, json, model, alphabet: file, prompt, length, temperature, seed }: GenerateOptions,
+  io: Io,
+): Promise<void> {
   const alphabet = await readAlphabet(model, file);
-  if (prompt === '') throw new CliError(EXIT.usage, 'The prompt is empty, expected at least one character: a line end stands for the beginning.');
+  if (prompt === '')
+    throw new CliError(
+      EXIT.usage,
+      'The prompt is empty, expected at least one character: a line end stands for the beginning.',
+    );
   const tokens = alphabet.tokensOf(prompt);
   const service = new Service(io, url);
   await using session = await openSession(service, model);
@@ -65,7 +76,8 @@ interface Writing {
 
 /** Endless. @throws CliError if the model does not answer with a probability for each character */
 async function* characters({ service, session, alphabet, tokens, sampler }: Writing): AsyncGenerator<string> {
-  const call = (path: string, body: object) => service.json<{ y?: readonly (readonly number[])[] }>(path, { method: 'POST', body });
+  const call = (path: string, body: object) =>
+    service.json<{ y?: readonly (readonly number[])[] }>(path, { method: 'POST', body });
   let { y } = await call('/v1/sequence', { session, x: tokens.map((token) => [token]), outputs: ['h'] });
   for (;;) {
     const probabilities = y?.[0];
@@ -90,7 +102,14 @@ async function openSession(service: Service, model: string): Promise<OpenSession
   const { id } = await service.json<{ id: string }>('/v1/sessions', { method: 'POST', body: { model } });
   // Also after Ctrl-C; a service that has ended keeps the session until its ttl is over.
   const end = () => service.tryCall(`/v1/sessions/${id}`, { method: 'DELETE', signal: AbortSignal.timeout(END_MS_MAX) });
-  return { id, [Symbol.asyncDispose]: () => end().then(() => undefined, () => undefined) };
+  return {
+    id,
+    [Symbol.asyncDispose]: () =>
+      end().then(
+        () => undefined,
+        () => undefined,
+      ),
+  };
 }
 
 const END_MS_MAX = 2_000;

@@ -18,8 +18,14 @@ export function importCommand(program: Command, io: Io): void {
     .option('--force', 'replace the file of --output, if it exists')
     .option('--dry-run', 'only show and check')
     .option('--check <inputs>', 'compare with outputs of your framework, a .npz or .json file; registers only with --url')
-    .addOption(new Option('--layout <axes>', 'order of the axes of x, hs and ys in --check').choices(['TND', 'NTD']).default('TND'))
-    .option('--tolerance <number>', 'of --check: largest difference, times the larger of 1 and the expected value', number(0, 1))
+    .addOption(
+      new Option('--layout <axes>', 'order of the axes of x, hs and ys in --check').choices(['TND', 'NTD']).default('TND'),
+    )
+    .option(
+      '--tolerance <number>',
+      'of --check: largest difference, times the larger of 1 and the expected value',
+      number(0, 1),
+    )
     .addHelpText('after', CHECK_HELP)
     .action(async (file: string, options: ImportCommandOptions) => {
       // Reading models takes more code than all other commands have.

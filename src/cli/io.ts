@@ -73,7 +73,8 @@ export async function readStdin({ stdin }: Io, bytesMax: number): Promise<Buffer
   let bytes = 0;
   for await (const chunk of stdin) {
     bytes += chunk.length;
-    if (bytes > bytesMax) throw new CliError(EXIT.data, `Standard input has more than ${bytesMax} bytes, expected at most as many.`);
+    if (bytes > bytesMax)
+      throw new CliError(EXIT.data, `Standard input has more than ${bytesMax} bytes, expected at most as many.`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

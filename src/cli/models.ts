@@ -52,7 +52,10 @@ async function list({ url, json }: ServiceOptions, io: Io): Promise<void> {
     sizesOf(model),
     formatCount(model.bytes),
   ]);
-  await print(io, formatTable([['name', 'id', 'layers', 'sizes', 'bytes'], ...rows], (column) => (column < 4 ? 'left' : 'right')));
+  await print(
+    io,
+    formatTable([['name', 'id', 'layers', 'sizes', 'bytes'], ...rows], (column) => (column < 4 ? 'left' : 'right')),
+  );
 }
 
 async function show(ref: string, { url, json }: ServiceOptions, io: Io): Promise<void> {

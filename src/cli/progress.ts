@@ -7,7 +7,11 @@ export interface Progress {
 }
 
 /** @param what the label of the bar · @param total the count at which it is full */
-export async function startProgress({ stderr, env }: Pick<Io, 'stderr' | 'env'>, what: string, total: number): Promise<Progress> {
+export async function startProgress(
+  { stderr, env }: Pick<Io, 'stderr' | 'env'>,
+  what: string,
+  total: number,
+): Promise<Progress> {
   if (!stderr.isTTY || env['NO_COLOR'] || env['CI']) return { update: () => undefined, stop: () => undefined };
   const { default: cliProgress } = await import('cli-progress');
   const bar = new cliProgress.SingleBar({

@@ -39,7 +39,9 @@ interface CreateOptions extends ServiceOptions {
 }
 
 export function sessionsCommand(program: Command, io: Io): void {
-  const sessions = program.command('sessions').description('Create, list, show, fork and delete the sessions of a service.');
+  const sessions = program
+    .command('sessions')
+    .description('Create, list, show, fork and delete the sessions of a service.');
   withExamples(sessions, [
     'sessions create --model sunspots',
     'sessions',
@@ -81,7 +83,10 @@ async function list({ url, json, model }: ServiceOptions & { model?: string }, i
     expires_at,
   ]);
   const heading = ['id', 'model', 'N', 't', 'version', 'expires'];
-  await print(io, formatTable([heading, ...rows], (column) => ([0, 1, 5].includes(column) ? 'left' : 'right')));
+  await print(
+    io,
+    formatTable([heading, ...rows], (column) => ([0, 1, 5].includes(column) ? 'left' : 'right')),
+  );
 }
 
 async function create({ url, json, model, rows, keep, ttl }: CreateOptions, io: Io): Promise<void> {

@@ -51,7 +51,10 @@ async function step(argument: string | undefined, options: StepOptions, io: Io):
   const { x, isSequence } = await readX(argument, file, inputsOf(info), io);
   const chosen = outputs?.split(',').map((name) => name.trim());
   if (chosen && !isSequence) {
-    throw new CliError(EXIT.usage, '--outputs is given for one step, expected a sequence: x with an axis T, e.g. [[[0.58]],[[0.6]]].');
+    throw new CliError(
+      EXIT.usage,
+      '--outputs is given for one step, expected a sequence: x with an axis T, e.g. [[[0.58]],[[0.6]]].',
+    );
   }
   const { text } = await service.call(isSequence ? '/v1/sequence' : '/v1/step', {
     method: 'POST',

@@ -43,7 +43,10 @@ function fitted(rows: readonly (readonly string[])[], width: number): string[] {
   const longest = Math.max(...all.map((line) => line.length)) + MARGIN;
   if (longest <= width) return all;
   const fewer = Math.max(3, Math.floor((rows[0]!.length * (width - MARGIN)) / longest));
-  return formatTable(rows.map((row) => [...row.slice(0, fewer), '…']), () => 'right').split('\n');
+  return formatTable(
+    rows.map((row) => [...row.slice(0, fewer), '…']),
+    () => 'right',
+  ).split('\n');
 }
 
 const cells = (row: readonly number[]) => row.map(String);

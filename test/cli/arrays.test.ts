@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { readJsonArrays } from '../../src/cli/check/json-arrays.ts';
 import { readNpy } from '../../src/cli/check/npy.ts';
 import { readNpz } from '../../src/cli/check/npz.ts';
 import { CliError } from '../../src/cli/cli-error.ts';
@@ -11,7 +12,10 @@ const FOLDER = join(import.meta.dirname, '../fixtures/npz');
 const BYTES_MAX = 2 ** 20;
 
 const ELEMENTS = {
-  '<f2': { bytes: 2, write: (data: DataView, at: number, value: number) => data.setUint16(at, value === 0 ? 0 : 0x3c00, true) },
+  '<f2': {
+    bytes: 2,
+    write: (data: DataView, at: number, value: number) => data.setUint16(at, value === 0 ? 0 : 0x3c00, true),
+  },
   '<f4': { bytes: 4, write: (data: DataView, at: number, value: number) => data.setFloat32(at, value, true) },
   '<f8': { bytes: 8, write: (data: DataView, at: number, value: number) => data.setFloat64(at, value, true) },
   '<i4': { bytes: 4, write: (data: DataView, at: number, value: number) => data.setInt32(at, value, true) },
@@ -19,7 +23,12 @@ const ELEMENTS = {
 } as const;
 
 /** A .npy file as the format describes it. @param version of the format */
-function npy(descr: keyof typeof ELEMENTS, shape: readonly number[], values: readonly number[], { order = 'False', version = 1 } = {}): Buffer {
+function npy(
+  descr: keyof typeof ELEMENTS,
+  shape: readonly number[],
+  values: readonly number[],
+  { order = 'False', version = 1 } = {},
+): Buffer {
   const text = `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': (${shape.join(', ')}${shape.length === 1 ? ',' : ''}), }`;
   const sizeBytes = version === 1 ? 2 : 4;
   const length = Math.ceil((8 + sizeBytes + text.length + 1) / 64) * 64 - 8 - sizeBytes;
@@ -62,23 +71,46 @@ describe('an array', () => {
     ['another version', npy('<f4', [1], [1], { version: 4 }), 'is no array of NumPy'],
     ['fewer elements', npy('<f4', [2], [1]), 'has 4 bytes of elements, expected 8 for the shape (2,)'],
     ['a shape beyond all memory', npy('<f4', [99_999_999, 99_999_999, 99_999_999], [1]), 'has 4 bytes of elements'],
-    ['a structure', npy('<f4', [1], [1]).fill("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", 10, 70), 'expected a dtype, an order and a shape'],
+    [
+      'a structure',
+      npy('<f4', [1], [1]).fill("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", 10, 70),
+      'expected a dtype, an order and a shape',
+    ],
     ['a long header', npy('<f4', [1], [1]).fill(0xff, 8, 10), 'has a header of 65535 bytes'],
   ])('with %s is refused', (_, file, message) => {
     expect(() => readNpy(file, 'x')).toThrow(message);
   });
 });
 
+test('a list of states in JSON is an array for each, but where a layer has none', () => {
+  const read = (text: string) => [...readJsonArrays(Buffer.from(text), 'a.json')].map(([name, { shape }]) => [name, shape]);
+  expect(read('{"c":[[[1,2]],null,[[3]]],"h0":[[1]]}')).toEqual([
+    ['c.0', [1, 2]],
+    ['c.2', [1, 1]],
+    ['h0', [1, 1]],
+  ]);
+});
+
 describe('an archive', () => {
   const file = (name: string) => readFileSync(join(FOLDER, `${name}.npz`));
 
   test('is read with its arrays, compressed or not', async () => {
-    expect([...(await readNpz(file('tokens'), 'tokens.npz', BYTES_MAX)).keys()]).toEqual(['x', 'lengths', 'hs', 'h', 'c', 'ys', 'y']);
+    expect([...(await readNpz(file('tokens'), 'tokens.npz', BYTES_MAX)).keys()]).toEqual([
+      'x',
+      'lengths',
+      'hs',
+      'h',
+      'c',
+      'ys',
+      'y',
+    ]);
     expect((await readNpz(file('lstm-bidirectional'), 'a.npz', BYTES_MAX)).get('hs')).toMatchObject({ shape: [3, 6, 26] });
   });
 
   test('of more bytes than may be inflated is refused before it is', async () => {
-    await expect(readNpz(file('tokens'), 'tokens.npz', 4_096)).rejects.toThrow('The arrays of "tokens.npz" have more than 4096 bytes');
+    await expect(readNpz(file('tokens'), 'tokens.npz', 4_096)).rejects.toThrow(
+      'The arrays of "tokens.npz" have more than 4096 bytes',
+    );
   });
 
   test('control: an element that is changed is noticed by its checksum', async () => {
@@ -89,12 +121,17 @@ describe('an archive', () => {
 
   test('that is damaged anywhere is read or refused, with no other error', async () => {
     const names = fc.constantFrom('gru-tails', 'lstm-bidirectional', 'half', 'refused-objects');
-    const changes = fc.array(fc.tuple(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), fc.integer({ min: 0, max: 255 })), { minLength: 1, maxLength: 4 });
+    const changes = fc.array(
+      fc.tuple(fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }), fc.integer({ min: 0, max: 255 })),
+      { minLength: 1, maxLength: 4 },
+    );
     await fc.assert(
       fc.asyncProperty(names, changes, fc.integer({ min: 0, max: 40 }), async (name, edits, cut) => {
         const bytes = file(name);
         for (const [at, value] of edits) bytes[Math.floor(at * bytes.length)] = value;
-        const error: unknown = await readNpz(bytes.subarray(0, bytes.length - cut), 'x.npz', BYTES_MAX).catch((caught: unknown) => caught);
+        const error: unknown = await readNpz(bytes.subarray(0, bytes.length - cut), 'x.npz', BYTES_MAX).catch(
+          (caught: unknown) => caught,
+        );
         if (error instanceof Error) expect(error).toBeInstanceOf(CliError);
         else expect(error).toBeInstanceOf(Map);
       }),

@@ -26,7 +26,8 @@ function remembering({ http }: TestApp): Server {
       const body = Buffer.concat(chunks);
       const { method, url: path } = request;
       const headers = { ...request.headers, 'accept-encoding': 'identity' };
-      const ask = () => http.inject({ method: method as 'GET', url: path!, headers, ...(body.length > 0 && { payload: body }) });
+      const ask = () =>
+        http.inject({ method: method as 'GET', url: path!, headers, ...(body.length > 0 && { payload: body }) });
       const key = `${method} ${path} ${headers['content-type']} ${body.length}`;
       const answer = known.get(key) ?? ask();
       if (path === '/v1/step') known.set(key, answer);
@@ -43,13 +44,23 @@ async function listen(server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-const TARGETS = ['/health/live', 'weights inline', 'weights inline', 'registered model', 'registered model', 'registered model, bytes', 'registered model, bytes'];
+const TARGETS = [
+  '/health/live',
+  'weights inline',
+  'weights inline',
+  'registered model',
+  'registered model',
+  'registered model, bytes',
+  'registered model, bytes',
+];
 
 test('measures each request, and leaves no model behind', async () => {
   const argv = ['bench', '--url', url, '--seconds', '0.05', '--rounds', '1'];
   const { exitCode, stdout, stderr } = await carryover(argv, { fetch });
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-  expect(stdout).toMatch(/ · Node v.* · the service runs with simd\d+\ncarryover bench, 16 connections, median of 1 rounds/);
+  expect(stdout).toMatch(
+    / · Node v.* · the service runs with simd\d+\ncarryover bench, 16 connections, median of 1 rounds/,
+  );
   const rows = stdout.split('\n').filter((line) => line.startsWith('/'));
   expect(rows).toHaveLength(TARGETS.length);
   for (const [k, row] of rows.entries()) expect(row).toMatch(new RegExp(`${TARGETS[k]} +[\\d,.]+ +[\\d,.]+ … `));
@@ -58,13 +69,19 @@ test('measures each request, and leaves no model behind', async () => {
 });
 
 test('a wrong address, and none that answers, end with their code', async () => {
-  expect(await carryover(['bench', '--url', 'https://127.0.0.1:1'])).toMatchObject({ exitCode: 64, stderr: expect.stringContaining('speaks no TLS') });
+  expect(await carryover(['bench', '--url', 'https://127.0.0.1:1'])).toMatchObject({
+    exitCode: 64,
+    stderr: expect.stringContaining('speaks no TLS'),
+  });
   expect((await carryover(['bench', '--url', url])).exitCode).toBe(69);
 });
 
 test('answers with other bits than the reference end it before anything is timed', async () => {
   const wrong = createServer((request, response) => {
-    const answers: Record<string, unknown> = { '/v1/models': { id: 'sha256:0' }, '/v1/step': { h: [Array(128).fill(0.5)] } };
+    const answers: Record<string, unknown> = {
+      '/v1/models': { id: 'sha256:0' },
+      '/v1/step': { h: [Array(128).fill(0.5)] },
+    };
     request.resume().on('end', () => response.end(JSON.stringify(answers[request.url!] ?? { kernel: 'none' })));
   });
   const argv = ['bench', '--seconds', '0.05', '--rounds', '1', '--url', await listen(wrong)];

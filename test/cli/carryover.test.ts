@@ -1,5 +1,5 @@
 // The command line as a whole: help, examples, usage errors and exit codes.
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -10,12 +10,20 @@ import { carryover, interruptible } from '../helpers/command-line.ts';
 
 const COMMANDS = ['serve', 'doctor', 'import', 'models', 'sessions', 'step', 'generate', 'bench'];
 
+test('--version prints the version', async () => {
+  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as {
+    version: string;
+  };
+  expect(await carryover(['--version'])).toMatchObject({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
+});
+
 describe('help', () => {
   test('names all commands and all exit codes', async () => {
     const { exitCode, stdout, stderr } = await carryover(['--help']);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
-    for (const [code, meaning] of Object.entries(EXIT_MEANINGS)) expect(stdout).toMatch(new RegExp(`^  ${code} +${meaning}$`, 'm'));
+    for (const [code, meaning] of Object.entries(EXIT_MEANINGS))
+      expect(stdout).toMatch(new RegExp(`^  ${code} +${meaning}$`, 'm'));
   });
 
   test('is printed to stderr without a command, which is a usage error', async () => {
@@ -51,7 +59,8 @@ describe('the examples of the help', () => {
   afterAll(() => rmSync(folder, { recursive: true }));
 
   /** The words of a line, as a shell makes them. */
-  const wordsOf = (line: string) => [...line.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(([, ...found]) => found.find((word) => word !== undefined)!);
+  const wordsOf = (line: string) =>
+    [...line.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(([, ...found]) => found.find((word) => word !== undefined)!);
 
   test.each(COMMANDS.filter((command) => command !== 'bench'))('of %s end with 0', async (command) => {
     const { id } = (await app.post('/v1/sessions', { model: 'sunspots' })).body;
@@ -118,13 +127,19 @@ describe('errors', () => {
 
   test('an answer that is not of this service is 69', async () => {
     const fetch = async () => new Response('<html>', { status: 502 });
-    expect(await carryover(['models'], { fetch })).toMatchObject({ exitCode: 69, stderr: expect.stringContaining('answered with status 502 and no problem of Carryover') });
+    expect(await carryover(['models'], { fetch })).toMatchObject({
+      exitCode: 69,
+      stderr: expect.stringContaining('answered with status 502 and no problem of Carryover'),
+    });
   });
 
   test('a code of a later version is taken by its status', async () => {
     const answer = (status: number) => async () => Response.json({ code: 'new_code', detail: 'It is new.' }, { status });
     expect((await carryover(['models'], { fetch: answer(422) })).exitCode).toBe(65);
-    expect(await carryover(['models'], { fetch: answer(500) })).toMatchObject({ exitCode: 70, stderr: 'carryover: It is new. [new_code]\n' });
+    expect(await carryover(['models'], { fetch: answer(500) })).toMatchObject({
+      exitCode: 70,
+      stderr: 'carryover: It is new. [new_code]\n',
+    });
   });
 
   test('an address may have a path, behind a gateway', async () => {
@@ -154,7 +169,21 @@ test('serve starts the service as `npm start` does, with its settings in the env
     calls.push([args, env]);
     return 78;
   };
-  const argv = ['serve', '--port', '9000', '--host', '::1', '--models-dir', 'm', '--store', 'memory:', '--workers', '2', '--log-level', 'warn'];
+  const argv = [
+    'serve',
+    '--port',
+    '9000',
+    '--host',
+    '::1',
+    '--models-dir',
+    'm',
+    '--store',
+    'memory:',
+    '--workers',
+    '2',
+    '--log-level',
+    'warn',
+  ];
   const { exitCode } = await carryover(argv, { replaceProcess, env: { PORT: '1', N_MAX: '7' } });
   expect(exitCode).toBe(78);
   const server = join(import.meta.dirname, '../../src/server.ts');

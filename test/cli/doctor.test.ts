@@ -5,6 +5,9 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readConfig } from '../../src/config.ts';
+import { checkAddress } from '../../src/cli/doctor/address.ts';
+import { checkStore } from '../../src/cli/doctor/storage.ts';
 import { checkCores, checkMemory } from '../../src/cli/doctor/resources.ts';
 import { checkNode } from '../../src/cli/doctor/runtime.ts';
 import { coresAvailable } from '../../src/cores.ts';
@@ -32,8 +35,8 @@ interface Finding {
 const SQLITE = `sqlite:${join(folder, 'data/carryover.sqlite')}`;
 
 /** All lines by their names, on a free port and with a store that can be made, unless the settings say otherwise. */
-async function doctor(env: Record<string, string> = {}, fetch?: typeof globalThis.fetch) {
-  const ran = await carryover(['doctor', '--json'], { env: { PORT: '0', STORE_URL: SQLITE, ...env }, ...(fetch && { fetch }) });
+async function doctor(env: Record<string, string> = {}) {
+  const ran = await carryover(['doctor', '--json'], { env: { PORT: '0', STORE_URL: SQLITE, ...env } });
   const findings = Object.fromEntries((ran.json() as Finding[]).map((finding) => [finding.name, finding]));
   return { exitCode: ran.exitCode, findings };
 }
@@ -41,19 +44,35 @@ async function doctor(env: Record<string, string> = {}, fetch?: typeof globalThi
 test('each line is ok where a service can run', async () => {
   const { exitCode, findings } = await doctor();
   expect(exitCode).toBe(0);
-  expect(Object.keys(findings)).toEqual(['Node.js', 'kernels', 'settings', 'cores', 'memory', 'store', 'models', 'address']);
+  expect(Object.keys(findings)).toEqual([
+    'Node.js',
+    'kernels',
+    'settings',
+    'cores',
+    'memory',
+    'store',
+    'models',
+    'address',
+  ]);
   expect(findings['kernels']!.found).toMatch(/^(128|256)-bit vectors, the bits of the reference, self-test \d+ ms$/);
   expect(findings['settings']!.found).toBe('PORT, STORE_URL from the environment');
-  expect(findings['store']).toMatchObject({ status: 'ok', found: expect.stringMatching(/not there yet, [\d,]+ MiB free$/) });
+  expect(findings['store']).toMatchObject({
+    status: 'ok',
+    found: expect.stringMatching(/not there yet, [\d,]+ MiB free$/),
+  });
   expect(findings['address']).toMatchObject({ status: 'ok', found: '127.0.0.1:0 is free' });
 });
 
 test('each line that is not ok has an advice, and the first that fails gives the exit code', async () => {
   const { exitCode, findings } = await doctor({ MODELS_DIR: join(folder, 'none'), PORT: port, STORE_URL: 'memory:' });
   expect(exitCode).toBe(66);
-  for (const { status, advice } of Object.values(findings)) expect([status, typeof advice]).toEqual([status, status === 'ok' ? 'undefined' : 'string']);
+  for (const { status, advice } of Object.values(findings))
+    expect([status, typeof advice]).toEqual([status, status === 'ok' ? 'undefined' : 'string']);
   expect(findings['models']).toMatchObject({ status: 'fail', found: expect.stringContaining('ENOENT') });
-  expect(findings['address']).toMatchObject({ status: 'fail', found: expect.stringContaining('in use, by something else') });
+  expect(findings['address']).toMatchObject({
+    status: 'fail',
+    found: expect.stringContaining('in use, by something else'),
+  });
   expect(findings['store']!.status).toBe('warn');
 });
 
@@ -64,69 +83,114 @@ describe('the lines for people', () => {
   test('invalid settings are listed with what is expected, and end with 78', async () => {
     const { exitCode, stdout } = await carryover(argv, { env });
     expect(exitCode).toBe(78);
-    expect(stdout).toMatch(/^fail {2}settings {2}(?=.*PORT must be integer, got "x")(?=.*N_MAX must be >= 1, got "0").*\n {6}Correct them/m);
+    expect(stdout).not.toContain('\u001B');
+    expect(stdout).toMatch(
+      /^fail {2}settings {2}(?=.*PORT must be integer, got "x")(?=.*N_MAX must be >= 1, got "0").*\n {6}Correct them/m,
+    );
   });
 
   test('colours are on a terminal only, and not with NO_COLOR', async () => {
     const escape = '\u001B[';
     expect((await carryover(argv, { env, isTTY: true })).stdout).toContain(escape);
     expect((await carryover(argv, { env: { ...env, NO_COLOR: '1' }, isTTY: true })).stdout).not.toContain(escape);
-    expect((await carryover(argv, { env })).stdout).not.toContain(escape);
   });
 });
 
 describe('an address that is in use', () => {
+  const check = (fetch: typeof globalThis.fetch = refused, HOST = '127.0.0.1') =>
+    checkAddress({ HOST, PORT: HOST === '127.0.0.1' ? Number(port) : 0 }, { fetch, signal: new AbortController().signal });
+  const refused = () => Promise.reject(new TypeError('fetch failed'));
   const answer = (status: number, body: unknown) => async () => Response.json(body, { status });
 
   test('by a service that is ready is ok', async () => {
-    const { exitCode, findings } = await doctor({ PORT: port }, answer(200, { status: 'ok', kernel: 'simd256', numerics: 2 }));
-    expect(exitCode).toBe(0);
-    expect(findings['address']!.found).toBe(`a service runs at 127.0.0.1:${port}, ready (simd256, numerics 2)`);
-    expect(findings['store']!.found).toContain('in use by the service');
+    const { isServing, finding } = await check(answer(200, { status: 'ok', kernel: 'simd256', numerics: 2 }));
+    expect({ isServing, ...finding }).toEqual({
+      isServing: true,
+      name: 'address',
+      status: 'ok',
+      found: `a service runs at 127.0.0.1:${port}, ready (simd256, numerics 2)`,
+    });
   });
 
   test('by a service that is not ready is temporary', async () => {
-    const { exitCode, findings } = await doctor({ PORT: port }, answer(503, { status: 'unavailable', reasons: ['none of 1 workers is up'] }));
-    expect(exitCode).toBe(75);
-    expect(findings['address']).toMatchObject({ status: 'fail', found: expect.stringContaining('not ready: none of 1 workers is up') });
+    const { finding } = await check(answer(503, { status: 'unavailable', reasons: ['none of 1 workers is up'] }));
+    expect(finding).toMatchObject({
+      status: 'fail',
+      exitCode: 75,
+      found: expect.stringContaining('not ready: none of 1 workers is up'),
+    });
+  });
+
+  test('by another program is refused', async () => {
+    expect((await check(answer(200, ['another']))).finding).toMatchObject({ status: 'fail', exitCode: 69 });
+    expect(await check()).toMatchObject({
+      isServing: false,
+      finding: { found: expect.stringContaining('in use, by something else') },
+    });
   });
 
   test('an address of another machine cannot be used', async () => {
-    const { exitCode, findings } = await doctor({ HOST: '192.0.2.1' });
-    expect(exitCode).toBe(69);
-    expect(findings['address']!.found).toContain('cannot be used: ');
+    expect((await check(refused, '192.0.2.1')).finding).toMatchObject({
+      exitCode: 69,
+      found: expect.stringContaining('cannot be used: '),
+    });
   });
 
   test('an address beyond this machine is warned about', async () => {
-    expect((await doctor({ HOST: '0.0.0.0' })).findings['address']).toMatchObject({ status: 'warn', advice: expect.stringContaining('without authentication') });
+    expect((await check(refused, '0.0.0.0')).finding).toMatchObject({
+      status: 'warn',
+      advice: expect.stringContaining('without authentication'),
+    });
   });
 });
 
 describe('the store', () => {
+  const check = (settings: Record<string, string>, isServing = false) => checkStore(readConfig(settings), isServing);
+
+  test('in use by the service that runs is said to be', async () => {
+    expect((await check({ STORE_URL: SQLITE }, true)).found).toContain('in use by the service');
+  });
+
   test('below a file is refused', async () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');
-    const { exitCode, findings } = await doctor({ STORE_URL: `sqlite:${file}/carryover.sqlite` });
-    expect({ exitCode, status: findings['store']!.status }).toEqual({ exitCode: 69, status: 'fail' });
+    expect(await check({ STORE_URL: `sqlite:${file}/carryover.sqlite` })).toMatchObject({ exitCode: 69, status: 'fail' });
   });
 
   test('on a Redis that is not there is refused', async () => {
-    const { exitCode, findings } = await doctor({ STORE_URL: 'redis://127.0.0.1:1/0', STORE_TIMEOUT_MS: '2000' });
-    expect({ exitCode, status: findings['store']!.status }).toEqual({ exitCode: 69, status: 'fail' });
+    expect(await check({ STORE_URL: 'redis://127.0.0.1:1/0', STORE_TIMEOUT_MS: '2000' })).toMatchObject({
+      exitCode: 69,
+      status: 'fail',
+    });
   });
 });
 
 test('more workers than cores, and less memory than the settings allow, are warned about', () => {
   expect(checkCores({ WORKERS: coresAvailable() }).status).toBe('ok');
-  expect(checkCores({ WORKERS: coresAvailable() + 1 })).toMatchObject({ status: 'warn', advice: expect.stringContaining('leave WORKERS out') });
-  const settings = { MEMORY_BYTES_MAX: 2 ** 30, HOT_SESSIONS_BYTES_MAX: 2 ** 28, MEMORY_STORE_BYTES_MAX: 2 ** 30, STORE_URL: 'memory:' };
+  expect(checkCores({ WORKERS: coresAvailable() + 1 })).toMatchObject({
+    status: 'warn',
+    advice: expect.stringContaining('leave WORKERS out'),
+  });
+  const settings = {
+    MEMORY_BYTES_MAX: 2 ** 30,
+    HOT_SESSIONS_BYTES_MAX: 2 ** 28,
+    MEMORY_STORE_BYTES_MAX: 2 ** 30,
+    STORE_URL: 'memory:',
+  };
   expect(checkMemory(settings, 2.5 * 2 ** 30).status).toBe('ok');
-  expect(checkMemory(settings, 2 ** 31)).toMatchObject({ status: 'warn', found: '2,048 MiB may be used; the settings allow 2,454 MiB' });
+  expect(checkMemory(settings, 2 ** 31)).toMatchObject({
+    status: 'warn',
+    found: '2,048 MiB may be used; the settings allow 2,454 MiB',
+  });
   expect(checkMemory({ ...settings, STORE_URL: SQLITE }, 2 ** 31).status).toBe('ok');
 });
 
 test('a Node.js that is too old is refused, and one without WebSockets warned about', () => {
-  expect(checkNode('22.22.0')).toMatchObject({ status: 'fail', exitCode: 78, found: 'Carryover needs Node.js >= 24.3, this is 22.22.0.' });
+  expect(checkNode('22.22.0')).toMatchObject({
+    status: 'fail',
+    exitCode: 78,
+    found: 'Carryover needs Node.js >= 24.3, this is 22.22.0.',
+  });
   expect(checkNode('24.8.1').status).toBe('warn');
   expect([checkNode('24.9.0').status, checkNode('26.0.0').status]).toEqual(['ok', 'ok']);
 });

@@ -16,10 +16,15 @@ interface Example {
 }
 
 /** Blocks of shell, each with the block of text that follows at once, if one does. */
-const examples: Example[] = [...page.matchAll(/^```sh\n([^]*?)^```\n(?:\n```text\n([^]*?)^```\n)?/gm)].map(([, code, output]) => ({
-  lines: code!.trimEnd().replaceAll(/ \\\n\s*/g, ' ').split('\n'),
-  output,
-}));
+const examples: Example[] = [...page.matchAll(/^```sh\n([^]*?)^```\n(?:\n```text\n([^]*?)^```\n)?/gm)].map(
+  ([, code, output]) => ({
+    lines: code!
+      .trimEnd()
+      .replaceAll(/ \\\n\s*/g, ' ')
+      .split('\n'),
+    output,
+  }),
+);
 
 describe('the page', () => {
   test('has an example of every command', () => {
@@ -29,7 +34,9 @@ describe('the page', () => {
 
   test('has the table of exit codes that follows from the code', () => {
     const rows = Object.entries(EXIT_MEANINGS).map(([exit, meaning]) => {
-      const codes = Object.entries(EXIT_OF_PROBLEM).filter(([, mapped]) => String(mapped) === exit).map(([code]) => `\`${code}\``);
+      const codes = Object.entries(EXIT_OF_PROBLEM)
+        .filter(([, mapped]) => String(mapped) === exit)
+        .map(([code]) => `\`${code}\``);
       return `| ${exit} | ${meaning} | ${codes.join(', ')} |`;
     });
     expect([...page.matchAll(/^\| \d+ \|.*$/gm)].map(([row]) => row)).toEqual(rows);
@@ -42,14 +49,17 @@ describe('the examples', () => {
   let app: TestApp;
   beforeAll(async () => {
     app = await buildApp();
-    for (const file of ['forecast.pt', 'forecast.npz']) copyFileSync(join(import.meta.dirname, '../fixtures/npz', file), join(folder, file));
+    for (const file of ['forecast.pt', 'forecast.npz'])
+      copyFileSync(join(import.meta.dirname, '../fixtures/npz', file), join(folder, file));
     writeFileSync(join(folder, 'months.csv'), '0.58\n0.61\n0.55\n');
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
   /** The words behind `carryover`, as a shell makes them, with files in the folder of this test. */
   function wordsOf(line: string): string[] {
-    const words = [...line.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(([, ...found]) => found.find((word) => word !== undefined)!);
+    const words = [...line.matchAll(/'([^']*)'|"([^"]*)"|(\S+)/g)].map(([, ...found]) =>
+      found.find((word) => word !== undefined)!,
+    );
     const filled = words.map((word) => word.replaceAll(/\$(\w+)/g, (_, name: string) => variables.get(name)!));
     return filled.map((word) => (/^[\w.-]+\.(pt|npz|csv|safetensors)$/.test(word) ? join(folder, word) : word));
   }

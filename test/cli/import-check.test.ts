@@ -13,7 +13,8 @@ const arrays = (name: string) => join(import.meta.dirname, '../fixtures/npz', `$
 const folder = mkdtempSync(join(tmpdir(), 'carryover-check-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const check = (name: string, file: string, ...options: string[]) => carryover(['import', model(name), '--check', file, ...options]);
+const check = (name: string, file: string, ...options: string[]) =>
+  carryover(['import', model(name), '--check', file, ...options]);
 
 /** A file of --check in JSON. */
 function jsonFile(value: unknown): string {
@@ -25,7 +26,10 @@ function jsonFile(value: unknown): string {
 type Nested = number | Nested[];
 
 /** The arrays of a .npz file as nested lists, but for some that are replaced. */
-async function nestedArrays(name: string, changes: (nested: Record<string, Nested>) => Record<string, Nested>): Promise<string> {
+async function nestedArrays(
+  name: string,
+  changes: (nested: Record<string, Nested>) => Record<string, Nested>,
+): Promise<string> {
   const read = await readArrays(arrays(name));
   const nest = (data: ArrayLike<number>, [size, ...inner]: readonly number[], at: number): Nested => {
     const step = inner.reduce((product, axis) => product * axis, 1);
@@ -52,7 +56,9 @@ describe('what torch computed is within the tolerance', () => {
 
   test('the table names the largest difference, its place and both values', async () => {
     const { stdout } = await check('gru-tails', arrays('gru-tails'));
-    expect(stdout).toMatch(/^hs {2,}\(6, 3, 7\) {2,}[\d.]+e-7 {2,}\d+ {2,}\[\d, \d, \d\] {2,}-?0\.\d{6,} {2,}-?0\.\d{6,} {2,}0\.00001 {2,}0 of 126$/m);
+    expect(stdout).toMatch(
+      /^hs {2,}\(6, 3, 7\) {2,}[\d.]+e-7 {2,}\d+ {2,}\[\d, \d, \d\] {2,}-?0\.\d{6,} {2,}-?0\.\d{6,} {2,}0\.00001 {2,}0 of 126$/m,
+    );
     expect(stdout).toMatch(/\n\ncheck {2}within the tolerance \(T=6, N=3\)\n$/);
   });
 
@@ -100,7 +106,9 @@ describe('a difference is found', () => {
       calls++;
       return new Response();
     };
-    const { exitCode } = await carryover(['import', model('gru-tails'), '--check', file, '--url', 'http://127.0.0.1:1'], { fetch });
+    const { exitCode } = await carryover(['import', model('gru-tails'), '--check', file, '--url', 'http://127.0.0.1:1'], {
+      fetch,
+    });
     // h0 is missing: zeros in its place give other states.
     expect({ exitCode, calls }).toEqual({ exitCode: 1, calls: 0 });
   });
@@ -109,7 +117,9 @@ describe('a difference is found', () => {
     const layers = JSON.stringify([{ type: 'gru', name: 'module.rnn', direction: 'reverse' }]);
     const { exitCode, stdout } = await check('gru-tails', arrays('gru-tails'), '--layers', layers);
     expect(exitCode).toBe(1);
-    expect(stdout).toContain('hs differs from [0, 0, 0] on: at the first step look at the layout of x, the activation and h0');
+    expect(stdout).toContain(
+      'hs differs from [0, 0, 0] on: at the first step look at the layout of x, the activation and h0',
+    );
   });
 });
 
@@ -119,30 +129,55 @@ describe('what is wrong with a file of --check', () => {
     ['no x', { h: [[0]] }, 'has "h", expected also x, the inputs'],
     ['no output', { x }, 'expected also an output to compare with: hs, ys, y, h or c'],
     ['an unknown name', { x, out: [1] }, 'has the array "out", expected only x, h0, c0, lengths, hs'],
-    ['another D', { x: [[[1, 2]]], h: [[0]] }, 'x has shape (1, 1, 2), expected (T, N, D) with D = 5, the inputs of the model'],
+    [
+      'another D',
+      { x: [[[1, 2]]], h: [[0]] },
+      'x has shape (1, 1, 2), expected (T, N, D) with D = 5, the inputs of the model',
+    ],
     ['a ragged array', { x: [[[1, 2, 3, 4, 5]], []], h: [[0]] }, '"x" is ragged: a list is [], expected 1 entries'],
     ['a text', { x: [[['1', 2, 3, 4, 5]]], h: [[0]] }, '"x" has the element "1", expected a number'],
-    ['nesting without end', `{"x":${'['.repeat(5_000)}${']'.repeat(5_000)}}`, '"x" is [an array], expected nested lists of numbers'],
+    [
+      'nesting without end',
+      `{"x":${'['.repeat(5_000)}${']'.repeat(5_000)}}`,
+      '"x" is [an array], expected nested lists of numbers',
+    ],
     ['y without a head', { x, y: [[1]] }, 'has y, but no layers are behind the last recurrent one'],
     ['c without an lstm', { x, c: [[1]] }, 'has c, but the model has no lstm'],
-    ['a wrong H', { x, h: [[1, 2]] }, 'h has shape (1, 2), expected (N, H) = (1, 7), because x makes T = 1 and N = 1 with --layout TND.'],
-    ['lengths beyond T', { x, h: [[0, 0, 0, 0, 0, 0, 0]], lengths: [2] }, 'lengths has 2, expected whole numbers 0 … T = 1'],
+    [
+      'a wrong H',
+      { x, h: [[1, 2]] },
+      'h has shape (1, 2), expected (N, H) = (1, 7), because x makes T = 1 and N = 1 with --layout TND.',
+    ],
+    [
+      'lengths beyond T',
+      { x, h: [[0, 0, 0, 0, 0, 0, 0]], lengths: [2] },
+      'lengths has 2, expected whole numbers 0 … T = 1',
+    ],
     ['no object', [1], 'expected an object with arrays'],
     ['no JSON', '{', 'is neither a .npz file nor JSON'],
   ])('%s', async (_, value, message) => {
-    expect(await check('gru-tails', jsonFile(value))).toMatchObject({ exitCode: 65, stderr: expect.stringContaining(message) });
+    expect(await check('gru-tails', jsonFile(value))).toMatchObject({
+      exitCode: 65,
+      stderr: expect.stringContaining(message),
+    });
   });
 
   test.each([
     ['refused-objects', '"x" has dtype "|O", expected float16, float32'],
     ['refused-dtype', '"x" has dtype ">f4", expected float16, float32'],
   ])('%s', async (name, message) => {
-    expect(await check('gru-tails', arrays(name))).toMatchObject({ exitCode: 65, stderr: expect.stringContaining(message) });
+    expect(await check('gru-tails', arrays(name))).toMatchObject({
+      exitCode: 65,
+      stderr: expect.stringContaining(message),
+    });
   });
 
   test('batch first without --layout is said', async () => {
     const { exitCode, stderr } = await check('lstm-bidirectional', arrays('lstm-bidirectional'));
-    expect({ exitCode, stderr }).toEqual({ exitCode: 65, stderr: expect.stringContaining('x seems to be batch first, as of batch_first=True and of Keras: add --layout NTD.') });
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 65,
+      stderr: expect.stringContaining('x seems to be batch first, as of batch_first=True and of Keras: add --layout NTD.'),
+    });
   });
 
   test('every step under the name of the last one is said', async () => {
@@ -152,7 +187,10 @@ describe('what is wrong with a file of --check', () => {
 
   test('a row number that the embedding has not is refused', async () => {
     const { exitCode, stderr } = await check('tokens', jsonFile({ x: [[29]], h: [[[0]], [[0]]] }));
-    expect({ exitCode, stderr }).toEqual({ exitCode: 65, stderr: expect.stringContaining('x has the number 29 at element 0, expected a row number of the embedding, 0 … 28.') });
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 65,
+      stderr: expect.stringContaining('x has the number 29 at element 0, expected a row number of the embedding, 0 … 28.'),
+    });
   });
 
   test('a file that is missing is 66', async () => {
@@ -163,7 +201,9 @@ describe('what is wrong with a file of --check', () => {
 test('a unit in the last place is the distance of two float32', () => {
   const numbers = Float32Array.of(1, 1.5, 2, -3, 1e-3, 1e30, 2 ** -126);
   for (const value of numbers) {
-    const next = new Float32Array(Uint32Array.of(new Uint32Array(Float32Array.of(Math.abs(value)).buffer)[0]! + 1).buffer)[0]!;
+    const next = new Float32Array(
+      Uint32Array.of(new Uint32Array(Float32Array.of(Math.abs(value)).buffer)[0]! + 1).buffer,
+    )[0]!;
     expect(ulpOf(value)).toBe(next - Math.abs(value));
   }
   expect(ulpOf(0)).toBe(2 ** -149);

@@ -60,7 +60,9 @@ describe('what was understood', () => {
 describe('a file that is written', () => {
   const files = [
     ...Object.values(BUILT_IN_MODELS).map(({ path }) => path),
-    ...readdirSync(fixture('.')).filter((name) => name.endsWith('.pt') && !name.startsWith('refused')).map(fixture),
+    ...readdirSync(fixture('.'))
+      .filter((name) => name.endsWith('.pt') && !name.startsWith('refused'))
+      .map(fixture),
   ];
 
   test.each(files)('importing what was written of %s gives the same id', async (file) => {
@@ -99,7 +101,9 @@ describe('a registration', () => {
     const output = join(folder, 'both.safetensors');
     expect((await carryover(['import', GRU, '--dry-run', '--url', 'http://127.0.0.1:1'])).exitCode).toBe(0);
     expect((await carryover(['import', GRU, '--output', output])).exitCode).toBe(0);
-    const both = await carryover(['import', GRU, '--output', output, '--force', '--url', 'http://127.0.0.1:1', '--json'], { app });
+    const both = await carryover(['import', GRU, '--output', output, '--force', '--url', 'http://127.0.0.1:1', '--json'], {
+      app,
+    });
     expect(both.json()).toMatchObject({ written: { path: output }, registered: { id: idOf('gru-tails') } });
   });
 
@@ -132,7 +136,10 @@ describe('a file that is refused', () => {
 
   test('a number beyond float32 is refused by its place', async () => {
     const file = join(folder, 'large.safetensors');
-    const tensor = (shape: number[], value: number) => ({ shape, data: new Float32Array(shape.reduce((a, b) => a * b)).fill(value) });
+    const tensor = (shape: number[], value: number) => ({
+      shape,
+      data: new Float32Array(shape.reduce((a, b) => a * b)).fill(value),
+    });
     writeFileSync(file, writeSafetensors({ W_x: tensor([1, 1], Infinity), W_h: tensor([1, 1], 1) }));
     const { exitCode, stderr } = await carryover(['import', file, '--dry-run']);
     expect({ exitCode, stderr }).toEqual({ exitCode: 65, stderr: expect.stringContaining('[out_of_range]') });

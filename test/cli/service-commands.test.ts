@@ -12,7 +12,10 @@ const folder = mkdtempSync(join(tmpdir(), 'carryover-cli-'));
 beforeAll(async () => {
   app = await buildApp();
   await app.post('/v1/models', { name: 'plain', weights: { W_x: [[0.5], [1]], W_h: [[0.8]] } });
-  await app.post('/v1/models', { name: 'wide', weights: { W_x: [Array(40).fill(0.5)], W_h: Array(40).fill(Array(40).fill(0)) } });
+  await app.post('/v1/models', {
+    name: 'wide',
+    weights: { W_x: [Array(40).fill(0.5)], W_h: Array(40).fill(Array(40).fill(0)) },
+  });
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -31,7 +34,9 @@ describe('models', () => {
     expect(stdout).toMatch(/^austen +sha256:d957ed7e50d6… +embedding → lstm → lstm → dense +D=1 H=128 O=75 +[\d,]+$/m);
     expect(stdout).toMatch(/^plain +sha256:\w{12}… +rnn +D=2 H=1 +[\d,]+$/m);
     const models = (await run('models list --json')).json() as { names: string[] }[];
-    expect(models.map(({ names }) => names[0])).toEqual(expect.arrayContaining(['austen', 'plain', 'sunspots', 'weather', 'wide']));
+    expect(models.map(({ names }) => names[0])).toEqual(
+      expect.arrayContaining(['austen', 'plain', 'sunspots', 'weather', 'wide']),
+    );
   });
 
   test('follows all pages of a list', async () => {
@@ -51,7 +56,10 @@ describe('models', () => {
     expect((await run('models show other')).stdout).toMatch(new RegExp(`^id +${id}\nnames +plain, other\nlayers +rnn\n`));
     await app.post('/v1/models', { name: 'gone', weights: { W_x: [[3]], W_h: [[0.8]] } });
     expect((await run('models delete gone --json')).json()).toEqual({ deleted: 'gone' });
-    expect(await run('models show gone')).toMatchObject({ exitCode: 66, stderr: expect.stringContaining('[model_not_found]') });
+    expect(await run('models show gone')).toMatchObject({
+      exitCode: 66,
+      stderr: expect.stringContaining('[model_not_found]'),
+    });
   });
 });
 
@@ -66,7 +74,10 @@ describe('sessions', () => {
     const fork = (await run(`sessions fork ${id}`)).stdout.trim();
     expect((await run(`sessions show ${fork} --json`)).json()).toMatchObject({ id: fork, t: 1, N: 2 });
     expect((await run(`sessions delete ${fork}`)).stdout).toBe(`${fork} is deleted\n`);
-    expect(await run(`sessions show ${fork}`)).toMatchObject({ exitCode: 66, stderr: expect.stringContaining('[session_gone]') });
+    expect(await run(`sessions show ${fork}`)).toMatchObject({
+      exitCode: 66,
+      stderr: expect.stringContaining('[session_gone]'),
+    });
   });
 });
 
@@ -74,7 +85,16 @@ describe('step', () => {
   test.each([
     ['a number', 'sunspots', '0.58', [[0.58]], 'step'],
     ['a row', 'plain', '[1,2]', [[1, 2]], 'step'],
-    ['rows', 'plain', '[[1,2],[3,4]]', [[1, 2], [3, 4]], 'step'],
+    [
+      'rows',
+      'plain',
+      '[[1,2],[3,4]]',
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      'step',
+    ],
     ['a sequence', 'plain', '[[[1,2]],[[3,4]]]', [[[1, 2]], [[3, 4]]], 'sequence'],
     ['a row number', 'austen', '49', [49], 'step'],
     ['row numbers', 'austen', '[49,50]', [49, 50], 'step'],
@@ -100,7 +120,9 @@ describe('step', () => {
     const { stdout } = await run('step --model wide 1');
     expect(stdout).toContain('…');
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100);
-    expect((await run('step --model plain [[[1,1]],[[0,0]]] --outputs hs')).stdout).toMatch(/^hs \(2, 1, 1\)\n {2}t {2}n +0\n {2}1 {2}0 +0\.9/);
+    expect((await run('step --model plain [[[1,1]],[[0,0]]] --outputs hs')).stdout).toMatch(
+      /^hs \(2, 1, 1\)\n {2}t {2}n +0\n {2}1 {2}0 +0\.9/,
+    );
   });
 
   test('a key makes a step of a session count once', async () => {
@@ -134,7 +156,9 @@ describe('step', () => {
 
 describe('generate', () => {
   test('the alphabet of austen is that with which it was trained', () => {
-    const trained = JSON.parse(readFileSync(join(import.meta.dirname, '../../load/demo/data/austen.json'), 'utf8')).alphabet;
+    const trained = JSON.parse(
+      readFileSync(join(import.meta.dirname, '../../load/demo/data/austen.json'), 'utf8'),
+    ).alphabet;
     expect(Array.from(ALPHABETS['austen']!)).toEqual(trained);
   });
 
@@ -168,13 +192,24 @@ describe('generate', () => {
     [['--length', '0'], 64, 'Expected a whole number, 1 to 1000000'],
     [['--temperature', 'hot'], 64, 'Expected a number, 0.01 to 100'],
   ])('%j ends with %i', async (options, exitCode, message) => {
-    expect(await carryover(['generate', ...options], { app })).toMatchObject({ exitCode, stdout: '', stderr: expect.stringContaining(message) });
+    expect(await carryover(['generate', ...options], { app })).toMatchObject({
+      exitCode,
+      stdout: '',
+      stderr: expect.stringContaining(message),
+    });
   });
 
   test('an alphabet that is not that of the model is refused', async () => {
     const alphabet = fileOf('alphabet.json', '["a","b"]');
     const { exitCode, stderr } = await run(`generate --model austen --alphabet ${alphabet} --prompt ab`);
-    expect({ exitCode, stderr }).toEqual({ exitCode: 65, stderr: expect.stringContaining('The model answers with 75 numbers, expected a probability for each of the 2 characters') });
-    expect(await run(`generate --model austen --alphabet ${fileOf('bad.json', '"ab"')} --prompt ab`)).toMatchObject({ exitCode: 65 });
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 65,
+      stderr: expect.stringContaining(
+        'The model answers with 75 numbers, expected a probability for each of the 2 characters',
+      ),
+    });
+    expect(await run(`generate --model austen --alphabet ${fileOf('bad.json', '"ab"')} --prompt ab`)).toMatchObject({
+      exitCode: 65,
+    });
   });
 });

@@ -21,13 +21,17 @@ export interface BenchOptions {
 export async function bench({ url, json, seconds, rounds }: BenchOptions, io: Io): Promise<void> {
   const service = new Service(io, url);
   if (service.url.protocol !== 'http:') {
-    throw new CliError(EXIT.usage, `The address is ${JSON.stringify(url)}, expected one with http: the generator speaks no TLS.`);
+    throw new CliError(
+      EXIT.usage,
+      `The address is ${JSON.stringify(url)}, expected one with http: the generator speaks no TLS.`,
+    );
   }
   const { kernel } = await service.json<{ kernel?: string }>('/health/ready');
   const results = await measureAll(service.url.href.replace(/\/$/, ''), seconds, rounds, io);
   if (json) return printJson(io, results);
   const cores = availableParallelism();
-  const machine = `${cpus()[0]?.model.trim() ?? 'unknown processor'}, ${cores} ${cores === 1 ? 'core' : 'cores'} · Node ${process.version}`;
+  const processor = cpus()[0]?.model.trim() ?? 'unknown processor';
+  const machine = `${processor}, ${cores} ${cores === 1 ? 'core' : 'cores'} · Node ${process.version}`;
   await print(io, `${machine} · the service runs with ${kernel}\n${describeResults(results, 'carryover bench')}`);
 }
 

@@ -11,6 +11,7 @@ const BYTES_MAX = 2 ** 29;
 /** @throws CliError if the file is neither, is damaged, or has arrays that are no numbers */
 export async function readArrays(path: string): Promise<CheckArrays> {
   const bytes = await readInput(path, 'The file of --check');
-  if (bytes.length > BYTES_MAX) throw wrong(`${JSON.stringify(path)} has ${bytes.length} bytes, expected at most ${BYTES_MAX}.`);
+  if (bytes.length > BYTES_MAX)
+    throw wrong(`${JSON.stringify(path)} has ${bytes.length} bytes, expected at most ${BYTES_MAX}.`);
   return isZipArchive(bytes) ? readNpz(bytes, path, BYTES_MAX) : readJsonArrays(bytes, path);
 }

@@ -70,9 +70,12 @@ function rowMajor({ shape, strides, data }: TensorView): Float32Array {
 
 function indexOf(at: number, shape: readonly number[]): number[] {
   let left = at;
-  return shape.toReversed().map((size) => {
-    const index = left % size;
-    left = Math.floor(left / size);
-    return index;
-  }).toReversed();
+  return shape
+    .toReversed()
+    .map((size) => {
+      const index = left % size;
+      left = Math.floor(left / size);
+      return index;
+    })
+    .toReversed();
 }

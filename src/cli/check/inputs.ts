@@ -32,7 +32,11 @@ const NAMES = ['x', 'h0', 'c0', 'lengths', 'hs', 'ys', 'y', 'h', 'c'];
 const OF_LAYER = /^([hc]0?)\.(\d{1,3})$/;
 
 /** @throws CliError naming the array, its shape, the shape expected and why */
-export function readInputs(layers: readonly Layer[], arrays: CheckArrays, layout: Layout): { input: CheckInput; expected: ExpectedOutput[] } {
+export function readInputs(
+  layers: readonly Layer[],
+  arrays: CheckArrays,
+  layout: Layout,
+): { input: CheckInput; expected: ExpectedOutput[] } {
   const slots = statesOf(layers);
   expectKnown(arrays, slots);
   const { x, T, N } = readX(layers, arrays, layout);
@@ -46,7 +50,10 @@ export function readInputs(layers: readonly Layer[], arrays: CheckArrays, layout
     ...reader.states('h').map((array, k) => array && reader.stateOutput(`h`, k, array)),
     ...reader.states('c').map((array, k) => array && reader.stateOutput(`c`, k, array)),
   ].filter((output) => output !== undefined);
-  if (expected.length === 0) throw wrong(`The file of --check has ${listOf([...arrays.keys()])}, expected also an output to compare with: hs, ys, y, h or c.`);
+  if (expected.length === 0)
+    throw wrong(
+      `The file of --check has ${listOf([...arrays.keys()])}, expected also an output to compare with: hs, ys, y, h or c.`,
+    );
   const floatsOf = (name: string) => reader.states(name).map((array) => array && floats(name, array));
   return { input: { T, N, x, lengths: reader.lengths(), h: floatsOf('h0'), c: floatsOf('c0') }, expected };
 }
@@ -70,7 +77,8 @@ function readX(layers: readonly Layer[], arrays: CheckArrays, layout: Layout) {
   // Without a mini-batch, as torch has it: one row.
   const shape = array.shape.length === rank - 1 ? array.shape.toSpliced(layout === 'TND' ? 1 : 0, 0, 1) : array.shape;
   if (shape.length !== rank || shape.includes(0) || (D !== undefined && shape[2] !== D)) {
-    const sizes = D === undefined ? 'whole numbers, as the model begins with an embedding' : `D = ${D}, the inputs of the model`;
+    const sizes =
+      D === undefined ? 'whole numbers, as the model begins with an embedding' : `D = ${D}, the inputs of the model`;
     throw wrong(`x has shape ${formatShape(array.shape)}, expected ${formatShape(axes)} with ${sizes}.`);
   }
   const [T, N] = layout === 'TND' ? [shape[0]!, shape[1]!] : [shape[1]!, shape[0]!];
@@ -159,7 +167,8 @@ class Reader {
     const array = this.#arrays.get(name);
     if (!array) return apart;
     const having = slots.filter(({ hasC }) => hasC || !isC);
-    if (having.length === 0) throw wrong(`The file of --check has ${name}, but the model has no lstm, and no c: expected h alone.`);
+    if (having.length === 0)
+      throw wrong(`The file of --check has ${name}, but the model has no lstm, and no c: expected h alone.`);
     if (having.length === 1) {
       const at = slots.indexOf(having[0]!);
       return apart.with(at, this.#state(name, array, having[0]!, isC));
@@ -184,7 +193,9 @@ class Reader {
     const { N } = this.#sizes;
     const { H } = slots[0]!;
     if (slots.some((slot) => slot.H !== H)) {
-      throw wrong(`${name} is one array, but the layers have different H: expected ${slots.map((_, k) => `${name}.${k}`).join(', ')}.`);
+      throw wrong(
+        `${name} is one array, but the layers have different H: expected ${slots.map((_, k) => `${name}.${k}`).join(', ')}.`,
+      );
     }
     this.#expectShape(name, array, ['layers and directions', 'N', 'H'], [slots.length, N, H]);
     return slots.map((_, k) => ({ ...array, shape: [N, H], data: array.data.subarray(k * N * H, (k + 1) * N * H) }));
@@ -193,11 +204,14 @@ class Reader {
   /** Axes of size 1 may be left out. @throws CliError */
   #expectShape(name: string, { shape }: CheckArray, axes: readonly string[], expected: readonly number[]): void {
     const significant = (sizes: readonly number[]) => sizes.filter((size) => size !== 1);
-    const isSame = (a: readonly number[], b: readonly number[]) => formatShape(significant(a)) === formatShape(significant(b));
+    const isSame = (a: readonly number[], b: readonly number[]) =>
+      formatShape(significant(a)) === formatShape(significant(b));
     if (isSame(shape, expected)) return;
     const { T, N, layout } = this.#sizes;
+    const named = `${formatShape(axes)} = ${formatShape(expected)}`;
     const why = `x makes T = ${T} and N = ${N} with --layout ${layout}`;
-    throw wrong(`${name} has shape ${formatShape(shape)}, expected ${formatShape(axes)} = ${formatShape(expected)}, because ${why}.${this.#hint(shape, axes, expected, isSame)}`);
+    const hint = this.#hint(shape, axes, expected, isSame);
+    throw wrong(`${name} has shape ${formatShape(shape)}, expected ${named}, because ${why}.${hint}`);
   }
 
   #hint(

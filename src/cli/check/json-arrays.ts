@@ -13,7 +13,9 @@ const STATES_AXES = 3;
 export function readJsonArrays(bytes: Buffer, path: string): CheckArrays {
   const value = parse(bytes, path);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw wrong(`${quote(path)} has ${quoteValue(value)}, expected an object with arrays: {"x": [[[1, 2]]], "h": [[0.5]]}.`);
+    throw wrong(
+      `${quote(path)} has ${quoteValue(value)}, expected an object with arrays: {"x": [[[1, 2]]], "h": [[0.5]]}.`,
+    );
   }
   const arrays = new Map<string, CheckArray>();
   for (const [name, nested] of Object.entries(value)) {
@@ -33,7 +35,10 @@ function parse(bytes: Buffer, path: string): unknown {
 
 /** A list of states as an entry for each: h.0, h.1 … */
 function entriesOf(name: string, nested: unknown): [name: string, nested: unknown][] {
-  const isStates = /^[hc]0?$/.test(name) && Array.isArray(nested) && shapeOf(nested.find((state) => state !== null)).length === STATES_AXES - 1;
+  const isStates =
+    /^[hc]0?$/.test(name) &&
+    Array.isArray(nested) &&
+    shapeOf(nested.find((state) => state !== null)).length === STATES_AXES - 1;
   if (!isStates) return [[name, nested]];
   return nested.flatMap((state, k): [string, unknown][] => (state === null ? [] : [[`${name}.${k}`, state]]));
 }
@@ -41,9 +46,11 @@ function entriesOf(name: string, nested: unknown): [name: string, nested: unknow
 /** @param countMax numbers that the text has room for */
 function arrayOf(name: string, nested: unknown, countMax: number): CheckArray {
   const shape = shapeOf(nested);
-  if (shape.length === 0 || shape.length > AXES_MAX) throw wrong(`${quote(name)} is ${quoteValue(nested)}, expected nested lists of numbers.`);
+  if (shape.length === 0 || shape.length > AXES_MAX)
+    throw wrong(`${quote(name)} is ${quoteValue(nested)}, expected nested lists of numbers.`);
   const count = shape.reduce((product, size) => product * size, 1);
-  if (count > countMax) throw wrong(`${quote(name)} is ragged: expected lists of the same length, ${formatShape(shape)} as the first ones.`);
+  if (count > countMax)
+    throw wrong(`${quote(name)} is ragged: expected lists of the same length, ${formatShape(shape)} as the first ones.`);
   const data = new Float64Array(count);
   fill(name, nested, shape, { data, at: 0 });
   return { shape, data, isHalf: false };
@@ -57,9 +64,17 @@ function shapeOf(nested: unknown): number[] {
 }
 
 /** No deeper than `shape` has axes. @throws CliError if a list has another length */
-function fill(name: string, list: unknown, [size, ...inner]: readonly number[], target: { readonly data: Float64Array; at: number }): void {
+function fill(
+  name: string,
+  list: unknown,
+  [size, ...inner]: readonly number[],
+  target: { readonly data: Float64Array; at: number },
+): void {
   if (!Array.isArray(list) || list.length !== size) {
-    throw wrong(`${quote(name)} is ragged: a list is ${quoteValue(list)}, expected ${size} entries as in the first one, ${formatShape([size!, ...inner])}.`);
+    throw wrong(
+      `${quote(name)} is ragged: a list is ${quoteValue(list)}, expected ${size} entries as in the first one, ` +
+        `${formatShape([size!, ...inner])}.`,
+    );
   }
   for (const entry of list) {
     if (inner.length > 0) fill(name, entry, inner, target);

@@ -30,19 +30,29 @@ export function readNpy(bytes: Buffer, name: string): CheckArray {
   const order = /'fortran_order': *(True|False)/.exec(header)?.[1];
   const sizes = /'shape': *\(([\d, ]*)\)/.exec(header)?.[1];
   if (descr === undefined || order === undefined || sizes === undefined) {
-    throw wrong(`${quote(name)} has the header ${quote(header.trim())}, expected a dtype, an order and a shape of plain numbers.`);
+    throw wrong(
+      `${quote(name)} has the header ${quote(header.trim())}, expected a dtype, an order and a shape of plain numbers.`,
+    );
   }
   const known = Object.hasOwn(DTYPES, descr) ? DTYPES[descr] : undefined;
   if (!known) {
     const expected = 'float16, float32, float64, int32 or int64, little-endian (<f2, <f4, <f8, <i4, <i8)';
-    throw wrong(`${quote(name)} has dtype ${quote(descr)}, expected ${expected}. Convert it: ${pythonName(name)}.astype("float32")`);
+    throw wrong(
+      `${quote(name)} has dtype ${quote(descr)}, expected ${expected}. Convert it: ${pythonName(name)}.astype("float32")`,
+    );
   }
-  const shape = sizes.split(',').filter((text) => text.trim() !== '').map(Number);
+  const shape = sizes
+    .split(',')
+    .filter((text) => text.trim() !== '')
+    .map(Number);
   const count = shape.reduce((product, size) => product * size, 1);
   const data = bytes.subarray(dataAt);
   if (shape.length > AXES_MAX) throw wrong(`${quote(name)} has ${shape.length} axes, expected at most ${AXES_MAX}.`);
   if (count * known.bytes !== data.length) {
-    throw wrong(`${quote(name)} has ${data.length} bytes of elements, expected ${count * known.bytes} for the shape ${formatShape(shape)}: write the file again.`);
+    throw wrong(
+      `${quote(name)} has ${data.length} bytes of elements, expected ${count * known.bytes} for the shape ` +
+        `${formatShape(shape)}: write the file again.`,
+    );
   }
   const numbers = copiedNumbers(data, known.dtype);
   return { shape, data: order === 'True' ? rowMajor(numbers, shape) : numbers, isHalf: known.dtype === 'F16' };
@@ -52,12 +62,16 @@ function readHeader(bytes: Buffer, name: string): { header: string; dataAt: numb
   const major = bytes[6] ?? 0;
   const sizeBytes = major === 1 ? 2 : 4;
   if (!bytes.subarray(0, 6).equals(MAGIC) || major < 1 || major > 3 || bytes.length < 8 + sizeBytes) {
-    throw wrong(`${quote(name)} is no array of NumPy (.npy, format 1 to 3), expected one: write the file with numpy.savez().`);
+    throw wrong(
+      `${quote(name)} is no array of NumPy (.npy, format 1 to 3), expected one: write the file with numpy.savez().`,
+    );
   }
   const length = sizeBytes === 2 ? bytes.readUInt16LE(8) : bytes.readUInt32LE(8);
   const dataAt = 8 + sizeBytes + length;
   if (length > HEADER_BYTES_MAX || dataAt > bytes.length) {
-    throw wrong(`${quote(name)} has a header of ${length} bytes, expected at most ${Math.min(HEADER_BYTES_MAX, bytes.length)}.`);
+    throw wrong(
+      `${quote(name)} has a header of ${length} bytes, expected at most ${Math.min(HEADER_BYTES_MAX, bytes.length)}.`,
+    );
   }
   return { header: bytes.toString('latin1', 8 + sizeBytes, dataAt), dataAt };
 }

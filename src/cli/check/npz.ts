@@ -21,10 +21,12 @@ export async function readNpz(bytes: Buffer, path: string, bytesMax: number): Pr
   let left = bytesMax;
   try {
     const archive = await yauzl.fromBufferPromise(bytes);
-    if (archive.entryCount > ENTRIES_MAX) throw wrong(`${quote(path)} has ${archive.entryCount} entries, expected at most ${ENTRIES_MAX}.`);
+    if (archive.entryCount > ENTRIES_MAX)
+      throw wrong(`${quote(path)} has ${archive.entryCount} entries, expected at most ${ENTRIES_MAX}.`);
     for await (const entry of archive.eachEntry()) {
       const { fileName, uncompressedSize } = entry;
-      if (!fileName.endsWith(ENDING)) throw wrong(`${quote(path)} has the entry ${quote(fileName)}, expected arrays (*.npy) only.`);
+      if (!fileName.endsWith(ENDING))
+        throw wrong(`${quote(path)} has the entry ${quote(fileName)}, expected arrays (*.npy) only.`);
       left -= uncompressedSize;
       if (left < 0) throw wrong(`The arrays of ${quote(path)} have more than ${bytesMax} bytes, expected at most as many.`);
       const name = fileName.slice(0, -ENDING.length);

@@ -32,7 +32,11 @@ const digits = (value: number) => String(Number(value.toPrecision(9)));
 function adviceOn(outputs: readonly Difference[]): string {
   const sequence = outputs.find(({ name, beyond }) => (name === 'hs' || name === 'ys') && beyond > 0);
   const hs = outputs.find(({ name }) => name === 'hs');
-  if (hs?.beyond === 0) return 'The states are right, and what is behind them is not: look at the readout and its activation.';
+  if (hs?.beyond === 0)
+    return 'The states are right, and what is behind them is not: look at the readout and its activation.';
   if (sequence === undefined) return 'Add hs to see at which step the difference begins.';
-  return `${sequence.name} differs from [${sequence.first!.join(', ')}] on: at the first step look at the layout of x, the activation and h0, later at the lengths and the recurrent weights.`;
+  return (
+    `${sequence.name} differs from [${sequence.first!.join(', ')}] on: at the first step look at the layout of x, the ` +
+    'activation and h0, later at the lengths and the recurrent weights.'
+  );
 }

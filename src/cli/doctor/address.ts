@@ -17,7 +17,10 @@ export interface Address {
   readonly isServing: boolean;
 }
 
-export async function checkAddress({ HOST, PORT }: Pick<Config, 'HOST' | 'PORT'>, io: Io): Promise<Address> {
+export async function checkAddress(
+  { HOST, PORT }: Pick<Config, 'HOST' | 'PORT'>,
+  io: Pick<Io, 'fetch' | 'signal'>,
+): Promise<Address> {
   const name = 'address';
   const place = `${HOST.includes(':') ? `[${HOST}]` : HOST}:${PORT}`;
   const error = await listenError(HOST, PORT);
@@ -33,7 +36,10 @@ export async function checkAddress({ HOST, PORT }: Pick<Config, 'HOST' | 'PORT'>
   }
   const { status, kernel, numerics, reasons = [] } = ready;
   if (status === 'ok') {
-    return { isServing: true, finding: exposure(ok(name, `a service runs at ${place}, ready (${kernel}, numerics ${numerics})`), HOST) };
+    return {
+      isServing: true,
+      finding: exposure(ok(name, `a service runs at ${place}, ready (${kernel}, numerics ${numerics})`), HOST),
+    };
   }
   const found = `a service runs at ${place}, not ready: ${reasons.join('; ')}`;
   return { isServing: true, finding: fail(name, found, 'Its log has the cause.', EXIT.temporary) };
@@ -42,7 +48,11 @@ export async function checkAddress({ HOST, PORT }: Pick<Config, 'HOST' | 'PORT'>
 /** There is no authentication: only the network restricts who can use the service. */
 function exposure(finding: Finding, host: string): Finding {
   if (LOOPBACK.test(host)) return finding;
-  return warn(finding.name, finding.found, 'It listens beyond this machine, without authentication: restrict access to it, or set HOST=127.0.0.1.');
+  return warn(
+    finding.name,
+    finding.found,
+    'It listens beyond this machine, without authentication: restrict access to it, or set HOST=127.0.0.1.',
+  );
 }
 
 /** Undefined if the address is free, or with PORT 0. */
@@ -66,7 +76,7 @@ interface Ready {
 }
 
 /** What a Carryover service says; undefined if it is none. */
-async function readiness(place: string, io: Io): Promise<Ready | undefined> {
+async function readiness(place: string, io: Pick<Io, 'fetch' | 'signal'>): Promise<Ready | undefined> {
   try {
     const signal = AbortSignal.any([io.signal, AbortSignal.timeout(ANSWER_MS_MAX)]);
     const { text } = await new Service(io, `http://${place}`).tryCall('/health/ready', { signal });

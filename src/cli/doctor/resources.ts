@@ -14,7 +14,8 @@ export function checkCores({ WORKERS }: Pick<Config, 'WORKERS'>): Finding {
   const quota = cpuQuota();
   const limit = Number.isFinite(quota) ? `, of ${availableParallelism()} by a limit of ${Number(quota.toFixed(2))}` : '';
   const found = `${cores}${limit}; WORKERS ${WORKERS}`;
-  if (WORKERS > cores) return warn(name, found, 'More workers than cores wait for each other: leave WORKERS out, or give more cores.');
+  if (WORKERS > cores)
+    return warn(name, found, 'More workers than cores wait for each other: leave WORKERS out, or give more cores.');
   if (quota < 1) return warn(name, found, 'With less than one core every request waits for the quota: give at least one.');
   return ok(name, found);
 }

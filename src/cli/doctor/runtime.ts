@@ -14,7 +14,11 @@ export function checkNode(version = process.versions.node): Finding {
   if (!isSupported(version)) return fail(name, refusal(version), `Install Node.js ${NEEDED[0]} or newer.`, EXIT.config);
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major === WEBSOCKETS_SINCE[0] && minor < WEBSOCKETS_SINCE[1]) {
-    return warn(name, version, `The service takes no WebSockets: install Node.js ${WEBSOCKETS_SINCE.join('.')} or newer for them.`);
+    return warn(
+      name,
+      version,
+      `The service takes no WebSockets: install Node.js ${WEBSOCKETS_SINCE.join('.')} or newer for them.`,
+    );
   }
   return ok(name, `${version}, ${process.platform} ${process.arch}`);
 }
@@ -29,9 +33,15 @@ export async function checkKernels(io: Pick<Io, 'buildKernels'>): Promise<Findin
     selfTest(kernels, memory);
     const tested = `the bits of the reference, self-test ${Math.round(performance.now() - startMs)} ms`;
     if (path === 'simd256') return ok(name, `256-bit vectors, ${tested}`);
-    const advice = 'On x86-64 under Node.js 24 or 26 the vectors have 256 bits, which is up to twice as fast; the bits are the same.';
+    const advice =
+      'On x86-64 under Node.js 24 or 26 the vectors have 256 bits, which is up to twice as fast; the bits are the same.';
     return warn(name, `128-bit vectors, ${tested}`, advice);
   } catch (error) {
-    return fail(name, (error as Error).message, 'The service does not start here. Build the kernels again with `npm run build`.', EXIT.software);
+    return fail(
+      name,
+      (error as Error).message,
+      'The service does not start here. Build the kernels again with `npm run build`.',
+      EXIT.software,
+    );
   }
 }

@@ -10,7 +10,8 @@ export function readConfigOrProblems(env: Io['env']): { readonly config: Config 
   const set = Object.keys(ConfigSchema.properties).filter((setting) => env[setting] !== undefined);
   try {
     const config = readConfig(env);
-    const found = set.length === 0 ? 'none in the environment, the defaults hold' : `${set.join(', ')} from the environment`;
+    const found =
+      set.length === 0 ? 'none in the environment, the defaults hold' : `${set.join(', ')} from the environment`;
     return { config, finding: ok(name, found) };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

@@ -16,7 +16,11 @@ const SQLITE = 'sqlite:';
 export async function checkStore(config: Config, isServing: boolean): Promise<Finding> {
   const { STORE_URL } = config;
   if (STORE_URL === 'memory:') {
-    return warn('store', 'memory:', 'Sessions and models are lost when the service ends: set STORE_URL to sqlite:FILE or redis://… to keep them.');
+    return warn(
+      'store',
+      'memory:',
+      'Sessions and models are lost when the service ends: set STORE_URL to sqlite:FILE or redis://… to keep them.',
+    );
   }
   return STORE_URL.startsWith(SQLITE) ? checkSqlite(STORE_URL.slice(SQLITE.length), isServing) : checkRedis(config);
 }
@@ -36,8 +40,10 @@ function checkSqlite(path: string, isServing: boolean): Finding {
   const { bavail, bsize } = statfsSync(folder);
   const free = bavail * bsize;
   const size = existsSync(file) ? `${(statSync(file).size / MiB).toFixed(1)} MiB` : 'not there yet';
-  const found = `sqlite:${path}, ${size}, ${Math.floor(free / MiB).toLocaleString('en')} MiB free${isServing ? ', in use by the service' : ''}`;
-  if (free < FREE_BYTES_MIN) return fail(name, found, 'Free space on that disk: steps and new sessions are refused.', EXIT.unavailable);
+  const space = `${Math.floor(free / MiB).toLocaleString('en')} MiB free`;
+  const found = `sqlite:${path}, ${size}, ${space}${isServing ? ', in use by the service' : ''}`;
+  if (free < FREE_BYTES_MIN)
+    return fail(name, found, 'Free space on that disk: steps and new sessions are refused.', EXIT.unavailable);
   return ok(name, found);
 }
 
@@ -47,7 +53,13 @@ function existingParent(file: string): string {
   return existsSync(folder) || folder === file ? folder : existingParent(folder);
 }
 
-async function checkRedis({ STORE_URL, STORE_TIMEOUT_MS, STORE_QUEUE_MAX, STORE_BYTES_MAX, MEMORY_STORE_BYTES_MAX }: Config): Promise<Finding> {
+async function checkRedis({
+  STORE_URL,
+  STORE_TIMEOUT_MS,
+  STORE_QUEUE_MAX,
+  STORE_BYTES_MAX,
+  MEMORY_STORE_BYTES_MAX,
+}: Config): Promise<Finding> {
   const name = 'store';
   try {
     const store = await openStore(STORE_URL, {
@@ -71,6 +83,11 @@ export function checkModelsFolder({ MODELS_DIR }: Pick<Config, 'MODELS_DIR'>): F
   try {
     return ok(name, `MODELS_DIR ${MODELS_DIR} has ${readdirSync(MODELS_DIR).length} files`);
   } catch (error) {
-    return fail(name, `MODELS_DIR cannot be read: ${(error as Error).message}`, 'Set it to a folder with model files, or leave it out.', EXIT.noInput);
+    return fail(
+      name,
+      `MODELS_DIR cannot be read: ${(error as Error).message}`,
+      'Set it to a folder with model files, or leave it out.',
+      EXIT.noInput,
+    );
   }
 }

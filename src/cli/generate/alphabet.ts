@@ -23,7 +23,10 @@ export class Alphabet {
       const token = this.#tokens.get(character);
       if (token !== undefined) return token;
       const known = JSON.stringify(this.characters.join(''));
-      throw new CliError(EXIT.data, `The prompt has ${JSON.stringify(character)}, expected only characters that the model knows: ${known}.`);
+      throw new CliError(
+        EXIT.data,
+        `The prompt has ${JSON.stringify(character)}, expected only characters that the model knows: ${known}.`,
+      );
     });
   }
 }
@@ -33,7 +36,8 @@ export class Alphabet {
  * @throws CliError
  */
 export async function readAlphabet(model: string, file: string | undefined): Promise<Alphabet> {
-  if (file !== undefined) return new Alphabet(charactersOf((await readInput(file, 'The file of --alphabet')).toString(), file));
+  if (file !== undefined)
+    return new Alphabet(charactersOf((await readInput(file, 'The file of --alphabet')).toString(), file));
   const known = Object.hasOwn(ALPHABETS, model) ? ALPHABETS[model] : undefined;
   if (known !== undefined) return new Alphabet(Array.from(known));
   throw new CliError(
@@ -45,7 +49,8 @@ export async function readAlphabet(model: string, file: string | undefined): Pro
 
 function charactersOf(text: string, file: string): string[] {
   const list = parse(text);
-  if (Array.isArray(list) && list.length > 0 && list.every((entry) => typeof entry === 'string' && entry !== '')) return list;
+  if (Array.isArray(list) && list.length > 0 && list.every((entry) => typeof entry === 'string' && entry !== ''))
+    return list;
   throw new CliError(EXIT.data, `${JSON.stringify(file)} is no list of characters, expected JSON like ["a","b"," "].`);
 }
 

@@ -27,7 +27,12 @@ export function layerRows({ layers, origins }: Pick<ReadModel, 'layers' | 'origi
   for (const { name, shape } of tensorsOf(layers)) {
     const [, index, inLayer] = /^layers\.(\d+)\.(.+)$/.exec(name)!;
     const from = biasOrigin(name, originOf) ?? originOf(name);
-    rows[Number(index)]!.tensors.push({ name: inLayer!, shape, numbers: countOf(shape), ...(from !== undefined && { from }) });
+    rows[Number(index)]!.tensors.push({
+      name: inLayer!,
+      shape,
+      numbers: countOf(shape),
+      ...(from !== undefined && { from }),
+    });
   }
   return rows;
 }
@@ -55,7 +60,9 @@ export function formatLayers(rows: readonly LayerRow[]): string {
   );
   const total = formatCount(totalOf(rows));
   const heading = ['', 'layer', 'options', 'tensor', 'shape', 'numbers', 'made from'];
-  return formatTable([heading, ...lines, ['', 'all', '', '', '', total, '']], (column) => (column === 5 ? 'right' : 'left'));
+  return formatTable([heading, ...lines, ['', 'all', '', '', '', total, '']], (column) =>
+    column === 5 ? 'right' : 'left',
+  );
 }
 
 export function totalOf(rows: readonly LayerRow[]): number {
@@ -67,7 +74,9 @@ function optionsOf(layer: LayerSpec): string {
   const { type: _, ...fields } = layer;
   const entries = Object.entries(fields);
   const sizes = entries.filter(([, value]) => typeof value === 'number').map(([name, value]) => `${name}=${value}`);
-  const words = entries.flatMap(([name, value]) => (typeof value === 'number' ? [] : [name === 'reset' ? `reset ${value}` : String(value)]));
+  const words = entries.flatMap(([name, value]) =>
+    typeof value === 'number' ? [] : [name === 'reset' ? `reset ${value}` : String(value)],
+  );
   // A forward layer is the common one, and a linear dense layer, too.
   return [...words.filter((word) => word !== 'forward'), sizes.join(' ')].join(', ');
 }

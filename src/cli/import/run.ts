@@ -39,7 +39,10 @@ export async function importModel(file: string, options: ImportCommandOptions, i
 
   await io.buildKernels();
   const checked = selfCheck(model.layers);
-  await say(`self-check  the kernels compute the bits of the reference (${checked.kernel}, T=${checked.T}, N=${checked.N}, ${checked.ms} ms)`);
+  await say(
+    'self-check  the kernels compute the bits of the reference ' +
+      `(${checked.kernel}, T=${checked.T}, N=${checked.N}, ${checked.ms} ms)`,
+  );
 
   const comparison = check === undefined ? undefined : await checkModel(model.layers, check, options);
   if (comparison) await say(`\n${formatCheck(comparison)}`);
@@ -80,4 +83,3 @@ async function deliver(
   const registered = await register(new Service(io, url), bytes, { name, activation, readout, layers }, model.id);
   return { ...(written && { written }), registered };
 }
-

@@ -24,7 +24,9 @@ const PRODUCTS_MAX = 1e7;
 export function selfCheck(layers: readonly Layer[]): SelfCheck {
   const startMs = performance.now();
   // Of an embedding one row is read, whatever it has.
-  const weights = tensorsOf(layers).filter(({ name }) => !name.endsWith('.E')).reduce((sum, { shape }) => sum + countOf(shape), 0);
+  const weights = tensorsOf(layers)
+    .filter(({ name }) => !name.endsWith('.E'))
+    .reduce((sum, { shape }) => sum + countOf(shape), 0);
   const rowSteps = Math.min(ROW_STEPS_MAX, Math.max(1, Math.floor(PRODUCTS_MAX / weights)));
   const N = rowSteps >= 4 ? 2 : 1;
   const T = Math.floor(rowSteps / N);

@@ -21,12 +21,21 @@ const AXES_MAX = 3;
  * @param inputs numbers of a row; undefined if a row is one number, of an embedding
  * @throws CliError
  */
-export async function readX(argument: string | undefined, file: string | undefined, inputs: number | undefined, io: Io): Promise<X> {
+export async function readX(
+  argument: string | undefined,
+  file: string | undefined,
+  inputs: number | undefined,
+  io: Io,
+): Promise<X> {
   if ((argument === undefined) === (file === undefined)) {
     const found = file === undefined ? 'There is no x' : 'x is given twice';
-    throw new CliError(EXIT.usage, `${found}, expected it as an argument or with --file: carryover step --model sunspots 0.58`);
+    throw new CliError(
+      EXIT.usage,
+      `${found}, expected it as an argument or with --file: carryover step --model sunspots 0.58`,
+    );
   }
-  const text = argument ?? (file === '-' ? await readStdin(io, BYTES_MAX) : await readInput(file!, 'The file of x')).toString();
+  const text =
+    argument ?? (file === '-' ? await readStdin(io, BYTES_MAX) : await readInput(file!, 'The file of x')).toString();
   const value = argument === undefined && !/^\s*[[{]/.test(text) ? readCsv(text, inputs) : readJson(text);
   return shaped(value, inputs);
 }
@@ -46,7 +55,8 @@ function parse(text: string): unknown {
 }
 
 function isNested(value: unknown, depth: number): value is Nested {
-  if (Array.isArray(value)) return depth < AXES_MAX && value.length > 0 && value.every((entry) => isNested(entry, depth + 1));
+  if (Array.isArray(value))
+    return depth < AXES_MAX && value.length > 0 && value.every((entry) => isNested(entry, depth + 1));
   return typeof value === 'number';
 }
 
