@@ -3,7 +3,7 @@ import { bytes, message, number } from '../../load/peers/protobuf.ts';
 import { hdf5, kerasFile } from '../helpers/keras-files.ts';
 import { kerasLayers } from '../helpers/keras-layers.ts';
 import { writeOnnx } from '../helpers/onnx-files.ts';
-import { torchFile } from '../helpers/torch-file.ts';
+import { torchArchive } from '../helpers/torch-archive.ts';
 import type { HeavyCall } from './heavy-calls.ts';
 
 const FLOAT = 1;
@@ -29,7 +29,7 @@ export function heavyModelFiles(size: number, attempt: number): HeavyCall[] {
   });
   return [
     register('a state dict of torch.save', () =>
-      torchFile({
+      torchArchive({
         'lstm.weight_ih_l0': { shape: [4 * H, H], data: matrix },
         'lstm.weight_hh_l0': { shape: [4 * H, H], data: matrix },
         'lstm.bias_ih_l0': { shape: [4 * H], data: b },
