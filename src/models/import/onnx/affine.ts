@@ -59,6 +59,7 @@ function alongFeatures(node: GraphNode, { path, axes }: Signal, { shape, items, 
   if (isOne && typeof features !== 'number') {
     throw node.refusal('which reads an input whose number of features is open', 'an input that says its last size');
   }
+  node.budget.take(count);
   return Float64Array.from({ length: count }, (_, j) => items[isOne ? 0 : j] as number);
 }
 

@@ -4,12 +4,12 @@ import { formatShape } from '../../../tensor.ts';
 import { affine } from './affine.ts';
 import { combined } from './constants.ts';
 import type { GraphNode } from './node.ts';
-import { type Size, difference, isSame, product, quotient, sum } from './size.ts';
+import { type Size, difference, divided, isSame, product, sum } from './size.ts';
 import { type Constant, type Value, constant } from './value.ts';
 
 type Operation = (a: Size, b: Size) => Size;
 
-const OF_SIZES: Readonly<Record<string, Operation>> = { Add: sum, Sub: difference, Mul: product, Div: quotient };
+const OF_SIZES: Readonly<Record<string, Operation>> = { Add: sum, Sub: difference, Mul: product, Div: divided };
 const OF_NUMBERS: Readonly<Record<string, (a: number, b: number) => number>> = {
   Add: (a, b) => a + b,
   Sub: (a, b) => a - b,
@@ -21,7 +21,7 @@ export function arithmetic(node: GraphNode): Value[] {
   const [a, b] = [node.input(0), node.input(1)];
   if (a.kind === 'constant' && b.kind === 'constant') {
     const ofNumbers = OF_NUMBERS[node.op]!;
-    const isOfSizes = a.isInteger && b.isInteger;
+    const isOfSizes = a.isInteger || b.isInteger;
     return [combine(node, a, b, isOfSizes ? OF_SIZES[node.op]! : (x, y) => ofNumbers(x as number, y as number))];
   }
   if (a.kind === 'signal' && b.kind === 'constant') return [affine(node, a, b, false)];

@@ -6,12 +6,17 @@ import type { Constant, Piece } from './value.ts';
 
 type Items = Constant['items'];
 
-/** How many numbers may be copied: a bound of memory and time, some times what the largest file has. */
-const NUMBERS_MAX = 2 ** 26;
+/** How many numbers may be read and copied: a bound of memory and time, some times what the largest file has. */
+const NUMBERS_MAX = 2 ** 25;
+/** What an item that may be an open size counts. */
+const NUMBERS_PER_SIZE = 256;
 /** Of pieces that are told apart, for names. */
 const PIECES_MAX = 64;
+/** Longer names are cut: those of mixed pieces are joined, again and again. */
+const NAME_CHARACTERS_MAX = 200;
+const COPIED_SINGLY_MAX = 32;
 
-/** What is left of the numbers that may be copied. */
+/** What is left of the numbers that may be read and copied. */
 export class Budget {
   #left = NUMBERS_MAX;
 
@@ -82,14 +87,14 @@ export function joined(parts: readonly Constant[], axis: number, budget: Budget)
   if (!parts.every(fits)) throw new RangeError('sizes differ');
   const shape = first.shape.with(axis, parts.reduce((total, part) => total + part.shape[axis]!, 0));
   const count = countOf(shape);
-  budget.take(count);
-  const items = itemsLike(parts.map((part) => part.items), count);
+  const items = itemsLike(parts.map((part) => part.items), count, budget);
   const outer = countOf(shape.slice(0, axis));
   let at = 0;
   for (let block = 0; block < outer; block++) {
     for (const part of parts) {
       const length = countOf(part.shape.slice(axis));
-      for (let i = 0; i < length; i++) items[at++] = part.items[block * length + i] as number;
+      copy(part.items, block * length, length, items, at);
+      at += length;
     }
   }
   const pieces = outer === 1 ? parts.flatMap((part) => part.pieces) : [onePiece(parts, count)];
@@ -98,7 +103,7 @@ export function joined(parts: readonly Constant[], axis: number, budget: Budget)
 
 /** All names as one, where the items of several tensors are mixed. */
 function onePiece(parts: readonly Constant[], count: number): Piece {
-  return { name: namesOf(parts).slice(0, PIECES_MAX).join(', '), count };
+  return { name: namesOf(parts).slice(0, PIECES_MAX).join(', ').slice(0, NAME_CHARACTERS_MAX), count };
 }
 
 /** The names of the tensors that they are made of, each once. */
@@ -107,10 +112,21 @@ export function namesOf(parts: readonly Pick<Constant, 'pieces'>[]): readonly st
 }
 
 /** An array that can hold the items of all these. */
-function itemsLike(sources: readonly Items[], length: number): Float32Array | Float64Array | Size[] {
-  if (sources.some((items) => Array.isArray(items))) return Array<Size>(length).fill(0);
+function itemsLike(sources: readonly Items[], length: number, budget: Budget): Float32Array | Float64Array | Size[] {
+  const areSizes = sources.some((items) => Array.isArray(items));
+  budget.take(areSizes ? length * NUMBERS_PER_SIZE : length);
+  if (areSizes) return Array<Size>(length).fill(0);
   const areFloat32 = sources.every((items) => items instanceof Float32Array);
   return areFloat32 ? new Float32Array(length) : new Float64Array(length);
+}
+
+/** As a whole, if they are many: that is some times faster than one by one. */
+function copy(source: Items, start: number, count: number, target: Float32Array | Float64Array | Size[], at: number): void {
+  if (!Array.isArray(target) && count > COPIED_SINGLY_MAX) {
+    target.set(itemsAt(source, start, count) as ArrayLike<number>, at);
+    return;
+  }
+  for (let i = 0; i < count; i++) target[at + i] = source[start + i] as number;
 }
 
 interface View {
@@ -127,8 +143,7 @@ function strided(source: Constant, { shape, offset, strides }: View, budget: Bud
   if (shape.every((size, axis) => size === 1 || strides[axis] === expected[axis])) {
     return { ...source, shape, items: itemsAt(items, offset, count), pieces: piecesAt(source, offset, count) };
   }
-  budget.take(count);
-  const target = itemsLike([items], count);
+  const target = itemsLike([items], count, budget);
   const indices = shape.map(() => 0);
   let from = offset;
   for (let i = 0; i < count; i++) {
@@ -162,13 +177,18 @@ export function piecesAt({ pieces }: Constant, start: number, count: number): re
 }
 
 /** Whether all items are this value. */
-export function isFilledWith({ items }: Constant, value: Size): boolean {
+export function isFilledWith({ items }: Constant, value: Size, budget: Budget): boolean {
+  budget.take(items.length);
   // A loop, as there may be millions.
   for (let i = 0; i < items.length; i++) if (!isSame(items[i], value)) return false;
   return true;
 }
 
-/** Applies an operation to two tensors, repeated to a common shape. @throws RangeError if their shapes do not fit */
+/**
+ * Applies an operation to two tensors, repeated to a common shape. The result is floats if both are, else sizes.
+ *
+ * @throws RangeError if their shapes do not fit
+ */
 export function combined(
   a: Constant,
   b: Constant,
@@ -177,10 +197,8 @@ export function combined(
 ): Constant {
   const [one, other] = [expanded(a, b.shape, budget), expanded(b, a.shape, budget)];
   const count = one.items.length;
-  budget.take(count);
-  const results = Array.from({ length: count }, (_, i) => operation(one.items[i], other.items[i]));
-  const areFloat32 = one.items instanceof Float32Array && other.items instanceof Float32Array;
-  const items = areFloat32 ? Float32Array.from(results as number[]) : results;
-  const isInteger = a.isInteger && b.isInteger;
+  const isInteger = a.isInteger || b.isInteger;
+  const items = itemsLike(isInteger ? [[]] : [one.items, other.items], count, budget);
+  for (let i = 0; i < count; i++) items[i] = operation(one.items[i], other.items[i]) as number;
   return { ...one, items, isInteger, pieces: [onePiece([a, b], count)] };
 }

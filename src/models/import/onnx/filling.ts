@@ -29,8 +29,9 @@ export function expand(node: GraphNode): Value[] {
 }
 
 function shapeInput(node: GraphNode, index: number): readonly Size[] {
-  const sizes = Array.from(node.constant(index, 'sizes').items);
-  if (sizes.length > RANK_MAX) throw node.refusal(`which makes ${sizes.length} axes`, `at most ${RANK_MAX}`);
+  const { items } = node.constant(index, 'sizes');
+  if (items.length > RANK_MAX) throw node.refusal(`which makes ${items.length} axes`, `at most ${RANK_MAX}`);
+  const sizes = Array.from(items);
   if (sizes.some((size) => typeof size === 'number' && !(size >= 0 && Number.isSafeInteger(size)))) {
     throw node.malformed('with a size that is none');
   }
@@ -41,7 +42,7 @@ function filled(node: GraphNode, value: Constant, shape: readonly Size[]): Value
   const known = shape.filter((size) => typeof size === 'number');
   const isOpen = known.length < shape.length;
   const [first] = value.items;
-  if ((isOpen || countOf(known) > NUMBERS_KEPT_MAX) && value.items.length > 0 && isFilledWith(value, first)) {
+  if ((isOpen || countOf(known) > NUMBERS_KEPT_MAX) && value.items.length > 0 && isFilledWith(value, first, node.budget)) {
     return { kind: 'fill', value: first };
   }
   if (isOpen) throw node.refusal('which repeats several numbers to an open size', 'zeros');

@@ -1,6 +1,6 @@
 // The values of a graph, from its inputs to its outputs: of the nodes that the outputs need. Every name is made once,
 // and before it is read, so the nodes are in their order and no circle is there.
-import { malformed } from '../../../codec/onnx/errors.ts';
+import { malformed, notRead } from '../../../codec/onnx/errors.ts';
 import { type OnnxModel, ONNX_DOMAINS } from '../../../codec/onnx/model.ts';
 import type { GraphProto, NodeProto, ValueInfoProto } from '../../../codec/onnx/onnx_pb.ts';
 import { FLOAT_TYPES, readTensor } from '../../../codec/onnx/tensor.ts';
@@ -15,6 +15,8 @@ import { type Axis, type Signal, type Value, FEATURES, constant } from './value.
 const FLOAT = 1;
 /** More than any input has. */
 const RANK_MAX = 8;
+/** More than all layers have. */
+const OUTPUTS_MAX = 256;
 
 export interface GraphOutput {
   readonly name: string;
@@ -54,7 +56,9 @@ function neededNodes(graph: GraphProto): NodeProto[] {
     if (maker >= before) throw malformed(`reads ${quote(name)} before a node makes it, expected the nodes in their order`);
     needed.add(maker);
   };
-  if (graph.output.length === 0) throw malformed('has no outputs');
+  const outputs = graph.output.length;
+  if (outputs === 0) throw malformed('has no outputs');
+  if (outputs > OUTPUTS_MAX) throw notRead(`has ${outputs} outputs`, `Expected at most ${OUTPUTS_MAX}.`);
   for (const { name } of graph.output) need(name, graph.node.length);
   for (let i = graph.node.length - 1; i >= 0; i--) {
     if (needed.has(i)) for (const name of graph.node[i]!.input) if (name !== '') need(name, i);
@@ -107,5 +111,5 @@ function readInput({ name, type }: ValueInfoProto): Signal {
     return [{ id: isFeatures ? FEATURES : id, size: known ?? openSize(id) }];
   });
   const features = isInteger ? undefined : axes.at(-1)?.[0]?.size;
-  return { kind: 'signal', path: { input: { name, isInteger }, features }, axes, moment: 'steps' };
+  return { kind: 'signal', path: { input: { name, isInteger }, depth: 0, features }, axes, moment: 'steps' };
 }

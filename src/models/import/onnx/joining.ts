@@ -1,5 +1,6 @@
 // Concat: of constants; of the two directions of a layer, which may be two nodes; of the last states of several layers.
-import { isFilledWith, joined } from './constants.ts';
+import { LAYERS_MAX } from '../../../layers.ts';
+import { type Budget, isFilledWith, joined } from './constants.ts';
 import type { GraphNode } from './node.ts';
 import {
   type Constant,
@@ -23,13 +24,13 @@ export function concat(node: GraphNode): Value[] {
   if (values.length === 1) return [first];
   if (values.every((value) => value.kind === 'constant')) return [concatConstants(node, values)];
   const known = values.filter((value) => value.kind === 'constant' || value.kind === 'fill');
-  if (known.length === values.length && known.every(isZero)) return [{ kind: 'fill', value: 0 }];
+  if (known.length === values.length && known.every((value) => isZero(value, node.budget))) return [{ kind: 'fill', value: 0 }];
   if (known.length > 0) throw node.refusal('which puts constants beside what is computed', EXPECTED);
   return [mergeDirections(node, values) ?? joinStates(node, values as (Signal | States)[])];
 }
 
-function isZero(value: Constant | Fill): boolean {
-  return value.kind === 'fill' ? value.value === 0 : isFilledWith(value, 0);
+function isZero(value: Constant | Fill, budget: Budget): boolean {
+  return value.kind === 'fill' ? value.value === 0 : isFilledWith(value, 0, budget);
 }
 
 function concatConstants(node: GraphNode, values: readonly Constant[]): Constant {
@@ -100,6 +101,6 @@ function joinStates(node: GraphNode, values: readonly (Signal | States)[]): Stat
     if (outer.length > 1 || outer[0]!.id !== DIRECTIONS) throw refusal();
     return [0, 1].map((direction) => ({ ...value, axes, direction }));
   });
-  if (node.integer('axis', 0) !== 0) throw refusal();
+  if (node.integer('axis', 0) !== 0 || rows.length > 2 * LAYERS_MAX) throw refusal();
   return { kind: 'states', rows };
 }

@@ -62,7 +62,7 @@ function lengthsOf(node: GraphNode, time: Axis): string | undefined {
   if (value.kind === 'signal' && !value.path.layer && value.firstRow === undefined) return value.path.input.name;
   const steps = sizeOf(time);
   if (value.kind === 'fill' && isSame(value.value, steps)) return undefined;
-  if (value.kind === 'constant' && isFilledWith(value, steps)) return undefined;
+  if (value.kind === 'constant' && isFilledWith(value, steps, node.budget)) return undefined;
   throw node.refusal(
     'whose sequence_lens are computed in the graph',
     'an input of the graph, or none: they are the lengths of a request',
@@ -79,7 +79,7 @@ function initialState(node: GraphNode, index: number, state: 'h' | 'c', directio
   const value = node.inputs[index];
   if (!value) return [];
   if (value.kind === 'fill' && value.value === 0) return [];
-  if (value.kind === 'constant' && isFilledWith(value, 0)) return [];
+  if (value.kind === 'constant' && isFilledWith(value, 0, node.budget)) return [];
   if (value.kind === 'signal' && !value.path.layer) {
     return [{ state, input: value.path.input.name, firstRow: value.firstRow ?? 0, rows: directions }];
   }

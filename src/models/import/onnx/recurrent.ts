@@ -69,7 +69,7 @@ function expectSupported(node: GraphNode, type: CellType): void {
     throw node.refusal('whose input and forget gates are coupled (input_forget)', 'input_forget = 0, with a gate each');
   }
   const P = node.inputs[7];
-  if (P && !(P.kind === 'constant' && isFilledWith(P, 0))) {
+  if (P && !(P.kind === 'constant' && isFilledWith(P, 0, node.budget))) {
     throw node.refusal('which has peepholes (its input P)', 'an LSTM without peepholes: no P, or zeros');
   }
 }

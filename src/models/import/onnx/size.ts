@@ -7,6 +7,9 @@ export interface OpenSize {
   readonly axes: readonly string[];
 }
 
+/** Axes that are multiplied; of more, nothing is known. */
+const AXES_MAX = 16;
+
 /** Undefined if nothing is known of it. */
 export type Size = number | OpenSize | undefined;
 
@@ -19,7 +22,8 @@ export function product(a: Size, b: Size): Size {
   if (a === undefined || b === undefined) return undefined;
   if (typeof a === 'number' && typeof b === 'number') return a * b;
   const [one, other] = [asOpen(a), asOpen(b)];
-  return { factor: one.factor * other.factor, axes: [...one.axes, ...other.axes].toSorted() };
+  const axes = [...one.axes, ...other.axes].toSorted();
+  return axes.length > AXES_MAX ? undefined : { factor: one.factor * other.factor, axes };
 }
 
 /** a / b, if it is whole whatever the open sizes are; else undefined. */
@@ -36,6 +40,12 @@ export function quotient(a: Size, b: Size): Size {
   const factor = dividend.factor / divisor.factor;
   if (!Number.isInteger(factor)) return undefined;
   return axes.length === 0 ? factor : { factor, axes };
+}
+
+/** Of two numbers, without what is left; else as quotient(). */
+export function divided(a: Size, b: Size): Size {
+  if (typeof a === 'number' && typeof b === 'number') return b === 0 ? undefined : Math.trunc(a / b);
+  return quotient(a, b);
 }
 
 export function sum(a: Size, b: Size): Size {

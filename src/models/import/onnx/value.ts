@@ -1,5 +1,7 @@
 // What the values of a graph are, as far as they have to be known: constants, sizes, and what x has become behind some
 // layers, with the order of its axes.
+import { CarryoverError } from '../../../errors.ts';
+import { LAYERS_MAX } from '../../../layers.ts';
 import type { FoundDense, FoundEmbedding, FoundRecurrent } from '../layer.ts';
 import type { Size } from './size.ts';
 
@@ -59,6 +61,8 @@ export type PathLayer = FoundEmbedding | Affine | FoundDense | FoundRecurrent;
 /** x, and the layers that it has passed. */
 export interface Path {
   readonly input: GraphInput;
+  /** How many layers. */
+  readonly depth: number;
   /** Undefined of the input itself, as is what follows. */
   readonly before?: Path | undefined;
   readonly layer?: PathLayer | undefined;
@@ -143,10 +147,15 @@ export function hasSameAtoms(one: Axis, other: Axis): boolean {
   return one.length === other.length && one.every(({ id }, i) => id === other[i]!.id);
 }
 
-/** The path with one more layer. @param features its outputs */
+/** The path with one more layer. @param features its outputs · @throws limit_exceeded */
 export function pathBehind(before: Path, layer: PathLayer, title: string, features: Size): Path {
   const { input, time, rows, lengths } = before;
-  return { input, before, layer, title, features, time, rows, lengths };
+  const depth = before.depth + 1;
+  if (depth > LAYERS_MAX) {
+    const detail = `The ONNX file has more than ${LAYERS_MAX} layers up to ${title}; a model has at most ${LAYERS_MAX}.`;
+    throw new CarryoverError('limit_exceeded', { detail });
+  }
+  return { input, depth, before, layer, title, features, time, rows, lengths };
 }
 
 /** Whether the last layer of a path is a recurrent one. */

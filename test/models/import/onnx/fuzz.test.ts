@@ -12,7 +12,7 @@ import { layersOf } from '../../../helpers/model-layers.ts';
 import { SEED } from '../../../helpers/seed.ts';
 import { exportedFiles } from './exported.ts';
 
-const FILES = Number(process.env.ONNX_FILES ?? 3_000);
+const FILES = Number(process.env.ONNX_FILES ?? 2_000);
 /** Of one file, many times what any takes. */
 const READ_MS_MAX = 2_000;
 const CODES = [
