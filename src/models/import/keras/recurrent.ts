@@ -58,18 +58,16 @@ export function addBidirectional(layer: KerasLayer, chain: Chain, weights: Keras
   if (chain.isReversed) {
     throw layerNotRead(layer, 'follows a layer that goes backwards: its directions would be exchanged; expected go_backwards=False before it');
   }
-  if (!forward.returnsSequences) {
-    throw layerNotRead(
-      layer,
-      'returns the last step of its forward direction beside the first of its backward direction ' +
-        '(return_sequences=False), which are not of one step; expected return_sequences=True',
-    );
-  }
   const parts = [partOf(forward, 'forward_layer/cell'), partOf(backward, 'backward_layer/cell')];
   const [ofForward, ofBackward] = weights.read(layer, parts);
   const found = foundOf(forward, 'bidirectional', directionFrom(layer, forward, ofForward!));
   chain.add({ ...found, backward: directionFrom(layer, backward, ofBackward!) });
   afterRecurrent(layer, chain, ofForward!, 2);
+  if (forward.returnsSequences) return;
+  // The last step of one direction beside the first of the other: no step of the answer, but its final states.
+  chain.lastStepOf = layer;
+  chain.rank = 2;
+  chain.note(layer, 'returns the last state of each direction alone; the service returns them as `h`, and what the layers behind make of them as `y`.');
 }
 
 function innerOf(layer: KerasLayer, field: string): Direction | undefined {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { LayerJson } from '../../../helpers/framework-files.ts';
 import type { LayerToWrite, Style } from '../../../helpers/keras-files.ts';
 import {
-  affine, asRnn, asTimeDistributed, bidirectional, count, dense, embedding, gru, lstm, plain, reverse, rnn, vector, withConfig,
+  affine, asRnn, asTimeDistributed, bidirectional, count, dense, embedding, firstLastStates, gru, lstm, plain, reverse, rnn, vector, withConfig,
   withoutBias, written,
 } from './stacks.ts';
 
@@ -73,6 +73,10 @@ export const READ: Readonly<Record<string, readonly ReadCase[]>> = {
   '`return_sequences=False` on the last recurrent layer': [
     read([lstm(), dense()], first({ return_sequences: false }), 'of which it is the last'),
     read([gru()], first({ return_sequences: undefined }), 'of which it is the last'),
+  ],
+  '`Bidirectional`, `return_sequences=False`': [
+    read([bidirectional(lstm()), dense('sigmoid', 4)], firstLastStates, 'returns the last state of each direction alone'),
+    read([bidirectional(gru())], firstLastStates, 'returns the last state of each direction alone'),
   ],
   '`stateful=True`': [read([lstm()], first({ stateful: true }), 'the service does so in sessions')],
   '`return_state`, `unroll`, `time_major`, `dropout`, `recurrent_dropout`': [

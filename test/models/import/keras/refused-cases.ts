@@ -5,7 +5,7 @@ import type { File, Group } from 'h5wasm';
 import type { ErrorCode } from '../../../../src/error-kinds.ts';
 import { type LayerToWrite, type ModelToWrite, type Style, groupIn, hdf5, kerasFile, zip } from '../../../helpers/keras-files.ts';
 import type { LayerJson } from '../../../helpers/framework-files.ts';
-import { bidirectional, dense, embedding, gru, lstm, plain, rnn, vector, withConfig, written } from './stacks.ts';
+import { bidirectional, dense, embedding, firstLastStates, gru, lstm, plain, rnn, vector, withConfig, written } from './stacks.ts';
 
 export interface RefusedCase {
   readonly file: () => Promise<Uint8Array> | Uint8Array;
@@ -70,14 +70,9 @@ export const REFUSED: Readonly<Record<string, readonly RefusedCase[]>> = {
   '`Bidirectional`, `merge_mode` "sum", "ave", "mul" or none': ['sum', 'ave', 'mul', null].map((mode) =>
     refused(`has merge_mode ${JSON.stringify(mode)}, expected "concat"`, [bidirectional(lstm())], first({ merge_mode: mode })),
   ),
-  '`Bidirectional`, `return_sequences=False`': [
-    refused('which are not of one step', [bidirectional(lstm())], ([input, layer]) => {
-      const inner = (one: unknown) => ({ class_name: 'LSTM', config: { ...(one as { config: object }).config, return_sequences: false } });
-      return [input!, withConfig(layer!, { layer: inner(layer!.config['layer']), backward_layer: inner(layer!.config['backward_layer']) })];
-    }),
-  ],
   '`return_sequences=False` before a recurrent layer': [
     refused('follows "layer_0", which returns only its last step', [lstm(), gru()], first({ return_sequences: false })),
+    refused('follows "layer_0", which returns only its last step', [bidirectional(lstm()), lstm(4)], firstLastStates),
   ],
   'an activation by itself, not behind a linear `Dense`': [
     behind('is an activation of its own', plain('Activation', { activation: 'relu' })),

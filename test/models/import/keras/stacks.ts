@@ -64,3 +64,10 @@ export function asTimeDistributed({ className, name, config, parts }: LayerToWri
   const layer = { class_name: className, config };
   return { className: 'TimeDistributed', name, config: { layer }, parts: parts.map(([, variables]) => ['layer', variables]) };
 }
+
+/** The first layer, which is bidirectional, with its last states alone. */
+export function firstLastStates([input, both, ...more]: LayerToWrite[]): LayerToWrite[] {
+  const inner = (one: unknown) => ({ ...(one as object), config: { ...(one as { config: object }).config, return_sequences: false } });
+  const { layer, backward_layer } = both!.config;
+  return [input!, withConfig(both!, { layer: inner(layer), backward_layer: inner(backward_layer) }), ...more];
+}
