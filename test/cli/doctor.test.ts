@@ -6,11 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
-import { checkAddress } from '../../src/cli/doctor/address.ts';
+import { checkAddress, checkMetrics } from '../../src/cli/doctor/address.ts';
 import { checkStore } from '../../src/cli/doctor/storage.ts';
 import { checkCores, checkMemory } from '../../src/cli/doctor/resources.ts';
 import { checkNode } from '../../src/cli/doctor/runtime.ts';
 import { coresAvailable } from '../../src/cores.ts';
+import { freePort } from '../helpers/process.ts';
 import { carryover } from '../helpers/command-line.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'carryover-doctor-'));
@@ -53,6 +54,7 @@ test('each line is ok where a service can run', async () => {
     'store',
     'models',
     'address',
+    'metrics',
   ]);
   expect(findings['kernels']!.found).toMatch(/^(128|256)-bit vectors, the bits of the reference, self-test \d+ ms$/);
   expect(findings['settings']!.found).toBe('PORT, STORE_URL from the environment');
@@ -140,6 +142,24 @@ describe('an address that is in use', () => {
     expect((await check(refused, '0.0.0.0')).finding).toMatchObject({
       status: 'warn',
       advice: expect.stringContaining('without authentication'),
+    });
+  });
+});
+
+describe('the port of the metrics', () => {
+  const check = (settings: Record<string, string>, isServing = false) => checkMetrics(readConfig(settings), isServing);
+
+  test('that is free, or in use while the service runs, is ok', async () => {
+    expect((await check({})).found).toBe('none, as there is no METRICS_PORT');
+    expect((await check({ METRICS_PORT: port }, true)).status).toBe('ok');
+    expect((await check({ METRICS_PORT: String(await freePort()) })).found).toMatch(/ is free$/);
+  });
+
+  test('that another program uses, or of another machine, is refused', async () => {
+    expect(await check({ METRICS_PORT: port })).toMatchObject({ status: 'fail', exitCode: 69 });
+    expect(await check({ METRICS_PORT: port, METRICS_HOST: '192.0.2.1' }, true)).toMatchObject({
+      status: 'fail',
+      exitCode: 69,
     });
   });
 });

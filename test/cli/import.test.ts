@@ -63,6 +63,9 @@ describe('a file that is written', () => {
     ...readdirSync(fixture('.'))
       .filter((name) => name.endsWith('.pt') && !name.startsWith('refused'))
       .map(fixture),
+    ...['keras/scaled-forecast.keras', 'keras/gru-tails.h5', 'onnx/gru-norm-16.onnx', 'onnx/tokens-13.onnx'].map((name) =>
+      fixture(`../${name}`),
+    ),
   ];
 
   test.each(files)('importing what was written of %s gives the same id', async (file) => {
@@ -95,6 +98,11 @@ describe('a registration', () => {
     const { id } = app.registry.info('three');
     expect(stdout).toMatch(new RegExp(`registered {2}at http://127.0.0.1:8080\nid +${id}\nnames +three\n`));
     expect(stdout).toContain(`id  ${id}\n`);
+  });
+
+  test('a file that was read on a thread is sent whole', async () => {
+    const { json } = await carryover(['import', fixture('../keras/gru-tails.h5'), '--name', 'keras', '--json'], { app });
+    expect(json()).toMatchObject({ id: app.registry.info('keras').id, registered: { names: ['keras'] } });
   });
 
   test('with --dry-run or --output nothing is sent, and with --url and --output both are done', async () => {

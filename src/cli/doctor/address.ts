@@ -22,7 +22,7 @@ export async function checkAddress(
   io: Pick<Io, 'fetch' | 'signal'>,
 ): Promise<Address> {
   const name = 'address';
-  const place = `${HOST.includes(':') ? `[${HOST}]` : HOST}:${PORT}`;
+  const place = placeOf(HOST, PORT);
   const error = await listenError(HOST, PORT);
   if (error === undefined) return { isServing: false, finding: exposure(ok(name, `${place} is free`), HOST) };
   if (error.code !== 'EADDRINUSE') {
@@ -43,6 +43,27 @@ export async function checkAddress(
   }
   const found = `a service runs at ${place}, not ready: ${reasons.join('; ')}`;
   return { isServing: true, finding: fail(name, found, 'Its log has the cause.', EXIT.temporary) };
+}
+
+/** The port of its own for metrics, if there is one. @param isServing whether a service runs with these settings */
+export async function checkMetrics(
+  { HOST, METRICS_HOST, METRICS_PORT }: Pick<Config, 'HOST' | 'METRICS_HOST' | 'METRICS_PORT'>,
+  isServing: boolean,
+): Promise<Finding> {
+  const name = 'metrics';
+  if (METRICS_PORT === 0) return ok(name, 'none, as there is no METRICS_PORT');
+  const host = METRICS_HOST || HOST;
+  const place = placeOf(host, METRICS_PORT);
+  const error = await listenError(host, METRICS_PORT);
+  if (error === undefined) return exposure(ok(name, `${place} is free`), host);
+  // Which program listens there, it does not say: metrics have no address beside their own.
+  if (error.code === 'EADDRINUSE' && isServing) return exposure(ok(name, `${place}, in use while the service runs`), host);
+  const advice = 'Set METRICS_PORT to another port, or METRICS_HOST to an address of this machine.';
+  return fail(name, `${place} cannot be used: ${error.message}`, advice, EXIT.unavailable);
+}
+
+function placeOf(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** There is no authentication: only the network restricts who can use the service. */

@@ -1,6 +1,6 @@
 // All that `carryover doctor` looks at.
 import type { Io } from '../io.ts';
-import { checkAddress } from './address.ts';
+import { checkAddress, checkMetrics } from './address.ts';
 import type { Finding } from './finding.ts';
 import { checkCores, checkMemory } from './resources.ts';
 import { checkKernels, checkNode } from './runtime.ts';
@@ -15,5 +15,5 @@ export async function examine(io: Io): Promise<Finding[]> {
   if (!config) return [...runtime, finding];
   const address = await checkAddress(config, io);
   const storage = [await checkStore(config, address.isServing), checkModelsFolder(config)];
-  return [...runtime, finding, ...resources, ...storage, address.finding];
+  return [...runtime, finding, ...resources, ...storage, address.finding, await checkMetrics(config, address.isServing)];
 }
