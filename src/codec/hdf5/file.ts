@@ -8,13 +8,16 @@ import { quote } from '../safetensors/quote.ts';
 import type { SafeTensor } from '../safetensors/read.ts';
 import { type HalfDtype, readDataset } from './dataset.ts';
 import { attempt, malformed, notRead } from './errors.ts';
+import { expectWholeHeaps } from './global-heap.ts';
 import { type Hdf5Library, discardLibrary, loadLibrary } from './library.ts';
 
 /** What the library takes besides the tensors. */
-const MEMORY_BYTES = 64 * 2 ** 20;
+const MEMORY_BYTES = 32 * 2 ** 20;
 /** Of the format. */
 const ANY_VERSION = -1;
 const PATH_CHARACTERS_MAX = 1_024;
+/** The library goes along the whole path for each of its parts. */
+const PATH_PARTS_MAX = 32;
 const NAMES_MAX = 4_096;
 /** Of the texts of one attribute, and how many they may be. */
 const TEXT_BYTES_MAX = 16 * 2 ** 20;
@@ -42,6 +45,7 @@ export class Hdf5File {
    * @throws malformed_model_file
    */
   static async open(bytes: Uint8Array, bytesMax: number): Promise<Hdf5File> {
+    expectWholeHeaps(bytes);
     const library = await loadLibrary();
     const { module } = library;
     library.memoryBytesMax = MEMORY_BYTES + bytesMax;
@@ -69,7 +73,8 @@ export class Hdf5File {
    */
   kindOf(path: string): Kind | undefined {
     if (this.#kinds.has(path)) return this.#kinds.get(path);
-    if (path.length > PATH_CHARACTERS_MAX || path.includes('\0')) throw malformed(`has no path ${quote(path)}`);
+    const isPath = path.length <= PATH_CHARACTERS_MAX && !path.includes('\0') && path.split('/').length <= PATH_PARTS_MAX;
+    if (!isPath) throw malformed(`has no path ${quote(path)}: expected at most ${PATH_CHARACTERS_MAX} characters in ${PATH_PARTS_MAX} parts`);
     const parent = path.slice(0, Math.max(0, path.lastIndexOf('/')));
     const kind = this.kindOf(parent) === 'group' ? this.#kindOfLink(path) : undefined;
     this.#kinds.set(path, kind);

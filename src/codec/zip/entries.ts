@@ -52,13 +52,20 @@ function inflate(entry: yauzl.Entry, content: Uint8Array): Uint8Array {
   if (compressionMethod !== STORED && compressionMethod !== DEFLATED) {
     throw notRead(`has its entry ${quote(fileName)} compressed by method ${compressionMethod}, and only deflate is read`);
   }
-  const inflated =
-    compressionMethod === STORED
-      ? content
-      : inflateRawSync(content, { maxOutputLength: Math.max(1, uncompressedSize) });
-  if (inflated.length !== uncompressedSize) throw new Error(`${quote(fileName)} has another size than it states`);
+  const inflated = compressionMethod === STORED ? content : inflateWithin(content, uncompressedSize);
+  if (inflated?.length !== uncompressedSize) throw new Error(`${quote(fileName)} has another size than it states`);
   if (crc32(inflated) !== entry.crc32) throw new Error(`${quote(fileName)} has another checksum`);
   return inflated;
+}
+
+/** Undefined if it has more bytes. */
+function inflateWithin(content: Uint8Array, bytesMax: number): Uint8Array | undefined {
+  try {
+    return inflateRawSync(content, { maxOutputLength: Math.max(1, bytesMax) });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') return undefined;
+    throw error;
+  }
 }
 
 function notRead(what: string): CarryoverError {
