@@ -47,6 +47,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 
 /** Packages that belong to one place. */
 const ONLY_IN: Record<string, RegExp> = {
+  '@bufbuild/protobuf': /^codec\/onnx\//,
+  '@bufbuild/protobuf/wire': /^codec\/onnx\//,
   fastify: /^(http\/|app-overrides\.ts)/,
   '@prometheus-io/client': /^metrics\/exposition\.ts$/,
   '@fastify/websocket': /^http\/(plugins\/websocket\.ts|websocket\/)/,

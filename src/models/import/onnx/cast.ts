@@ -7,7 +7,6 @@ import { type Axis, type Constant, type Signal, type Value, FEATURES } from './v
 
 export function cast(node: GraphNode): Value[] {
   const value = node.input(0);
-  if (node.op === 'CastLike') return [value];
   const type = node.integer('to', 0);
   const isFloat = FLOAT_TYPES.has(type);
   if (!isFloat && !INTEGER_TYPES.has(type) && type !== BOOL) {

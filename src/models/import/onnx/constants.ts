@@ -2,7 +2,7 @@
 // so, e.g. their gates in another order, and compute shapes from sizes, of which some may be open.
 import { notRead } from '../../../codec/onnx/errors.ts';
 import { type Size, isSame } from './size.ts';
-import type { Constant, Piece } from './value.ts';
+import { type Constant, type Piece, NAME_CHARACTERS_MAX } from './value.ts';
 
 type Items = Constant['items'];
 
@@ -12,8 +12,6 @@ const NUMBERS_MAX = 2 ** 25;
 const NUMBERS_PER_SIZE = 256;
 /** Of pieces that are told apart, for names. */
 const PIECES_MAX = 64;
-/** Longer names are cut: those of mixed pieces are joined, again and again. */
-const NAME_CHARACTERS_MAX = 200;
 const COPIED_SINGLY_MAX = 32;
 
 /** What is left of the numbers that may be read and copied. */
@@ -101,7 +99,7 @@ export function joined(parts: readonly Constant[], axis: number, budget: Budget)
   return { ...first, shape, items, pieces: pieces.length > PIECES_MAX ? [onePiece(parts, count)] : pieces };
 }
 
-/** All names as one, where the items of several tensors are mixed. */
+/** All names as one, where the items of several tensors are mixed. It is cut, as it may be mixed again and again. */
 function onePiece(parts: readonly Constant[], count: number): Piece {
   return { name: namesOf(parts).slice(0, PIECES_MAX).join(', ').slice(0, NAME_CHARACTERS_MAX), count };
 }

@@ -40,7 +40,6 @@ export const OPERATORS: Readonly<Record<string, Operator>> = {
   Squeeze: squeeze,
   Unsqueeze: unsqueeze,
   Cast: cast,
-  CastLike: cast,
   Identity: identity,
   Dropout: dropout,
   Constant: constantNode,

@@ -119,13 +119,16 @@ export interface States {
 
 export type Value = Constant | Fill | Signal | States;
 
+/** Longer names are cut. */
+export const NAME_CHARACTERS_MAX = 200;
+
 /** @param name of the tensor of the file that it is */
 export function constant(
   shape: readonly number[],
   items: Constant['items'],
   { isInteger = true, name = '' }: { readonly isInteger?: boolean; readonly name?: string } = {},
 ): Constant {
-  return { kind: 'constant', shape, items, isInteger, pieces: [{ name, count: items.length }] };
+  return { kind: 'constant', shape, items, isInteger, pieces: [{ name: name.slice(0, NAME_CHARACTERS_MAX), count: items.length }] };
 }
 
 /** The axis of the features, as a layer reads it: of a bidirectional layer both directions. */

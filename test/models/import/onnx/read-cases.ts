@@ -194,6 +194,14 @@ function plumbing(opset: number): ReadCase {
   );
 }
 
+/** x (T, D) of one row. */
+function oneRow(): ReadCase {
+  const layer = lstm();
+  const graph = new OnnxGraph();
+  const x = graph.node('Unsqueeze', [graph.input({ name: 'x', shape: ['T', D] }), graph.integers([1])]);
+  return { layers: [layer], file: graph.write([graph.node('Squeeze', [graph.layer(layer, x), graph.integers([1])])]) };
+}
+
 function casts(): ReadCase {
   const [rows, layer] = [embedding(), lstm()];
   return built([rows, layer], (graph) => {
@@ -268,7 +276,7 @@ export const READ: Readonly<Record<string, readonly ReadCase[]>> = {
   '`Relu`, `Tanh`, `Sigmoid`, `Softmax` elsewhere, of at most 1,024 features': ['Relu', 'Tanh', 'Sigmoid', 'Softmax'].map(alone),
   '`Add`, `Sub`, `Mul`, `Div` with constants': [arithmetic(), flipped(), plain([affine([2, -3], [0.5, 0]), lstm(), affine([0.1, 7], [1, 1])])],
   '`BatchNormalization` of the features': [norm()],
-  '`Transpose`, `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`, `Expand`, `Identity`, `Dropout`': [plumbing(12), plumbing(13)],
+  '`Transpose`, `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`, `Expand`, `Identity`, `Dropout`': [plumbing(12), plumbing(13), oneRow()],
   '`Cast` between floats, and of x to integers': [casts()],
   '`Slice`, `Gather` of the last or the first step': [
     lastStep(lstm(), (graph, y) => graph.node('Gather', [y, graph.integers([-1], [])]), LAST_STEP),
