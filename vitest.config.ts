@@ -1,3 +1,4 @@
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
@@ -50,16 +51,27 @@ const OWN_PROCESS = [
   'store/redis/server-faults',
 ].map((name) => `test/${name}.test.ts`);
 
+/** `npm run test:long`: only the files run that have a long form, those that import test/helpers/long.ts. */
+const IS_LONG = process.env.LONG === 'true';
+const LONG_FORMS = globSync('test/**/*.test.ts', { cwd: import.meta.dirname }).filter((file) =>
+  /^import .*\/long\.ts';$/m.test(readFileSync(join(import.meta.dirname, file), 'utf8')),
+);
+
 export default defineConfig({
   test: {
     projects: [
       {
         extends: true,
-        test: { name: 'own process', include: OWN_PROCESS },
+        test: { name: 'own process', include: IS_LONG ? OWN_PROCESS.filter((file) => LONG_FORMS.includes(file)) : OWN_PROCESS },
       },
       {
         extends: true,
-        test: { name: 'shared process', include: ['test/**/*.test.ts'], exclude: OWN_PROCESS, isolate: false },
+        test: {
+          name: 'shared process',
+          include: IS_LONG ? LONG_FORMS : ['test/**/*.test.ts'],
+          exclude: OWN_PROCESS,
+          isolate: false,
+        },
       },
     ],
     setupFiles: ['test/helpers/setup.ts'],
