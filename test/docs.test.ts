@@ -9,7 +9,7 @@ import { TABLES, tableOnPage } from '../docker/settings.ts';
 import { ConfigSchema } from '../src/config.ts';
 import { ERRORS } from '../src/error-kinds.ts';
 import { describeWith } from './helpers/needs.ts';
-import { type RunningServer, startServer } from './helpers/process.ts';
+import { type RunningServer, startQuickly } from './helpers/process.ts';
 import { type TensorToWrite, writeSafetensors } from './helpers/safetensors.ts';
 
 const root = join(import.meta.dirname, '..');
@@ -60,7 +60,7 @@ let server: RunningServer;
 /** Where examples write their files. */
 const folder = mkdtempSync(join(tmpdir(), 'carryover-docs-'));
 beforeAll(async () => {
-  server = await startServer();
+  server = await startQuickly();
 });
 afterAll(async () => {
   await server?.stop();

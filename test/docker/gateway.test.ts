@@ -13,7 +13,7 @@ import {
   type RunningServer,
   freePort,
   startProcess,
-  startServer,
+  startQuickly,
   untilReady,
 } from '../helpers/process.ts';
 import { StreamClient } from '../helpers/stream-client.ts';
@@ -56,7 +56,7 @@ describeWith('nginx', 'requests through the gateway', () => {
   let gateway: Gateway;
 
   beforeAll(async () => {
-    server = await startServer();
+    server = await startQuickly();
     gateway = await startGateway(server.port);
   });
 

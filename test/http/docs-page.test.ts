@@ -2,7 +2,7 @@
 import { type Browser, type Page, chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { describeWith, programPath } from '../helpers/needs.ts';
-import { type RunningServer, startServer } from '../helpers/process.ts';
+import { type RunningServer, startQuickly } from '../helpers/process.ts';
 
 describeWith('chromium', '/docs in a browser', () => {
   let server: RunningServer;
@@ -11,7 +11,7 @@ describeWith('chromium', '/docs in a browser', () => {
   const problems: string[] = [];
 
   beforeAll(async () => {
-    server = await startServer();
+    server = await startQuickly();
     browser = await chromium.launch({
       executablePath: programPath('chromium')!,
       args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],

@@ -1,7 +1,7 @@
 // A slow reader does not grow the server's memory. The complete stream: `npm run verify:streams`.
 import { expect, test } from 'vitest';
 import { describeWith } from '../helpers/needs.ts';
-import { startServer } from '../helpers/process.ts';
+import { startQuickly, startServer } from '../helpers/process.ts';
 import { readSlowly } from './slow-reader.ts';
 
 const MiB = 1024 * 1024;
@@ -12,7 +12,7 @@ const inMiB = (bytes: number) => (bytes / MiB).toFixed(1);
 
 describeWith('linux', 'a slow reader', () => {
   test('a stream of 65,536 steps keeps within 40 MiB of idle', async () => {
-    const server = await startServer();
+    const server = await startQuickly();
     const { grownBytes, receivedBytes } = await readSlowly(server, SLOW);
     console.info(`slow reader: idle + ${inMiB(grownBytes)} MiB, ${inMiB(receivedBytes)} MiB read`);
     expect(receivedBytes).toBeGreaterThan(5 * MiB);
