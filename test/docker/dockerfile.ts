@@ -69,6 +69,12 @@ export function problemsOf(stages: readonly Stage[]): string[] {
   ].filter((problem) => problem !== false);
 }
 
+/** How a container of the final stage starts, and how its health is checked. */
+export function startOf(stages: readonly Stage[]): Pick<Image, 'cmd' | 'healthcheck'> {
+  const last = (name: string) => stages.at(-1)?.steps.findLast((step) => step.name === name)?.text ?? '';
+  return { cmd: execForm(last('CMD')) ?? [], healthcheck: execForm(afterOptions(last('HEALTHCHECK'))) ?? [] };
+}
+
 function execForm(text: string): readonly string[] | undefined {
   return text.startsWith('[') ? JSON.parse(text) : undefined;
 }

@@ -1,21 +1,25 @@
-// The image that the Dockerfile describes: the last stage is started as the image would be, with its ENV, its CMD, no
-// privileges and a read-only root.
+// The image that the Dockerfile describes. The short form reads it and runs its health check; the long form replays all
+// steps, and starts the last stage as the image would be, with its ENV, its CMD, no privileges and a read-only root.
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { type Stats, existsSync, readFileSync } from 'node:fs';
 import { chmod, chown, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describeLong } from '../helpers/long.ts';
 import { freePort, startProcess, untilReady } from '../helpers/process.ts';
-import { CONTEXT, IS_ROOT, type Image, PATH, problemsOf, readIgnore, readStages, replay } from './dockerfile.ts';
+import { CONTEXT, IS_ROOT, type Image, PATH, problemsOf, readIgnore, readStages, replay, startOf } from './dockerfile.ts';
 
 const run = promisify(execFile);
 const manifest = JSON.parse(readFileSync(join(CONTEXT, 'package.json'), 'utf8'));
 /** A user without a name, in group 0, as OpenShift makes them up; as far as this process may become one. */
 const UNPRIVILEGED = IS_ROOT ? { uid: 1_000_660_000, gid: 0 } : {};
 
-describe('the image', () => {
+describeLong('the image', () => {
   let folder: string;
   let image: Image;
   /** What the container finds at the VOLUME: a folder of its own. */
@@ -66,10 +70,6 @@ describe('the image', () => {
     if (IS_ROOT) expect([data.uid, data.gid]).toEqual([1000, 0]);
   });
 
-  test('the image starts as `npm start` does', () => {
-    expect(`exec ${image.cmd.join(' ')}`).toBe(manifest.scripts.start);
-  });
-
   test('the container is healthy, answers a step and exits with 0, unprivileged on a read-only root', async () => {
     const port = await freePort();
     const options = {
@@ -110,6 +110,32 @@ describe('the image', () => {
       expect(await running.stop(), running.output()).toBe(0);
     }
     expect(await exitCodeOf(image.healthcheck)).toBe(1);
+  });
+});
+
+describe('the start of a container', () => {
+  const { cmd, healthcheck } = startOf(readStages(readFileSync(join(CONTEXT, 'Dockerfile'), 'utf8')));
+
+  test('the image starts as `npm start` does', () => {
+    expect(`exec ${cmd.join(' ')}`).toBe(manifest.scripts.start);
+  });
+
+  test.each([
+    ['live', 200, 0],
+    ['not live', 503, 1],
+  ])('a container that is %s: %i makes the health check exit with %i', async (_, status, exitCode) => {
+    const asked: unknown[] = [];
+    const server = createServer(({ url }, response) => {
+      asked.push(url);
+      response.writeHead(status).end();
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const [command = '', ...args] = healthcheck;
+    const env = { PATH, PORT: String(port) };
+    expect(await run(command, args, { env }).then(() => 0, ({ code }) => code as number)).toBe(exitCode);
+    expect(asked).toEqual(['/health/live']);
+    server.close();
   });
 });
 
