@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { percentile } from '../../src/cli/bench/statistics.ts';
 import { type CrashReport, runWithCrashes } from './crash.ts';
+import { count, describeLong } from '../helpers/long.ts';
 import { SEED } from '../helpers/seed.ts';
 
-const KILLS = Number(process.env.CRASH_KILLS ?? 3);
+const KILLS = count('CRASH_KILLS', { short: 1, long: 3 });
 const folder = mkdtempSync(join(tmpdir(), 'carryover-crash-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -22,7 +23,7 @@ test(`${KILLS} kills lose no change and apply none twice`, { timeout }, async ()
     seed: SEED,
     withKeys: true,
   });
-  console.log(describe(report));
+  console.log(summaryOf(report));
   expect(report.remarks).toEqual([]);
   expect(report).toMatchObject({ lost: 0, doubled: 0, refusedButApplied: 0, wrong: 0, forksTooMany: 0 });
   // The traffic had calls with every kind of answer.
@@ -43,23 +44,26 @@ test('control: a store in memory loses changes, and they are counted', { timeout
   expect(report.lost).toBe(report.acknowledged + report.forks);
 });
 
-test('control: calls repeated without a key are applied twice, and they are counted', { timeout }, async () => {
-  let doubled = 0;
-  // Repeats until a kill happened between a commit and its answer.
-  for (let round = 0; doubled === 0 && round < 20; round++) {
-    const report = await runWithCrashes({
-      storeUrl: sqlite(`without-keys-${round}`),
-      kills: 1,
-      seed: SEED + round,
-      withKeys: false,
-    });
-    expect(report.lost).toBe(0);
-    doubled += report.doubled;
-  }
-  expect(doubled).toBeGreaterThan(0);
+// In the short form retries.test.ts has this control of the same traffic, with lost connections.
+describeLong('calls without a key', () => {
+  test('control: calls repeated without a key are applied twice, and they are counted', { timeout }, async () => {
+    let doubled = 0;
+    // Repeats until a kill happened between a commit and its answer.
+    for (let round = 0; doubled === 0 && round < 20; round++) {
+      const report = await runWithCrashes({
+        storeUrl: sqlite(`without-keys-${round}`),
+        kills: 1,
+        seed: SEED + round,
+        withKeys: false,
+      });
+      expect(report.lost).toBe(0);
+      doubled += report.doubled;
+    }
+    expect(doubled).toBeGreaterThan(0);
+  });
 });
 
-function describe(report: CrashReport): string {
+function summaryOf(report: CrashReport): string {
   const { kills, killsAtStart, readyMs, acknowledged, forks, refused, repeated, replayed } = report;
   const { lost, doubled } = report;
   const ready = [50, 99].map((percent) => percentile(readyMs, percent).toFixed(0)).join(' / ');

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { startFaultProxy } from '../helpers/fault-proxy.ts';
-import { type RunningProcess, freePort, spawnServer, startServer } from '../helpers/process.ts';
+import { type RunningProcess, freePort, spawnServer, startQuickly } from '../helpers/process.ts';
 import { Traffic, type TrafficReport } from './traffic.ts';
 
 export interface CrashOptions {
@@ -40,7 +40,7 @@ export async function runWithCrashes(options: CrashOptions): Promise<CrashReport
   const env = { PORT: String(port), STORE_URL: storeUrl, WORKERS: '1' };
   const random = pseudoRandom(seed);
   const chance = () => (random() + 1) / 2;
-  let server = await startServer(env);
+  let server = await startQuickly(env);
   const proxy = await startFaultProxy(port);
   proxy.delayMs = ANSWER_DELAY_MS;
   const traffic = new Traffic({ clients: 32, sessions: 64, ports: [proxy.port], seed, withKeys, pauseMs: PAUSE_MS });
@@ -58,7 +58,7 @@ export async function runWithCrashes(options: CrashOptions): Promise<CrashReport
       await killHard(starting);
     }
     const startedMs = performance.now();
-    server = await startServer(env);
+    server = await startQuickly(env);
     readyMs.push(performance.now() - startedMs);
   }
   await waitForAnswers(traffic);
