@@ -9,6 +9,8 @@ import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type App, createApp } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
+import { MEMORY_SPEEDS } from './helpers/app.ts';
+import { describeLong } from './helpers/long.ts';
 
 const demo = join(import.meta.dirname, '../load/demo/demo.ts');
 const crash = join(import.meta.dirname, '../load/demo/crash.ts');
@@ -25,7 +27,7 @@ describe('the demos', () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'carryover-demo-'));
-    app = await createApp(readConfig({ WORKERS: '1', PORT: '0', STORE_URL: 'memory:' }));
+    app = await createApp(readConfig({ WORKERS: '1', PORT: '0', STORE_URL: 'memory:' }), { isPrepared: false, memorySpeeds: MEMORY_SPEEDS });
     await app.http.listen({ host: '127.0.0.1', port: 0 });
     url = `http://127.0.0.1:${(app.http.server.address() as AddressInfo).port}`;
   });
@@ -103,11 +105,14 @@ test('without an argument the demos are listed, and without a terminal nothing i
   expect(stdout.match(/npm run demo -- \w+/g)).toEqual(['sunspots', 'weather', 'austen'].map((name) => `npm run demo -- ${name}`));
 });
 
-test('the demo of a crash kills the service in the middle of a session and finds the same bits', async () => {
-  const { code, stdout, stderr } = await run([crash, '--months', '60']);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  expect(stdout).toContain('steps taken              60 of 60, none lost, none twice');
-  expect(stdout).toContain('without interruption     the same bits');
+// In the short form sessions/crash.test.ts kills services.
+describeLong('the demo of a crash', () => {
+  test('it kills the service in the middle of a session and finds the same bits', async () => {
+    const { code, stdout, stderr } = await run([crash, '--months', '60']);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('steps taken              60 of 60, none lost, none twice');
+    expect(stdout).toContain('without interruption     the same bits');
+  });
 });
 
 function widthOf(text: string): number {
