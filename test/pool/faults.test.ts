@@ -5,6 +5,7 @@ import { JOBS_MAX, NUMBER_MAX, numberAfter, slotOf } from '../../src/pool/mailbo
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { FAULTS } from '../fixtures/workers/faults.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
+import { sized } from '../helpers/long.ts';
 import {
   bitsOf,
   nested,
@@ -17,6 +18,10 @@ const workerEntry = new URL('../fixtures/workers/faulty.ts', import.meta.url);
 /** For as long a busy machine may keep a worker that does not hang from running. */
 const WORKER_HANG_MS = '600';
 const app = await buildApp({ WORKERS: '2', WORKER_HANG_MS }, { workerEntry, inlineFlopsMax: 0 });
+
+/** Every fortieth fails, by each fault in turn. */
+const REQUESTS = sized({ short: 240, long: 1_000 });
+const ROUNDS = sized({ short: 1, long: 3 });
 
 const W = { W_x: [[0.5]], W_h: [[0.25]] };
 /** A thread starts in 50 ms; on a machine with much else to do it takes longer. */
@@ -40,7 +45,7 @@ test.each(FAULTS)('$name costs one worker_failed; the pool is soon whole again',
   expect(app.pool.readyCount).toBe(2);
 });
 
-describe('workers that fail during 1,000 mixed requests', () => {
+describe(`workers that fail during ${REQUESTS} mixed requests`, () => {
   test('only the jobs that fail get an error, all others have the bits of the reference', async () => {
     const patient = await buildApp(
       {
@@ -58,7 +63,7 @@ describe('workers that fail during 1,000 mixed requests', () => {
     const pick = (max: number) => 1 + Math.floor(((random() + 1) / 2) * max);
     let faults = 0;
 
-    const requests = Array.from({ length: 1_000 }, async (_, i) => {
+    const requests = Array.from({ length: REQUESTS }, async (_, i) => {
       const fault = i % 40 === 20 ? FAULTS[Math.floor(i / 40) % FAULTS.length]! : undefined;
       if (fault) {
         faults++;
@@ -79,7 +84,7 @@ describe('workers that fail during 1,000 mixed requests', () => {
     });
     await Promise.all(requests);
 
-    expect(faults).toBe(25);
+    expect(faults).toBe(REQUESTS / 40);
     expect(await untilWhole(patient, 2)).toBeLessThan(READY_MS_MAX);
     expect(patient.memory.bytesUsed).toBe(bytesIdle);
   });
@@ -94,7 +99,7 @@ describe('jobs in the backlog of a worker', () => {
   const faults = FAULTS.filter(({ name }) => name !== 'endless loop');
   test.each(faults)('the jobs are computed, before and after one that fails by $name', async ({ name, x }) => {
     const pooled = await oneWorker(name === 'hang' ? { WORKER_HANG_MS } : {});
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       // More than the queue would take.
       const inputs = [0.1, 0.2, x, 0.3, 0.4, 0.5];
       let responses = await Promise.all(inputs.map((input) => step(pooled, input)));
