@@ -1,4 +1,4 @@
-// A thousand concurrent sessions, some with cancelled calls, deleted, expired and created anew, have the states
+// Hundreds of concurrent sessions (a thousand in the long form), some with cancelled calls, deleted, expired and created anew, have the states
 // that each of them would have alone.
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,11 +11,14 @@ import { MODELS as MIX, randomWeights, tanhModel } from './models.ts';
 import { firstState } from './replay.ts';
 import { type Row, randomRow, rowJson } from './states.ts';
 import { readSession } from './traffic.ts';
+import { sized } from '../helpers/long.ts';
 import { SEED } from '../helpers/seed.ts';
 
-const SESSIONS = 1_000;
+const SESSIONS = sized({ short: 200, long: 1_000 });
 const CALLS = 3;
 const CLIENTS = 32;
+/** At every 20th call of a client: the fewer calls, the more, so that some sessions expire. */
+const TICK_MS = sized({ short: 500, long: 100 });
 /** Sizes whose rows end within a vector, so that values behind a row would change results. */
 const MODELS = [
   tanhModel(randomWeights(3, 5, 1)),
@@ -104,7 +107,7 @@ async function run(sessions: number, counts: Counts, tamper: Tamper): Promise<Ve
         const slot = slots[Math.floor(((random() + 1) / 2) * slots.length)]!;
         await callOnce(client, slot, verdict, counts, tamper);
         // Sessions with a short lifetime expire unless they are called.
-        if (call % 20 === 0) nowMs += 100;
+        if (call % 20 === 0) nowMs += TICK_MS;
       }
       for (const slot of slots) await checkSession(client, slot, verdict);
       client.close();
