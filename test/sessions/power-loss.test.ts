@@ -7,15 +7,16 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
+import { count } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
-import { type RunningServer, startServer } from '../helpers/process.ts';
+import { type RunningServer, startQuickly, startServer } from '../helpers/process.ts';
 import { type TraceRules, checkTrace, straceArgs } from '../helpers/trace.ts';
 import { MODELS } from './models.ts';
 import { randomRow, randomStates, rowJson, statesJson } from './states.ts';
 
 const SESSIONS = 16;
-// npm run verify:power-loss takes twenty times as many.
-const STEPS = Number(process.env.TRACED_CHANGES ?? 512) / SESSIONS;
+// npm run verify:power-loss takes 10,240.
+const STEPS = count('TRACED_CHANGES', { short: 128, long: 512 }) / SESSIONS;
 /** Each session starts at another t, so t identifies the session in the trace. */
 const T_APART = 1_000_000;
 /** Of each step: its t, and the digest of the states after it. */
@@ -52,7 +53,8 @@ describeWith('strace', 'the service', () => {
 async function trace(name: string, entry?: string) {
   const traceFile = join(folder, `${name}.trace`);
   const env = { STORE_URL: `sqlite:${join(folder, name, 'carryover.sqlite')}`, WORKERS: '1' };
-  const server = await startServer(env, entry, ['strace', ...straceArgs(traceFile)]);
+  const wrapper = ['strace', ...straceArgs(traceFile)];
+  const server = await (entry === undefined ? startQuickly(env, wrapper) : startServer(env, entry, wrapper));
   try {
     await Promise.all(Array.from({ length: SESSIONS }, (_, k) => stepAlong(server, k)));
   } finally {

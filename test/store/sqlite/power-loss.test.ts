@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { count } from '../../helpers/long.ts';
 import { describeWith } from '../../helpers/needs.ts';
 import { checkTraceLines } from '../../helpers/trace.ts';
 import { loadRules, traceLoad } from './trace-load.ts';
@@ -11,7 +12,7 @@ const folder = mkdtempSync(join(tmpdir(), 'carryover-power-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 // npm run verify:power-loss takes ten times as many.
-const changes = Number(process.env.TRACED_CHANGES ?? 1_024);
+const changes = count('TRACED_CHANGES', { short: 256, long: 1_024 });
 const load = { sessions: 32, changes: changes / 32 };
 
 describeWith('strace', 'the store', () => {
