@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSafetensorsFile } from '../../src/codec/safetensors/read.ts';
+import { describeLong } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
-import { type RunningServer, startServer } from '../helpers/process.ts';
+import { type RunningServer, startQuickly } from '../helpers/process.ts';
 import { startRedis } from '../helpers/redis.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
 
@@ -140,14 +141,17 @@ function suite(start: () => Promise<RunningServer>): void {
 describe('sqlite', () => {
   const folder = mkdtempSync(join(tmpdir(), 'carryover-cells-'));
   afterAll(() => rmSync(folder, { recursive: true }));
-  suite(() => startServer({ STORE_URL: `sqlite:${join(folder, 'cells.sqlite')}` }));
+  suite(() => startQuickly({ STORE_URL: `sqlite:${join(folder, 'cells.sqlite')}` }));
 });
 
-describeWith('redis-server', 'redis', () => {
-  let url: string | undefined;
-  suite(async () => {
-    url ??= (await startRedis()).url;
-    return startServer({ STORE_URL: url });
+// In the short form redis.test.ts kills services over Redis, with sessions of the same kinds of cells.
+describeLong('another store', () => {
+  describeWith('redis-server', 'redis', () => {
+    let url: string | undefined;
+    suite(async () => {
+      url ??= (await startRedis()).url;
+      return startQuickly({ STORE_URL: url });
+    });
   });
 });
 

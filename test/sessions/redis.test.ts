@@ -8,13 +8,14 @@ import { readConfig } from '../../src/config.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { MEMORY_SPEEDS } from '../helpers/app.ts';
 import { type FaultProxy, randomFaults, startFaultProxy } from '../helpers/fault-proxy.ts';
+import { sized } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { startRedis } from '../helpers/redis.ts';
 import { SEED } from '../helpers/seed.ts';
 import { waitForAnswers } from './crash.ts';
 import { Traffic, type TrafficReport } from './traffic.ts';
 
-const KILLS = process.env.REDIS_LONG === 'true' ? 50 : 3;
+const KILLS = process.env.REDIS_LONG === 'true' ? 50 : sized({ short: 2, long: 3 });
 const BETWEEN_MS_MAX = 300;
 const STORE_TIMEOUT_MS = 2_000;
 /** Of the requests of one replica to Redis. None takes long, so that no key is forgotten before it is repeated. */
