@@ -2,10 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { tensorFromJson } from '../../src/codec/json/tensor.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
 import { fuzz, jsonCodec } from './fuzz.ts';
+import { runs } from '../helpers/long.ts';
 import { SEED } from '../helpers/seed.ts';
 
 /** npm run test:fuzz runs a million. */
-const BODIES = 10_000;
+const BODIES = runs(10_000);
 
 async function read(body: string) {
   const bytes = Buffer.from(body);

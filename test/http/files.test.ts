@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { readSafetensors } from '../../src/codec/safetensors/read.ts';
 import { buildApp } from '../helpers/app.ts';
+import { runs } from '../helpers/long.ts';
 import { bitsOf, nested, recurrences, weightsBody } from '../helpers/recurrence.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
 import { fc } from '../helpers/seed.ts';
@@ -88,7 +89,7 @@ describe('a computation as a file', () => {
           expect(content[name]!.bits).toEqual(bitsOf(value));
         }
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 

@@ -15,6 +15,7 @@ import {
   torchBiases,
   torchFile,
 } from '../helpers/framework-files.ts';
+import { runs } from '../helpers/long.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
 import { fc } from '../helpers/seed.ts';
 
@@ -55,7 +56,7 @@ describe('a random stack of layers', () => {
         const layers = randomLayers(random, { biasesOf: torchBiases });
         await expectSame(layers, torchFile(layers, random), random.chance());
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 
@@ -66,7 +67,7 @@ describe('a random stack of layers', () => {
         const layers = randomLayers(random, { biasesOf: kerasBiases });
         await expectSame(layers, kerasFile(layers, random), random.chance());
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 
@@ -83,7 +84,7 @@ describe('a random stack of layers', () => {
         expect(body.id).toBe(await idOf(layers));
         await app.http.inject({ method: 'DELETE', url: `/v1/models/${body.id}` });
       }),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
   });
 
@@ -115,7 +116,7 @@ describe('a random stack of layers', () => {
         expect(unsaid.body).toMatchObject({ status: 422, code: 'activation_unconfirmed' });
         await app.http.inject({ method: 'DELETE', url: `/v1/models/${body.id}` });
       }),
-      { numRuns: 150 },
+      { numRuns: runs(150) },
     );
   });
 

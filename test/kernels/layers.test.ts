@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { RecurrentSpec } from '../../src/layers.ts';
 import { referenceModel } from '../../src/wasm/reference/model.ts';
 import { type LayersOptions, runLayers } from '../helpers/kernels.ts';
+import { runs } from '../helpers/long.ts';
 import { difference, differenceOfRows } from '../helpers/same-bits.ts';
 import { fc } from '../helpers/seed.ts';
 import { DIRECTIONS, type Stack, cellsOf, stackOf, stacks } from '../helpers/stacks.ts';
@@ -88,7 +89,7 @@ describe('random stacks of all kinds of layers', () => {
       // A second time: bands in the other direction, in memory that has the results of the first.
       expect(difference(runLayers(layers, input, option), expected, input)).toBeUndefined();
     });
-    fc.assert(property, { numRuns });
+    fc.assert(property, { numRuns: runs(numRuns) });
   };
 
   test('the bits are right', () => {

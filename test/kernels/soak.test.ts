@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Job } from '../../src/wasm/job.ts';
 import { LEAK_BYTES_MAX, soak } from './soak.ts';
+import { sized } from '../helpers/long.ts';
 
-const JOBS = 200_000;
+const JOBS = sized({ short: 60_000, long: 200_000 });
 const MODELS = 100;
 
 test(`${JOBS} jobs over ${MODELS} models leak no memory`, () => {

@@ -8,6 +8,7 @@ import { packModel, packedModelAt, packedModelBytes } from '../../src/wasm/packe
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { referenceReadout, referenceStep } from '../../src/wasm/reference/step.ts';
 import { compiledKernels, memory, runKernels } from '../helpers/kernels.ts';
+import { runs } from '../helpers/long.ts';
 import { bitsOf, randomRecurrence, recurrences, referenceStates } from '../helpers/recurrence.ts';
 import { fc } from '../helpers/seed.ts';
 
@@ -74,7 +75,7 @@ describe('the kernels compute the bits of the plain reference', () => {
         const last = referenceStates(input).subarray((T - 1) * N * weights.H);
         expect(bitsOf([...h])).toEqual(bitsOf([...last]));
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 
@@ -102,7 +103,7 @@ describe('the kernels compute the bits of the plain reference', () => {
           expect(last.h.subarray(n * H, (n + 1) * H)).toEqual(row);
         }
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 
@@ -148,7 +149,7 @@ describe('the kernels compute the bits of the plain reference', () => {
         }
       }
     });
-    fc.assert(check, { numRuns: 60 });
+    fc.assert(check, { numRuns: runs(60) });
   });
 
   test('the bits are right for the trace: both products and z, of every step', () => {
@@ -170,7 +171,7 @@ describe('the kernels compute the bits of the plain reference', () => {
           }
         }
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });
@@ -201,7 +202,7 @@ describe('a row', () => {
         const among = runKernels(poisoned);
         expect(bitsOf([...among.h.subarray(n * H, (n + 1) * H)])).toEqual(bitsOf([...alone.h]));
       }),
-      { numRuns: 100 },
+      { numRuns: runs(100) },
     );
   });
 });

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
 import { type DirectionJson, type LayerJson, randomLayers, randomOf, type StackOptions } from '../helpers/framework-files.ts';
+import { runs } from '../helpers/long.ts';
 import { fc } from '../helpers/seed.ts';
 
 type Recurrent = Extract<LayerJson, { W_x: number[][] }>;
@@ -122,7 +123,7 @@ describe('the id of a model', () => {
         });
         expect(await registeredId(layers)).toBe(idOf(layers));
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 

@@ -1,6 +1,7 @@
 // The same bits over HTTP for every batch, split, layout and number of workers.
 import { describe, expect, test } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
+import { runs } from '../helpers/long.ts';
 import {
   type Recurrence,
   bitsOf,
@@ -33,7 +34,7 @@ describe('random shapes up to 70', () => {
         const { hs } = await sequence(bodyOf(input));
         expect(bitsOf(hs)).toEqual(bitsOf([...referenceStates(input)]));
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 
@@ -50,7 +51,7 @@ describe('random shapes up to 70', () => {
         }
         expect(bitsOf(h)).toEqual(bitsOf(last));
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 
@@ -73,7 +74,7 @@ describe('random shapes up to 70', () => {
         expect(bitsOf(hs)).toEqual(bitsOf(whole.hs));
         expect(bitsOf(h)).toEqual(bitsOf(whole.h));
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 
@@ -98,7 +99,7 @@ describe('random shapes up to 70', () => {
         expect(bitsOf(alone.h)).toEqual(bitsOf(h[n]));
         expect(bitsOf(rotated.h)).toEqual(bitsOf(rotate(h)));
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 
@@ -115,7 +116,7 @@ describe('random shapes up to 70', () => {
         expect(bitsOf(swap(swapped.hs))).toEqual(bitsOf(plain.hs));
         expect(bitsOf(swapped.h)).toEqual(bitsOf(plain.h));
       }),
-      { numRuns: 30 },
+      { numRuns: runs(30) },
     );
   });
 });

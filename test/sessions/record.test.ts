@@ -9,6 +9,7 @@ import {
 } from '../../src/sessions/record.ts';
 import { type Session, type Tombstone, etagOf, newSession } from '../../src/sessions/session.ts';
 import { advanced, forked, rewound, withKeptAnswer } from '../../src/sessions/transitions.ts';
+import { runs } from '../helpers/long.ts';
 import { fc } from '../helpers/seed.ts';
 
 const ID = 'AAAAAAAAAAAAAAAAAAAAAA';
@@ -79,7 +80,7 @@ describe('records', () => {
           expect(plain(decodeRecord(ID, encodeSession(fork)))).toEqual(plain(fork));
         },
       ),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { fusedMultiplyAdd } from '../../src/wasm/fused-multiply-add.ts';
 import { kernels } from '../helpers/kernels.ts';
+import { runs } from '../helpers/long.ts';
 import { fc } from '../helpers/seed.ts';
 
 const { fround } = Math;
@@ -69,7 +70,7 @@ describe('the fused multiply-add of the reference', () => {
       fc.property(operands, ([a, b, c]) => {
         expect(fusedMultiplyAdd(a, b, c)).toBe(byIntegers(a, b, c));
       }),
-      { numRuns: 20_000 },
+      { numRuns: runs(20_000) },
     );
   });
 
@@ -78,7 +79,7 @@ describe('the fused multiply-add of the reference', () => {
       fc.property(fc.oneof(operands, fc.tuple(anyFloat32, anyFloat32, anyFloat32)), ([a, b, c]) => {
         expect(kernels.multiplyAdd(a, b, c)).toBe(fusedMultiplyAdd(a, b, c));
       }),
-      { numRuns: 20_000 },
+      { numRuns: runs(20_000) },
     );
   });
 

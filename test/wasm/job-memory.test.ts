@@ -9,6 +9,7 @@ import { LinearMemory } from '../../src/wasm/memory.ts';
 import { packModel, packedModelAt, packedModelBytes } from '../../src/wasm/packed-model.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { compiledKernels } from '../helpers/kernels.ts';
+import { runs } from '../helpers/long.ts';
 import { fc } from '../helpers/seed.ts';
 import { type JobBits, type StackCase, bitsOfJob, differences, fillStackJob, layersOf, stackCases } from '../helpers/stack-cases.ts';
 
@@ -172,7 +173,7 @@ describe('a job of any layers', () => {
       expect(second!.stray).toBe(0);
       expect(differences(first!.bits, second!.bits)).toEqual([]);
     });
-    fc.assert(check, { numRuns: 300 });
+    fc.assert(check, { numRuns: runs(300) });
   });
 
   test('numbers beyond the columns of a result are finite, so that all are checked at once', () => {

@@ -4,6 +4,7 @@ import { tanhLayers } from '../../src/layers.ts';
 import { Job } from '../../src/wasm/job.ts';
 import { placeModel } from '../../src/wasm/packed-model.ts';
 import { kernels, memory } from '../helpers/kernels.ts';
+import { runs } from '../helpers/long.ts';
 import { randomRecurrence } from '../helpers/recurrence.ts';
 import { fc } from '../helpers/seed.ts';
 import { type JobBits, type StackCase, bitsOfJob, differences, fillStackJob, layersOf, stackCases } from '../helpers/stack-cases.ts';
@@ -86,7 +87,7 @@ describe('a job in slices', () => {
       jobs++;
       expect(differences(sliced, whole)).toEqual([]);
     });
-    fc.assert(check, { numRuns: 150 });
+    fc.assert(check, { numRuns: runs(150) });
     expect(slices).toBeGreaterThan(2 * jobs);
   });
 
@@ -97,7 +98,7 @@ describe('a job in slices', () => {
       const sliced = computed(one, (job) => (slices += runSlices(job, one)));
       expect(differences(sliced, whole)).toEqual([]);
     });
-    fc.assert(check, { numRuns: 150 });
+    fc.assert(check, { numRuns: runs(150) });
     expect(slices).toBeGreaterThan(600);
   });
 

@@ -14,6 +14,7 @@ import { placeModel } from '../../src/wasm/packed-model.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { randomLayers } from '../../src/wasm/random-layers.ts';
 import { kernels, memory } from '../helpers/kernels.ts';
+import { runs } from '../helpers/long.ts';
 import { fc } from '../helpers/seed.ts';
 import { fillStackJob, layersOf, stackCases } from '../helpers/stack-cases.ts';
 
@@ -72,7 +73,7 @@ describe('the parts of a job', () => {
       job.release();
       freeModel(weights);
     });
-    fc.assert(check, { numRuns: 300 });
+    fc.assert(check, { numRuns: runs(300) });
   });
 
   const fillTanhJob = (job: Job) => {
@@ -128,8 +129,8 @@ describe('the parts of a job', () => {
       const statesMin = lengths ? lengths.filter((length) => length > 0).length : N;
       expect(written.flat().length).toBeGreaterThanOrEqual(statesMin * H + N * O);
     });
-    fc.assert(check, { numRuns: 200 });
-    expect(partsSeen).toBeGreaterThan(400);
+    fc.assert(check, { numRuns: runs(200) });
+    expect(partsSeen).toBeGreaterThan(2 * runs(200));
   });
 
   test('the parts of a job of any layers write to no memory in common', () => {
@@ -145,7 +146,7 @@ describe('the parts of a job', () => {
       jobs++;
       expect(repeated(written)).toBe(0);
     });
-    fc.assert(check, { numRuns: 100 });
+    fc.assert(check, { numRuns: runs(100) });
     expect(parts).toBeGreaterThan(2 * jobs);
   });
 

@@ -4,6 +4,7 @@ import { directionsOf, isRecurrent, outputsOf } from '../../src/layers.ts';
 import { isNarrow } from '../../src/wasm/panels.ts';
 import { referenceModel } from '../../src/wasm/reference/model.ts';
 import { rowThrough } from '../helpers/formulas.ts';
+import { runs } from '../helpers/long.ts';
 import { fc } from '../helpers/seed.ts';
 import { randomStack, type Stack, stacks } from '../helpers/stacks.ts';
 
@@ -17,7 +18,7 @@ describe('random models', () => {
         expect(errorOf(computedOf(stack, n), expectedOf(stack, n)), `row ${n}`).toBeLessThan(TOLERANCE);
       }
     });
-    fc.assert(check, { numRuns: 300 });
+    fc.assert(check, { numRuns: runs(300) });
   });
 
   test('what has an axis T is 0 beyond the length of a row', () => {
@@ -30,7 +31,7 @@ describe('random models', () => {
         expect(beyond.every((value) => Object.is(value, 0))).toBe(true);
       }
     });
-    fc.assert(check, { numRuns: 100 });
+    fc.assert(check, { numRuns: runs(100) });
   });
 
   test('a sequence continues from its states with the same bits, wherever it is split', () => {
@@ -46,7 +47,7 @@ describe('random models', () => {
       expect([...(head.ys ?? []), ...(tail.ys ?? [])]).toEqual([...(expected.ys ?? [])]);
       expect([tail.h, tail.c, tail.y]).toEqual([expected.h, expected.c, expected.y]);
     });
-    fc.assert(check, { numRuns: 100 });
+    fc.assert(check, { numRuns: runs(100) });
   });
 
   test('y is ys at the last step of a row, if no layer is reversed', () => {
@@ -60,7 +61,7 @@ describe('random models', () => {
         expect(y!.subarray(n * O, (n + 1) * O)).toEqual(ys.subarray(((length - 1) * N + n) * O).subarray(0, O));
       }
     });
-    fc.assert(check, { numRuns: 100 });
+    fc.assert(check, { numRuns: runs(100) });
   });
 
   test('control: the models have layers of every kind, direction and width, and rows of length 0', () => {

@@ -8,6 +8,7 @@ import { readPickle } from '../../../src/codec/pytorch/pickle.ts';
 import { readStateDict } from '../../../src/codec/pytorch/state-dict.ts';
 import type { SafeTensor } from '../../../src/codec/safetensors/read.ts';
 import { CarryoverError } from '../../../src/errors.ts';
+import { runs } from '../../helpers/long.ts';
 import { fc } from '../../helpers/seed.ts';
 
 const folder = join(import.meta.dirname, '../../fixtures/pytorch');
@@ -220,7 +221,7 @@ describe('damaged files', () => {
           expect(['malformed_model_file', 'model_file_unsupported']).toContain((error as CarryoverError).code);
         },
       ),
-      { numRuns: Number(process.env.FUZZ_RUNS ?? 2_000) },
+      { numRuns: Number(process.env.FUZZ_RUNS ?? runs(2_000)) },
     );
     expect(refused).toBeGreaterThan(100);
   });
@@ -239,7 +240,7 @@ describe('damaged files', () => {
           expect(error).toBeInstanceOf(CarryoverError);
         }
       }),
-      { numRuns: Number(process.env.FUZZ_RUNS ?? 5_000) },
+      { numRuns: Number(process.env.FUZZ_RUNS ?? runs(5_000)) },
     );
   });
 });

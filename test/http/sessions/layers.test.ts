@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { readSafetensorsFile } from '../../../src/codec/safetensors/read.ts';
 import { buildApp } from '../../helpers/app.ts';
 import { layersJson } from '../../../load/cases/layers-json.ts';
+import { runs } from '../../helpers/long.ts';
 import { fc } from '../../helpers/seed.ts';
 import { stacks } from '../../helpers/stacks.ts';
 import { type TensorToWrite, writeSafetensors } from '../../helpers/safetensors.ts';
@@ -91,7 +92,7 @@ describe('a session', () => {
         expect({ h: read.h, c: read.c }).toEqual({ h: whole.h, c: whole.c });
         expect(read.digest).toBe(digestOf(read));
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 

@@ -1,6 +1,7 @@
 // Streams of steps: the same bits as in one piece, and how they are sent.
 import { describe, expect, test } from 'vitest';
 import { buildApp } from '../../helpers/app.ts';
+import { runs } from '../../helpers/long.ts';
 import { bitsOf, nested, recurrences, weightsBody } from '../../helpers/recurrence.ts';
 import { writeSafetensors } from '../../helpers/safetensors.ts';
 import { fc } from '../../helpers/seed.ts';
@@ -118,7 +119,7 @@ describe('a stream', () => {
           expect(reader.events.map(({ data }) => `${data}\n`).join('')).toBe(lines.body);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
     expect(chunked.memory.bytesUsed).toBeGreaterThan(0);
   });

@@ -4,6 +4,7 @@ import { readSafetensors } from '../../../src/codec/safetensors/read.ts';
 import { CarryoverError } from '../../../src/errors.ts';
 import { type ImportOptions, importCheckpoint } from '../../../src/models/import/checkpoint.ts';
 import { readModelFile } from '../../../src/models/model-file.ts';
+import { runs } from '../../helpers/long.ts';
 import { writeSafetensors } from '../../helpers/safetensors.ts';
 import { fc } from '../../helpers/seed.ts';
 import {
@@ -265,7 +266,7 @@ describe('a random model', () => {
           expect(shortForm(importCheckpoint(readSafetensors(bytes), TANH).layers)).toEqual(expected);
         }
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 
@@ -279,7 +280,7 @@ describe('a random model', () => {
         const error = errorOf(() => importCheckpoint(new Map(entries), TANH));
         expect(error === undefined || error instanceof CarryoverError).toBe(true);
       }),
-      { numRuns: 2_000 },
+      { numRuns: runs(2_000) },
     );
   });
 });

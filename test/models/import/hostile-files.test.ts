@@ -12,6 +12,7 @@ import {
   torchBiases,
   torchFile,
 } from '../../helpers/framework-files.ts';
+import { runs } from '../../helpers/long.ts';
 import { fc } from '../../helpers/seed.ts';
 import { type Tensors, errorOf, tensor, torch } from './checkpoints.ts';
 
@@ -148,8 +149,8 @@ test('a damaged file is refused, or every one of its tensors is a part of the mo
         expect((error as Error).message.length).toBeLessThan(3_000);
       }
     }),
-    { numRuns: 3_000 },
+    { numRuns: runs(3_000) },
   );
-  expect(outcomes.refused).toBeGreaterThan(1_000);
+  expect(outcomes.refused).toBeGreaterThan(runs(1_000));
   expect(outcomes.accepted).toBeGreaterThan(20);
 });

@@ -10,6 +10,7 @@ import { readModelFile } from '../../../../src/models/model-file.ts';
 import { kerasBiases, randomLayers, randomOf } from '../../../helpers/framework-files.ts';
 import { STYLES, type Style, kerasFile } from '../../../helpers/keras-files.ts';
 import { kerasLayers } from '../../../helpers/keras-layers.ts';
+import { runs } from '../../../helpers/long.ts';
 import { layersInJson, layersOf } from '../../../helpers/model-layers.ts';
 import { fc } from '../../../helpers/seed.ts';
 
@@ -49,7 +50,7 @@ describe('in every layout', () => {
         const layers = layersInJson(randomLayers(randomOf(seed), { biasesOf: kerasBiases }));
         expect(await idOf(await kerasFile(style, kerasLayers(layers)))).toBe(modelId(layers));
       }),
-      { numRuns: 80 },
+      { numRuns: runs(80) },
     );
   });
 
