@@ -13,15 +13,16 @@ import {
   hostileRequests,
 } from '../helpers/hostile.ts';
 import { VALID_FILE_REQUEST, hostileLayerRequests } from '../helpers/hostile-layers.ts';
+import { count } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
-import { startServer } from '../helpers/process.ts';
+import { startQuickly } from '../helpers/process.ts';
 import { SEED, fc } from '../helpers/seed.ts';
 
-const REQUESTS = Number(process.env.HOSTILE_REQUESTS ?? 2_000);
+const REQUESTS = count('HOSTILE_REQUESTS', { short: 600, long: 2_000 });
 /** Once the heap has found its size (after the first half), it may not grow by more than this. */
 const RSS_GROWTH_MIB_MAX = 96;
 
-const server = await startServer({ LOG_LEVEL: 'error', WORKERS: '1' });
+const server = await startQuickly({ LOG_LEVEL: 'error', WORKERS: '1' });
 const agent = new Agent({ keepAlive: true, maxSockets: 16 });
 afterAll(async () => {
   agent.destroy();

@@ -4,20 +4,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { count, sized } from '../helpers/long.ts';
 import { startLossyProxy } from '../helpers/lossy-proxy.ts';
-import { type RunningServer, startServer } from '../helpers/process.ts';
+import { type RunningServer, startQuickly } from '../helpers/process.ts';
 import { Client } from './client.ts';
 import { Traffic, type TrafficReport } from './traffic.ts';
 import { SEED } from '../helpers/seed.ts';
 
-const LOSSES = Number(process.env.RETRY_LOSSES ?? 200);
-const ROUNDS = Number(process.env.RETRY_ROUNDS ?? 50);
+const LOSSES = count('RETRY_LOSSES', { short: 80, long: 200 });
+const ROUNDS = count('RETRY_ROUNDS', { short: 15, long: 50 });
 const CONCURRENT = 16;
 
 let server: RunningServer;
 const folder = mkdtempSync(join(tmpdir(), 'carryover-retries-'));
 beforeAll(async () => {
-  server = await startServer({ STORE_URL: `sqlite:${join(folder, 'retries.sqlite')}` });
+  server = await startQuickly({ STORE_URL: `sqlite:${join(folder, 'retries.sqlite')}` });
 });
 afterAll(async () => {
   await server.stop();
@@ -69,7 +70,7 @@ test(`${LOSSES} connections lost at random lose no step and apply none twice`, {
 });
 
 test('control: calls repeated without a key are applied twice, and they are counted', async () => {
-  const report = await loseConnections(100, false);
+  const report = await loseConnections(sized({ short: 50, long: 100 }), false);
   expect(report.lost).toBe(0);
   expect(report.doubled).toBeGreaterThan(0);
 });
