@@ -8,11 +8,12 @@ import { CHANGE, DONE, NONCE_BYTES, TOO_OLD, PIN, REFUSED } from '../../../src/s
 import type { SessionStore } from '../../../src/store/store.ts';
 import { pseudoRandom } from '../../../src/wasm/pseudo-random.ts';
 import { startFaultProxy } from '../../helpers/fault-proxy.ts';
+import { runs } from '../../helpers/long.ts';
 import { describeWith } from '../../helpers/needs.ts';
 import { type RedisServer, startRedis } from '../../helpers/redis.ts';
 import { MODEL, countOf, createSessions } from '../hammer.ts';
 
-const ROUNDS = process.env.REDIS_LONG === 'true' ? 10_000 : 1_000;
+const ROUNDS = process.env.REDIS_LONG === 'true' ? 10_000 : runs(1_000);
 const CLIENTS = 8;
 
 const parts = (text: string) => ({ head: Buffer.from(text), slots: new Map([[0, Buffer.from(text)]]) });
@@ -190,7 +191,7 @@ describeWith('redis-server', 'two replicas', () => {
     const random = pseudoRandom(7);
     const chance = () => (random() + 1) / 2;
     const ids = ['m1', 'm2'];
-    for (let round = 0; round < 100; round++) {
+    for (let round = 0; round < runs(100); round++) {
       const created: string[] = [];
       await Promise.all(
         Array.from({ length: 12 }, async (_, k) => {
