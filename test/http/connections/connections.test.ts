@@ -104,7 +104,7 @@ describe('SIGTERM', () => {
       '',
       'GET /health/live HTTP/1.1\r\nHost: x\r\n',
       requestText('POST', '/v1/step', { ...JSON_TYPE, 'content-length': 33 }, '{"mod'),
-      requestText('GET', '/openapi.json').repeat(200),
+      requestText('GET', '/openapi.json').repeat(60),
     ];
     const clients = sent.flatMap((bytes) =>
       [true, false].map((reads) => new RawClient(server.port, bytes, reads)),

@@ -86,7 +86,7 @@ describe('a failure after the first step', () => {
       { inlineFlopsMax: 0 },
     );
     const url = await urlOf(app);
-    const x = repeat(60_000, [[0.5]]);
+    const x = repeat(20_000, [[0.5]]);
     const streams = [];
     while (streams.length < 3) {
       const response = await openStream(url, { weights: W, x });
