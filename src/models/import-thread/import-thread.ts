@@ -45,6 +45,8 @@ async function replyOf(request: ImportRequest, lifetime: Lifetime | undefined, e
   const thread = new Worker(entry, {
     workerData: request,
     execArgv: [],
+    // A library that gives up a file says so on stderr, which is not for the log: its error becomes the answer.
+    stderr: true,
     resourceLimits: { maxOldGenerationSizeMb: HEAP_MIB_MAX, maxYoungGenerationSizeMb: 16 },
   });
   const { promise, resolve, reject } = Promise.withResolvers<ImportReply>();
