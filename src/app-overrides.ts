@@ -8,6 +8,8 @@ import type { SessionStore } from './store/store.ts';
 export interface AppOverrides {
   /** Nothing is logged without one. */
   readonly logger?: FastifyBaseLogger;
+  /** Changes of sessions and models are recorded by it; see http/audit.ts. */
+  readonly auditLogger?: FastifyBaseLogger | undefined;
   /** A Fastify plugin that is registered before all others, for tests that watch requests or responses. */
   readonly plugin?: FastifyPluginCallback;
   /** See HttpOptions; true if absent. A server that is prepared takes no more hooks and routes. */

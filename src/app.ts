@@ -5,7 +5,7 @@
 //             └── sessions ─┴→ store
 import { readFileSync } from 'node:fs';
 import type { AppOverrides } from './app-overrides.ts';
-import type { Config } from './config.ts';
+import { type Config, trustedProxies } from './config.ts';
 import { BuiltInModels } from './engine/built-in-models.ts';
 import { calibrate } from './engine/calibrate.ts';
 import { TensorCopier } from './engine/tensor-copier.ts';
@@ -180,8 +180,10 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       ],
     },
     isClosing: () => state === 'closing',
+    trustProxy: trustedProxies(config.TRUST_PROXY) ?? false,
     version: readVersion(),
     logger: overrides.logger,
+    auditLogger: overrides.auditLogger,
     isPrepared,
     plugin: overrides.plugin,
     bodyBytesMax: config.BODY_BYTES_MAX,

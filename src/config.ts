@@ -1,5 +1,6 @@
 // All configuration, from environment variables only: one schema, the type derived from it, checks of settings
 // against each other, and all problems reported at once. This is the only file that reads process.env.
+import { isIP } from 'node:net';
 import { envSchema } from 'env-schema';
 import { type Static, Type } from 'typebox';
 import { coresAvailable } from './cores.ts';
@@ -14,6 +15,16 @@ export const ConfigSchema = Type.Object({
   PORT: integer(8080, 0, 65_535, 'Port to listen on; 0 takes a free one.'),
   METRICS_PORT: integer(0, 0, 65_535, 'Port for `GET /metrics`, of its own; 0: no metrics.'),
   METRICS_HOST: Type.String({ default: '', description: 'Address of METRICS_PORT; empty: that of HOST.' }),
+  TRUST_PROXY: Type.String({
+    default: '',
+    description:
+      'Whose X-Forwarded-For says which client a request is of, in logs: `true` for any peer, how many proxies there are, or ' +
+      'their addresses, `10.0.0.0/8,192.0.2.1`; empty: nobody\'s.',
+  }),
+  AUDIT_LOG: Type.String({
+    default: '',
+    description: 'File for the audit log, a line for each change of a session or a model; `-` for stdout; empty: none.',
+  }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
     description: 'Least severe level that is logged.',
@@ -182,7 +193,40 @@ function conflictsIn(config: Config): Conflict[] {
       message: `METRICS_PORT must differ from PORT, got ${config.PORT} for both: metrics are never on the public port`,
     });
   }
+  if (trustedProxies(config.TRUST_PROXY) === undefined) {
+    conflicts.push({
+      settings: ['TRUST_PROXY'],
+      message:
+        `TRUST_PROXY must be \`true\`, a number of proxies from 1 to ${PROXIES_MAX}, or addresses and networks separated by ` +
+        `commas, got ${JSON.stringify(config.TRUST_PROXY)}`,
+    });
+  }
   return conflicts;
+}
+
+/** More proxies in a row are a mistake. */
+const PROXIES_MAX = 32;
+
+export type TrustedProxies = boolean | string[] | ((address: string, hop: number) => boolean);
+
+/** What TRUST_PROXY says, as Fastify takes it; false for nobody. Undefined if it says nothing that is understood. */
+export function trustedProxies(setting: string): TrustedProxies | undefined {
+  const text = setting.trim();
+  if (text === '' || text === 'false') return false;
+  if (text === 'true') return true;
+  if (/^\d+$/.test(text)) {
+    const proxies = Number(text);
+    return proxies >= 1 && proxies <= PROXIES_MAX ? (_address, hop) => hop < proxies : undefined;
+  }
+  const networks = text.split(',').map((part) => part.trim());
+  return networks.every(isNetwork) ? networks : undefined;
+}
+
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || rest.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
 }
 
 function expectNone(config: Config, conflicts: readonly Conflict[]): Config {

@@ -1,6 +1,7 @@
 // The logger of the process: one JSON object on a line of stdout, or readable lines if stdout is a terminal.
-// What a line never has: bodies, tensors, the values of headers that grant access or name a call.
+// What a line never has: bodies, tensors, the values of headers that grant access or name a call, ids of sessions.
 import { type DestinationStream, type Level, type Logger, pino } from 'pino';
+import { withoutSessionIds } from './session-hash.ts';
 
 /** Fields whose values are replaced in every line, wherever a request's headers or the request are logged. */
 const SECRET_FIELDS = [
@@ -36,6 +37,20 @@ export function createLogger(level: Level | 'silent', destination?: DestinationS
   return destination ? pino(options, destination) : pino(options);
 }
 
+/**
+ * The logger of the audit log: JSON, each line written before the change that it records is answered. Lines are appended,
+ * so the file can be rotated by copying and truncating it.
+ *
+ * @param setting AUDIT_LOG: a file, or `-` for stdout
+ * @param onError called when a line cannot be written
+ * @throws the system's error if the file cannot be opened
+ */
+export function createAuditLogger(setting: string, onError: (error: Error) => void): Logger {
+  const file = pino.destination({ dest: setting === '-' ? 1 : setting, append: true, mkdir: true, sync: true });
+  file.on('error', onError);
+  return pino({ level: 'info' }, file);
+}
+
 /** Where the lines go: readable ones if stdout is a terminal; undefined, which is JSON on stdout, otherwise. */
 export async function stdoutDestination(): Promise<DestinationStream | undefined> {
   if (!process.stdout.isTTY) return undefined;
@@ -53,19 +68,24 @@ function errorFields(error: unknown, depth = 0): object {
   const { name, message, stack, cause } = error;
   const { code } = error as { code?: unknown };
   const hasCause = cause !== undefined && depth < CAUSES_MAX;
-  return { type: name, message, code, stack, cause: hasCause ? errorFields(cause, depth + 1) : undefined };
+  return {
+    type: name,
+    message: withoutSessionIds(message),
+    code,
+    stack: stack && withoutSessionIds(stack),
+    cause: hasCause ? errorFields(cause, depth + 1) : undefined,
+  };
 }
 
 interface LoggedRequest {
   readonly method?: string;
-  readonly url?: string;
   readonly ip?: string;
   readonly routeOptions?: { readonly url?: string };
 }
 
-/** Of a request, as Fastify logs one: no headers and no body. */
-function requestFields({ method, url, ip, routeOptions }: LoggedRequest): object {
-  return { method, url, route: routeOptions?.url, client: ip };
+/** Of a request, as Fastify logs one: no headers, no body, and no address, which may be that of a session. */
+function requestFields({ method, ip, routeOptions }: LoggedRequest): object {
+  return { method, route: routeOptions?.url, client: ip };
 }
 
 function responseFields({ statusCode }: { readonly statusCode?: number }): object {

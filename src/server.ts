@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import closeWithGrace from 'close-with-grace';
 import { type App, createApp } from './app.ts';
 import { type Config, ConfigError, readConfig } from './config.ts';
-import { createLogger, stdoutDestination } from './logging.ts';
+import { createAuditLogger, createLogger, stdoutDestination } from './logging.ts';
 
 /** From sysexits.h. */
 const EXIT_CONFIG = 78;
@@ -41,7 +41,9 @@ function readConfigOrExit(): Config {
 async function createOrExit(): Promise<App> {
   try {
     const logger = createLogger(config.LOG_LEVEL, await stdoutDestination());
-    return await createApp(config, { logger });
+    const onAuditError = (err: unknown) => logger.error({ err }, 'the audit log cannot be written');
+    const auditLogger = config.AUDIT_LOG === '' ? undefined : createAuditLogger(config.AUDIT_LOG, onAuditError);
+    return await createApp(config, { logger, auditLogger });
   } catch (error) {
     console.error(`Cannot start: ${(error as Error).message}`);
     process.exit(1);

@@ -9,7 +9,7 @@ export function sessionHash(id: string): string {
 }
 
 /** `session AbC…`, `/v1/sessions/AbC…`: where texts of ours name a session. Ids are 22 characters of base64url. */
-const NAMED_SESSION = /(\bsessions?[ /]"?)([\w-]{22})(?![\w-])/g;
+const NAMED_SESSION = /(\bsessions?[ /]"?)([\w-]{22})(?![\w-])/gi;
 
 /** The text with the hash of each session that it names. */
 export function withoutSessionIds(text: string): string {

@@ -25,6 +25,7 @@ describe('the configuration', () => {
     [{ BODIES_BYTES_MAX: '1048576' }, /BODY_BYTES_MAX must be <= BODIES_BYTES_MAX/],
     [{ SESSION_TTL_S: '100', SESSION_TTL_S_MAX: '10' }, /SESSION_TTL_S must be <= SESSION_TTL_S_MAX/],
     [{ DRAIN_DELAY_MS: '8000', SHUTDOWN_TIMEOUT_MS: '3000' }, /DRAIN_DELAY_MS must be <= SHUTDOWN/],
+    [{ PORT: '9000', METRICS_PORT: '9000' }, /METRICS_PORT must differ from PORT, got 9000 for both/],
     [
       { MEMORY_BYTES_MAX: String(512 * 2 ** 20) },
       /MODELS_BYTES_MAX \+ BODIES_BYTES_MAX must be <= 7\/8 of MEMORY_BYTES_MAX/,
@@ -32,6 +33,17 @@ describe('the configuration', () => {
   ])('settings that contradict each other are refused: %o', (environment, message) => {
     expect(() => readConfig(environment)).toThrow(message);
   });
+
+  test.each(['', 'false', 'true', '1', '32', '10.0.0.0/8', '127.0.0.1, ::1,fd00::/8'])('TRUST_PROXY=%s', (TRUST_PROXY) => {
+    expect(readConfig({ TRUST_PROXY })).toMatchObject({ TRUST_PROXY });
+  });
+
+  test.each(['yes', '0', '33', '-1', '1.5', '10.0.0.0/33', '::1/129', '10.0.0/8', 'example.org', '10.0.0.1,', '10.0.0.1/8/8'])(
+    'TRUST_PROXY=%s is refused',
+    (TRUST_PROXY) => {
+      expect(() => readConfig({ TRUST_PROXY })).toThrow(/TRUST_PROXY must be `true`, a number of proxies from 1 to 32, or addr/);
+    },
+  );
 
   test('contradictions are listed beside other problems, unless they follow from them', () => {
     const broken = { SESSION_TTL_S_MAX: '10', BODIES_BYTES_MAX: '-1', MEMORY_BYTES_MAX: '2097152' };

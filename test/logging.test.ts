@@ -5,7 +5,9 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { CarryoverError } from '../src/errors.ts';
 import { createLogger } from '../src/logging.ts';
+import { MemoryStore } from '../src/store/memory.ts';
 import { buildApp } from './helpers/app.ts';
 import { describeWith } from './helpers/needs.ts';
 import { RawClient } from './helpers/raw-client.ts';
@@ -145,6 +147,33 @@ describe('the access log', () => {
   });
 });
 
+describe('the address of the client', () => {
+  const forwarded = { 'x-forwarded-for': '203.0.113.7, 198.51.100.9' };
+
+  test.each([
+    ['', forwarded, '127.0.0.1'],
+    ['true', forwarded, '203.0.113.7'],
+    ['1', forwarded, '198.51.100.9'],
+    ['127.0.0.0/8', forwarded, '198.51.100.9'],
+    ['127.0.0.1,198.51.100.0/24', forwarded, '203.0.113.7'],
+    ['10.0.0.0/8', forwarded, '127.0.0.1'],
+    ['true', { 'x-forwarded-for': 'x'.repeat(8_000) }, '127.0.0.1'],
+    ['true', {}, '127.0.0.1'],
+  ])('TRUST_PROXY=%s', async (TRUST_PROXY, headers, client) => {
+    const log = memoryLog();
+    const app = await buildApp({ TRUST_PROXY }, { logger: log.logger });
+    await app.http.inject({ method: 'GET', url: '/v1/models', headers, remoteAddress: '127.0.0.1' });
+    await expect.poll(() => log.lines().filter(({ msg }) => msg === 'request')).toMatchObject([{ client }]);
+  });
+});
+
+class FailingStore extends MemoryStore {
+  override async change(id: string): Promise<never> {
+    const detail = `The store has not changed session ${id}.`;
+    throw new CarryoverError('store_unavailable', { detail, cause: new Error(`no reply about session ${id}`) });
+  }
+}
+
 describe('content that is not logged', () => {
   test('headers that grant access or name a call are not logged, nor the numbers of a request', async () => {
     const headers = {
@@ -157,6 +186,30 @@ describe('content that is not logged', () => {
     await lineOf(() => fetch(`${server.url}/v1/step`, { method: 'POST', headers, body: STEP }));
     await lineOf(() => fetch(`${server.url}/v1/sessions/${'s'.repeat(22)}`, { headers }));
     expect(server.text.join('')).not.toMatch(/top-secret|0\.6789/);
+  });
+
+  test.each([
+    (id: string) => `The record of session ${id} is damaged.`,
+    (id: string) => `Session "${id}" is gone`,
+    (id: string) => `GET /v1/sessions/${id}/state failed`,
+  ])('an error that names a session is logged with its hash: %s', (textOf) => {
+    const id = 'AbC-_'.repeat(5).slice(0, 22);
+    const hash = createHash('sha256').update(id).digest('hex').slice(0, 8);
+    const { logger, lines, text } = memoryLog();
+    logger.error({ err: new Error(textOf(id), { cause: new Error(textOf(id)) }), req: { url: textOf(id) } }, 'x');
+    expect(lines()[0].err.message).toBe(textOf(id).replace(id, `#${hash}`));
+    expect(text.join('')).not.toContain(id);
+  });
+
+  test('a failure of the store is logged without the id of its session', async () => {
+    const log = memoryLog();
+    const store = new FailingStore(1e9);
+    const app = await buildApp({}, { logger: log.logger, store });
+    const { id } = (await app.post('/v1/sessions', { ...JSON.parse(STEP), x: undefined })).body;
+    const { status } = await app.post('/v1/step', { session: id, x: [[1]] });
+    expect(status).toBe(503);
+    expect(log.text.join('')).toContain('no reply about session #');
+    expect(log.text.join('')).not.toContain(id);
   });
 
   test('a secret that is logged by mistake is redacted', () => {

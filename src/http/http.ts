@@ -12,6 +12,7 @@ import type { WeightsPacker } from '../engine/weights-packer.ts';
 import type { ImportListener } from '../models/import-file.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import { accessLog } from './access-log.ts';
+import { AuditLog } from './audit.ts';
 import { BodyBudget } from './bodies/body-budget.ts';
 import { sequenceRoute } from './compute/sequence.ts';
 import { type StepParts, stepRoute } from './compute/step.ts';
@@ -55,7 +56,7 @@ const TIMEOUTS_CHECKED_MS = 200;
 const HEAD_BYTES_MAX = 16 * 1024;
 
 /** What createHttp itself creates for the routes. */
-type SetHere = 'responses' | 'sockets' | 'budget' | 'onMessageEnd';
+type SetHere = 'audit' | 'responses' | 'sockets' | 'budget' | 'onMessageEnd';
 
 export interface HttpOptions
   extends Omit<StepParts & SessionRoutesOptions & SessionSocketOptions, SetHere> {
@@ -64,6 +65,10 @@ export interface HttpOptions
   readonly limits: Limits;
   readonly readiness: Readiness;
   readonly isClosing: () => boolean;
+  /** Whose X-Forwarded-For is believed; see Fastify's trustProxy. */
+  readonly trustProxy: boolean | string[] | ((address: string, hop: number) => boolean);
+  /** Undefined if changes are not recorded. */
+  readonly auditLogger: FastifyBaseLogger | undefined;
   readonly version: string;
   /** Undefined if nothing is measured. */
   readonly observer: HttpObserver | undefined;
@@ -122,7 +127,8 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   const budget = new BodyBudget(options.bodiesBytesMax, bodyBytesMax);
   const sockets = new MessageSockets(options.keepAliveTimeoutMs, options.requestTimeoutMs);
   const streams = new StreamResponses(app, engine.jsonCodec, options);
-  const parts = { ...options, responses: new ResponseWriter(engine.jsonCodec) };
+  const audit = new AuditLog(options.auditLogger);
+  const parts = { ...options, audit, responses: new ResponseWriter(engine.jsonCodec) };
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema);
 
   // The order of these is the order of their hooks. The end of requests is first, so that every
@@ -148,7 +154,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(fp(indexRoute), { version });
   app.register(fp(healthRoutes), { readiness });
   app.register(fp(problemsRoute));
-  app.register(fp(modelRoutes), { ...options, onImport: options.observer?.onImport });
+  app.register(fp(modelRoutes), { ...parts, onImport: options.observer?.onImport });
   app.register(fp(sessionRoutes), parts);
   const onMessageEnd = options.observer?.onMessageEnd;
   app.register(fp(sessionSocketRoute), { ...options, sockets, budget, onMessageEnd });
@@ -196,6 +202,7 @@ function createServers(options: HttpOptions, onRequestEnd: RequestEndListener | 
     ...(!options.isPrepared && { schemaController: { compilersFactory: { buildValidator: compileOnFirstUse } } }),
     schemaErrorFormatter: validationError,
     bodyLimit: options.bodyBytesMax,
+    trustProxy: options.trustProxy,
     serverFactory: (listener) =>
       server.on('request', (request, response) => connections.serve(request, response, listener)),
     // The head of a request is bounded anyway, and a name or id that is too long is answered as an unknown one.

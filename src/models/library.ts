@@ -59,18 +59,19 @@ export class ModelLibrary {
   }
 
   /**
-   * Makes a name point to a model.
+   * Makes a name point to a model. `before` is the id to which it pointed; undefined if it is new.
    *
    * @param ref a name or an id
    * @throws model_not_found · built_in_model · models_full · store_full · store_unavailable
    */
-  async point(name: string, ref: string): Promise<ModelInfo> {
+  async point(name: string, ref: string): Promise<{ readonly info: ModelInfo; readonly before: string | undefined }> {
     await this.ensure(ref);
     const { id } = this.registry.info(ref);
+    const before = this.registry.has(name) ? this.registry.info(name).id : undefined;
     this.registry.expectNameAvailable(name, id);
     await this.#store.point(name, id);
     this.#ownChanges++;
-    return this.registry.point(name, id);
+    return { info: this.registry.point(name, id), before };
   }
 
   /**
@@ -85,11 +86,11 @@ export class ModelLibrary {
   }
 
   /**
-   * Deletes a model with its names.
+   * Deletes a model with its names, and returns both.
    *
    * @throws model_not_found · model_pinned if sessions use it · built_in_model · store_unavailable
    */
-  async delete(ref: string): Promise<void> {
+  async delete(ref: string): Promise<Pick<ModelInfo, 'id' | 'names'>> {
     const id = await this.#idToDelete(ref);
     const names = this.registry.has(id) ? this.registry.info(id).names : [];
     for (const name of names) this.registry.expectNameDeletable(name);
@@ -99,6 +100,7 @@ export class ModelLibrary {
       });
     }
     if (this.registry.has(id)) this.registry.delete(id);
+    return { id, names };
   }
 
   /** A model whose stored file is damaged cannot be loaded, but it can be deleted. */

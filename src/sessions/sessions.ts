@@ -110,7 +110,7 @@ export class Sessions {
     id: string,
     call: Call,
     next: (session: Session) => Promise<PastState>,
-    reply: (after: Session) => Reply,
+    reply: (after: Session, before: Session) => Reply,
   ): Promise<CallResult<Reply>> {
     return this.#changeState(id, call, reply, async (session, metadata) =>
       advanced(session, await next(session), metadata),
@@ -122,7 +122,7 @@ export class Sessions {
     id: string,
     call: Call,
     t: number,
-    reply: (after: Session) => Reply,
+    reply: (after: Session, before: Session) => Reply,
   ): Promise<CallResult<Reply>> {
     return this.#changeState(id, call, reply, async (session, metadata) => {
       const after = rewound(session, t, metadata);
@@ -144,7 +144,7 @@ export class Sessions {
   async #changeState(
     id: string,
     call: Call,
-    reply: (after: Session) => Reply,
+    reply: (after: Session, before: Session) => Reply,
     transition: (session: Session, metadata: ChangeMetadata) => Promise<Session>,
   ): Promise<CallResult<Reply>> {
     using change = await this.begin(id, call);
@@ -153,7 +153,7 @@ export class Sessions {
       if (change.replay) return this.#replay(change.replay);
       expectIfMatch(session, call);
       const after = await transition(session, change.newMetadata(session));
-      const value = reply(after);
+      const value = reply(after, session);
       await change.commitReply(after, value);
       return { value, replayed: false };
     });
@@ -170,7 +170,7 @@ export class Sessions {
   async fork(
     id: string,
     call: Call,
-    reply: (fork: Session) => Reply,
+    reply: (fork: Session, before: Session) => Reply,
   ): Promise<CallResult<Reply>> {
     using change = await this.begin(id, call);
     return await change.retryOnConflict(async () => {
@@ -185,14 +185,18 @@ export class Sessions {
       }
       call.lifetime.throwIfOver();
       const fork = await this.#creation.addFork(session, target.id);
-      const value = reply(fork);
+      const value = reply(fork, session);
       if (call.key) await change.commitReply(session, value).catch(throwAppliedUnknown);
       return { value, replayed: false };
     });
   }
 
-  /** @throws session_not_found · session_gone · step_conflict · store_unavailable */
-  async delete(id: string, call: Call): Promise<{ readonly replayed: boolean }> {
+  /**
+   * Ends a session. `before` is undefined if an earlier attempt has, or if its record was damaged.
+   *
+   * @throws session_not_found · session_gone · step_conflict · store_unavailable
+   */
+  async delete(id: string, call: Call): Promise<{ readonly replayed: boolean; readonly before?: Session }> {
     using change = await this.begin(id, call);
     return await change.retryOnConflict(async () => {
       const stored = await readStored(this.#store, id);
@@ -214,7 +218,7 @@ export class Sessions {
       expectIfMatch(session, call);
       call.lifetime.throwIfOver();
       await this.#expiry.delete({ id, t: session.t, deletion: call.key }, revision, session);
-      return { replayed: false };
+      return { replayed: false, before: session };
     });
   }
 

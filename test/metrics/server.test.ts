@@ -1,7 +1,10 @@
 // The port of the metrics: what it answers, and how it begins and ends with the process.
 import { createServer } from 'node:http';
 import { once } from 'node:events';
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { MetricsServer } from '../../src/metrics/metrics-server.ts';
 import { buildApp } from '../helpers/app.ts';
 import { freePort, spawnServer, startServer } from '../helpers/process.ts';
@@ -66,9 +69,16 @@ test('metrics that cannot be read are answered with 500', async () => {
 });
 
 describe('the process', () => {
-  test('METRICS_PORT is served, and closed at the end', async () => {
+  test('METRICS_PORT is served, and closed at the end; AUDIT_LOG is written', async () => {
     const port = await freePort();
-    const server = await startServer({ METRICS_PORT: String(port) });
+    const folder = mkdtempSync(join(tmpdir(), 'carryover-metrics-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'audit.log');
+    const server = await startServer({ METRICS_PORT: String(port), AUDIT_LOG: file });
+    const body = JSON.stringify({ weights: { W_x: [[0.5]], W_h: [[0.8]] } });
+    const headers = { 'content-type': 'application/json' };
+    await (await fetch(`${server.url}/v1/sessions`, { method: 'POST', headers, body })).text();
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ action: 'session.create', client: '127.0.0.1' });
     const scrape = () => fetch(`http://127.0.0.1:${port}/metrics`);
     expect(await (await scrape()).text()).toContain('carryover_workers_ready 1\n');
     expect(await server.stop()).toBe(0);

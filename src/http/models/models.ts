@@ -14,6 +14,7 @@ import type { Import, ImportOptions } from '../../models/import/checkpoint.ts';
 import { type ImportListener, importFile } from '../../models/import-file.ts';
 import { READOUT_NAMES } from '../../models/import/readout.ts';
 import type { ModelInfo as Info } from '../../models/registry.ts';
+import type { AuditLog } from '../audit.ts';
 import { isBodyHeld } from '../request.ts';
 import { MODEL_FILE_TYPES, jsonOrFile } from '../media-types.ts';
 import {
@@ -55,17 +56,18 @@ export interface ModelRoutesOptions {
   readonly weightsPacker: WeightsPacker;
   /** Undefined if nobody wants to know. */
   readonly onImport: ImportListener | undefined;
+  readonly audit: AuditLog;
 }
 
 export function modelRoutes(app: HttpServer, options: ModelRoutesOptions): void {
   const { library } = options;
   registerRoute(app, options);
   readRoutes(app, library);
-  changeRoutes(app, library);
+  changeRoutes(app, options);
 }
 
 function registerRoute(app: HttpServer, parts: ModelRoutesOptions): void {
-  const { onImport } = parts;
+  const { onImport, audit } = parts;
   app.post(
     '/v1/models',
     {
@@ -98,11 +100,13 @@ function registerRoute(app: HttpServer, parts: ModelRoutesOptions): void {
         const file = await importFile(body, query, { lifetime, isBodyHeld: () => isBodyHeld(request), onImport });
         const { layers, tensors, notes } = file;
         const { info, created } = await registerModel(parts, { layers, name: query.name }, lifetime);
+        audit.model(request, 'register', { model: info.id, names: info.names });
         return sendInfo(reply.code(created ? 201 : 200), { ...info, tensors, ...(notes?.length && { notes }) });
       }
       expectNoImportOptions(query);
       const source = modelSource(body, query.name);
       const { info, created } = await registerModel(parts, source, lifetime);
+      audit.model(request, 'register', { model: info.id, names: info.names });
       return sendInfo(reply.code(created ? 201 : 200), info);
     },
   );
@@ -149,7 +153,7 @@ function readRoutes(app: HttpServer, library: ModelLibrary): void {
   );
 }
 
-function changeRoutes(app: HttpServer, library: ModelLibrary): void {
+function changeRoutes(app: HttpServer, { library, audit }: ModelRoutesOptions): void {
   app.put(
     '/v1/models/:ref',
     {
@@ -175,7 +179,12 @@ function changeRoutes(app: HttpServer, library: ModelLibrary): void {
         },
       },
     },
-    async ({ params, body }, reply) => sendInfo(reply, await library.point(params.ref, body.model)),
+    async (request, reply) => {
+      const { params, body } = request;
+      const { info, before } = await library.point(params.ref, body.model);
+      audit.model(request, 'move', { model: info.id, names: [params.ref], before });
+      return sendInfo(reply, info);
+    },
   );
   app.delete(
     '/v1/models/:ref',
@@ -198,8 +207,9 @@ function changeRoutes(app: HttpServer, library: ModelLibrary): void {
         },
       },
     },
-    async ({ params }, reply) => {
-      await library.delete(params.ref);
+    async (request, reply) => {
+      const { id, names } = await library.delete(request.params.ref);
+      audit.model(request, 'delete', { model: id, names });
       void reply.code(204);
     },
   );

@@ -4,6 +4,7 @@ import type { FastifyBaseLogger, FastifyError, FastifyRequest } from 'fastify';
 import type { ErrorCode } from '../../error-kinds.ts';
 import { type Applied, CarryoverError } from '../../errors.ts';
 import { noteError } from '../request.ts';
+import { withoutSessionIds } from '../../session-hash.ts';
 import { problemBody } from '../schemas/problem.ts';
 import { hasIdempotencyKey, isSessionCall } from '../session-request.ts';
 
@@ -51,7 +52,7 @@ export function problemJson(cause: Error, request: FastifyRequest): string {
 export function logProblem(error: CarryoverError, cause: unknown, log: FastifyBaseLogger): void {
   const { code, kind, message } = error;
   const isFailure = kind.status >= 500 && code !== 'shutting_down';
-  if (isFailure) log.error({ err: error.cause ?? cause, code }, message);
+  if (isFailure) log.error({ err: error.cause ?? cause, code }, withoutSessionIds(message));
   else log.info({ code }, 'request refused');
 }
 

@@ -4,6 +4,7 @@ import { type ResponseBody, toJsonSegments, toSafetensors } from '../../codec/re
 import type { JsonCodec, PrintedJson } from '../../engine/json-codec.ts';
 import { JSON_TYPE } from '../media-types.ts';
 import { addRelease } from '../request.ts';
+import { serverTiming } from './server-timing.ts';
 import { nextFlush } from './write-coalescing.ts';
 
 export class ResponseWriter {
@@ -49,6 +50,8 @@ function viewUntilSent(request: FastifyRequest, json: PrintedJson): Buffer {
 
 /** Sends bytes as they are, together with the other responses that are ready now. */
 export async function sendBytes(reply: FastifyReply, type: string, bytes: Buffer): Promise<FastifyReply> {
+  const timing = serverTiming(reply.request.lifetime.record);
+  if (timing !== undefined) void reply.header('server-timing', timing);
   await nextFlush();
   return reply.header('content-type', type).serializer(unchanged).send(bytes);
 }

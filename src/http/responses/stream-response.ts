@@ -13,6 +13,7 @@ import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { RecurrenceStream, StepTensors } from '../../engine/stream.ts';
 import { CarryoverError } from '../../errors.ts';
 import { problemJson } from './problem.ts';
+import { serverTiming } from './server-timing.ts';
 
 /** The events of some steps, with their tensors to be printed. */
 export type StepSegments = (steps: StepTensors, framing: Framing) => readonly JsonSegment[];
@@ -120,6 +121,8 @@ export class StreamResponse implements Disposable {
       'cache-control': 'no-store',
       // Without it nginx collects the response before it passes it on.
       'x-accel-buffering': 'no',
+      // Of the first steps: the others are computed when it is sent.
+      'server-timing': serverTiming(this.#request.lifetime.record),
     });
     reply.hijack();
     reply.raw.writeHead(200, reply.getHeaders() as OutgoingHttpHeaders);

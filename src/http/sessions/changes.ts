@@ -1,7 +1,12 @@
 // Changes of a session that compute nothing: set its state, rewind, fork, delete.
+import type { FastifyRequest } from 'fastify';
 import type { SessionCompute } from '../../engine/session-compute.ts';
+import type { Session } from '../../sessions/session.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
+import type { AuditLog, SessionAction } from '../audit.ts';
 import type { HttpServer } from '../http-server.ts';
+import type { CallResult } from '../../sessions/call.ts';
+import type { Reply } from '../../sessions/kept-answer.ts';
 import { BODY_ERRORS, SESSION_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
 import { statesOfBody } from '../compute/layers.ts';
@@ -12,6 +17,7 @@ import { callOf } from './session-call.ts';
 export interface SessionChangeParts {
   readonly sessions: Sessions;
   readonly sessionCompute: SessionCompute;
+  readonly audit: AuditLog;
 }
 
 export function sessionChangeRoutes(app: HttpServer, parts: SessionChangeParts): void {
@@ -20,7 +26,31 @@ export function sessionChangeRoutes(app: HttpServer, parts: SessionChangeParts):
   deleteRoute(app, parts);
 }
 
-function stateRoutes(app: HttpServer, { sessions, sessionCompute }: SessionChangeParts): void {
+/**
+ * Makes a change whose reply is made of the session after and before it, and records it.
+ *
+ * @param make makes the change; it is given the function that makes the reply
+ */
+async function audited(
+  { audit }: SessionChangeParts,
+  request: FastifyRequest<{ Params: { id: string } }>,
+  action: SessionAction,
+  replyTo: (after: Session) => Reply,
+  make: (reply: (after: Session, before: Session) => Reply) => Promise<CallResult<Reply>>,
+): Promise<CallResult<Reply>> {
+  const { id } = request.params;
+  let change: { readonly before?: Session; readonly after?: Session } = {};
+  const noted = (after: Session, before: Session) => {
+    change = { before, after };
+    return replyTo(after);
+  };
+  const outcome = await make(noted).catch((error: unknown) => audit.sessionFailure(request, action, id, change, error));
+  if (!outcome.replayed) audit.session(request, action, id, change);
+  return outcome;
+}
+
+function stateRoutes(app: HttpServer, parts: SessionChangeParts): void {
+  const { sessions, sessionCompute } = parts;
   app.put(
     '/v1/sessions/:id/state',
     {
@@ -48,14 +78,12 @@ function stateRoutes(app: HttpServer, { sessions, sessionCompute }: SessionChang
     async (request, reply) => {
       const { body, params } = request;
       const given = statesOfBody(body);
-      const outcome = await sessions.setState(
-        params.id,
-        callOf(request),
-        async (session) => ({
-          state: await sessionCompute.readState(given, session),
-          t: body.t ?? session.t,
-        }),
-        infoReply,
+      const next = async (session: Session) => ({
+        state: await sessionCompute.readState(given, session),
+        t: body.t ?? session.t,
+      });
+      const outcome = await audited(parts, request, 'set', infoReply, (answer) =>
+        sessions.setState(params.id, callOf(request), next, answer),
       );
       return sendReply(reply, outcome);
     },
@@ -85,13 +113,16 @@ function stateRoutes(app: HttpServer, { sessions, sessionCompute }: SessionChang
     },
     async (request, reply) => {
       const { body, params } = request;
-      const outcome = await sessions.rewind(params.id, callOf(request), body.t, infoReply);
+      const outcome = await audited(parts, request, 'rewind', infoReply, (answer) =>
+        sessions.rewind(params.id, callOf(request), body.t, answer),
+      );
       return sendReply(reply, outcome);
     },
   );
 }
 
-function forkRoute(app: HttpServer, { sessions }: SessionChangeParts): void {
+function forkRoute(app: HttpServer, parts: SessionChangeParts): void {
+  const { sessions } = parts;
   app.post(
     '/v1/sessions/:id/fork',
     {
@@ -115,13 +146,15 @@ function forkRoute(app: HttpServer, { sessions }: SessionChangeParts): void {
       },
     },
     async (request, reply) => {
-      const outcome = await sessions.fork(request.params.id, callOf(request), createdReply);
+      const outcome = await audited(parts, request, 'fork', createdReply, (answer) =>
+        sessions.fork(request.params.id, callOf(request), answer),
+      );
       return sendReply(reply, outcome);
     },
   );
 }
 
-function deleteRoute(app: HttpServer, { sessions }: SessionChangeParts): void {
+function deleteRoute(app: HttpServer, { sessions, audit }: SessionChangeParts): void {
   app.delete(
     '/v1/sessions/:id',
     {
@@ -138,7 +171,12 @@ function deleteRoute(app: HttpServer, { sessions }: SessionChangeParts): void {
       },
     },
     async (request, reply) => {
-      const { replayed } = await sessions.delete(request.params.id, callOf(request));
+      const { id } = request.params;
+      const deleted = sessions.delete(id, callOf(request));
+      const { replayed, before } = await deleted.catch((error: unknown) =>
+        audit.sessionFailure(request, 'delete', id, {}, error),
+      );
+      if (!replayed) audit.session(request, 'delete', id, { before });
       markReplayed(reply, replayed);
       return reply.code(204).send(null);
     },

@@ -2,7 +2,9 @@
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import type { ErrorCode } from '../../error-kinds.ts';
 import type { ModelLibrary } from '../../models/library.ts';
+import type { Session } from '../../sessions/session.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
+import type { AuditLog } from '../audit.ts';
 import { type ResponseWriter, sendBytes } from '../responses/response-writer.ts';
 import type { HttpServer } from '../http-server.ts';
 import { responseContent, responseType } from '../media-types.ts';
@@ -29,6 +31,7 @@ export interface SessionRoutesOptions {
   readonly library: Pick<ModelLibrary, 'idOf'>;
   readonly sessionCompute: SessionCompute;
   readonly responses: ResponseWriter;
+  readonly audit: AuditLog;
   readonly ttlMs: number;
   readonly ttlMsMax: number;
 }
@@ -47,7 +50,7 @@ export function sessionRoutes(app: HttpServer, options: SessionRoutesOptions): v
 }
 
 function createRoute(app: HttpServer, options: SessionRoutesOptions): void {
-  const { sessionCompute, ttlMs, ttlMsMax } = options;
+  const { sessionCompute, audit, ttlMs, ttlMsMax } = options;
   app.post(
     '/v1/sessions',
     {
@@ -81,6 +84,7 @@ function createRoute(app: HttpServer, options: SessionRoutesOptions): void {
     async (request, reply) => {
       const { body, lifetime } = request;
       const { model, weights, N, ttl_s, keep = 0 } = body;
+      let after: Session | undefined;
       const wanted = {
         weights: weightsOf(model, weights && inlineSource(weights)),
         N,
@@ -88,9 +92,17 @@ function createRoute(app: HttpServer, options: SessionRoutesOptions): void {
         keep,
         ttlMs: Math.min(ttlMsMax, ttl_s === undefined ? ttlMs : Math.round(ttl_s * 1_000)),
         key: keyOfRequest(request),
-        reply: createdReply,
+        reply: (session: Session) => {
+          after = session;
+          return createdReply(session);
+        },
       };
-      return sendReply(reply, await sessionCompute.create(wanted, lifetime));
+      const outcome = await sessionCompute.create(wanted, lifetime).catch((error: unknown) => {
+        if (after) audit.sessionFailure(request, 'create', after.id, { after }, error);
+        throw error;
+      });
+      if (!outcome.replayed && after) audit.session(request, 'create', after.id, { after });
+      return sendReply(reply, outcome);
     },
   );
 }
