@@ -4,6 +4,7 @@
 // on the PATH; who calls this file by itself may have an older one there.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { isSupported, refusal } from '../node-version.mjs';
 
@@ -16,10 +17,10 @@ if (isSupported(process.versions.node)) {
   const child = spawn(ownNode, [fileURLToPath(main), ...process.argv.slice(2)], { stdio: 'inherit' });
   // A terminal sends Ctrl-C to both: this process waits for the other to end.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.on(signal, () => signal !== 'SIGINT' && child.kill(signal));
+    process.on(signal, () => (signal === 'SIGINT' && process.stdin.isTTY) || child.kill(signal));
   }
   child.on('error', (error) => refuse(`${ownNode} does not start: ${error.message}`));
-  child.on('exit', (code, signal) => process.exit(signal === null ? code : 70));
+  child.on('exit', (code, signal) => process.exit(signal === null ? code : 128 + constants.signals[signal]));
 } else {
   refuse(`Install it, or run \`npm ci\` where package.json is: on Linux x64 this installs one.`);
 }

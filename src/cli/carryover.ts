@@ -12,6 +12,7 @@ import { Ended, type Io } from './io.ts';
 import { modelsCommand } from './models.ts';
 import { sentenceOf } from './problem-text.ts';
 import { serveCommand } from './serve.ts';
+import { withIdsBehindOptions } from './session-ids.ts';
 import { sessionsCommand } from './sessions.ts';
 import { stepCommand } from './step.ts';
 import { formatTable } from './table.ts';
@@ -70,7 +71,7 @@ export async function run(argv: readonly string[], io: Omit<Io, 'setExitCode'>):
   let exitCode: number = EXIT.ok;
   const program = createProgram({ ...io, setExitCode: (code) => (exitCode = code) });
   try {
-    await program.parseAsync([...argv], { from: 'user' });
+    await program.parseAsync(withIdsBehindOptions(argv), { from: 'user' });
     return exitCode;
   } catch (error) {
     if (io.signal.aborted) return (io.signal.reason as Ended).exitCode;

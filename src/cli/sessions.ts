@@ -1,7 +1,7 @@
 // carryover sessions: hidden states that a service keeps.
 import type { Command } from 'commander';
 import { type Io, print, printJson } from './io.ts';
-import { withExamples, withService } from './options.ts';
+import { number, wholeNumber, withExamples, withService } from './options.ts';
 import { eachPage } from './pages.ts';
 import { Service } from './service.ts';
 import { formatTable } from './table.ts';
@@ -56,9 +56,9 @@ export function sessionsCommand(program: Command, io: Io): void {
   withService(sessions.command('create'), io)
     .description('Create a session, which keeps the hidden state of a model between calls.')
     .requiredOption('--model <ref>', 'the name or the id of its model')
-    .option('--rows <N>', 'rows of the mini-batch of every call; 1 without it', Number)
-    .option('--keep <count>', 'how many past states are kept; none without it', Number)
-    .option('--ttl <seconds>', 'idle lifetime; SESSION_TTL_S of the service without it', Number)
+    .option('--rows <N>', 'rows of the mini-batch of every call; 1 without it', wholeNumber(1, 1_048_576))
+    .option('--keep <count>', 'how many past states are kept; none without it', wholeNumber(0, 64))
+    .option('--ttl <seconds>', 'idle lifetime; SESSION_TTL_S of the service without it', number(1, 31_536_000))
     .action((options: CreateOptions) => create(options, io));
   withService(sessions.command('show <id>'), io)
     .description('Show a session with its state.')

@@ -84,6 +84,7 @@ describe('a wrong command line', () => {
     [['impor'], "Unknown command 'impor'"],
     [['import'], "Missing required argument 'file'"],
     [['models', '--jsno'], "Unknown option '--jsno'"],
+    [['sessions', 'create', '--model', 'a', '--rows', 'two'], 'Expected a whole number, 1 to 1048576.'],
     [['models', 'bogus'], 'Too many arguments'],
     [['generate', '--length', '1.5'], 'Expected a whole number, 1 to 1000000.'],
     [['import', 'a.pt', '--layout', 'DTN'], 'Allowed choices are TND, NTD.'],

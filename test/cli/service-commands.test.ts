@@ -81,6 +81,14 @@ describe('sessions', () => {
   });
 });
 
+test.each(['sessions show', 'sessions fork', 'sessions delete', 'sessions show --json', 'step 1 --session'])(
+  'an id that begins with a dash is no option of %s',
+  async (command) => {
+    const { exitCode, stderr } = await run(`${command} -hU9YwpHwiPjOYfoxLwgwA`);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 66, stderr: expect.stringContaining('[session_not_found]') });
+  },
+);
+
 describe('step', () => {
   test.each([
     ['a number', 'sunspots', '0.58', [[0.58]], 'step'],
