@@ -10,6 +10,7 @@ import { type HalfDtype, readDataset } from './dataset.ts';
 import { attempt, malformed, notRead } from './errors.ts';
 import { expectWholeHeaps } from './global-heap.ts';
 import { type Hdf5Library, discardLibrary, loadLibrary } from './library.ts';
+import { readTexts } from './texts.ts';
 
 /** What the library takes besides the tensors. */
 const MEMORY_BYTES = 32 * 2 ** 20;
@@ -114,7 +115,7 @@ export class Hdf5File {
    */
   texts(path: string, name: string): readonly string[] | undefined {
     if (this.kindOf(path) === undefined) return undefined;
-    const { module, Attribute } = this.#library;
+    const { module } = this.#library;
     const at = `/${path}`;
     const title = `the attribute ${quote(name)} of ${quote(at)}`;
     return attempt(`has ${title}, which cannot be read`, () => {
@@ -124,8 +125,7 @@ export class Hdf5File {
       if (total_size > TEXTS_MAX || total_size * size > TEXT_BYTES_MAX) {
         throw notRead(`has ${title} of ${total_size} texts of ${size} bytes, expected at most ${TEXT_BYTES_MAX} bytes`);
       }
-      const { value } = new Attribute(this.#id, at, name);
-      return [value].flat().filter((text) => typeof text === 'string');
+      return readTexts(this.#library, this.#id, at, name);
     });
   }
 

@@ -10,12 +10,10 @@ const PAGE_BYTES = 65_536;
 /** An instance of the library. */
 export class Hdf5Library {
   readonly module: typeof H5wasm.Module;
-  readonly Attribute: typeof H5wasm.Attribute;
   #memoryBytesMax = Infinity;
 
-  constructor(module: typeof H5wasm.Module, Attribute: typeof H5wasm.Attribute) {
+  constructor(module: typeof H5wasm.Module) {
     this.module = module;
-    this.Attribute = Attribute;
     // Errors of the library as exceptions; else it prints them.
     module.activate_throwing_error_handler();
     const memory = memoryOf(this);
@@ -81,8 +79,8 @@ export function discardLibrary(): void {
 }
 
 async function newLibrary(): Promise<Hdf5Library> {
-  const { ready, Attribute } = await loadModule(instances++);
-  return new Hdf5Library(await ready, Attribute);
+  const { ready } = await loadModule(instances++);
+  return new Hdf5Library(await ready);
 }
 
 /** A module has one instance: another one needs another address. */
