@@ -54,6 +54,9 @@ function expectStatesInOrder(path: Path): void {
   const next = new Map<string, number>();
   for (const { states = [], title } of backwards(path).toReversed()) {
     for (const { input, firstRow, rows } of states) {
+      if (input === path.input.name) {
+        throw notRead(`has ${title}, whose initial state is x, ${quote(input)}`, 'Expected an input of its own for states.');
+      }
       const expected = next.get(input) ?? 0;
       // Several layers may read the same states.
       if (firstRow !== expected && firstRow !== 0) {

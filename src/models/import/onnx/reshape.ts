@@ -1,7 +1,7 @@
 // Which axes a Reshape merges and splits. Its target is a list of sizes, in which open ones are known by the axis that
 // they are of; the parts of the axes (Atom) keep their order, and each of them has to go to one axis as a whole.
 import { type Size, isSame, product } from './size.ts';
-import type { Atom, Axis } from './value.ts';
+import type { Axis } from './value.ts';
 
 export function sizeOf(axis: Axis): Size {
   return axis.reduce<Size>((size, atom) => product(size, atom.size), 1);
@@ -18,23 +18,22 @@ export function reshapedAxes(axes: readonly Axis[], target: readonly Size[], all
   const sizes = target.map((size, i) => (size === 0 && !allowsZero && axes[i] ? sizeOf(axes[i]) : size));
   const atoms = axes.flat();
   const open = sizes.indexOf(-1);
-  if (open < 0) {
-    const made = takeFront(atoms, sizes);
-    return made && withRest(made);
-  }
-  const front = takeFront(atoms, sizes.slice(0, open));
-  const back = front && takeFront(front.rest.toReversed(), sizes.slice(open + 1).toReversed());
-  return back && [...front.axes, back.rest.toReversed(), ...back.axes.toReversed().map((axis) => axis.toReversed())];
+  // From the last on: where a size of 1 could be several parts, the features, which are last, stay last.
+  const back = takeBack(atoms, sizes.slice(open + 1));
+  if (!back) return undefined;
+  if (open < 0) return withRest(back);
+  const front = takeFront(back.rest, sizes.slice(0, open));
+  return front && [...front.axes, front.rest, ...back.axes];
 }
 
 interface Taken {
   readonly axes: Axis[];
   /** What was not needed. */
-  readonly rest: Atom[];
+  readonly rest: Axis;
 }
 
 /** Takes from the front, for each size, the parts of which it is the product. */
-function takeFront(atoms: readonly Atom[], sizes: readonly Size[]): Taken | undefined {
+function takeFront(atoms: Axis, sizes: readonly Size[]): Taken | undefined {
   let at = 0;
   const axes: Axis[] = [];
   for (const size of sizes) {
@@ -51,9 +50,13 @@ function takeFront(atoms: readonly Atom[], sizes: readonly Size[]): Taken | unde
   return { axes, rest: atoms.slice(at) };
 }
 
-/** Only parts of size 1 may be left, and go to the last axis. */
+function takeBack(atoms: Axis, sizes: readonly Size[]): Taken | undefined {
+  const taken = takeFront(atoms.toReversed(), sizes.toReversed());
+  return taken && { axes: taken.axes.toReversed().map((axis) => axis.toReversed()), rest: taken.rest.toReversed() };
+}
+
+/** Only parts of size 1 may be left, and go to the first axis. */
 function withRest({ axes, rest }: Taken): Axis[] | undefined {
   if (rest.some(({ size }) => size !== 1)) return undefined;
-  const last = axes.at(-1);
-  return last ? axes.with(-1, [...last, ...rest]) : [];
+  return axes.map((axis, i) => (i === 0 ? [...rest, ...axis] : axis));
 }

@@ -202,6 +202,16 @@ function oneRow(): ReadCase {
   return { layers: [layer], file: graph.write([graph.node('Squeeze', [graph.layer(layer, x), graph.integers([1])])]) };
 }
 
+/** x (T, 1, 1) with all sizes fixed, and axes of size 1 that are taken away and put back. */
+function oneFeature(): ReadCase {
+  const layer: RecurrentJson = { type: 'rnn', activation: 'tanh', W_x: [[0.5]], W_h: [[0.25]], b: [1] };
+  const graph = new OnnxGraph();
+  const x = graph.input({ name: 'x', shape: [5, 1, 1] });
+  const flat = graph.node('Reshape', [x, graph.integers([-1])]);
+  const Y = graph.recurrent(layer, graph.node('Reshape', [flat, graph.integers([5, 1, 1])]))[0]!;
+  return { layers: [layer], file: graph.write([graph.node('Reshape', [Y, graph.integers([5, 1])])]) };
+}
+
 function casts(): ReadCase {
   const [rows, layer] = [embedding(), lstm()];
   return built([rows, layer], (graph) => {
@@ -276,7 +286,7 @@ export const READ: Readonly<Record<string, readonly ReadCase[]>> = {
   '`Relu`, `Tanh`, `Sigmoid`, `Softmax` elsewhere, of at most 1,024 features': ['Relu', 'Tanh', 'Sigmoid', 'Softmax'].map(alone),
   '`Add`, `Sub`, `Mul`, `Div` with constants': [arithmetic(), flipped(), plain([affine([2, -3], [0.5, 0]), lstm(), affine([0.1, 7], [1, 1])])],
   '`BatchNormalization` of the features': [norm()],
-  '`Transpose`, `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`, `Expand`, `Identity`, `Dropout`': [plumbing(12), plumbing(13), oneRow()],
+  '`Transpose`, `Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`, `Expand`, `Identity`, `Dropout`': [plumbing(12), plumbing(13), oneRow(), oneFeature()],
   '`Cast` between floats, and of x to integers': [casts()],
   '`Slice`, `Gather` of the last or the first step': [
     lastStep(lstm(), (graph, y) => graph.node('Gather', [y, graph.integers([-1], [])]), LAST_STEP),

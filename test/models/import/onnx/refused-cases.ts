@@ -70,6 +70,7 @@ export const REFUSED: Readonly<Record<string, readonly RefusedCase[]>> = {
       const [Y, Y_h] = graph.recurrent(gru(), x) as [string, string];
       return graph.recurrent(lstm(), graph.steps(Y), { inputs: ['', '', Y_h] });
     }),
+    refused('whose initial state is x', (graph, x) => graph.recurrent(rnn(), x, { inputs: ['', x] })[0]!),
     refused('whose initial state is row 1 of "h"', (graph, x) => {
       const h = graph.input({ name: 'h', shape: [2, 'N', D] });
       const row = (k: number) => ({ inputs: ['', graph.node('Gather', [h, graph.integers([k])])] });
