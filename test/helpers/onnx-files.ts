@@ -33,7 +33,8 @@ type Dimension = number | string;
 
 export interface ValueToWrite {
   readonly name: string;
-  readonly shape: readonly Dimension[];
+  /** Absent of an output, whose shape then follows from the nodes. */
+  readonly shape?: readonly Dimension[];
   /** TensorProto.DataType; float if absent. */
   readonly type?: number;
 }
@@ -97,8 +98,9 @@ function integer(field: number, value: number): Uint8Array {
 }
 
 function valueInfoProto({ name, shape, type = FLOAT }: ValueToWrite): Uint8Array {
-  const dims = shape.map((size) => bytes(1, typeof size === 'number' ? number(1, size) : bytes(2, size)));
-  return message(bytes(1, name), bytes(2, bytes(1, message(number(1, type), bytes(2, message(...dims))))));
+  const dims = shape?.map((size) => bytes(1, typeof size === 'number' ? number(1, size) : bytes(2, size)));
+  const tensor = message(number(1, type), ...(dims ? [bytes(2, message(...dims))] : []));
+  return message(bytes(1, name), bytes(2, bytes(1, tensor)));
 }
 
 /** How the numbers of a tensor stand in the file. */

@@ -145,7 +145,7 @@ export class OnnxGraph {
       nodes: this.#nodes,
       initializers: this.#initializers,
       inputs: this.#inputs,
-      outputs: outputs.map((name) => ({ name, shape: [] })),
+      outputs: outputs.map((name) => ({ name })),
       ...(this.#options.opset !== undefined && { opset: this.#options.opset }),
       ...more,
     });

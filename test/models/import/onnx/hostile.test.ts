@@ -43,7 +43,7 @@ function repeated(times: number, first: (graph: OnnxGraph) => string, next: (gra
 }
 
 function withNodes(nodes: readonly NodeToWrite[], output: string, initializers: readonly Uint8Array[] = []): Uint8Array {
-  return writeOnnx({ nodes, initializers, inputs: [{ name: 'x', shape: ['T', 'N', D] }], outputs: [{ name: output, shape: [] }] });
+  return writeOnnx({ nodes, initializers, inputs: [{ name: 'x', shape: ['T', 'N', D] }], outputs: [{ name: output }] });
 }
 
 const node = (op: string, inputs: readonly string[], outputs: readonly string[]): NodeToWrite => ({ op, inputs, outputs, name: op });
