@@ -84,6 +84,6 @@ export function weightsBody({ D, H, W_x, W_h, b }: Weights) {
 
 /** The bytes of nested arrays of float32, as a comparison that sees every bit, -0 included. */
 export function bitsOf(values: unknown): Buffer {
-  const flat = [values].flat(4) as number[];
+  const flat = values instanceof Float32Array ? values : ([values].flat(4) as number[]);
   return Buffer.from(Float32Array.from(flat).buffer);
 }

@@ -8,6 +8,7 @@ import { packModel, packedModelAt, packedModelBytes } from '../../src/wasm/packe
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { referenceReadout, referenceStep } from '../../src/wasm/reference/step.ts';
 import { compiledKernels, memory, runKernels } from '../helpers/kernels.ts';
+import { expectSameBits } from '../helpers/expect-bits.ts';
 import { runs } from '../helpers/long.ts';
 import { bitsOf, randomRecurrence, recurrences, referenceStates } from '../helpers/recurrence.ts';
 import { fc } from '../helpers/seed.ts';
@@ -19,9 +20,7 @@ describe('the kernels compute the bits of the plain reference', () => {
         for (let H = 1; H <= 9; H++) {
           const input = randomRecurrence({ T: 2, N, D, H }, N * 100 + D * 10 + H);
           const { hs } = runKernels(input);
-          expect(bitsOf([...hs!]), `N=${N} D=${D} H=${H}`).toEqual(
-            bitsOf([...referenceStates(input)]),
-          );
+          expectSameBits(hs!, referenceStates(input), `N=${N} D=${D} H=${H}`);
         }
       }
     }
@@ -34,9 +33,7 @@ describe('the kernels compute the bits of the plain reference', () => {
         for (const N of [1, 5]) {
           const input = randomRecurrence({ T: 2, N, D, H }, H);
           const { hs } = runKernels(input);
-          expect(bitsOf([...hs!]), `N=${N} D=${D} H=${H}`).toEqual(
-            bitsOf([...referenceStates(input)]),
-          );
+          expectSameBits(hs!, referenceStates(input), `N=${N} D=${D} H=${H}`);
         }
       }
     }
@@ -47,10 +44,10 @@ describe('the kernels compute the bits of the plain reference', () => {
       for (const H of [16, 24, 32, 40, 48, 64, 72, 120, 128, 136, 184, 256 + 56]) {
         for (const N of [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13]) {
           const input = randomRecurrence({ T, N, D: 90, H }, H + N);
-          const expected = bitsOf([...referenceStates(input)]);
+          const expected = referenceStates(input);
           for (const way of ['one way', 'the other']) {
             const { hs } = runKernels(input);
-            expect(bitsOf([...hs!]), `T=${T} N=${N} H=${H}, ${way}`).toEqual(expected);
+            expectSameBits(hs!, expected, `T=${T} N=${N} H=${H}, ${way}`);
           }
         }
       }
@@ -62,7 +59,7 @@ describe('the kernels compute the bits of the plain reference', () => {
     for (const D of [...sizes, 257, 767, 768, 769, 831, 832, 833, 1_023, 1_024, 1_025]) {
       const input = randomRecurrence({ T: 2, N: 5, D, H: 97 - Math.min(D, 96) + 64 }, D);
       const { hs } = runKernels(input);
-      expect(bitsOf([...hs!]), `D=${D}`).toEqual(bitsOf([...referenceStates(input)]));
+      expectSameBits(hs!, referenceStates(input), `D=${D}`);
     }
   });
 
@@ -73,7 +70,7 @@ describe('the kernels compute the bits of the plain reference', () => {
         const { h, hs } = runKernels(input, { keepsStates: false });
         expect(hs).toBeUndefined();
         const last = referenceStates(input).subarray((T - 1) * N * weights.H);
-        expect(bitsOf([...h])).toEqual(bitsOf([...last]));
+        expectSameBits(h, last);
       }),
       { numRuns: runs(60) },
     );
@@ -91,7 +88,7 @@ describe('the kernels compute the bits of the plain reference', () => {
         const { H } = weights;
         const expected = referenceStates(input, lengths);
         const all = runKernels(input, { lengths });
-        expect(bitsOf([...all.hs!])).toEqual(bitsOf([...expected]));
+        expectSameBits(all.hs!, expected);
         const last = runKernels(input, { lengths, keepsStates: false });
         for (let n = 0; n < N; n++) {
           const steps = lengths[n]!;
@@ -116,7 +113,7 @@ describe('the kernels compute the bits of the plain reference', () => {
         const input = randomRecurrence({ T, ...shape }, T);
         const { h } = runKernels(input, { keepsStates: false });
         const last = referenceStates(input).subarray((T - 1) * shape.N * shape.H);
-        expect(bitsOf([...h]), `T=${T} ${JSON.stringify(shape)}`).toEqual(bitsOf([...last]));
+        expectSameBits(h, last, `T=${T} ${JSON.stringify(shape)}`);
       }
     }
   });
@@ -136,16 +133,16 @@ describe('the kernels compute the bits of the plain reference', () => {
       const fill = (count: number) => Float32Array.from({ length: count }, random);
       const readout = { O, W_y: fill(H * O), b_y: fill(O) };
       const states = referenceStates(input, lengths);
-      const expectedOf = (state: Float32Array) => bitsOf([...referenceReadout(readout, state)]);
+      const expectedOf = (state: Float32Array) => referenceReadout(readout, state);
       const { y, ys } = runKernels(input, { readout, lengths });
       for (let n = 0; n < N; n++) {
         const stateAfter = (steps: number) =>
           steps === 0 ? h.subarray(n * H).subarray(0, H) : states.subarray(((steps - 1) * N + n) * H).subarray(0, H);
-        expect(bitsOf([...y!.subarray(n * O, (n + 1) * O)])).toEqual(expectedOf(stateAfter(lengths[n]!)));
+        expectSameBits(y!.subarray(n * O, (n + 1) * O), expectedOf(stateAfter(lengths[n]!)));
         for (let t = 0; t < T; t++) {
           const row = ys!.subarray((t * N + n) * O).subarray(0, O);
-          const expected = t < lengths[n]! ? expectedOf(stateAfter(t + 1)) : bitsOf(Array<number>(O).fill(0));
-          expect(bitsOf([...row])).toEqual(expected);
+          const expected = t < lengths[n]! ? expectedOf(stateAfter(t + 1)) : new Float32Array(O);
+          expectSameBits(row, expected);
         }
       }
     });
@@ -166,7 +163,7 @@ describe('the kernels compute the bits of the plain reference', () => {
             const step = referenceStep(weights, x.subarray(at * D, (at + 1) * D), before);
             for (const name of ['h_W_h', 'x_W_x', 'z'] as const) {
               const row = trace![name].subarray(at * H, (at + 1) * H);
-              expect(bitsOf([...row])).toEqual(bitsOf([...step[name]]));
+              expectSameBits(row, step[name]);
             }
           }
         }
@@ -200,7 +197,7 @@ describe('a row', () => {
           }),
         });
         const among = runKernels(poisoned);
-        expect(bitsOf([...among.h.subarray(n * H, (n + 1) * H)])).toEqual(bitsOf([...alone.h]));
+        expectSameBits(among.h.subarray(n * H, (n + 1) * H), alone.h);
       }),
       { numRuns: runs(100) },
     );

@@ -1,10 +1,10 @@
 // The same bits over HTTP for every batch, split, layout and number of workers.
 import { describe, expect, test } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
+import { expectSameBits } from '../helpers/expect-bits.ts';
 import { runs } from '../helpers/long.ts';
 import {
   type Recurrence,
-  bitsOf,
   nested,
   randomRecurrence,
   recurrences,
@@ -32,7 +32,7 @@ describe('random shapes up to 70', () => {
     await fc.assert(
       fc.asyncProperty(recurrences(), async (input) => {
         const { hs } = await sequence(bodyOf(input));
-        expect(bitsOf(hs)).toEqual(bitsOf([...referenceStates(input)]));
+        expectSameBits(hs, referenceStates(input));
       }),
       { numRuns: runs(60) },
     );
@@ -47,9 +47,9 @@ describe('random shapes up to 70', () => {
         for (const [t, x] of body.x.entries()) {
           const step = await app.post('/v1/step', { weights: body.weights, x, h });
           ({ h } = step.body);
-          expect(bitsOf(h)).toEqual(bitsOf(hs[t]));
+          expectSameBits(h, hs[t]);
         }
-        expect(bitsOf(h)).toEqual(bitsOf(last));
+        expectSameBits(h, last);
       }),
       { numRuns: runs(40) },
     );
@@ -71,8 +71,8 @@ describe('random shapes up to 70', () => {
           hs.push(...part.hs);
           ({ h } = part);
         }
-        expect(bitsOf(hs)).toEqual(bitsOf(whole.hs));
-        expect(bitsOf(h)).toEqual(bitsOf(whole.h));
+        expectSameBits(hs, whole.hs);
+        expectSameBits(h, whole.h);
       }),
       { numRuns: runs(40) },
     );
@@ -96,8 +96,8 @@ describe('random shapes up to 70', () => {
           x: body.x.map(rotate),
           h: rotate(body.h),
         });
-        expect(bitsOf(alone.h)).toEqual(bitsOf(h[n]));
-        expect(bitsOf(rotated.h)).toEqual(bitsOf(rotate(h)));
+        expectSameBits(alone.h, h[n]);
+        expectSameBits(rotated.h, rotate(h));
       }),
       { numRuns: runs(40) },
     );
@@ -113,8 +113,8 @@ describe('random shapes up to 70', () => {
         const plain = await sequence(body);
         const swapped = await sequence({ ...body, x: swap(body.x), layout: 'NTD' });
         expect([swapped.hs.length, swapped.hs[0].length]).toEqual([N, T]);
-        expect(bitsOf(swap(swapped.hs))).toEqual(bitsOf(plain.hs));
-        expect(bitsOf(swapped.h)).toEqual(bitsOf(plain.h));
+        expectSameBits(swap(swapped.hs), plain.hs);
+        expectSameBits(swapped.h, plain.h);
       }),
       { numRuns: runs(30) },
     );
@@ -129,6 +129,6 @@ test('two workers under concurrent requests answer with the bits of one', async 
   for (const [i, input] of inputs.entries()) {
     const one = await sequence(bodyOf(input));
     expect(two[i]).toEqual(one);
-    expect(bitsOf(one.hs)).toEqual(bitsOf([...referenceStates(input)]));
+    expectSameBits(one.hs, referenceStates(input));
   }
 });
