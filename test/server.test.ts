@@ -5,6 +5,7 @@ import { Agent, type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { describeLong } from './helpers/long.ts';
 import { describeWith } from './helpers/needs.ts';
 import { type RunningServer, startServer, until } from './helpers/process.ts';
 import { nested, randomRecurrence, weightsBody } from './helpers/recurrence.ts';
@@ -103,12 +104,6 @@ describe('the process', () => {
     ]);
   });
 
-  test('the process reports in one line that its model folder cannot be read, and exits with 1', () => {
-    const { status, stderr } = run(['src/server.ts'], { MODELS_DIR: '/does/not/exist' });
-    expect(status).toBe(1);
-    expect(stderr).toMatch(/^Cannot start: .*\/does\/not\/exist.*\n$/);
-  });
-
   test('the process reports in one line that its port is in use, and exits with 1', () => {
     const { status, stderr } = run(['src/server.ts'], {
       PORT: String(shared.port),
@@ -116,13 +111,6 @@ describe('the process', () => {
     });
     expect(status).toBe(1);
     expect(stderr).toMatch(/^Cannot listen: .*EADDRINUSE.* HOST and PORT\.\n$/);
-  });
-
-  test.runIf(process.arch === 'x64')('the process says in one line that its processor has no fused multiply-add, and exits 1', () => {
-    // Makes V8 take this processor for one without FMA3.
-    const { status, stdout, stderr } = run(['--no-enable-fma3', 'src/server.ts'], { PORT: '0' });
-    expect([status, stdout]).toEqual([1, '']);
-    expect(stderr).toMatch(/^Cannot start: Self-test failed: .* no fused multiply-add: .* FMA3, or arm64\.\n$/);
   });
 
   test('the process refuses an old Node.js with one clear line', () => {
@@ -194,6 +182,22 @@ describe('the process', () => {
     const statuses = requests.map(({ statusCode }) => statusCode as number);
     expect(statuses.toSorted((a, b) => a - b)).toEqual([200, 400, 400, 422]);
     expect(other.output()).not.toMatch(/0\.1234|canary/);
+  });
+});
+
+// The short form has two others that cannot start.
+describeLong('a process that cannot start', () => {
+  test('the process reports in one line that its model folder cannot be read, and exits with 1', () => {
+    const { status, stderr } = run(['src/server.ts'], { MODELS_DIR: '/does/not/exist' });
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^Cannot start: .*\/does\/not\/exist.*\n$/);
+  });
+
+  test.runIf(process.arch === 'x64')('the process says in one line that its processor has no fused multiply-add, and exits 1', () => {
+    // Makes V8 take this processor for one without FMA3.
+    const { status, stdout, stderr } = run(['--no-enable-fma3', 'src/server.ts'], { PORT: '0' });
+    expect([status, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^Cannot start: Self-test failed: .* no fused multiply-add: .* FMA3, or arm64\.\n$/);
   });
 });
 
