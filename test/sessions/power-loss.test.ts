@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, expect, test } from 'vitest';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { count } from '../helpers/long.ts';
+import { count, describeLong } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { type RunningServer, startQuickly, startServer } from '../helpers/process.ts';
 import { type TraceRules, checkTrace, straceArgs } from '../helpers/trace.ts';
@@ -42,11 +42,18 @@ describeWith('strace', 'the service', () => {
     // Steps of several sessions share one.
     expect(syncsCount).toBeLessThan(SESSIONS * STEPS);
   });
+});
 
-  test('control: without syncs every answer comes too early', { timeout }, async () => {
-    const { acknowledgedCount, violations } = await trace('off', 'test/fixtures/servers/without-sync.ts');
-    expect(acknowledgedCount).toBe(SESSIONS * STEPS * MARKS);
-    expect(violations).toHaveLength(SESSIONS * STEPS * MARKS);
+// In the short form test/store/sqlite/power-loss.test.ts has this control of the same check.
+describeLong('a service without syncs', () => {
+  describeWith('strace', 'traced', () => {
+    const timeout = 60_000 + SESSIONS * STEPS * 100;
+
+    test('control: without syncs every answer comes too early', { timeout }, async () => {
+      const { acknowledgedCount, violations } = await trace('off', 'test/fixtures/servers/without-sync.ts');
+      expect(acknowledgedCount).toBe(SESSIONS * STEPS * MARKS);
+      expect(violations).toHaveLength(SESSIONS * STEPS * MARKS);
+    });
   });
 });
 
