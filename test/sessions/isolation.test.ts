@@ -1,4 +1,4 @@
-// Hundreds of concurrent sessions (a thousand in the long form), some with cancelled calls, deleted, expired and created anew, have the states
+// A hundred concurrent sessions (a thousand in the long form), some with cancelled calls, deleted, expired and created anew, have the states
 // that each of them would have alone.
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,7 +14,7 @@ import { readSession } from './traffic.ts';
 import { sized } from '../helpers/long.ts';
 import { SEED } from '../helpers/seed.ts';
 
-const SESSIONS = sized({ short: 200, long: 1_000 });
+const SESSIONS = sized({ short: 100, long: 1_000 });
 const CALLS = 3;
 const CLIENTS = 32;
 /** At every 20th call of a client: the fewer calls, the more, so that some sessions expire. */
