@@ -1,5 +1,6 @@
 // A slow reader does not grow the server's memory. The complete stream: `npm run verify:streams`.
 import { expect, test } from 'vitest';
+import { describeLong } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { startQuickly, startServer } from '../helpers/process.ts';
 import { readSlowly } from './slow-reader.ts';
@@ -19,14 +20,18 @@ describeWith('linux', 'a slow reader', () => {
     expect(grownBytes).toBeLessThan(GROWN_BYTES_MAX);
     expect(await server.stop()).toBe(0);
   });
+});
 
-  test('control: without backpressure the stream exceeds that', async () => {
-    const server = await startServer({}, 'test/fixtures/servers/no-back-pressure.ts');
-    // So slow that the server is faster, however busy the machine is.
-    const options = { bytesPerMs: 200, durationMs: 50_000, grownBytesMax: GROWN_BYTES_MAX };
-    const { grownBytes } = await readSlowly(server, options);
-    console.info(`without back-pressure: idle + ${inMiB(grownBytes)} MiB`);
-    expect(grownBytes).toBeGreaterThan(GROWN_BYTES_MAX);
-    await server.stop();
+describeLong('without backpressure', () => {
+  describeWith('linux', 'a slow reader', () => {
+    test('control: without backpressure the stream exceeds that', async () => {
+      const server = await startServer({}, 'test/fixtures/servers/no-back-pressure.ts');
+      // So slow that the server is faster, however busy the machine is.
+      const options = { bytesPerMs: 200, durationMs: 50_000, grownBytesMax: GROWN_BYTES_MAX };
+      const { grownBytes } = await readSlowly(server, options);
+      console.info(`without back-pressure: idle + ${inMiB(grownBytes)} MiB`);
+      expect(grownBytes).toBeGreaterThan(GROWN_BYTES_MAX);
+      await server.stop();
+    });
   });
 });
