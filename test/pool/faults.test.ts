@@ -2,11 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { JOBS_MAX, NUMBER_MAX, numberAfter, slotOf } from '../../src/pool/mailbox.ts';
+import { METRICS } from '../../src/metrics/catalogue.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { FAULTS } from '../fixtures/workers/faults.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 import { expectSameBits } from '../helpers/expect-bits.ts';
 import { sized } from '../helpers/long.ts';
+import { sumOf } from '../helpers/prometheus.ts';
 import {
   nested,
   randomRecurrence,
@@ -17,7 +19,7 @@ import {
 const workerEntry = new URL('../fixtures/workers/faulty.ts', import.meta.url);
 /** For as long a busy machine may keep a worker that does not hang from running. */
 const WORKER_HANG_MS = '600';
-const app = await buildApp({ WORKERS: '2', WORKER_HANG_MS }, { workerEntry, inlineFlopsMax: 0 });
+const app = await buildApp({ WORKERS: '2', WORKER_HANG_MS, METRICS_PORT: '9464' }, { workerEntry, inlineFlopsMax: 0 });
 
 /** Every fortieth fails, by each fault in turn. */
 const REQUESTS = sized({ short: 240, long: 1_000 });
@@ -34,6 +36,8 @@ async function untilWhole({ pool }: TestApp, workers = 1): Promise<number> {
 }
 
 test.each(FAULTS)('$name costs one worker_failed; the pool is soon whole again', async ({ x }) => {
+  const restarts = async () => sumOf(await app.metrics!.print(), METRICS.workerRestarts.name);
+  const before = await restarts();
   const response = await app.post('/v1/step', { weights: W, x: [[x]] });
   expect(response.body.code).toBe('worker_failed');
   expect(response.status).toBe(500);
@@ -43,6 +47,7 @@ test.each(FAULTS)('$name costs one worker_failed; the pool is soon whole again',
   expect(await untilWhole(app, 2)).toBeLessThan(READY_MS_MAX);
   expect((await app.post('/v1/step', { weights: W, x: [[2]] })).status).toBe(200);
   expect(app.pool.readyCount).toBe(2);
+  expect((await restarts()) - before).toBe(1);
 });
 
 describe(`workers that fail during ${REQUESTS} mixed requests`, () => {
