@@ -1,8 +1,9 @@
 // A model file → the source of a registration, whatever format it has. The format follows from the content.
-import { type Entries, isZip, readEntries } from '../codec/pytorch/archive.ts';
 import { isTorch, readStateDict } from '../codec/pytorch/state-dict.ts';
 import { identifyFormat, isHdf5, isOnnx } from '../codec/safetensors/file-signatures.ts';
 import { mayBeSafetensors } from '../codec/safetensors/header.ts';
+import { isZip } from '../codec/zip/archive.ts';
+import { type Entries, readStoredEntries } from '../codec/zip/stored-entries.ts';
 import { CarryoverError, invalidRequest } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import { type Import, type ImportOptions, importCheckpoint } from './import/checkpoint.ts';
@@ -57,7 +58,7 @@ interface RecognisedFile {
 /** @throws malformed_model_file of a damaged zip archive */
 async function fileOf(bytes: Uint8Array): Promise<RecognisedFile> {
   if (isZip(bytes)) {
-    const entries = await readEntries(bytes);
+    const entries = await readStoredEntries(bytes);
     if (isTorch(entries)) return { format: 'torch', entries };
     if (isKeras(entries)) return { format: 'keras' };
   }

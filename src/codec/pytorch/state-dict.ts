@@ -8,7 +8,7 @@
 import type { Dtype } from '../../tensor.ts';
 import { ELEMENT_BYTES, numbersIn } from '../dtypes.ts';
 import { type SafeTensor, tensorInPlace } from '../safetensors/read.ts';
-import type { Entries } from './archive.ts';
+import type { Entries } from '../zip/stored-entries.ts';
 import { malformed, notRead } from './errors.ts';
 import { Global, type Globals, readPickle } from './pickle.ts';
 

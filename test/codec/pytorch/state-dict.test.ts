@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { readEntries } from '../../../src/codec/pytorch/archive.ts';
+import { readStoredEntries } from '../../../src/codec/zip/stored-entries.ts';
 import { readPickle } from '../../../src/codec/pytorch/pickle.ts';
 import { readStateDict } from '../../../src/codec/pytorch/state-dict.ts';
 import type { SafeTensor } from '../../../src/codec/safetensors/read.ts';
@@ -14,7 +14,7 @@ import { fc } from '../../helpers/seed.ts';
 const folder = join(import.meta.dirname, '../../fixtures/pytorch');
 const files = readdirSync(folder).filter((name) => name.endsWith('.pt'));
 const bytesOf = (name: string) => readFileSync(join(folder, name));
-const read = async (bytes: Uint8Array) => readStateDict(await readEntries(bytes));
+const read = async (bytes: Uint8Array) => readStateDict(await readStoredEntries(bytes));
 
 async function refusalOf(read: () => unknown): Promise<CarryoverError> {
   try {
@@ -120,7 +120,7 @@ describe('a pickle', () => {
 describe('a dict of tensors', () => {
   /** The pickle of a fixture, whose dict has one more key: what `key` pushes. */
   async function withKey(key: Buffer): Promise<ReadonlyMap<string, Uint8Array>> {
-    const entries = await readEntries(bytesOf('lstm-one-unit.pt'));
+    const entries = await readStoredEntries(bytesOf('lstm-one-unit.pt'));
     const [name, bytes] = [...entries].find(([entry]) => entry.endsWith('data.pkl'))!;
     // Before the end: the dict is on the stack.
     return new Map(entries).set(name, Buffer.concat([bytes.subarray(0, -1), key, pickle('Ns.')]));
@@ -155,17 +155,17 @@ describe('a tensor', () => {
 describe('an archive', () => {
   test('whose entries share their bytes is refused before they are all read', async () => {
     const content = Buffer.alloc(1_000, 1);
-    const error = await refusalOf(() => readEntries(overlapping(content, 50)));
+    const error = await refusalOf(() => readStoredEntries(overlapping(content, 50)));
     expect(error).toMatchObject({ code: 'malformed_model_file' });
     expect(error.message).toContain('its entries overlap');
-    expect([...(await readEntries(overlapping(content, 1))).values()].map((bytes) => bytes.length)).toEqual([1_000]);
+    expect([...(await readStoredEntries(overlapping(content, 1))).values()].map((bytes) => bytes.length)).toEqual([1_000]);
   });
 
   test('with a number that was changed is refused by its checksum', async () => {
     const bytes = Buffer.from(bytesOf('lstm-two-layers.pt'));
-    const at = bytes.indexOf((await readEntries(bytes)).get('lstm-two-layers/data/0')!);
+    const at = bytes.indexOf((await readStoredEntries(bytes)).get('lstm-two-layers/data/0')!);
     bytes[at + 1]! ^= 1;
-    const error = await refusalOf(() => readEntries(bytes));
+    const error = await refusalOf(() => readStoredEntries(bytes));
     expect(error.message).toContain('"lstm-two-layers/data/0" has another checksum');
   });
 });
@@ -227,7 +227,7 @@ describe('damaged files', () => {
   });
 
   test('changes within the pickle, which has no checksum', async () => {
-    const entries = await readEntries(bytesOf('lstm-two-layers.pt'));
+    const entries = await readStoredEntries(bytesOf('lstm-two-layers.pt'));
     const name = [...entries.keys()].find((key) => key.endsWith('data.pkl'))!;
     const original = entries.get(name)!;
     fc.assert(

@@ -6,7 +6,7 @@
 //   attribute model_config, group model_weights    the same in a .h5 (h5-weights.ts)
 import { Hdf5File } from '../../../codec/hdf5/file.ts';
 import { isHdf5 } from '../../../codec/safetensors/file-signatures.ts';
-import { readZipEntries } from '../../../codec/zip/entries.ts';
+import { readInflatedEntries } from '../../../codec/zip/inflated-entries.ts';
 import type { FoundFile } from '../found-file.ts';
 import { ArchiveWeights } from './archive-weights.ts';
 import { malformed, notRead } from './errors.ts';
@@ -33,7 +33,7 @@ export function readKeras(
 }
 
 async function readArchive(bytes: Uint8Array, bytesMax: number): Promise<FoundFile> {
-  const entries = await readZipEntries(bytes, [CONFIG, WEIGHTS], bytesMax);
+  const entries = await readInflatedEntries(bytes, [CONFIG, WEIGHTS], bytesMax);
   const [config, weights] = [entries.get(CONFIG), entries.get(WEIGHTS)];
   if (!config || !weights) throw malformed(`lacks its ${config ? WEIGHTS : CONFIG}`);
   const layers = layersOf(parseObject(Buffer.from(config).toString(), CONFIG));

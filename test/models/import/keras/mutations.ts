@@ -1,7 +1,7 @@
 // Files of Keras with some bytes changed, by a seed: the archive, a file in it, or the HDF5 file.
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { readZipEntries } from '../../../../src/codec/zip/entries.ts';
+import { readInflatedEntries } from '../../../../src/codec/zip/inflated-entries.ts';
 import { randomOf } from '../../../helpers/framework-files.ts';
 import { zip } from '../../../helpers/keras-files.ts';
 
@@ -17,7 +17,7 @@ export async function mutatedFile(seed: number): Promise<Buffer> {
   const isArchive = original[0] === 0x50;
   if (!isArchive || random.pick(3) === 0) return mutated(original, random);
   // With checksums that are right again: else nothing behind them is reached.
-  const entries = await readZipEntries(original, ENTRIES, 2 ** 24);
+  const entries = await readInflatedEntries(original, ENTRIES, 2 ** 24);
   const name = random.pick(4) === 0 ? ENTRIES[0]! : ENTRIES[1]!;
   return zip({ ...Object.fromEntries(entries), [name]: mutated(Buffer.from(entries.get(name)!), random) });
 }

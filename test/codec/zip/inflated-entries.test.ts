@@ -1,10 +1,10 @@
 // Entries of zip archives: those of Keras, and what hostile archives say of themselves.
 import { describe, expect, test } from 'vitest';
-import { readZipEntries } from '../../src/codec/zip/entries.ts';
-import { zip } from '../helpers/keras-files.ts';
+import { readInflatedEntries } from '../../../src/codec/zip/inflated-entries.ts';
+import { zip } from '../../helpers/keras-files.ts';
 
 const content = Buffer.alloc(50_000, 'carryover');
-const read = (bytes: Buffer, bytesMax = 2 ** 20) => readZipEntries(bytes, ['a', 'b'], bytesMax);
+const read = (bytes: Buffer, bytesMax = 2 ** 20) => readInflatedEntries(bytes, ['a', 'b'], bytesMax);
 const CENTRAL = Buffer.from('PK\x01\x02');
 
 /** Every byte at this offset of each header, local and central. */
