@@ -179,7 +179,9 @@ test('control: without workers the event loop is blocked', async () => {
     const none = { session: '', large: '' };
     const register = (attempt: number) =>
       heavyCalls(8 * MiB, none, 'unlike', attempt).find(({ name }) => name === 'register a file of torch')!;
-    const ms = await leastMs((attempt) => answered(service, register(attempt)));
+    // None of its attempts is within the limit, so all are made.
+    const attempts = sized({ short: 1, long: ATTEMPTS_MAX });
+    const ms = await leastMs((attempt) => answered(service, register(attempt)), attempts);
     expect(ms).toBeGreaterThan(HOLD_MS_MAX);
   } finally {
     await service.stop();
@@ -187,9 +189,9 @@ test('control: without workers the event loop is blocked', async () => {
 });
 
 /** The blocking of the first attempt that stays within the limit; if none does, the least of them. */
-async function leastMs(attempt: (number: number) => Promise<Held>): Promise<number> {
+async function leastMs(attempt: (number: number) => Promise<Held>, attemptsMax = ATTEMPTS_MAX): Promise<number> {
   let least = Infinity;
-  for (let k = 0; k < ATTEMPTS_MAX && least > HOLD_MS_MAX; k++) least = Math.min(least, msOf(await attempt(k)));
+  for (let k = 0; k < attemptsMax && least > HOLD_MS_MAX; k++) least = Math.min(least, msOf(await attempt(k)));
   return least;
 }
 
