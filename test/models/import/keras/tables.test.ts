@@ -1,25 +1,15 @@
 // Every row of the tables of openapi/model-files.md about Keras is true: what is read has the bits of the layers that it
 // is said to be, and what is refused is refused with its reason.
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../../../src/errors.ts';
 import { importFound } from '../../../../src/models/import/checkpoint.ts';
 import { readKeras } from '../../../../src/models/import/keras/read-keras.ts';
 import { modelId } from '../../../../src/models/model-id.ts';
 import { kerasFile } from '../../../helpers/keras-files.ts';
+import { rowsOf } from '../../../helpers/model-files-page.ts';
 import { layersInJson, layersOf } from '../../../helpers/model-layers.ts';
 import { READ, type ReadCase } from './read-cases.ts';
 import { REFUSED, type RefusedCase } from './refused-cases.ts';
-
-const page = readFileSync(join(import.meta.dirname, '../../../../openapi/model-files.md'), 'utf8');
-const section = /^## Keras\n([^]*?)(?=^## |$(?![^]))/m.exec(page)![1]!;
-
-/** The first cells of the table that begins with this one. */
-function rowsOf(title: string): string[] {
-  const table = section.slice(section.indexOf(`| ${title} |`)).split('\n\n')[0]!;
-  return table.trim().split('\n').slice(2).map((row) => row.slice(2, row.indexOf(' | ')));
-}
 
 const bytesOf = async ({ file, style = 'a .keras of Keras 3' }: ReadCase) =>
   file instanceof Uint8Array ? file : await kerasFile(style, file);
@@ -38,7 +28,7 @@ async function refusalOf({ file }: RefusedCase): Promise<CarryoverError> {
 
 describe('the table of what is read', () => {
   test('has a case for each row', () => {
-    expect(Object.keys(READ)).toEqual(rowsOf('in the file'));
+    expect(Object.keys(READ)).toEqual(rowsOf('Keras', 'in the file'));
   });
 
   test.each(Object.entries(READ))('%s', async (_, cases) => {
@@ -53,7 +43,7 @@ describe('the table of what is read', () => {
 
 describe('the table of what is refused', () => {
   test('has a case for each row', () => {
-    expect(Object.keys(REFUSED)).toEqual(rowsOf('refused'));
+    expect(Object.keys(REFUSED)).toEqual(rowsOf('Keras', 'refused'));
   });
 
   test.each(Object.entries(REFUSED))('%s', async (_, cases) => {

@@ -1,24 +1,14 @@
 // Every row of the tables of openapi/model-files.md about ONNX is true: what is read has the bits of the layers that it
 // is said to be, and what is refused is refused with its reason.
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../../../src/errors.ts';
 import { importFound } from '../../../../src/models/import/checkpoint.ts';
 import { readOnnx } from '../../../../src/models/import/onnx/read-onnx.ts';
 import { modelId } from '../../../../src/models/model-id.ts';
+import { rowsOf } from '../../../helpers/model-files-page.ts';
 import { layersInJson, layersOf } from '../../../helpers/model-layers.ts';
 import { READ } from './read-cases.ts';
 import { REFUSED } from './refused-cases.ts';
-
-const page = readFileSync(join(import.meta.dirname, '../../../../openapi/model-files.md'), 'utf8');
-const section = /^## ONNX\n([^]*?)(?=^## |$(?![^]))/m.exec(page)![1]!;
-
-/** The first cells of the table that begins with this one. */
-function rowsOf(title: string): string[] {
-  const table = section.slice(section.indexOf(`| ${title} |`)).split('\n\n')[0]!;
-  return table.trim().split('\n').slice(2).map((row) => row.slice(2, row.indexOf(' | ')));
-}
 
 function refusalOf(file: Uint8Array): CarryoverError {
   try {
@@ -32,7 +22,7 @@ function refusalOf(file: Uint8Array): CarryoverError {
 
 describe('the table of what is read', () => {
   test('has a case for each row', () => {
-    expect(Object.keys(READ)).toEqual(rowsOf('in the file | here'));
+    expect(Object.keys(READ)).toEqual(rowsOf('ONNX', 'in the file | here'));
   });
 
   test.each(Object.entries(READ))('%s', (_, cases) => {
@@ -47,7 +37,7 @@ describe('the table of what is read', () => {
 
 describe('the table of what is refused', () => {
   test('has a case for each row', () => {
-    expect(Object.keys(REFUSED)).toEqual(rowsOf('refused | because'));
+    expect(Object.keys(REFUSED)).toEqual(rowsOf('ONNX', 'refused | because'));
   });
 
   test.each(Object.entries(REFUSED))('%s', (_, cases) => {
