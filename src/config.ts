@@ -71,7 +71,7 @@ export const ConfigSchema = Type.Object({
   MODELS_BYTES_MAX: integer(512 * MiB, 0, 4_095 * MiB, 'Packed weights of registered models.'),
   MODELS_DIR: Type.String({
     default: '',
-    description: 'Folder whose `*.safetensors` files are registered at the start; empty: none.',
+    description: 'Folder whose model files (safetensors, ONNX, Keras, torch) are registered at the start; empty: none.',
   }),
   WEIGHTS_CACHE_BYTES_MAX: integer(128 * MiB, 0, 4_095 * MiB, 'Packed inline weights cached as long as no other use needs the memory.'),
   STORE_URL: Type.String({
