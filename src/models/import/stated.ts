@@ -110,10 +110,15 @@ export function orderUnconfirmed(modules: readonly UnorderedModule[]): Carryover
 
 const LAYERS_SHOWN_MAX = 4;
 
-/** A sentence that says how layers are described. */
+/**
+ * A sentence that says how layers are described.
+ *
+ * @param modules of the layers: those of one module of torch are one entry, however many they are
+ */
 export function adviceToDescribe(modules: readonly DescribedModule[]): string {
-  const shown = modules.slice(0, LAYERS_SHOWN_MAX).map(({ type, name }) => `{"type":"${type}","name":${quote(name)}}`);
-  const more = modules.length > shown.length ? ',…' : '';
+  const entries = [...new Set(modules.map(({ type, name }) => `{"type":"${type}","name":${quote(name)}}`))];
+  const shown = entries.slice(0, LAYERS_SHOWN_MAX);
+  const more = entries.length > shown.length ? ',…' : '';
   return (
     `Describe all layers in their order: add ?layers=[${shown.join(',')}${more}] to the address, or "carryover.layers" ` +
     'with this JSON to the __metadata__ of the file.'

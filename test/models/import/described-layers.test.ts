@@ -46,6 +46,14 @@ describe('modules of torch', () => {
     expect(unsaid.message).toMatch(/also has "0\.weight", "3\.weight", "3\.bias".*Describe all layers .*\{"type":"lstm","name":"1"\}/);
   });
 
+  test('a module of several layers is one entry, in the advice as in the description', () => {
+    const file = { ...lstm('rnn.', 2), ...lstm('rnn.', 3, '_l1'), 'fc.weight': tensor(4, 3) };
+    const { message } = errorOf(() => importCheckpoint(new Map(Object.entries(file)))) as Error;
+    const [, advised] = /\?layers=(\[.*?\]) to the address/.exec(message)!;
+    const layers = [...(JSON.parse(advised!) as Record<string, unknown>[]), { type: 'dense', name: 'fc' }];
+    expect(kinds(described(file, ...layers).layers)).toEqual(['lstm 2→3 forward', 'lstm 3→3 forward', 'dense 3→4 linear']);
+  });
+
   test('several modules are computed in the order of the description, and in no other', () => {
     const file = { ...lstm('lstm2.', 3), ...lstm('lstm1.', 2), 'fc.weight': tensor(4, 3) };
     const layers = [{ type: 'lstm', name: 'lstm1' }, { type: 'lstm', name: 'lstm2' }, { type: 'dense', name: 'fc' }];
