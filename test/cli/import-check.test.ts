@@ -76,6 +76,16 @@ describe('what torch computed is within the tolerance', () => {
     expect((await check('gru-tails', file)).stdout).toContain('check  within the tolerance (T=6, N=1)');
   });
 
+  test('of hs the last step alone, as a program returns it', async () => {
+    const file = await nestedArrays('lstm-bidirectional', ({ x, hs }) => ({
+      x: x!,
+      hs: (hs as Nested[][]).map((steps) => steps.at(-1)!),
+    }));
+    const { exitCode, stdout } = await check('lstm-bidirectional', file, '--layout', 'NTD');
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^hs {2,}\(3, \d+\) .* 0 of \d+$/m);
+  });
+
   test('rows of unequal length end where lengths says', async () => {
     const file = await nestedArrays('gru-tails', ({ x, h0, hs }) => {
       const h = (hs as Nested[][])[3]!;
@@ -111,6 +121,21 @@ describe('a difference is found', () => {
     });
     // h0 is missing: zeros in its place give other states.
     expect({ exitCode, calls }).toEqual({ exitCode: 1, calls: 0 });
+  });
+
+  test('of a bidirectional layer y is not the last step of ys, which is said', async () => {
+    const file = await nestedArrays('lstm-bidirectional', ({ x }) => ({ x: x!, y: (x as Nested[]).map(() => [9, 9, 9, 9, 9]) }));
+    const { exitCode, stdout } = await check('lstm-bidirectional', file, '--layout', 'NTD');
+    expect(exitCode).toBe(1);
+    expect(stdout).toContain('as of out[:, -1], name it ys.');
+  });
+
+  test('states that are right leave the readout, whether they are of every step or the last ones', async () => {
+    const file = await nestedArrays('tokens', ({ x, lengths, h, ys }) => {
+      (ys as number[][][])[0]![0]![0]! += 1;
+      return { x: x!, lengths: lengths!, h: h!, ys: ys! };
+    });
+    expect((await check('tokens', file)).stdout).toContain('The states are right, and what is behind them is not');
   });
 
   test('a model that is read as another one is found', async () => {

@@ -22,7 +22,7 @@ export interface CheckInput {
 export interface ExpectedOutput {
   /** `hs`, `ys`, `y`, `h.0`, `c.1` … */
   readonly name: string;
-  /** In the layout of the file, all axes. */
+  /** In the layout of the file, all axes; of hs and ys without steps if there is the last step alone. */
   readonly shape: readonly number[];
   readonly data: ArrayLike<number>;
   readonly isHalf: boolean;
@@ -140,13 +140,18 @@ class Reader {
     throw wrong(`lengths has ${wrongOne}, expected whole numbers 0 … T = ${T}.`);
   }
 
-  /** An output of every step, or of the last one. */
+  /** An output of every step, or the last step of it, which some programs return alone; or `y`. */
   output(name: string, axes: readonly string[], size: number): ExpectedOutput[] {
     const array = this.#arrays.get(name);
     if (!array) return [];
     const { T, N, layout } = this.#sizes;
     const isSequence = axes[0] === 'T';
     const [first, second] = layout === 'TND' ? [T, N] : [N, T];
+    const isLastAlone = isSequence && T > 1 && array.data.length === N * size;
+    if (isLastAlone) {
+      this.#expectShape(name, array, ['N', axes[2]!], [N, size]);
+      return [{ name, shape: [N, size], data: array.data, isHalf: array.isHalf }];
+    }
     const shape = isSequence ? [first, second, size] : [N, size];
     const named = isSequence && layout === 'NTD' ? ['N', 'T', axes[2]!] : axes;
     this.#expectShape(name, array, named, shape);

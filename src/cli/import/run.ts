@@ -1,4 +1,5 @@
 // What `carryover import` does: shows what a model file has, checks that it is computed rightly, and registers it.
+import { type Layer, isRecurrent } from '../../layers.ts';
 import { checkModel } from '../check/check-model.ts';
 import { formatCheck } from '../check/report.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -45,7 +46,7 @@ export async function importModel(file: string, options: ImportCommandOptions, i
   );
 
   const comparison = check === undefined ? undefined : await checkModel(model.layers, check, options);
-  if (comparison) await say(`\n${formatCheck(comparison)}`);
+  if (comparison) await say(`\n${formatCheck(comparison, isLastBidirectional(model.layers))}`);
   const isWrong = comparison !== undefined && !comparison.isWithin;
   if (isWrong) io.setExitCode(EXIT.no);
 
@@ -63,6 +64,11 @@ export async function importModel(file: string, options: ImportCommandOptions, i
     ...(comparison && { check: comparison }),
     ...delivered,
   });
+}
+
+function isLastBidirectional(layers: readonly Layer[]): boolean {
+  const last = layers.findLast((layer) => isRecurrent(layer));
+  return last?.direction === 'bidirectional';
 }
 
 interface Delivered {
