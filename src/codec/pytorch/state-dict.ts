@@ -9,7 +9,7 @@ import type { Dtype } from '../../tensor.ts';
 import { ELEMENT_BYTES, numbersIn } from '../dtypes.ts';
 import { type SafeTensor, tensorInPlace } from '../safetensors/read.ts';
 import type { Entries } from '../zip/stored-entries.ts';
-import { malformed, notRead } from './errors.ts';
+import { OF_SCRIPT, OF_TENSORS_ALONE, malformed, notRead, ofEntry } from './errors.ts';
 import { Global, type Globals, readPickle } from './pickle.ts';
 
 const PICKLE = 'data.pkl';
@@ -78,11 +78,13 @@ export function isTorch(entries: Entries): boolean {
 export function readStateDict(entries: Entries, areBytesHeld: () => boolean = () => true): Map<string, SafeTensor> {
   const folder = folderOf(entries);
   const script = SCRIPT_PARTS.find((part) => [...entries.keys()].some((name) => name.startsWith(folder + part)));
-  if (script !== undefined) throw notRead('is TorchScript, a program with its weights');
+  if (script !== undefined) throw notRead('is TorchScript, a program with its weights', OF_SCRIPT);
   const order = entries.get(`${folder}byteorder`);
   if (order && Buffer.from(order).toString() !== 'little') throw notRead('has its numbers in big-endian order');
+  const pickle = entries.get(folder + PICKLE)!;
+  if (pickle.length === 0) throw malformed(`has its ${PICKLE} compressed or empty: expected it as torch.save writes it`);
   const value = readPickle(
-    entries.get(folder + PICKLE)!,
+    pickle,
     GLOBALS,
     (name) => STORAGE.test(name),
     (id) => storageOf(id, folder, entries),
@@ -119,10 +121,10 @@ function rebuild(storage: unknown, offset: unknown, shape: unknown, strides: unk
 /** The tensors of a dict, or of the one in it that is a state dict. */
 function tensorsIn(value: unknown): [string, StoredTensor][] {
   const dict = value instanceof Map ? stateDictIn(value) : undefined;
-  if (!dict) throw notRead('has no dict of tensors');
+  if (!dict) throw noStateDict(value);
   return [...dict].map(([name, tensor]) => {
     const isTensor = typeof name === 'string' && tensor instanceof StoredTensor;
-    if (!isTensor) throw notRead(`has ${titleOf(name)} among its tensors, which is none`);
+    if (!isTensor) throw notRead(`has ${titleOf(name)} among its tensors, which is none`, OF_TENSORS_ALONE);
     return [name, tensor];
   });
 }
@@ -135,10 +137,26 @@ function titleOf(key: unknown): string {
 function stateDictIn(dict: Map<unknown, unknown>): Map<unknown, unknown> | undefined {
   if ([...dict.values()].some((value) => value instanceof StoredTensor)) return dict;
   const found = NESTED_KEYS.filter((key) => dict.get(key) instanceof Map);
-  if (found.length > 1) throw notRead(`has a dict ${found.join(' and a dict ')}: which of them is meant is not known`);
   const [key] = found;
-  const nested = key === undefined ? undefined : (dict.get(key) as Map<unknown, unknown>);
-  return nested && [...nested.values()].some((inner) => inner instanceof StoredTensor) ? nested : undefined;
+  if (found.length > 1) {
+    throw notRead(`has a dict ${found.join(' and a dict ')}: which of them is meant is not known`, ofEntry(key!));
+  }
+  const nested = key === undefined ? undefined : dict.get(key);
+  return hasTensors(nested) ? nested : undefined;
+}
+
+function hasTensors(value: unknown): value is Map<unknown, unknown> {
+  return value instanceof Map && [...value.values()].some((inner) => inner instanceof StoredTensor);
+}
+
+/** Names the entry that may be the state dict, if there is one under another key. */
+function noStateDict(value: unknown): Error {
+  const entries: [unknown, unknown][] = value instanceof Map ? [...value] : [];
+  const [key] = entries.find(([name, inner]) => typeof name === 'string' && hasTensors(inner)) ?? [];
+  if (typeof key !== 'string') return notRead('has no dict of tensors');
+  const shown = key.slice(0, 80).toWellFormed();
+  const places = NESTED_KEYS.join(', ');
+  return notRead(`has a dict of tensors as ${JSON.stringify(shown)}, and is searched for one as ${places}`, ofEntry(shown));
 }
 
 class TensorReader {

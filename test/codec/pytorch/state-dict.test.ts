@@ -44,20 +44,43 @@ describe('a file that torch wrote', () => {
   });
 
   test.each([
-    ['refused-module', 'needs "__main__.Module", which is never loaded'],
-    ['refused-list', 'has no dict of tensors'],
-    ['refused-two-dicts', 'has a dict state_dict and a dict model'],
-    ['refused-bytes', 'has the tensor "mask" in a torch.ByteStorage'],
-    ['refused-number', 'has "epoch" among its tensors, which is none'],
-    ['refused-sparse', 'needs "torch._utils._rebuild_sparse_tensor"'],
-    ['refused-script', 'is TorchScript'],
-  ])('%s is refused with the reason, and with what makes a file of it that is read', async (name, part) => {
+    ['refused-module', 'needs "__main__.Module", which is never loaded', 'torch.load("model.pt", weights_only=False).state_dict()'],
+    ['refused-list', 'has no dict of tensors', '.state_dict()'],
+    ['refused-two-dicts', 'has a dict state_dict and a dict model', 'weights_only=False)["state_dict"], "weights.pt")'],
+    ['refused-bytes', 'has the tensor "mask" in a torch.ByteStorage', '["state_dict"]'],
+    ['refused-number', 'has "epoch" among its tensors, which is none', 'if torch.is_tensor(value)}, "weights.pt")'],
+    ['refused-sparse', 'needs "torch._utils._rebuild_sparse_tensor"', '.state_dict()'],
+    ['refused-script', 'is TorchScript', 'torch.save(torch.jit.load("model.pt").state_dict(), "weights.pt")'],
+  ])('%s is refused with the reason, and with what makes a file of it that is read', async (name, part, remedy) => {
     const error = await refusalOf(() => read(bytesOf(`${name}.pt`)));
     expect(error.code).toBe('model_file_unsupported');
     expect(error.message).toContain(part);
-    expect(error.message).toContain('save_file(');
+    expect(error.message).toContain(remedy);
+  });
+
+  test('a state dict under a key that is not known is named', async () => {
+    const entries = await withPickle('gru-tails.pt', (bytes) => latin1(bytes.toString('latin1').replace('model', 'layer')));
+    const error = await refusalOf(() => readStateDict(entries));
+    expect(error.code).toBe('model_file_unsupported');
+    expect(error.message).toContain('has a dict of tensors as "layer", and is searched for one as state_dict,');
+    expect(error.message).toContain('torch.save(torch.load("model.pt", weights_only=False)["layer"], "weights.pt")');
+  });
+
+  test('an archive that was compressed anew is refused as such', async () => {
+    const entries = await withPickle('tokens.pt', () => Buffer.alloc(0));
+    const error = await refusalOf(() => readStateDict(entries));
+    expect(error.message).toContain('has its data.pkl compressed or empty');
   });
 });
+
+const latin1 = (text: string) => Buffer.from(text, 'latin1');
+
+/** The entries of a fixture with its pickle changed. */
+async function withPickle(file: string, change: (bytes: Buffer) => Buffer): Promise<ReadonlyMap<string, Uint8Array>> {
+  const entries = await readStoredEntries(bytesOf(file));
+  const [name, bytes] = [...entries].find(([entry]) => entry.endsWith('data.pkl'))!;
+  return new Map(entries).set(name, change(Buffer.from(bytes)));
+}
 
 /** A pickle of these instructions, in text or bytes. */
 const pickle = (...parts: (string | number)[]) =>
@@ -119,11 +142,9 @@ describe('a pickle', () => {
 
 describe('a dict of tensors', () => {
   /** The pickle of a fixture, whose dict has one more key: what `key` pushes. */
-  async function withKey(key: Buffer): Promise<ReadonlyMap<string, Uint8Array>> {
-    const entries = await readStoredEntries(bytesOf('lstm-one-unit.pt'));
-    const [name, bytes] = [...entries].find(([entry]) => entry.endsWith('data.pkl'))!;
+  function withKey(key: Buffer): Promise<ReadonlyMap<string, Uint8Array>> {
     // Before the end: the dict is on the stack.
-    return new Map(entries).set(name, Buffer.concat([bytes.subarray(0, -1), key, pickle('Ns.')]));
+    return withPickle('lstm-one-unit.pt', (bytes) => Buffer.concat([bytes.subarray(0, -1), key, pickle('Ns.')]));
   }
 
   test.each([
