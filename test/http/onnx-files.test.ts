@@ -42,7 +42,7 @@ describe('an ONNX file', () => {
       'layers.0.W_x': 'onnx::GRU_108 (transposed) (z, r, n → r, z, n)',
       'layers.1.W': 'head.weight (transposed)',
     });
-    expect(body.notes).toEqual(['The output "y" is of one step; the service returns every step, of which it is the last.']);
+    expect(body.notes).toEqual(['The output "y" is of one step; the service returns every step, of which it is the last, in ys.']);
   });
 
   test.each([

@@ -25,7 +25,15 @@ function noteOnOutput(name: string, { path: own, moment, direction }: Signal, pa
   }
   if (moment === 'cell' || (moment === 'end' && endsRecurrent(own))) return [];
   if (moment === 'end') return [`${output} is y of the answer, made of the last states; the service returns every step too, as ys.`];
-  return [`${output} is of one step; the service returns every step, of which it is the ${moment}.`];
+  const steps = endsRecurrent(own) ? 'hs' : 'ys';
+  const other = endsRecurrent(own) || isEnd(moment, own) ? '' : ' y of the answer is another, made of the last states.';
+  return [`${output} is of one step; the service returns every step, of which it is the ${moment}, in ${steps}.${other}`];
+}
+
+/** Whether the last recurrent layer ends with this step in all of its directions, so that it is the last state. */
+function isEnd(moment: 'first' | 'last', path: Path): boolean {
+  const direction = backwards(path).find(endsRecurrent)?.layer.direction ?? 'forward';
+  return direction === (moment === 'last' ? 'forward' : 'reverse');
 }
 
 function notesOnStates(path: Path): string[] {

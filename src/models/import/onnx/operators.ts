@@ -79,6 +79,11 @@ const REASONS: readonly Reason[] = [
     expected: 'the Softmax itself, or the dense layer before it: apply the logarithm to the answer',
   },
   {
+    pattern: /^(?:ReduceMean|LayerNormalization)$/,
+    found: 'which is not computed',
+    expected: 'a network without LayerNorm, which is made of such nodes; of steps, take the mean of the answer',
+  },
+  {
     pattern: /^(?:ArgMax|ArgMin|TopK|Reduce.*|Multinomial)$/,
     found: 'which is not computed',
     expected: 'the numbers of each step: apply it to the answer',

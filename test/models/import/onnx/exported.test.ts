@@ -22,7 +22,14 @@ describe('an export of torch', () => {
   });
 
   test.each([
-    ['gru-last-step-13', ['The output "y" is of one step; the service returns every step, of which it is the last.']],
+    ['gru-last-step-13', ['The output "y" is of one step; the service returns every step, of which it is the last, in ys.']],
+    [
+      'lstm-last-step-bidirectional-10',
+      [
+        'The output "y" is of one step; the service returns every step, of which it is the last, in ys. y of the answer is ' +
+          'another, made of the last states.',
+      ],
+    ],
     [
       'lstm-last-states-bidirectional-13',
       ['The output "y" is y of the answer, made of the last states; the service returns every step too, as ys.'],

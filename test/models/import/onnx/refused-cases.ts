@@ -137,7 +137,10 @@ export const REFUSED: Readonly<Record<string, readonly RefusedCase[]>> = {
       graph.layer(lstm(), graph.node('Transpose', [graph.layer(lstm(), x)], { perm: { ints: [1, 0, 2] } })),
     ),
   ],
-  'all other operators': OTHER_OPERATORS.map((op) => behind(`(${op}), which is not computed. Expected `, op)),
+  'all other operators': [
+    ...OTHER_OPERATORS.map((op) => behind(`(${op}), which is not computed. Expected `, op)),
+    behind('a network without LayerNorm, which is made of such nodes', 'ReduceMean'),
+  ],
   '`ReverseSequence`': [behind('(ReverseSequence), which reverses the steps', 'ReverseSequence')],
   '`If`, `Loop`, `Scan`': [behind('(If), which has a graph of its own', 'If', { then_branch: { g: message() } }), behind('(Loop), which', 'Loop')],
   'quantized operators and types': [
