@@ -149,7 +149,7 @@ export function heavyCalls(
       body: () => writeSafetensors({ ...file(0.25), W_h: view([H, H], numbers(H * H).fill(Infinity, H * H - 1)) }),
       status: 422,
     },
-    ...heavyModelFiles(bytes, attempt),
+    ...heavyModelFiles(bytes, which !== 'unlike', attempt),
     { name: 'step with weights in JSON', path: '/v1/step', headers: JSON_TYPE, body: () => json({ weights: weightsText('0.75'), x: text([1, textH]) }), status: 200 },
     { name: 'step with weights in a file', path: '/v1/step', headers: FILE_TYPE, body: () => writeSafetensors({ ...file(0.125), x: view([1, H]) }), status: 200 },
     { name: 'step with the same weights', path: '/v1/step', headers: FILE_TYPE, body: () => writeSafetensors({ ...file(0.125), x: view([1, H]) }), status: 200 },

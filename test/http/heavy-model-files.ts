@@ -9,10 +9,11 @@ import type { HeavyCall } from './heavy-calls.ts';
 const FLOAT = 1;
 
 /**
+ * @param all also formats whose files pass the same way as another's
  * @param size of a body, in bytes
  * @param attempt makes weights that earlier attempts did not send
  */
-export function heavyModelFiles(size: number, attempt: number): HeavyCall[] {
+export function heavyModelFiles(size: number, all: boolean, attempt: number): HeavyCall[] {
   const H = Math.floor(Math.sqrt(size / 4 / 8.2));
   const matrix = new Float32Array(4 * H * H).fill(0.001 + attempt / 10_000);
   const b = new Float32Array(4 * H).fill(0.5);
@@ -27,7 +28,7 @@ export function heavyModelFiles(size: number, attempt: number): HeavyCall[] {
     body,
     status,
   });
-  return [
+  const calls = [
     register('a state dict of torch.save', () =>
       torchArchive({
         'lstm.weight_ih_l0': { shape: [4 * H, H], data: matrix },
@@ -38,8 +39,12 @@ export function heavyModelFiles(size: number, attempt: number): HeavyCall[] {
     ),
     register('a file of ONNX', () => onnxLstm(H, matrix)),
     register('a file of ONNX of empty nodes', () => Buffer.alloc(size, emptyNodes()), 'refused'),
-    register('a .keras', () => kerasFile('a .keras of Keras 3', layers(0.25))),
     register('a .h5 of Keras', () => kerasFile('a .h5 of Keras 2', layers(0.125))),
+  ];
+  if (!all) return calls;
+  return [
+    ...calls,
+    register('a .keras', () => kerasFile('a .keras of Keras 3', layers(0.25))),
     register('a .h5 with more than a model', () => hdf5((file) => {
       file.create_dataset({ name: 'numbers', data: matrix });
     }), 'refused'),

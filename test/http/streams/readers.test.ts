@@ -137,7 +137,7 @@ describe('a reader', () => {
   });
 
   test('a reader that does not read does not keep a process from exiting', async () => {
-    const server = await startServer({ SHUTDOWN_TIMEOUT_MS: '2000' });
+    const server = await startServer({ SHUTDOWN_TIMEOUT_MS: '5000' });
     const silent = await openStream(`${server.url}/v1/sequence`, body);
     expect(silent.statusCode).toBe(200);
     expect(await server.stop(), server.output()).toBe(0);
