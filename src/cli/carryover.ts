@@ -74,7 +74,8 @@ export async function run(argv: readonly string[], io: Omit<Io, 'setExitCode'>):
     await program.parseAsync(withIdsBehindOptions(argv), { from: 'user' });
     return exitCode;
   } catch (error) {
-    if (io.signal.aborted) return (io.signal.reason as Ended).exitCode;
+    // Whose reader has ended ends as it would have.
+    if (io.signal.aborted) return (io.signal.reason as Ended).exitCode || exitCode;
     return report(error, argv, io);
   }
 }

@@ -3,6 +3,8 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { EXIT } from '../../src/cli/exit-codes.ts';
+import { Ended } from '../../src/cli/io.ts';
 import { modelId } from '../../src/models/model-id.ts';
 import { BUILT_IN_MODELS } from '../../src/models/models-dir.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
@@ -54,6 +56,24 @@ describe('what was understood', () => {
     expect(report).toMatchObject({ numbers: 23_733, notes: [], selfCheck: { T: 3, N: 2 } });
     expect(report.layers.map(({ type }: { type: string }) => type)).toEqual(['embedding', 'lstm', 'lstm', 'dense']);
     expect(report.layers[0].tensors).toEqual([{ name: 'E', shape: [29, 16], numbers: 464, from: 'embedding.weight' }]);
+  });
+});
+
+describe('a reader that ends behind the first lines, as head does,', () => {
+  const readFirst = (argv: readonly string[], run: TestApp) => {
+    const ending = new AbortController();
+    return carryover(argv, { app: run, signal: ending.signal, onOutput: () => ending.abort(new Ended(EXIT.ok)) });
+  };
+
+  test('does not keep the file from being registered', async () => {
+    expect((await readFirst(['import', fixture('lstm-odd.pt'), '--name', 'cut-off'], app)).exitCode).toBe(0);
+    expect((await app.http.inject('/v1/models/cut-off')).json()).toMatchObject({ id: idOf('lstm-odd') });
+  });
+
+  test('does not make a comparison succeed', async () => {
+    const file = join(folder, 'wrong.json');
+    writeFileSync(file, JSON.stringify({ x: [[[1, 2, 3, 4, 5]]], h: [[9, 9, 9, 9, 9, 9, 9]] }));
+    expect((await readFirst(['import', GRU, '--check', file], app)).exitCode).toBe(1);
   });
 });
 

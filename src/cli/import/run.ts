@@ -28,13 +28,33 @@ export interface ImportCommandOptions {
   readonly tolerance?: number;
 }
 
+type Say = (text: string) => Promise<void>;
+
 /** @param isUrlGiven whether --url is on the command line, and not a default */
 export async function importModel(file: string, options: ImportCommandOptions, isUrlGiven: boolean, io: Io): Promise<void> {
+  if (io.stdout.isTTY) return importAndSay(file, options, isUrlGiven, io, (text) => print(io, text));
+  // All at its end: a reader that takes the first lines alone ends neither the comparison nor the registration.
+  const said: string[] = [];
+  try {
+    await importAndSay(file, options, isUrlGiven, io, async (text) => void said.push(text));
+  } finally {
+    if (said.length > 0) await print(io, said.join('\n'));
+  }
+}
+
+/** @param sayText takes a part of the text, unless --json asks for one value */
+async function importAndSay(
+  file: string,
+  options: ImportCommandOptions,
+  isUrlGiven: boolean,
+  io: Io,
+  sayText: Say,
+): Promise<void> {
   const { json, activation, readout, layers: description, check } = options;
   const bytes = await readInput(file, 'The model file');
   const model = await readModel(bytes, { activation, readout, layers: description });
   const rows = layerRows(model);
-  const say = (text: string) => (json ? Promise.resolve() : print(io, text));
+  const say: Say = (text) => (json ? Promise.resolve() : sayText(text));
   await say(`${formatLayers(rows)}\n\nid  ${model.id}`);
   for (const text of model.notes) note(io, `Note: ${text}`);
 
