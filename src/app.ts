@@ -5,6 +5,7 @@
 //             └── sessions ─┴→ store
 import { readFileSync } from 'node:fs';
 import type { AppOverrides } from './app-overrides.ts';
+import { Backups } from './backup/backups.ts';
 import { type Config, trustedProxies } from './config.ts';
 import { BuiltInModels } from './engine/built-in-models.ts';
 import { calibrate } from './engine/calibrate.ts';
@@ -62,7 +63,7 @@ export interface App {
    *    (Connections.shutDown); WebSockets answer the messages that wait, and are closed (MessageSockets.shutDown). Then
    *    it stops listening and waits until all connections are closed.
    * 5. The periodic work ends: the sweeper, the collector of models, and the refresher of a shared store.
-   * 6. The store is closed.
+   * 6. The store is closed, and with it a backup that is being made has ended; none is begun after step 3.
    * 7. The worker threads are terminated, and last the port of the metrics is closed: a scraper sees the shutdown.
    *
    * If SHUTDOWN_TIMEOUT_MS passes before the last step, close-with-grace exits the process.
@@ -200,6 +201,13 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     deadlineMs: config.JOB_DEADLINE_MS,
     keepAliveTimeoutMs: config.KEEP_ALIVE_TIMEOUT_MS,
   });
+  const backups = new Backups({
+    folder: config.BACKUP_DIR,
+    store: opened,
+    onMade: (report) => http.log.info(report, 'backup made'),
+    onFailed: (err) => http.log.error({ err }, 'no backup was made'),
+  });
+  metrics?.serveBackups(() => backups.answer());
   metrics?.watch({ scheduler, pool, memory, registry, weightsCache, store: opened, http: load });
   const skipModel = (id: string, error: unknown) => {
     http.log.error({ id, reason: (error as Error).message }, 'stored model skipped');
@@ -245,9 +253,11 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     },
     close: async () => {
       state = 'closing';
+      backups.stop();
       await http.close();
       await Promise.all([sweeper.stop(), collector.stop(), refresher?.stop()]);
       await store.close();
+      await backups.ended();
       await pool.close();
       await metrics?.close();
     },

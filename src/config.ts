@@ -15,6 +15,10 @@ export const ConfigSchema = Type.Object({
   PORT: integer(8080, 0, 65_535, 'Port to listen on; 0 takes a free one.'),
   METRICS_PORT: integer(0, 0, 65_535, 'Port for `GET /metrics`, of its own; 0: no metrics.'),
   METRICS_HOST: Type.String({ default: '', description: 'Address of METRICS_PORT; empty: that of HOST.' }),
+  BACKUP_DIR: Type.String({
+    default: '',
+    description: 'Folder for backups of a `sqlite:` store, which `POST /backup` on METRICS_PORT makes; empty: none.',
+  }),
   TRUST_PROXY: Type.String({
     default: '',
     description:
@@ -191,6 +195,18 @@ function conflictsIn(config: Config): Conflict[] {
     conflicts.push({
       settings: ['METRICS_PORT', 'PORT'],
       message: `METRICS_PORT must differ from PORT, got ${config.PORT} for both: metrics are never on the public port`,
+    });
+  }
+  if (config.BACKUP_DIR !== '' && config.METRICS_PORT === 0) {
+    conflicts.push({
+      settings: ['BACKUP_DIR', 'METRICS_PORT'],
+      message: 'BACKUP_DIR needs METRICS_PORT, got 0: there `POST /backup` is answered, as it is not for clients',
+    });
+  }
+  if (config.BACKUP_DIR !== '' && !config.STORE_URL.startsWith('sqlite:')) {
+    conflicts.push({
+      settings: ['BACKUP_DIR', 'STORE_URL'],
+      message: `BACKUP_DIR needs a \`sqlite:\` store, got STORE_URL=${withoutSecrets(config.STORE_URL)}: back up Redis by its own means`,
     });
   }
   if (trustedProxies(config.TRUST_PROXY) === undefined) {

@@ -16,8 +16,9 @@ const LEAVES = ['tensor.ts', 'layers.ts', 'errors.ts', 'error-kinds.ts', 'period
 const MAY_IMPORT: Record<string, readonly string[]> = {
   'server.ts': ['app.ts', 'config.ts', 'logging.ts'],
   cli: ['config.ts', 'engine', 'models', 'wasm', 'codec', 'store', 'node-version.mjs'],
-  'app.ts': ['app-overrides.ts', 'config.ts', 'metrics', 'http', 'engine', 'sessions', 'models', 'scheduler', 'pool', 'wasm', 'store'],
+  'app.ts': ['app-overrides.ts', 'config.ts', 'metrics', 'http', 'engine', 'sessions', 'models', 'scheduler', 'pool', 'wasm', 'store', 'backup'],
   'app-overrides.ts': ['engine', 'scheduler', 'store'],
+  backup: ['sessions', 'models', 'store'],
   metrics: ['http', 'sessions', 'models', 'store'],
   http: ['engine', 'sessions', 'models', 'codec', 'wasm'],
   engine: ['sessions', 'models', 'scheduler', 'wasm', 'codec'],

@@ -1,4 +1,4 @@
-// GET /metrics on a port of its own: what it says is for operators, and the port of the service is for clients.
+// GET /metrics and POST /backup on a port of their own: they are for operators, and the port of the service is for clients.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 
 // Why it is not imported: see http/http.ts.
@@ -9,8 +9,14 @@ export interface PrintedMetrics {
   print(): Promise<string>;
 }
 
-const PATH = '/metrics';
-const METHODS = ['GET', 'HEAD'];
+/** Makes a backup, or says why not. */
+export type MakeBackup = () => Promise<{ readonly status: number; readonly body: object }>;
+
+interface Route {
+  readonly methods: readonly string[];
+  readonly answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+}
+
 /** Of a scraper, and some people with curl. */
 const CONNECTIONS_MAX = 32;
 const REQUEST_MS_MAX = 5_000;
@@ -19,16 +25,27 @@ const HEAD_BYTES_MAX = 8 * 1_024;
 export class MetricsServer {
   readonly #server: Server;
 
+  readonly #routes: Readonly<Record<string, Route>>;
+  /** Undefined before the service can make any. */
+  makeBackup: MakeBackup | undefined;
+
   constructor(metrics: PrintedMetrics) {
+    this.#routes = {
+      '/metrics': {
+        methods: ['GET', 'HEAD'],
+        answer: async (_, response) => send(response, 200, await metrics.print(), metrics.contentType),
+      },
+      '/backup': { methods: ['POST'], answer: (request, response) => this.#backUp(request, response) },
+    };
     const options = {
       headersTimeout: REQUEST_MS_MAX,
       requestTimeout: REQUEST_MS_MAX,
       maxHeaderSize: HEAD_BYTES_MAX,
     };
     this.#server = createServer(options, (request, response) => {
-      answer(metrics, request, response).catch((error: unknown) => {
+      this.#answer(request, response).catch((error: unknown) => {
         if (response.headersSent) response.destroy();
-        else send(response, 500, `The metrics could not be read: ${(error as Error).message}\n`);
+        else send(response, 500, `${request.url} failed: ${(error as Error).message}\n`);
       });
     });
     this.#server.maxConnections = CONNECTIONS_MAX;
@@ -51,21 +68,28 @@ export class MetricsServer {
     this.#server.closeAllConnections();
     await closed;
   }
-}
 
-async function answer(metrics: PrintedMetrics, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { method = '', url = '' } = request;
-  // A body would be no use: it is not read, and its connection is not used again.
-  if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined) {
-    response.setHeader('connection', 'close');
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method = '', url = '' } = request;
+    // A body would be no use: it is not read, and its connection is not used again.
+    if (request.headers['content-length'] !== undefined || request.headers['transfer-encoding'] !== undefined) {
+      response.setHeader('connection', 'close');
+    }
+    const path = url.split('?', 1)[0]!;
+    const route = Object.hasOwn(this.#routes, path) ? this.#routes[path] : undefined;
+    if (!route) return send(response, 404, `Only ${Object.keys(this.#routes).join(' and ')} are served here.\n`);
+    if (route.methods.includes(method)) return route.answer(request, response);
+    response.setHeader('allow', route.methods.join(', '));
+    return send(response, 405, `${path} answers only ${route.methods.join(' and ')}.\n`);
   }
-  if (url.split('?', 1)[0] !== PATH) return send(response, 404, `Only ${PATH} is served here.\n`);
-  if (!METHODS.includes(method)) {
-    response.setHeader('allow', METHODS.join(', '));
-    return send(response, 405, `Only ${METHODS.join(' and ')} are answered here.\n`);
+
+  async #backUp({ headers }: IncomingMessage, response: ServerResponse): Promise<void> {
+    // A page in the browser of an operator can send a POST here, but not without this header.
+    if (headers.origin !== undefined) return send(response, 403, 'Backups are not for pages in a browser.\n');
+    if (!this.makeBackup) return send(response, 503, 'The service is being started.\n');
+    const { status, body } = await this.makeBackup();
+    send(response, status, `${JSON.stringify(body)}\n`, 'application/json; charset=utf-8');
   }
-  const text = await metrics.print();
-  send(response, 200, text, metrics.contentType);
 }
 
 function send(response: ServerResponse, status: number, text: string, type = 'text/plain; charset=utf-8'): void {

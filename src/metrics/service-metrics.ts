@@ -6,7 +6,7 @@ import type { StoreCallListener } from '../store/observed.ts';
 import { METRICS } from './catalogue.ts';
 import { EventLoopDelay } from './event-loop-delay.ts';
 import { Exposition } from './exposition.ts';
-import { MetricsServer } from './metrics-server.ts';
+import { type MakeBackup, MetricsServer } from './metrics-server.ts';
 import { Rarely } from './rarely.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { sessionMetrics } from './session-metrics.ts';
@@ -73,6 +73,11 @@ export class ServiceMetrics {
       limit: () => memory.bytesMax,
     });
     exposition.read(METRICS.sessionsActive, () => sessions.value());
+  }
+
+  /** From now on `POST /backup` is answered. */
+  serveBackups(makeBackup: MakeBackup): void {
+    this.#server.makeBackup = makeBackup;
   }
 
   get contentType(): string {

@@ -140,6 +140,14 @@ export interface SessionStore {
    */
   secret(): Promise<string>;
 
+  /**
+   * Copies the store into an existing empty file while it is used; absent of a store that is not a file. The copy has
+   * all changes that had resolved when it was called, and each later one as a whole or not at all. One copy at a time.
+   *
+   * @throws store_full if the disk of the copy is · store_unavailable, also when the store is closed meanwhile
+   */
+  copyTo?(path: string): Promise<void>;
+
   /** Completes the calls that were made, and releases files and connections. Later calls are refused. */
   close(): Promise<void>;
 }

@@ -39,13 +39,13 @@ describe('the port of the metrics', async () => {
 
   test.each(['/', '/v1/step', '/metrics/', '/docs', '/health/live'])('%s: 404', async (path) => {
     const response = await fetch(url + path);
-    expect([response.status, await response.text()]).toEqual([404, 'Only /metrics is served here.\n']);
+    expect([response.status, await response.text()]).toEqual([404, 'Only /metrics and /backup are served here.\n']);
   });
 
   test('another method: 405, and a body is not read', async () => {
     const response = await fetch(`${url}/metrics`, { method: 'POST', body: 'x' });
     expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
-    expect(await response.text()).toBe('Only GET and HEAD are answered here.\n');
+    expect(await response.text()).toBe('/metrics answers only GET and HEAD.\n');
   });
 
   test('the port of the service has no metrics', async () => {

@@ -2,10 +2,11 @@
 // thread of the store alone: every method here may wait for the disk.
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { copyInSteps } from './backup-copy.ts';
 import { Executor } from './executor.ts';
 import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
 import { type Connection, openFile, syncFolder } from './open.ts';
-import { NoSpaceError, Reserve, freeBytes, isFull } from './reserve.ts';
+import { FREE_BYTES_NEEDED, NoSpaceError, Reserve, freeBytes, isFull } from './reserve.ts';
 import { FORMAT } from './schema.ts';
 import { type Statements, prepareStatements } from './statements.ts';
 import { generationOf, nextGeneration, userVersionOf } from './wal-match.ts';
@@ -189,6 +190,18 @@ export class Database {
       if (!isFull(error) || !this.hasReserve) throw error;
       if (this.freeSpace()) this.#reserve.take();
     }
+  }
+
+  /**
+   * Copies the database into an existing empty file, in steps between transactions.
+   *
+   * @throws NoSpaceError · an error of SQLite or of the system; TypeError if the database is closed meanwhile
+   */
+  async copyTo(path: string): Promise<void> {
+    const bytes = this.#pragma('page_count') * PAGE_BYTES;
+    // On the same disk the copy must leave what the reserve would need.
+    if (freeBytes(dirname(path)) < bytes + FREE_BYTES_NEEDED) throw new NoSpaceError();
+    await copyInSteps(this.#connection, path);
   }
 
   /** @throws an error of SQLite */

@@ -151,11 +151,17 @@ export interface Failure {
   readonly applied: Applied;
 }
 
+/** Asks for a copy of the database. */
+export interface CopyRequest {
+  /** An existing empty file. */
+  readonly copyTo: string;
+}
+
 /** To the thread. No requests follow after 'close'. */
-export type ToThread = Requests | 'close';
+export type ToThread = Requests | CopyRequest | 'close';
 
 /** From the thread: first whether it could open the file, then the answers in the order of the requests. */
-export type FromThread = Opened | Answers;
+export type FromThread = Opened | Answers | Copied;
 
 export interface Opened {
   /** The file that was opened. */
@@ -170,6 +176,12 @@ export interface Answers {
   readonly failures: readonly (readonly [index: number, failure: Failure])[];
   /** Why the store cannot write at this moment; undefined if it can. */
   readonly problem: string | undefined;
+}
+
+/** What has come of a CopyRequest. */
+export interface Copied {
+  /** Undefined if the copy is complete. */
+  readonly copyFailure: Failure | undefined;
 }
 
 export interface ThreadOptions {

@@ -15,6 +15,8 @@ export interface Connection {
   exec(sql: string): void;
   pragma(sql: string, options: { simple: true }): unknown;
   prepare(sql: string): Statement;
+  /** Copies the database; `progress` is called after each step and returns the pages of the next one. */
+  backup(path: string, options: { progress: () => number }): Promise<unknown>;
   close(): void;
 }
 
@@ -105,9 +107,14 @@ export function syncFolder(path: string): void {
   }
 }
 
-function open(path: string): Connection {
+/** A connection to a file, with nothing set. @throws an error of SQLite */
+export function connect(path: string): Connection {
   // An absolute path is never mistaken for one of the names of a database in memory.
-  const connection = new Connection(resolve(path), { timeout: LOCK_TIMEOUT_MS });
+  return new Connection(resolve(path), { timeout: LOCK_TIMEOUT_MS });
+}
+
+function open(path: string): Connection {
+  const connection = connect(path);
   const pragma = (sql: string) => connection.pragma(sql, { simple: true });
   try {
     // Free pages can be returned to the file system by incremental vacuum. This can be set only before the first
@@ -169,7 +176,8 @@ function isEmpty(connection: Connection): boolean {
   return connection.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0;
 }
 
-function checkFormat(path: string, applicationId: unknown, format: unknown): void {
+/** @throws Refusal if the file is not of this program, or of another format */
+export function checkFormat(path: string, applicationId: unknown, format: unknown): void {
   if (applicationId !== APPLICATION_ID) {
     throw new Refusal(`${path} is not a session store: name another file in STORE_URL`);
   }

@@ -114,7 +114,8 @@ export function freeBytes(folder: string): number {
   return blocks === 0 ? Infinity : (isRoot ? bfree : bavail) * bsize;
 }
 
-function isOutOfSpace(error: unknown): boolean {
+/** Whether an error of the system says that the disk is full. */
+export function isOutOfSpace(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
   return code === 'ENOSPC' || code === 'EDQUOT';
 }

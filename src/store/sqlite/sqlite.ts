@@ -106,6 +106,10 @@ class SqliteStore implements SessionStore {
     return this.#thread.call(['secret']) as Promise<string>;
   }
 
+  async copyTo(path: string): Promise<void> {
+    await this.#thread.copyTo(path);
+  }
+
   async close(): Promise<void> {
     await this.#thread.close();
   }

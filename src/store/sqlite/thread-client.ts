@@ -67,6 +67,8 @@ export class ThreadClient {
   #timedOutCount = 0;
   #timeoutTimer: NodeJS.Timeout | undefined;
   #problem: string | undefined;
+  /** The copy that is being made. */
+  #copy: PromiseWithResolvers<void> | undefined;
 
   constructor(path: string, options: ThreadClientOptions) {
     this.#path = path;
@@ -92,6 +94,7 @@ export class ThreadClient {
     });
     thread.on('message', (message: FromThread) => {
       if ('values' in message) return this.#settle(message);
+      if ('copyFailure' in message) return this.#settleCopy(message.copyFailure && errorOf(message.copyFailure));
       if (message.refusal !== undefined) {
         reason = new Error(message.refusal);
         return;
@@ -133,6 +136,21 @@ export class ThreadClient {
     return promise;
   }
 
+  /**
+   * Has the thread copy the database, while it goes on executing calls. One copy at a time.
+   *
+   * @param path an existing empty file
+   * @throws store_full if the disk of the copy is · store_unavailable
+   */
+  async copyTo(path: string): Promise<void> {
+    if (this.#state !== 'up') throw unavailable(`The session store is ${this.#state}; nothing was copied.`, 'no');
+    this.#flush();
+    const copy = Promise.withResolvers<void>();
+    this.#copy = copy;
+    this.#thread!.postMessage({ copyTo: path } satisfies ToThread);
+    await copy.promise;
+  }
+
   /** Resolves when the calls that were made have ended, and with them the thread. */
   async close(): Promise<void> {
     if (this.#state !== 'closed') {
@@ -152,6 +170,12 @@ export class ThreadClient {
       const transferred = buffer.byteLength < TRANSFER_BYTES_MIN ? [] : [buffer];
       this.#thread!.postMessage(requests satisfies ToThread, transferred);
     }
+  }
+
+  #settleCopy(error?: CarryoverError): void {
+    if (error) this.#copy?.reject(error);
+    else this.#copy?.resolve();
+    this.#copy = undefined;
   }
 
   #settle({ values, failures, problem }: Answers): void {
@@ -198,6 +222,7 @@ export class ThreadClient {
       const applied = pending.isWrite && wasSent ? 'unknown' : 'no';
       pending.reject(unavailable('The thread of the session store ended.', applied));
     }
+    this.#settleCopy(unavailable('The thread of the session store ended.', 'no'));
     this.#timedOutCount = 0;
     this.#problem = undefined;
     clearTimeout(this.#timeoutTimer);

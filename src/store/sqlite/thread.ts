@@ -1,5 +1,6 @@
 // The thread that owns the database file: receives requests, answers them, and looks after the file in between.
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { copyFailure } from './backup-copy.ts';
 import type { Database } from './database.ts';
 import { DatabaseHandle } from './database-handle.ts';
 import { type RequestOutcome, oneLine } from './failures.ts';
@@ -26,10 +27,14 @@ const handle = new DatabaseHandle(options);
 const groupCommit = new GroupCommit(handle, options);
 /** Whether no request has come since the last maintenance. */
 let isIdle = true;
+/** Whether the database is being copied, in steps that are immediates. */
+let isCopying = false;
+/** What came during a copy and is served behind its next step. */
+let deferred: ToThread[] = [];
 
 try {
   handle.open();
-  port.on('message', serve);
+  port.on('message', receive);
   setInterval(maintain, MAINTENANCE_INTERVAL_MS).unref();
   post({ refusal: undefined, identity: handle.identity });
 } catch (error) {
@@ -39,10 +44,22 @@ try {
   post({ refusal });
 }
 
-/** Serves requests until no message waits. Those that come in the meantime are the next group. */
-function serve(first: ToThread): void {
+/** During a copy a group of requests and a step of the copy take turns: without a pause there would be no step. */
+function receive(message: ToThread): void {
+  if (!isCopying && deferred.length === 0) return serve([message]);
+  deferred.push(message);
+  if (deferred.length > 1) return;
+  setImmediate(() => {
+    const messages = deferred;
+    deferred = [];
+    serve(messages);
+  });
+}
+
+/** Serves requests until no message waits, or one group during a copy. Those that come meanwhile are the next group. */
+function serve(messages: readonly ToThread[]): void {
   isIdle = false;
-  let { requests, isClosing } = receiveAll(first);
+  let { requests, isClosing } = receiveAll(messages);
   for (;;) {
     for (let start = 0; start < requests.length; start += GROUP_MAX) {
       const outcomes = groupCommit.run(requests.slice(start, start + GROUP_MAX));
@@ -51,24 +68,37 @@ function serve(first: ToThread): void {
       checkpointIfLong();
     }
     if (isClosing) break;
+    if (isCopying) return;
     const next = receiveMessageOnPort(port);
     if (!next) return;
-    ({ requests, isClosing } = receiveAll(next.message as ToThread));
+    ({ requests, isClosing } = receiveAll([next.message as ToThread]));
   }
   handle.database?.close();
   port.close();
 }
 
-/** The requests of a message and of all that wait after it. */
-function receiveAll(first: ToThread): { requests: Request[]; isClosing: boolean } {
+/** The requests of messages and of all that wait after them. */
+function receiveAll(messages: readonly ToThread[]): { requests: Request[]; isClosing: boolean } {
   const requests: Request[] = [];
-  for (let message = first; message !== 'close'; ) {
-    requests.push(...unpackRequests(message));
-    const next = receiveMessageOnPort(port);
-    if (!next) return { requests, isClosing: false };
-    message = next.message as ToThread;
+  const queue = [...messages];
+  for (;;) {
+    const message = queue.shift() ?? (receiveMessageOnPort(port)?.message as ToThread | undefined);
+    if (message === undefined || message === 'close') return { requests, isClosing: message === 'close' };
+    if ('copyTo' in message) void copyTo(message.copyTo);
+    else requests.push(...unpackRequests(message));
   }
-  return { requests, isClosing: true };
+}
+
+async function copyTo(path: string): Promise<void> {
+  isCopying = true;
+  try {
+    await handle.open().copyTo(path);
+    post({ copyFailure: undefined });
+  } catch (error) {
+    post({ copyFailure: copyFailure(error) });
+  } finally {
+    isCopying = false;
+  }
 }
 
 /** Finds out without a request whether the file is gone or can be written again, and returns free space. */
