@@ -21,8 +21,8 @@ export interface Contents {
 export type CheckReply = Contents | { readonly damage: string };
 
 const ENTRY = fileURLToPath(new URL('./check-process.ts', import.meta.url));
-/** Of the 40 degrees that a Unix has: with it a busy service gets nine tenths of a core that both want. */
-const NICENESS = 10;
+/** Of a core that both want, a busy service then gets three quarters. */
+const NICENESS = 5;
 const REASON_LENGTH_MAX = 500;
 
 /**

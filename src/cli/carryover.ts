@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { CarryoverError } from '../errors.ts';
+import { backupCommand } from './backup.ts';
 import { benchCommand } from './bench.ts';
 import { CliError } from './cli-error.ts';
 import { doctorCommand } from './doctor.ts';
@@ -28,6 +29,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   sessionsCommand,
   stepCommand,
   generateCommand,
+  backupCommand,
   benchCommand,
 ];
 

@@ -8,7 +8,7 @@ import { type TestApp, buildApp } from '../helpers/app.ts';
 import { carryover } from '../helpers/command-line.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../openapi/cli.md'), 'utf8');
-const COMMANDS = ['serve', 'doctor', 'import', 'models', 'sessions', 'step', 'generate', 'bench'];
+const COMMANDS = ['serve', 'doctor', 'import', 'models', 'sessions', 'step', 'generate', 'backup', 'bench'];
 
 interface Example {
   readonly lines: readonly string[];
@@ -68,8 +68,8 @@ describe('the examples', () => {
     const [, name, inner] = /^(\w+)=\$\((.+)\)$/.exec(line) ?? [];
     const [program, ...argv] = wordsOf(inner ?? line);
     expect(program).toBe('carryover');
-    // It needs a port, and is measured in bench.test.ts.
-    if (argv[0] === 'bench') return '';
+    // They need a port: see bench.test.ts and backup.test.ts.
+    if (argv[0] === 'bench' || argv[0] === 'backup') return '';
     const { exitCode, stdout, stderr } = await carryover(argv, { app, env: { PORT: '0' } });
     expect({ line, exitCode, stderr }).toEqual({ line, exitCode: 0, stderr: '' });
     if (name === undefined) return stdout;

@@ -64,7 +64,7 @@ test('metrics that cannot be read are answered with 500', async () => {
   const port = await freePort();
   await server.listen('127.0.0.1', port);
   const response = await fetch(`http://127.0.0.1:${port}/metrics`);
-  expect([response.status, await response.text()]).toEqual([500, 'The metrics could not be read: broken\n']);
+  expect([response.status, await response.text()]).toEqual([500, '/metrics failed: broken\n']);
   await server.close();
 });
 
