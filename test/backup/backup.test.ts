@@ -9,11 +9,12 @@ import { afterAll, expect, test } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
 import { carryover } from '../helpers/command-line.ts';
 import { freePort, startQuickly } from '../helpers/process.ts';
-import { type Fetch, SessionLoad } from './session-load.ts';
+import { type Fetch, SessionLoad, type Versions } from './session-load.ts';
 
 const SESSIONS = 6;
-/** Before the backup: with them it has several steps. */
-const CHANGES_BEFORE = 20;
+const CHANGES_BEFORE = 12;
+/** Of a model whose weights have 1 MiB, so that the backup has several steps. */
+const H = 512;
 
 const folder = mkdtempSync(join(tmpdir(), 'carryover-backup-'));
 const backupDir = join(folder, 'backups');
@@ -26,15 +27,17 @@ test('a backup under load has whole commits of its time, and costs the original 
   const env = { STORE_URL: `sqlite:${store}`, BACKUP_DIR: backupDir, METRICS_PORT: String(metricsPort) };
   const server = await startQuickly(env);
   const overHttp: Fetch = (path, init) => fetch(server.url + path, init);
+  const weights = { W_x: [Array(H).fill(0)], W_h: Array(H).fill(Array(H).fill(0)) };
+  const body = JSON.stringify({ name: 'large', weights });
+  await overHttp('/v1/models', { method: 'POST', headers: { 'content-type': 'application/json' }, body });
   const load = new SessionLoad();
   await load.create(overHttp, SESSIONS);
   const created = load.acknowledged();
   load.start(overHttp);
   await load.beyond(new Map([...created.keys()].map((id) => [id, CHANGES_BEFORE])));
 
-  const least = load.acknowledged();
   const plain = join(folder, 'plain.sqlite');
-  copyFileSync(store, plain);
+  const least = await copyWithoutLog(load, store, plain);
   const ran = await carryover(['backup', '--json', '--url', `http://127.0.0.1:${metricsPort}`], { fetch });
   const most = load.sent();
   expect(ran).toMatchObject({ exitCode: 0, stderr: '' });
@@ -43,7 +46,7 @@ test('a backup under load has whole commits of its time, and costs the original 
   expect(report).toMatchObject({
     bytes: bytes.length,
     sessions: SESSIONS,
-    models: 1,
+    models: 2,
     ms: expect.any(Number),
     digest: `sha256:${createHash('sha256').update(bytes).digest('hex')}`,
   });
@@ -64,6 +67,22 @@ test('a backup under load has whole commits of its time, and costs the original 
   const control = await serviceFrom(plain);
   expect(await load.findFaults(control, least, most)).not.toEqual([]);
 });
+
+/**
+ * Copies a store file alone, between two checkpoints: what was answered since the first one is in the log.
+ *
+ * @returns the versions that were acknowledged when the copy was begun
+ */
+async function copyWithoutLog(load: SessionLoad, store: string, copy: string): Promise<Versions> {
+  for (;;) {
+    const { mtimeMs } = statSync(store);
+    await load.beyond(load.acknowledged());
+    const acknowledged = load.acknowledged();
+    copyFileSync(store, copy);
+    // Only a checkpoint writes the file.
+    if (statSync(store).mtimeMs === mtimeMs) return acknowledged;
+  }
+}
 
 /** A service of this process that is started with a file. */
 async function serviceFrom(file: string): Promise<Fetch> {

@@ -2,8 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
 
-/** With them a state has 8 KiB, as have the answers that are kept: the file soon has some MiB. */
-const N = 64;
+const N = 8;
 const H = 32;
 /** Between an answer and the next call of a session. */
 const PAUSE_MS = 10;

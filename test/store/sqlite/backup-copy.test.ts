@@ -1,0 +1,61 @@
+// A copy of the file while calls come without a pause: neither waits for the other to end.
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { expect, test } from 'vitest';
+import { create, headOf, newPath, open, outcomeOf, parts, putModel } from './helpers.ts';
+
+const CALLERS = 16;
+/** With it the copy has 8 steps. */
+const FILLING_BYTES = 4 * 2 ** 20;
+function emptyFile(): string {
+  const path = newPath();
+  mkdirSync(dirname(path), { recursive: true });
+  closeSync(openSync(path, 'wx'));
+  return path;
+}
+
+async function filledStore() {
+  const store = await open();
+  await putModel(store);
+  await store.models.put({ id: 'sha256:large', file: new Uint8Array(FILLING_BYTES), createdAtMs: 0, isKept: true });
+  const ids = Array.from({ length: CALLERS }, (_, k) => `s${k}`);
+  for (const id of ids) await create(store, id);
+  return { store, ids };
+}
+
+test('changes and the steps of a copy take turns', async () => {
+  const { store, ids } = await filledStore();
+  const copy = emptyFile();
+  let isCopied = false;
+  const before = new Map<string, number>();
+  const revisions = new Map(ids.map((id) => [id, 0]));
+  const callers = ids.map(async (id) => {
+    // Ends only with the copy.
+    for (let k = 1; !isCopied; k++) {
+      expect(await store.change(id, String(k - 1), parts(`${id} ${k}`))).toBe(String(k));
+      revisions.set(id, k);
+    }
+  });
+  for (const [id, k] of revisions) before.set(id, k);
+  await store.copyTo!(copy);
+  const after = new Map(revisions);
+  isCopied = true;
+  await Promise.all(callers);
+  expect(ids.filter((id) => after.get(id)! > before.get(id)! + 1)).toEqual(ids);
+  const copied = await open(copy);
+  for (const id of ids) {
+    const [, k = 0] = (await headOf(copied, id)).split(' ');
+    expect(Number(k)).toBeGreaterThanOrEqual(before.get(id)!);
+    expect(Number(k)).toBeLessThanOrEqual(after.get(id)! + 1);
+    expect(await headOf(store, id)).toBe(`${id} ${revisions.get(id)}`);
+  }
+  await Promise.all([store.close(), copied.close()]);
+});
+
+test('a store that is closed ends its copy', async () => {
+  const { store } = await filledStore();
+  const copied = outcomeOf(store.copyTo!(emptyFile()));
+  await store.close();
+  expect(await copied).toBe('store_unavailable no');
+  expect(await outcomeOf(store.copyTo!('/never'))).toBe('store_unavailable no');
+});
