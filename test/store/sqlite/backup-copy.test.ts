@@ -23,15 +23,14 @@ async function filledStore() {
   return { store, ids };
 }
 
-test('changes and the steps of a copy take turns', async () => {
+test('changes are answered while a copy is made, which has each of them as a whole or not at all', async () => {
   const { store, ids } = await filledStore();
   const copy = emptyFile();
-  let isCopied = false;
+  const progress = { isCopied: false };
   const before = new Map<string, number>();
   const revisions = new Map(ids.map((id) => [id, 0]));
   const callers = ids.map(async (id) => {
-    // Ends only with the copy.
-    for (let k = 1; !isCopied; k++) {
+    for (let k = 1; !progress.isCopied; k++) {
       expect(await store.change(id, String(k - 1), parts(`${id} ${k}`))).toBe(String(k));
       revisions.set(id, k);
     }
@@ -39,7 +38,7 @@ test('changes and the steps of a copy take turns', async () => {
   for (const [id, k] of revisions) before.set(id, k);
   await store.copyTo!(copy);
   const after = new Map(revisions);
-  isCopied = true;
+  progress.isCopied = true;
   await Promise.all(callers);
   expect(ids.filter((id) => after.get(id)! > before.get(id)! + 1)).toEqual(ids);
   const copied = await open(copy);
