@@ -122,7 +122,7 @@ export const ERRORS = {
   body_too_large: {
     status: 413,
     title: 'The body is too large',
-    advice: 'Send fewer rows or steps at a time, or raise BODY_BYTES_MAX.',
+    advice: 'Send fewer rows or steps at a time or a smaller model, or raise BODY_BYTES_MAX.',
   },
   unsupported_media_type: {
     status: 415,

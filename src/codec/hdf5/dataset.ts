@@ -36,7 +36,7 @@ export function readDataset(
     if (shape === null || shape.length > AXES_MAX) throw notRead(`has ${title} without a shape, or with more than ${AXES_MAX} axes`);
     const bytes = shape.reduce((product, size) => product * size, ELEMENT_BYTES[dtype]);
     if (bytes > bytesMax) {
-      throw notRead(`has ${title} of ${bytes} bytes; expected at most ${bytesMax}, as this file is of another size`);
+      throw notRead(`has ${title} of ${bytes} bytes; expected at most ${bytesMax}, a few times the size of the file: weights hardly compress`);
     }
     expectPlain(title, metadata, bytesMax);
     expectFilters(title, module.get_dataset_filters(file, path).map(({ id }) => id));

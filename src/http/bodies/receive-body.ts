@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { type FastifyError, type FastifyRequest, errorCodes } from 'fastify';
 import type { JsonCodec } from '../../engine/json-codec.ts';
-import type { CarryoverError } from '../../errors.ts';
+import { CarryoverError } from '../../errors.ts';
 import type { ByteBlock } from '../../wasm/byte-block.ts';
 import { sendContinue } from '../connections/expect-continue.ts';
 import { addRelease } from '../request.ts';
@@ -104,14 +104,14 @@ class BodyReceiver {
   /** Arrived so far. */
   #bytes = 0;
 
-  /** @throws FST_ERR_CTP_BODY_TOO_LARGE if the declared length exceeds the route's limit */
+  /** @throws body_too_large if the declared length exceeds the route's limit */
   constructor(request: FastifyRequest, { jsonCodec, budget }: ReceiverParts) {
     const length = request.headers['content-length'];
     this.#request = request;
     this.#jsonCodec = jsonCodec;
     this.#bytesMax = request.routeOptions.bodyLimit;
     this.#declaredBytes = length === undefined ? undefined : Number(length);
-    if ((this.#declaredBytes ?? 0) > this.#bytesMax) throw new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE();
+    if ((this.#declaredBytes ?? 0) > this.#bytesMax) throw bodyTooLarge(`${length} bytes`, this.#bytesMax);
     this.#digest = digestBody(request);
     const claim = budget.open(request.connection ?? { bodyBytes: 0 });
     this.#claim = claim;
@@ -122,12 +122,12 @@ class BodyReceiver {
     return (this.#declaredBytes ?? this.#bytes) >= LONG_BYTES_MIN;
   }
 
-  /** @throws FST_ERR_CTP_BODY_TOO_LARGE · FST_ERR_CTP_INVALID_CONTENT_LENGTH · queue_full · memory_full */
+  /** @throws body_too_large · FST_ERR_CTP_INVALID_CONTENT_LENGTH · queue_full · memory_full */
   take(chunk: Buffer): void {
     this.#bytes += chunk.length;
     this.#request.bodyBytes = this.#bytes;
     this.#digest?.update(chunk);
-    if (this.#bytes > this.#bytesMax) throw new errorCodes.FST_ERR_CTP_BODY_TOO_LARGE();
+    if (this.#bytes > this.#bytesMax) throw bodyTooLarge(`${this.#bytes} bytes or more`, this.#bytesMax);
     if (this.#bytes > (this.#declaredBytes ?? this.#bytesMax)) {
       throw new errorCodes.FST_ERR_CTP_INVALID_CONTENT_LENGTH();
     }
@@ -176,4 +176,9 @@ class BodyReceiver {
     this.#block = block;
     this.#blockBytes = bytes;
   }
+}
+
+function bodyTooLarge(found: string, bytesMax: number): CarryoverError {
+  const detail = `The body has ${found}, expected at most ${bytesMax}, the limit of this server (BODY_BYTES_MAX).`;
+  return new CarryoverError('body_too_large', { detail });
 }

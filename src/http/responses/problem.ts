@@ -84,7 +84,6 @@ const BAD_ADDRESS =
 
 /** Errors that Fastify raises before a handler runs, by their code. */
 const FROM_FASTIFY: Record<string, { code: ErrorCode; detail?: string }> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: { code: 'body_too_large' },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: { code: 'invalid_request' },
   FST_ERR_BAD_URL: { code: 'invalid_request', detail: BAD_ADDRESS },
 };

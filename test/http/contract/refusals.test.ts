@@ -212,7 +212,7 @@ const CASES: Record<string, Case> = {
     step({ x: Array(20).fill(row(1000)) }),
     413,
     'body_too_large',
-    /too large/,
+    /has \d+ bytes, expected at most \d+, .*BODY_BYTES_MAX/,
     '',
   ],
 };
