@@ -217,6 +217,7 @@ describe('registration', () => {
     const foreign = await post(Buffer.from('# A page of text'));
     expect(foreign).toMatchObject({ status: 400, code: 'malformed_model_file' });
     expect(foreign.detail).toMatch(/first bytes are 23 20 41 20 .*: expected safetensors, .* ONNX, /);
+    expect(await post(Buffer.alloc(64))).toMatchObject({ code: 'malformed_model_file' });
     expect(await post(Buffer.from('GGUF\x03\x00\x00\x00\x01'))).toMatchObject({ code: 'malformed_safetensors', detail: expect.stringContaining('of GGUF') });
     const cut = await post(Buffer.from(writeSafetensors({ W_x: { shape: [1], data: Float32Array.of(1) } }).slice(0, 20)));
     expect(cut).toMatchObject({ status: 400, code: 'malformed_safetensors' });

@@ -59,7 +59,8 @@ export interface SafetensorsHeader {
 /** Whether a file begins with the size of a header that may be; a file of another format hardly does. */
 export function mayBeSafetensors(file: Uint8Array): boolean {
   if (file.length < HEADER_AT) return true;
-  return sizeIn(file) <= HEADER_BYTES_MAX;
+  const headerBytes = sizeIn(file);
+  return headerBytes > 0n && headerBytes <= HEADER_BYTES_MAX;
 }
 
 /**
