@@ -8,6 +8,8 @@ import { responseValidation } from './response-validation.ts';
 export interface TestApp extends App {
   /** POSTs JSON, given as a value or as it is sent, and reads the answer. */
   post(url: string, body: unknown): Promise<Answer>;
+  /** Registers a model file, with these parameters in the address. */
+  postFile(file: Uint8Array, query?: Record<string, string>, contentType?: string): Promise<Answer>;
 }
 
 export interface Answer {
@@ -34,20 +36,17 @@ export async function buildApp(
     await app.close();
     expect(mismatches, 'responses that do not fit the schemas of their routes').toEqual([]);
   });
+  const answerTo = async (url: string, contentType: string, payload: string | Buffer, query = {}): Promise<Answer> => {
+    const response = await app.http.inject({ method: 'POST', url, query, headers: { 'content-type': contentType }, payload });
+    return { status: response.statusCode, headers: response.headers, body: response.json() };
+  };
   return {
     ...app,
-    post: async (url, body) => {
-      const response = await app.http.inject({
-        method: 'POST',
-        url,
-        headers: { 'content-type': 'application/json' },
-        payload: typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body),
-      });
-      return {
-        status: response.statusCode,
-        headers: response.headers,
-        body: response.json(),
-      };
+    post: (url, body) => {
+      const isSentAsItIs = typeof body === 'string' || Buffer.isBuffer(body);
+      return answerTo(url, 'application/json', isSentAsItIs ? body : JSON.stringify(body));
     },
+    postFile: (file, query, contentType = 'application/octet-stream') =>
+      answerTo('/v1/models', contentType, Buffer.from(file), query),
   };
 }

@@ -10,16 +10,6 @@ const kerasFile = (name: string) => readFileSync(join(fixtures, 'keras', name));
 const layersOf = (name: string) => JSON.parse(readFileSync(join(fixtures, 'cells', `${name}.json`), 'utf8')).layers;
 
 const app = await buildApp();
-const register = async (payload: Buffer, query: Record<string, string> = {}) => {
-  const response = await app.http.inject({
-    method: 'POST',
-    url: '/v1/models',
-    query,
-    headers: { 'content-type': 'application/octet-stream' },
-    payload,
-  });
-  return { status: response.statusCode, body: response.json() };
-};
 
 describe('a file of Keras', () => {
   // Other files have the same way to go: models/import/keras/same-bits.test.ts has them all.
@@ -29,13 +19,13 @@ describe('a file of Keras', () => {
   ])('%s is the model that its weights are in JSON', async (file) => {
     const { body: inJson } = await app.post('/v1/models', { layers: layersOf(file.replace(/\.\w+$/, '')) });
     expect(inJson.detail).toBeUndefined();
-    const { status, body } = await register(kerasFile(file));
+    const { status, body } = await app.postFile(kerasFile(file));
     expect(status, body.detail).toBe(200);
     expect(body.id).toBe(inJson.id);
   });
 
   test('says which of its tensors is what, and what the service does otherwise', async () => {
-    const { body } = await register(kerasFile('lstm-two-layers.keras'), { name: 'two' });
+    const { body } = await app.postFile(kerasFile('lstm-two-layers.keras'), { name: 'two' });
     expect(body.tensors).toMatchObject({ 'layers.1.W_h': 'layers/lstm_1/cell/vars/1' });
     expect(body.notes.join()).toContain('returns the last step');
   });
@@ -45,7 +35,7 @@ describe('a file of Keras', () => {
     ['refused-huge.h5', 422, 'model_file_unsupported'],
   ])('%s is refused, and nothing is registered', async (file, status, code) => {
     const before = (await app.http.inject('/v1/models')).json().models.length;
-    const { body } = await register(kerasFile(file));
+    const { body } = await app.postFile(kerasFile(file));
     expect(body).toMatchObject({ status, code });
     expect((await app.http.inject('/v1/models')).json().models).toHaveLength(before);
   });

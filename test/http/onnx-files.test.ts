@@ -14,29 +14,19 @@ const layersOf = (name: string): LayerJson[] =>
 
 const app = await buildApp();
 
-async function register(payload: Uint8Array, contentType = 'application/octet-stream') {
-  const response = await app.http.inject({
-    method: 'POST',
-    url: '/v1/models',
-    headers: { 'content-type': contentType },
-    payload: Buffer.from(payload),
-  });
-  return { status: response.statusCode, body: response.json() };
-}
-
 const modelsListed = async () => (await app.http.inject('/v1/models')).json().models.length;
 
 describe('an ONNX file', () => {
   test.each(['tokens', 'scaled-forecast'])('of %s is the model that its weights are in JSON', async (name) => {
     const layers = layersOf(name);
     const { body: inJson } = await app.post('/v1/models', { layers });
-    const { status, body } = await register(onnxFile(layers), 'application/onnx');
+    const { status, body } = await app.postFile(onnxFile(layers), {}, 'application/onnx');
     expect(status, body.detail).toBe(200);
     expect(body.id).toBe(inJson.id);
   });
 
   test('says which of its tensors is what, and what the service does otherwise', async () => {
-    const { status, body } = await register(exported('gru-last-step-13'));
+    const { status, body } = await app.postFile(exported('gru-last-step-13'));
     expect(status, body.detail).toBe(201);
     expect(body.tensors).toMatchObject({
       'layers.0.W_x': 'onnx::GRU_108 (transposed) (z, r, n → r, z, n)',
@@ -50,7 +40,7 @@ describe('an ONNX file', () => {
     ['what ends early', exported('lstm-10').subarray(0, 2_000), 400, 'malformed_model_file', 'ends in the middle of'],
   ])('%s is refused, and nothing is registered', async (_, file, status, code, part) => {
     const before = await modelsListed();
-    const { body } = await register(file);
+    const { body } = await app.postFile(file);
     expect(body).toMatchObject({ status, code });
     expect(body.detail).toContain(part);
     expect(await modelsListed()).toBe(before);

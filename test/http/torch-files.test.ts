@@ -13,16 +13,6 @@ const SOFTMAX =
   '{"type":"dense","name":"head","activation":"softmax"}]';
 
 const app = await buildApp();
-const register = async (payload: Buffer, query: Record<string, string> = {}) => {
-  const response = await app.http.inject({
-    method: 'POST',
-    url: '/v1/models',
-    query,
-    headers: { 'content-type': 'application/octet-stream' },
-    payload,
-  });
-  return { status: response.statusCode, body: response.json() };
-};
 
 describe('a file of torch.save', () => {
   test.each([
@@ -38,15 +28,15 @@ describe('a file of torch.save', () => {
   ])('%s is the model that its weights are in JSON', async (name, query) => {
     const { body: inJson } = await app.post('/v1/models', { layers: layersOf(name) });
     expect(inJson.detail).toBeUndefined();
-    const { status, body } = await register(torchFile(name), query);
+    const { status, body } = await app.postFile(torchFile(name), query);
     expect(status, body.detail).toBe(200);
     expect(body.id).toBe(inJson.id);
   });
 
   test('says which of its tensors is what', async () => {
-    const { body } = await register(torchFile('lstm-one-unit'), { name: 'unit' });
+    const { body } = await app.postFile(torchFile('lstm-one-unit'), { name: 'unit' });
     expect(Object.values(body.tensors).join()).toContain('rnn.weight_ih_l0 (transposed)');
-    const { body: half } = await register(torchFile('half'));
+    const { body: half } = await app.postFile(torchFile('half'));
     expect(half).toMatchObject({ H: 1, D: body.D });
   });
 
@@ -56,14 +46,14 @@ describe('a file of torch.save', () => {
     ['refused-script', 422, 'model_file_unsupported', 'TorchScript'],
     ['rnn-three-layers', 422, 'activation_unconfirmed', 'activation'],
   ])('%s is refused', async (name, status, code, part) => {
-    const { body } = await register(torchFile(name));
+    const { body } = await app.postFile(torchFile(name));
     expect(body).toMatchObject({ status, code });
     expect(body.detail).toContain(part);
   });
 
   test('that ends early is refused, and nothing is registered', async () => {
     const before = (await app.http.inject('/v1/models')).json().models.length;
-    const { body } = await register(torchFile('tokens').subarray(0, 50_000), { layers: SOFTMAX });
+    const { body } = await app.postFile(torchFile('tokens').subarray(0, 50_000), { layers: SOFTMAX });
     expect(body).toMatchObject({ status: 400, code: 'malformed_model_file' });
     expect((await app.http.inject('/v1/models')).json().models).toHaveLength(before);
   });
