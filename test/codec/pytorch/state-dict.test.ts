@@ -9,22 +9,13 @@ import { readStateDict } from '../../../src/codec/pytorch/state-dict.ts';
 import type { SafeTensor } from '../../../src/codec/safetensors/read.ts';
 import { CarryoverError } from '../../../src/errors.ts';
 import { runs } from '../../helpers/long.ts';
+import { refusalOf } from '../../helpers/refusal.ts';
 import { fc } from '../../helpers/seed.ts';
 
 const folder = join(import.meta.dirname, '../../fixtures/pytorch');
 const files = readdirSync(folder).filter((name) => name.endsWith('.pt'));
 const bytesOf = (name: string) => readFileSync(join(folder, name));
 const read = async (bytes: Uint8Array) => readStateDict(await readStoredEntries(bytes));
-
-async function refusalOf(read: () => unknown): Promise<CarryoverError> {
-  try {
-    await read();
-  } catch (error) {
-    if (error instanceof CarryoverError) return error;
-    throw error;
-  }
-  throw new Error('It was not refused.');
-}
 
 describe('a file that torch wrote', () => {
   test.each([

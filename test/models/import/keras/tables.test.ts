@@ -1,30 +1,20 @@
 // Every row of the tables of openapi/model-files.md about Keras is true: what is read has the bits of the layers that it
 // is said to be, and what is refused is refused with its reason.
 import { describe, expect, test } from 'vitest';
-import { CarryoverError } from '../../../../src/errors.ts';
 import { importFound } from '../../../../src/models/import/checkpoint.ts';
 import { readKeras } from '../../../../src/models/import/keras/read-keras.ts';
 import { modelId } from '../../../../src/models/model-id.ts';
 import { kerasFile } from '../../../helpers/keras-files.ts';
 import { rowsOf } from '../../../helpers/model-files-page.ts';
 import { layersInJson, layersOf } from '../../../helpers/model-layers.ts';
+import { refusalOf } from '../../../helpers/refusal.ts';
 import { READ, type ReadCase } from './read-cases.ts';
 import { REFUSED, type RefusedCase } from './refused-cases.ts';
 
 const bytesOf = async ({ file, style = 'a .keras of Keras 3' }: ReadCase) =>
   file instanceof Uint8Array ? file : await kerasFile(style, file);
 
-async function refusalOf({ file }: RefusedCase): Promise<CarryoverError> {
-  const bytes = await file();
-  try {
-    const { layers } = importFound(await readKeras(bytes));
-    layersOf(layers);
-  } catch (error) {
-    if (error instanceof CarryoverError) return error;
-    throw error;
-  }
-  throw new Error('It was not refused.');
-}
+const refusedFile = async ({ file }: RefusedCase) => layersOf(importFound(await readKeras(await file())).layers);
 
 describe('the table of what is read', () => {
   test('has a case for each row', () => {
@@ -48,7 +38,7 @@ describe('the table of what is refused', () => {
 
   test.each(Object.entries(REFUSED))('%s', async (_, cases) => {
     for (const one of cases) {
-      const error = await refusalOf(one);
+      const error = await refusalOf(() => refusedFile(one));
       expect(error.message).toContain(one.part);
       expect(error.code).toBe(one.code ?? 'model_file_unsupported');
     }

@@ -1,24 +1,16 @@
 // Every row of the tables of openapi/model-files.md about ONNX is true: what is read has the bits of the layers that it
 // is said to be, and what is refused is refused with its reason.
 import { describe, expect, test } from 'vitest';
-import { CarryoverError } from '../../../../src/errors.ts';
 import { importFound } from '../../../../src/models/import/checkpoint.ts';
 import { readOnnx } from '../../../../src/models/import/onnx/read-onnx.ts';
 import { modelId } from '../../../../src/models/model-id.ts';
 import { rowsOf } from '../../../helpers/model-files-page.ts';
 import { layersInJson, layersOf } from '../../../helpers/model-layers.ts';
+import { refusalOf } from '../../../helpers/refusal.ts';
 import { READ } from './read-cases.ts';
 import { REFUSED } from './refused-cases.ts';
 
-function refusalOf(file: Uint8Array): CarryoverError {
-  try {
-    layersOf(importFound(readOnnx(file)).layers);
-  } catch (error) {
-    if (error instanceof CarryoverError) return error;
-    throw error;
-  }
-  throw new Error('It was not refused.');
-}
+const refusedFile = (file: Uint8Array) => layersOf(importFound(readOnnx(file)).layers);
 
 describe('the table of what is read', () => {
   test('has a case for each row', () => {
@@ -40,9 +32,9 @@ describe('the table of what is refused', () => {
     expect(Object.keys(REFUSED)).toEqual(rowsOf('ONNX', 'refused | because'));
   });
 
-  test.each(Object.entries(REFUSED))('%s', (_, cases) => {
+  test.each(Object.entries(REFUSED))('%s', async (_, cases) => {
     for (const { file, part } of cases) {
-      const error = refusalOf(file);
+      const error = await refusalOf(() => refusedFile(file));
       expect(error.message).toContain(part);
       expect(error.code).toBe('model_file_unsupported');
     }

@@ -4,12 +4,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ErrorCode } from '../../../../src/error-kinds.ts';
-import type { CarryoverError } from '../../../../src/errors.ts';
 import type { ImportOptions } from '../../../../src/models/import/checkpoint.ts';
 import { importFile } from '../../../../src/models/import-file.ts';
 import { modelId } from '../../../../src/models/model-id.ts';
 import { layersInJson, layersOf } from '../../../helpers/model-layers.ts';
 import { rowsOf } from '../../../helpers/model-files-page.ts';
+import { refusalOf } from '../../../helpers/refusal.ts';
 import { type StateDictToWrite, torchArchive } from '../../../helpers/torch-archive.ts';
 
 const fixtures = join(import.meta.dirname, '../../../fixtures');
@@ -88,13 +88,6 @@ const REFUSED: Readonly<Record<string, readonly RefusedCase[]>> = {
   'numbers in big-endian order': [{ file: torchArchive(UNIT, { byteOrder: 'big' }), part: 'big-endian' }],
 };
 
-async function refusalOf(file: Uint8Array): Promise<CarryoverError> {
-  return await importFile(file, { activation: 'tanh' }).then(
-    () => Promise.reject(new Error('It was not refused.')),
-    (error: CarryoverError) => error,
-  );
-}
-
 test('the tables have a case for each row', () => {
   expect(Object.keys(READ)).toEqual(rowsOf('PyTorch', 'in the file'));
   expect(Object.keys(REFUSED)).toEqual(rowsOf('PyTorch', 'refused'));
@@ -109,7 +102,7 @@ describe('read:', () => {
 describe('refused:', () => {
   test.each(Object.entries(REFUSED))('%s', async (_, cases) => {
     for (const { file, part, code = 'model_file_unsupported' } of cases) {
-      const error = await refusalOf(file);
+      const error = await refusalOf(() => importFile(file, { activation: 'tanh' }));
       expect(error).toMatchObject({ code });
       expect(error.message).toContain(part);
     }
