@@ -82,3 +82,8 @@ export async function until(isTrue: () => boolean, ms: number): Promise<boolean>
   }
   return true;
 }
+
+/** As until(). @throws Error if it is not true in time: a wait that goes unnoticed takes long, and proves nothing */
+export async function eventually(isTrue: () => boolean, ms: number): Promise<void> {
+  if (!(await until(isTrue, ms))) throw new Error(`not true within ${ms} ms: ${isTrue.toString()}`);
+}

@@ -1,6 +1,6 @@
 // Bytes that are not an HTTP request, and requests whose client disconnects: problems and log lines.
 import { describe, expect, test } from 'vitest';
-import { RawClient, until } from '../../helpers/raw-client.ts';
+import { eventually, RawClient, until } from '../../helpers/raw-client.ts';
 import { requestText } from '../../helpers/request-text.ts';
 import { JSON_TYPE, LIVE, SOON_MS, expectProblem, listen, longStream, stepRequest } from './server.ts';
 
@@ -8,7 +8,7 @@ describe('client errors', () => {
   test('a client error after a running stream closes the connection without a second head', async () => {
     const server = await listen();
     const client = new RawClient(server.port, longStream());
-    await until(() => client.text.includes('"t":2'), SOON_MS);
+    await eventually(() => client.text.includes('"t":2'), SOON_MS);
     client.send('GARBAGE\r\n\r\n');
     expect(await client.closedWithin(SOON_MS)).toBe(true);
     expect(client.text.split('HTTP/1.1 ')).toHaveLength(2);
@@ -34,7 +34,7 @@ describe('client errors', () => {
     const response = await client.answer();
     const problem = expectProblem(response);
     expect([response.status, problem.code]).toEqual([status, code]);
-    await until(() => server.lines().some(({ statusCode }) => statusCode === status), SOON_MS);
+    await eventually(() => server.lines().some(({ statusCode }) => statusCode === status), SOON_MS);
     const lines = server.lines().filter(({ statusCode }) => statusCode === status);
     expect(lines).toHaveLength(1);
     expect(lines[0].reqId).toBe(response.headers['x-request-id']);
@@ -62,7 +62,7 @@ describe('client errors', () => {
   test('CONNECT before the response to an earlier request closes the connection without a second head', async () => {
     const server = await listen();
     const client = new RawClient(server.port, longStream());
-    await until(() => client.text.includes('"t":2'), SOON_MS);
+    await eventually(() => client.text.includes('"t":2'), SOON_MS);
     client.send('CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n');
     expect(await client.closedWithin(SOON_MS)).toBe(true);
     expect(client.text.split('HTTP/1.1 ')).toHaveLength(2);
@@ -73,7 +73,7 @@ describe('client errors', () => {
     const client = new RawClient(server.port, longStream());
     expect(await until(() => client.text.includes('"t":2'), SOON_MS)).toBe(true);
     client.socket.destroy();
-    await until(() => server.lines().some(({ msg }) => msg === 'request'), SOON_MS);
+    await eventually(() => server.lines().some(({ msg }) => msg === 'request'), SOON_MS);
     const lines = server.lines().filter(({ msg }) => msg === 'request');
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatchObject({ route: '/v1/sequence', unanswered: 'the client left' });
@@ -84,10 +84,10 @@ describe('client errors', () => {
     let begun = 0;
     server.app.http.server.on('request', () => begun++);
     const client = new RawClient(server.port, longStream() + LIVE.repeat(100), false);
-    await until(() => begun > 1, SOON_MS);
+    await eventually(() => begun > 1, SOON_MS);
     client.socket.destroy();
     const lines = () => server.lines().filter(({ msg, unanswered }) => msg === 'request' && unanswered);
-    await until(() => lines().length >= 2, SOON_MS);
+    await eventually(() => lines().length >= 2, SOON_MS);
     const ids = lines().map(({ reqId }) => reqId as string | undefined);
     expect(ids.filter((id) => id !== undefined)).toHaveLength(1);
     expect(lines().at(-1)).toMatchObject({ method: 'GET', unanswered: 'the client left' });

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { startServer } from '../../helpers/process.ts';
-import { RawClient, until } from '../../helpers/raw-client.ts';
+import { eventually, RawClient } from '../../helpers/raw-client.ts';
 import { requestText } from '../../helpers/request-text.ts';
 import { JSON_TYPE, LIVE, SOON_MS, listen, longStream, stepRequest } from './server.ts';
 
@@ -30,7 +30,7 @@ describe('connections', () => {
     let begun = 0;
     server.app.http.server.on('request', () => begun++);
     const busy = Array.from({ length: 3 }, () => new RawClient(server.port, half));
-    await until(() => begun === busy.length, SOON_MS);
+    await eventually(() => begun === busy.length, SOON_MS);
     const other = await new RawClient(server.port, stepRequest()).answer();
     expect([other.status, other.headers.connection]).toEqual([503, 'close']);
     const probe = await new RawClient(server.port, LIVE).answer();
@@ -79,7 +79,7 @@ describe('connections', () => {
       // The beginning of another one may be at its end.
       rest = parts.at(-1)!.slice(1 - STATUS.length);
     });
-    await until(() => refused >= sent, 120_000);
+    await eventually(() => refused >= sent, 120_000);
     expect(refused).toBe(sent);
   });
 });
@@ -109,7 +109,7 @@ describe('SIGTERM', () => {
     const clients = sent.flatMap((bytes) =>
       [true, false].map((reads) => new RawClient(server.port, bytes, reads)),
     );
-    await until(() => clients.every(({ socket }) => !socket.connecting), SOON_MS);
+    await eventually(() => clients.every(({ socket }) => !socket.connecting), SOON_MS);
     await sleep(200);
     const startMs = performance.now();
     expect(await server.stop(), server.output()).toBe(0);

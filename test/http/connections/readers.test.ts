@@ -1,6 +1,6 @@
 // Clients that do not read their responses, or read too slowly.
 import { describe, expect, test, vi } from 'vitest';
-import { RawClient, until } from '../../helpers/raw-client.ts';
+import { eventually, RawClient, until } from '../../helpers/raw-client.ts';
 import { requestText } from '../../helpers/request-text.ts';
 import { SOON_MS, listen, longStream, openSockets } from './server.ts';
 
@@ -9,9 +9,9 @@ describe('a reader', () => {
     const server = await listen({ STREAM_STALL_MS: '200' });
     const docs = requestText('GET', '/openapi.json').repeat(200);
     const clients = Array.from({ length: 4 }, () => new RawClient(server.port, docs, false));
-    await until(() => clients.every(({ socket }) => !socket.connecting), SOON_MS);
+    await eventually(() => clients.every(({ socket }) => !socket.connecting), SOON_MS);
     const disconnected = () => server.lines().filter(({ unanswered }) => unanswered === 'the response was not read');
-    await until(() => disconnected().length >= 4, SOON_MS);
+    await eventually(() => disconnected().length >= 4, SOON_MS);
     expect(await openSockets(server, 0)).toBe(true);
   });
 
@@ -25,7 +25,7 @@ describe('a reader', () => {
     fast.socket.resume().on('data', (chunk) => (end = (end + chunk.toString('latin1')).slice(-5)));
     expect(await until(() => end === '0\r\n\r\n' || fast.isClosed, SOON_MS)).toBe(true);
     expect(end).toBe('0\r\n\r\n');
-    await until(() => server.lines().some(({ unanswered }) => unanswered !== undefined), SOON_MS);
+    await eventually(() => server.lines().some(({ unanswered }) => unanswered !== undefined), SOON_MS);
     clearInterval(timer);
     const disconnected = server.lines().filter(({ unanswered }) => unanswered === 'the response was not read');
     expect(disconnected).toHaveLength(1);
@@ -37,7 +37,7 @@ describe('a reader', () => {
     await vi.waitFor(
       async () => {
         const next = new RawClient(server.port, longStream());
-        await until(() => next.text.length > 0, SOON_MS);
+        await eventually(() => next.text.length > 0, SOON_MS);
         expect(next.text).toMatch(/^HTTP\/1.1 200/);
         next.socket.destroy();
       },
