@@ -21,6 +21,7 @@ import type { HttpServer } from './http/http-server.ts';
 import { modelFilesOf } from './models/models-dir.ts';
 import type { ServiceMetrics } from './metrics/service-metrics.ts';
 import { ModelLibrary } from './models/library.ts';
+import { TenantModels } from './models/tenant-models.ts';
 import { ModelRegistry } from './models/registry.ts';
 import { WeightsCache } from './models/weights-cache.ts';
 import { startPeriodic } from './periodic.ts';
@@ -118,6 +119,12 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     load: (ref) => builtInModels.load(ref),
     loadAll: () => builtInModels.loadAll(),
   });
+  const models = new TenantModels(library, {
+    hasSessions: async (tenant, id) => {
+      const page = await sessions.list(undefined, 1, id, tenant);
+      return page.sessions.length > 0 || page.damaged.length > 0 || page.next !== undefined;
+    },
+  });
   const logFailure = (err: unknown) => http.log.error({ err }, 'the store failed');
   const jsonCodec = new JsonCodec({ memory, scheduler, kernels, lengthsMax: limits.N, ...overrides.reading });
   const isFinite = finiteCheck(memory, kernels);
@@ -128,6 +135,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     memory,
     weightsCache,
     library,
+    models,
     scheduler,
     limits,
     jsonCodec,
@@ -146,7 +154,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     observer: metrics?.sessions,
   });
   const stateNumbersMax = config.SESSION_STATE_NUMBERS_MAX;
-  const sessionCompute = new SessionCompute({ engine, sessions, library, limits, weightsPacker, stateNumbersMax });
+  const sessionCompute = new SessionCompute({ engine, sessions, library, models, limits, weightsPacker, stateNumbersMax });
 
   const preloadedModels = new PreloadedModels({
     library,
@@ -163,6 +171,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     observer: metrics?.http,
     engine,
     library,
+    models,
     weightsPacker,
     sessions,
     sessionCompute,

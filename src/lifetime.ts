@@ -9,6 +9,7 @@
 // and WebSocket messages, each with a lifetime of its own, have no request.
 import { type Applied, CarryoverError, clientClosed } from './errors.ts';
 import { RequestRecord } from './request-record.ts';
+import type { Tenant } from './tenant.ts';
 
 export class Lifetime {
   /**
@@ -16,6 +17,8 @@ export class Lifetime {
    * It is the socket, which is only compared by identity.
    */
   readonly client: object;
+  /** Whose sessions and models the request can reach; set as soon as its key or token is known. */
+  tenant: Tenant;
   /** What is measured and known of the request. */
   readonly record = new RequestRecord();
   readonly #msMax: number;
@@ -27,8 +30,9 @@ export class Lifetime {
   #controller: AbortController | undefined;
 
   /** @param msMax from now until its deadline */
-  constructor(client: object, msMax: number) {
+  constructor(client: object, msMax: number, tenant?: Tenant) {
     this.client = client;
+    this.tenant = tenant;
     this.#msMax = msMax;
     this.#endsAtMs = performance.now() + msMax;
   }

@@ -3,6 +3,7 @@
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLease } from '../models/packed-weights.ts';
 import type { ModelLibrary } from '../models/library.ts';
+import type { TenantModels } from '../models/tenant-models.ts';
 import type { WeightsCache } from '../models/weights-cache.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import type { TensorSource } from '../tensor.ts';
@@ -28,6 +29,7 @@ export interface EngineParts {
   readonly memory: LinearMemory;
   readonly weightsCache: WeightsCache;
   readonly library: ModelLibrary;
+  readonly models: TenantModels;
   readonly scheduler: Scheduler;
   readonly limits: Limits;
   readonly jsonCodec: JsonCodec;
@@ -62,13 +64,13 @@ export class Engine {
     const { record } = lifetime;
     const startMs = record.clockMs();
     // For a small step none of these calls returns a promise, and nothing is awaited: an await costs 0.07 µs.
-    const fetched = this.fetchModel(input.weights);
-    if (fetched) await fetched;
-    const model = this.#modelOf(input.weights);
+    const found = this.resolveModel(input.weights, lifetime);
+    const modelId = found instanceof Promise ? await found : found;
+    const model = this.#modelOf(input.weights, modelId);
     const { T, N, cost } = resolveSizes(input, model, limits);
     const { x, h, c, lengths, keepsStates, trace } = input;
     scheduler.expectPossible(cost, partsMaxOf(N), lifetime);
-    const leased = this.#lease(input.weights, model, lifetime);
+    const leased = this.#lease(modelId, model, lifetime);
     const lease = leased instanceof Promise ? await leased : leased;
     record.N = N;
     record.T = T;
@@ -110,30 +112,36 @@ export class Engine {
   }
 
   /**
-   * Loads a registered model from the store if this process does not have it. Undefined if there is nothing to
-   * wait for.
+   * The id of a registered model, which is loaded from the store if this process does not have it; undefined for inline
+   * weights. No promise if there is nothing to wait for.
    *
-   * @throws as ModelLibrary.ensure
+   * @throws as TenantModels.resolve
    */
-  fetchModel(weights: RecurrenceInput['weights']): Promise<void> | undefined {
-    const { library } = this.#parts;
-    const isLoaded = typeof weights !== 'string' || library.registry.has(weights);
-    return isLoaded ? undefined : library.ensure(weights);
+  resolveModel(
+    weights: RecurrenceInput['weights'],
+    { tenant }: Lifetime,
+  ): string | undefined | Promise<string> {
+    const { library, models } = this.#parts;
+    if (typeof weights === 'string') return models.resolve(weights, tenant);
+    if (!('modelId' in weights)) return undefined;
+    const { modelId } = weights;
+    return library.registry.has(modelId) ? modelId : library.ensure(modelId).then(() => modelId);
   }
 
   /**
    * The same computation some steps at a time, to be disposed of by the caller. x and h are copied here and
    * not needed afterwards. The bits are those of run().
    *
-   * @throws what run() throws before anything is computed (fetchModel() comes first), and memory_full
+   * @throws what run() throws before anything is computed, and memory_full
    */
   async stream(input: RecurrenceInput, lifetime: Lifetime): Promise<RecurrenceStream> {
-    const model = this.#modelOf(input.weights);
+    const modelId = await this.resolveModel(input.weights, lifetime);
+    const model = this.#modelOf(input.weights, modelId);
     expectForward(model.layers, 'a stream begins before they are computed: send the request without this Accept');
     const plan = planStream(input, model, this.#parts.limits);
     // The cost of a chunk: the deadline is renewed between chunks.
     this.#parts.scheduler.expectPossible(plan.chunkCost, partsMaxOf(plan.N), lifetime);
-    const lease = await this.#lease(input.weights, model, lifetime);
+    const lease = await this.#lease(modelId, model, lifetime);
     const { record } = lifetime;
     record.N = plan.N;
     record.T = plan.T;
@@ -152,22 +160,22 @@ export class Engine {
   }
 
   /** The layers of a registered model, or inline weights whose shapes agree. */
-  #modelOf(weights: RecurrenceInput['weights']): RunModel | ResolvedModel {
+  #modelOf(weights: RecurrenceInput['weights'], modelId: string | undefined): RunModel | ResolvedModel {
     const { library, limits } = this.#parts;
-    if (typeof weights === 'string') {
-      const { layers } = library.registry.model(weights);
-      return { layers, origin: `model ${JSON.stringify(weights)}` };
+    if (typeof weights === 'string' || 'modelId' in weights) {
+      const { layers } = library.registry.model(modelId!);
+      return { layers, origin: `model ${JSON.stringify(typeof weights === 'string' ? weights : modelId)}` };
     }
     return 'layers' in weights ? resolveLayers(weights.layers, limits) : resolveShortForm(weights);
   }
 
   #lease(
-    weights: RecurrenceInput['weights'],
+    modelId: string | undefined,
     model: RunModel | ResolvedModel,
     lifetime: Lifetime,
   ): ModelLease | Promise<ModelLease> {
     const { weightsCache, library, weightsPacker } = this.#parts;
-    if (!('sources' in model)) return library.registry.lease(weights as string);
+    if (!('sources' in model)) return library.registry.lease(modelId!);
     return weightsPacker.isLarge(model.layers)
       ? weightsPacker.lease(model, lifetime)
       : weightsCache.acquire(readLayers(model));

@@ -44,6 +44,14 @@ export interface ResolvedModel {
   readonly origin: string;
 }
 
+/** A registered model: by the name or id that a request gives, or by the id that a session is pinned to. */
+export type ModelRef = string | PinnedModel;
+
+/** Of a session, which may use its model whoever has registered it. */
+export interface PinnedModel {
+  readonly modelId: string;
+}
+
 /** Copies of more numbers than this are followed by an iteration of the event loop. */
 const SLICE_NUMBERS = 131_072;
 

@@ -69,7 +69,10 @@ export class PreloadedModels {
       const { info } = await registerModel({ library, limits }, source);
       // The name points to the model of the file from now on, whatever it pointed to before.
       if (file === SENTINEL) await library.reserve(name, info.id);
-      else await library.point(name, info.id);
+      else {
+        await library.point(name, info.id);
+        library.registry.publish(name);
+      }
       onLoaded(name, info, source);
       return true;
     } catch (error) {

@@ -35,7 +35,7 @@ export interface RegisterParts {
 }
 
 /**
- * Registers a model. `created` is false if the same was registered before.
+ * Registers a model for the tenant of `lifetime`. `created` is false if the same was registered before, by the same tenant.
  *
  * @throws shape_mismatch · out_of_range · limit_exceeded · invalid_request · name_taken · built_in_model ·
  *   models_full · memory_full · store_full · store_unavailable; for large weights also queue_full ·
@@ -48,8 +48,9 @@ export async function registerModel(
 ): Promise<{ info: ModelInfo; created: boolean }> {
   const model = resolve(source, limits);
   const { name, isKept } = source;
+  const tenant = lifetime?.tenant;
   if (!weightsPacker?.isLarge(model.layers) || !lifetime) {
-    return library.register(readLayers(model), { name, isKept });
+    return library.register(readLayers(model), { name, isKept, tenant });
   }
   using block = await weightsPacker.gather(model, lifetime);
   const isPacked = (id: string) => {
@@ -58,7 +59,7 @@ export async function registerModel(
     return found;
   };
   const prepared = await weightsPacker.prepare(block, isPacked, lifetime);
-  return await library.register(block.layers, { name, isKept, prepared });
+  return await library.register(block.layers, { name, isKept, prepared, tenant });
 }
 
 function resolve(source: ModelSource, limits: Limits): ResolvedModel {

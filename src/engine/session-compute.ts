@@ -4,6 +4,7 @@ import { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLibrary } from '../models/library.ts';
 import type { ModelInfo } from '../models/registry.ts';
+import type { TenantModels } from '../models/tenant-models.ts';
 import type { Call, CallResult } from '../sessions/call.ts';
 import type { ChangeMetadata, IdempotencyKey, Reply } from '../sessions/kept-answer.ts';
 import { expectIfMatch } from '../sessions/precondition.ts';
@@ -11,8 +12,10 @@ import type { SessionChange } from '../sessions/session-change.ts';
 import { STEPS_MAX, type Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { advanced } from '../sessions/transitions.ts';
+import type { Tenant } from '../tenant.ts';
 import { sizeOf } from '../tensor.ts';
 import type { Engine } from './engine.ts';
+import type { PinnedModel } from './model-source.ts';
 import { registerModel } from './register.ts';
 import type { RecurrenceTensors } from './result.ts';
 import type { JsonCodec } from './json-codec.ts';
@@ -50,7 +53,7 @@ export interface Advanced<Printed> {
 }
 
 export interface SessionRequest {
-  readonly weights: RecurrenceInput['weights'];
+  readonly weights: Exclude<RecurrenceInput['weights'], PinnedModel>;
   /** If absent, that of the states, or 1. */
   readonly N?: number | undefined;
   /** The first states; zeros where absent. */
@@ -66,6 +69,7 @@ export interface SessionComputeParts {
   readonly engine: Engine;
   readonly sessions: Sessions;
   readonly library: ModelLibrary;
+  readonly models: TenantModels;
   readonly limits: Limits;
   readonly weightsPacker: WeightsPacker;
   /** Most numbers of a session's states, all rows and layers together. */
@@ -99,24 +103,24 @@ export class SessionCompute {
     if (!key) return this.#create(request, lifetime);
     try {
       // First, so that a repeated call neither registers its weights again nor is refused at SESSIONS_MAX.
-      return (await sessions.created(key)) ?? (await this.#create(request, lifetime));
+      return (await sessions.created(key, lifetime.tenant)) ?? (await this.#create(request, lifetime));
     } catch (error) {
       throw error instanceof CarryoverError ? asCreation(error) : error;
     }
   }
 
   async #create(request: SessionRequest, lifetime: Lifetime): Promise<CallResult<Reply>> {
-    const { library } = this.#parts;
+    const { library, models } = this.#parts;
     const { weights } = request;
+    const { tenant } = lifetime;
     if (typeof weights === 'string') {
-      await library.ensure(weights);
-      return this.#createWith(library.registry.info(weights), request);
+      return this.#createWith(await models.info(weights, tenant), request, tenant);
     }
     for (let attempts = 1; ; attempts++) {
       const source = { ...('layers' in weights ? weights : { weights }), isKept: false };
       const { info } = await registerModel(this.#parts, source, lifetime);
       try {
-        return await this.#createWith(info, request);
+        return await this.#createWith(info, request, tenant);
       } catch (error) {
         // The last other session with these weights has ended before this one was created.
         const isLost = error instanceof CarryoverError && error.code === 'model_not_found';
@@ -200,14 +204,15 @@ export class SessionCompute {
   }
 
   async #modelOf({ modelId }: Session): Promise<StateModel> {
-    const { engine, library } = this.#parts;
-    await engine.fetchModel(modelId);
+    const { library } = this.#parts;
+    await library.ensure(modelId);
     return { layers: library.registry.model(modelId).layers, origin: `model ${modelId}` };
   }
 
   async #createWith(
     { id: modelId, D, H }: ModelInfo,
     { N: wantedN, states: given, keep, ttlMs, key, reply }: SessionRequest,
+    tenant: Tenant,
   ): Promise<CallResult<Reply>> {
     const { sessions, library, limits, stateNumbersMax } = this.#parts;
     const { layers } = library.registry.model(modelId);
@@ -217,8 +222,8 @@ export class SessionCompute {
     const because = `${wantedN === undefined ? 'the first state' : 'N'} makes N = ${N}`;
     const state = readState(given, N, { layers, origin: 'the model' }, because);
     const spec = { modelId, N, D, H, states: stateSizes(layers), keep, ttlMs, state };
-    if (key) return sessions.createOnce(spec, key, reply);
-    return { value: reply(await sessions.create(spec)), replayed: false };
+    if (key) return sessions.createOnce(spec, key, reply, tenant);
+    return { value: reply(await sessions.create(spec, tenant)), replayed: false };
   }
 }
 
@@ -228,7 +233,7 @@ function stepsOf({ x }: SessionInput): number {
 
 function sessionInput(session: Session) {
   const { id, modelId, N } = session;
-  return { weights: modelId, ...initialStates(session), batch: { N, origin: `session ${id}` } };
+  return { weights: { modelId }, ...initialStates(session), batch: { N, origin: `session ${id}` } };
 }
 
 /** The error of a call with a key that creates a session, with what is known of the call. */

@@ -17,15 +17,14 @@ import { type TensorSource, describeShape, sizeOf } from '../tensor.ts';
 import { type JobCost, costOf } from '../wasm/job-cost.ts';
 import { expectShape, shapeMismatch } from './expect-shape.ts';
 import type { LayerLimits } from './layer-sources.ts';
-import type { LayersSource, WeightsSource } from './model-source.ts';
+import type { LayersSource, ModelRef, WeightsSource } from './model-source.ts';
 import { type GivenStates, expectStates } from './states.ts';
 
 /** The tensors that an answer may have. */
 export type Output = 'hs' | 'h' | 'c' | 'ys' | 'y';
 
 export interface RecurrenceInput extends GivenStates {
-  /** Inline weights, or the name or id of a registered model. */
-  readonly weights: WeightsSource | LayersSource | string;
+  readonly weights: WeightsSource | LayersSource | ModelRef;
   /** (T, N, D) or (N, T, D), (N, D) for a single step; without D if the first layer is an embedding. */
   readonly x: TensorSource;
   /** The N of a session, with which that of x must agree. */

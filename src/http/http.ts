@@ -11,6 +11,7 @@ import type { Limits } from '../engine/shapes.ts';
 import type { WeightsPacker } from '../engine/weights-packer.ts';
 import type { ImportListener } from '../models/import-file.ts';
 import type { ModelLibrary } from '../models/library.ts';
+import type { TenantModels } from '../models/tenant-models.ts';
 import { accessLog } from './access-log.ts';
 import { AuditLog } from './audit.ts';
 import { BodyBudget } from './bodies/body-budget.ts';
@@ -61,6 +62,7 @@ type SetHere = 'audit' | 'responses' | 'sockets' | 'budget' | 'onMessageEnd';
 export interface HttpOptions
   extends Omit<StepParts & SessionRoutesOptions & SessionSocketOptions, SetHere> {
   readonly library: ModelLibrary;
+  readonly models: TenantModels;
   readonly weightsPacker: WeightsPacker;
   readonly limits: Limits;
   readonly readiness: Readiness;

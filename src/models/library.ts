@@ -3,9 +3,21 @@
 import { CarryoverError } from '../errors.ts';
 import type { Layer } from '../layers.ts';
 import type { ModelStore } from '../store/store.ts';
+import { DEFAULT_TENANT, type Tenant } from '../tenant.ts';
+import { modelId } from './model-id.ts';
 import { isModelId } from './model-names.ts';
+import { modelPinned } from './model-errors.ts';
 import type { ModelInfo, ModelRegistry, RegisterOptions } from './registry.ts';
 import { readStoredFile, writeStoredFile } from './stored-file.ts';
+import { grantName, isOfTenant, scopedName } from './tenant-names.ts';
+
+export interface LibraryRegisterOptions extends Omit<RegisterOptions, 'createdAt'> {
+  /** Who registers it: the name is this tenant's, and the tenant sees the model from then on. */
+  readonly tenant?: Tenant;
+}
+
+/** Another tenant, the only one that had the model, may release it between two calls of a registration. */
+const REGISTER_ATTEMPTS_MAX = 5;
 
 /** Models that are not in the store until they are referred to. */
 export interface BuiltIns {
@@ -31,31 +43,57 @@ export class ModelLibrary {
 
   /**
    * Registers and stores a model, whose weights must not change until it has resolved. `created` is false if it was
-   * registered already.
+   * registered already, for a tenant: by this tenant.
    *
    * @throws name_taken · built_in_model · models_full · memory_full · store_full · store_unavailable
    */
   async register(
     layers: readonly Layer[],
-    { name, isKept = true, prepared }: Omit<RegisterOptions, 'createdAt'> = {},
+    { name: ownName, isKept = true, prepared, tenant }: LibraryRegisterOptions = {},
   ): Promise<{ info: ModelInfo; created: boolean }> {
+    const name = ownName === undefined ? undefined : scopedName(tenant, ownName);
+    if (ownName !== undefined && this.registry.isReserved(ownName)) this.registry.expectNameUnreserved(ownName, prepared?.id ?? modelId(layers));
     const isNewName = name !== undefined && !this.registry.has(name);
     const { info, created } = this.registry.register(layers, { name, isKept, prepared });
+    const { id } = info;
+    const grants = isKept && tenant !== undefined ? this.#missingGrants(id, tenant, created) : [];
     try {
       const createdAtMs = Date.parse(info.created_at);
       const file = await writeStoredFile(layers);
-      await this.#store.put({ id: info.id, file, createdAtMs, isKept });
-      if (name !== undefined) await this.#store.point(name, info.id);
+      await retryIfRemoved(async () => {
+        await this.#store.put({ id, file, createdAtMs, isKept });
+        for (const grant of grants) await this.#store.point(grant, id);
+        if (name !== undefined) await this.#store.point(name, id);
+      });
       this.#ownChanges++;
       // A refresh that read the store before the model was in it may have deleted the model again.
-      await this.#ensureStored(info.id);
-      if (name !== undefined && !this.registry.has(name)) this.registry.point(name, info.id);
+      await this.#ensureStored(id);
+      for (const given of name === undefined ? grants : [...grants, name]) {
+        if (!this.registry.has(given)) this.registry.point(given, id);
+      }
     } catch (error) {
-      if (created && this.registry.has(info.id)) this.registry.delete(info.id);
+      if (created && this.registry.has(id)) this.registry.delete(id);
       else if (isNewName) this.registry.deleteName(name);
       throw error;
     }
-    return { info, created };
+    return { info, created: tenant === undefined ? created : grants.length > 0 };
+  }
+
+  /** The grants with which the tenant sees a model, and the default tenant what it registered before there were any. */
+  #missingGrants(id: string, tenant: string, created: boolean): string[] {
+    const { grants } = this.registry;
+    if (grants.grantedAtMs(tenant, id) !== undefined) return [];
+    const own = grantName({ tenant, id, grantedAtMs: Date.now() });
+    const wasUngranted = !created && tenant !== DEFAULT_TENANT && this.isUngranted(id);
+    if (!wasUngranted) return [own];
+    const grantedAtMs = Date.parse(this.registry.info(id).created_at);
+    return [grantName({ tenant: DEFAULT_TENANT, id, grantedAtMs }), own];
+  }
+
+  /** Whether it was registered by a request of no tenant, and by no other since: it is the default tenant's. */
+  isUngranted(id: string): boolean {
+    const { registry } = this;
+    return registry.isKept(id) && !registry.grants.hasAny(id) && !registry.isPublic(id);
   }
 
   /**
@@ -95,12 +133,35 @@ export class ModelLibrary {
     const names = this.registry.has(id) ? this.registry.info(id).names : [];
     for (const name of names) this.registry.expectNameDeletable(name);
     if (!(await this.#store.remove(id))) {
-      throw new CarryoverError('model_pinned', {
-        detail: `Sessions are pinned to model ${id}; GET /v1/sessions?model=${id} lists them.`,
-      });
+      throw modelPinned(id);
     }
     if (this.registry.has(id)) this.registry.delete(id);
     return { id, names };
+  }
+
+  /**
+   * Deletes the names and the grants that a tenant has given a model, and the model if nobody else needs it.
+   *
+   * @returns the names
+   * @throws store_unavailable
+   */
+  async release(id: string, tenant: string): Promise<string[]> {
+    const stored = await this.#store.names();
+    const names = [...stored].filter(([name, target]) => target === id && isOfTenant(tenant, name)).map(([name]) => name);
+    const isNamed = await this.#store.unpoint(id, names);
+    this.#ownChanges++;
+    for (const name of names) this.registry.deleteName(name);
+    if (isNamed) return names;
+    this.registry.unkeep(id);
+    await this.collect(id);
+    return names;
+  }
+
+  /** Reads from the store whether another process has registered the model for this tenant. */
+  async fetchGrants(id: string, tenant: string): Promise<void> {
+    for (const [name, target] of await this.#store.names()) {
+      if (target === id && isOfTenant(tenant, name) && this.registry.has(id)) this.registry.point(name, id);
+    }
   }
 
   /** A model whose stored file is damaged cannot be loaded, but it can be deleted. */
@@ -131,13 +192,6 @@ export class ModelLibrary {
   /** collect() for all models, as after a crash. @throws store_unavailable */
   async collectAll(): Promise<void> {
     for (const id of this.registry.ids()) await this.collect(id);
-  }
-
-  /** @param ref an id, which is returned as it is, or a name · @throws model_not_found · store_unavailable */
-  async idOf(ref: string): Promise<string> {
-    if (isModelId(ref)) return ref;
-    if (!this.registry.has(ref)) await this.ensure(ref);
-    return this.registry.info(ref).id;
   }
 
   /**
@@ -203,7 +257,10 @@ export class ModelLibrary {
 
   #dropNames(id: string, stored: ReadonlyMap<string, string>): void {
     for (const name of this.registry.info(id).names) {
-      if (!stored.has(name) && !this.registry.isReserved(name)) this.registry.deleteName(name);
+      if (stored.has(name) || this.registry.isReserved(name)) continue;
+      this.registry.deleteName(name);
+      // A name is deleted without its model when a tenant has released the model.
+      if (this.registry.info(id).names.length === 0) this.registry.unkeep(id);
     }
   }
 
@@ -215,5 +272,17 @@ export class ModelLibrary {
     const prepared = await this.registry.prepare(id, layers);
     const { createdAtMs, isKept } = stored;
     this.registry.register(layers, { createdAt: new Date(createdAtMs), isKept, prepared });
+  }
+}
+
+/** Repeats calls to the store for a model that was removed between them. */
+async function retryIfRemoved(run: () => Promise<void>): Promise<void> {
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return await run();
+    } catch (error) {
+      const isRemoved = error instanceof CarryoverError && error.code === 'model_not_found';
+      if (!isRemoved || attempts === REGISTER_ATTEMPTS_MAX) throw error;
+    }
   }
 }

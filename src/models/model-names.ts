@@ -1,5 +1,8 @@
-// Names of models: each points to one id and can be moved to another, except those of built-in models.
+// Names of models: each points to one id and can be moved to another, except those of built-in models. Grants are kept among
+// them (tenant-names.ts): they are stored, read and deleted as names are.
 import { CarryoverError } from '../errors.ts';
+import { Grants } from './grants.ts';
+import { parseGrant } from './tenant-names.ts';
 
 export const NAME_LENGTH_MAX = 128;
 /** The pattern of a name. It has no colon, so a name is never mistaken for an id. */
@@ -14,6 +17,11 @@ export class ModelNames {
   readonly #ids = new Map<string, string>();
   /** Names of built-in models and their ids. */
   readonly #reserved = new Map<string, string>();
+  /** Names of models of MODELS_DIR. */
+  readonly #published = new Set<string>();
+  readonly grants = new Grants();
+  /** Names without grants. */
+  #count = 0;
 
   /** @param countMax of names (MODELS_MAX) */
   constructor(countMax: number) {
@@ -26,11 +34,34 @@ export class ModelNames {
   }
 
   set(name: string, id: string): void {
+    const isNew = !this.#ids.has(name);
     this.#ids.set(name, id);
+    if (!isNew) return;
+    const grant = parseGrant(name);
+    if (grant) this.grants.add(grant);
+    else this.#count++;
   }
 
   delete(name: string): void {
-    this.#ids.delete(name);
+    if (!this.#ids.delete(name)) return;
+    const grant = parseGrant(name);
+    if (grant) this.grants.delete(grant);
+    else this.#count--;
+  }
+
+  publish(name: string): void {
+    this.#published.add(name);
+  }
+
+  /** Whether the name is one of those that all tenants see. */
+  isPublic(name: string): boolean {
+    return this.#reserved.has(name) || this.#published.has(name);
+  }
+
+  /** The ids to which public names point, or will when the model is loaded. */
+  publicIds(): string[] {
+    const published = [...this.#published].flatMap((name) => this.#ids.get(name) ?? []);
+    return [...new Set([...this.#reserved.values(), ...published])];
   }
 
   /** From then on the name may point to no other id. */
@@ -49,8 +80,8 @@ export class ModelNames {
     if (target === undefined || target === id) return;
     throw new CarryoverError('name_taken', {
       detail:
-        `The name ${JSON.stringify(name)} points to ${target}. Move it with ` +
-        `PUT /v1/models/${name}, or choose another.`,
+        `The name ${JSON.stringify(shown(name))} points to ${target}. Move it with ` +
+        `PUT /v1/models/${shown(name)}, or choose another.`,
     });
   }
 
@@ -67,9 +98,14 @@ export class ModelNames {
 
   /** @throws models_full if the name is new and there are countMax names */
   expectCapacity(name: string): void {
-    if (this.#ids.has(name) || this.#ids.size < this.#countMax) return;
+    if (this.#ids.has(name) || this.#count < this.#countMax) return;
     throw new CarryoverError('models_full', {
       detail: `${this.#countMax} names are in use (MODELS_MAX); delete a model that is not used.`,
     });
   }
+}
+
+/** Without its tenant. */
+function shown(name: string): string {
+  return name.slice(name.indexOf('/') + 1);
 }

@@ -3,17 +3,20 @@
 import { CarryoverError } from '../errors.ts';
 import { type Layer, type LayerSpec, modelSizes, shortFormOf } from '../layers.ts';
 import { SortedKeys } from '../sorted-keys.ts';
+import { idOfSortKey, sortKeyOf } from './sort-key.ts';
 import type { PackedModel } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { packedModelBytes } from '../wasm/packed-model.ts';
 import { modelId } from './model-id.ts';
 import { ACTIVATION } from './import/activation.ts';
+import type { Grants } from './grants.ts';
+import { modelNotFound } from './model-errors.ts';
 import { ModelNames } from './model-names.ts';
 import { type ModelLease, PackedWeights } from './packed-weights.ts';
 
 export interface ModelInfo {
   readonly id: string;
-  /** All names that point to it, oldest first. */
+  /** All names that point to it, oldest first, as the registry has them; see tenant-names.ts. */
   readonly names: readonly string[];
   /** D, H and O as modelSizes(); O is absent if no layer is behind the last recurrent one. */
   readonly D: number;
@@ -72,6 +75,11 @@ export class ModelRegistry {
     this.#memory = memory;
     this.#options = options;
     this.#names = new ModelNames(options.countMax);
+  }
+
+  /** Which models each tenant has registered. */
+  get grants(): Grants {
+    return this.#names.grants;
   }
 
   get count(): number {
@@ -182,9 +190,41 @@ export class ModelRegistry {
     this.#names.delete(name);
   }
 
+  /** The id that a ref stands for; undefined if no such model is registered. */
+  idOf(ref: string): string | undefined {
+    const id = this.#names.idOf(ref);
+    return this.#entries.has(id) ? id : undefined;
+  }
+
+  /** From now on the model that the name points to is offered to all tenants. */
+  publish(name: string): void {
+    this.#names.publish(name);
+  }
+
+  /** Whether requests of all tenants may refer to it: it is built in, or came from MODELS_DIR. */
+  isPublic(id: string): boolean {
+    return this.#names.publicIds().includes(id);
+  }
+
+  /** The ids of these, as far as they are registered. */
+  publicIds(): string[] {
+    return this.#names.publicIds().filter((id) => this.#entries.has(id));
+  }
+
+  /** Whether it is the name of such a model. */
+  isPublicName(name: string): boolean {
+    return this.#names.isPublic(name);
+  }
+
   /** Whether it stays until it is deleted by a request; false also if it is not registered. */
   isKept(id: string): boolean {
     return this.#entries.get(id)?.isKept ?? false;
+  }
+
+  /** From now on it is deleted when its last session ends, unless it is registered or named again. */
+  unkeep(id: string): void {
+    const entry = this.#entries.get(id);
+    if (entry) entry.isKept = false;
   }
 
   /** @param ref a name or an id */
@@ -197,7 +237,7 @@ export class ModelRegistry {
     const { packed, createdAt, names } = this.#find(ref);
     for (const name of names) this.#names.delete(name);
     this.#entries.delete(packed.id);
-    this.#sortKeys.delete(sortKeyOf(packed.id, createdAt));
+    this.#sortKeys.delete(sortKeyOf(packed.id, createdAt.getTime()));
     this.#bytes -= packed.bytes;
     packed.drop();
   }
@@ -216,6 +256,11 @@ export class ModelRegistry {
   expectNameAvailable(name: string, id: string): void {
     this.#names.expectMovable(name, id);
     this.#names.expectCapacity(name);
+  }
+
+  /** @throws built_in_model if the name belongs to another model that is built in */
+  expectNameUnreserved(name: string, id: string): void {
+    this.#names.expectMovable(name, id);
   }
 
   /** @throws built_in_model */
@@ -250,15 +295,13 @@ export class ModelRegistry {
   #add(packed: PackedWeights, createdAt: Date): void {
     this.#bytes += packed.bytes;
     this.#entries.set(packed.id, { packed, createdAt, isKept: true, names: new Set() });
-    this.#sortKeys.add(sortKeyOf(packed.id, createdAt));
+    this.#sortKeys.add(sortKeyOf(packed.id, createdAt.getTime()));
   }
 
   #find(ref: string): Entry {
     const entry = this.#entries.get(this.#names.idOf(ref));
-    if (entry) return entry;
-    throw new CarryoverError('model_not_found', {
-      detail: `There is no model ${JSON.stringify(ref.slice(0, 100))}; GET /v1/models lists all.`,
-    });
+    if (!entry) throw modelNotFound(ref);
+    return entry;
   }
 
   #name(name: string, entry: Entry): void {
@@ -268,16 +311,4 @@ export class ModelRegistry {
     entry.names.add(name);
     entry.isKept = true;
   }
-}
-
-/** Digits of the largest time of a Date, in ms. */
-const TIME_DIGITS = 16;
-
-/** A key that sorts by time, and within one ms by id, so the order is the same in every process. */
-function sortKeyOf(id: string, createdAt: Date): string {
-  return `${String(createdAt.getTime()).padStart(TIME_DIGITS, '0')}.${id}`;
-}
-
-function idOfSortKey(sortKey: string): string {
-  return sortKey.slice(TIME_DIGITS + 1);
 }

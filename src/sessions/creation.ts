@@ -1,6 +1,7 @@
 // How sessions are created: by a call of their own, once for each idempotency key, or as forks.
 import { CarryoverError } from '../errors.ts';
 import type { Revision, SessionStore } from '../store/store.ts';
+import type { Tenant } from '../tenant.ts';
 import type { CallResult } from './call.ts';
 import type { SessionExpiry } from './expiry.ts';
 import { idempotencyKeyReused } from './idempotency.ts';
@@ -10,6 +11,7 @@ import { readRecord } from './lookup.ts';
 import { decodeHead, decodeRecord, encodeSession, isTombstone } from './record.ts';
 import type { SessionCache } from './session-cache.ts';
 import { sessionGone } from './session-gone.ts';
+import { idPrefixOf, prefixIn } from './session-owner.ts';
 import type { SessionObserver } from './session-observer.ts';
 import { type Session, type SessionSpec, newSession } from './session.ts';
 import { forked } from './transitions.ts';
@@ -43,9 +45,9 @@ export class SessionCreation {
   }
 
   /** @throws sessions_full · model_not_found · store_full · store_unavailable */
-  async create(spec: SessionSpec): Promise<Session> {
+  async create(spec: SessionSpec, tenant: Tenant): Promise<Session> {
     await this.expectCapacity();
-    const session = newSession(randomId(), randomIncarnation(), spec, this.#options.now());
+    const session = newSession(idPrefixOf(tenant) + randomId(), randomIncarnation(), spec, this.#options.now());
     const revision = await this.#add(session);
     // The id has not been answered yet, so no call can have changed the session.
     if (revision !== undefined) this.#cache.set({ session, revision });
@@ -53,7 +55,7 @@ export class SessionCreation {
   }
 
   /**
-   * Creates a session once for an idempotency key: one of several attempts creates it, the others get the
+   * Creates a session of the tenant once for an idempotency key of the tenant: one of several attempts creates it, the others get the
    * same answer. The answer is stored in the session itself, so the key is known as long as the session
    * and then its tombstone exist.
    *
@@ -63,10 +65,11 @@ export class SessionCreation {
     spec: SessionSpec,
     key: IdempotencyKey,
     reply: (session: Session) => Reply,
+    tenant: Tenant,
   ): Promise<CallResult<Reply>> {
-    const id = await this.#idOf(key);
+    const id = await this.#idOf(key, tenant);
     return retryOnConflict(id, async () => {
-      const replay = await this.created(key);
+      const replay = await this.created(key, tenant);
       if (replay) return replay;
       await this.expectCapacity();
       const session = newSession(id, randomIncarnation(), spec, this.#options.now());
@@ -78,12 +81,12 @@ export class SessionCreation {
   }
 
   /**
-   * The answer of the call that created a session with this key; undefined if there was none.
+   * The answer of the tenant's call that created a session with this key; undefined if there was none.
    *
    * @throws idempotency_key_reused · session_gone · session_corrupt
    */
-  async created(key: IdempotencyKey): Promise<CallResult<Reply> | undefined> {
-    const id = await this.#idOf(key);
+  async created(key: IdempotencyKey, tenant: Tenant): Promise<CallResult<Reply> | undefined> {
+    const id = await this.#idOf(key, tenant);
     return retryOnConflict(id, async () => {
       const stored = await this.#store.read(id);
       if (!stored) return undefined;
@@ -110,14 +113,15 @@ export class SessionCreation {
   }
 
   /**
-   * The fork that a call stands for: with a key the one that an earlier attempt has created, if it has not ended.
+   * The fork that a call stands for, of the same tenant as the session: with a key the one that an earlier attempt has created, if it has not ended.
    *
    * @throws session_corrupt
    */
   async findFork(session: Session, key: string | undefined): Promise<ForkTarget> {
-    if (key === undefined) return { id: randomId(), exists: false };
+    const prefix = prefixIn(session.id);
+    if (key === undefined) return { id: prefix + randomId(), exists: false };
     for (let ended = 0; ; ended++) {
-      const id = forkIdFromKey(session, key, ended);
+      const id = prefix + forkIdFromKey(session, key, ended);
       const stored = await this.#store.read(id);
       if (!stored) return { id, exists: false };
       const record = decodeHead(id, stored.head);
@@ -134,8 +138,9 @@ export class SessionCreation {
     });
   }
 
-  async #idOf({ key }: IdempotencyKey): Promise<string> {
-    return idFromKey(await this.#store.secret(), key);
+  async #idOf({ key }: IdempotencyKey, tenant: Tenant): Promise<string> {
+    const prefix = idPrefixOf(tenant);
+    return prefix + idFromKey(await this.#store.secret(), prefix + key);
   }
 
   async #add(session: Session): Promise<Revision | undefined> {

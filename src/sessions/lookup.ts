@@ -4,6 +4,7 @@ import type { Revision, SessionStore, StoredRecord } from '../store/store.ts';
 import type { CachedSession } from './session-cache.ts';
 import { decodeRecord, isTombstone } from './record.ts';
 import { sessionGone } from './session-gone.ts';
+import { sessionNotFound } from './session-not-found.ts';
 import type { Session, Tombstone } from './session.ts';
 
 /** A session; whether it has expired is not checked. @throws session_not_found · session_gone · session_corrupt */
@@ -26,10 +27,7 @@ export async function readRecord(
 export async function readStored(store: SessionStore, id: string): Promise<StoredRecord> {
   const stored = await store.read(id);
   if (stored) return stored;
-  const shown = JSON.stringify(id.slice(0, 40));
-  throw new CarryoverError('session_not_found', {
-    detail: `There is no session ${shown}; ids are issued by POST /v1/sessions.`,
-  });
+  throw sessionNotFound(id);
 }
 
 /** What `decode` returns; undefined if it throws session_corrupt. */

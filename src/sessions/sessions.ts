@@ -6,6 +6,7 @@
 // than a store that has lost changes: the commit is refused, and no answer comes from the cache alone.
 import { CarryoverError } from '../errors.ts';
 import type { SessionStore } from '../store/store.ts';
+import type { Tenant } from '../tenant.ts';
 import { throwAppliedUnknown } from './applied.ts';
 import type { Call, CallResult } from './call.ts';
 import { SessionCreation, type SessionCreationOptions } from './creation.ts';
@@ -16,6 +17,7 @@ import { type SessionPage, listSessions } from './listing.ts';
 import { ifIntact, readSession, readStored } from './lookup.ts';
 import { expectIfMatch } from './precondition.ts';
 import { decodeRecord, isTombstone } from './record.ts';
+import { expectOwnedBy } from './session-owner.ts';
 import { SessionCache } from './session-cache.ts';
 import { SessionChange, type SessionChangeParts } from './session-change.ts';
 import { SessionLocks } from './session-locks.ts';
@@ -52,9 +54,9 @@ export class Sessions {
     this.#changeParts = { store, cache: this.#cache, expiry: this.#expiry, numerics, now, observer };
   }
 
-  /** @throws as SessionCreation.create */
-  create(spec: SessionSpec): Promise<Session> {
-    return this.#creation.create(spec);
+  /** A session of the tenant. @throws as SessionCreation.create */
+  create(spec: SessionSpec, tenant?: Tenant): Promise<Session> {
+    return this.#creation.create(spec, tenant);
   }
 
   /** @throws as SessionCreation.createOnce */
@@ -62,23 +64,29 @@ export class Sessions {
     spec: SessionSpec,
     key: IdempotencyKey,
     reply: (session: Session) => Reply,
+    tenant?: Tenant,
   ): Promise<CallResult<Reply>> {
-    return this.#creation.createOnce(spec, key, reply);
+    return this.#creation.createOnce(spec, key, reply, tenant);
   }
 
   /** @throws as SessionCreation.created */
-  created(key: IdempotencyKey): Promise<CallResult<Reply> | undefined> {
-    return this.#creation.created(key);
+  created(key: IdempotencyKey, tenant?: Tenant): Promise<CallResult<Reply> | undefined> {
+    return this.#creation.created(key, tenant);
   }
 
-  /** A page of sessions that have not expired; see listSessions(). */
-  list(after: string | undefined, limit: number, modelId?: string): Promise<SessionPage> {
+  /** A page of the tenant's sessions that have not expired; see listSessions(). */
+  list(after: string | undefined, limit: number, modelId?: string, tenant?: Tenant): Promise<SessionPage> {
     const hasExpired = (session: Session) => this.#expiry.hasExpired(session);
-    return listSessions(this.#store, hasExpired, after, limit, modelId);
+    return listSessions(this.#store, hasExpired, { after, limit, modelId, tenant });
   }
 
-  /** The session as it was committed last. @throws session_not_found · session_gone · session_corrupt */
-  async read(id: string): Promise<Session> {
+  /**
+   * The session as it was committed last.
+   *
+   * @throws session_not_found, also if it is of another tenant · session_gone · session_corrupt
+   */
+  async read(id: string, tenant?: Tenant): Promise<Session> {
+    expectOwnedBy(id, tenant);
     return retryOnConflict(id, async () => {
       const known = this.#store.isShared ? undefined : this.#cache.get(id);
       const cached = known ?? (await readSession(this.#store, id));
@@ -90,9 +98,10 @@ export class Sessions {
   /**
    * Begins a change: acquires the session's lock, which disposing of the change releases. See session-change.ts.
    *
-   * @throws idempotency_key_in_use · session_busy · client_closed
+   * @throws session_not_found if it is of another tenant · idempotency_key_in_use · session_busy · client_closed
    */
   async begin(id: string, call: Call): Promise<SessionChange> {
+    expectOwnedBy(id, call.lifetime.tenant);
     const receivedMs = this.#options.now();
     call.lifetime.record.sessionId = id;
     const lock = await this.#locks.acquire(id, call.key?.key, call.lifetime);

@@ -223,6 +223,14 @@ class MemoryModels implements ModelStore {
     this.#names.set(name, id);
   }
 
+  async unpoint(id: string, names: readonly string[]): Promise<boolean> {
+    for (const name of names) if (this.#names.get(name) === id) this.#names.delete(name);
+    for (const target of this.#names.values()) if (target === id) return true;
+    const model = this.#models.get(id);
+    if (model) this.#models.set(id, { ...model, isKept: false });
+    return false;
+  }
+
   async names(): Promise<Map<string, string>> {
     return new Map(this.#names);
   }

@@ -23,6 +23,7 @@ export const MODEL_STORE_OPERATIONS = [
   'collect',
   'ids',
   'point',
+  'unpoint',
   'names',
   'revision',
 ] as const satisfies readonly (keyof ModelStore)[];

@@ -205,6 +205,15 @@ export interface ModelStore {
    */
   point(name: string, id: string): Promise<void>;
 
+  /**
+   * Deletes those of these names that point to the model. If no name is left that does, the model is not kept any more:
+   * collect() removes it.
+   *
+   * @returns whether a name is left
+   * @throws store_unavailable
+   */
+  unpoint(id: string, names: readonly string[]): Promise<boolean>;
+
   /** Name → id, in the order in which the names were first given. @throws store_unavailable */
   names(): Promise<Map<string, string>>;
 

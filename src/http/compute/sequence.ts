@@ -61,7 +61,7 @@ export async function sequenceRoute(app: HttpServer, parts: SequenceParts): Prom
     if (isStreamType(type)) {
       // Before expectCapacity(), which may terminate another stream: a request for an unknown model must not cause
       // that.
-      await engine.fetchModel(input.weights);
+      await engine.resolveModel(input.weights, request.lifetime);
       streams.expectCapacity(request);
       const stream = await engine.stream(input, request.lifetime);
       // Not awaited: while it is sent, nothing of this function is kept, and so nothing of the body.

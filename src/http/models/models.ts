@@ -9,6 +9,7 @@ import type { WeightsPacker } from '../../engine/weights-packer.ts';
 import type { ErrorCode } from '../../error-kinds.ts';
 import { invalidRequest } from '../../errors.ts';
 import type { ModelLibrary } from '../../models/library.ts';
+import type { TenantModels } from '../../models/tenant-models.ts';
 import { expectTanh } from '../../models/import/activation.ts';
 import type { Import, ImportOptions } from '../../models/import/checkpoint.ts';
 import { type ImportListener, importFile } from '../../models/import-file.ts';
@@ -52,6 +53,7 @@ const PAGE_MODELS = 100;
 
 export interface ModelRoutesOptions {
   readonly library: ModelLibrary;
+  readonly models: TenantModels;
   readonly limits: Limits;
   readonly weightsPacker: WeightsPacker;
   /** Undefined if nobody wants to know. */
@@ -60,14 +62,13 @@ export interface ModelRoutesOptions {
 }
 
 export function modelRoutes(app: HttpServer, options: ModelRoutesOptions): void {
-  const { library } = options;
   registerRoute(app, options);
-  readRoutes(app, library);
+  readRoutes(app, options.models);
   changeRoutes(app, options);
 }
 
 function registerRoute(app: HttpServer, parts: ModelRoutesOptions): void {
-  const { onImport, audit } = parts;
+  const { models, onImport, audit } = parts;
   app.post(
     '/v1/models',
     {
@@ -99,20 +100,22 @@ function registerRoute(app: HttpServer, parts: ModelRoutesOptions): void {
       if (Buffer.isBuffer(body)) {
         const file = await importFile(body, query, { lifetime, isBodyHeld: () => isBodyHeld(request), onImport });
         const { layers, tensors, notes } = file;
-        const { info, created } = await registerModel(parts, { layers, name: query.name }, lifetime);
+        const registered = await registerModel(parts, { layers, name: query.name }, lifetime);
+        const info = models.view(registered.info.id, lifetime.tenant);
         audit.model(request, 'register', { model: info.id, names: info.names });
-        return sendInfo(reply.code(created ? 201 : 200), { ...info, tensors, ...(notes?.length && { notes }) });
+        return sendInfo(reply.code(registered.created ? 201 : 200), { ...info, tensors, ...(notes?.length && { notes }) });
       }
       expectNoImportOptions(query);
       const source = modelSource(body, query.name);
-      const { info, created } = await registerModel(parts, source, lifetime);
+      const { info: registered, created } = await registerModel(parts, source, lifetime);
+      const info = models.view(registered.id, lifetime.tenant);
       audit.model(request, 'register', { model: info.id, names: info.names });
       return sendInfo(reply.code(created ? 201 : 200), info);
     },
   );
 }
 
-function readRoutes(app: HttpServer, library: ModelLibrary): void {
+function readRoutes(app: HttpServer, visible: TenantModels): void {
   app.get(
     '/v1/models',
     {
@@ -127,8 +130,8 @@ function readRoutes(app: HttpServer, library: ModelLibrary): void {
         },
       },
     },
-    async ({ query }) => {
-      const { models, next } = await library.list(query.cursor, Number(query.limit ?? PAGE_MODELS));
+    async ({ query, lifetime }) => {
+      const { models, next } = await visible.list(lifetime.tenant, query.cursor, Number(query.limit ?? PAGE_MODELS));
       return { models, ...(next !== undefined && { next }) };
     },
   );
@@ -146,14 +149,11 @@ function readRoutes(app: HttpServer, library: ModelLibrary): void {
         },
       },
     },
-    async ({ params }, reply) => {
-      await library.ensure(params.ref);
-      return sendInfo(reply, library.registry.info(params.ref));
-    },
+    async ({ params, lifetime }, reply) => sendInfo(reply, await visible.info(params.ref, lifetime.tenant)),
   );
 }
 
-function changeRoutes(app: HttpServer, { library, audit }: ModelRoutesOptions): void {
+function changeRoutes(app: HttpServer, { models, audit }: ModelRoutesOptions): void {
   app.put(
     '/v1/models/:ref',
     {
@@ -180,8 +180,8 @@ function changeRoutes(app: HttpServer, { library, audit }: ModelRoutesOptions): 
       },
     },
     async (request, reply) => {
-      const { params, body } = request;
-      const { info, before } = await library.point(params.ref, body.model);
+      const { params, body, lifetime } = request;
+      const { info, before } = await models.point(params.ref, body.model, lifetime.tenant);
       audit.model(request, 'move', { model: info.id, names: [params.ref], before });
       return sendInfo(reply, info);
     },
@@ -208,7 +208,8 @@ function changeRoutes(app: HttpServer, { library, audit }: ModelRoutesOptions): 
       },
     },
     async (request, reply) => {
-      const { id, names } = await library.delete(request.params.ref);
+      const { params, lifetime } = request;
+      const { id, names } = await models.delete(params.ref, lifetime.tenant);
       audit.model(request, 'delete', { model: id, names });
       void reply.code(204);
     },

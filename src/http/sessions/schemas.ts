@@ -10,7 +10,7 @@ import { cellStates, hiddenStates } from '../schemas/states.ts';
 const INTEGER_MAX = 2 ** 31 - 1;
 
 const Id = Type.String({
-  pattern: '^[A-Za-z0-9_-]{1,64}$',
+  pattern: '^[A-Za-z0-9_.-]{1,64}$',
   description: 'Issued by POST /v1/sessions.',
 });
 

@@ -1,7 +1,7 @@
 // Create, read and list sessions: hidden states that are kept on the server, each with one model.
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import type { ErrorCode } from '../../error-kinds.ts';
-import type { ModelLibrary } from '../../models/library.ts';
+import type { TenantModels } from '../../models/tenant-models.ts';
 import type { Session } from '../../sessions/session.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
 import type { AuditLog } from '../audit.ts';
@@ -28,7 +28,7 @@ import { inlineSource, weightsOf } from '../compute/weights.ts';
 
 export interface SessionRoutesOptions {
   readonly sessions: Sessions;
-  readonly library: Pick<ModelLibrary, 'idOf'>;
+  readonly models: Pick<TenantModels, 'idOf'>;
   readonly sessionCompute: SessionCompute;
   readonly responses: ResponseWriter;
   readonly audit: AuditLog;
@@ -108,7 +108,7 @@ function createRoute(app: HttpServer, options: SessionRoutesOptions): void {
 }
 
 function readRoutes(app: HttpServer, options: SessionRoutesOptions): void {
-  const { sessions, responses, library } = options;
+  const { sessions, responses, models } = options;
   app.get(
     '/v1/sessions/:id',
     {
@@ -126,7 +126,7 @@ function readRoutes(app: HttpServer, options: SessionRoutesOptions): void {
     },
     async (request, reply) => {
       const type = responseType(request, false);
-      const session = await sessions.read(request.params.id);
+      const session = await sessions.read(request.params.id, request.lifetime.tenant);
       void reply.headers(sessionHeaders(session));
       const bytes = await responses.write(request, type, {
         fields: { ...sessionInfo(session), kept: session.past.map(({ t }) => t) },
@@ -149,14 +149,15 @@ function readRoutes(app: HttpServer, options: SessionRoutesOptions): void {
         },
       },
     },
-    async ({ query }) => {
+    async ({ query, lifetime }) => {
+      const { tenant } = lifetime;
       const { cursor, limit = 100, model } = query;
-      const modelId = model === undefined ? undefined : await library.idOf(model);
+      const modelId = model === undefined ? undefined : await models.idOf(model, tenant);
       const {
         sessions: page,
         damaged,
         next,
-      } = await sessions.list(cursor, Number(limit), modelId);
+      } = await sessions.list(cursor, Number(limit), modelId, tenant);
       return {
         sessions: page.map(sessionInfo),
         ...(damaged.length > 0 && { damaged }),

@@ -83,11 +83,11 @@ export async function sessionSocketRoute(app: HttpServer, options: SessionSocket
         ]),
       },
     },
-    preHandler: async ({ ws, params }, reply) => {
+    preHandler: async ({ ws, params, lifetime }, reply) => {
       if (!ws) return;
       // A refused connection is not used again.
       void reply.header('connection', 'close');
-      await options.sessions.read(params.id);
+      await options.sessions.read(params.id, lifetime.tenant);
     },
     handler: async (_, reply) => {
       void reply.header('upgrade', 'websocket').header('connection', 'upgrade, close');
@@ -159,7 +159,7 @@ class SessionSocket {
 
   async greet(): Promise<ResponseMessage> {
     try {
-      const session = await this.#options.sessions.read(this.#sessionId);
+      const session = await this.#options.sessions.read(this.#sessionId, this.#request.lifetime.tenant);
       this.#etag = etagOf(session);
       this.#stepAxes = await this.#options.sessionCompute.stepAxesOf(session);
       return { data: JSON.stringify({ session: socketMarkOf(session) }), isBinary: false };
@@ -234,7 +234,7 @@ class SessionSocket {
   /** The first message could not be sent: the session was not read yet. */
   async #readStepAxes(): Promise<1 | 2> {
     const { sessions, sessionCompute } = this.#options;
-    this.#stepAxes = await sessionCompute.stepAxesOf(await sessions.read(this.#sessionId));
+    this.#stepAxes = await sessionCompute.stepAxesOf(await sessions.read(this.#sessionId, this.#request.lifetime.tenant));
     return this.#stepAxes;
   }
 
@@ -260,7 +260,8 @@ class SessionSocket {
   };
 
   #beginLifetime(): Lifetime {
-    const lifetime = new Lifetime(this.#request.raw.socket, this.#options.deadlineMs);
+    const { raw, lifetime: handshake } = this.#request;
+    const lifetime = new Lifetime(raw.socket, this.#options.deadlineMs, handshake.tenant);
     this.#lifetime = lifetime;
     if (this.#isClosed) lifetime.close();
     return lifetime;

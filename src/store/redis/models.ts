@@ -20,7 +20,9 @@ import {
   RANDOMS,
   REMOVE_MODEL,
   type Script,
+  UNKEEP_MODEL,
   UNLIST_MODEL,
+  UNPOINT,
   UPLOAD,
 } from './scripts.ts';
 
@@ -119,6 +121,23 @@ export class RedisModels implements ModelStore {
     const keys = [MODELS_REVISION_KEY, MODELS_KEY, NAMES_KEY];
     const increase = await this.#changeList(POINT, keys, [name, id], this.#deadline());
     if (increase < 0) throw modelNotFound(id);
+    // Another process may have taken away the last other name between the two calls.
+    if (!(await this.#keep(id))) throw modelNotFound(id);
+  }
+
+  /**
+   * The model is not kept while its names are looked at: a name that is given meanwhile either is seen, or keeps the model
+   * afterwards.
+   */
+  async unpoint(id: string, names: readonly string[]): Promise<boolean> {
+    await this.#connection.run(UNKEEP_MODEL, [fileKey(id)], [], this.#deadline());
+    const random = String(randomInt(RANDOMS));
+    const keys = [MODELS_REVISION_KEY, MODELS_KEY, NAMES_KEY];
+    const { reply } = await this.#connection.run(UNPOINT, keys, [random, id, ...names], this.#deadline());
+    const [increase, isNamed] = reply as [number, number];
+    this.#ownIncrease += increase;
+    if (isNamed === 1) await this.#keep(id);
+    return isNamed === 1;
   }
 
   async names(): Promise<Map<string, string>> {

@@ -174,6 +174,12 @@ redis.call('HDEL', KEYS[1], 'k')
 return redis.call('EXISTS', KEYS[1])
 `);
 
+/** file: it is not kept from now on */
+export const UNKEEP_MODEL = script(`
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'k', '0') end
+return 0
+`);
+
 /** file, pins → 0 if the model is pinned, else the incarnation that was removed, or '' */
 export const REMOVE_MODEL = script(`
 if redis.call('SCARD', KEYS[2]) > 0 then return 0 end
@@ -247,4 +253,25 @@ local increase, new_order = increase_revision(KEYS[1], ARGV[1])
 local order = entry and string.match(entry, '^%d+') or new_order
 redis.call('HSET', KEYS[3], ARGV[2], order .. ':' .. ARGV[3])
 return increase
+`);
+
+/**
+ * revision, models, names · random, id, name, …
+ *
+ * Removes those of the names that point to the model. Replies also with 1 if another name does, else 0.
+ */
+export const UNPOINT = script(`${INCREASE_REVISION}
+local function target_of(entry) return entry and string.match(entry, '^%d+:(.*)$') end
+local increase = 0
+for k = 3, #ARGV do
+  if target_of(redis.call('HGET', KEYS[3], ARGV[k])) == ARGV[2] then
+    redis.call('HDEL', KEYS[3], ARGV[k])
+    if increase == 0 then increase = increase_revision(KEYS[1], ARGV[1]) end
+  end
+end
+local entries = redis.call('HVALS', KEYS[3])
+for k = 1, #entries do
+  if target_of(entries[k]) == ARGV[2] then return {increase, 1} end
+end
+return {increase, 0}
 `);

@@ -60,6 +60,8 @@ export class Executor {
       case 'point':
         this.#point(call);
         return undefined;
+      case 'unpoint':
+        return this.#unpoint(call);
       case 'getModel':
         return this.#getModel(call[1]);
       case 'modelIds':
@@ -174,6 +176,13 @@ export class Executor {
   #point([, name, id]: CallOf<'point'>): void {
     if (this.#statements.point.run(name, id).changes === 0) throw modelNotFound(id);
     this.#statements.keepModel.run(id);
+  }
+
+  #unpoint([, id, names]: CallOf<'unpoint'>): boolean {
+    for (const name of names) this.#statements.unpoint.run(name, id);
+    if (this.#statements.isNamed.get(id) !== undefined) return true;
+    this.#statements.markInline.run(id);
+    return false;
   }
 }
 

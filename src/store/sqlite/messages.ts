@@ -21,6 +21,7 @@ export type Call =
   | readonly ['removeModel', id: string]
   | readonly ['collectModel', id: string]
   | readonly ['point', name: string, id: string]
+  | readonly ['unpoint', id: string, names: readonly string[]]
   | readonly ['getModel', id: string]
   | readonly ['modelIds']
   | readonly ['names']
@@ -53,6 +54,7 @@ const FREEING_SPACE: ReadonlySet<Call[0]> = new Set([
   'postpone',
   'removeModel',
   'collectModel',
+  'unpoint',
 ]);
 
 /** Whether a call deletes or prepares deleting, and may therefore use the reserved space. */

@@ -35,6 +35,10 @@ export class SqliteModels implements ModelStore {
     await this.#thread.call(['point', name, id]);
   }
 
+  async unpoint(id: string, names: readonly string[]): Promise<boolean> {
+    return this.#thread.call(['unpoint', id, names]) as Promise<boolean>;
+  }
+
   async names(): Promise<Map<string, string>> {
     const rows = (await this.#thread.call(['names'])) as { name: string; id: string }[];
     return new Map(rows.map(({ name, id }) => [name, id]));

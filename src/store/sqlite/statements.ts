@@ -60,7 +60,7 @@ export function prepareStatements(connection: Connection) {
     keepModel: sql(
       'DELETE FROM inline_models WHERE model = (SELECT key FROM models WHERE id = ?)',
     ),
-    markInline: sql('INSERT INTO inline_models SELECT key FROM models WHERE id = ?'),
+    markInline: sql('INSERT OR IGNORE INTO inline_models SELECT key FROM models WHERE id = ?'),
     collectModel: sql(
       `DELETE FROM models WHERE id = ? AND key IN (SELECT model FROM inline_models)
        AND NOT EXISTS (SELECT 1 FROM records WHERE records.model = models.key)`,
@@ -79,6 +79,8 @@ export function prepareStatements(connection: Connection) {
       `INSERT INTO names (name, model) SELECT ?, key FROM models WHERE id = ?
        ON CONFLICT (name) DO UPDATE SET model = excluded.model`,
     ),
+    unpoint: sql('DELETE FROM names WHERE name = ? AND model = (SELECT key FROM models WHERE id = ?)'),
+    isNamed: sql('SELECT 1 FROM names WHERE model = (SELECT key FROM models WHERE id = ?) LIMIT 1').pluck(),
     isPointed: sql(
       `SELECT 1 FROM names JOIN models ON names.model = models.key WHERE name = ? AND id = ?
        AND names.model NOT IN (SELECT model FROM inline_models)`,
