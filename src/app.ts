@@ -4,9 +4,11 @@
 //             ├── models ───┐
 //             └── sessions ─┴→ store
 import { readFileSync } from 'node:fs';
+import { Access } from './access/access.ts';
+import type { ApiKeysListener } from './access/api-keys.ts';
 import type { AppOverrides } from './app-overrides.ts';
 import { Backups } from './backup/backups.ts';
-import { type Config, trustedProxies } from './config.ts';
+import { type Config, ConfigError, jwksUrlOf, trustedProxies } from './config.ts';
 import { BuiltInModels } from './engine/built-in-models.ts';
 import { calibrate } from './engine/calibrate.ts';
 import { TensorCopier } from './engine/tensor-copier.ts';
@@ -80,6 +82,10 @@ const MODELS_REFRESH_MS = 1_000;
 /** @throws Error if the kernels fail their self-test or a worker cannot start */
 export async function createApp(config: Config, overrides: AppOverrides = {}): Promise<App> {
   const metrics = await createMetrics(config);
+  const access = await openAccess(config, {
+    onRead: (keys) => http.log.info({ keys }, 'API keys read again'),
+    onFailed: (err) => http.log.error({ err }, 'the changed file of the API keys is not used; the keys that were read before it are good'),
+  });
   const memory = new LinearMemory(config.MEMORY_BYTES_MAX);
   const compiled = compileKernels(config.KERNEL);
   const kernels = instantiateKernels(compiled, memory.memory);
@@ -169,6 +175,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   let state: 'serving' | 'draining' | 'closing' = 'serving';
   const { app: http, load } = await createHttp({
     observer: metrics?.http,
+    access,
     engine,
     library,
     models,
@@ -216,7 +223,10 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     onMade: (report) => http.log.info(report, 'backup made'),
     onFailed: (err) => http.log.error({ err }, 'no backup was made'),
   });
-  metrics?.serveBackups(() => backups.answer());
+  metrics?.serveBackups(async (headers) => {
+    await access?.expectScope(headers, 'admin');
+    return backups.answer();
+  });
   metrics?.watch({ scheduler, pool, memory, registry, weightsCache, store: opened, http: load });
   const skipModel = (id: string, error: unknown) => {
     http.log.error({ id, reason: (error as Error).message }, 'stored model skipped');
@@ -236,6 +246,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   scheduler.inlineFlopsMax = overrides.inlineFlopsMax ?? inlineFlopsMax;
   jsonCodec.calibrate(flopsPerMs);
   http.log.info({ kernel: compiled.path, dispatchMs, flopsPerMs, inlineFlopsMax }, 'kernels');
+  if (access) http.log.info({ access: access.description }, 'callers need a key or a token');
   http.log.info({ store: store.description, sessions: await store.count() }, 'sessions');
   const sweeper = startSweeper(sessions, logFailure);
   const collector = startPeriodic(MODELS_COLLECT_MS, () => library.collectAll(), logFailure);
@@ -268,6 +279,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       await store.close();
       await backups.ended();
       await pool.close();
+      access?.close();
       await metrics?.close();
     },
   };
@@ -278,6 +290,22 @@ async function createMetrics({ METRICS_PORT }: Config): Promise<ServiceMetrics |
   if (METRICS_PORT === 0) return undefined;
   const { ServiceMetrics } = await import('./metrics/service-metrics.ts');
   return new ServiceMetrics();
+}
+
+/** @throws ConfigError if the file of the keys cannot be used */
+async function openAccess(config: Config, listener: ApiKeysListener): Promise<Access | undefined> {
+  const { API_KEYS_FILE, JWT_ISSUER, JWT_AUDIENCE, JWT_TENANT_CLAIM } = config;
+  const tokens = JWT_ISSUER === '' ? undefined : {
+    issuer: JWT_ISSUER,
+    audience: JWT_AUDIENCE,
+    jwksUrl: new URL(jwksUrlOf(config)),
+    tenantClaim: JWT_TENANT_CLAIM,
+  };
+  try {
+    return await Access.open({ keysFile: API_KEYS_FILE || undefined, tokens }, listener);
+  } catch (error) {
+    throw new ConfigError(`API_KEYS_FILE: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 function limitsOf(config: Config): Limits {

@@ -25,6 +25,21 @@ export const ConfigSchema = Type.Object({
       'Whose X-Forwarded-For says which client a request is of, in logs: `true` for any peer, how many proxies there are, or ' +
       'their addresses, `10.0.0.0/8,192.0.2.1`; empty: nobody\'s.',
   }),
+  API_KEYS_FILE: Type.String({
+    default: '',
+    description: 'File of the API keys, which `carryover key new` writes; it is read again when it changes. Empty: none.',
+  }),
+  JWT_ISSUER: Type.String({ default: '', description: 'Issuer of the tokens that are accepted beside API keys; empty: none are.' }),
+  JWT_AUDIENCE: Type.String({ default: '', description: 'The audience that a token must be for.' }),
+  JWT_JWKS_URL: Type.String({
+    default: '',
+    description: 'Where the issuer publishes its keys; empty: at /.well-known/jwks.json below JWT_ISSUER.',
+  }),
+  JWT_TENANT_CLAIM: Type.String({ default: 'tenant', minLength: 1, description: 'The claim of a token that names its tenant.' }),
+  ALLOW_ANONYMOUS: Type.Boolean({
+    default: false,
+    description: 'Whether the service may listen beyond this machine without API keys and tokens, for everybody.',
+  }),
   AUDIT_LOG: Type.String({
     default: '',
     description: 'File for the audit log, a line for each change of a session or a model; `-` for stdout; empty: none.',
@@ -209,6 +224,7 @@ function conflictsIn(config: Config): Conflict[] {
       message: `BACKUP_DIR needs a \`sqlite:\` store, got STORE_URL=${withoutSecrets(config.STORE_URL)}: back up Redis by its own means`,
     });
   }
+  conflicts.push(...accessConflictsIn(config));
   if (trustedProxies(config.TRUST_PROXY) === undefined) {
     conflicts.push({
       settings: ['TRUST_PROXY'],
@@ -218,6 +234,53 @@ function conflictsIn(config: Config): Conflict[] {
     });
   }
   return conflicts;
+}
+
+function accessConflictsIn(config: Config): Conflict[] {
+  const { JWT_ISSUER, JWT_AUDIENCE, JWT_JWKS_URL, HOST, ALLOW_ANONYMOUS } = config;
+  const conflicts: Conflict[] = [];
+  if ((JWT_ISSUER === '') !== (JWT_AUDIENCE === '')) {
+    conflicts.push({
+      settings: ['JWT_ISSUER', 'JWT_AUDIENCE'],
+      message:
+        'JWT_ISSUER and JWT_AUDIENCE must be set both or neither: without an audience a token that was issued for another ' +
+        'service would be accepted',
+    });
+  }
+  const jwksUrl = jwksUrlOf(config);
+  if (JWT_ISSUER !== '' && !(URL.canParse(jwksUrl) && /^https?:$/.test(new URL(jwksUrl).protocol))) {
+    conflicts.push({
+      settings: ['JWT_ISSUER', 'JWT_JWKS_URL'],
+      message: `JWT_JWKS_URL must be an address like https://issuer.example/.well-known/jwks.json, got ${JSON.stringify(jwksUrl)}`,
+    });
+  }
+  if (JWT_ISSUER === '' && JWT_JWKS_URL !== '') {
+    conflicts.push({ settings: ['JWT_JWKS_URL', 'JWT_ISSUER'], message: 'JWT_JWKS_URL needs JWT_ISSUER, got none' });
+  }
+  if (!isLoopbackHost(HOST) && !hasAccessControl(config) && !ALLOW_ANONYMOUS) {
+    conflicts.push({
+      settings: ['HOST', 'API_KEYS_FILE', 'ALLOW_ANONYMOUS'],
+      message:
+        `HOST=${HOST} is reached from other machines, and there are neither API keys nor tokens: whoever reaches it could use, ` +
+        'change and delete all models and sessions. Make a key with `carryover key new` and set API_KEYS_FILE, or set ' +
+        'ALLOW_ANONYMOUS=true if the network lets only the right clients in',
+    });
+  }
+  return conflicts;
+}
+
+/** Whether callers need an API key or a token. */
+export function hasAccessControl({ API_KEYS_FILE, JWT_ISSUER }: Config): boolean {
+  return API_KEYS_FILE !== '' || JWT_ISSUER !== '';
+}
+
+export function jwksUrlOf({ JWT_ISSUER, JWT_JWKS_URL }: Config): string {
+  return JWT_JWKS_URL || `${JWT_ISSUER.replace(/\/$/, '')}/.well-known/jwks.json`;
+}
+
+/** Whether only this machine reaches what listens there. */
+export function isLoopbackHost(host: string): boolean {
+  return host === 'localhost' || /^(::ffff:)?127\.|^::1$/.test(host);
 }
 
 /** More proxies in a row are a mistake. */

@@ -48,6 +48,16 @@ export const ERRORS = {
     title: 'The file has more than the weights of a model',
     advice: 'Write a file with the weights alone, as the detail says.',
   },
+  unauthenticated: {
+    status: 401,
+    title: 'Who calls is not known',
+    advice: 'Send an API key or a token as `Authorization: Bearer …` or `x-api-key: …`. The operator of the service issues them.',
+  },
+  forbidden: {
+    status: 403,
+    title: 'The key or token does not allow this',
+    advice: 'Use one that has the scope which the detail names, or ask the operator of the service for it.',
+  },
   not_found: {
     status: 404,
     title: 'There is nothing at this address',
@@ -220,6 +230,12 @@ export const ERRORS = {
     status: 500,
     title: 'The worker computing this request failed',
     advice: 'Only this request was hit. Send it again; report its `instance` if that fails too.',
+  },
+  access_unavailable: {
+    status: 503,
+    title: 'Tokens cannot be checked at the moment',
+    advice: 'Retry after Retry-After: the issuer of the tokens does not answer. API keys are not affected.',
+    retryAfter_s: 5,
   },
   session_busy: {
     status: 503,

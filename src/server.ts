@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import closeWithGrace from 'close-with-grace';
 import { type App, createApp } from './app.ts';
-import { type Config, ConfigError, readConfig } from './config.ts';
+import { type Config, ConfigError, hasAccessControl, isLoopbackHost, readConfig } from './config.ts';
 import { createAuditLogger, createLogger, stdoutDestination } from './logging.ts';
 
 /** From sysexits.h. */
@@ -25,7 +25,7 @@ closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS }, async ({ signal, err }) =>
 app = await createOrExit();
 await listenForMetricsOrExit(app);
 await listenOrExit(app);
-warnIfExposed(app);
+warnIfOpen(app);
 greet(app);
 
 function readConfigOrExit(): Config {
@@ -46,7 +46,7 @@ async function createOrExit(): Promise<App> {
     return await createApp(config, { logger, auditLogger });
   } catch (error) {
     console.error(`Cannot start: ${(error as Error).message}`);
-    process.exit(1);
+    process.exit(error instanceof ConfigError ? EXIT_CONFIG : 1);
   }
 }
 
@@ -77,18 +77,18 @@ async function listenOrExit(started: App): Promise<void> {
   }
 }
 
-function isLoopback(address: string): boolean {
-  return /^(::ffff:)?127\.|^::1$/.test(address);
-}
-
-/** There is no authentication, so only the network restricts who can use the service. */
-function warnIfExposed({ http }: App): void {
+/** Without keys and tokens only the network restricts who can use the service. */
+function warnIfOpen({ http }: App): void {
+  if (hasAccessControl(config)) return;
   const { address } = http.server.address() as AddressInfo;
-  if (isLoopback(address)) return;
+  if (isLoopbackHost(address)) {
+    http.log.info('no API keys: every program on this machine can use, change and delete all models and sessions (API_KEYS_FILE)');
+    return;
+  }
   http.log.warn(
     { address },
-    'listening beyond this machine without authentication: whoever reaches this address can use, change ' +
-      'and delete all models and sessions. Restrict access to it, or set HOST=127.0.0.1.',
+    'listening beyond this machine without API keys (ALLOW_ANONYMOUS): whoever reaches this address can use, change ' +
+      'and delete all models and sessions. Restrict access to it, or set API_KEYS_FILE.',
   );
 }
 
@@ -97,13 +97,16 @@ function greet({ http }: App): void {
   const { address, port } = http.server.address() as AddressInfo;
   const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST;
   const url = `http://${host}:${port}`;
-  const access = isLoopback(address) ? 'this machine only' : 'WARNING: all who reach this address';
+  const callers = isLoopbackHost(address) ? 'this machine only' : 'all who reach this address';
+  const access = hasAccessControl(config)
+    ? 'with an API key or a token'
+    : `${isLoopbackHost(address) ? '' : 'WARNING: '}${callers}; there are no API keys`;
   process.stderr.write(`
   Carryover  h_t = tanh(h_{t-1} W_h + x_t W_x + b), gru, lstm; tanh, sigmoid and exp within 1 ulp
 
   API    ${url}/v1/step  ${url}/v1/sequence
   Docs   ${url}/docs
-  Access ${access}; there is no authentication
+  Access ${access}
 
   curl ${url}/v1/step -H 'content-type: application/json' \\
     -d '{"weights":{"W_x":[[0.5,-0.25]],"W_h":[[0.1,0.2],[-0.3,0.4]]},"x":[[1]]}'

@@ -10,6 +10,7 @@ import { EXIT, EXIT_MEANINGS, EXIT_OF_PROBLEM } from './exit-codes.ts';
 import { generateCommand } from './generate.ts';
 import { importCommand } from './import.ts';
 import { Ended, type Io } from './io.ts';
+import { keyCommand } from './key.ts';
 import { modelsCommand } from './models.ts';
 import { sentenceOf } from './problem-text.ts';
 import { serveCommand } from './serve.ts';
@@ -30,6 +31,7 @@ const COMMANDS: readonly RegisterCommand[] = [
   stepCommand,
   generateCommand,
   backupCommand,
+  keyCommand,
   benchCommand,
 ];
 

@@ -12,6 +12,7 @@ export const EXIT = {
   software: 70,
   cannotCreate: 73,
   temporary: 75,
+  noPermission: 77,
   config: 78,
   /** 128 + SIGINT, as shells have it. */
   interrupted: 130,
@@ -30,6 +31,7 @@ export const EXIT_MEANINGS: Readonly<Record<ExitCode, string>> = {
   70: 'a defect of the command or of the service',
   73: 'a file, a model or a session cannot be created or changed',
   75: 'it may succeed later: the service is busy, or the session is at another version',
+  77: 'the API key in CARRYOVER_API_KEY is missing, not known or does not allow this',
   78: 'a setting or the Node.js version is wrong',
   130: 'ended by Ctrl-C',
 };
@@ -43,6 +45,9 @@ export const EXIT_OF_PROBLEM: Readonly<Record<ErrorCode, ExitCode>> = {
   malformed_safetensors: EXIT.data,
   malformed_model_file: EXIT.data,
   model_file_unsupported: EXIT.data,
+  unauthenticated: EXIT.noPermission,
+  forbidden: EXIT.noPermission,
+  access_unavailable: EXIT.temporary,
   not_found: EXIT.unavailable,
   model_not_found: EXIT.noInput,
   session_not_found: EXIT.noInput,

@@ -23,10 +23,10 @@ export interface Answer {
 
 export class Service {
   readonly url: URL;
-  readonly #io: Pick<Io, 'fetch' | 'signal'>;
+  readonly #io: Pick<Io, 'fetch' | 'signal' | 'env'>;
 
   /** @throws CliError if `url` is no address of HTTP */
-  constructor(io: Pick<Io, 'fetch' | 'signal'>, url: string) {
+  constructor(io: Pick<Io, 'fetch' | 'signal' | 'env'>, url: string) {
     this.#io = io;
     this.url = addressOf(url);
   }
@@ -54,7 +54,7 @@ export class Service {
       const response = await this.#io.fetch(url, {
         method,
         // On one machine compressing costs more than it saves; fetch asks for it by default.
-        headers: { accept: 'application/json', 'accept-encoding': 'identity', ...(body && type), ...headers },
+        headers: { accept: 'application/json', 'accept-encoding': 'identity', ...(body && type), ...keyHeader(this.#io), ...headers },
         signal: signal ?? this.#io.signal,
         ...(body && { body: isBytes ? body : JSON.stringify(body) }),
       });
@@ -64,6 +64,12 @@ export class Service {
       throw unanswered(url, cause);
     }
   }
+}
+
+/** The API key is not an option: options are seen by everybody who lists the processes. */
+export function keyHeader({ env }: Pick<Io, 'env'>): Readonly<Record<string, string>> {
+  const key = env['CARRYOVER_API_KEY'];
+  return key ? { authorization: `Bearer ${key}` } : {};
 }
 
 function addressOf(text: string): URL {

@@ -26,6 +26,7 @@ function logRequest(ended: EndedRequest, log: FastifyBaseLogger): void {
       bytesIn: ended.bytesIn,
       bytesOut: ended.bytesOut,
       client: ended.client,
+      tenant: ended.tenant,
       model: record?.modelId?.slice(0, MODEL_CHARACTERS),
       N: hasComputed ? record.N : undefined,
       T: hasComputed ? record.T : undefined,

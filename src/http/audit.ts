@@ -56,7 +56,8 @@ export class AuditLog {
 }
 
 function whoOf(request: FastifyRequest) {
-  return { reqId: request.id, client: clientAddress(request) };
+  const { id: reqId, principal } = request;
+  return { reqId, client: clientAddress(request), tenant: principal?.tenant, by: principal?.name };
 }
 
 /** No state: an audit log says that there was a change, not what was computed. */

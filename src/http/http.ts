@@ -7,6 +7,7 @@ import accepts from '@fastify/accepts';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyPluginCallback, LogController } from 'fastify';
 import fp from 'fastify-plugin';
+import type { Access } from '../access/access.ts';
 import type { Limits } from '../engine/shapes.ts';
 import type { WeightsPacker } from '../engine/weights-packer.ts';
 import type { ImportListener } from '../models/import-file.ts';
@@ -27,6 +28,7 @@ import { type Readiness, healthRoutes } from './ops/health.ts';
 import { indexRoute } from './ops/index.ts';
 import { problemsRoute } from './ops/problems.ts';
 import { admission } from './plugins/admission.ts';
+import { authentication } from './plugins/authentication.ts';
 import { compression } from './plugins/compression.ts';
 import { connectionShutdown } from './plugins/connection-shutdown.ts';
 import { errors, sendProblem } from './plugins/errors.ts';
@@ -61,6 +63,8 @@ type SetHere = 'audit' | 'responses' | 'sockets' | 'budget' | 'onMessageEnd';
 
 export interface HttpOptions
   extends Omit<StepParts & SessionRoutesOptions & SessionSocketOptions, SetHere> {
+  /** Undefined if everybody may call everything. */
+  readonly access: Access | undefined;
   readonly library: ModelLibrary;
   readonly models: TenantModels;
   readonly weightsPacker: WeightsPacker;
@@ -141,6 +145,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(errors);
   app.register(connectionShutdown, { connections });
   app.register(admission, { ...options, connections });
+  app.register(authentication, options);
   app.register(notFound);
   app.register(requestBodies, { jsonCodec: engine.jsonCodec, budget });
   app.register(accepts);

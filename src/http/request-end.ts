@@ -20,6 +20,8 @@ export interface EndedRequest {
   readonly bytesOut: number;
   /** The address of the client; see TRUST_PROXY. */
   readonly client: string | undefined;
+  /** Of its key or token; undefined if it has none. */
+  readonly tenant: string | undefined;
   /** Of the session that the request is about. Not to be logged as it is: whoever has it has the session. */
   readonly sessionId: string | undefined;
   readonly errorCode: ErrorCode | undefined;
@@ -65,6 +67,7 @@ export function reportEnd(
       bytesIn: isWebSocket ? socket.bytesRead - bytesRead : request.bodyBytes,
       bytesOut: socket.bytesWritten - bytesWritten,
       client,
+      tenant: request.lifetime?.tenant,
       sessionId: record?.sessionId ?? sessionInAddress(request, route),
       errorCode: record?.errorCode ?? errorCode,
       unanswered: isAnswered || isWebSocket ? undefined : (request.connection?.endReason ?? 'the client left'),
@@ -95,6 +98,7 @@ const NOTHING_KNOWN: EndedRequest = {
   bytesIn: 0,
   bytesOut: 0,
   client: undefined,
+  tenant: undefined,
   sessionId: undefined,
   errorCode: undefined,
   unanswered: undefined,

@@ -1,5 +1,6 @@
 // GET /metrics and POST /backup on a port of their own: they are for operators, and the port of the service is for clients.
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, Server, ServerResponse } from 'node:http';
+import { CarryoverError } from '../errors.ts';
 
 // Why it is not imported: see http/http.ts.
 const { createServer } = process.getBuiltinModule('node:http');
@@ -9,8 +10,12 @@ export interface PrintedMetrics {
   print(): Promise<string>;
 }
 
-/** Makes a backup, or says why not. */
-export type MakeBackup = () => Promise<{ readonly status: number; readonly body: object }>;
+/**
+ * Makes a backup, or says why not.
+ *
+ * @throws CarryoverError if who asks may not have one
+ */
+export type MakeBackup = (headers: IncomingHttpHeaders) => Promise<{ readonly status: number; readonly body: object }>;
 
 interface Route {
   readonly methods: readonly string[];
@@ -87,9 +92,15 @@ export class MetricsServer {
     // A page in the browser of an operator can send a POST here, but not without this header.
     if (headers.origin !== undefined) return send(response, 403, 'Backups are not for pages in a browser.\n');
     if (!this.makeBackup) return send(response, 503, 'The service is being started.\n');
-    const { status, body } = await this.makeBackup();
+    const { status, body } = await this.makeBackup(headers).catch(refusalOf);
     send(response, status, `${JSON.stringify(body)}\n`, 'application/json; charset=utf-8');
   }
+}
+
+/** The answer to a call without the right key. Any other error is thrown again. */
+function refusalOf(error: unknown) {
+  if (!(error instanceof CarryoverError)) throw error;
+  return { status: error.kind.status, body: { code: error.code, detail: error.message } };
 }
 
 function send(response: ServerResponse, status: number, text: string, type = 'text/plain; charset=utf-8'): void {

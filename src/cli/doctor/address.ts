@@ -99,8 +99,9 @@ interface Ready {
 /** What a Carryover service says; undefined if it is none. */
 async function readiness(place: string, io: Pick<Io, 'fetch' | 'signal'>): Promise<Ready | undefined> {
   try {
+    // Without the API key: what listens there may be anything.
     const signal = AbortSignal.any([io.signal, AbortSignal.timeout(ANSWER_MS_MAX)]);
-    const { text } = await new Service(io, `http://${place}`).tryCall('/health/ready', { signal });
+    const { text } = await new Service({ ...io, env: {} }, `http://${place}`).tryCall('/health/ready', { signal });
     const ready = JSON.parse(text) as Partial<Ready>;
     return typeof ready.status === 'string' ? (ready as Ready) : undefined;
   } catch {

@@ -4,6 +4,7 @@ import type { ResponseBody } from '../../codec/response-body.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
 import { type ResponseWriter, sendBytes } from '../responses/response-writer.ts';
+import { expectScope } from '../access.ts';
 import { markReplayed } from '../sessions/replies.ts';
 import { sessionHeaders, sessionMark } from '../sessions/representation.ts';
 import { callOf } from '../sessions/session-call.ts';
@@ -17,7 +18,7 @@ export interface AdvanceSessionParts {
 /**
  * Advances a session and sends the response as `type`.
  *
- * @throws invalid_request · as SessionCompute.advance
+ * @throws forbidden · invalid_request · as SessionCompute.advance
  */
 export async function advanceSession<Request extends Computation>(
   { sessionCompute, responses }: AdvanceSessionParts,
@@ -28,6 +29,7 @@ export async function advanceSession<Request extends Computation>(
   computation: Request,
   responseBodyOf: (result: RecurrenceTensors, computation: Request) => ResponseBody,
 ): Promise<FastifyReply> {
+  expectScope(request, 'sessions');
   expectSessionOnly(computation);
   const call = callOf(request);
   const { printed, after, replayed } = await sessionCompute.advance(

@@ -5,6 +5,9 @@ import { BODY_ERRORS, COMPUTE_ERRORS, FILE_ERRORS, problemResponses, SESSION_ERR
 import { ref } from '../schemas/ref.ts';
 import { ComputeHeaders } from '../sessions/schemas.ts';
 
+/** A computation on a session needs the scope `sessions` too; see advance-session.ts. */
+export const COMPUTE_ACCESS = { access: ['compute'] } as const;
+
 /**
  * The parts of a route's schema that follow from those of its body and its response.
  *

@@ -22,7 +22,7 @@ import {
   readComputation,
 } from './computation.ts';
 import { statesOf, traceOf, wantedOutputs } from './answer.ts';
-import { computeSchema } from './compute-schema.ts';
+import { COMPUTE_ACCESS, computeSchema } from './compute-schema.ts';
 import { fileInput, fileWeights, readFileBody } from './file-body.ts';
 import { fileStates } from './file-states.ts';
 import { SequenceBody, SequenceLine, SequenceReply } from './sequence-schemas.ts';
@@ -47,7 +47,7 @@ const SCHEMA = {
 /** A Fastify plugin with the route. */
 export async function sequenceRoute(app: HttpServer, parts: SequenceParts): Promise<void> {
   const { engine, responses, streams } = parts;
-  app.post('/v1/sequence', { schema: SCHEMA }, async (request, reply) => {
+  app.post('/v1/sequence', { config: COMPUTE_ACCESS, schema: SCHEMA }, async (request, reply) => {
     void reply.header('vary', 'accept');
     const sequence = readComputation(request, request.body, SEQUENCE);
     const session = sessionIdOf(request, sequence.session);

@@ -18,7 +18,7 @@ import {
   readComputation,
 } from './computation.ts';
 import { statesOf, traceOf } from './answer.ts';
-import { computeSchema } from './compute-schema.ts';
+import { COMPUTE_ACCESS, computeSchema } from './compute-schema.ts';
 import { fileInput, fileWeights, readFileBody } from './file-body.ts';
 import { fileStates } from './file-states.ts';
 import { type AdvanceSessionParts, advanceSession } from './advance-session.ts';
@@ -40,7 +40,7 @@ const SCHEMA = {
 /** A Fastify plugin with the route. */
 export async function stepRoute(app: HttpServer, parts: StepParts): Promise<void> {
   const { engine, responses } = parts;
-  app.post('/v1/step', { schema: SCHEMA }, async (request, reply) => {
+  app.post('/v1/step', { config: COMPUTE_ACCESS, schema: SCHEMA }, async (request, reply) => {
     void reply.header('vary', 'accept');
     const step = readComputation(request, request.body, STEP);
     const session = sessionIdOf(request, step.session);

@@ -72,6 +72,7 @@ function registerRoute(app: HttpServer, parts: ModelRoutesOptions): void {
   app.post(
     '/v1/models',
     {
+      config: { access: ['models'] },
       schema: {
         operationId: 'registerModel',
         tags: ['models'],
@@ -119,6 +120,7 @@ function readRoutes(app: HttpServer, visible: TenantModels): void {
   app.get(
     '/v1/models',
     {
+      config: { access: ['models'] },
       schema: {
         operationId: 'listModels',
         tags: ['models'],
@@ -138,6 +140,7 @@ function readRoutes(app: HttpServer, visible: TenantModels): void {
   app.get(
     '/v1/models/:ref',
     {
+      config: { access: ['models'] },
       schema: {
         operationId: 'getModel',
         tags: ['models'],
@@ -157,6 +160,7 @@ function changeRoutes(app: HttpServer, { models, audit }: ModelRoutesOptions): v
   app.put(
     '/v1/models/:ref',
     {
+      config: { access: ['models'] },
       schema: {
         operationId: 'pointName',
         tags: ['models'],
@@ -189,6 +193,7 @@ function changeRoutes(app: HttpServer, { models, audit }: ModelRoutesOptions): v
   app.delete(
     '/v1/models/:ref',
     {
+      config: { access: ['models'] },
       schema: {
         operationId: 'deleteModel',
         tags: ['models'],

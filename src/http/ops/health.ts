@@ -34,6 +34,7 @@ export function healthRoutes(
   app.get(
     '/health/live',
     {
+      config: { access: 'public' },
       logLevel: 'warn',
       schema: {
         operationId: 'live',
@@ -50,6 +51,7 @@ export function healthRoutes(
   app.get(
     '/health/ready',
     {
+      config: { access: 'public' },
       logLevel: 'warn',
       schema: {
         operationId: 'ready',

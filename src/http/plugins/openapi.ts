@@ -2,6 +2,7 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import fp from 'fastify-plugin';
+import type { Access } from '../../access/access.ts';
 import type { HttpServer } from '../http-server.ts';
 import { describeFiles } from '../media-types.ts';
 
@@ -18,10 +19,29 @@ export interface OpenapiOptions {
   readonly version: string;
   /** The document is made when the server gets ready, not with the first request for it: it takes 30 ms. */
   readonly isPrepared: boolean;
+  /** Undefined if everybody may call everything: then the document says that keys are not needed. */
+  readonly access: Access | undefined;
+}
+
+/** How a caller says who it is; see access/access.ts. */
+const SECURITY_SCHEMES = {
+  bearer: {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'An API key, which `carryover key new` makes, or a token (JWT) of the issuer that the service is configured with.',
+  },
+  apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key', description: 'An API key or a token.' },
+} as const;
+
+/** The schemes of a route with the scopes that it needs, any of them; none for a public one. */
+function securityOf(needed: 'public' | readonly string[], isOpen: boolean): Record<string, string[]>[] {
+  if (needed === 'public') return [];
+  const schemes = Object.keys(SECURITY_SCHEMES).map((name) => ({ [name]: [...needed] }));
+  return isOpen ? [...schemes, {}] : schemes;
 }
 
 export const openapi = fp(
-  async (app: HttpServer, { version, isPrepared }: OpenapiOptions) => {
+  async (app: HttpServer, { version, isPrepared, access }: OpenapiOptions) => {
     await app.register(swagger, {
       openapi: {
         openapi: '3.1.0',
@@ -35,8 +55,7 @@ export const openapi = fp(
           license: { name: 'MIT', identifier: 'MIT' },
         },
         servers: [{ url: '/' }],
-        // There is no authentication.
-        security: [],
+        components: { securitySchemes: SECURITY_SCHEMES },
         tags: [
           { name: 'compute', description: 'Stateless: inputs and state in the request, weights too or a registered model.' },
           { name: 'models', description: 'Weights registered once, addressed by content or name.' },
@@ -44,7 +63,10 @@ export const openapi = fp(
           { name: 'health', description: 'For supervisors and gateways.' },
         ],
       },
-      transform: ({ schema, url }) => ({ schema: describeFiles(schema), url }),
+      transform: ({ schema, url, route }) => {
+        const security = securityOf(route.config?.access ?? 'public', !access);
+        return { schema: { ...describeFiles(schema), security }, url };
+      },
       // Schemas keep the names they have in the code, instead of def-0, def-1, …
       refResolver: { buildLocalReference: (json) => json.$id as string },
     });
@@ -66,7 +88,7 @@ export const openapi = fp(
         'style-src': "'self' 'unsafe-inline'",
         'frame-ancestors': "'none'",
       },
-      uiConfig: { tryItOutEnabled: true, displayRequestDuration: true },
+      uiConfig: { tryItOutEnabled: true, displayRequestDuration: true, persistAuthorization: false },
     });
     if (isPrepared) app.addHook('onReady', async () => void document());
     app.get('/openapi.json', { schema: { hide: true } }, (_, reply) =>

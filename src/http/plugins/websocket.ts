@@ -27,6 +27,9 @@ export function isWebSocketRequest({ method, headers, url = '' }: IncomingMessag
   );
 }
 
+/** Offered by clients that send their key as another subprotocol, `bearer.<key>`. */
+const SUBPROTOCOL = 'carryover';
+
 export interface WebSocketOptions {
   readonly sockets: MessageSockets;
   readonly connections: Connections;
@@ -38,8 +41,8 @@ export const webSockets = fp(
     const serverOptions = {
       maxPayload: messageBytesMax,
       perMessageDeflate: false,
-      // No subprotocol is supported.
-      handleProtocols: () => false as const,
+      // A browser closes a WebSocket for which it has offered subprotocols and none was chosen; see access/access.ts.
+      handleProtocols: (protocols: ReadonlySet<string>) => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
       closeTimeout: CLOSE_MS_MAX,
     };
     await app.register(websocket, {

@@ -79,6 +79,9 @@ export function problemResponses(codes: readonly ErrorCode[]) {
   );
 }
 
+/** What any route that is not public can answer. */
+export const ACCESS_ERRORS = ['unauthenticated', 'forbidden'] as const satisfies readonly ErrorCode[];
+
 /** What any route with a JSON body can answer before it computes. */
 export const BODY_ERRORS = [
   'malformed_json',

@@ -54,6 +54,7 @@ function stateRoutes(app: HttpServer, parts: SessionChangeParts): void {
   app.put(
     '/v1/sessions/:id/state',
     {
+      config: { access: ['sessions'] },
       schema: {
         operationId: 'setState',
         tags: ['sessions'],
@@ -91,6 +92,7 @@ function stateRoutes(app: HttpServer, parts: SessionChangeParts): void {
   app.post(
     '/v1/sessions/:id/rewind',
     {
+      config: { access: ['sessions'] },
       schema: {
         operationId: 'rewindSession',
         tags: ['sessions'],
@@ -126,6 +128,7 @@ function forkRoute(app: HttpServer, parts: SessionChangeParts): void {
   app.post(
     '/v1/sessions/:id/fork',
     {
+      config: { access: ['sessions'] },
       schema: {
         operationId: 'forkSession',
         tags: ['sessions'],
@@ -158,6 +161,7 @@ function deleteRoute(app: HttpServer, { sessions, audit }: SessionChangeParts): 
   app.delete(
     '/v1/sessions/:id',
     {
+      config: { access: ['sessions'] },
       schema: {
         operationId: 'deleteSession',
         tags: ['sessions'],

@@ -54,6 +54,7 @@ function createRoute(app: HttpServer, options: SessionRoutesOptions): void {
   app.post(
     '/v1/sessions',
     {
+      config: { access: ['sessions'] },
       schema: {
         operationId: 'createSession',
         tags: ['sessions'],
@@ -112,6 +113,7 @@ function readRoutes(app: HttpServer, options: SessionRoutesOptions): void {
   app.get(
     '/v1/sessions/:id',
     {
+      config: { access: ['sessions'] },
       schema: {
         operationId: 'getSession',
         tags: ['sessions'],
@@ -138,6 +140,7 @@ function readRoutes(app: HttpServer, options: SessionRoutesOptions): void {
   app.get(
     '/v1/sessions',
     {
+      config: { access: ['sessions'] },
       schema: {
         operationId: 'listSessions',
         tags: ['sessions'],

@@ -11,6 +11,7 @@ import type { Sessions } from '../../sessions/sessions.ts';
 import type { RequestRecord } from '../../request-record.ts';
 import { sessionHash } from '../../session-hash.ts';
 import type { BodyBudget } from '../bodies/body-budget.ts';
+import { expectCurrent } from '../access.ts';
 import type { HttpServer } from '../http-server.ts';
 import { messageProblem, toCarryoverError } from '../responses/problem.ts';
 import { problemResponses } from '../schemas/problem.ts';
@@ -53,6 +54,7 @@ export type MessageEndListener = (record: RequestRecord, durationMs: number) => 
 
 /** Errors that close the connection, with their close codes: no later message could be answered. */
 const CLOSING_ERRORS: Partial<Record<ErrorCode, number>> = {
+  unauthenticated: 4401,
   session_not_found: 4404,
   session_gone: 4410,
 };
@@ -63,6 +65,7 @@ export async function sessionSocketRoute(app: HttpServer, options: SessionSocket
   app.route({
     method: 'GET',
     url: '/v1/sessions/:id/stream',
+    config: { access: ['sessions', 'compute'] },
     schema: {
       operationId: 'streamSession',
       tags: ['sessions'],
@@ -207,6 +210,7 @@ class SessionSocket {
       const { key, if_match } = readCall(message, this.#validate);
       const stepAxes = this.#stepAxes ?? (await this.#readStepAxes());
       const { computation, responseBodyOf } = readComputation(message, stepAxes, this.#validate);
+      expectCurrent(this.#request);
       expectThisSession(computation, this.#sessionId);
       this.#expectServing();
       const call: Call = {

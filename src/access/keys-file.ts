@@ -1,0 +1,106 @@
+// The file of the API keys (API_KEYS_FILE): which keys there are, by their hashes, of which tenants they are, and what the
+// tenants may use. `carryover key new` writes it.
+import { readFileSync, statSync } from 'node:fs';
+import { type Static, Type } from 'typebox';
+import { Compile } from 'typebox/compile';
+import { TENANT_PATTERN } from '../tenant.ts';
+import { SCOPES } from './principal.ts';
+
+/** A file of a thousand keys has 300 KB. */
+const FILE_BYTES_MAX = 16 * 1024 * 1024;
+
+const rate = (description: string) => Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1e18, description }));
+const amount = (description: string) =>
+  Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description }));
+const tenantName = Type.String({ pattern: TENANT_PATTERN });
+
+const rates = {
+  requests_per_s: rate('Requests and messages of WebSockets a second.'),
+  flops_per_s: rate('Operations of the computations a second.'),
+};
+
+export const TenantLimits = Type.Object(
+  {
+    ...rates,
+    sessions: amount('Open sessions.'),
+    state_bytes: amount('Bytes of the states of all open sessions.'),
+    models: amount('Models that the tenant has registered.'),
+    streams: amount('Streams and WebSockets at a time.'),
+    body_bytes: amount('Bytes of request bodies in flight.'),
+  },
+  { additionalProperties: false },
+);
+
+export type TenantLimits = Static<typeof TenantLimits>;
+
+const KeyEntry = Type.Object(
+  {
+    id: Type.String({ pattern: '^[0-9a-f]{16}$' }),
+    hash: Type.String({ pattern: '^sha256:[0-9a-f]{64}$' }),
+    tenant: tenantName,
+    scopes: Type.Array(Type.Enum([...SCOPES]), { minItems: 1, uniqueItems: true }),
+    ...rates,
+    created_at: Type.Optional(Type.String()),
+    expires_at: Type.Optional(Type.String({ description: 'RFC 3339; the key is refused from then on.' })),
+    note: Type.Optional(Type.String({ maxLength: 256 })),
+  },
+  { additionalProperties: false },
+);
+
+export type KeyEntry = Static<typeof KeyEntry>;
+
+const KeysFile = Type.Object(
+  {
+    keys: Type.Array(KeyEntry),
+    tenants: Type.Optional(Type.Record(tenantName, TenantLimits)),
+  },
+  { additionalProperties: false },
+);
+
+export type KeysFile = Static<typeof KeysFile>;
+
+export class KeysFileError extends Error {}
+
+/** @throws KeysFileError that says what is wrong with the file, without its contents */
+export function readKeysFile(path: string): KeysFile {
+  const text = readText(path);
+  const file = parse(path, text);
+  if (!validator().Check(file)) {
+    const [first] = validator().Errors(file);
+    throw new KeysFileError(`${path} has at ${first?.instancePath || '/'} what ${first?.message}; \`carryover key new\` writes such files.`);
+  }
+  for (const { id, expires_at } of file.keys) {
+    if (expires_at !== undefined && Number.isNaN(Date.parse(expires_at))) {
+      throw new KeysFileError(`${path}: key ${id} has an expires_at that is no time, expected one like 2030-01-31T00:00:00Z.`);
+    }
+  }
+  const ids = file.keys.map(({ id }) => id);
+  const twice = ids.find((id, k) => ids.indexOf(id) !== k);
+  if (twice !== undefined) throw new KeysFileError(`${path} has two keys with the id ${twice}, expected one.`);
+  return file;
+}
+
+// Compiled at the first use: a service without keys does not pay for it.
+let compiled: ReturnType<typeof Compile<typeof KeysFile>> | undefined;
+const validator = () => (compiled ??= Compile(KeysFile));
+
+function readText(path: string): string {
+  try {
+    if (statSync(path).size > FILE_BYTES_MAX) {
+      throw new KeysFileError(`${path} has more than ${FILE_BYTES_MAX} bytes, expected a file of keys.`);
+    }
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof KeysFileError) throw error;
+    throw new KeysFileError(`${path} cannot be read: ${(error as Error).message}. \`carryover key new\` makes it.`, { cause: error });
+  }
+}
+
+function parse(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    // The error of JSON.parse quotes the text.
+    throw new KeysFileError(`${path} is not JSON; \`carryover key new\` writes such files.`);
+  }
+}

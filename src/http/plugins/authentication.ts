@@ -1,0 +1,66 @@
+// Decides who may call a route, before its body is read and before a WebSocket is accepted.
+import type { FastifyReply, RouteOptions } from 'fastify';
+import fp from 'fastify-plugin';
+import type { Access } from '../../access/access.ts';
+import type { Principal } from '../../access/principal.ts';
+import { CarryoverError } from '../../errors.ts';
+import { expectScope } from '../access.ts';
+import type { HttpServer } from '../http-server.ts';
+import { ACCESS_ERRORS, problemResponses } from '../schemas/problem.ts';
+import { SESSION_HEADER } from '../session-request.ts';
+
+export interface AuthenticationOptions {
+  /** Undefined if everybody may call everything. */
+  readonly access: Access | undefined;
+}
+
+export const authentication = fp(
+  (app: HttpServer, { access }: AuthenticationOptions) => {
+    app.decorateRequest('principal', undefined);
+    app.addHook('onRoute', expectAccessSaid);
+    if (!access) return;
+    app.addHook('onRequest', (request, reply, done) => {
+      const { access: needed = 'public' } = request.routeOptions.config;
+      if (needed === 'public') return done();
+      const admit = (principal: Principal) => {
+        request.principal = principal;
+        request.lifetime.tenant = principal.tenant;
+        for (const scope of needed) expectScope(request, scope);
+        if (request.headers[SESSION_HEADER] !== undefined) expectScope(request, 'sessions');
+      };
+      const refuse = (error: unknown) => {
+        challenge(reply, error);
+        done(error as Error);
+      };
+      // Not async: with an API key nothing is waited for.
+      try {
+        const principal = access.authenticate(request.headers);
+        if (principal instanceof Promise) {
+          principal.then(admit).then(() => done(), refuse);
+          return undefined;
+        }
+        admit(principal);
+      } catch (error) {
+        return refuse(error);
+      }
+      return done();
+    });
+  },
+  { name: 'authentication', dependencies: ['admission'] },
+);
+
+/** A route that is forgotten is not served to everybody: the service does not start. */
+function expectAccessSaid(route: RouteOptions): void {
+  const { schema, config, url, method } = route;
+  if (schema?.hide === true || config?.access === 'public') return;
+  if (config?.access === undefined) throw new Error(`${String(method)} ${url} does not say who may call it (config.access)`);
+  const { response } = schema as { readonly response?: object };
+  route.schema = { ...schema, response: { ...problemResponses(ACCESS_ERRORS), ...response } };
+}
+
+/** RFC 6750, section 3. */
+function challenge(reply: FastifyReply, error: unknown): void {
+  const code = error instanceof CarryoverError ? error.code : undefined;
+  if (code === 'unauthenticated') void reply.header('www-authenticate', 'Bearer realm="carryover"');
+  if (code === 'forbidden') void reply.header('www-authenticate', 'Bearer realm="carryover", error="insufficient_scope"');
+}
