@@ -34,6 +34,7 @@ import { startSweeper } from './sessions/sweeper.ts';
 import { observedStore } from './store/observed.ts';
 import { openStore } from './store/open.ts';
 import type { SessionStore } from './store/store.ts';
+import { openTracing } from './tracing/open.ts';
 import { finiteCheck } from './wasm/finite.ts';
 import { compileKernels, instantiateKernels } from './wasm/load.ts';
 import { LinearMemory } from './wasm/memory.ts';
@@ -67,7 +68,7 @@ export interface App {
    *    it stops listening and waits until all connections are closed.
    * 5. The periodic work ends: the sweeper, the collector of models, and the refresher of a shared store.
    * 6. The store is closed, and with it a backup that is being made has ended; none is begun after step 3.
-   * 7. The worker threads are terminated, and last the port of the metrics is closed: a scraper sees the shutdown.
+   * 7. The worker threads are terminated, while the last spans are sent, for two seconds at most; and last the port of the metrics is closed: a scraper sees the shutdown.
    *
    * If SHUTDOWN_TIMEOUT_MS passes before the last step, close-with-grace exits the process.
    */
@@ -86,6 +87,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     onRead: (keys) => http.log.info({ keys }, 'API keys read again'),
     onFailed: (err) => http.log.error({ err }, 'the changed file of the API keys is not used; the keys that were read before it are good'),
   });
+  const version = readVersion();
+  const tracing = await openTracing(config, version, () => http.log);
   const memory = new LinearMemory(config.MEMORY_BYTES_MAX);
   const compiled = compileKernels(config.KERNEL);
   const kernels = instantiateKernels(compiled, memory.memory);
@@ -119,6 +122,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       memoryBytesMax: config.MEMORY_STORE_BYTES_MAX,
       bytesMax: config.STORE_BYTES_MAX,
       onLost: (reason) => http.log.error({ err: reason }, 'the store is started again'),
+      onCommitted: tracing?.onCommitted,
     }));
   const store = metrics ? observedStore(opened, metrics.onStoreCall) : opened;
   const library = new ModelLibrary(registry, store.models, {
@@ -176,6 +180,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const { app: http, load } = await createHttp({
     observer: metrics?.http,
     access,
+    tracer: tracing,
     engine,
     library,
     models,
@@ -198,7 +203,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     },
     isClosing: () => state === 'closing',
     trustProxy: trustedProxies(config.TRUST_PROXY) ?? false,
-    version: readVersion(),
+    version,
     logger: overrides.logger,
     auditLogger: overrides.auditLogger,
     isPrepared,
@@ -278,7 +283,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       await Promise.all([sweeper.stop(), collector.stop(), refresher?.stop()]);
       await store.close();
       await backups.ended();
-      await pool.close();
+      await Promise.all([pool.close(), tracing?.close()]);
       access?.close();
       await metrics?.close();
     },

@@ -48,6 +48,22 @@ export const ConfigSchema = Type.Object({
     default: 'info',
     description: 'Least severe level that is logged.',
   }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: Type.String({
+    default: '',
+    pattern: '^(https?://.+)?$',
+    description: 'OpenTelemetry collector that gets traces, by OTLP over HTTP, as `http://collector:4318`; empty: none are made.',
+  }),
+  OTEL_TRACES_SAMPLER: Type.Enum(
+    ['parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio', 'always_on', 'always_off', 'traceidratio'],
+    {
+      default: 'parentbased_always_on',
+      description: 'Which requests are traced; with `parentbased_` the caller decides, if it sends `traceparent`.',
+    },
+  ),
+  OTEL_TRACES_SAMPLER_ARG: Type.Number({ default: 1, minimum: 0, maximum: 1, description: 'The part of the requests that `traceidratio` traces.' }),
+  OTEL_BSP_SCHEDULE_DELAY: integer(1_000, 1, 600_000, 'How long spans are collected until they are sent, in ms.'),
+  OTEL_BSP_MAX_QUEUE_SIZE: integer(8_192, 1, 1_048_576, 'Most spans that wait to be sent, about 1 kB each; others are dropped.'),
+  OTEL_SDK_DISABLED: Type.Boolean({ default: false, description: '`true`: no traces are made.' }),
   WORKERS: integer(
     Math.max(1, coresAvailable() - 1),
     1,

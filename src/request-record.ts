@@ -3,11 +3,15 @@
 //
 // It belongs to the Lifetime, which everything that works for a request is passed.
 import type { ErrorCode } from './error-kinds.ts';
+import type { RequestTrace, TracedPart } from './request-trace.ts';
 
 /** The parts of a request that are measured, in their order. */
 export const REQUEST_PARTS = ['read', 'queue', 'compute', 'commit', 'print'] as const;
 
 type MeasuredPart = 'readMs' | 'computeMs' | 'commitMs' | 'printMs';
+
+/** How the parts are named in traces. */
+const SPAN_NAMES: Record<MeasuredPart, string> = { readMs: 'read', computeMs: 'compute', commitMs: 'commit', printMs: 'print' };
 
 export class RequestRecord {
   /** Waiting for a worker, in ms; of work in several parts the mean of its parts. */
@@ -30,6 +34,8 @@ export class RequestRecord {
   sessionId: string | undefined = undefined;
   /** Of the error that was answered, or that ended a stream. */
   errorCode: ErrorCode | undefined = undefined;
+  /** The trace that it is part of; undefined if there is none. */
+  trace: RequestTrace | undefined = undefined;
 
   /** A clock in ms that stands still while the request waits for a worker: the parts are measured by it. */
   clockMs(): number {
@@ -38,24 +44,34 @@ export class RequestRecord {
 
   /** Adds to a part what `run` takes, and if it returns a promise, until that has settled. */
   measure<Result>(part: MeasuredPart, run: () => Result): Result {
+    const { trace } = this;
+    const traced = trace?.begin(SPAN_NAMES[part]);
     const startMs = this.clockMs();
     let result: Result;
     try {
       result = run();
     } catch (error) {
       this[part] += this.clockMs() - startMs;
+      trace?.end(traced);
       throw error;
     }
-    if (result instanceof Promise) return this.#measureLater(part, startMs, result) as Result;
+    if (result instanceof Promise) return this.#measureLater(part, startMs, result, traced) as Result;
     this[part] += this.clockMs() - startMs;
+    trace?.end(traced);
     return result;
   }
 
-  async #measureLater<Value>(part: MeasuredPart, startMs: number, promise: Promise<Value>): Promise<Value> {
+  async #measureLater<Value>(
+    part: MeasuredPart,
+    startMs: number,
+    promise: Promise<Value>,
+    traced: TracedPart | undefined,
+  ): Promise<Value> {
     try {
       return await promise;
     } finally {
       this[part] += this.clockMs() - startMs;
+      this.trace?.end(traced);
     }
   }
 }

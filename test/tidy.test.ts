@@ -10,15 +10,16 @@ const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
   .map((path) => ({ path, text: readFileSync(join(src, path), 'utf8') }));
 
 /** What any file may import. */
-const LEAVES = ['tensor.ts', 'layers.ts', 'errors.ts', 'error-kinds.ts', 'periodic.ts', 'lifetime.ts', 'request-record.ts', 'session-hash.ts', 'sorted-keys.ts', 'cores.ts', 'tenant.ts'];
+const LEAVES = ['tensor.ts', 'layers.ts', 'errors.ts', 'error-kinds.ts', 'periodic.ts', 'lifetime.ts', 'request-record.ts', 'request-trace.ts', 'trace-context.ts', 'session-hash.ts', 'sorted-keys.ts', 'cores.ts', 'tenant.ts'];
 
 /** A part may import from itself, from the leaves and from these; data flows from top to bottom. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   'server.ts': ['app.ts', 'config.ts', 'logging.ts'],
   cli: ['config.ts', 'access', 'engine', 'models', 'wasm', 'codec', 'store', 'backup', 'node-version.mjs'],
-  'app.ts': ['app-overrides.ts', 'config.ts', 'access', 'metrics', 'http', 'engine', 'sessions', 'models', 'scheduler', 'pool', 'wasm', 'store', 'backup'],
+  'app.ts': ['app-overrides.ts', 'config.ts', 'access', 'metrics', 'tracing', 'http', 'engine', 'sessions', 'models', 'scheduler', 'pool', 'wasm', 'store', 'backup'],
   'app-overrides.ts': ['engine', 'scheduler', 'store'],
   backup: ['sessions', 'models', 'store'],
+  tracing: ['http', 'store'],
   metrics: ['http', 'sessions', 'models', 'store'],
   http: ['access', 'engine', 'sessions', 'models', 'codec', 'wasm'],
   engine: ['sessions', 'models', 'scheduler', 'wasm', 'codec'],
@@ -41,6 +42,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'lifetime.ts': [],
   'request-record.ts': [],
   'tenant.ts': [],
+  'request-trace.ts': [],
+  'trace-context.ts': [],
   'session-hash.ts': [],
   'cores.ts': [],
   'sorted-keys.ts': [],
@@ -54,6 +57,10 @@ const ONLY_IN: Record<string, RegExp> = {
   '@bufbuild/protobuf/wire': /^codec\/onnx\//,
   fastify: /^(http\/|app-overrides\.ts)/,
   '@prometheus-io/client': /^metrics\/exposition\.ts$/,
+  '@opentelemetry/api': /^tracing\//,
+  '@opentelemetry/exporter-trace-otlp-proto': /^tracing\/export\.ts$/,
+  '@opentelemetry/resources': /^tracing\/export\.ts$/,
+  '@opentelemetry/sdk-trace': /^tracing\//,
   '@fastify/websocket': /^http\/(plugins\/websocket\.ts|websocket\/)/,
   'fastify-plugin': /^http\//,
   '@fastify/type-provider-typebox': /^http\/(http|http-server)\.ts$/,

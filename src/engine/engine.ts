@@ -62,6 +62,7 @@ export class Engine {
   async run(input: RecurrenceInput, lifetime: Lifetime): Promise<RecurrenceResult> {
     const { memory, scheduler, limits, isFinite, tensorCopier } = this.#parts;
     const { record } = lifetime;
+    const traced = record.trace?.begin('compute');
     const startMs = record.clockMs();
     // For a small step none of these calls returns a promise, and nothing is awaited: an await costs 0.07 µs.
     const found = this.resolveModel(input.weights, lifetime);
@@ -108,6 +109,7 @@ export class Engine {
       throw error;
     } finally {
       record.computeMs += record.clockMs() - startMs;
+      record.trace?.end(traced);
     }
   }
 

@@ -12,7 +12,6 @@ import type { SessionChange } from '../sessions/session-change.ts';
 import { STEPS_MAX, type Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { advanced } from '../sessions/transitions.ts';
-import type { Tenant } from '../tenant.ts';
 import { sizeOf } from '../tensor.ts';
 import type { Engine } from './engine.ts';
 import type { PinnedModel } from './model-source.ts';
@@ -114,13 +113,13 @@ export class SessionCompute {
     const { weights } = request;
     const { tenant } = lifetime;
     if (typeof weights === 'string') {
-      return this.#createWith(await models.info(weights, tenant), request, tenant);
+      return this.#createWith(await models.info(weights, tenant), request, lifetime);
     }
     for (let attempts = 1; ; attempts++) {
       const source = { ...('layers' in weights ? weights : { weights }), isKept: false };
       const { info } = await registerModel(this.#parts, source, lifetime);
       try {
-        return await this.#createWith(info, request, tenant);
+        return await this.#createWith(info, request, lifetime);
       } catch (error) {
         // The last other session with these weights has ended before this one was created.
         const isLost = error instanceof CarryoverError && error.code === 'model_not_found';
@@ -212,7 +211,7 @@ export class SessionCompute {
   async #createWith(
     { id: modelId, D, H }: ModelInfo,
     { N: wantedN, states: given, keep, ttlMs, key, reply }: SessionRequest,
-    tenant: Tenant,
+    { record, tenant }: Lifetime,
   ): Promise<CallResult<Reply>> {
     const { sessions, library, limits, stateNumbersMax } = this.#parts;
     const { layers } = library.registry.model(modelId);
@@ -222,8 +221,8 @@ export class SessionCompute {
     const because = `${wantedN === undefined ? 'the first state' : 'N'} makes N = ${N}`;
     const state = readState(given, N, { layers, origin: 'the model' }, because);
     const spec = { modelId, N, D, H, states: stateSizes(layers), keep, ttlMs, state };
-    if (key) return sessions.createOnce(spec, key, reply, tenant);
-    return { value: reply(await sessions.create(spec, tenant)), replayed: false };
+    if (key) return sessions.createOnce(spec, key, reply, tenant, record);
+    return { value: reply(await sessions.create(spec, tenant, record)), replayed: false };
   }
 }
 

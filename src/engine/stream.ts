@@ -190,6 +190,7 @@ export class RecurrenceStream implements Disposable {
   async next(): Promise<StreamedSteps> {
     const { N, D, chunkSteps } = this.#plan;
     const { record } = this.#lifetime;
+    const traced = record.trace?.begin('compute');
     const startMs = record.clockMs();
     const stepsBefore = this.#stepsTaken;
     const steps = Math.min(chunkSteps, this.T - stepsBefore);
@@ -216,6 +217,7 @@ export class RecurrenceStream implements Disposable {
       throw error;
     } finally {
       record.computeMs += record.clockMs() - startMs;
+      record.trace?.end(traced);
     }
   }
 

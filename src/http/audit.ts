@@ -6,6 +6,7 @@ import { CarryoverError } from '../errors.ts';
 import { sessionHash } from '../session-hash.ts';
 import type { Session } from '../sessions/session.ts';
 import { clientAddress } from './request-end.ts';
+import { traceIdOf } from './request.ts';
 
 export type SessionAction = 'create' | 'set' | 'rewind' | 'fork' | 'delete';
 export type ModelAction = 'register' | 'move' | 'delete';
@@ -57,7 +58,8 @@ export class AuditLog {
 
 function whoOf(request: FastifyRequest) {
   const { id: reqId, principal } = request;
-  return { reqId, client: clientAddress(request), tenant: principal?.tenant, by: principal?.name };
+  const { tenant, name: by } = principal ?? {};
+  return { reqId, trace_id: traceIdOf(request), client: clientAddress(request), tenant, by };
 }
 
 /** No state: an audit log says that there was a change, not what was computed. */

@@ -48,6 +48,7 @@ import { setSecurityHeaders } from './security-headers.ts';
 import { type SessionRoutesOptions, sessionRoutes } from './sessions/sessions.ts';
 import { type MessageEndListener, type SessionSocketOptions, sessionSocketRoute } from './sessions/socket-route.ts';
 import { STRICT_AJV, compileOnFirstUse, validationError } from './validation.ts';
+import { type Tracer, beginTrace } from './tracer.ts';
 import { MessageSockets } from './websocket/message-sockets.ts';
 
 // An import of node:http would load all that it exports, fetch and WebSocket too: a tenth of a second of each start.
@@ -78,6 +79,8 @@ export interface HttpOptions
   readonly version: string;
   /** Undefined if nothing is measured. */
   readonly observer: HttpObserver | undefined;
+  /** Undefined if no spans are made. */
+  readonly tracer: Tracer | undefined;
   /** Nothing is logged without one. */
   readonly logger: FastifyBaseLogger | undefined;
   /**
@@ -189,14 +192,13 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   return { app, load };
 }
 
-/** The access log and the observer as one listener; undefined if there is neither. */
-function requestEndListener({ logger, observer }: HttpOptions): RequestEndListener | undefined {
-  const log = logger && accessLog(logger);
-  const observe = observer?.onRequestEnd;
-  if (!log || !observe) return log ?? observe;
-  return (ended, requestLog) => {
-    log(ended, requestLog);
-    observe(ended, requestLog);
+/** All that are told of the end of requests as one listener; undefined if there are none. */
+function requestEndListener({ logger, observer, tracer }: HttpOptions): RequestEndListener | undefined {
+  const wanted = [logger && accessLog(logger), observer?.onRequestEnd, tracer?.onRequestEnd];
+  const listeners = wanted.filter((listener) => listener !== undefined);
+  if (listeners.length < 2) return listeners[0];
+  return (ended, log) => {
+    for (const listener of listeners) listener(ended, log);
   };
 }
 
@@ -217,6 +219,11 @@ function createServers(options: HttpOptions, onRequestEnd: RequestEndListener | 
     // The access log writes one line for each request instead of Fastify's two.
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: ({ headers }) => requestId(headers['x-request-id']),
+    // The first that is called for a request: all that is logged of it names its trace.
+    childLoggerFactory: (logger, bindings, childOptions, request) => {
+      const trace = beginTrace(request, options.tracer);
+      return logger.child(trace ? { ...bindings, trace_id: trace.context.traceId } : bindings, childOptions);
+    },
     // Requests at a closing server are refused by the admission, with a problem.
     return503OnClosing: false,
     clientErrorHandler: (error, socket) => answerClientError(error, socket, connections, app.log),

@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import type { FastifyBaseLogger, FastifyReply, FastifyRequest } from 'fastify';
 import type { ErrorCode } from '../error-kinds.ts';
 import type { RequestRecord } from '../request-record.ts';
+import type { RequestTrace } from '../request-trace.ts';
 
 /** A request that has ended. What is not known, as of bytes that are no request, is undefined. */
 export interface EndedRequest {
@@ -29,6 +30,8 @@ export interface EndedRequest {
   readonly unanswered: string | undefined;
   /** Undefined if it was refused before its lifetime began. */
   readonly record: RequestRecord | undefined;
+  /** Undefined if it is part of none. */
+  readonly trace: RequestTrace | undefined;
 }
 
 /** @param log of the request, with its id in every line */
@@ -72,6 +75,7 @@ export function reportEnd(
       errorCode: record?.errorCode ?? errorCode,
       unanswered: isAnswered || isWebSocket ? undefined : (request.connection?.endReason ?? 'the client left'),
       record,
+      trace: request.raw.trace,
     };
     listener(ended, request.log);
   });
@@ -103,6 +107,7 @@ const NOTHING_KNOWN: EndedRequest = {
   errorCode: undefined,
   unanswered: undefined,
   record: undefined,
+  trace: undefined,
 };
 
 /** Undefined for a request that was refused before the first hook. */

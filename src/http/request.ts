@@ -1,4 +1,5 @@
 // What the HTTP layer adds to Fastify's request: the connection, the lifetime, and the memory it holds.
+import type { FastifyRequest } from 'fastify';
 import type { ErrorCode } from '../error-kinds.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { Connection } from './connections/connection.ts';
@@ -18,6 +19,11 @@ declare module 'fastify' {
     /** The session named in the metadata of a safetensors body. */
     sessionInFile: string | undefined;
   }
+}
+
+/** The trace that a request is part of; undefined if there is none. */
+export function traceIdOf({ raw }: FastifyRequest): string | undefined {
+  return raw.trace?.context.traceId;
 }
 
 /** Records the error that a request is answered with; one refused before the first hook has no record. */

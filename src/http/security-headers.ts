@@ -1,10 +1,11 @@
-// Headers of every response: they tell a browser that this is an API without pages (OWASP REST Security Cheat
+// Headers of every response. Most tell a browser that this is an API without pages (OWASP REST Security Cheat
 // Sheet); /docs has a content policy of its own. Only the gateway knows whether there is TLS, and adds
 // Strict-Transport-Security if so.
 //
 // They are constant: computing them for each request, as @fastify/helmet does, costs a third of a small step
 // and most of its garbage.
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { writeTraceparent } from '../trace-context.ts';
 
 export const SECURITY_HEADERS = {
   'content-security-policy': "default-src 'none';frame-ancestors 'none'",
@@ -15,7 +16,9 @@ export const SECURITY_HEADERS = {
   'x-frame-options': 'DENY',
 } as const;
 
-/** Sets the headers of every response: those above, and the request's id. */
+/** Sets the headers of every response: those above, the request's id, and the trace that it is part of. */
 export function setSecurityHeaders(request: FastifyRequest, reply: FastifyReply): void {
   void reply.headers(SECURITY_HEADERS).header('x-request-id', request.id);
+  const { trace } = request.raw;
+  if (trace) void reply.header('traceparent', writeTraceparent(trace.context));
 }

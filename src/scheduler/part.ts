@@ -108,11 +108,18 @@ export class Part implements QueuePosition {
     return this.#running === RUNNING_MAX;
   }
 
+  /** To be called when its first slice is dispatched, or when none will be. */
+  endWaiting(): void {
+    if (this.hasBegun) return;
+    this.hasBegun = true;
+    this.lifetime.record.trace?.add('queue', this.#submittedMs);
+  }
+
   /** The next slice, of about `ms`, for a worker. To be called only while hasMore. */
   take(worker: PoolWorker, ms: number): Slice {
     const share = this.estimateMs <= ms ? 1 : ms / this.estimateMs;
     const slice = this.#returned.shift() ?? this.#slices.next(share);
-    this.hasBegun = true;
+    this.endWaiting();
     this.#shareTaken += slice.share;
     this.#worker = worker;
     this.#running++;

@@ -279,7 +279,7 @@ export class Scheduler {
   #giveUp(part: Part, error: CarryoverError): void {
     this.#queue.remove(part);
     if (!part.hasBegun) this.#waitingCount--;
-    part.hasBegun = true;
+    part.endWaiting();
     part.error ??= error;
     if (!part.isRunning) this.#finish(part);
   }

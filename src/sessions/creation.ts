@@ -1,5 +1,6 @@
 // How sessions are created: by a call of their own, once for each idempotency key, or as forks.
 import { CarryoverError } from '../errors.ts';
+import type { RequestRecord } from '../request-record.ts';
 import type { Revision, SessionStore } from '../store/store.ts';
 import type { Tenant } from '../tenant.ts';
 import type { CallResult } from './call.ts';
@@ -44,11 +45,11 @@ export class SessionCreation {
     this.#options = options;
   }
 
-  /** @throws sessions_full · model_not_found · store_full · store_unavailable */
-  async create(spec: SessionSpec, tenant: Tenant): Promise<Session> {
+  /** @param record of the request · @throws sessions_full · model_not_found · store_full · store_unavailable */
+  async create(spec: SessionSpec, tenant: Tenant, record?: RequestRecord): Promise<Session> {
     await this.expectCapacity();
     const session = newSession(idPrefixOf(tenant) + randomId(), randomIncarnation(), spec, this.#options.now());
-    const revision = await this.#add(session);
+    const revision = await this.#add(session, record);
     // The id has not been answered yet, so no call can have changed the session.
     if (revision !== undefined) this.#cache.set({ session, revision });
     return session;
@@ -66,6 +67,7 @@ export class SessionCreation {
     key: IdempotencyKey,
     reply: (session: Session) => Reply,
     tenant: Tenant,
+    record?: RequestRecord,
   ): Promise<CallResult<Reply>> {
     const id = await this.#idOf(key, tenant);
     return retryOnConflict(id, async () => {
@@ -74,7 +76,7 @@ export class SessionCreation {
       await this.expectCapacity();
       const session = newSession(id, randomIncarnation(), spec, this.#options.now());
       const value = reply(session);
-      const revision = await this.#add({ ...session, creation: { ...key, reply: value } });
+      const revision = await this.#add({ ...session, creation: { ...key, reply: value } }, record);
       if (revision === undefined) throw WRITE_CONFLICT;
       return { value, replayed: false };
     });
@@ -104,12 +106,12 @@ export class SessionCreation {
    * Stores the fork, or returns the one that an earlier attempt has stored. It is not put into the cache:
    * calls on it may be running already, and this call does not hold its lock.
    */
-  async addFork(session: Session, id: string): Promise<Session> {
+  async addFork(session: Session, id: string, record?: RequestRecord): Promise<Session> {
     const fork = forked(session, id, randomIncarnation(), this.#options.now());
-    if ((await this.#add(fork)) !== undefined) return fork;
-    const { record } = await readRecord(this.#store, id);
-    if (isTombstone(record)) throw WRITE_CONFLICT;
-    return record;
+    if ((await this.#add(fork, record)) !== undefined) return fork;
+    const { record: stored } = await readRecord(this.#store, id);
+    if (isTombstone(stored)) throw WRITE_CONFLICT;
+    return stored;
   }
 
   /**
@@ -143,9 +145,10 @@ export class SessionCreation {
     return prefix + idFromKey(await this.#store.secret(), prefix + key);
   }
 
-  async #add(session: Session): Promise<Revision | undefined> {
+  async #add(session: Session, record?: RequestRecord): Promise<Revision | undefined> {
     const { id, expiresAtMs, modelId } = session;
-    const revision = await this.#store.create(id, encodeSession(session), expiresAtMs, modelId);
+    const commit = () => this.#store.create(id, encodeSession(session), expiresAtMs, modelId, record?.trace);
+    const revision = await (record ? record.measure('commitMs', commit) : commit());
     if (revision !== undefined) this.#options.observer?.onCreated(session);
     return revision;
   }

@@ -6,6 +6,7 @@
 // In a shared store that call may run in another process. So session_gone is answered only after the
 // tombstone is in the store: from then on the other call cannot commit, and gets the same answer.
 import { CarryoverError } from '../errors.ts';
+import type { RequestRecord } from '../request-record.ts';
 import type { Revision, SessionStore } from '../store/store.ts';
 import { decodeHead, encodeTombstone, isTombstone } from './record.ts';
 import type { CachedSession, SessionCache } from './session-cache.ts';
@@ -74,14 +75,16 @@ export class SessionExpiry {
     if (cached.session.expiresAtMs <= receivedMs) await this.#expire(cached);
   }
 
-  /** Writes the tombstone of a deletion. @param session undefined if the record is damaged · @throws WRITE_CONFLICT */
+  /** Writes the tombstone of a deletion. @param session undefined if the record is damaged · @param record of the request · @throws WRITE_CONFLICT */
   async delete(
     ended: Omit<Tombstone, 'reason' | 'atMs'>,
     revision: Revision,
     session?: Session,
+    record?: RequestRecord,
   ): Promise<void> {
     const tombstone = { ...ended, reason: 'deleted', atMs: this.#options.now() } as const;
-    if (!(await this.#writeTombstone(tombstone, revision, session))) throw WRITE_CONFLICT;
+    const write = () => this.#writeTombstone(tombstone, revision, session, record);
+    if (!(await (record ? record.measure('commitMs', write) : write()))) throw WRITE_CONFLICT;
   }
 
   /**
@@ -109,11 +112,13 @@ export class SessionExpiry {
     tombstone: Tombstone,
     revision: Revision,
     session: Session | undefined,
+    record?: RequestRecord,
   ): Promise<boolean> {
     const { id } = tombstone;
     this.#cache.delete(id);
     const dueAtMs = this.#options.now() + this.#options.tombstoneMs;
-    if (!(await this.#store.writeTombstone(id, revision, encodeTombstone(tombstone), dueAtMs))) return false;
+    const head = encodeTombstone(tombstone);
+    if (!(await this.#store.writeTombstone(id, revision, head, dueAtMs, record?.trace))) return false;
     this.#options.observer?.onEnded(session, tombstone);
     if (session) await this.#options.onEnded?.(session.modelId);
     return true;

@@ -194,8 +194,9 @@ export class SessionChange implements Disposable {
     call.lifetime.throwIfOver();
     // Until the store has answered it is not known what it holds.
     cache.delete(id);
-    const next = await call.lifetime.record.measure('commitMs', () => {
-      const change = store.change(id, revision, encodeChange(session, after));
+    const { record } = call.lifetime;
+    const next = await record.measure('commitMs', () => {
+      const change = store.change(id, revision, encodeChange(session, after), record.trace);
       // The store may commit it at any time after the caller has stopped waiting.
       return call.lifetime.race(change, 'unknown');
     });

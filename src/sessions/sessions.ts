@@ -5,6 +5,7 @@
 // the other call is attempted again on what the store holds then. So is a call whose cached session is newer
 // than a store that has lost changes: the commit is refused, and no answer comes from the cache alone.
 import { CarryoverError } from '../errors.ts';
+import type { RequestRecord } from '../request-record.ts';
 import type { SessionStore } from '../store/store.ts';
 import type { Tenant } from '../tenant.ts';
 import { throwAppliedUnknown } from './applied.ts';
@@ -55,8 +56,8 @@ export class Sessions {
   }
 
   /** A session of the tenant. @throws as SessionCreation.create */
-  create(spec: SessionSpec, tenant?: Tenant): Promise<Session> {
-    return this.#creation.create(spec, tenant);
+  create(spec: SessionSpec, tenant?: Tenant, record?: RequestRecord): Promise<Session> {
+    return this.#creation.create(spec, tenant, record);
   }
 
   /** @throws as SessionCreation.createOnce */
@@ -65,8 +66,9 @@ export class Sessions {
     key: IdempotencyKey,
     reply: (session: Session) => Reply,
     tenant?: Tenant,
+    record?: RequestRecord,
   ): Promise<CallResult<Reply>> {
-    return this.#creation.createOnce(spec, key, reply, tenant);
+    return this.#creation.createOnce(spec, key, reply, tenant, record);
   }
 
   /** @throws as SessionCreation.created */
@@ -193,7 +195,7 @@ export class Sessions {
         await this.#creation.expectCapacity();
       }
       call.lifetime.throwIfOver();
-      const fork = await this.#creation.addFork(session, target.id);
+      const fork = await this.#creation.addFork(session, target.id, call.lifetime.record);
       const value = reply(fork, session);
       if (call.key) await change.commitReply(session, value).catch(throwAppliedUnknown);
       return { value, replayed: false };
@@ -207,6 +209,7 @@ export class Sessions {
    */
   async delete(id: string, call: Call): Promise<{ readonly replayed: boolean; readonly before?: Session }> {
     using change = await this.begin(id, call);
+    const { record: measured } = call.lifetime;
     return await change.retryOnConflict(async () => {
       const stored = await readStored(this.#store, id);
       const { revision } = stored;
@@ -214,7 +217,7 @@ export class Sessions {
       if (!record) {
         // A damaged record can be deleted, but its version cannot be compared.
         if (call.ifMatch !== undefined && call.ifMatch !== '*') decodeRecord(id, stored);
-        await this.#expiry.delete({ id, deletion: call.key }, revision);
+        await this.#expiry.delete({ id, deletion: call.key }, revision, undefined, measured);
         return { replayed: false };
       }
       if (isTombstone(record)) {
@@ -226,7 +229,7 @@ export class Sessions {
       if (change.replay) throw idempotencyKeyReused(change.replay);
       expectIfMatch(session, call);
       call.lifetime.throwIfOver();
-      await this.#expiry.delete({ id, t: session.t, deletion: call.key }, revision, session);
+      await this.#expiry.delete({ id, t: session.t, deletion: call.key }, revision, session, measured);
       return { replayed: false, before: session };
     });
   }

@@ -1,6 +1,6 @@
 // Opens the store that STORE_URL names. The modules of the other stores are not loaded.
 import { MemoryStore } from './memory.ts';
-import type { SessionStore } from './store.ts';
+import type { CommittedGroupListener, SessionStore } from './store.ts';
 
 export interface StoreOptions {
   /** Of a call, until its promise is settled. */
@@ -13,6 +13,8 @@ export interface StoreOptions {
   readonly bytesMax: number;
   /** Called when a part of the store has failed and is started again. */
   readonly onLost: (reason: unknown) => void;
+  /** Called by a SQLite store; the others commit each change by itself. Undefined if nobody wants to know. */
+  readonly onCommitted?: CommittedGroupListener | undefined;
 }
 
 const SQLITE = 'sqlite:';
@@ -22,11 +24,11 @@ const SQLITE = 'sqlite:';
  * @throws Error with one line if the store cannot be opened
  */
 export async function openStore(url: string, options: StoreOptions): Promise<SessionStore> {
-  const { timeoutMs, queueMax, memoryBytesMax, bytesMax, onLost } = options;
+  const { timeoutMs, queueMax, memoryBytesMax, bytesMax, onLost, onCommitted } = options;
   if (url === 'memory:') return new MemoryStore(memoryBytesMax);
   if (url.startsWith(SQLITE)) {
     const { openSqliteStore } = await import('./sqlite/sqlite.ts');
-    return openSqliteStore(url.slice(SQLITE.length), { timeoutMs, queueMax, bytesMax, onLost });
+    return openSqliteStore(url.slice(SQLITE.length), { timeoutMs, queueMax, bytesMax, onLost, onCommitted });
   }
   const { openRedisStore } = await import('./redis/redis.ts');
   return openRedisStore(url, { timeoutMs });

@@ -13,6 +13,8 @@
 // - Every promise settles within the timeout of the store, whatever the disk or the server does.
 // - Bytes that are passed to a store, and those that it returns, are written to by neither side.
 
+import type { RequestTrace } from '../request-trace.ts';
+
 /** 22 characters of base64url: 128 random bits. Ids are ordered by their bytes. */
 export type SessionId = string;
 
@@ -28,6 +30,20 @@ export interface RecordParts {
   /** By slot number, an integer from 0 to 65535. A change leaves the slots that it does not name as they are. */
   readonly slots: ReadonlyMap<number, Uint8Array>;
 }
+
+/** Calls that one transaction has committed together. */
+export interface CommittedGroup {
+  /** When the transaction began and had ended, by performance.now(). */
+  readonly startMs: number;
+  readonly endMs: number;
+  /** How many calls it had, also such as only read. */
+  readonly calls: number;
+  /** Those of the changes in it that were given one, and are sampled. */
+  readonly traces: readonly RequestTrace[];
+}
+
+/** Called when a transaction has committed changes with traces, before their promises resolve. */
+export type CommittedGroupListener = (group: CommittedGroup) => void;
 
 export interface StoredRecord extends RecordParts {
   readonly revision: Revision;
@@ -61,6 +77,7 @@ export interface SessionStore {
    * Creates a live record that pins a model (see ModelStore.remove).
    *
    * @param dueAtMs from when on due() returns the id; postpone() changes it
+   * @param trace of the request; see CommittedGroup
    * @returns its first revision; undefined if there is a record or a tombstone with this id
    * @throws model_not_found if the model is not in the store · store_full · store_unavailable
    */
@@ -69,16 +86,23 @@ export interface SessionStore {
     record: RecordParts,
     dueAtMs: number,
     modelId: string,
+    trace?: RequestTrace,
   ): Promise<Revision | undefined>;
 
   /**
    * Replaces the head and the named slots of a live record.
    *
    * @param revision that the record must be at
+   * @param trace of the request; see CommittedGroup
    * @returns the next revision; undefined if the record is not live or at another revision
    * @throws store_full · store_unavailable
    */
-  change(id: SessionId, revision: Revision, parts: RecordParts): Promise<Revision | undefined>;
+  change(
+    id: SessionId,
+    revision: Revision,
+    parts: RecordParts,
+    trace?: RequestTrace,
+  ): Promise<Revision | undefined>;
 
   /**
    * Replaces a live record by a tombstone with this head: its slots and its pin are removed, and it is not listed
@@ -86,10 +110,17 @@ export interface SessionStore {
    *
    * @param revision that the record must be at
    * @param dueAtMs from when on due() returns the id, so that forget() can erase the tombstone
+   * @param trace of the request; see CommittedGroup
    * @returns whether the tombstone was written; false if the record is not live or at another revision
    * @throws store_unavailable
    */
-  writeTombstone(id: SessionId, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean>;
+  writeTombstone(
+    id: SessionId,
+    revision: Revision,
+    head: Uint8Array,
+    dueAtMs: number,
+    trace?: RequestTrace,
+  ): Promise<boolean>;
 
   /**
    * The record or tombstone with this id as of the last change that has resolved, or of a later one. A tombstone

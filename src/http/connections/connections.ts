@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import { CarryoverError } from '../../errors.ts';
 import { type EndedRequest, type RequestEndListener, unservedRequest } from '../request-end.ts';
+import { beginTrace } from '../tracer.ts';
 import { Connection, type ConnectionLimits } from './connection.ts';
 
 export interface ConnectionsOptions {
@@ -93,7 +94,10 @@ export class Connections {
     this.#idle.delete(connection);
     response.on('close', () => {
       this.#endRequest(connection, request);
-      if (!isServed) this.reportEnd(unservedRequest(request, connection.endReason ?? 'the client left'), this.#log);
+      if (isServed) return;
+      const trace = beginTrace(request, undefined);
+      const log = trace ? this.#log.child({ trace_id: trace.context.traceId }) : this.#log;
+      this.reportEnd(unservedRequest(request, connection.endReason ?? 'the client left'), log);
     });
     if (this.#requests - this.#open.size > PIPELINED_ALL_MAX && connection.requests > 1) {
       return this.#terminate(connection, 'too many requests wait for others');

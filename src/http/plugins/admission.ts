@@ -29,6 +29,7 @@ export const admission = fp(
     app.addHook('onRequest', (request, reply, done) => {
       request.connection = options.connections.of(request.raw.socket);
       request.lifetime = new Lifetime(request.raw.socket, options.deadlineMs);
+      request.lifetime.record.trace = request.raw.trace;
       try {
         expectAdmissible(request, reply, options);
       } catch (error) {

@@ -3,7 +3,7 @@
 import type { FastifyBaseLogger, FastifyError, FastifyRequest } from 'fastify';
 import type { ErrorCode } from '../../error-kinds.ts';
 import { type Applied, CarryoverError } from '../../errors.ts';
-import { noteError } from '../request.ts';
+import { noteError, traceIdOf } from '../request.ts';
 import { withoutSessionIds } from '../../session-hash.ts';
 import { problemBody } from '../schemas/problem.ts';
 import { hasIdempotencyKey, isSessionCall } from '../session-request.ts';
@@ -11,7 +11,7 @@ import { hasIdempotencyKey, isSessionCall } from '../session-request.ts';
 /** The error of a request as a problem; of a call on a session it says whether the call was applied. */
 export function requestProblem(error: CarryoverError, request: FastifyRequest) {
   return {
-    ...problemBody(error, request.id),
+    ...problemBody(error, request.id, traceIdOf(request)),
     ...(isSessionCall(request) && { applied: appliedOf(error, hasIdempotencyKey(request)) }),
   };
 }
@@ -20,18 +20,19 @@ export function requestProblem(error: CarryoverError, request: FastifyRequest) {
  * The error of a WebSocket message as a problem, with what headers say of a request (`retry_after_s`). It is
  * logged.
  *
+ * @param request the handshake
  * @param mayHaveKey whether the message has an idempotency key, or could not be read
  */
 export function messageProblem(
   cause: unknown,
   instance: string,
-  log: FastifyBaseLogger,
+  request: FastifyRequest,
   mayHaveKey: boolean,
 ) {
   const error = toCarryoverError(cause as Error);
-  logProblem(error, cause, log);
+  logProblem(error, cause, request.log);
   return {
-    ...problemBody(error, instance),
+    ...problemBody(error, instance, traceIdOf(request)),
     applied: appliedOf(error, mayHaveKey),
     retry_after_s: error.retryAfter_s,
   };
@@ -42,7 +43,7 @@ export function problemJson(cause: Error, request: FastifyRequest): string {
   const error = toCarryoverError(cause);
   noteError(request, error.code);
   logProblem(error, cause, request.log);
-  return JSON.stringify(problemBody(error, request.id));
+  return JSON.stringify(problemBody(error, request.id, traceIdOf(request)));
 }
 
 /**

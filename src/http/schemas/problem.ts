@@ -12,6 +12,9 @@ export const Problem = Type.Object(
     status: Type.Integer(),
     detail: Type.String({ description: 'What was wrong this time, and what was expected.' }),
     instance: Type.String({ description: 'The request id, also in the header x-request-id.' }),
+    trace_id: Type.Optional(
+      Type.String({ pattern: '^[0-9a-f]{32}$', description: 'The trace that the request is part of, if it is part of one.' }),
+    ),
     code: Type.Enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]], {
       description: 'Stable name of the error.',
     }),
@@ -51,7 +54,7 @@ export const Problem = Type.Object(
 );
 
 /** A problem as it is sent, in the fields of RFC 9457 and our own. @param instance the id of the request */
-export function problemBody(error: CarryoverError, instance: string) {
+export function problemBody(error: CarryoverError, instance: string, traceId?: string) {
   const { code, kind, message, errors, members } = error;
   return {
     type: `/problems#${code}`,
@@ -59,6 +62,7 @@ export function problemBody(error: CarryoverError, instance: string) {
     status: kind.status,
     detail: message,
     instance,
+    trace_id: traceId,
     code,
     errors,
     ...members,

@@ -20,6 +20,7 @@ import { SOCKET_DESCRIPTION } from './socket-schemas.ts';
 import { readIfMatch } from './if-match.ts';
 import { keyOfMessage } from './idempotency-key.ts';
 import { sessionMark } from './representation.ts';
+import type { Tracer } from '../tracer.ts';
 import { validationError } from '../validation.ts';
 import { type ResponseMessage, MESSAGE_BYTES_MAX } from '../websocket/message-socket.ts';
 import type { MessageSockets } from '../websocket/message-sockets.ts';
@@ -47,6 +48,8 @@ export interface SessionSocketOptions {
   readonly sessionQueueMax: number;
   /** Undefined if nobody wants to know. */
   readonly onMessageEnd: MessageEndListener | undefined;
+  /** Undefined if no spans are made. */
+  readonly tracer: Tracer | undefined;
 }
 
 /** Called when the answer to a message is ready, also if it is an error. */
@@ -181,6 +184,7 @@ class SessionSocket {
     const startMs = performance.now();
     const response = await this.#respondWithin(lifetime, data, isBinary, previousEtag);
     this.#options.onMessageEnd?.(lifetime.record, performance.now() - startMs);
+    this.#options.tracer?.onMessageEnd(lifetime.record);
     return response;
   }
 
@@ -253,7 +257,7 @@ class SessionSocket {
   }
 
   problem(cause: unknown, instance: string, mayHaveKey: boolean, id?: unknown) {
-    const error = messageProblem(cause, instance, this.#request.log, mayHaveKey);
+    const error = messageProblem(cause, instance, this.#request, mayHaveKey);
     const data = JSON.stringify({ error, id });
     return { data, isBinary: false, closeCode: CLOSING_ERRORS[error.code] };
   }
@@ -266,6 +270,7 @@ class SessionSocket {
   #beginLifetime(): Lifetime {
     const { raw, lifetime: handshake } = this.#request;
     const lifetime = new Lifetime(raw.socket, this.#options.deadlineMs, handshake.tenant);
+    lifetime.record.trace = raw.trace && (this.#options.tracer?.beginMessage(raw.trace) ?? raw.trace);
     this.#lifetime = lifetime;
     if (this.#isClosed) lifetime.close();
     return lifetime;

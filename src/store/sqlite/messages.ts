@@ -178,6 +178,8 @@ export interface Answers {
   readonly failures: readonly (readonly [index: number, failure: Failure])[];
   /** Why the store cannot write at this moment; undefined if it can. */
   readonly problem: string | undefined;
+  /** When their transaction began and had ended, by performance.now(), which is the same on all threads. */
+  readonly ranMs?: readonly [startMs: number, endMs: number];
 }
 
 /** What has come of a CopyRequest. */

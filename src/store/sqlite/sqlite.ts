@@ -1,5 +1,6 @@
 // The default store: one SQLite file, whose committed changes survive a loss of power. SQLite runs on a thread of
 // its own (thread-client.ts), so that the main thread never waits for a disk.
+import type { RequestTrace } from '../../request-trace.ts';
 import { monotonicClock } from '../clock.ts';
 import type {
   ListedRecord,
@@ -57,20 +58,32 @@ class SqliteStore implements SessionStore {
     parts: RecordParts,
     dueAtMs: number,
     modelId: string,
+    trace?: RequestTrace,
   ): Promise<Revision | undefined> {
-    const isDone = await this.#thread.call(['create', id, dueAtMs, modelId], partsOf(parts));
+    const isDone = await this.#thread.call(['create', id, dueAtMs, modelId], partsOf(parts), trace);
     return isDone ? '0' : undefined;
   }
 
-  async change(id: string, revision: Revision, parts: RecordParts): Promise<Revision | undefined> {
+  async change(
+    id: string,
+    revision: Revision,
+    parts: RecordParts,
+    trace?: RequestTrace,
+  ): Promise<Revision | undefined> {
     const count = Number(revision);
-    const isDone = await this.#thread.call(['change', id, count], partsOf(parts));
+    const isDone = await this.#thread.call(['change', id, count], partsOf(parts), trace);
     return isDone ? String(count + 1) : undefined;
   }
 
-  async writeTombstone(id: string, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean> {
+  async writeTombstone(
+    id: string,
+    revision: Revision,
+    head: Uint8Array,
+    dueAtMs: number,
+    trace?: RequestTrace,
+  ): Promise<boolean> {
     const call: Call = ['writeTombstone', id, Number(revision), dueAtMs];
-    return this.#thread.call(call, [[HEAD, head]]) as Promise<boolean>;
+    return this.#thread.call(call, [[HEAD, head]], trace) as Promise<boolean>;
   }
 
   async read(id: string): Promise<StoredRecord | undefined> {

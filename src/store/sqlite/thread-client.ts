@@ -7,6 +7,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { type Applied, CarryoverError } from '../../errors.ts';
+import type { RequestTrace } from '../../request-trace.ts';
+import type { CommittedGroupListener } from '../store.ts';
 import type { FileIdentity } from './file-identity.ts';
 import {
   type Answers,
@@ -31,6 +33,8 @@ export interface ThreadClientOptions {
   readonly queueMax: number;
   /** Called when the thread has ended unexpectedly; it is started again. */
   readonly onLost?: ((reason: unknown) => void) | undefined;
+  /** Undefined if nobody wants to know. */
+  readonly onCommitted?: CommittedGroupListener | undefined;
   /** The module that the thread runs; tests replace it to inject faults. */
   readonly entry?: URL | undefined;
 }
@@ -43,6 +47,8 @@ const TRANSFER_BYTES_MIN = 16 * 1024;
 
 interface PendingCall {
   readonly isWrite: boolean;
+  /** Of a change whose request is sampled. */
+  readonly trace: RequestTrace | undefined;
   /** By performance.now(). */
   readonly deadlineMs: number;
   readonly resolve: (value: unknown) => void;
@@ -118,7 +124,7 @@ export class ThreadClient {
    *
    * @throws CarryoverError of the call · store_unavailable: applied `unknown` if it was sent and is not answered
    */
-  async call(call: Call, parts: readonly Part[] = []): Promise<unknown> {
+  async call(call: Call, parts: readonly Part[] = [], trace?: RequestTrace): Promise<unknown> {
     if (this.#state !== 'up') {
       throw unavailable(`The session store is ${this.#state}; nothing was changed.`, 'no');
     }
@@ -132,7 +138,7 @@ export class ThreadClient {
     const { timeoutMs } = this.#options;
     this.#timeoutTimer ??= setTimeout(() => this.#rejectTimedOut(), timeoutMs);
     const deadlineMs = performance.now() + timeoutMs;
-    this.#pending.push({ isWrite: isWrite(call), deadlineMs, resolve, reject });
+    this.#pending.push({ isWrite: isWrite(call), trace: trace?.parts && trace, deadlineMs, resolve, reject });
     return promise;
   }
 
@@ -178,16 +184,22 @@ export class ThreadClient {
     this.#copy = undefined;
   }
 
-  #settle({ values, failures, problem }: Answers): void {
+  #settle({ values, failures, problem, ranMs }: Answers): void {
     this.#problem = problem;
     const failureByIndex = new Map(failures);
+    const traces: RequestTrace[] = [];
     values.forEach((value, index) => {
       const pending = this.#pending.shift()!;
       if (this.#timedOutCount > 0) this.#timedOutCount--;
       const failure = failureByIndex.get(index);
-      if (failure) pending.reject(errorOf(failure));
-      else pending.resolve(value);
+      if (failure) return pending.reject(errorOf(failure));
+      if (pending.trace) traces.push(pending.trace);
+      pending.resolve(value);
     });
+    // What waits for the promises goes on when this function has returned.
+    if (!ranMs || traces.length === 0) return;
+    const [startMs, endMs] = ranMs;
+    this.#options.onCommitted?.({ startMs, endMs, calls: values.length, traces });
   }
 
   /** One timer serves all calls: they have the same timeout, so that of the oldest expires first. */

@@ -62,8 +62,9 @@ function serve(messages: readonly ToThread[]): void {
   let { requests, isClosing } = receiveAll(messages);
   for (;;) {
     for (let start = 0; start < requests.length; start += GROUP_MAX) {
+      const startMs = performance.now();
       const outcomes = groupCommit.run(requests.slice(start, start + GROUP_MAX));
-      post(answersOf(outcomes));
+      post({ ...answersOf(outcomes), ranMs: [startMs, performance.now()] });
       // After the answers, so that they do not wait for a checkpoint.
       checkpointIfLong();
     }
