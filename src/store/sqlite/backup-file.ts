@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import type { SessionId, StoredRecord } from '../store.ts';
 import { type Connection, checkFormat, connect } from './open.ts';
-import { FORMAT, SLOTS_MAX } from './schema.ts';
+import { SLOTS_MAX } from './schema.ts';
 import { firstGeneration, formatOf, userVersionOf } from './wal-match.ts';
 
 /** A record as it is in the file. */
@@ -24,10 +24,11 @@ export class BackupFile {
     const pragma = (sql: string) => this.#connection.pragma(sql, { simple: true });
     // Without it SQLite would create a file of shared memory beside the copy.
     pragma('locking_mode = EXCLUSIVE');
-    checkFormat(path, pragma('application_id'), formatOf(pragma('user_version') as number));
+    const format = formatOf(pragma('user_version') as number);
+    checkFormat(path, pragma('application_id'), format);
     // So that the backup is one file, for any program that reads it.
     pragma('journal_mode = DELETE');
-    pragma(`user_version = ${userVersionOf(FORMAT, firstGeneration(randomInt(2 ** 32) / 2 ** 32))}`);
+    pragma(`user_version = ${userVersionOf(format, firstGeneration(randomInt(2 ** 32) / 2 ** 32))}`);
   }
 
   /** What SQLite finds wrong with pages and indexes, in one line; undefined if nothing is. */

@@ -5,6 +5,8 @@ import { dirname } from 'node:path';
 import { copyInSteps } from './backup-copy.ts';
 import { Executor } from './executor.ts';
 import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
+import type { Opened } from './messages.ts';
+import { migrate } from './migrations.ts';
 import { type Connection, openFile, syncFolder } from './open.ts';
 import { FREE_BYTES_NEEDED, NoSpaceError, Reserve, freeBytes, isFull } from './reserve.ts';
 import { FORMAT } from './schema.ts';
@@ -51,6 +53,8 @@ export class Database {
   readonly executor: Executor;
   /** Of the file, as it was opened. */
   readonly identity: FileIdentity;
+  /** Undefined if it had the present format. */
+  readonly migrated: Opened['migrated'];
   readonly #connection: Connection;
   readonly #statements: Statements;
   readonly #path: string;
@@ -73,6 +77,7 @@ export class Database {
     this.#pagesMax = Math.floor(bytesMax / PAGE_BYTES);
     this.#connection = openFile(path, expected);
     try {
+      this.migrated = migrate(this.#connection, path);
       this.identity = identityOf(path)!;
       this.#reserve = new Reserve(path);
       this.#generation = generationOf(this.#pragma('user_version'));

@@ -168,6 +168,8 @@ export type FromThread = Opened | Answers | Copied;
 export interface Opened {
   /** The file that was opened. */
   readonly identity?: FileIdentity | undefined;
+  /** From which format it was migrated, and where the copy is that was made before; undefined if it was not. */
+  readonly migrated?: { readonly from: number; readonly copy: string } | undefined;
   /** Why the file could not be opened, in one line; undefined if it was. */
   readonly refusal: string | undefined;
 }

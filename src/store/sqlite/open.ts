@@ -1,12 +1,12 @@
 // Creates and opens the database file. A file of another program, or of a format that this version cannot read,
-// is refused.
+// is refused; one of an earlier format is opened as it is, for migrations.ts.
 import { randomInt } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 // @ts-expect-error: the package has no types; those of what is used here follow.
 import Untyped from 'better-sqlite3';
 import { type FileIdentity, identityOf, isSameFile } from './file-identity.ts';
-import { APPLICATION_ID, FORMAT, INLINE_MODELS, LIVE_RECORDS_INDEX, SCHEMA, SECRET } from './schema.ts';
+import { APPLICATION_ID, FORMAT, FORMAT_MIN, SCHEMA } from './schema.ts';
 import { firstGeneration, formatOf, isWalOf, userVersionOf } from './wal-match.ts';
 
 /** A connection to the database, as better-sqlite3 gives it. */
@@ -140,9 +140,7 @@ function open(path: string): Connection {
         BEGIN;
         ${SCHEMA}
         COMMIT`);
-    } else replaceEarlierIndex(connection);
-    connection.exec(INLINE_MODELS);
-    connection.exec(`BEGIN; ${SECRET} COMMIT`);
+    }
     // Read back after a statement, as the first one may replace the value by a default of the build.
     connection.exec('SELECT count(*) FROM names');
     if (pragma('synchronous') !== 2) throw new Refusal('SQLite does not keep synchronous = FULL');
@@ -150,17 +148,6 @@ function open(path: string): Connection {
   } catch (error) {
     connection.close();
     throw refusalOf(path, error);
-  }
-}
-
-/** A file of an earlier version has an index without the ids. Servers of that version can use the new one. */
-function replaceEarlierIndex(connection: Connection): void {
-  try {
-    connection.exec(`BEGIN; ${LIVE_RECORDS_INDEX}; DROP INDEX IF EXISTS live_records; COMMIT`);
-  } catch (error) {
-    // On a full disk the file keeps the earlier index, and the sessions of a model are listed more slowly.
-    if (sqliteCode(error) !== 'SQLITE_FULL') throw error;
-    if (connection.inTransaction) connection.exec('ROLLBACK');
   }
 }
 
@@ -176,15 +163,15 @@ function isEmpty(connection: Connection): boolean {
   return connection.prepare('SELECT count(*) FROM sqlite_schema').pluck().get() === 0;
 }
 
-/** @throws Refusal if the file is not of this program, or of another format */
-export function checkFormat(path: string, applicationId: unknown, format: unknown): void {
+/** @throws Refusal if the file is not of this program, or of a format that is not known */
+export function checkFormat(path: string, applicationId: unknown, format: number): void {
   if (applicationId !== APPLICATION_ID) {
     throw new Refusal(`${path} is not a session store: name another file in STORE_URL`);
   }
-  if (format !== FORMAT) {
+  if (format < FORMAT_MIN || format > FORMAT) {
     throw new Refusal(
-      `${path} has format ${String(format)} and this server reads format ${FORMAT}: ` +
-        'run the version of the server that wrote it',
+      `${path} has format ${format} and this server reads formats ${FORMAT_MIN} to ${FORMAT}: run the version of the ` +
+        'server that wrote it, or a later one',
     );
   }
 }

@@ -1,10 +1,13 @@
-// The tables in the database file. The format is fixed: a file of any version with the same FORMAT can be opened.
+// The tables in the database file. A file of any version with the same FORMAT can be opened; one of an earlier format
+// is migrated (migrations.ts), so that it has the same tables as a new file.
 
 /** "CARR" in ASCII: distinguishes the files of this program from those of others. */
 export const APPLICATION_ID = 0x43415252;
 
-/** Increased when servers of earlier versions cannot read the file any more. */
-export const FORMAT = 1;
+/** Increased with each change of the tables; migrations.ts then has one more step. Servers of earlier versions refuse it. */
+export const FORMAT = 2;
+/** The earliest format that can be migrated. */
+export const FORMAT_MIN = 1;
 
 /** Slots of a record are numbered below this. */
 export const SLOTS_MAX = 2 ** 16;
@@ -12,6 +15,22 @@ export const SLOTS_MAX = 2 ** 16;
 /** The live sessions of a model in the order of their ids. */
 export const LIVE_RECORDS_INDEX =
   'CREATE INDEX IF NOT EXISTS live_records_by_id ON records (model, id) WHERE model IS NOT NULL';
+
+/**
+ * The models that came with the weights of a session, and are removed with the last session that pins them. In
+ * files of format 1 that lack the table all models are kept.
+ */
+export const INLINE_MODELS = `
+  CREATE TABLE IF NOT EXISTS inline_models (
+    model INTEGER PRIMARY KEY REFERENCES models ON DELETE CASCADE
+  ) STRICT;
+`;
+
+/** The secret of the store (SessionStore.secret). */
+export const SECRET = `
+  CREATE TABLE IF NOT EXISTS secret (key INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+  INSERT OR IGNORE INTO secret VALUES (1, hex(randomblob(16)));
+`;
 
 /**
  * A record with a model is live, one without is a tombstone. A change writes two pages, that of the head and that
@@ -48,20 +67,6 @@ export const SCHEMA = `
   ) STRICT;
   CREATE TABLE probe (key INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
   INSERT INTO probe VALUES (1, zeroblob(65536));
-`;
-
-/**
- * The models that came with the weights of a session, and are removed with the last session that pins them. The
- * table is added to files of earlier versions, in which all models are kept.
- */
-export const INLINE_MODELS = `
-  CREATE TABLE IF NOT EXISTS inline_models (
-    model INTEGER PRIMARY KEY REFERENCES models ON DELETE CASCADE
-  ) STRICT;
-`;
-
-/** The secret of the store (SessionStore.secret), which is added to files of earlier versions. */
-export const SECRET = `
-  CREATE TABLE IF NOT EXISTS secret (key INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
-  INSERT OR IGNORE INTO secret VALUES (1, hex(randomblob(16)));
+  ${INLINE_MODELS}
+  ${SECRET}
 `;

@@ -44,7 +44,9 @@ class SqliteStore implements SessionStore {
   readonly #thread: ThreadClient;
 
   constructor(path: string, thread: ThreadClient) {
-    this.description = `sqlite: sessions and models are in ${path} and outlive a loss of power`;
+    const { migrated } = thread;
+    const note = migrated && `; it had format ${migrated.from} and was migrated, ${migrated.copy} is the file as it was before`;
+    this.description = `sqlite: sessions and models are in ${path} and outlive a loss of power${note ?? ''}`;
     this.#thread = thread;
     this.models = new SqliteModels(thread);
   }

@@ -15,6 +15,7 @@ import {
   type Call,
   type Failure,
   type FromThread,
+  type Opened,
   type Part,
   type Request,
   type ThreadOptions,
@@ -61,6 +62,7 @@ export class ThreadClient {
   #state: 'starting' | 'up' | 'down' | 'closed' = 'starting';
   /** The file that was opened first: no other one is served at its path. */
   #identity: FileIdentity | undefined;
+  #migrated: Opened['migrated'];
   /** From when it has opened the file until it ends. */
   #thread: Worker | undefined;
   /** Resolves when the thread that was started last has ended. */
@@ -106,10 +108,16 @@ export class ThreadClient {
         return;
       }
       this.#identity = message.identity;
+      this.#migrated ??= message.migrated;
       this.#onOpened(thread);
       opened.resolve();
     });
     await opened.promise;
+  }
+
+  /** What was done to the file of an earlier format when it was opened; undefined if nothing was. */
+  get migrated(): Opened['migrated'] {
+    return this.#migrated;
   }
 
   /** Why calls cannot be served at this moment; empty if they can. */

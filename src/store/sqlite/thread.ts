@@ -33,10 +33,10 @@ let isCopying = false;
 let deferred: ToThread[] = [];
 
 try {
-  handle.open();
+  const { migrated } = handle.open();
   port.on('message', receive);
   setInterval(maintain, MAINTENANCE_INTERVAL_MS).unref();
-  post({ refusal: undefined, identity: handle.identity });
+  post({ refusal: undefined, identity: handle.identity, migrated });
 } catch (error) {
   const reason = oneLine(error);
   const refusal =

@@ -89,7 +89,8 @@ describe('opening', () => {
     await store.close();
     const earlier = new Connection(path);
     earlier.exec(`DROP INDEX live_records_by_id;
-      CREATE INDEX live_records ON records (model) WHERE model IS NOT NULL`);
+      CREATE INDEX live_records ON records (model) WHERE model IS NOT NULL;
+      PRAGMA user_version = 1`);
     earlier.close();
     const opened = await open(path);
     expect((await opened.list(undefined, 9, MODEL_ID)).map(({ id }) => id)).toEqual(['a', 'b']);
@@ -105,10 +106,10 @@ describe('opening', () => {
   test('opening is refused for a later format', async () => {
     await (await open()).close();
     const connection = new Connection(lastPath());
-    connection.pragma('user_version = 2');
+    connection.pragma('user_version = 3');
     connection.close();
     await expect(open(lastPath())).rejects.toThrow(
-      `${lastPath()} has format 2 and this server reads format 1: run the version`,
+      `${lastPath()} has format 3 and this server reads formats 1 to 2: run the version of the server that wrote it`,
     );
   });
 
