@@ -183,6 +183,12 @@ export const METRICS = {
     labels: [],
     help: 'Calls answered as an earlier attempt was, found by their Idempotency-Key.',
   },
+  sessionNumericsChanges: {
+    name: 'carryover_session_numerics_changes_total',
+    type: 'counter',
+    labels: [],
+    help: 'Sessions that went on from a state which other numerics had computed, as after an upgrade that changes bits.',
+  },
   sessionStateBytes: {
     name: 'carryover_session_state_bytes',
     type: 'histogram',

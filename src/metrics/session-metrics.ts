@@ -12,6 +12,7 @@ export function sessionMetrics(exposition: Exposition): SessionObserver {
   const idles = exposition.histogram(METRICS.sessionIdle);
   const conflicts = exposition.counter(METRICS.sessionConflicts).of();
   const replays = exposition.counter(METRICS.sessionReplays).of();
+  const otherNumerics = exposition.counter(METRICS.sessionNumericsChanges).of();
   const endedBy = (reason: 'expired' | 'deleted') => {
     return { count: counts.of(reason), age: ages.of(reason), idle: idles.of(reason) };
   };
@@ -31,5 +32,6 @@ export function sessionMetrics(exposition: Exposition): SessionObserver {
     },
     onConflict: () => conflicts.add(),
     onReplay: () => replays.add(),
+    onOtherNumerics: () => otherNumerics.add(),
   };
 }

@@ -22,6 +22,8 @@ export interface SessionCreationOptions {
   /** Most sessions that may exist at the same time (SESSIONS_MAX). */
   readonly countMax: number;
   readonly now: () => number;
+  /** Number of the numerics that compute the steps; see wasm/numerics.ts. */
+  readonly numerics: number;
   readonly observer?: SessionObserver | undefined;
 }
 
@@ -48,7 +50,9 @@ export class SessionCreation {
   /** @param record of the request · @throws sessions_full · model_not_found · store_full · store_unavailable */
   async create(spec: SessionSpec, tenant: Tenant, record?: RequestRecord): Promise<Session> {
     await this.expectCapacity();
-    const session = newSession(idPrefixOf(tenant) + randomId(), randomIncarnation(), spec, this.#options.now());
+    const { now, numerics } = this.#options;
+    const id = idPrefixOf(tenant) + randomId();
+    const session = newSession(id, randomIncarnation(), spec, now(), numerics);
     const revision = await this.#add(session, record);
     // The id has not been answered yet, so no call can have changed the session.
     if (revision !== undefined) this.#cache.set({ session, revision });
@@ -74,7 +78,7 @@ export class SessionCreation {
       const replay = await this.created(key, tenant);
       if (replay) return replay;
       await this.expectCapacity();
-      const session = newSession(id, randomIncarnation(), spec, this.#options.now());
+      const session = newSession(id, randomIncarnation(), spec, this.#options.now(), this.#options.numerics);
       const value = reply(session);
       const revision = await this.#add({ ...session, creation: { ...key, reply: value } }, record);
       if (revision === undefined) throw WRITE_CONFLICT;

@@ -34,7 +34,8 @@ import {
 const FORMAT_OF_H = 1;
 /**
  * Of a session of any other model: the head has `states`, such as `64c 32` for an H of 64 with c and one of 32 without,
- * and no counts of 0, nor a `keep` of 0. Services that do not know the format refuse the record.
+ * and no counts of 0, nor a `keep` of 0. Services that do not know the format refuse the record. The number of the
+ * numerics stands behind the first H, as in `64@2c 32`, where earlier services read over it.
  */
 const FORMAT_OF_STATES = 2;
 const PREFIX_BYTES = 8;
@@ -45,12 +46,14 @@ const CREATION_SLOT = ANSWERS_MAX + KEEP_MAX;
 
 type Slot = typeof HEAD | number;
 
-type SessionFields = Omit<Session, 'id' | 'state' | 'answers' | 'past' | 'creation'> & {
+type SessionFields = Omit<Session, 'id' | 'state' | 'answers' | 'past' | 'creation' | 'numerics'> & {
   readonly format: number;
+  /** The number of the numerics. */
+  readonly made?: number | undefined;
   readonly reason?: undefined;
 };
 /** Of FORMAT_OF_STATES. */
-type StatesFields = Omit<SessionFields, 'states' | 'keep' | 'answersCount' | 'pastHeight'> & {
+type StatesFields = Omit<SessionFields, 'made' | 'states' | 'keep' | 'answersCount' | 'pastHeight'> & {
   readonly states: string;
   readonly keep?: number | undefined;
   readonly answersCount?: number | undefined;
@@ -125,7 +128,7 @@ export function decodeHead(id: string, head: Uint8Array): Session | Tombstone {
     throw corrupt(id, `has format ${format}, expected ${FORMAT_OF_H} or ${FORMAT_OF_STATES}`);
   }
   if (rest.reason !== undefined) return { id, ...rest };
-  const session = format === FORMAT_OF_H ? (rest as Omit<SessionFields, 'format'>) : withStates(rest as StatesFields);
+  const session = format === FORMAT_OF_H ? withNumerics(rest as SessionFields) : withStates(rest as StatesFields);
   if (floats.length !== stateNumbersOf(rest.N, sizesOf(session))) throw corrupt(id, 'has a state of the wrong size');
   return { id, ...session, state: floats, answers: [], past: [] };
 }
@@ -135,14 +138,14 @@ export function isTombstone(record: Session | Tombstone): record is Tombstone {
 }
 
 function encodeHead(session: Session): Uint8Array {
-  const { id, state, answers: _answers, past: _past, creation: _creation, ...rest } = session;
+  const { id, state, answers: _answers, past: _past, creation: _creation, numerics: made, ...rest } = session;
   const { states, keep, answersCount, pastHeight } = rest;
-  if (!states) return encodeFrame(id, HEAD, { format: FORMAT_OF_H, ...rest } satisfies SessionFields, state);
+  if (!states) return encodeFrame(id, HEAD, { format: FORMAT_OF_H, ...rest, made } satisfies SessionFields, state);
   // As short as it is, three records of two layers of H = 64 fit into a page of SQLite.
   const fields: StatesFields = {
     format: FORMAT_OF_STATES,
     ...rest,
-    states: states.map(({ H, hasC }) => (hasC ? `${H}c` : `${H}`)).join(' '),
+    states: states.map(({ H, hasC }, k) => `${H}${k === 0 && made ? `@${made}` : ''}${hasC ? 'c' : ''}`).join(' '),
     keep: keep || undefined,
     answersCount: answersCount || undefined,
     pastHeight: pastHeight || undefined,
@@ -150,9 +153,14 @@ function encodeHead(session: Session): Uint8Array {
   return encodeFrame(id, HEAD, fields, state);
 }
 
+function withNumerics({ made, ...rest }: Omit<SessionFields, 'format'>) {
+  return { ...rest, ...(made !== undefined && { numerics: made }) };
+}
+
 function withStates({ states, keep = 0, answersCount = 0, pastHeight = 0, ...rest }: Omit<StatesFields, 'format'>) {
   const sizes = states.split(' ').map((text) => ({ H: Number.parseInt(text, 10), hasC: text.endsWith('c') }));
-  return { ...rest, states: sizes, keep, answersCount, pastHeight };
+  const made = /@(\d+)/.exec(states)?.[1];
+  return { ...rest, ...(made && { numerics: Number(made) }), states: sizes, keep, answersCount, pastHeight };
 }
 
 function putAnswer(

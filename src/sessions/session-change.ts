@@ -172,7 +172,10 @@ export class SessionChange implements Disposable {
    * @throws WRITE_CONFLICT · client_closed · deadline_exceeded · store_full · store_unavailable
    */
   commitSteps(answered: Session): Promise<void> {
-    const after = this.#withFullTtl(answered);
+    const { numerics, observer } = this.#parts;
+    const before = this.#loaded!.session.numerics;
+    if (before !== undefined && before !== numerics) observer?.onOtherNumerics(before);
+    const after = { ...this.#withFullTtl(answered), numerics };
     const { key } = this.call;
     return this.#commit(key ? withKeptAnswer(after, this.#answerOf(key, answered)) : after);
   }

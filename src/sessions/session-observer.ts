@@ -14,6 +14,8 @@ export interface SessionObserver {
   onConflict(): void;
   /** A call was answered with the answer of an earlier attempt, found by its Idempotency-Key. */
   onReplay(): void;
+  /** A session goes on from a state that other numerics have computed. @param before their number */
+  onOtherNumerics(before: number): void;
 }
 
 /** How old a session was when it ended, and how long it had not been changed, in ms. */

@@ -21,6 +21,11 @@ export interface Session {
    * again by other changes; the nonce tells them apart. Absent in records from before there were nonces.
    */
   readonly nonce?: string | undefined;
+  /**
+   * Number of the numerics that computed the state, or that served when a client set it (wasm/numerics.ts). Absent in
+   * records from before it was stored.
+   */
+  readonly numerics?: number | undefined;
   /** Steps taken. */
   readonly t: number;
   readonly modelId: string;
@@ -85,12 +90,19 @@ export interface SessionSpec {
   readonly state: Float32Array;
 }
 
-export function newSession(id: string, incarnation: string, spec: SessionSpec, nowMs: number): Session {
+export function newSession(
+  id: string,
+  incarnation: string,
+  spec: SessionSpec,
+  nowMs: number,
+  numerics?: number,
+): Session {
   return {
     id,
     incarnation,
     version: 0,
     nonce: randomNonce(),
+    numerics,
     t: 0,
     ...spec,
     createdAtMs: nowMs,

@@ -31,8 +31,6 @@ export interface SessionsOptions extends SessionExpiryOptions, SessionCreationOp
   readonly cacheBytesMax: number;
   /** Most calls that may wait for the lock of one session (SESSION_QUEUE_MAX). */
   readonly waitingMax: number;
-  /** Number of the numerics that compute the steps; see wasm/numerics.ts. */
-  readonly numerics: number;
 }
 
 export class Sessions {
@@ -123,9 +121,11 @@ export class Sessions {
     next: (session: Session) => Promise<PastState>,
     reply: (after: Session, before: Session) => Reply,
   ): Promise<CallResult<Reply>> {
-    return this.#changeState(id, call, reply, async (session, metadata) =>
-      advanced(session, await next(session), metadata),
-    );
+    const { numerics } = this.#options;
+    return this.#changeState(id, call, reply, async (session, metadata) => ({
+      ...advanced(session, await next(session), metadata),
+      numerics,
+    }));
   }
 
   /** Back to the latest kept state of step t. @throws state_not_kept · as setState */

@@ -42,9 +42,9 @@ export function rewound(session: Session, t: number, metadata: ChangeMetadata): 
 
 /** A new session that continues from the state of another, with its past but without its kept answers. */
 export function forked(session: Session, id: string, incarnation: string, nowMs: number): Session {
-  const { modelId, N, D, H, states, keep, ttlMs, state, t, past } = session;
+  const { modelId, N, D, H, states, keep, ttlMs, state, t, past, numerics } = session;
   const spec = { modelId, N, D, H, states, keep, ttlMs, state };
-  return { ...newSession(id, incarnation, spec, nowMs), t, past, pastHeight: past.length };
+  return { ...newSession(id, incarnation, spec, nowMs, numerics), t, past, pastHeight: past.length };
 }
 
 /** The session with one more kept answer; beyond ANSWERS_MAX the oldest is dropped. */

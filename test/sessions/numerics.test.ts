@@ -63,6 +63,24 @@ test('a server of other numerics answers whether the call was applied, and where
   expect((await step(one, 'a')).body).toBe(first.body);
 });
 
+test('a session says which numerics made its state, and it is told when other numerics go on with it', async () => {
+  const store = new MemoryStore(1e9);
+  const told: number[] = [];
+  const observer = { onCreated() {}, onEnded() {}, onConflict() {}, onReplay() {} };
+  const { SPEC, callOf, sessionsOn, step } = await import('./setup.ts');
+  const [one, two] = await Promise.all(
+    [1, 2].map((numerics) =>
+      sessionsOn(store, { numerics, observer: { ...observer, onOtherNumerics: (before) => told.push(before) } }),
+    ),
+  );
+  const { id } = await one!.create(SPEC);
+  await step(one!, id, callOf(), () => Float32Array.of(1));
+  expect([(await one!.read(id)).numerics, told]).toEqual([1, []]);
+  await step(two!, id, callOf(), () => Float32Array.of(2));
+  await step(two!, id, callOf(), () => Float32Array.of(3));
+  expect([(await two!.read(id)).numerics, told]).toEqual([2, [1]]);
+});
+
 test('the readiness check reports the numerics', async () => {
   const { http } = await buildApp();
   expect((await http.inject('/health/ready')).json().numerics).toBe(2);

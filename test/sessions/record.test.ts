@@ -7,7 +7,7 @@ import {
   encodeSession,
   encodeTombstone,
 } from '../../src/sessions/record.ts';
-import { type Session, type Tombstone, etagOf, newSession } from '../../src/sessions/session.ts';
+import { type Session, type SessionSpec, type Tombstone, etagOf, newSession } from '../../src/sessions/session.ts';
 import { advanced, forked, rewound, withKeptAnswer } from '../../src/sessions/transitions.ts';
 import { runs } from '../helpers/long.ts';
 import { fc } from '../helpers/seed.ts';
@@ -97,7 +97,7 @@ describe('records', () => {
 
   test('the states of two lstm layers with H = 64 leave space for three records in a page of SQLite', () => {
     const states = [64, 64].map((H) => ({ H, hasC: true }));
-    const session = newSession(ID, 'incarnat', { ...SPEC, N: 1, D: 64, H: 64, states, keep: 0, state: new Float32Array(256) }, Date.now());
+    const session = newSession(ID, 'incarnat', { ...SPEC, N: 1, D: 64, H: 64, states, keep: 0, state: new Float32Array(256) }, Date.now(), 2);
     const after = { ...session, t: 10_000, version: 10_000 };
     // A page of 4,096 bytes has 8 of its own, and for each row 2 and some 45 of other columns.
     expect(encodeSession(after).head.length).toBeLessThan((4_096 - 8) / 3 - 47);
@@ -115,6 +115,17 @@ describe('records', () => {
     const read = decodeRecord(ID, record) as Session;
     expect(etagOf(read)).toBe('"incarnat.1"');
     expect(read.answers).toEqual([answer]);
+  });
+
+  test.each<[string, Partial<SessionSpec>]>([
+    ['one h', { state: new Float32Array(6) }],
+    ['several states', { states: [{ H: 3, hasC: true }, { H: 3, hasC: false }], state: new Float32Array(18) }],
+  ])('the record of %s says which numerics made it; without that it is read, too', (_, sizes) => {
+    const session = newSession(ID, 'incarnat', { ...SPEC, keep: 0, state: new Float32Array(6), ...sizes }, 0, 12);
+    const read = decodeRecord(ID, encodeSession(session)) as Session;
+    expect([read.numerics, read.states]).toEqual([12, session.states]);
+    const { numerics: _numerics, ...without } = session;
+    expect(decodeRecord(ID, encodeSession(without))).not.toHaveProperty('numerics');
   });
 
   test('a tombstone is read back', () => {

@@ -12,7 +12,7 @@ export function sessionMark(session: Session) {
 
 /** Everything about a session but its states: schema SessionInfo. */
 export function sessionInfo(session: Session) {
-  const { id, modelId, N, D, H, t, version, ttlMs, keep, createdAtMs, expiresAtMs } = session;
+  const { id, modelId, N, D, H, t, version, numerics, ttlMs, keep, createdAtMs, expiresAtMs } = session;
   return {
     id,
     model: modelId,
@@ -22,6 +22,7 @@ export function sessionInfo(session: Session) {
     t,
     version,
     digest: stateDigest(session),
+    ...(numerics !== undefined && { numerics }),
     ttl_s: ttlMs / 1_000,
     keep,
     created_at: isoTime(createdAtMs),

@@ -81,6 +81,13 @@ const info = {
   t: mark.t,
   version: mark.version,
   digest: mark.digest,
+  numerics: Type.Optional(
+    Type.Integer({
+      description:
+        'Which bits the kernels compute that computed the state, or that served when it was set: the `numerics` of ' +
+        '/health/ready then. Absent of states stored by versions that did not store it.',
+    }),
+  ),
   ttl_s: Type.Number({ description: 'Idle lifetime in seconds.' }),
   keep: Type.Integer({ description: 'How many past states are kept.' }),
   created_at: Type.String({ format: 'date-time' }),
