@@ -121,6 +121,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       queueMax: config.STORE_QUEUE_MAX,
       memoryBytesMax: config.MEMORY_STORE_BYTES_MAX,
       bytesMax: config.STORE_BYTES_MAX,
+      redis: { prefix: config.REDIS_PREFIX, waitReplicas: config.REDIS_WAIT_REPLICAS, waitMs: config.REDIS_WAIT_MS },
       onLost: (reason) => http.log.error({ err: reason }, 'the store is started again'),
       onCommitted: tracing?.onCommitted,
     }));

@@ -114,6 +114,13 @@ export const ConfigSchema = Type.Object({
     pattern: '^(memory:|sqlite:.+|rediss?://.+)$',
     description: 'Where sessions and models are kept: `sqlite:FILE`, `redis://…`, or `memory:`.',
   }),
+  REDIS_PREFIX: Type.String({
+    default: 'carryover',
+    pattern: '^[A-Za-z0-9_.:-]{1,64}$',
+    description: 'First part of all keys in Redis, letters, digits and `_.:-`: another prefix is another store.',
+  }),
+  REDIS_WAIT_REPLICAS: integer(0, 0, 16, 'Replicas of Redis that must have a change before it is answered; 0: none.'),
+  REDIS_WAIT_MS: integer(1_000, 1, 60_000, 'How long REDIS_WAIT_REPLICAS are waited for.'),
   STORE_TIMEOUT_MS: integer(5_000, 1, 600_000, 'Timeout of a call to the store.'),
   STORE_QUEUE_MAX: integer(4_096, 1, 1_048_576, 'Most calls that may wait for the store.'),
   STORE_BYTES_MAX: integer(
@@ -241,6 +248,12 @@ function conflictsIn(config: Config): Conflict[] {
     });
   }
   conflicts.push(...accessConflictsIn(config));
+  if (config.REDIS_WAIT_REPLICAS > 0 && !config.STORE_URL.startsWith('redis')) {
+    conflicts.push({
+      settings: ['REDIS_WAIT_REPLICAS', 'STORE_URL'],
+      message: `REDIS_WAIT_REPLICAS needs Redis, got STORE_URL=${withoutSecrets(config.STORE_URL)}`,
+    });
+  }
   if (trustedProxies(config.TRUST_PROXY) === undefined) {
     conflicts.push({
       settings: ['TRUST_PROXY'],

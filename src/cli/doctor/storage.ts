@@ -53,20 +53,15 @@ function existingParent(file: string): string {
   return existsSync(folder) || folder === file ? folder : existingParent(folder);
 }
 
-async function checkRedis({
-  STORE_URL,
-  STORE_TIMEOUT_MS,
-  STORE_QUEUE_MAX,
-  STORE_BYTES_MAX,
-  MEMORY_STORE_BYTES_MAX,
-}: Config): Promise<Finding> {
+async function checkRedis(config: Config): Promise<Finding> {
   const name = 'store';
   try {
-    const store = await openStore(STORE_URL, {
-      timeoutMs: STORE_TIMEOUT_MS,
-      queueMax: STORE_QUEUE_MAX,
-      memoryBytesMax: MEMORY_STORE_BYTES_MAX,
-      bytesMax: STORE_BYTES_MAX,
+    const store = await openStore(config.STORE_URL, {
+      timeoutMs: config.STORE_TIMEOUT_MS,
+      queueMax: config.STORE_QUEUE_MAX,
+      memoryBytesMax: config.MEMORY_STORE_BYTES_MAX,
+      bytesMax: config.STORE_BYTES_MAX,
+      redis: { prefix: config.REDIS_PREFIX, waitReplicas: config.REDIS_WAIT_REPLICAS, waitMs: config.REDIS_WAIT_MS },
       onLost: () => undefined,
     });
     const { description } = store;

@@ -146,3 +146,24 @@ export function primariesOf(client: RedisClient, address: RedisAddress): Map<str
     ]),
   );
 }
+
+/** The node of a cluster that has a key, or the server; undefined if it is not known at the moment. */
+export function nodeOf(client: RedisClient, key: string): NodeClient | undefined {
+  if (!(client instanceof Cluster)) return client;
+  const name = client.slots[new Command('get', [key]).getSlot()]?.[0];
+  return client.nodes('master').find(({ options }) => `${options.host}:${options.port}` === name);
+}
+
+/**
+ * Sets a key, which Redis erases again, and WAITs, both in one event-loop iteration and so on one connection.
+ *
+ * @returns how many replicas have that, at least `replicas` unless the time is over
+ * @throws an error of ioredis
+ */
+export async function setAndWait(node: NodeClient, key: string, replicas: number, waitMs: number): Promise<number> {
+  const [, confirmed] = await Promise.all([
+    node.sendCommand(new Command('set', [key, '', 'PX', '1000'])),
+    node.sendCommand(new Command('wait', [String(replicas), String(waitMs)])),
+  ]);
+  return Number(confirmed);
+}

@@ -16,7 +16,9 @@ import {
   send,
 } from './client.ts';
 import type { ServerClock } from './clock.ts';
+import { Confirmations, type ConfirmationsOptions } from './confirmations.ts';
 import { ConnectionState, type DeadlineMs } from './connection-state.ts';
+import type { RedisKeys } from './keys.ts';
 import { ServerProbe } from './probe.ts';
 import { isAuthenticationError, meaningOf } from './replies.ts';
 import type { Script } from './scripts.ts';
@@ -40,6 +42,12 @@ interface Request {
   readonly isWrite: boolean;
 }
 
+export interface RedisConnectionOptions {
+  /** In which every request is answered, whatever Redis does. */
+  readonly timeoutMs: number;
+  readonly confirmations?: ConfirmationsOptions | undefined;
+}
+
 export class RedisConnection {
   /** What time it is for all that share the server. */
   readonly clock: ServerClock;
@@ -49,11 +57,12 @@ export class RedisConnection {
   readonly #client: RedisClient;
   readonly #state: ConnectionState;
   readonly #probe: ServerProbe;
+  /** Undefined if replicas are not waited for. */
+  readonly #confirmations: Confirmations | undefined;
   readonly #running = new Set<Promise<unknown>>();
   #probeTimer: NodeJS.Timeout | undefined;
 
-  /** @param timeoutMs in which every request is answered, whatever Redis does */
-  constructor(address: RedisAddress, timeoutMs: number) {
+  constructor(address: RedisAddress, keys: RedisKeys, { timeoutMs, confirmations }: RedisConnectionOptions) {
     this.#address = address;
     this.#timeoutMs = timeoutMs;
     this.#attemptMs = Math.min(Math.ceil(timeoutMs / 2), ATTEMPT_MS_MAX);
@@ -61,6 +70,7 @@ export class RedisConnection {
     this.#state = new ConnectionState(timeoutMs);
     this.#probe = new ServerProbe(this.#client, address);
     this.clock = this.#probe.clock;
+    this.#confirmations = confirmations && new Confirmations(address, keys, confirmations);
     this.#client.on('ready', () => void this.#admitWhenProbed());
     this.#client.on('error', (error: Error) => this.#note(error));
     this.#client.on('disconnecting', () => this.#state.setDown());
@@ -99,14 +109,12 @@ export class RedisConnection {
     deadlineMs: DeadlineMs,
   ): Promise<Answer> {
     const rest = [String(keys.length), ...keys, ...args];
-    return this.#request(
-      {
-        command: { name: 'evalsha', args: [sha, ...rest] },
-        commandWithSource: { name: 'eval', args: [source, ...rest] },
-        isWrite: true,
-      },
-      deadlineMs,
-    );
+    const request = {
+      command: { name: 'evalsha', args: [sha, ...rest] },
+      commandWithSource: { name: 'eval', args: [source, ...rest] },
+      isWrite: true,
+    };
+    return this.#confirmed(keys[0]!, deadlineMs, request);
   }
 
   /**
@@ -117,6 +125,12 @@ export class RedisConnection {
    */
   async read(name: string, args: readonly Argument[], deadlineMs: DeadlineMs): Promise<unknown> {
     const { reply } = await this.#request({ command: { name, args }, isWrite: false }, deadlineMs);
+    return reply;
+  }
+
+  /** The same, with what replicas have, if they are to be waited for. */
+  async readConfirmed(name: string, args: readonly [string, ...Argument[]], deadlineMs: DeadlineMs): Promise<unknown> {
+    const { reply } = await this.#confirmed(args[0], deadlineMs, { command: { name, args }, isWrite: false });
     return reply;
   }
 
@@ -143,6 +157,7 @@ export class RedisConnection {
     const server = ['Redis', ...versions, ...kind, 'at', this.#address.text].join(' ');
     const isEvictionUnknown = infos.some(({ maxmemoryPolicy }) => maxmemoryPolicy === undefined);
     const notes = [
+      ...(this.#confirmations ? [this.#confirmations.description] : []),
       ...(isEvictionUnknown ? ['whether it evicts sessions is not known (INFO is not permitted)'] : []),
       ...(this.clock.isKnown ? [] : ['lifetimes go by the clock of this computer (TIME is not permitted)']),
     ];
@@ -160,10 +175,28 @@ export class RedisConnection {
     }
     this.#state.setClosed();
     this.#client.disconnect();
+    this.#confirmations?.close();
   }
 
-  async #request(request: Request, deadlineMs: DeadlineMs): Promise<Answer> {
-    const answer = this.#sendUntilAnswered(request, deadlineMs);
+  /** A request about one key, whose answer replicas have, if they are to be waited for. */
+  async #confirmed(key: string, deadlineMs: DeadlineMs, request: Request): Promise<Answer> {
+    const confirmations = this.#confirmations;
+    if (!confirmations) return this.#request(request, deadlineMs);
+    return this.#track(async () => {
+      const confirmation = await confirmations.begin(key, deadlineMs);
+      const answer = await this.#sendUntilAnswered(request, deadlineMs);
+      await confirmation.expect(deadlineMs, request.isWrite ? 'unknown' : 'no');
+      return answer;
+    });
+  }
+
+  #request(request: Request, deadlineMs: DeadlineMs): Promise<Answer> {
+    return this.#track(() => this.#sendUntilAnswered(request, deadlineMs));
+  }
+
+  /** close() waits for what is tracked. */
+  async #track(run: () => Promise<Answer>): Promise<Answer> {
+    const answer = run();
     this.#running.add(answer);
     try {
       return await answer;

@@ -1,25 +1,8 @@
 // The keys of everything that is stored in Redis. What is in braces is the hash tag: keys with the same one
 // are on the same node of a cluster, so that one script can use them together.
 
-/** The hash of a record (see scripts.ts). */
-export const recordKey = (id: string) => `carryover:{${id}}:s`;
-
-/** The secret of the store. */
-export const SECRET_KEY = 'carryover:secret';
-
-/** The hash of a model's file: chunks 0, 1, …, their number n, createdAtMs at, incarnation inc, k. */
-export const fileKey = (modelId: string) => `carryover:{${modelId}}:file`;
-/** A file that is being uploaded. */
-export const uploadKey = (modelId: string, incarnation: string) => `carryover:{${modelId}}:upload-${incarnation}`;
-/** The set of the sessions that pin a model; beside the file, as a model is pinned only while it is there. */
-export const pinsKey = (modelId: string) => `carryover:{${modelId}}:pins`;
-
-/** The revision of the list of models (see scripts.ts). */
-export const MODELS_REVISION_KEY = 'carryover:{models}:revision';
-/** Hash: model id → incarnation:createdAtMs:order */
-export const MODELS_KEY = 'carryover:{models}:ids';
-/** Hash: name → order:model id */
-export const NAMES_KEY = 'carryover:{models}:names';
+/** The prefix of all keys, unless REDIS_PREFIX says otherwise. */
+export const PREFIX = 'carryover';
 
 // The index is in 16 shards, on 16 nodes at most. An id belongs to a shard by its first character, one of
 // 64, of which each shard has four; so the shards are in the order of the ids.
@@ -33,19 +16,62 @@ export interface IndexShard {
   readonly ids: string;
 }
 
-/** In the order of the ids that they hold. */
-export const INDEX_SHARDS: readonly IndexShard[] = Array.from(
-  { length: FIRST_CHARACTERS.length / CHARACTERS_PER_SHARD },
-  (_, k) => ({
-    due: `carryover:{index-${k}}:due`,
-    ids: `carryover:{index-${k}}:ids`,
-  }),
-);
+/** The keys with one prefix: those with another one are another store on the same server. */
+export class RedisKeys {
+  readonly #prefix: string;
+  /** The secret of the store. */
+  readonly secret: string;
+  /** The revision of the list of models (see scripts.ts). */
+  readonly modelsRevision: string;
+  /** Hash: model id → incarnation:createdAtMs:order */
+  readonly models: string;
+  /** Hash: name → order:model id */
+  readonly names: string;
+  /** In the order of the ids that they hold. */
+  readonly indexShards: readonly IndexShard[];
 
-/** The shard that holds this id. */
-export function shardOf(id: string): IndexShard {
-  const position = FIRST_CHARACTERS.findLastIndex((first) => first <= id.slice(0, 1));
-  return INDEX_SHARDS[Math.floor(Math.max(0, position) / CHARACTERS_PER_SHARD)]!;
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+    this.secret = `${prefix}:secret`;
+    this.modelsRevision = `${prefix}:{models}:revision`;
+    this.models = `${prefix}:{models}:ids`;
+    this.names = `${prefix}:{models}:names`;
+    this.indexShards = Array.from({ length: FIRST_CHARACTERS.length / CHARACTERS_PER_SHARD }, (_, k) => ({
+      due: `${prefix}:{index-${k}}:due`,
+      ids: `${prefix}:{index-${k}}:ids`,
+    }));
+  }
+
+  /** The hash of a record (see scripts.ts). */
+  record(id: string): string {
+    return `${this.#prefix}:{${id}}:s`;
+  }
+
+  /** The hash of a model's file: chunks 0, 1, …, their number n, createdAtMs at, incarnation inc, k. */
+  file(modelId: string): string {
+    return `${this.#prefix}:{${modelId}}:file`;
+  }
+
+  /** A file that is being uploaded. */
+  upload(modelId: string, incarnation: string): string {
+    return `${this.#prefix}:{${modelId}}:upload-${incarnation}`;
+  }
+
+  /** The set of the sessions that pin a model; beside the file, as a model is pinned only while it is there. */
+  pins(modelId: string): string {
+    return `${this.#prefix}:{${modelId}}:pins`;
+  }
+
+  /** A key on the node of another key, for what is written to find out which replicas have it (confirmations.ts). */
+  beside(key: string): string {
+    return `${this.#prefix}:{${/\{(.+?)\}/.exec(key)?.[1] ?? key}}:confirm`;
+  }
+
+  /** The shard that holds this id. */
+  shardOf(id: string): IndexShard {
+    const position = FIRST_CHARACTERS.findLastIndex((first) => first <= id.slice(0, 1));
+    return this.indexShards[Math.floor(Math.max(0, position) / CHARACTERS_PER_SHARD)]!;
+  }
 }
 
 /** A member of `ids`. Entries are in the order of the ids, for no character sorts below \0. */

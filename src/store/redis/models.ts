@@ -10,7 +10,7 @@ import type { ModelStore, StoredModel } from '../store.ts';
 import { type Argument, toBuffer } from './client.ts';
 import type { RedisConnection } from './connection.ts';
 import type { DeadlineMs } from './connection-state.ts';
-import { MODELS_KEY, MODELS_REVISION_KEY, NAMES_KEY, fileKey, pinsKey, uploadKey } from './keys.ts';
+import type { RedisKeys } from './keys.ts';
 import {
   COLLECT_MODEL,
   KEEP_MODEL,
@@ -42,11 +42,13 @@ interface FileHead {
 
 export class RedisModels implements ModelStore {
   readonly #connection: RedisConnection;
+  readonly #keys: RedisKeys;
   /** By how much this process has increased the revision, which revision() does not count. */
   #ownIncrease = 0;
 
-  constructor(connection: RedisConnection) {
+  constructor(connection: RedisConnection, keys: RedisKeys) {
     this.#connection = connection;
+    this.#keys = keys;
   }
 
   /** Every chunk has the timeout of a call: a put fails when Redis does not answer in that time. */
@@ -58,7 +60,7 @@ export class RedisModels implements ModelStore {
       const file = stored ?? (await this.#upload(model));
       if (!file) continue;
       const args = [id, file.incarnation, file.createdAtMs];
-      const increase = await this.#changeList(LIST_MODEL, [MODELS_REVISION_KEY, MODELS_KEY], args, this.#deadline());
+      const increase = await this.#changeList(LIST_MODEL, [this.#keys.modelsRevision, this.#keys.models], args, this.#deadline());
       // The file may have been removed since: one that was new, and so removed from the list, before it was
       // put on it; one that was there, before it was kept.
       if (increase === 0 && !(stored && isKept)) return;
@@ -71,10 +73,10 @@ export class RedisModels implements ModelStore {
   async get(id: string): Promise<StoredModel | undefined> {
     const listed = await this.#listedIncarnation(id, this.#deadline());
     const head = await this.#fileHead(id);
-    const kept = await this.#connection.read('hget', [fileKey(id), 'k'], this.#deadline());
+    const kept = await this.#connection.read('hget', [this.#keys.file(id), 'k'], this.#deadline());
     const chunks: Buffer[] = [];
     for (let k = 0; k < (head?.chunkCount ?? 0); k++) {
-      const fields = [fileKey(id), 'inc', String(k)];
+      const fields = [this.#keys.file(id), 'inc', String(k)];
       const reply = await this.#connection.read('hmget', fields, this.#deadline());
       const [incarnation, chunk] = reply as (Buffer | null)[];
       // The file was removed, and perhaps put again: it is read from the beginning.
@@ -101,14 +103,14 @@ export class RedisModels implements ModelStore {
     const deadlineMs = this.#deadline();
     // Read before the file is removed: an entry that is written later is of a new file.
     const listed = await this.#listedIncarnation(id, deadlineMs);
-    const { reply } = await this.#connection.run(script, [fileKey(id), pinsKey(id)], [], deadlineMs);
+    const { reply } = await this.#connection.run(script, [this.#keys.file(id), this.#keys.pins(id)], [], deadlineMs);
     if (reply === 0) return false;
     await this.#unlist(id, [listed, String(reply)], deadlineMs);
     return true;
   }
 
   async ids(): Promise<string[]> {
-    const models = entriesOf(await this.#connection.read('hgetall', [MODELS_KEY], this.#deadline()));
+    const models = entriesOf(await this.#connection.read('hgetall', [this.#keys.models], this.#deadline()));
     return models
       .map(([id, entry]) => ({ id, numbers: entry.split(':').slice(1).map(Number) }))
       .toSorted(({ numbers: a }, { numbers: b }) => a[0]! - b[0]! || a[1]! - b[1]!)
@@ -118,7 +120,7 @@ export class RedisModels implements ModelStore {
   async point(name: string, id: string): Promise<void> {
     // If the file is gone, whoever removed it is about to remove the model from the list with all its names.
     if (!(await this.#keep(id))) throw modelNotFound(id);
-    const keys = [MODELS_REVISION_KEY, MODELS_KEY, NAMES_KEY];
+    const keys = [this.#keys.modelsRevision, this.#keys.models, this.#keys.names];
     const increase = await this.#changeList(POINT, keys, [name, id], this.#deadline());
     if (increase < 0) throw modelNotFound(id);
     // Another process may have taken away the last other name between the two calls.
@@ -141,7 +143,7 @@ export class RedisModels implements ModelStore {
   }
 
   async names(): Promise<Map<string, string>> {
-    const names = entriesOf(await this.#connection.read('hgetall', [NAMES_KEY], this.#deadline()));
+    const names = entriesOf(await this.#connection.read('hgetall', [this.#keys.names], this.#deadline()));
     const ordered = names
       .map(([name, entry]) => ({ name, order: Number.parseInt(entry, 10), entry }))
       .toSorted((a, b) => a.order - b.order);
@@ -149,7 +151,7 @@ export class RedisModels implements ModelStore {
   }
 
   async revision(): Promise<number> {
-    const reply = await this.#connection.read('get', [MODELS_REVISION_KEY], this.#deadline());
+    const reply = await this.#connection.read('get', [this.#keys.modelsRevision], this.#deadline());
     return Number(reply ?? 0) - this.#ownIncrease;
   }
 
@@ -159,12 +161,12 @@ export class RedisModels implements ModelStore {
 
   /** @returns whether the file is there */
   async #keep(id: string): Promise<boolean> {
-    const { reply } = await this.#connection.run(KEEP_MODEL, [fileKey(id)], [], this.#deadline());
+    const { reply } = await this.#connection.run(KEEP_MODEL, [this.#keys.file(id)], [], this.#deadline());
     return reply === 1;
   }
 
   async #fileHead(id: string): Promise<(FileHead & { readonly chunkCount: number }) | undefined> {
-    const fields = [fileKey(id), 'at', 'inc', 'n'];
+    const fields = [this.#keys.file(id), 'at', 'inc', 'n'];
     const reply = await this.#connection.read('hmget', fields, this.#deadline());
     const [createdAtMs, incarnation, count] = reply as (Buffer | null)[];
     if (!createdAtMs || !incarnation || !count) return undefined;
@@ -175,7 +177,7 @@ export class RedisModels implements ModelStore {
   async #upload({ id, file: bytes, createdAtMs, isKept }: StoredModel): Promise<FileHead | undefined> {
     const file = toBuffer(bytes);
     const newIncarnation = randomBytes(9).toString('base64url');
-    const upload = uploadKey(id, newIncarnation);
+    const upload = this.#keys.upload(id, newIncarnation);
     const count = Math.ceil(file.length / CHUNK_BYTES);
     for (let k = 0; k < count; k++) {
       const chunk = file.subarray(k * CHUNK_BYTES, (k + 1) * CHUNK_BYTES);
@@ -183,21 +185,21 @@ export class RedisModels implements ModelStore {
       await this.#connection.run(UPLOAD, [upload], args, this.#deadline());
     }
     const args = [String(count), String(createdAtMs), newIncarnation, isKept ? '1' : '0'];
-    const { reply } = await this.#connection.run(PUT_MODEL, [fileKey(id), upload], args, this.#deadline());
+    const { reply } = await this.#connection.run(PUT_MODEL, [this.#keys.file(id), upload], args, this.#deadline());
     const [at, incarnation] = reply === 0 ? [] : (reply as (Buffer | null)[]);
     return at && incarnation ? { createdAtMs: at, incarnation } : undefined;
   }
 
   /** '' if the model is not listed. */
   async #listedIncarnation(id: string, deadlineMs: DeadlineMs): Promise<string> {
-    const entry = (await this.#connection.read('hget', [MODELS_KEY, id], deadlineMs)) as Buffer | null;
+    const entry = (await this.#connection.read('hget', [this.#keys.models, id], deadlineMs)) as Buffer | null;
     return entry === null ? '' : String(entry).split(':', 1)[0]!;
   }
 
   async #unlist(id: string, incarnations: readonly string[], deadlineMs: DeadlineMs): Promise<void> {
     const known = incarnations.filter(Boolean);
     if (known.length === 0) return;
-    const keys = [MODELS_REVISION_KEY, MODELS_KEY, NAMES_KEY];
+    const keys = [this.#keys.modelsRevision, this.#keys.models, this.#keys.names];
     await this.#changeList(UNLIST_MODEL, keys, [id, ...known], deadlineMs);
   }
 

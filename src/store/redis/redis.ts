@@ -6,9 +6,10 @@ import { CarryoverError } from '../../errors.ts';
 import type { ListedRecord, RecordParts, Revision, SessionStore, StoredRecord } from '../store.ts';
 import { parseRedisUrl } from './address.ts';
 import { type Argument, toBuffer } from './client.ts';
+import type { ConfirmationsOptions } from './confirmations.ts';
 import { type Answer, RedisConnection } from './connection.ts';
 import type { DeadlineMs } from './connection-state.ts';
-import { INDEX_SHARDS, SECRET_KEY, afterEntriesOf, pinsKey, recordKey, shardOf } from './keys.ts';
+import { PREFIX, RedisKeys, afterEntriesOf } from './keys.ts';
 import { RedisModels } from './models.ts';
 import { firstRevision, formatRevision, nextRevision, revisionArguments } from './revision.ts';
 import {
@@ -19,6 +20,7 @@ import {
   ERASE,
   LIVE,
   NONCE_BYTES,
+  RENEW,
   SECRET,
   TOO_OLD,
   WRITE_TOMBSTONE,
@@ -28,6 +30,10 @@ import { SessionIndex } from './session-index.ts';
 export interface RedisStoreOptions {
   /** In which every call is answered, whatever the server does. */
   readonly timeoutMs: number;
+  /** Of all keys; PREFIX if absent. */
+  readonly prefix?: string | undefined;
+  /** Whether changes are answered only when replicas of Redis have them; if absent, they are not waited for. */
+  readonly confirmations?: ConfirmationsOptions | undefined;
 }
 
 /** The pins of a model are read and sorted for a page of its sessions up to this number, about 100 kB. */
@@ -41,26 +47,37 @@ const CREATION_GRACE_MS = 60_000;
 /** Redis itself erases a tombstone that is not forgotten, this time after it is due. */
 const TOMBSTONE_GRACE_MS = 24 * 3_600_000;
 
+/**
+ * After this time beyond its lifetime Redis itself erases the record of a session that nobody has changed or looked
+ * after: no service has run for so long. It is the time that an outage, or a return to a version which does not renew
+ * it, may last.
+ */
+const ABANDONED_MS = 30 * 24 * 3_600_000;
+
 /** @throws Error, one line, if the URL is invalid or there is no usable server in time */
 export async function openRedisStore(url: string, options: RedisStoreOptions): Promise<SessionStore> {
-  const connection = new RedisConnection(parseRedisUrl(url), options.timeoutMs);
+  const { timeoutMs, prefix = PREFIX, confirmations } = options;
+  const keys = new RedisKeys(prefix);
+  const connection = new RedisConnection(parseRedisUrl(url), keys, { timeoutMs, confirmations });
   await connection.open();
-  return new RedisStore(connection, options.timeoutMs);
+  return new RedisStore(connection, keys, timeoutMs);
 }
 
 class RedisStore implements SessionStore {
   readonly isShared = true;
   readonly models: RedisModels;
   readonly #connection: RedisConnection;
+  readonly #keys: RedisKeys;
   readonly #index: SessionIndex;
   /** A creation that began longer ago is not completed any more. */
   readonly #creationMsMax: number;
 
-  constructor(connection: RedisConnection, timeoutMs: number) {
+  constructor(connection: RedisConnection, keys: RedisKeys, timeoutMs: number) {
     this.#connection = connection;
-    this.#index = new SessionIndex(connection);
+    this.#keys = keys;
+    this.#index = new SessionIndex(connection, keys);
     this.#creationMsMax = timeoutMs + CREATION_GRACE_MS;
-    this.models = new RedisModels(connection);
+    this.models = new RedisModels(connection, keys);
   }
 
   get description(): string {
@@ -88,9 +105,10 @@ class RedisStore implements SessionStore {
     const deadlineMs = this.#connection.deadline();
     const added = await this.#index.add(id, dueAtMs, modelId, deadlineMs).catch(nothingApplied);
     const first = firstRevision();
-    const args = [first.nonce, modelId, toBuffer(parts.head), ...slotArguments(parts)];
+    const ttlMs = String(this.#ttlMsOf(dueAtMs));
+    const args = [first.nonce, modelId, toBuffer(parts.head), ttlMs, ...slotArguments(parts)];
     try {
-      const answer = await this.#connection.run(CREATE, [recordKey(id)], args, deadlineMs);
+      const answer = await this.#connection.run(CREATE, [this.#keys.record(id)], args, deadlineMs);
       if (isDone(answer.reply, answer)) return formatRevision(first);
     } catch (error) {
       if ((error as CarryoverError).applied === 'no') await this.#index.undo(added, deadlineMs);
@@ -104,7 +122,7 @@ class RedisStore implements SessionStore {
     const next = nextRevision(revision);
     const args = [...revisionArguments(revision, next), toBuffer(parts.head), ...slotArguments(parts)];
     const deadlineMs = this.#connection.deadline();
-    const answer = await this.#connection.run(CHANGE, [recordKey(id)], args, deadlineMs);
+    const answer = await this.#connection.run(CHANGE, [this.#keys.record(id)], args, deadlineMs);
     return isDone(answer.reply, answer) ? formatRevision(next) : undefined;
   }
 
@@ -113,7 +131,7 @@ class RedisStore implements SessionStore {
     const ttlMs = Math.max(0, Math.round(dueAtMs - this.now())) + TOMBSTONE_GRACE_MS;
     const revisions = revisionArguments(revision, nextRevision(revision));
     const args = [...revisions, toBuffer(head), String(ttlMs)];
-    const answer = await this.#connection.run(WRITE_TOMBSTONE, [recordKey(id)], args, deadlineMs);
+    const answer = await this.#connection.run(WRITE_TOMBSTONE, [this.#keys.record(id)], args, deadlineMs);
     const [outcome, modelId] = answer.reply as [number, Buffer];
     if (!isDone(outcome, answer)) return false;
     try {
@@ -125,7 +143,9 @@ class RedisStore implements SessionStore {
   }
 
   async read(id: string): Promise<StoredRecord | undefined> {
-    const reply = await this.#connection.read('hgetall', [recordKey(id)], this.#connection.deadline());
+    const key = [this.#keys.record(id)] as const;
+    // Else a call could be answered, as by a repeated key, with a change that replicas do not have.
+    const reply = await this.#connection.readConfirmed('hgetall', key, this.#connection.deadline());
     const { r, n, h, ...rest } = reply as Record<string, Buffer>;
     if (!r || !n || !h) return undefined;
     const slots = new Map<number, Uint8Array>();
@@ -141,12 +161,19 @@ class RedisStore implements SessionStore {
   }
 
   async postpone(id: string, dueAtMs: number): Promise<void> {
+    const args = [String(this.#ttlMsOf(dueAtMs))];
+    await this.#connection.run(RENEW, [this.#keys.record(id)], args, this.#connection.deadline());
     await this.#index.postpone(id, dueAtMs);
+  }
+
+  /** After how many ms Redis itself may erase a record that is due at this time. */
+  #ttlMsOf(dueAtMs: number): number {
+    return Math.max(0, Math.round(dueAtMs - this.now())) + ABANDONED_MS;
   }
 
   async forget(id: string): Promise<void> {
     const deadlineMs = this.#connection.deadline();
-    const { reply } = await this.#connection.run(ERASE, [recordKey(id)], [], deadlineMs);
+    const { reply } = await this.#connection.run(ERASE, [this.#keys.record(id)], [], deadlineMs);
     if (reply === LIVE) return;
     if (reply === ABSENT && (await this.#mayBeInCreation(id, deadlineMs))) return;
     await this.#index.forget(id, deadlineMs);
@@ -165,7 +192,7 @@ class RedisStore implements SessionStore {
   ): Promise<ListedRecord[]> {
     if (modelId === undefined) return this.#listByIndex(after, limit);
     const deadlineMs = this.#connection.deadline();
-    const pins = [pinsKey(modelId)];
+    const pins = [this.#keys.pins(modelId)];
     const count = (await this.#connection.read('scard', pins, deadlineMs)) as number;
     if (count > SORTED_PINS_MAX) return this.#listByIndex(after, limit, modelId);
     const ids = ((await this.#connection.read('smembers', pins, deadlineMs)) as Buffer[])
@@ -183,9 +210,9 @@ class RedisStore implements SessionStore {
   ): Promise<ListedRecord[]> {
     const deadlineMs = this.#connection.deadline();
     const records: ListedRecord[] = [];
-    const first = after === undefined ? 0 : INDEX_SHARDS.indexOf(shardOf(after));
+    const first = after === undefined ? 0 : this.#keys.indexShards.indexOf(this.#keys.shardOf(after));
     let from: Argument | undefined = after === undefined ? '-' : afterEntriesOf(after);
-    for (const { ids: key } of INDEX_SHARDS.slice(first)) {
+    for (const { ids: key } of this.#keys.indexShards.slice(first)) {
       while (from !== undefined) {
         const wanted = limit - records.length;
         if (wanted <= 0) return records;
@@ -209,7 +236,7 @@ class RedisStore implements SessionStore {
     for (let from = 0; from < ids.length && records.length < limit; ) {
       const batch = ids.slice(from, from + limit - records.length);
       const replies = await Promise.all(
-        batch.map((id) => this.#connection.read('hmget', [recordKey(id), 'l', 'h'], deadlineMs)),
+        batch.map((id) => this.#connection.read('hmget', [this.#keys.record(id), 'l', 'h'], deadlineMs)),
       );
       batch.forEach((id, k) => {
         const [live, head] = replies[k] as (Buffer | null)[];
@@ -226,7 +253,7 @@ class RedisStore implements SessionStore {
 
   async secret(): Promise<string> {
     const secret = randomBytes(16).toString('base64url');
-    const { reply } = await this.#connection.run(SECRET, [SECRET_KEY], [secret], this.#connection.deadline());
+    const { reply } = await this.#connection.run(SECRET, [this.#keys.secret], [secret], this.#connection.deadline());
     return String(reply);
   }
 

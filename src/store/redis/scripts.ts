@@ -2,7 +2,8 @@
 // their names have the same hash tag, the part in braces.
 //
 // A record is a hash with the fields r (number of changes), n (nonces), l (1 if live, 0 for a tombstone),
-// m (model id), h (head), and one field for each slot, named by its number. n holds the nonces of the last
+// m (model id), h (head), e (ms of its TTL in Redis; absent in records of earlier versions, which have none), and
+// one field for each slot, named by its number. n holds the nonces of the last
 // changes, the newest first. A change compares r and the newest nonce with its revision: a server that has
 // lost changes comes to the same r again, with other content. A change that is sent a second time, because
 // its reply was lost, finds its own nonce and is not made again.
@@ -47,19 +48,24 @@ end
 const IS_AT_REVISION = `l == '1' and r == ARGV[1] and string.sub(n, 1, ${NONCE_BYTES}) == ARGV[2]`;
 const OTHER_NONCES = `string.sub(n, 1, ${(NONCES_MAX - 1) * NONCE_BYTES})`;
 
-/** record · nonce, model, head, slot, bytes, slot, bytes, … → DONE, REFUSED or TOO_OLD */
+/** A TTL is set again when it has become shorter than it was by this, and not with each change. */
+const RENEWED_AFTER_MS = 24 * 3_600_000;
+
+/** record · nonce, model, head, TTL in ms, slot, bytes, slot, bytes, … → DONE, REFUSED or TOO_OLD */
 export const CREATE = script(`${OUTCOME}
 local r, n = unpack(redis.call('HMGET', KEYS[1], 'r', 'n'))
 if r then return outcome(r, n, -1, ARGV[1]) end
-redis.call('HSET', KEYS[1], 'r', '0', 'n', ARGV[1], 'l', '1', 'm', ARGV[2], 'h', ARGV[3], unpack(ARGV, 4))
+redis.call('HSET', KEYS[1], 'r', '0', 'n', ARGV[1], 'l', '1', 'm', ARGV[2], 'h', ARGV[3], 'e', ARGV[4], unpack(ARGV, 5))
+redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return ${DONE}
 `);
 
 /** record · revision, its nonce, revision + 1, nonce, head, slot, bytes, … → DONE, REFUSED or TOO_OLD */
 export const CHANGE = script(`${OUTCOME}
-local r, n, l = unpack(redis.call('HMGET', KEYS[1], 'r', 'n', 'l'))
+local r, n, l, e = unpack(redis.call('HMGET', KEYS[1], 'r', 'n', 'l', 'e'))
 if not (${IS_AT_REVISION}) then return outcome(r, n, tonumber(ARGV[1]), ARGV[4]) end
 redis.call('HSET', KEYS[1], 'r', ARGV[3], 'n', ARGV[4] .. ${OTHER_NONCES}, 'h', ARGV[5], unpack(ARGV, 6))
+if e and redis.call('PTTL', KEYS[1]) < tonumber(e) - ${RENEWED_AFTER_MS} then redis.call('PEXPIRE', KEYS[1], e) end
 return ${DONE}
 `);
 
@@ -77,6 +83,13 @@ redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'r', ARGV[3], 'n', ARGV[4] .. ${OTHER_NONCES}, 'l', '0', 'm', m, 'h', ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 return {${DONE}, m}
+`);
+
+/** record · ms: the TTL of a live record that has one becomes as long as this, or as long as after a change */
+export const RENEW = script(`
+local l, e = unpack(redis.call('HMGET', KEYS[1], 'l', 'e'))
+if l ~= '1' or not e then return 0 end
+return redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(tonumber(e), tonumber(ARGV[1]))))
 `);
 
 /** The reply of ERASE: the record is live and stays. */

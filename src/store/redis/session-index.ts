@@ -15,16 +15,7 @@ import { modelNotFound } from '../model-not-found.ts';
 import type { Argument } from './client.ts';
 import type { RedisConnection } from './connection.ts';
 import type { DeadlineMs } from './connection-state.ts';
-import {
-  INDEX_SHARDS,
-  afterEntriesOf,
-  entryOf,
-  fileKey,
-  fromEntriesOf,
-  parseEntry,
-  pinsKey,
-  shardOf,
-} from './keys.ts';
+import { type RedisKeys, afterEntriesOf, entryOf, fromEntriesOf, parseEntry } from './keys.ts';
 import { DROP, INDEX, PIN, POSTPONE, UNLIST, UNPIN } from './scripts.ts';
 
 /** What SessionIndex.add() has written that was not there before. */
@@ -45,9 +36,11 @@ export interface IndexPage {
 
 export class SessionIndex {
   readonly #connection: RedisConnection;
+  readonly #keys: RedisKeys;
 
-  constructor(connection: RedisConnection) {
+  constructor(connection: RedisConnection, keys: RedisKeys) {
     this.#connection = connection;
+    this.#keys = keys;
   }
 
   /**
@@ -56,7 +49,7 @@ export class SessionIndex {
    * @throws model_not_found, and nothing was added · CarryoverError
    */
   async add(id: string, dueAtMs: number, modelId: string, deadlineMs: DeadlineMs): Promise<AddedToIndex> {
-    const { due, ids } = shardOf(id);
+    const { due, ids } = this.#keys.shardOf(id);
     const args = [id, String(dueAtMs), entryOf(id, modelId)];
     const indexed = await this.#connection.run(INDEX, [due, ids], args, deadlineMs);
     const [dueBefore, isEntryNew] = indexed.reply as [Buffer | null, number];
@@ -78,7 +71,7 @@ export class SessionIndex {
   async #pin(added: AddedToIndex, deadlineMs: DeadlineMs): Promise<[isModelStored: number, isPinNew: number]> {
     const { id, modelId } = added;
     try {
-      const keys = [fileKey(modelId), pinsKey(modelId)];
+      const keys = [this.#keys.file(modelId), this.#keys.pins(modelId)];
       const { reply } = await this.#connection.run(PIN, keys, [id], deadlineMs);
       return reply as [number, number];
     } catch (error) {
@@ -91,8 +84,8 @@ export class SessionIndex {
   /** Takes back what add() has written, as far as Redis answers; forget() removes the rest. */
   async undo(added: AddedToIndex, deadlineMs: DeadlineMs): Promise<void> {
     const { id, modelId, dueBeforeMs, isEntryNew, isPinNew } = added;
-    if (isPinNew) await settled(this.#connection.run(UNPIN, [pinsKey(modelId)], [id], deadlineMs));
-    const { due, ids } = shardOf(id);
+    if (isPinNew) await settled(this.#connection.run(UNPIN, [this.#keys.pins(modelId)], [id], deadlineMs));
+    const { due, ids } = this.#keys.shardOf(id);
     // What was there before belongs to another record of this id.
     const idToDrop = dueBeforeMs === undefined ? id : '';
     const entriesToDrop = isEntryNew ? [entryOf(id, modelId)] : [];
@@ -102,26 +95,26 @@ export class SessionIndex {
 
   /** For a session that became a tombstone: its pin and its entry are removed, and it is due at this time. */
   async unlist(id: string, modelId: string, dueAtMs: number, deadlineMs: DeadlineMs): Promise<void> {
-    await this.#connection.run(UNPIN, [pinsKey(modelId)], [id], deadlineMs);
-    const { due, ids } = shardOf(id);
+    await this.#connection.run(UNPIN, [this.#keys.pins(modelId)], [id], deadlineMs);
+    const { due, ids } = this.#keys.shardOf(id);
     const args = [id, String(dueAtMs), entryOf(id, modelId)];
     await this.#connection.run(UNLIST, [due, ids], args, deadlineMs);
   }
 
   /** Removes all that finds a session whose record is gone. */
   async forget(id: string, deadlineMs: DeadlineMs): Promise<void> {
-    const { due, ids } = shardOf(id);
+    const { due, ids } = this.#keys.shardOf(id);
     const range = [ids, fromEntriesOf(id), afterEntriesOf(id)];
     const entries = (await this.#connection.read('zrangebylex', range, deadlineMs)) as Buffer[];
     for (const entry of entries) {
-      await this.#connection.run(UNPIN, [pinsKey(parseEntry(entry).modelId)], [id], deadlineMs);
+      await this.#connection.run(UNPIN, [this.#keys.pins(parseEntry(entry).modelId)], [id], deadlineMs);
     }
     await this.#connection.run(DROP, [due, ids], [id, ...entries], deadlineMs);
   }
 
   async postpone(id: string, dueAtMs: number): Promise<void> {
     const args = [id, String(dueAtMs)];
-    await this.#connection.run(POSTPONE, [shardOf(id).due], args, this.#connection.deadline());
+    await this.#connection.run(POSTPONE, [this.#keys.shardOf(id).due], args, this.#connection.deadline());
   }
 
   /** The ids due at or before this time, earliest first. */
@@ -129,7 +122,7 @@ export class SessionIndex {
     const deadlineMs = this.#connection.deadline();
     const range = ['-inf', String(nowMs), 'WITHSCORES', 'LIMIT', '0', String(limit)];
     const replies = await Promise.all(
-      INDEX_SHARDS.map(({ due }) => this.#connection.read('zrangebyscore', [due, ...range], deadlineMs)),
+      this.#keys.indexShards.map(({ due }) => this.#connection.read('zrangebyscore', [due, ...range], deadlineMs)),
     );
     return replies
       .flatMap((reply) => scoredMembers(reply as Buffer[]))
@@ -140,7 +133,7 @@ export class SessionIndex {
 
   /** When the id is due, in ms; undefined if the index does not have it. */
   async dueAtMs(id: string, deadlineMs: DeadlineMs): Promise<number | undefined> {
-    const score = (await this.#connection.read('zscore', [shardOf(id).due, id], deadlineMs)) as Buffer | null;
+    const score = (await this.#connection.read('zscore', [this.#keys.shardOf(id).due, id], deadlineMs)) as Buffer | null;
     return score === null ? undefined : Number(score);
   }
 
@@ -148,7 +141,7 @@ export class SessionIndex {
   async count(): Promise<number> {
     const deadlineMs = this.#connection.deadline();
     const counts = await Promise.all(
-      INDEX_SHARDS.map(({ ids }) => this.#connection.read('zcard', [ids], deadlineMs)),
+      this.#keys.indexShards.map(({ ids }) => this.#connection.read('zcard', [ids], deadlineMs)),
     );
     return (counts as number[]).reduce((sum, count) => sum + count, 0);
   }

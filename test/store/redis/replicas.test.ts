@@ -279,14 +279,65 @@ describeWith('redis-server', 'two replicas', () => {
     expect(await store.models.remove(MODEL.id)).toBe(true);
   });
 
-  test('Redis erases a tombstone that is not forgotten, and never a live record', async () => {
+  const DAY_MS = 24 * 3_600_000;
+
+  test('Redis erases a tombstone that is not forgotten, a day after it is due', async () => {
     const [store] = await openTwo();
     const [id] = await createSessions(store, 1);
     const key = `carryover:{${id}}:s`;
-    expect(await server.admin.pttl(key)).toBe(-1);
     await store.writeTombstone(id!, (await store.read(id!))!.revision, Buffer.from('gone'), Date.now() + 3_600_000);
     const leftMs = await server.admin.pttl(key);
-    expect(leftMs).toBeGreaterThan(24 * 3_600_000);
+    expect(leftMs).toBeGreaterThan(DAY_MS);
     expect(leftMs).toBeLessThan(26 * 3_600_000);
+  });
+
+  test('Redis erases a live record 30 days after it is due; each change, and postponing it, begin that anew', async () => {
+    const [store] = await openTwo();
+    await store.models.put(MODEL);
+    const key = 'carryover:{x}:s';
+    const revision = await store.create('x', parts('x'), store.now() + 5 * DAY_MS, MODEL.id);
+    const expectDays = async (days: number) => {
+      expect(Math.abs((await server.admin.pttl(key)) - days * DAY_MS)).toBeLessThan(10_000);
+    };
+    await expectDays(35);
+    await server.admin.pexpire(key, 3 * DAY_MS);
+    await store.change('x', revision!, parts('y'));
+    await expectDays(35);
+    await server.admin.pexpire(key, 3 * DAY_MS);
+    await store.postpone('x', store.now() + 9 * DAY_MS);
+    await expectDays(39);
+    await store.postpone('x', store.now() + 1 * DAY_MS);
+    await expectDays(35);
+    // Not with every change: it would be one more command in the log of Redis.
+    await server.admin.pexpire(key, 34.5 * DAY_MS);
+    await store.change('x', (await store.read('x'))!.revision, parts('z'));
+    await expectDays(34.5);
+  });
+
+  test('a record of an earlier version has no such time, and gets none', async () => {
+    const [store] = await openTwo();
+    await store.models.put(MODEL);
+    const key = 'carryover:{x}:s';
+    const revision = await store.create('x', parts('x'), 1, MODEL.id);
+    await server.admin.hdel(key, 'e');
+    await server.admin.persist(key);
+    await store.change('x', revision!, parts('y'));
+    await store.postpone('x', store.now() + DAY_MS);
+    expect(await server.admin.pttl(key)).toBe(-1);
+  });
+
+  test('of a record that Redis has erased nothing remains after the sweep', async () => {
+    const [store] = await openTwo();
+    await store.models.put(MODEL);
+    for (const id of ['a', 'b']) await store.create(id, parts(id), 1, MODEL.id);
+    await server.admin.pexpire('carryover:{a}:s', 1);
+    await expect.poll(() => server.admin.exists('carryover:{a}:s')).toBe(0);
+    expect(await store.read('a')).toBeUndefined();
+    expect((await store.list(undefined, 9)).map(({ id }) => id)).toEqual(['b']);
+    expect((await store.list(undefined, 9, MODEL.id)).map(({ id }) => id)).toEqual(['b']);
+    expect(await store.due(1, 9)).toEqual(['a', 'b']);
+    for (const id of ['a', 'b']) await store.forget(id);
+    expect(await store.count()).toBe(1);
+    expect(await server.admin.smembers(`carryover:{${MODEL.id}}:pins`)).toEqual(['b']);
   });
 });
