@@ -132,9 +132,9 @@ export class RedisModels implements ModelStore {
    * afterwards.
    */
   async unpoint(id: string, names: readonly string[]): Promise<boolean> {
-    await this.#connection.run(UNKEEP_MODEL, [fileKey(id)], [], this.#deadline());
+    await this.#connection.run(UNKEEP_MODEL, [this.#keys.file(id)], [], this.#deadline());
     const random = String(randomInt(RANDOMS));
-    const keys = [MODELS_REVISION_KEY, MODELS_KEY, NAMES_KEY];
+    const keys = [this.#keys.modelsRevision, this.#keys.models, this.#keys.names];
     const { reply } = await this.#connection.run(UNPOINT, keys, [random, id, ...names], this.#deadline());
     const [increase, isNamed] = reply as [number, number];
     this.#ownIncrease += increase;
