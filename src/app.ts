@@ -8,7 +8,7 @@ import { Access } from './access/access.ts';
 import type { ApiKeysListener } from './access/api-keys.ts';
 import type { AppOverrides } from './app-overrides.ts';
 import { Backups } from './backup/backups.ts';
-import { type Config, ConfigError, jwksUrlOf, trustedProxies } from './config.ts';
+import { type Config, ConfigError, jwksUrlOf } from './config.ts';
 import { BuiltInModels } from './engine/built-in-models.ts';
 import { calibrate } from './engine/calibrate.ts';
 import { TensorCopier } from './engine/tensor-copier.ts';
@@ -18,6 +18,7 @@ import { SessionCompute } from './engine/session-compute.ts';
 import type { Limits } from './engine/shapes.ts';
 import { JsonCodec } from './engine/json-codec.ts';
 import { WeightsPacker } from './engine/weights-packer.ts';
+import { gatewayParts } from './http/gateway.ts';
 import { createHttp } from './http/http.ts';
 import type { HttpServer } from './http/http-server.ts';
 import { modelFilesOf } from './models/models-dir.ts';
@@ -32,6 +33,7 @@ import { Scheduler } from './scheduler/scheduler.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { startSweeper } from './sessions/sweeper.ts';
 import { observedStore } from './store/observed.ts';
+import { trustedProxies } from './settings/proxies.ts';
 import { openStore } from './store/open.ts';
 import type { SessionStore } from './store/store.ts';
 import { openTracing } from './tracing/open.ts';
@@ -203,7 +205,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       ],
     },
     isClosing: () => state === 'closing',
-    trustProxy: trustedProxies(config.TRUST_PROXY) ?? false,
+    ...gatewayParts(config),
+    trustProxy: trustedProxies(config.TRUST_PROXY),
     version,
     logger: overrides.logger,
     auditLogger: overrides.auditLogger,

@@ -1,9 +1,10 @@
 // All configuration, from environment variables only: one schema, the type derived from it, checks of settings
 // against each other, and all problems reported at once. This is the only file that reads process.env.
-import { isIP } from 'node:net';
 import { envSchema } from 'env-schema';
 import { type Static, Type } from 'typebox';
 import { coresAvailable } from './cores.ts';
+import { formProblems } from './settings/forms.ts';
+import { isLoopbackHost } from './settings/hosts.ts';
 
 const MiB = 1024 * 1024;
 
@@ -40,6 +41,30 @@ export const ConfigSchema = Type.Object({
     default: false,
     description: 'Whether the service may listen beyond this machine without API keys and tokens, for everybody.',
   }),
+  PUBLIC_URL: Type.String({
+    default: '',
+    description: 'Address by which clients reach the service through a gateway, `https://example.org/ml/rnn`; its path is BASE_PATH.',
+  }),
+  BASE_PATH: Type.String({
+    default: '',
+    description: 'Path of the service behind a gateway, `/ml/rnn`, which may strip it or not; empty: that of PUBLIC_URL.',
+  }),
+  ALLOWED_HOSTS: Type.String({
+    default: '',
+    description:
+      'Host names by which requests may address the service, `rnn.example.org,carryover:8080`, besides IP addresses, localhost and ' +
+      'the host of PUBLIC_URL; `*` for any; empty: no others if HOST is of this machine only, else any.',
+  }),
+  CORS_ORIGINS: Type.String({
+    default: '',
+    description: 'Web pages of other origins that may use the service, `https://app.example.org`, or `*` for all; empty: none.',
+  }),
+  TLS_CERT_FILE: Type.String({
+    default: '',
+    description: 'PEM file of a certificate, with the chain behind it: PORT then speaks HTTPS only. Read again on SIGHUP; empty: HTTP.',
+  }),
+  TLS_KEY_FILE: Type.String({ default: '', description: 'PEM file of its private key, without a passphrase.' }),
+  TLS_MIN_VERSION: Type.Enum(['1.2', '1.3'], { default: '1.2', description: 'Oldest version of TLS that is spoken.' }),
   AUDIT_LOG: Type.String({
     default: '',
     description: 'File for the audit log, a line for each change of a session or a model; `-` for stdout; empty: none.',
@@ -254,12 +279,12 @@ function conflictsIn(config: Config): Conflict[] {
       message: `REDIS_WAIT_REPLICAS needs Redis, got STORE_URL=${withoutSecrets(config.STORE_URL)}`,
     });
   }
-  if (trustedProxies(config.TRUST_PROXY) === undefined) {
+  conflicts.push(...formProblems(config));
+  if ((config.TLS_CERT_FILE === '') !== (config.TLS_KEY_FILE === '')) {
+    const [given, missing] = config.TLS_CERT_FILE === '' ? ['KEY', 'CERT'] : ['CERT', 'KEY'];
     conflicts.push({
-      settings: ['TRUST_PROXY'],
-      message:
-        `TRUST_PROXY must be \`true\`, a number of proxies from 1 to ${PROXIES_MAX}, or addresses and networks separated by ` +
-        `commas, got ${JSON.stringify(config.TRUST_PROXY)}`,
+      settings: ['TLS_CERT_FILE', 'TLS_KEY_FILE'],
+      message: `TLS_${given}_FILE needs TLS_${missing}_FILE: a certificate and its private key`,
     });
   }
   return conflicts;
@@ -305,36 +330,6 @@ export function hasAccessControl({ API_KEYS_FILE, JWT_ISSUER }: Config): boolean
 
 export function jwksUrlOf({ JWT_ISSUER, JWT_JWKS_URL }: Config): string {
   return JWT_JWKS_URL || `${JWT_ISSUER.replace(/\/$/, '')}/.well-known/jwks.json`;
-}
-
-/** Whether only this machine reaches what listens there. */
-export function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || /^(::ffff:)?127\.|^::1$/.test(host);
-}
-
-/** More proxies in a row are a mistake. */
-const PROXIES_MAX = 32;
-
-export type TrustedProxies = boolean | string[] | ((address: string, hop: number) => boolean);
-
-/** What TRUST_PROXY says, as Fastify takes it; false for nobody. Undefined if it says nothing that is understood. */
-export function trustedProxies(setting: string): TrustedProxies | undefined {
-  const text = setting.trim();
-  if (text === '' || text === 'false') return false;
-  if (text === 'true') return true;
-  if (/^\d+$/.test(text)) {
-    const proxies = Number(text);
-    return proxies >= 1 && proxies <= PROXIES_MAX ? (_address, hop) => hop < proxies : undefined;
-  }
-  const networks = text.split(',').map((part) => part.trim());
-  return networks.every(isNetwork) ? networks : undefined;
-}
-
-function isNetwork(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/');
-  const version = isIP(address);
-  if (version === 0 || rest.length > 0) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
 }
 
 function expectNone(config: Config, conflicts: readonly Conflict[]): Config {

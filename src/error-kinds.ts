@@ -58,6 +58,16 @@ export const ERRORS = {
     title: 'The key or token does not allow this',
     advice: 'Use one that has the scope which the detail names, or ask the operator of the service for it.',
   },
+  origin_not_allowed: {
+    status: 403,
+    title: 'Pages of this origin may not connect',
+    advice: 'Open the WebSocket from a page of the service, or add the origin of the page to CORS_ORIGINS.',
+  },
+  misdirected_request: {
+    status: 421,
+    title: 'The request names another host',
+    advice: 'Use a host name of the service. Whoever runs it lists its names in ALLOWED_HOSTS.',
+  },
   not_found: {
     status: 404,
     title: 'There is nothing at this address',

@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import closeWithGrace from 'close-with-grace';
 import { type App, createApp } from './app.ts';
-import { type Config, ConfigError, hasAccessControl, isLoopbackHost, readConfig } from './config.ts';
+import { type Config, ConfigError, hasAccessControl, readConfig } from './config.ts';
+import { isLoopbackHost } from './settings/hosts.ts';
 import { createAuditLogger, createLogger, stdoutDestination } from './logging.ts';
 
 /** From sysexits.h. */

@@ -222,7 +222,7 @@ describe('a slow client', () => {
     const text = await new Promise<string>((resolve) => {
       const socket = connect(shared.port, '127.0.0.1', () =>
         socket.write(
-          'POST /v1/step HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n' +
+          'POST /v1/step HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n' +
             'content-length: 100\r\n\r\n{',
         ),
       );

@@ -14,14 +14,14 @@ const LEAVES = ['tensor.ts', 'layers.ts', 'errors.ts', 'error-kinds.ts', 'period
 
 /** A part may import from itself, from the leaves and from these; data flows from top to bottom. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
-  'server.ts': ['app.ts', 'config.ts', 'logging.ts'],
+  'server.ts': ['app.ts', 'config.ts', 'settings', 'logging.ts'],
   cli: ['config.ts', 'access', 'engine', 'models', 'wasm', 'codec', 'store', 'backup', 'node-version.mjs'],
-  'app.ts': ['app-overrides.ts', 'config.ts', 'access', 'metrics', 'tracing', 'http', 'engine', 'sessions', 'models', 'scheduler', 'pool', 'wasm', 'store', 'backup'],
+  'app.ts': ['app-overrides.ts', 'config.ts', 'settings', 'access', 'metrics', 'tracing', 'http', 'engine', 'sessions', 'models', 'scheduler', 'pool', 'wasm', 'store', 'backup'],
   'app-overrides.ts': ['engine', 'scheduler', 'store'],
   backup: ['sessions', 'models', 'store'],
   tracing: ['http', 'store'],
   metrics: ['http', 'sessions', 'models', 'store'],
-  http: ['access', 'engine', 'sessions', 'models', 'codec', 'wasm'],
+  http: ['access', 'engine', 'sessions', 'models', 'codec', 'wasm', 'settings'],
   engine: ['sessions', 'models', 'scheduler', 'wasm', 'codec'],
   sessions: ['store'],
   models: ['wasm', 'codec', 'store'],
@@ -32,7 +32,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   wasm: ['kernels', 'codec'],
   kernels: [],
   codec: [],
-  'config.ts': [],
+  settings: [],
+  'config.ts': ['settings'],
   'logging.ts': [],
   'tensor.ts': [],
   'layers.ts': [],

@@ -48,6 +48,8 @@ export const EXIT_OF_PROBLEM: Readonly<Record<ErrorCode, ExitCode>> = {
   unauthenticated: EXIT.noPermission,
   forbidden: EXIT.noPermission,
   access_unavailable: EXIT.temporary,
+  origin_not_allowed: EXIT.unavailable,
+  misdirected_request: EXIT.unavailable,
   not_found: EXIT.unavailable,
   model_not_found: EXIT.noInput,
   session_not_found: EXIT.noInput,

@@ -21,6 +21,7 @@ import { type StepParts, stepRoute } from './compute/step.ts';
 import { answerClientError, refuseTunnel } from './connections/client-errors.ts';
 import { Connections, headMsMax } from './connections/connections.ts';
 import { deferContinue } from './connections/expect-continue.ts';
+import type { GatewayParts } from './gateway.ts';
 import type { HttpServer } from './http-server.ts';
 import { modelRoutes } from './models/models.ts';
 import { NAMED_SCHEMAS } from './named-schemas.ts';
@@ -28,9 +29,11 @@ import { type Readiness, healthRoutes } from './ops/health.ts';
 import { indexRoute } from './ops/index.ts';
 import { problemsRoute } from './ops/problems.ts';
 import { admission } from './plugins/admission.ts';
+import { allowedHosts } from './plugins/allowed-hosts.ts';
 import { authentication } from './plugins/authentication.ts';
 import { compression } from './plugins/compression.ts';
 import { connectionShutdown } from './plugins/connection-shutdown.ts';
+import { corsHeaders, preflights } from './plugins/cors.ts';
 import { errors, sendProblem } from './plugins/errors.ts';
 import { methodNotAllowed, routeUrls } from './plugins/method-not-allowed.ts';
 import { notFound } from './plugins/not-found.ts';
@@ -63,7 +66,7 @@ const HEAD_BYTES_MAX = 16 * 1024;
 type SetHere = 'audit' | 'responses' | 'sockets' | 'budget' | 'onMessageEnd';
 
 export interface HttpOptions
-  extends Omit<StepParts & SessionRoutesOptions & SessionSocketOptions, SetHere> {
+  extends Omit<StepParts & SessionRoutesOptions & SessionSocketOptions, SetHere>, GatewayParts {
   /** Undefined if everybody may call everything. */
   readonly access: Access | undefined;
   readonly library: ModelLibrary;
@@ -138,6 +141,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   const streams = new StreamResponses(app, engine.jsonCodec, options);
   const audit = new AuditLog(options.auditLogger);
   const parts = { ...options, audit, responses: new ResponseWriter(engine.jsonCodec) };
+  app.decorate('publicAddress', options.publicAddress);
   for (const schema of NAMED_SCHEMAS) app.addSchema(schema);
 
   // The order of these is the order of their hooks. The end of requests is first, so that every
@@ -145,9 +149,14 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   if (options.plugin) app.register(options.plugin);
   app.register(requestEnd, { onRequestEnd });
   app.register(securityHeaders);
+  app.register(corsHeaders, options);
   app.register(errors);
   app.register(connectionShutdown, { connections });
+  // Before whatever may refuse a handshake: it ends the connection of one that was refused.
+  app.register(webSockets, { sockets, connections, messageBytesMax: bodyBytesMax });
   app.register(admission, { ...options, connections });
+  app.register(allowedHosts, options);
+  app.register(preflights, options);
   app.register(authentication, options);
   app.register(notFound);
   app.register(requestBodies, { jsonCodec: engine.jsonCodec, budget });
@@ -158,7 +167,6 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(routeUrls);
   app.register(strictInput);
   app.register(openapi, options);
-  app.register(webSockets, { sockets, connections, messageBytesMax: bodyBytesMax });
 
   // Wrapped by fastify-plugin, routes have no context of their own: all share one class of requests.
   app.register(fp(indexRoute), { version });
@@ -210,6 +218,7 @@ function createServers(options: HttpOptions, onRequestEnd: RequestEndListener | 
     ajv: STRICT_AJV,
     ...(!options.isPrepared && { schemaController: { compilersFactory: { buildValidator: compileOnFirstUse } } }),
     schemaErrorFormatter: validationError,
+    rewriteUrl: ({ url = '' }) => options.publicAddress.ownPath(url),
     bodyLimit: options.bodyBytesMax,
     trustProxy: options.trustProxy,
     serverFactory: (listener) =>
@@ -231,6 +240,7 @@ function createServers(options: HttpOptions, onRequestEnd: RequestEndListener | 
     frameworkErrors: (error, request, reply) => {
       request.connection = connections.of(request.raw.socket);
       setSecurityHeaders(request, reply);
+      options.cors.setHeaders(reply, request.headers.origin);
       if (onRequestEnd) reportEnd(request, reply, onRequestEnd, toCarryoverError(error).code);
       sendProblem(error, request, reply);
     },
@@ -244,14 +254,14 @@ function createServers(options: HttpOptions, onRequestEnd: RequestEndListener | 
   return { connections, app };
 }
 
-function createNodeServer({ requestTimeoutMs, keepAliveTimeoutMs }: HttpOptions): Server {
+function createNodeServer({ requestTimeoutMs, keepAliveTimeoutMs, publicAddress }: HttpOptions): Server {
   return createServer({
     headersTimeout: headMsMax(requestTimeoutMs),
     requestTimeout: requestTimeoutMs,
     keepAliveTimeout: keepAliveTimeoutMs,
     // Node's default is 30 s.
     connectionsCheckingInterval: Math.min(TIMEOUTS_CHECKED_MS, requestTimeoutMs),
-    shouldUpgradeCallback: isWebSocketRequest,
+    shouldUpgradeCallback: (request) => isWebSocketRequest(request, publicAddress),
     // A request without a Host header is refused by the admission, with a problem.
     requireHostHeader: false,
   });

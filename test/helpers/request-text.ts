@@ -5,7 +5,7 @@ export function requestText(
   headers: Readonly<Record<string, string | number>> = {},
   body = '',
 ): string {
-  const all = { host: 'carryover', ...headers };
+  const all = { host: 'localhost', ...headers };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   return `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n${body}`;
 }

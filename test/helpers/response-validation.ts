@@ -11,10 +11,10 @@ const CHECKED_BYTES_MAX = 1024 * 1024;
 const JSON_TYPE = /^application\/(problem\+)?json\b/;
 const PROBLEM_SCHEMA = ref(Problem);
 /**
- * Any request may be refused with these before its route is reached: an encoded body, an expectation, a closed
- * connection, a closing or full server. Not every route describes them.
+ * Any request may be refused with these before its route is reached: an encoded body, an expectation, another host,
+ * a closed connection, a closing or full server. Not every route describes them.
  */
-const REFUSALS = [415, 417, 499, 503];
+const REFUSALS = [415, 417, 421, 499, 503];
 
 interface ResponseSchema {
   readonly content?: Readonly<Record<string, { readonly schema: object }>>;

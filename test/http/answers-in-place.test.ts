@@ -41,7 +41,7 @@ async function askSlowly(accept: keyof typeof ROWS) {
   const socket = connect({ port, host: '127.0.0.1' }).pause();
   await once(socket, 'connect');
   socket.write(
-    `POST /v1/step HTTP/1.1\r\nhost: carryover\r\ncontent-type: ${JSON_TYPE}\r\naccept: ${accept}\r\n` +
+    `POST /v1/step HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${JSON_TYPE}\r\naccept: ${accept}\r\n` +
       `connection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
   );
   await sleep(SLOW_MS);
@@ -81,7 +81,7 @@ test('a reader that disconnects frees the memory as well', async () => {
     const socket = connect({ port, host: '127.0.0.1' }).pause();
     await once(socket, 'connect');
     socket.write(
-      `POST /v1/step HTTP/1.1\r\nhost: carryover\r\ncontent-type: ${JSON_TYPE}\r\n` +
+      `POST /v1/step HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${JSON_TYPE}\r\n` +
         `connection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     );
     if (isPatient) {
@@ -108,7 +108,7 @@ test('the connection of a reader that reads nothing is terminated, that of a slo
     const socket = connect({ port, host: '127.0.0.1' }).pause();
     await once(socket, 'connect');
     socket.write(
-      `POST /v1/step HTTP/1.1\r\nhost: carryover\r\ncontent-type: ${JSON_TYPE}\r\n` +
+      `POST /v1/step HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${JSON_TYPE}\r\n` +
         `connection: close\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     );
     return socket;

@@ -76,7 +76,7 @@ class Service {
   async frames(session: string, bytes: Buffer, answered: number): Promise<Held> {
     const socket = connect(Number(new URL(this.#url).port), '127.0.0.1');
     socket.write(
-      `GET /v1/sessions/${session}/stream HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n` +
+      `GET /v1/sessions/${session}/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n` +
         'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
         'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
     );

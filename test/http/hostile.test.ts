@@ -135,13 +135,13 @@ describe('input that is not HTTP', () => {
     ['no HTTP at all', '\x16\x03\x01\x02\x00\x01', 400, 'invalid_request'],
     [
       'too many headers',
-      `GET / HTTP/1.1\r\nhost: x\r\n${'a: b\r\n'.repeat(5_000)}\r\n`,
+      `GET / HTTP/1.1\r\nhost: localhost\r\n${'a: b\r\n'.repeat(5_000)}\r\n`,
       431,
       'headers_too_large',
     ],
     [
       'a content length and chunks',
-      'POST /v1/step HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n',
+      'POST /v1/step HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n',
       400,
       'invalid_request',
     ],

@@ -134,7 +134,7 @@ describe('memory of bodies', () => {
 
   test('a lost connection frees the memory: in the head, in the body, and before the answer', async () => {
     const body = stepBody(4_000);
-    const head = `POST /v1/step HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n`;
+    const head = `POST /v1/step HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n`;
     const whole = `${head}content-length: ${body.length}\r\n\r\n${body}`;
     const chunked = `${head}transfer-encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}`;
     for (const text of [whole, chunked]) {
@@ -157,7 +157,7 @@ describe('memory of bodies', () => {
     const socket = connect(port, '127.0.0.1');
     socket.on('error', () => {});
     socket.write(
-      'POST /v1/step HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n' +
+      'POST /v1/step HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n' +
         `content-length: 1000001\r\n\r\n{${' '.repeat(999_999)}`,
     );
     for (let i = 0; i < 200 && app.memory.bytesUsed < bytesIdle + 1e6; i++) await sleep(10);

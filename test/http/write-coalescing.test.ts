@@ -40,7 +40,7 @@ test('requests that arrive together are computed before the first answer is writ
   const { port } = http.server.address() as AddressInfo;
   const body = '{"model":"sunspots","x":[[1]]}';
   const request =
-    'POST /v1/step HTTP/1.1\r\nhost: carryover\r\ncontent-type: application/json\r\n' +
+    'POST /v1/step HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n' +
     `content-length: ${body.length}\r\n\r\n${body}`;
   const sockets = Array.from({ length: CONNECTIONS }, () => connect(port, '127.0.0.1'));
   await Promise.all(sockets.map((socket) => once(socket, 'connect')));

@@ -55,7 +55,7 @@ async function stateAfterDisconnect(type: string) {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
   socket.write(
-    `POST /v1/step HTTP/1.1\r\nhost: carryover\r\ncontent-type: ${type}\r\n` +
+    `POST /v1/step HTTP/1.1\r\nhost: localhost\r\ncontent-type: ${type}\r\n` +
       `content-length: ${body.length}\r\n\r\n`,
   );
   socket.write(body);

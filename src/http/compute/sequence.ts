@@ -15,6 +15,7 @@ import { sendBytes } from '../responses/response-writer.ts';
 import { type StepSegments, type StreamResponses, isStreamType } from '../responses/stream-responses.ts';
 import { expectNoChangeHeaders } from '../sessions/session-call.ts';
 import { sessionIdOf } from '../sessions/session-header.ts';
+import { varyBy } from '../vary.ts';
 import {
   type Computation,
   type ComputationFormat,
@@ -48,7 +49,7 @@ const SCHEMA = {
 export async function sequenceRoute(app: HttpServer, parts: SequenceParts): Promise<void> {
   const { engine, responses, streams } = parts;
   app.post('/v1/sequence', { config: COMPUTE_ACCESS, schema: SCHEMA }, async (request, reply) => {
-    void reply.header('vary', 'accept');
+    varyBy(reply, 'accept');
     const sequence = readComputation(request, request.body, SEQUENCE);
     const session = sessionIdOf(request, sequence.session);
     // The response of a session is sent after the commit, when all of it is there: never as a stream.

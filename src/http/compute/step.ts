@@ -11,6 +11,7 @@ import type { HttpServer } from '../http-server.ts';
 import { sendBytes } from '../responses/response-writer.ts';
 import { expectNoChangeHeaders } from '../sessions/session-call.ts';
 import { sessionIdOf } from '../sessions/session-header.ts';
+import { varyBy } from '../vary.ts';
 import {
   type Computation,
   type ComputationFormat,
@@ -41,7 +42,7 @@ const SCHEMA = {
 export async function stepRoute(app: HttpServer, parts: StepParts): Promise<void> {
   const { engine, responses } = parts;
   app.post('/v1/step', { config: COMPUTE_ACCESS, schema: SCHEMA }, async (request, reply) => {
-    void reply.header('vary', 'accept');
+    varyBy(reply, 'accept');
     const step = readComputation(request, request.body, STEP);
     const session = sessionIdOf(request, step.session);
     const type = responseType(request, false);

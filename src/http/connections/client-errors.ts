@@ -103,9 +103,10 @@ export function endWithProblem(
 ): void {
   const { code } = problem;
   const { status } = problem.kind;
+  const { publicAddress, cors } = connections.parts;
   const reqId = randomUUID();
-  const body = JSON.stringify(problemBody(problem, reqId));
-  const constant = Object.entries(SECURITY_HEADERS).map(([name, value]) => `${name}: ${value}\r\n`);
+  const body = JSON.stringify(problemBody(problem, reqId, publicAddress));
+  const constant = Object.entries({ ...SECURITY_HEADERS, ...cors.unreadRequestHeaders }).map(([name, value]) => `${name}: ${value}\r\n`);
   const response =
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${constant.join('')}x-request-id: ${reqId}\r\n` +
       `content-type: ${PROBLEM_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}\r\n` +

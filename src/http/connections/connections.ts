@@ -7,11 +7,15 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'n
 import type { Socket } from 'node:net';
 import type { FastifyBaseLogger } from 'fastify';
 import { CarryoverError } from '../../errors.ts';
+import type { Cors } from '../cors.ts';
+import type { PublicAddress } from '../public-address.ts';
 import { type EndedRequest, type RequestEndListener, unservedRequest } from '../request-end.ts';
 import { beginTrace } from '../tracer.ts';
 import { Connection, type ConnectionLimits } from './connection.ts';
 
 export interface ConnectionsOptions {
+  readonly publicAddress: PublicAddress;
+  readonly cors: Cors;
   readonly connectionsMax: number;
   readonly requestTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
@@ -111,6 +115,11 @@ export class Connections {
   /** The connection of a socket; undefined for the socket of a request that tests inject. */
   of(socket: Socket): Connection | undefined {
     return this.#bySocket.get(socket);
+  }
+
+  /** What responses need that are written on sockets. */
+  get parts(): Pick<ConnectionsOptions, 'publicAddress' | 'cors'> {
+    return this.#options;
   }
 
   /** How many are open. */

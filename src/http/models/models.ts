@@ -260,5 +260,5 @@ function modelSource(
 }
 
 function sendInfo(reply: FastifyReply, info: Info & Partial<Pick<Import, 'tensors' | 'notes'>>) {
-  return reply.header('location', `/v1/models/${info.id}`).send(info);
+  return reply.header('location', reply.server.publicAddress.pathOf(`/v1/models/${info.id}`)).send(info);
 }

@@ -2,13 +2,14 @@
 import type { HttpServer } from '../http-server.ts';
 
 export function indexRoute(app: HttpServer, { version }: { readonly version: string }): void {
+  const { publicAddress } = app;
   const links = {
     service: 'carryover',
     version,
-    docs: '/docs',
-    openapi: '/openapi.json',
-    errors: '/problems',
-    health: '/health/ready',
+    docs: publicAddress.pathOf('/docs'),
+    openapi: publicAddress.pathOf('/openapi.json'),
+    errors: publicAddress.pathOf('/problems'),
+    health: publicAddress.pathOf('/health/ready'),
   };
   app.get('/', { schema: { hide: true } }, async () => links);
 }

@@ -10,6 +10,7 @@ import { brotliCompress, constants, gzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { HttpServer } from '../http-server.ts';
+import { varyBy } from '../vary.ts';
 
 const gzipAsync = promisify(gzip);
 const brotliAsync = promisify(brotliCompress);
@@ -86,9 +87,4 @@ function encodingFor(request: FastifyRequest): string | undefined {
   if (request.headers['accept-encoding'] === undefined) return undefined;
   const encoding = request.accepts().encoding([...Object.keys(ENCODINGS), 'identity']);
   return typeof encoding === 'string' && Object.hasOwn(ENCODINGS, encoding) ? encoding : undefined;
-}
-
-function varyBy(reply: FastifyReply, name: string): void {
-  const others = reply.getHeader('vary');
-  void reply.header('vary', others === undefined ? name : `${String(others)}, ${name}`);
 }

@@ -20,9 +20,9 @@ export const notFound = fp(
   { name: 'not-found', dependencies: ['admission', 'errors'] },
 );
 
-function unknownAddress({ method, url }: FastifyRequest): CarryoverError {
-  const shown = url.slice(0, SHOWN_CHARACTERS_MAX);
+function unknownAddress({ method, originalUrl, server }: FastifyRequest): CarryoverError {
+  const shown = originalUrl.slice(0, SHOWN_CHARACTERS_MAX);
   return new CarryoverError('not_found', {
-    detail: `Nothing is served at ${method} ${shown}; GET /docs lists the addresses.`,
+    detail: `Nothing is served at ${method} ${shown}; GET ${server.publicAddress.pathOf('/docs')} lists the addresses.`,
   });
 }

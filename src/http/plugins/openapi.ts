@@ -54,7 +54,7 @@ export const openapi = fp(
             'All tensors are float32; the same input gives the same bits, whatever runs beside it.',
           license: { name: 'MIT', identifier: 'MIT' },
         },
-        servers: [{ url: '/' }],
+        servers: [...app.publicAddress.servers],
         components: { securitySchemes: SECURITY_SCHEMES },
         tags: [
           { name: 'compute', description: 'Stateless: inputs and state in the request, weights too or a registered model.' },
@@ -75,9 +75,13 @@ export const openapi = fp(
     const document = () => (bytes ??= Buffer.from(JSON.stringify(app.swagger())));
     await app.register(swaggerUi, {
       routePrefix: '/docs',
+      indexPrefix: app.publicAddress.basePath,
       uiHooks: {
         onRequest: (request, reply, next) => {
-          const type = DOCUMENT_TYPES[request.routeOptions.url!];
+          const { url = '' } = request.routeOptions;
+          // Its own answer has an address without BASE_PATH.
+          if (url === '/docs/static/index.html') return void reply.redirect(app.publicAddress.pathOf('/docs/'));
+          const type = DOCUMENT_TYPES[url];
           return type === undefined ? next() : void reply.header('content-type', type).send(document());
         },
       },

@@ -1,8 +1,6 @@
 // Which requests are upgraded to a WebSocket, and what becomes of a handshake that is refused.
 //
-// Origin is not checked. The check protects against pages of other sites whose requests carry credentials
-// that the browser adds by itself, such as cookies. Here there are none: a session is accessed by its id,
-// 128 random bits, which such a page cannot read from anywhere.
+// Which pages may open one is decided by the route, before anything is read (websocket/page-origin.ts).
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import websocket from '@fastify/websocket';
@@ -10,6 +8,7 @@ import fp from 'fastify-plugin';
 import { CarryoverError } from '../../errors.ts';
 import { endWithProblem } from '../connections/client-errors.ts';
 import type { Connections } from '../connections/connections.ts';
+import type { PublicAddress } from '../public-address.ts';
 import type { HttpServer } from '../http-server.ts';
 import { CLOSE_MS_MAX, type MessageSockets } from '../websocket/message-sockets.ts';
 
@@ -17,13 +16,13 @@ import { CLOSE_MS_MAX, type MessageSockets } from '../websocket/message-sockets.
  * Whether a request is upgraded. An offer to upgrade at another address, or to HTTP/2 as some clients make it
  * with every request, is declined by answering the request.
  */
-export function isWebSocketRequest({ method, headers, url = '' }: IncomingMessage): boolean {
+export function isWebSocketRequest({ method, headers, url = '' }: IncomingMessage, publicAddress: PublicAddress): boolean {
   return (
     method === 'GET' &&
     headers['content-length'] === undefined &&
     headers['transfer-encoding'] === undefined &&
     headers.upgrade?.toLowerCase() === 'websocket' &&
-    /^\/v1\/sessions\/[^/]*\/stream(\?|$)/.test(url)
+    /^\/v1\/sessions\/[^/]*\/stream(\?|$)/.test(publicAddress.ownPath(url))
   );
 }
 

@@ -11,7 +11,7 @@ import { hasIdempotencyKey, isSessionCall } from '../session-request.ts';
 /** The error of a request as a problem; of a call on a session it says whether the call was applied. */
 export function requestProblem(error: CarryoverError, request: FastifyRequest) {
   return {
-    ...problemBody(error, request.id, traceIdOf(request)),
+    ...problemBody(error, request.id, request.server.publicAddress, traceIdOf(request)),
     ...(isSessionCall(request) && { applied: appliedOf(error, hasIdempotencyKey(request)) }),
   };
 }
@@ -20,6 +20,7 @@ export function requestProblem(error: CarryoverError, request: FastifyRequest) {
  * The error of a WebSocket message as a problem, with what headers say of a request (`retry_after_s`). It is
  * logged.
  *
+ * @param instance the id of the message
  * @param request the handshake
  * @param mayHaveKey whether the message has an idempotency key, or could not be read
  */
@@ -32,7 +33,7 @@ export function messageProblem(
   const error = toCarryoverError(cause as Error);
   logProblem(error, cause, request.log);
   return {
-    ...problemBody(error, instance, traceIdOf(request)),
+    ...problemBody(error, instance, request.server.publicAddress, traceIdOf(request)),
     applied: appliedOf(error, mayHaveKey),
     retry_after_s: error.retryAfter_s,
   };
@@ -43,7 +44,7 @@ export function problemJson(cause: Error, request: FastifyRequest): string {
   const error = toCarryoverError(cause);
   noteError(request, error.code);
   logProblem(error, cause, request.log);
-  return JSON.stringify(problemBody(error, request.id, traceIdOf(request)));
+  return JSON.stringify(problemBody(error, request.id, request.server.publicAddress, traceIdOf(request)));
 }
 
 /**

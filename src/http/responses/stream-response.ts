@@ -12,6 +12,7 @@ import { FRAMINGS, type Framing, errorEvent } from '../../codec/json/step-events
 import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { RecurrenceStream, StepTensors } from '../../engine/stream.ts';
 import { CarryoverError } from '../../errors.ts';
+import { varyBy } from '../vary.ts';
 import { problemJson } from './problem.ts';
 import { serverTiming } from './server-timing.ts';
 
@@ -117,13 +118,13 @@ export class StreamResponse implements Disposable {
   #begin(): void {
     const reply = this.#reply.headers({
       'content-type': this.#type,
-      vary: 'accept, accept-encoding',
       'cache-control': 'no-store',
       // Without it nginx collects the response before it passes it on.
       'x-accel-buffering': 'no',
       // Of the first steps: the others are computed when it is sent.
       'server-timing': serverTiming(this.#request.lifetime.record),
     });
+    varyBy(reply, 'accept-encoding');
     reply.hijack();
     reply.raw.writeHead(200, reply.getHeaders() as OutgoingHttpHeaders);
     reply.raw.flushHeaders();

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { ERRORS, type ErrorCode } from '../../error-kinds.ts';
 import type { CarryoverError } from '../../errors.ts';
+import type { PublicAddress } from '../public-address.ts';
 import { ref } from './ref.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
@@ -54,10 +55,10 @@ export const Problem = Type.Object(
 );
 
 /** A problem as it is sent, in the fields of RFC 9457 and our own. @param instance the id of the request */
-export function problemBody(error: CarryoverError, instance: string, traceId?: string) {
+export function problemBody(error: CarryoverError, instance: string, publicAddress: PublicAddress, traceId?: string) {
   const { code, kind, message, errors, members } = error;
   return {
-    type: `/problems#${code}`,
+    type: publicAddress.problemType(code),
     title: kind.title,
     status: kind.status,
     detail: message,

@@ -23,10 +23,13 @@ export function infoReply(session: Session): Reply {
   };
 }
 
-/** Sends a response as it was kept. */
+/** Sends a response as it was kept. The address in it is kept as the service's own path: where clients find it may change. */
 export function sendReply(reply: FastifyReply, { value, replayed }: CallResult<Reply>): FastifyReply {
   markReplayed(reply, replayed);
-  return reply.code(value.status).headers(value.headers).type(JSON_TYPE).send(value.body);
+  void reply.code(value.status).headers(value.headers).type(JSON_TYPE);
+  const { location } = value.headers;
+  if (location !== undefined) void reply.header('location', reply.server.publicAddress.pathOf(location));
+  return reply.send(value.body);
 }
 
 /** Sets Idempotency-Replayed if the response is that of an earlier attempt. */

@@ -12,6 +12,7 @@ import type { RequestRecord } from '../../request-record.ts';
 import { sessionHash } from '../../session-hash.ts';
 import type { BodyBudget } from '../bodies/body-budget.ts';
 import { expectCurrent } from '../access.ts';
+import type { Cors } from '../cors.ts';
 import type { HttpServer } from '../http-server.ts';
 import { messageProblem, toCarryoverError } from '../responses/problem.ts';
 import { problemResponses } from '../schemas/problem.ts';
@@ -23,6 +24,7 @@ import { sessionMark } from './representation.ts';
 import type { Tracer } from '../tracer.ts';
 import { validationError } from '../validation.ts';
 import { type ResponseMessage, MESSAGE_BYTES_MAX } from '../websocket/message-socket.ts';
+import { expectAllowedPage } from '../websocket/page-origin.ts';
 import type { MessageSockets } from '../websocket/message-sockets.ts';
 import { type Computation, expectSessionOnly } from '../compute/computation.ts';
 import {
@@ -41,6 +43,7 @@ export interface SessionSocketOptions {
   readonly sessions: Sessions;
   readonly sessionCompute: SessionCompute;
   readonly isClosing: () => boolean;
+  readonly cors: Cors;
   readonly bodyBytesMax: number;
   /** For the response to one message, from when the one before it has been answered. */
   readonly deadlineMs: number;
@@ -79,6 +82,7 @@ export async function sessionSocketRoute(app: HttpServer, options: SessionSocket
         101: { description: 'The connection is a WebSocket from here on.', type: 'null' },
         ...problemResponses([
           'invalid_request',
+          'origin_not_allowed',
           'session_not_found',
           'session_gone',
           'upgrade_required',
@@ -89,10 +93,14 @@ export async function sessionSocketRoute(app: HttpServer, options: SessionSocket
         ]),
       },
     },
-    preHandler: async ({ ws, params, lifetime }, reply) => {
+    onRequest: async ({ ws, raw }, reply) => {
       if (!ws) return;
       // A refused connection is not used again.
       void reply.header('connection', 'close');
+      expectAllowedPage(raw, options.cors, app.publicAddress);
+    },
+    preHandler: async ({ ws, params, lifetime }) => {
+      if (!ws) return;
       await options.sessions.read(params.id, lifetime.tenant);
     },
     handler: async (_, reply) => {

@@ -68,7 +68,7 @@ describe('the handshake', () => {
   test('an upgrade at another address is ignored, and the request answered', async () => {
     const body = JSON.stringify({ weights: TINY, x: [[1]] });
     const head =
-      'POST /v1/step HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings, close\r\n' +
+      'POST /v1/step HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade, HTTP2-Settings, close\r\n' +
       'upgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\ncontent-type: application/json\r\n' +
       `content-length: ${body.length}\r\n\r\n`;
     const response = problemOf(await exchange(server.port, head + body));

@@ -76,7 +76,7 @@ export async function exchange(port: number, bytes: string | Buffer): Promise<st
 /** The head of a handshake. */
 export const handshake = (path: string, headers: Record<string, string> = {}) =>
   `GET ${path} HTTP/1.1\r\n${Object.entries({
-    host: 'x',
+    host: 'localhost',
     connection: 'Upgrade',
     upgrade: 'websocket',
     'sec-websocket-version': '13',

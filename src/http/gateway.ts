@@ -1,0 +1,25 @@
+// What the settings say about gateways and browsers: the public address, the hosts and the origins.
+import { readOrigins } from '../settings/origins.ts';
+import { readPublicUrl } from '../settings/public-address.ts';
+import { type AllowedHosts, type HostSettings, allowedHostsOf } from './allowed-hosts.ts';
+import { Cors } from './cors.ts';
+import { PublicAddress } from './public-address.ts';
+
+export interface GatewaySettings extends HostSettings {
+  readonly BASE_PATH: string;
+  readonly CORS_ORIGINS: string;
+}
+
+export interface GatewayParts {
+  readonly publicAddress: PublicAddress;
+  readonly hosts: AllowedHosts;
+  readonly cors: Cors;
+}
+
+export function gatewayParts(settings: GatewaySettings): GatewayParts {
+  return {
+    publicAddress: new PublicAddress(settings.BASE_PATH, readPublicUrl(settings.PUBLIC_URL)),
+    hosts: allowedHostsOf(settings),
+    cors: new Cors(readOrigins(settings.CORS_ORIGINS)),
+  };
+}
