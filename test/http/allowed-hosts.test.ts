@@ -8,7 +8,7 @@ import { exchange, handshake, problemOf } from './websocket/server.ts';
 
 const local = await listen();
 const named = await listen({ ALLOWED_HOSTS: 'rnn.example.org,carryover:8080', PUBLIC_URL: 'https://public.example/rnn' });
-const reachable = await listen({ HOST: '0.0.0.0' });
+const reachable = await listen({ HOST: '0.0.0.0', ALLOW_ANONYMOUS: 'true' });
 
 const statusAt = async ({ port }: { port: number }, host: string, path = '/v1/models') =>
   (await new RawClient(port, requestText('GET', path, { host })).answer()).status;

@@ -105,5 +105,6 @@ test('all that is wrong is listed at once', () => {
       return (error as Error).message.split('\n').slice(1).map((line) => line.trim().split(' ')[0]);
     }
   };
-  expect(lines().toSorted()).toEqual(['ALLOWED_HOSTS', 'BASE_PATH', 'CORS_ORIGINS', 'PUBLIC_URL', 'TLS_CERT_FILE', 'TLS_MIN_VERSION']);
+  expect(lines()).toHaveLength(6);
+  expect(new Set(lines())).toEqual(new Set(Object.keys(wrong)));
 });

@@ -1,7 +1,7 @@
 // A service and requests as text, for the tests of misbehaving clients.
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect } from 'vitest';
+import { afterAll, expect } from 'vitest';
 import { createLogger } from '../../../src/logging.ts';
 import { type TestApp, buildApp } from '../../helpers/app.ts';
 import { padded } from '../../helpers/padding.ts';
@@ -29,8 +29,11 @@ const servers = new Map<string, Promise<Server>>();
 /** A service that listens; one for each environment of a test file. Its log begins anew. */
 export async function listen(environment: Record<string, string> = {}): Promise<Server> {
   const key = JSON.stringify(environment);
-  const starting = servers.get(key) ?? start(environment);
+  const known = servers.get(key);
+  const starting = known ?? start(environment);
   servers.set(key, starting);
+  // Files that share a process share this table, and the service is closed with its file.
+  if (starting !== known) afterAll(() => void servers.delete(key));
   const server = await starting;
   const linesBefore = server.lines().length;
   return { ...server, lines: () => server.lines().slice(linesBefore) };
