@@ -20,14 +20,18 @@ export interface ServerProcess extends AsyncDisposable {
  * The service with the Node.js flags of `npm start`.
  *
  * @param settings of its environment; STORE_URL is `memory:` unless given
+ * @param file its src/server.ts; that of this checkout if absent
  * @throws Error if it does not become ready
  */
-export function startServer(settings: Record<string, string> = {}): Promise<ServerProcess> {
+export function startServer(
+  settings: Readonly<Record<string, string>> = {},
+  file = join(import.meta.dirname, '../../src/server.ts'),
+): Promise<ServerProcess> {
   return startServerProcess({
     name: 'service',
     settings: { STORE_URL: 'memory:', ...settings },
     nodeFlags: nodeFlagsOfStart(),
-    file: join(import.meta.dirname, '../../src/server.ts'),
+    file,
     readyPath: '/health/ready',
   });
 }

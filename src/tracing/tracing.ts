@@ -128,7 +128,7 @@ function parentOf<Context>({ within }: TracedPart, contexts: ReadonlyMap<TracedP
 
 /** By the semantic conventions, but for the address and the client: the address of a session is its key. */
 function requestFacts(ended: EndedRequest): RequestFacts {
-  const { method: sent = '', route, statusCode, unanswered, errorCode, record, sessionId } = ended;
+  const { method: sent = '', route, statusCode, unanswered, errorCode, record, sessionId, tenant } = ended;
   const method = METHODS.includes(sent) ? sent : '_OTHER';
   const attributes: Attributes = { 'http.request.method': method, 'url.scheme': 'http' };
   if (route !== undefined) {
@@ -137,6 +137,7 @@ function requestFacts(ended: EndedRequest): RequestFacts {
     if (!route.includes(':') && !route.includes('*')) attributes['url.path'] = route;
   }
   if (statusCode !== undefined) attributes['http.response.status_code'] = statusCode;
+  if (tenant !== undefined) attributes['carryover.tenant'] = tenant;
   if (unanswered !== undefined) attributes['carryover.unanswered'] = unanswered;
   if (record) Object.assign(attributes, computedAttributes(record));
   Object.assign(attributes, commonAttributes(errorCode, sessionId));

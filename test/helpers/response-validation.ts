@@ -1,4 +1,5 @@
-// Checks every JSON response against the response schema of its route, for its status. Not by
+// Checks every JSON response against the response schema of its route, for its status, and that each computed one has
+// Server-Timing. Not by
 // @fastify/response-validation: that sees only values that go through Fastify's serialiser, and here most
 // responses are bytes in linear memory or JSON that is made once.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -43,12 +44,20 @@ export function responseValidation(onMismatch: (mismatch: string) => void) {
 function mismatchOf(request: FastifyRequest, reply: FastifyReply, payload: unknown): string | undefined {
   const type = String(reply.getHeader('content-type')).split(';', 1)[0]!;
   const isText = typeof payload === 'string' || Buffer.isBuffer(payload);
+  const untimed = untimedAnswer(request, reply);
+  if (untimed !== undefined) return untimed;
   if (!isText || !JSON_TYPE.test(type) || payload.length > CHECKED_BYTES_MAX) return undefined;
   const schema = schemaOf(request, reply.statusCode, type);
   if (typeof schema !== 'object') return schema;
   const isValid = request.compileValidationSchema(schema);
   if (isValid(JSON.parse(payload.toString()))) return undefined;
   return JSON.stringify(isValid.errors?.map(({ instancePath, message }) => `${instancePath} ${message}`));
+}
+
+/** Whatever was computed and is answered says how long it took. */
+function untimedAnswer({ lifetime }: FastifyRequest, reply: FastifyReply): string | undefined {
+  const hasComputed = lifetime?.record.computeMs > 0 && reply.statusCode < 300;
+  return hasComputed && !reply.hasHeader('server-timing') ? 'it was computed, and has no Server-Timing' : undefined;
 }
 
 /** The schema of a response; a string, if the route describes none; undefined, if it describes no responses. */

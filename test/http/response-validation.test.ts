@@ -29,3 +29,18 @@ test.each([
   expect(mismatches).toEqual(expected.map((text) => expect.stringMatching(text)));
   expect(statusCode).toBe(expected.length === 0 ? 200 : 500);
 });
+
+test.each([
+  [1, {}, 1],
+  [1, { 'server-timing': 'compute;dur=1' }, 0],
+  [0, {}, 0],
+])('computed for %s ms, with the headers %o: %s mismatches', async (computeMs, headers, count) => {
+  const mismatches: string[] = [];
+  const app = Fastify();
+  app.decorateRequest('lifetime', { getter: () => ({ record: { computeMs } }) as never });
+  app.register(responseValidation((mismatch) => mismatches.push(mismatch)));
+  app.get('/', (_, reply) => reply.headers(headers).send('a file'));
+  await app.inject('/');
+  expect(mismatches).toHaveLength(count);
+  expect(mismatches.join()).toMatch(count === 0 ? /^$/ : /it was computed, and has no Server-Timing/);
+});

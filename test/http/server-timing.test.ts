@@ -1,4 +1,5 @@
-// Server-Timing of every answer that is computed, and of no other.
+// Server-Timing of every answer that is computed, and of no other. That no computed answer of any test is without it,
+// helpers/response-validation.ts checks; it does not see streams.
 import { describe, expect, test } from 'vitest';
 import { RequestRecord } from '../../src/request-record.ts';
 import { serverTiming } from '../../src/http/responses/server-timing.ts';
@@ -26,7 +27,11 @@ describe('computed answers', () => {
     ['a step', '/v1/step', { weights: WEIGHTS, x }, {}],
     ['a sequence', '/v1/sequence', { weights: WEIGHTS, x: [x] }, {}],
     ['a file', '/v1/step', { weights: WEIGHTS, x }, { accept: 'application/octet-stream' }],
-    ['a stream', '/v1/sequence', { weights: WEIGHTS, x: [x] }, { accept: 'application/x-ndjson' }],
+    ['a stream of lines', '/v1/sequence', { weights: WEIGHTS, x: [x] }, { accept: 'application/x-ndjson' }],
+    ['a stream of events', '/v1/sequence', { weights: WEIGHTS, x: [x] }, { accept: 'text/event-stream' }],
+    ['a built-in model', '/v1/step', { model: 'sunspots', x }, {}],
+    ['a trace', '/v1/step', { weights: WEIGHTS, x, trace: true }, {}],
+    ['a compressed answer', '/v1/sequence', { weights: WEIGHTS, x: Array(8_000).fill(x) }, { 'accept-encoding': 'gzip' }],
   ])('%s', async (_, url, body, headers) => {
     const { statusCode, headers: received } = await send(url, body, headers);
     expect(statusCode).toBe(200);
@@ -35,10 +40,21 @@ describe('computed answers', () => {
     expect(received['server-timing']).not.toContain('compute;dur=0.000');
   });
 
-  test('a step of a session has the commit', async () => {
+  const COMMITTED = ['read', 'queue', 'compute', 'commit', 'print'];
+  const file = { accept: 'application/octet-stream' };
+
+  test.each([
+    ['a step', '/v1/step', x, {}],
+    ['a sequence', '/v1/sequence', [x], {}],
+    ['a step as a file', '/v1/step', x, file],
+    ['a sequence as a file', '/v1/sequence', [x], file],
+  ])('%s of a session has the commit; repeated with its key, it is computed and not committed', async (_, url, input, headers) => {
     const { id } = (await send('/v1/sessions', { weights: WEIGHTS })).json();
-    const { headers } = await send('/v1/step', { session: id, x });
-    expect(partsOf(headers['server-timing'])).toEqual(['read', 'queue', 'compute', 'commit', 'print']);
+    const call = () => send(url, { session: id, x: input }, { ...headers, 'idempotency-key': 'a-key' });
+    expect(partsOf((await call()).headers['server-timing'])).toEqual(COMMITTED);
+    const replayed = await call();
+    expect(replayed.headers['idempotency-replayed']).toBe('true');
+    expect(partsOf(replayed.headers['server-timing'])).toEqual(STATELESS);
   });
 });
 

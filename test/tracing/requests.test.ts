@@ -147,6 +147,7 @@ describe('a request', () => {
     const base = await failing.http.listen({ host: '127.0.0.1', port: 0 });
     const { response, trace } = await post('/v1/sessions', { weights: WEIGHTS }, {}, base);
     expect(response.status).toBe(503);
+    expect(response.headers.has('server-timing')).toBe(false);
     const root = rootOf(await spansOf(trace, 1), trace.traceId)!;
     expect(root).toMatchObject({ status: 2, attributes: { 'error.type': 'store_unavailable' } });
   });
