@@ -67,7 +67,8 @@ export function readKeysFile(path: string): KeysFile {
   const file = parse(path, text);
   if (!validator().Check(file)) {
     const [first] = validator().Errors(file);
-    throw new KeysFileError(`${path} has at ${first?.instancePath || '/'} what ${first?.message}; \`carryover key new\` writes such files.`);
+    const what = first?.message === 'schema is false' ? 'is no field of such a file' : first?.message;
+    throw new KeysFileError(`${path}: ${first?.instancePath || 'the file'} ${what}; \`carryover key new\` writes such files.`);
   }
   for (const { id, expires_at } of file.keys) {
     if (expires_at !== undefined && Number.isNaN(Date.parse(expires_at))) {

@@ -152,7 +152,7 @@ describe('labels', () => {
     reason: ['expired', 'deleted'],
     quantile: ['0.5', '0.9', '0.99', '1'],
     format: ['safetensors', 'torch', 'onnx', 'keras', 'other'],
-    operation: 'create change writeTombstone read due postpone forget list count secret put get remove collect ids point names revision'.split(' '),
+    operation: 'create change writeTombstone read due postpone forget list count secret put get remove collect ids point unpoint names revision'.split(' '),
   };
 
   test('whatever clients send as paths, methods, names and ids, no value is theirs', async () => {
