@@ -287,8 +287,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       await Promise.all([sweeper.stop(), collector.stop(), refresher?.stop()]);
       await store.close();
       await backups.ended();
+      await access?.close();
       await Promise.all([pool.close(), tracing?.close()]);
-      access?.close();
       await metrics?.close();
     },
   };

@@ -59,8 +59,8 @@ export class Access {
     throw new CarryoverError('forbidden', { detail: `This needs a key or a token with the scope ${scope}.` });
   }
 
-  close(): void {
-    this.#keys?.close();
+  async close(): Promise<void> {
+    await this.#keys?.close();
   }
 }
 

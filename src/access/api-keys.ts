@@ -1,10 +1,15 @@
 // The API keys of a file, which is read again when it changes.
-import { unwatchFile, watchFile } from 'node:fs';
+import { type BigIntStats, statSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { type Periodic, startPeriodic } from '../periodic.ts';
 import { NO_HASH, idOfKey, isKeyOf } from './api-key.ts';
 import { type KeyEntry, type TenantLimits, readKeysFile } from './keys-file.ts';
 import type { Principal } from './principal.ts';
 
-/** Asked for by its status instead of by events: Kubernetes replaces a mounted Secret through symbolic links. */
+/**
+ * How often its status is looked at. There are no events to wait for: Kubernetes replaces a mounted Secret through symbolic
+ * links, and fs.watchFile() misses what changes before it first looks.
+ */
 const CHECKED_MS = 1_000;
 
 export interface ApiKeysListener {
@@ -23,6 +28,9 @@ interface KnownKey {
 export class ApiKeys {
   readonly #path: string;
   readonly #listener: ApiKeysListener;
+  readonly #watching: Periodic;
+  /** Of the file that was read last. */
+  #mark: string;
   #keys: ReadonlyMap<string, KnownKey> = new Map();
   #limits: ReadonlyMap<string, TenantLimits> = new Map();
 
@@ -30,9 +38,10 @@ export class ApiKeys {
   constructor(path: string, listener: ApiKeysListener) {
     this.#path = path;
     this.#listener = listener;
+    // Before it is read: a change while it is read is seen afterwards.
+    this.#mark = markOf(statSync(path, { bigint: true, throwIfNoEntry: false }));
     this.#read();
-    // Neither a timer nor a watcher of its own keeps the process alive.
-    watchFile(path, { interval: CHECKED_MS, persistent: false }, this.#onChange);
+    this.#watching = startPeriodic(CHECKED_MS, () => this.#readIfChanged(), listener.onFailed);
   }
 
   get count(): number {
@@ -52,8 +61,8 @@ export class ApiKeys {
     return known && isRight && known.expiresAtMs > Date.now() ? known.principal : undefined;
   }
 
-  close(): void {
-    unwatchFile(this.#path, this.#onChange);
+  async close(): Promise<void> {
+    await this.#watching.stop();
   }
 
   /** @throws KeysFileError */
@@ -63,14 +72,14 @@ export class ApiKeys {
     this.#limits = new Map(Object.entries(tenants));
   }
 
-  readonly #onChange = (): void => {
-    try {
-      this.#read();
-      this.#listener.onRead(this.count);
-    } catch (error) {
-      this.#listener.onFailed(error);
-    }
-  };
+  /** A file that has gone, or cannot be read, is reported once. @throws KeysFileError */
+  async #readIfChanged(): Promise<void> {
+    const mark = markOf(await stat(this.#path, { bigint: true }).catch(() => undefined));
+    if (mark === this.#mark) return;
+    this.#mark = mark;
+    this.#read();
+    this.#listener.onRead(this.count);
+  }
 
   #known(entry: KeyEntry): KnownKey {
     const { id, hash, tenant, scopes, requests_per_s, flops_per_s, expires_at } = entry;
@@ -84,4 +93,9 @@ export class ApiKeys {
     const principal = { tenant, scopes: new Set(scopes), name: `key:${id}`, rates: { requests_per_s, flops_per_s }, isCurrent };
     return { entry, expiresAtMs, principal };
   }
+}
+
+/** Differs if the file was written or replaced. */
+function markOf(stats: BigIntStats | undefined): string {
+  return stats ? `${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs} ${stats.ctimeNs}` : 'none';
 }

@@ -34,9 +34,12 @@ export function prefixIn(id: string): string {
   return id.slice(0, id.indexOf(SEPARATOR) + 1);
 }
 
-/** Comes after all ids with the prefix in the order of ids. */
+/** Of the characters of ids the one that follows SEPARATOR in the order of their codes. */
+const AFTER_SEPARATOR = '0';
+
+/** Comes after all ids with the prefix in the order of ids, and before all others that follow them. */
 export function endOfPrefix(prefix: string): string {
-  return `${prefix.slice(0, -1)}${String.fromCharCode(SEPARATOR.charCodeAt(0) + 1)}`;
+  return prefix.slice(0, -1) + AFTER_SEPARATOR;
 }
 
 /** Whether a request of the tenant may know that there is a session with this id. */

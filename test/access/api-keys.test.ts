@@ -16,8 +16,8 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'keys-'));
   path = join(folder, 'keys.json');
 });
-afterEach(() => {
-  for (const keys of open.splice(0)) keys.close();
+afterEach(async () => {
+  for (const keys of open.splice(0)) await keys.close();
   rmSync(folder, { recursive: true });
 });
 
@@ -127,6 +127,15 @@ describe('the file of the keys', () => {
 
   test('a file that is missing is named, with what makes it', () => {
     expect(() => readKeysFile(path)).toThrow(/keys\.json cannot be read: .*carryover key new/);
+  });
+
+  test('a change right after the start is seen', async () => {
+    const [a, b] = [newKey(), newKey()];
+    write([entryOf(a)]);
+    const { keys } = openKeys();
+    write([entryOf(b)]);
+    await eventually(() => keys.find(a.key) === undefined);
+    expect(keys.find(b.key)).toBeDefined();
   });
 
   test('only hashes of keys are good: a hash is no key', () => {

@@ -74,9 +74,9 @@ export class RawClient {
 }
 
 /** Whether it became true within `ms`. */
-export async function until(isTrue: () => boolean, ms: number): Promise<boolean> {
+export async function until(isTrue: () => boolean | Promise<boolean>, ms: number): Promise<boolean> {
   const endMs = performance.now() + ms;
-  while (!isTrue()) {
+  while (!(await isTrue())) {
     if (performance.now() > endMs) return false;
     await sleep(5);
   }
@@ -84,6 +84,6 @@ export async function until(isTrue: () => boolean, ms: number): Promise<boolean>
 }
 
 /** As until(). @throws Error if it is not true in time: a wait that goes unnoticed takes long, and proves nothing */
-export async function eventually(isTrue: () => boolean, ms: number): Promise<void> {
+export async function eventually(isTrue: () => boolean | Promise<boolean>, ms = 30_000): Promise<void> {
   if (!(await until(isTrue, ms))) throw new Error(`not true within ${ms} ms: ${isTrue.toString()}`);
 }

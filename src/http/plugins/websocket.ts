@@ -52,6 +52,12 @@ export const webSockets = fp(
       },
       preClose: () => sockets.shutDown(),
     });
+    // The library closes the connection of a handshake that was refused only if its own hook, which is behind those of the
+    // admission and the authentication, has seen the request.
+    app.addHook('onResponse', ({ ws, raw }, _reply, done) => {
+      if (!ws && isWebSocketRequest(raw)) raw.socket.destroySoon();
+      done();
+    });
     // Node.js before 24.9 upgrades every request with an Upgrade header once anything listens for `upgrade`,
     // and its body is then never read. There the listener is removed, and no WebSocket is accepted.
     if (!('shouldUpgradeCallback' in app.server)) app.server.removeAllListeners('upgrade');

@@ -152,8 +152,8 @@ export const ListQuery = Type.Object(
     ),
     cursor: Type.Optional(
       Type.String({
-        // An id that was issued, 128 bits.
-        pattern: '^[A-Za-z0-9_-]{22}$',
+        // An id that was issued, or what comes after all ids of a tenant (sessions/session-owner.ts).
+        pattern: '^([A-Za-z0-9_-]{17}|([A-Za-z0-9_-]{16}[.])?[A-Za-z0-9_-]{22})$',
         description: '`next` of the page before, to be sent with the same `model`.',
       }),
     ),
