@@ -153,7 +153,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(errors);
   app.register(connectionShutdown, { connections });
   // Before whatever may refuse a handshake: it ends the connection of one that was refused.
-  app.register(webSockets, { sockets, connections, messageBytesMax: bodyBytesMax });
+  app.register(webSockets, { sockets, connections, publicAddress: options.publicAddress, messageBytesMax: bodyBytesMax });
   app.register(admission, { ...options, connections });
   app.register(allowedHosts, options);
   app.register(preflights, options);

@@ -1,12 +1,13 @@
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
+
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { hashOf, idOfKey, isKeyOf, newKey } from '../../src/access/api-key.ts';
 import { ApiKeys } from '../../src/access/api-keys.ts';
 import { type KeyEntry, readKeysFile } from '../../src/access/keys-file.ts';
 import { eventually } from '../helpers/raw-client.ts';
+import { fc } from '../helpers/seed.ts';
 
 let folder: string;
 let path: string;

@@ -1,6 +1,6 @@
 // Who may call what: keys, tokens and scopes, decided before a body is read and before a WebSocket is accepted.
 import type { AddressInfo } from 'node:net';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { newKey } from '../../src/access/api-key.ts';
 import { buildApp } from '../helpers/app.ts';
@@ -135,7 +135,7 @@ test('a computation on a session needs both scopes, wherever the session is name
 
 /** A request whose body never comes: an answer shows that it was not waited for. */
 async function answerBeforeBody(headers: string, path = '/v1/step') {
-  const client = new RawClient(port, `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n${headers}Content-Length: 90000\r\n\r\n`);
+  const client = new RawClient(port, `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${headers}Content-Length: 90000\r\n\r\n`);
   const answer = await client.answer();
   client.socket.destroy();
   return answer;
@@ -157,12 +157,12 @@ test('thousands of wrong, expired, truncated and replayed keys and tokens: none 
   const wrong: (() => string | Promise<string>)[] = [
     () => newKey().key,
     () => `${all.slice(0, 27)}${randomBytes(32).toString('base64url')}`,
-    () => all.slice(0, Math.floor(Math.random() * all.length)),
+    () => all.slice(0, randomInt(all.length)),
     () => `${all}A`,
     () => all.toUpperCase(),
     () => expired,
     () => randomBytes(48).toString('base64url'),
-    () => token.slice(0, Math.floor(Math.random() * token.length)),
+    () => token.slice(0, randomInt(token.length)),
     () => `${head}.${foreign.split('.')[1]}.${signature}`,
     () => issuer.token({ exp: Math.floor(Date.now() / 1_000) - 60 }),
     () => issuer.token({ aud: 'another' }),
@@ -203,7 +203,7 @@ describe('a WebSocket', () => {
     for (const [k, secret] of secrets.entries()) {
       const client = new RawClient(
         port,
-        `GET /v1/sessions/${id}/stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+        `GET /v1/sessions/${id}/stream HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
           `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\n` +
           `${secret === undefined ? '' : `x-api-key: ${secret}\r\n`}\r\n`,
       );

@@ -32,11 +32,12 @@ const SUBPROTOCOL = 'carryover';
 export interface WebSocketOptions {
   readonly sockets: MessageSockets;
   readonly connections: Connections;
+  readonly publicAddress: PublicAddress;
   readonly messageBytesMax: number;
 }
 
 export const webSockets = fp(
-  async (app: HttpServer, { sockets, connections, messageBytesMax }: WebSocketOptions) => {
+  async (app: HttpServer, { sockets, connections, publicAddress, messageBytesMax }: WebSocketOptions) => {
     const serverOptions = {
       maxPayload: messageBytesMax,
       perMessageDeflate: false,
@@ -55,7 +56,7 @@ export const webSockets = fp(
     // The library closes the connection of a handshake that was refused only if its own hook, which is behind those of the
     // admission and the authentication, has seen the request.
     app.addHook('onResponse', ({ ws, raw }, _reply, done) => {
-      if (!ws && isWebSocketRequest(raw)) raw.socket.destroySoon();
+      if (!ws && isWebSocketRequest(raw, publicAddress)) raw.socket.destroySoon();
       done();
     });
     // Node.js before 24.9 upgrades every request with an Upgrade header once anything listens for `upgrade`,
