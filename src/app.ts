@@ -4,6 +4,7 @@
 //             ├── models ───┐
 //             └── sessions ─┴→ store
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Access } from './access/access.ts';
 import type { ApiKeysListener } from './access/api-keys.ts';
 import type { AppOverrides } from './app-overrides.ts';
@@ -55,14 +56,15 @@ export interface App {
   readonly store: SessionStore;
   /** Undefined without METRICS_PORT. It does not listen yet. */
   readonly metrics: ServiceMetrics | undefined;
-  /** From now on /health/ready answers 503; requests are still served. */
-  drain(): void;
+  /** From now on /health/ready answers 503; requests are still served. See close(). */
+  drain(delayMs: number): Promise<void>;
   /**
    * Refuses new requests, finishes those that run, and closes the parts from the highest to the lowest. On SIGTERM,
    * in this order:
    *
    * 1. close-with-grace (server.ts) catches the signal and starts the timer of SHUTDOWN_TIMEOUT_MS.
-   * 2. drain(): /health/ready answers 503; requests are still served, for DRAIN_DELAY_MS.
+   * 2. drain(): /health/ready answers 503; requests are still served, for DRAIN_DELAY_MS. If that is not 0, then new
+   *    connections are refused, and each open one gets the response to its next request (Connections.handOver).
    * 3. close(): from here on new requests are refused with shutting_down.
    * 4. http.close() runs the preClose hooks one after the other: timers for the end of streams are set
    *    (http/responses/stream-responses.ts); idle connections are closed, and the others get their last response
@@ -180,7 +182,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
 
   const isPrepared = overrides.isPrepared ?? true;
   let state: 'serving' | 'draining' | 'closing' = 'serving';
-  const { app: http, load } = await createHttp({
+  const { app: http, load, handOver } = await createHttp({
     observer: metrics?.http,
     access,
     tracer: tracing,
@@ -277,8 +279,11 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     sessions,
     store,
     metrics,
-    drain: () => {
+    drain: async (delayMs) => {
       state = 'draining';
+      if (delayMs === 0) return;
+      await sleep(delayMs);
+      await handOver();
     },
     close: async () => {
       state = 'closing';

@@ -185,7 +185,7 @@ export const ConfigSchema = Type.Object({
   CONNECTIONS_MAX: integer(1_024, 1, 65_536, 'Most connections open at a time.'),
   REQUEST_TIMEOUT_MS: integer(10_000, 100, 3_600_000, 'Time limit for receiving a whole request; at most JOB_DEADLINE_MS.'),
   KEEP_ALIVE_TIMEOUT_MS: integer(75_000, 100, 3_600_000, "How long an idle connection stays open; set it above the gateway's."),
-  DRAIN_DELAY_MS: integer(0, 0, 600_000, 'From SIGTERM, when the service becomes not ready, until new requests are refused.'),
+  DRAIN_DELAY_MS: integer(0, 0, 600_000, 'From SIGTERM, when the service becomes not ready, until new connections are refused; 0: until all requests are, at once.'),
   SHUTDOWN_TIMEOUT_MS: integer(30_000, 1, 3_600_000, 'From SIGTERM until a forced exit.'),
 });
 

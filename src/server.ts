@@ -1,6 +1,5 @@
 // The process: configuration, listening, signals, exit codes. Nothing else.
 import type { AddressInfo } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import closeWithGrace from 'close-with-grace';
 import { type App, createApp } from './app.ts';
 import { type Config, ConfigError, hasAccessControl, readConfig } from './config.ts';
@@ -18,8 +17,7 @@ closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS }, async ({ signal, err }) =>
   if (!app) return;
   if (err) app.http.log.fatal({ err }, 'uncaught error, shutting down');
   else app.http.log.info({ signal }, 'shutting down');
-  app.drain();
-  await sleep(err ? 0 : config.DRAIN_DELAY_MS);
+  await app.drain(err ? 0 : config.DRAIN_DELAY_MS);
   await app.close();
 });
 

@@ -21,6 +21,7 @@ import { type StepParts, stepRoute } from './compute/step.ts';
 import { answerClientError, refuseTunnel } from './connections/client-errors.ts';
 import { Connections, headMsMax } from './connections/connections.ts';
 import { deferContinue } from './connections/expect-continue.ts';
+import { stopListening } from './connections/stop-listening.ts';
 import type { GatewayParts } from './gateway.ts';
 import type { HttpServer } from './http-server.ts';
 import { modelRoutes } from './models/models.ts';
@@ -129,6 +130,11 @@ export interface HttpLoad {
 export interface Http {
   readonly app: HttpServer;
   readonly load: HttpLoad;
+  /**
+   * Stops listening, so that whoever connects is refused and turns to another instance; each connection that is open
+   * gets one more response. Resolves when none of them waits for a request, or after a second.
+   */
+  handOver(): Promise<void>;
 }
 
 /** The HTTP server with all its routes; it does not listen yet. */
@@ -197,7 +203,11 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
       return budget.bytes;
     },
   };
-  return { app, load };
+  const handOver = async () => {
+    await stopListening(app.server);
+    await connections.handOver();
+  };
+  return { app, load, handOver };
 }
 
 /** All that are told of the end of requests as one listener; undefined if there are none. */

@@ -2,25 +2,17 @@
 // an answer, repeat a request or speak another language when it answers by itself.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type Server, createServer } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
+import { type Gateway, TEMPLATE as template, startGateway } from '../helpers/gateway.ts';
 import { describeWith } from '../helpers/needs.ts';
-import {
-  type RunningServer,
-  freePort,
-  startProcess,
-  startQuickly,
-  untilReady,
-} from '../helpers/process.ts';
+import { type RunningServer, startQuickly } from '../helpers/process.ts';
 import { StreamClient } from '../helpers/stream-client.ts';
 
 const MiB = 1024 * 1024;
 const docker = join(import.meta.dirname, '../../docker');
-const template = readFileSync(join(docker, 'nginx/default.conf.template'), 'utf8');
 const compose = readFileSync(join(docker, 'compose.yaml'), 'utf8');
 
 const step = {
@@ -45,7 +37,7 @@ describe("the gateway's settings", () => {
   });
 
   test('the settings that the template leaves open are given in compose.yaml', () => {
-    const variables = [...template.matchAll(/\$\{(\w+)\}/g)].map(([, name]) => name);
+    const variables = [...template.matchAll(/\$\{([A-Z_]+)\}/g)].map(([, name]) => name);
     expect(variables.length).toBeGreaterThan(0);
     expect(variables.filter((name) => !compose.includes(`      ${name}: `))).toEqual([]);
   });
@@ -57,7 +49,7 @@ describeWith('nginx', 'requests through the gateway', () => {
 
   beforeAll(async () => {
     server = await startQuickly();
-    gateway = await startGateway(server.port);
+    gateway = await startGateway([server.port]);
   });
 
   afterAll(async () => {
@@ -165,7 +157,7 @@ describeWith('nginx', 'connections from the gateway to the service', () => {
     });
     upstream.listen(0, '127.0.0.1');
     await once(upstream, 'listening');
-    gateway = await startGateway((upstream.address() as { port: number }).port);
+    gateway = await startGateway([(upstream.address() as { port: number }).port]);
   });
 
   afterAll(async () => {
@@ -182,74 +174,19 @@ describeWith('nginx', 'connections from the gateway to the service', () => {
   });
 
   test('the gateway sends a POST once, even if the connection breaks', async () => {
-    const statusOfBreak = async (method: string) => {
+    const statusOfBreak = async (method: string, headers: Record<string, string> = {}) => {
       // A kept connection is the tempting case: it may have been closed just before.
       await fetch(gateway.url);
       brokenMethods = [];
-      return (await fetch(`${gateway.url}/break`, { method })).status;
+      return (await fetch(`${gateway.url}/break`, { method, headers })).status;
     };
     expect(await statusOfBreak('POST')).toBe(502);
     expect(brokenMethods).toEqual(['POST']);
+    // With a key it counts once, so it is sent again.
+    expect(await statusOfBreak('POST', { 'idempotency-key': 'k' })).toBe(502);
+    expect(brokenMethods).toEqual(['POST', 'POST']);
     // The control: a GET is sent again, so a repeated POST would have been seen.
     expect(await statusOfBreak('GET')).toBe(502);
     expect(brokenMethods).toEqual(['GET', 'GET']);
   });
 });
-
-interface Gateway {
-  readonly url: string;
-  stop(): Promise<void>;
-}
-
-/** nginx in a folder of its own, with the template rendered as the official image does. */
-async function startGateway(upstreamPort: number): Promise<Gateway> {
-  const port = await freePort();
-  const prefix = await mkdtemp(join(tmpdir(), 'carryover-gateway-'));
-  // The workers of an nginx started by root belong to somebody else.
-  await chmod(prefix, 0o755);
-  await writeFile(join(prefix, 'nginx.conf'), MAIN_CONF);
-  const rendered = render(template, {
-    CARRYOVER_GATEWAY_PORT: `127.0.0.1:${port}`,
-    CARRYOVER_UPSTREAM: `127.0.0.1:${upstreamPort}`,
-  });
-  await writeFile(join(prefix, 'default.conf'), rendered);
-
-  const args = ['-p', `${prefix}/`, '-c', 'nginx.conf', '-e', 'stderr'];
-  const running = startProcess('nginx', args, {});
-  const url = `http://127.0.0.1:${port}`;
-  await untilReady(running, url);
-  return {
-    url,
-    stop: async () => {
-      await running.stop();
-      await rm(prefix, { recursive: true });
-    },
-  };
-}
-
-const MAIN_CONF = `
-daemon off;
-master_process on;
-worker_processes 1;
-pid nginx.pid;
-error_log stderr warn;
-events {}
-http {
-  access_log off;
-  client_body_temp_path client_body;
-  proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi;
-  scgi_temp_path scgi;
-  include default.conf;
-}
-`;
-
-/** Replaces ${VARIABLES} that are given and leaves nginx's own. @throws Error if one is missing */
-function render(text: string, variables: Record<string, string>): string {
-  return text.replaceAll(/\$\{([A-Z_]+)\}/g, (_, name: string) => {
-    const value = variables[name];
-    if (value === undefined) throw new Error(`the template needs ${name}`);
-    return value;
-  });
-}

@@ -1,7 +1,7 @@
 // What some tests need beyond Node.js and npm. Where it is missing they are skipped, the reason stands in
 // the name of what is skipped, and report-skips.ts repeats it at the end of the run; with CI=true a skip fails it.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, globSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { describe, test } from 'vitest';
@@ -17,9 +17,13 @@ const debian = (program: string, packageName = program): Need => ({
   remedy: `apt-get install ${packageName}`,
 });
 
+/** Preloaded into a process, it moves the clock. The command `faketime` would not pass signals on. */
+export const [LIBFAKETIME] = globSync('/usr/lib/*/faketime/libfaketime.so.1');
+
 const NEEDS = {
   chromium: debian('chromium'),
   curl: debian('curl'),
+  faketime: { isThere: () => LIBFAKETIME !== undefined, remedy: 'apt-get install faketime' },
   linux: { isThere: () => process.platform === 'linux', remedy: 'run on Linux, for /proc' },
   mount: { isThere: canMount, remedy: 'run as a user who may mount a tmpfs' },
   nginx: debian('nginx', 'nginx-light, and /usr/sbin on the PATH'),

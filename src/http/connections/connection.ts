@@ -1,6 +1,6 @@
 // One connection: the requests that have arrived on it, when it was last active, and how it ends. Times are in
 // ms of performance.now().
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { CarryoverError } from '../../errors.ts';
@@ -65,6 +65,9 @@ export class Connection {
   #isReadingStopped = false;
   /** The latest request, until it has arrived completely and is answered. */
   #latest: IncomingMessage | undefined;
+  /** The response to it, until another request arrives. */
+  #latestResponse: ServerResponse | undefined;
+  #endsWithNext = false;
   #running: IncomingMessage | undefined;
   readonly #waiting: { readonly request: IncomingMessage; readonly run: () => void }[] = [];
   #isLastResponse = false;
@@ -102,7 +105,13 @@ export class Connection {
   }
 
   /** To be called when the head of a request has arrived. */
-  beginRequest(request: IncomingMessage): void {
+  beginRequest(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#endsWithNext) {
+      // Of requests that are sent without waiting only the last ends the connection, or those behind it would be lost.
+      if (this.#latestResponse && this.requests > 0) this.#latestResponse.shouldKeepAlive = true;
+      response.shouldKeepAlive = false;
+    }
+    this.#latestResponse = response;
     this.requests++;
     this.#latest = request;
     this.#arrivedMs = Infinity;
@@ -120,6 +129,15 @@ export class Connection {
     }
     this.#running = request;
     run();
+  }
+
+  /**
+   * Makes the response to the latest request that is not answered, or else to the next one, the last: it says
+   * `Connection: close`, so that the peer sends no further request that would be lost.
+   */
+  endWithNextResponse(): void {
+    this.#endsWithNext = true;
+    if (this.requests > 0 && this.#latestResponse) this.#latestResponse.shouldKeepAlive = false;
   }
 
   /** To be called when the response is closed. */

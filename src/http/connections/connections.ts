@@ -5,6 +5,7 @@
 // Node itself.)
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyBaseLogger } from 'fastify';
 import { CarryoverError } from '../../errors.ts';
 import type { Cors } from '../cors.ts';
@@ -38,6 +39,8 @@ const SILENT_MS_MIN = 2_000;
 const PIPELINED_ALL_MAX = 8_192;
 /** How far the reader of a response may be behind when the process ends. */
 const CLOSING_LAG_MS_MAX = 2_000;
+/** How long connections without a request are kept while the process ends: their peers may be about to send one. */
+const LAST_REQUEST_MS_MAX = 1_000;
 const CHECK_MS_MIN = 20;
 /** Often, so that few connections are terminated at a time. */
 const CHECK_MS_MAX = 200;
@@ -61,6 +64,7 @@ export class Connections {
   /** Requests whose responses are not complete, of all connections. */
   #requests = 0;
   #isFullLogged = false;
+  #isHandingOver = false;
   #isClosing = false;
 
   constructor(server: Server, log: FastifyBaseLogger, options: ConnectionsOptions) {
@@ -93,7 +97,7 @@ export class Connections {
     // The socket was closed before the head was parsed.
     if (!connection) return void response.destroy();
     let isServed = false;
-    connection.beginRequest(request);
+    connection.beginRequest(request, response);
     this.#requests++;
     this.#idle.delete(connection);
     response.on('close', () => {
@@ -138,6 +142,18 @@ export class Connections {
   }
 
   /**
+   * To be called when the server has stopped listening. Ends each connection with the response to its next request,
+   * and resolves when none is without a request, or after a while. If idle connections were closed at once, a request
+   * that was sent at that moment would be lost, and a gateway must not send a POST again that may have been received.
+   */
+  async handOver(): Promise<void> {
+    this.#isHandingOver = true;
+    for (const connection of this.#open) connection.endWithNextResponse();
+    const endMs = performance.now() + Math.min(LAST_REQUEST_MS_MAX, this.#options.streamGraceMs);
+    while (this.#idle.size > 0 && performance.now() < endMs) await sleep(CHECK_MS_MIN);
+  }
+
+  /**
    * Begins the end of all connections: idle ones are terminated, requests that have not arrived completely are
    * refused, and the others are closed with their last response.
    */
@@ -160,6 +176,8 @@ export class Connections {
 
   #accept(socket: Socket): void {
     const connection = new Connection(socket, performance.now());
+    // It was accepted when the server stopped listening.
+    if (this.#isHandingOver) connection.endWithNextResponse();
     this.#bySocket.set(socket, connection);
     this.#open.add(connection);
     this.#idle.add(connection);
