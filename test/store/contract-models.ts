@@ -31,6 +31,25 @@ export function modelContract(opened: () => SessionStore): void {
     expect(await codeOf(opened().models.point('third', 'sha256:none'))).toBe('model_not_found');
   });
 
+  test('a model whose last name is taken away is not kept, and collected when no session pins it', async () => {
+    await opened().models.point('one', MODEL.id);
+    await opened().models.point('two', MODEL.id);
+    await opened().models.point('other', OTHER.id);
+    expect(await opened().models.unpoint(MODEL.id, ['one', 'other', 'none'])).toBe(true);
+    expect(await opened().models.names()).toEqual(new Map([['two', MODEL.id], ['other', OTHER.id]]));
+    expect(await opened().models.collect(MODEL.id), 'still named').toBe(false);
+    const x = (await create('x'))!;
+    expect(await opened().models.unpoint(MODEL.id, ['two'])).toBe(false);
+    expect((await opened().models.get(MODEL.id))!.isKept).toBe(false);
+    expect(await opened().models.collect(MODEL.id), 'still pinned').toBe(false);
+    await opened().writeTombstone('x', x, bytes('gone'), HOUR_MS);
+    expect(await opened().models.collect(MODEL.id)).toBe(true);
+    expect(await opened().models.ids()).toEqual([OTHER.id]);
+    await opened().models.unpoint(OTHER.id, ['other']);
+    await opened().models.point('again', OTHER.id);
+    expect(await opened().models.collect(OTHER.id), 'kept by a new name').toBe(false);
+  });
+
   test('a model is removed with its names, unless a live record pins it', async () => {
     await opened().models.point('pinned', MODEL.id);
     await opened().models.point('free', OTHER.id);
