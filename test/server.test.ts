@@ -68,16 +68,16 @@ describeWith('curl', 'the greeting', () => {
 /** Started otherwise, for the tests that look at its log, or at what its settings change. */
 let other: RunningServer;
 beforeAll(async () => {
-  other = await startServer({ HOST: '0.0.0.0', KERNEL: 'simd128', LOG_LEVEL: 'trace', BODY_BYTES_MAX: '100000' });
+  other = await startServer({ HOST: '0.0.0.0', ALLOW_ANONYMOUS: 'true', KERNEL: 'simd128', LOG_LEVEL: 'trace', BODY_BYTES_MAX: '100000' });
 });
 
 describe('the process', () => {
   test.each([
     ['127.0.0.1', () => shared, 'this machine only', []],
-    ['0.0.0.0', () => other, 'WARNING: all who reach this address', [expect.stringMatching(/without authentication.*HOST=127\.0\.0\.1/)]],
-  ])('at %s the log reports that there is no authentication, with a warning if others reach it', (_, server, who, warnings) => {
+    ['0.0.0.0', () => other, 'WARNING: all who reach this address', [expect.stringMatching(/without API keys.*API_KEYS_FILE/)]],
+  ])('at %s the log reports that there are no API keys, with a warning if others reach it', (_, server, who, warnings) => {
     const output = server().output();
-    expect(output).toContain(`${who}; there is no authentication`);
+    expect(output).toContain(`${who}; there are no API keys`);
     expect(output.split('\n').filter((line) => line.startsWith('{"level":40'))).toEqual(warnings);
   });
 
@@ -102,6 +102,18 @@ describe('the process', () => {
       '  PORT must be integer, got "http"',
       '  WORKERS must be >= 1, got "0"',
     ]);
+  });
+
+  test('the process does not listen for other machines without keys, and says how to make one', () => {
+    const { status, stderr } = run(['src/server.ts'], { HOST: '0.0.0.0' });
+    expect(status).toBe(78);
+    expect(stderr).toMatch(/HOST=0\.0\.0\.0 is reached from other machines.*carryover key new.*API_KEYS_FILE.*ALLOW_ANONYMOUS=true/);
+  });
+
+  test('the process does not start with a file of keys that it cannot read', () => {
+    const { status, stderr } = run(['src/server.ts'], { API_KEYS_FILE: '/none/keys.json' });
+    expect(status).toBe(78);
+    expect(stderr).toMatch(/^Cannot start: API_KEYS_FILE: \/none\/keys\.json cannot be read: .*carryover key new/);
   });
 
   test('the process reports in one line that its port is in use, and exits with 1', () => {

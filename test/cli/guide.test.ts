@@ -8,7 +8,7 @@ import { type TestApp, buildApp } from '../helpers/app.ts';
 import { carryover } from '../helpers/command-line.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../openapi/cli.md'), 'utf8');
-const COMMANDS = ['serve', 'doctor', 'import', 'models', 'sessions', 'step', 'generate', 'backup', 'bench'];
+const COMMANDS = ['serve', 'doctor', 'import', 'models', 'sessions', 'step', 'generate', 'key', 'backup', 'bench'];
 
 interface Example {
   readonly lines: readonly string[];
@@ -61,7 +61,7 @@ describe('the examples', () => {
       found.find((word) => word !== undefined)!,
     );
     const filled = words.map((word) => word.replaceAll(/\$(\w+)/g, (_, name: string) => variables.get(name)!));
-    return filled.map((word) => (/^[\w.-]+\.(pt|npz|csv|safetensors)$/.test(word) ? join(folder, word) : word));
+    return filled.map((word) => (/^[\w.-]+\.(pt|npz|csv|safetensors|json)$/.test(word) ? join(folder, word) : word));
   }
 
   async function runLine(line: string): Promise<string> {
