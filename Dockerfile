@@ -37,7 +37,8 @@ USER node
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/health/live') \
-    .then(({ ok }) => process.exit(ok ? 0 : 1))"]
+  CMD ["node", "-e", "const { PORT, TLS_CERT_FILE } = process.env; require(TLS_CERT_FILE ? 'https' : 'http') \
+    .get({ host: '127.0.0.1', port: PORT, path: '/health/live', rejectUnauthorized: false }, ({ statusCode }) => \
+    process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 # The flags of `npm start`; docker/README.md explains them (Node.js flags).
 CMD ["node", "--max-semi-space-size=4", "--heap-growing-percent=100", "src/server.ts"]

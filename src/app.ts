@@ -22,6 +22,7 @@ import { WeightsPacker } from './engine/weights-packer.ts';
 import { gatewayParts } from './http/gateway.ts';
 import { createHttp } from './http/http.ts';
 import type { HttpServer } from './http/http-server.ts';
+import { reloadCertificate } from './http/node-server.ts';
 import { modelFilesOf } from './models/models-dir.ts';
 import type { ServiceMetrics } from './metrics/service-metrics.ts';
 import { ModelLibrary } from './models/library.ts';
@@ -56,6 +57,8 @@ export interface App {
   readonly store: SessionStore;
   /** Undefined without METRICS_PORT. It does not listen yet. */
   readonly metrics: ServiceMetrics | undefined;
+  /** Reads the certificate again, on SIGHUP. */
+  reload(): void;
   /** From now on /health/ready answers 503; requests are still served. See close(). */
   drain(delayMs: number): Promise<void>;
   /**
@@ -93,6 +96,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   });
   const version = readVersion();
   const tracing = await openTracing(config, version, () => http.log);
+  const gateway = gatewayParts(config);
   const memory = new LinearMemory(config.MEMORY_BYTES_MAX);
   const compiled = compileKernels(config.KERNEL);
   const kernels = instantiateKernels(compiled, memory.memory);
@@ -207,7 +211,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       ],
     },
     isClosing: () => state === 'closing',
-    ...gatewayParts(config),
+    ...gateway,
     trustProxy: trustedProxies(config.TRUST_PROXY),
     version,
     logger: overrides.logger,
@@ -279,6 +283,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     sessions,
     store,
     metrics,
+    reload: () => reloadCertificate(http.server, gateway.certificate, http.log),
     drain: async (delayMs) => {
       state = 'draining';
       if (delayMs === 0) return;

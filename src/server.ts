@@ -1,9 +1,11 @@
 // The process: configuration, listening, signals, exit codes. Nothing else.
+import { closeSync, openSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import closeWithGrace from 'close-with-grace';
 import { type App, createApp } from './app.ts';
 import { type Config, ConfigError, hasAccessControl, readConfig } from './config.ts';
 import { isLoopbackHost } from './settings/hosts.ts';
+import { SettingError } from './settings/setting-error.ts';
 import { createAuditLogger, createLogger, stdoutDestination } from './logging.ts';
 
 /** From sysexits.h. */
@@ -13,7 +15,7 @@ const config = readConfigOrExit();
 let app: App | undefined;
 
 // Before anything slow: a process that is PID 1 of its container ignores a signal without a handler.
-closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS }, async ({ signal, err }) => {
+const grace = closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS, skip: ['SIGHUP'] }, async ({ signal, err }) => {
   if (!app) return;
   if (err) app.http.log.fatal({ err }, 'uncaught error, shutting down');
   else app.http.log.info({ signal }, 'shutting down');
@@ -21,11 +23,28 @@ closeWithGrace({ delay: config.SHUTDOWN_TIMEOUT_MS }, async ({ signal, err }) =>
   await app.close();
 });
 
+// The signal means two things: read the certificate again; or the terminal is gone, and with it who started the process.
+const hasTerminal = canOpenTerminal();
+process.on('SIGHUP', () => {
+  if (hasTerminal && !canOpenTerminal()) grace.close();
+  else app?.reload();
+});
+
 app = await createOrExit();
 await listenForMetricsOrExit(app);
 await listenOrExit(app);
 warnIfOpen(app);
 greet(app);
+
+/** Whether the process has a terminal that is still there. */
+function canOpenTerminal(): boolean {
+  try {
+    closeSync(openSync('/dev/tty', 'r'));
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function readConfigOrExit(): Config {
   try {
@@ -45,7 +64,7 @@ async function createOrExit(): Promise<App> {
     return await createApp(config, { logger, auditLogger });
   } catch (error) {
     console.error(`Cannot start: ${(error as Error).message}`);
-    process.exit(error instanceof ConfigError ? EXIT_CONFIG : 1);
+    process.exit(error instanceof ConfigError || error instanceof SettingError ? EXIT_CONFIG : 1);
   }
 }
 
@@ -95,7 +114,8 @@ function warnIfOpen({ http }: App): void {
 function greet({ http }: App): void {
   const { address, port } = http.server.address() as AddressInfo;
   const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST;
-  const url = `http://${host}:${port}`;
+  const scheme = config.TLS_CERT_FILE === '' ? 'http' : 'https';
+  const url = `${scheme}://${host}:${port}`;
   const callers = isLoopbackHost(address) ? 'this machine only' : 'all who reach this address';
   const access = hasAccessControl(config)
     ? 'with an API key or a token'

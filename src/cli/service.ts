@@ -83,6 +83,14 @@ function addressOf(text: string): URL {
 
 function unanswered(url: URL, cause: unknown): CliError {
   const { cause: inner } = cause as Error;
+  if (inner instanceof Error && isUntrusted(cause)) {
+    return new CliError(
+      EXIT.unavailable,
+      `The certificate of ${url.origin} is not trusted (${inner.message}). If it is of an authority of your own, name the file ` +
+        'of that in NODE_EXTRA_CA_CERTS.',
+      { cause },
+    );
+  }
   const why = inner instanceof Error && inner.message !== '' ? ` (${inner.message})` : '';
   return new CliError(
     EXIT.unavailable,
@@ -90,6 +98,15 @@ function unanswered(url: URL, cause: unknown): CliError {
       'CARRYOVER_URL.',
     { cause },
   );
+}
+
+/** Errors of TLS about a certificate, by their code. */
+const UNTRUSTED = /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/;
+
+/** Whether what caused `error` is that a service answers with a certificate that is not trusted. */
+export function isUntrusted(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return UNTRUSTED.test((error as NodeJS.ErrnoException).code ?? '') || isUntrusted(error.cause);
 }
 
 interface Problem {

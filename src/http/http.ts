@@ -1,7 +1,6 @@
 // The HTTP layer: a Fastify instance with its plugins and routes. It knows the engine; the engine does not know
 // HTTP.
 import { randomUUID } from 'node:crypto';
-import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
 import accepts from '@fastify/accepts';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
@@ -19,11 +18,12 @@ import { BodyBudget } from './bodies/body-budget.ts';
 import { sequenceRoute } from './compute/sequence.ts';
 import { type StepParts, stepRoute } from './compute/step.ts';
 import { answerClientError, refuseTunnel } from './connections/client-errors.ts';
-import { Connections, headMsMax } from './connections/connections.ts';
+import { Connections } from './connections/connections.ts';
 import { deferContinue } from './connections/expect-continue.ts';
 import { stopListening } from './connections/stop-listening.ts';
 import type { GatewayParts } from './gateway.ts';
 import type { HttpServer } from './http-server.ts';
+import { createNodeServer, logCertificate } from './node-server.ts';
 import { modelRoutes } from './models/models.ts';
 import { NAMED_SCHEMAS } from './named-schemas.ts';
 import { type Readiness, healthRoutes } from './ops/health.ts';
@@ -55,11 +55,6 @@ import { STRICT_AJV, compileOnFirstUse, validationError } from './validation.ts'
 import { type Tracer, beginTrace } from './tracer.ts';
 import { MessageSockets } from './websocket/message-sockets.ts';
 
-// An import of node:http would load all that it exports, fetch and WebSocket too: a tenth of a second of each start.
-const { createServer } = process.getBuiltinModule('node:http');
-
-/** How often Node looks for requests past their timeout: often, since answering each takes some 0.1 ms. */
-const TIMEOUTS_CHECKED_MS = 200;
 /** Node's default limit for the head of a request. */
 const HEAD_BYTES_MAX = 16 * 1024;
 
@@ -222,13 +217,14 @@ function requestEndListener({ logger, observer, tracer }: HttpOptions): RequestE
 
 /** Node's server, the table of its connections, and the Fastify instance that answers its requests. */
 function createServers(options: HttpOptions, onRequestEnd: RequestEndListener | undefined) {
-  const server = createNodeServer(options);
+  const { publicAddress, certificate } = options;
+  const server = createNodeServer({ ...options, isUpgraded: (request) => isWebSocketRequest(request, publicAddress) });
   const app: HttpServer = Fastify({
     ...(options.logger && { loggerInstance: options.logger }),
     ajv: STRICT_AJV,
     ...(!options.isPrepared && { schemaController: { compilersFactory: { buildValidator: compileOnFirstUse } } }),
     schemaErrorFormatter: validationError,
-    rewriteUrl: ({ url = '' }) => options.publicAddress.ownPath(url),
+    rewriteUrl: ({ url = '' }) => publicAddress.ownPath(url),
     bodyLimit: options.bodyBytesMax,
     trustProxy: options.trustProxy,
     serverFactory: (listener) =>
@@ -256,25 +252,13 @@ function createServers(options: HttpOptions, onRequestEnd: RequestEndListener | 
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
   const connections = new Connections(server, app.log, { ...options, onRequestEnd });
+  if (certificate) logCertificate(certificate, app.log);
   deferContinue(server);
   server.on('connect', (request, socket: Socket) => refuseTunnel(request, socket, connections, app.log));
   // Only small responses go through a serialiser; compiling one for every response of every route would take a
   // fifth of the start.
   app.setSerializerCompiler(() => JSON.stringify);
   return { connections, app };
-}
-
-function createNodeServer({ requestTimeoutMs, keepAliveTimeoutMs, publicAddress }: HttpOptions): Server {
-  return createServer({
-    headersTimeout: headMsMax(requestTimeoutMs),
-    requestTimeout: requestTimeoutMs,
-    keepAliveTimeout: keepAliveTimeoutMs,
-    // Node's default is 30 s.
-    connectionsCheckingInterval: Math.min(TIMEOUTS_CHECKED_MS, requestTimeoutMs),
-    shouldUpgradeCallback: (request) => isWebSocketRequest(request, publicAddress),
-    // A request without a Host header is refused by the admission, with a problem.
-    requireHostHeader: false,
-  });
 }
 
 /** The client's request id if it is harmless in a log and in a header, else a new one. */

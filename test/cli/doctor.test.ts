@@ -53,6 +53,7 @@ test('each line is ok where a service can run', async () => {
     'memory',
     'store',
     'models',
+    'certificate',
     'address',
     'metrics',
   ]);
@@ -100,7 +101,7 @@ describe('the lines for people', () => {
 
 describe('an address that is in use', () => {
   const check = (fetch: typeof globalThis.fetch = refused, HOST = '127.0.0.1') =>
-    checkAddress({ HOST, PORT: HOST === '127.0.0.1' ? Number(port) : 0 }, { fetch, signal: new AbortController().signal });
+    checkAddress({ HOST, TLS_CERT_FILE: '', PORT: HOST === '127.0.0.1' ? Number(port) : 0 }, { fetch, signal: new AbortController().signal });
   const refused = () => Promise.reject(new TypeError('fetch failed'));
   const answer = (status: number, body: unknown) => async () => Response.json(body, { status });
 

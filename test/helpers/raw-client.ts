@@ -1,5 +1,6 @@
 // A client that speaks bytes: for what no HTTP library would send, or leave unread.
 import { type Socket, connect } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { closeAtEnd } from './cleanup.ts';
 
@@ -15,9 +16,13 @@ export class RawClient {
   text = '';
   #isClosed = false;
 
-  /** @param reads whether the answer is read; otherwise it stays in the systems' buffers */
-  constructor(port: number, bytes = '', reads = true) {
-    this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  /**
+   * @param reads whether the answer is read; otherwise it stays in the systems' buffers
+   * @param tls given for a server of HTTPS
+   */
+  constructor(port: number, bytes = '', reads = true, tls?: ConnectionOptions) {
+    const address = { port, host: '127.0.0.1', allowHalfOpen: true };
+    this.socket = tls ? connectTls({ ...address, ...tls }) : connect(address);
     const forget = closeAtEnd(() => this.socket.destroy());
     this.socket.on('error', () => {});
     this.socket.once('close', () => {

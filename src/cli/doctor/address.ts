@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import type { Config } from '../../config.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Io } from '../io.ts';
-import { Service } from '../service.ts';
+import { Service, isUntrusted } from '../service.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const ANSWER_MS_MAX = 3_000;
@@ -18,7 +18,7 @@ export interface Address {
 }
 
 export async function checkAddress(
-  { HOST, PORT }: Pick<Config, 'HOST' | 'PORT'>,
+  { HOST, PORT, TLS_CERT_FILE }: Pick<Config, 'HOST' | 'PORT' | 'TLS_CERT_FILE'>,
   io: Pick<Io, 'fetch' | 'signal'>,
 ): Promise<Address> {
   const name = 'address';
@@ -29,7 +29,8 @@ export async function checkAddress(
     const advice = 'Set HOST to an address of this machine and PORT to one that this user may use.';
     return { isServing: false, finding: fail(name, `${place} cannot be used: ${error.message}`, advice, EXIT.unavailable) };
   }
-  const ready = await readiness(ANY.includes(HOST) ? `127.0.0.1:${PORT}` : place, io);
+  const scheme = TLS_CERT_FILE === '' ? 'http' : 'https';
+  const ready = await readiness(`${scheme}://${ANY.includes(HOST) ? `127.0.0.1:${PORT}` : place}`, io);
   if (ready === undefined) {
     const advice = 'End the program that listens there, or set PORT to another.';
     return { isServing: false, finding: fail(name, `${place} is in use, by something else`, advice, EXIT.unavailable) };
@@ -97,15 +98,16 @@ interface Ready {
 }
 
 /** What a Carryover service says; undefined if it is none. */
-async function readiness(place: string, io: Pick<Io, 'fetch' | 'signal'>): Promise<Ready | undefined> {
+async function readiness(url: string, io: Pick<Io, 'fetch' | 'signal'>): Promise<Ready | undefined> {
   try {
     // Without the API key: what listens there may be anything.
     const signal = AbortSignal.any([io.signal, AbortSignal.timeout(ANSWER_MS_MAX)]);
-    const { text } = await new Service({ ...io, env: {} }, `http://${place}`).tryCall('/health/ready', { signal });
+    const { text } = await new Service({ ...io, env: {} }, url).tryCall('/health/ready', { signal });
     const ready = JSON.parse(text) as Partial<Ready>;
     return typeof ready.status === 'string' ? (ready as Ready) : undefined;
-  } catch {
+  } catch (error) {
     io.signal.throwIfAborted();
-    return undefined;
+    if (!isUntrusted(error)) return undefined;
+    return { status: 'unavailable', reasons: ['its certificate is not trusted here (NODE_EXTRA_CA_CERTS)'] };
   }
 }

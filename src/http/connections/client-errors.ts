@@ -45,6 +45,7 @@ export function answerClientError(
   log: FastifyBaseLogger,
 ): void {
   const connection = connections.of(socket);
+  if (!connection) logHandshake(error, log);
   if (!connection || !socket.writable || error.code === 'ECONNRESET') return void socket.destroy();
   // What arrives after the last response is discarded.
   if (connection.isEnding) return;
@@ -60,6 +61,11 @@ export function answerClientError(
   if (canAnswer(connection)) return endWithProblem(socket, problem, connections, log);
   log.info({ code, requests: connection.requests, bytes: socket.bytesRead }, 'connection closed');
   connection.terminate(detail);
+}
+
+/** The handshake of TLS has failed. Probes that only connect, and leave, are not worth a line. */
+function logHandshake({ code }: NodeJS.ErrnoException, log: FastifyBaseLogger): void {
+  if (code !== 'ECONNRESET') log.info({ code }, 'no TLS connection: the handshake failed');
 }
 
 /** Otherwise a head would become part of the response that is being sent, or answer a request that has been answered. */

@@ -38,7 +38,8 @@ const PIPELINED_MAX = 16;
 const IDLE_SLACK_MS = 1_000;
 
 export class Connection {
-  readonly socket: Socket;
+  /** Of TLS after the handshake, of TCP before it and without TLS. */
+  socket: Socket;
   /** What its bodies hold of the budget. */
   bodyBytes = 0;
   /** Streams in progress. */
@@ -55,7 +56,7 @@ export class Connection {
   isAboveMax = false;
   /** Why this side terminated it. */
   endReason: string | undefined;
-  readonly #readerLag: ReaderLag;
+  #readerLag: ReaderLag;
   #idleSinceMs: number;
   /** At the first check after it became idle. */
   #idleBytesRead: number | undefined;
@@ -77,6 +78,12 @@ export class Connection {
     this.socket = socket;
     this.#readerLag = new ReaderLag(socket);
     this.#idleSinceMs = nowMs;
+  }
+
+  /** To be called after the handshake of TLS, with the socket that has the bytes of HTTP. */
+  secure(socket: Socket): void {
+    this.socket = socket;
+    this.#readerLag = new ReaderLag(socket);
   }
 
   /** The response being sent is the last one: later requests are not answered. */

@@ -6,6 +6,7 @@
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { TLSSocket } from 'node:tls';
 import type { FastifyBaseLogger } from 'fastify';
 import { CarryoverError } from '../../errors.ts';
 import type { Cors } from '../cors.ts';
@@ -80,6 +81,7 @@ export class Connections {
     };
     server.maxConnections = options.connectionsMax + EXTRA_CONNECTIONS;
     server.on('connection', (socket: Socket) => this.#accept(socket));
+    server.on('secureConnection', (socket: TLSSocket) => this.#secure(socket));
     server.on('drop', () => this.#logFull());
     server.prependListener('upgrade', (_, socket) => this.#upgrade(socket as Socket));
     const { keepAliveTimeoutMs, requestTimeoutMs, streamStallMs } = options;
@@ -185,6 +187,14 @@ export class Connections {
     if (this.#open.size > this.#options.connectionsMax) this.#replaceOldest(connection);
   }
 
+  /** After the handshake of TLS. Connections are counted from before it. */
+  #secure(socket: TLSSocket): void {
+    const connection = this.#bySocket.get(tcpSocketOf(socket));
+    if (!connection) return void socket.destroy();
+    connection.secure(socket);
+    this.#bySocket.set(socket, connection);
+  }
+
   #remove(connection: Connection): void {
     this.#open.delete(connection);
     this.#idle.delete(connection);
@@ -259,4 +269,10 @@ export class Connections {
     }
     if (this.#open.size < FULL_LOGGED_AGAIN_PART * this.#options.connectionsMax) this.#isFullLogged = false;
   }
+}
+
+/** The connection that carries TLS. Node has no public name for it. */
+function tcpSocketOf(socket: TLSSocket): Socket {
+  const { _parent: parent } = socket as unknown as { _parent: Socket };
+  return parent;
 }
