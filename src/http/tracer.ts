@@ -30,11 +30,16 @@ declare module 'node:http' {
 /** Sets the trace of a request that arrives. To be called once, before anything is logged of it. */
 export function beginTrace(request: IncomingMessage, tracer: Tracer | undefined): RequestTrace | undefined {
   const { traceparent } = request.headers;
-  if (traceparent === undefined && !tracer) return undefined;
+  if (traceparent === undefined && (!tracer || isProbe(request))) return undefined;
   const parent = readTraceparent(traceparent);
   if (tracer) request.trace = tracer.begin(parent, parent && tracestateOf(request));
   else if (parent) request.trace = new RequestTrace(parent, false);
   return request.trace;
+}
+
+/** Supervisors ask every few seconds, and nobody reads the traces. */
+function isProbe({ url }: IncomingMessage): boolean {
+  return url?.startsWith('/health/') ?? false;
 }
 
 /** Node joins several headers of this name by commas, as the standard wants it. */

@@ -55,7 +55,9 @@ export class Tracing implements Tracer {
   readonly onMessageEnd = (record: RequestRecord): void => {
     const { trace, errorCode, sessionId } = record;
     if (!trace?.parts) return;
-    const attributes = { ...computedAttributes(record), ...commonAttributes(errorCode, sessionId) };
+    const attributes: Attributes = {};
+    addComputed(attributes, record);
+    addCommon(attributes, errorCode, sessionId);
     this.#addSpans(trace, trace.parts, false, { name: 'message', attributes, isError: false });
   };
 
@@ -88,29 +90,33 @@ export class Tracing implements Tracer {
     const offsetMs = epochOffsetMs();
     const { parent, tracestate } = trace;
     const traceState = tracestate === undefined ? undefined : createTraceState(tracestate);
+    const { traceId, flags } = trace.context;
     const context = spanContextOf(trace.context, false, traceState);
     if (trace.droppedParts > 0) facts.attributes['carryover.parts_without_span'] = trace.droppedParts;
     this.#add({
-      ...facts,
+      name: facts.name,
+      attributes: facts.attributes,
+      isError: facts.isError,
       context,
       parent: parent && spanContextOf(parent, isRequest, traceState),
       kind: SpanKind.SERVER,
       startMs: offsetMs + trace.startMs,
       endMs: offsetMs + endMs,
     });
-    const contexts = new Map<TracedPart, typeof context>();
+    // Most requests have no part within another.
+    const contexts = parts.some(({ within }) => within) ? new Map<TracedPart, typeof context>() : undefined;
     for (const part of parts) {
       if (part.endMs === undefined) continue;
       const { name, link } = part;
-      const own = { ...context, spanId: this.#ids.generateSpanId() };
-      contexts.set(part, own);
+      const own = spanContextOf({ traceId, spanId: this.#ids.generateSpanId(), flags }, false, traceState);
+      contexts?.set(part, own);
       this.#add({
         name,
         context: own,
-        parent: parentOf(part, contexts) ?? context,
+        parent: (contexts && parentOf(part, contexts)) ?? context,
         startMs: offsetMs + part.startMs,
         endMs: offsetMs + part.endMs,
-        ...(link && { links: [{ context: spanContextOf(link, false) }] }),
+        links: link && [{ context: spanContextOf(link, false) }],
       });
     }
   }
@@ -139,21 +145,21 @@ function requestFacts(ended: EndedRequest): RequestFacts {
   if (statusCode !== undefined) attributes['http.response.status_code'] = statusCode;
   if (tenant !== undefined) attributes['carryover.tenant'] = tenant;
   if (unanswered !== undefined) attributes['carryover.unanswered'] = unanswered;
-  if (record) Object.assign(attributes, computedAttributes(record));
-  Object.assign(attributes, commonAttributes(errorCode, sessionId));
+  if (record) addComputed(attributes, record);
+  addCommon(attributes, errorCode, sessionId);
   const name = `${method === '_OTHER' ? 'HTTP' : method}${route === undefined ? '' : ` ${route}`}`;
   return { name, attributes, isError: statusCode !== undefined && statusCode >= 500 };
 }
 
 /** Of a request that has computed something. */
-function computedAttributes({ N, T, modelId }: RequestRecord): Attributes | undefined {
-  if (modelId === undefined) return undefined;
-  return { 'carryover.N': N, 'carryover.T': T, 'carryover.model': modelId.slice(0, MODEL_CHARACTERS) };
+function addComputed(attributes: Attributes, { N, T, modelId }: RequestRecord): void {
+  if (modelId === undefined) return;
+  attributes['carryover.N'] = N;
+  attributes['carryover.T'] = T;
+  attributes['carryover.model'] = modelId.slice(0, MODEL_CHARACTERS);
 }
 
-function commonAttributes(errorCode: string | undefined, sessionId: string | undefined): Attributes {
-  return {
-    ...(errorCode !== undefined && { 'error.type': errorCode }),
-    ...(sessionId !== undefined && { 'carryover.session': sessionHash(sessionId) }),
-  };
+function addCommon(attributes: Attributes, errorCode: string | undefined, sessionId: string | undefined): void {
+  if (errorCode !== undefined) attributes['error.type'] = errorCode;
+  if (sessionId !== undefined) attributes['carryover.session'] = sessionHash(sessionId);
 }

@@ -1,6 +1,6 @@
 // An OpenTelemetry collector as far as tests need one: receives OTLP over HTTP and decodes the spans.
 import { once } from 'node:events';
-import { type IncomingHttpHeaders, createServer } from 'node:http';
+import { type IncomingHttpHeaders, type IncomingMessage, type ServerResponse, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { closeAtEnd } from './cleanup.ts';
@@ -40,7 +40,7 @@ export interface OtlpReceiver {
 }
 
 export async function startOtlpReceiver(port = 0): Promise<OtlpReceiver> {
-  const server = createServer(async (request, response) => {
+  const receive = async (request: IncomingMessage, response: ServerResponse) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     receiver.requests++;
@@ -55,7 +55,8 @@ export async function startOtlpReceiver(port = 0): Promise<OtlpReceiver> {
       }
     }
     response.end();
-  });
+  };
+  const server = createServer((request, response) => void receive(request, response));
   server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   const close = async () => {

@@ -31,7 +31,7 @@ describe('computed answers', () => {
     ['a stream of events', '/v1/sequence', { weights: WEIGHTS, x: [x] }, { accept: 'text/event-stream' }],
     ['a built-in model', '/v1/step', { model: 'sunspots', x }, {}],
     ['a trace', '/v1/step', { weights: WEIGHTS, x, trace: true }, {}],
-    ['a compressed answer', '/v1/sequence', { weights: WEIGHTS, x: Array(8_000).fill(x) }, { 'accept-encoding': 'gzip' }],
+    ['a compressed answer', '/v1/sequence', { weights: WEIGHTS, x: Array.from({ length: 8_000 }, () => x) }, { 'accept-encoding': 'gzip' }],
   ])('%s', async (_, url, body, headers) => {
     const { statusCode, headers: received } = await send(url, body, headers);
     expect(statusCode).toBe(200);

@@ -82,7 +82,7 @@ describe('without a collector', async () => {
 
   test('a request that is not served, as the one before it was not answered, is logged with it', async () => {
     const lines = await linesOf(2, async () => {
-      const body = JSON.stringify({ weights: WEIGHTS, x: Array(100_000).fill([[1]]) });
+      const body = JSON.stringify({ weights: WEIGHTS, x: Array.from({ length: 100_000 }, () => [[1]]) });
       const headers = { 'content-type': 'application/json', accept: 'application/x-ndjson', 'content-length': body.length };
       const stream = requestText('POST', '/v1/sequence', headers, body);
       const waiting = requestText('GET', '/v1/models', { traceparent: TRACEPARENT });
@@ -110,7 +110,7 @@ describe('without a collector', async () => {
       expect((await client.ask('{')).error).toMatchObject({ code: 'malformed_json', trace_id: TRACE });
       await client.close();
     });
-    expect(lines.map(({ msg }) => msg).sort()).toEqual(['request', 'request refused', 'stream']);
+    expect(new Set(lines.map(({ msg }) => msg))).toEqual(new Set(['request', 'request refused', 'stream']));
     for (const line of lines) expect(line.trace_id).toBe(TRACE);
   });
 });

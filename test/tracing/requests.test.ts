@@ -66,7 +66,7 @@ function expectTree(spans: readonly ReceivedSpan[], root: ReceivedSpan): void {
   }
 }
 
-const namesOf = (spans: readonly ReceivedSpan[]) => spans.map(({ name }) => name).sort();
+const namesOf = (spans: readonly ReceivedSpan[]) => spans.map(({ name }) => name).toSorted((a, b) => (a < b ? -1 : 1));
 
 describe('a request', () => {
   test('without a caller begins a trace, which its answer names', async () => {
@@ -105,8 +105,9 @@ describe('a request', () => {
   });
 
   test('whose work waits for a worker has the waiting within the part that waits', async () => {
-    const body = { weights: { W_x: [Array(64).fill(0.01)], W_h: Array(64).fill(Array(64).fill(0.01)) } };
-    const x = Array(4_000).fill(Array(16).fill([1]));
+    const row = Array(64).fill(0.01);
+    const body = { weights: { W_x: [row], W_h: Array.from({ length: 64 }, () => row) } };
+    const x = Array.from({ length: 4_000 }, () => Array.from({ length: 16 }, () => [1]));
     const { response, trace } = await post('/v1/sequence', { ...body, x });
     expect(response.status).toBe(200);
     const spans = await spansOf(trace, 5);
@@ -137,6 +138,13 @@ describe('a request', () => {
     expect((await spansOf(malformed.trace, 0))[0]!.attributes).toMatchObject({ 'http.response.status_code': 400 });
   });
 
+  test('about health begins no trace, and goes on with that of a caller', async () => {
+    const { headers } = await fetch(`${url}/health/live`);
+    expect(headers.has('traceparent')).toBe(false);
+    const asked = await fetch(`${url}/health/live`, { headers: { traceparent: TRACEPARENT } });
+    expect(readTraceparent(asked.headers.get('traceparent')!)).toMatchObject({ traceId: CALLER.traceId });
+  });
+
   test('that the service fails to answer is an error', async () => {
     class FailingStore extends MemoryStore {
       override create(): Promise<never> {
@@ -153,7 +161,7 @@ describe('a request', () => {
   });
 
   test('a stream has a span, of many chunks spans of the first', async () => {
-    const x = Array(20_000).fill([[1]]);
+    const x = Array.from({ length: 20_000 }, () => [[1]]);
     const { text, trace } = await post('/v1/sequence', { weights: WEIGHTS, x }, { accept: 'application/x-ndjson' });
     expect(text.trimEnd().split('\n').length).toBe(20_001);
     const spans = await spansOf(trace, 100);
@@ -221,6 +229,13 @@ describe('a session', () => {
     expect(root.name).toBe('DELETE /v1/sessions/:id');
     expect(root.attributes).not.toHaveProperty('url.path');
     expect(commitOf(spans).links).toHaveLength(1);
+  });
+
+  test('of a store that commits each change by itself has a commit without a link', async () => {
+    const alone = await buildApp(EXPORT);
+    const base = await alone.http.listen({ host: '127.0.0.1', port: 0 });
+    const created = await post('/v1/sessions', { weights: WEIGHTS }, {}, base);
+    expect(commitOf(await spansOf(created.trace, 2)).links).toEqual([]);
   });
 
   test('the messages of a WebSocket are children of its handshake', async () => {
@@ -299,7 +314,7 @@ describe('sampling', () => {
     });
     const flags = await Promise.all(
       Array.from({ length: 400 }, async () => {
-        const { headers } = await half.http.inject('/health/live');
+        const { headers } = await half.http.inject('/v1/models');
         return readTraceparent(headers.traceparent as string)!.flags & 1;
       }),
     );
