@@ -6,6 +6,8 @@ import { withoutSessionIds } from './session-hash.ts';
 /** Fields whose values are replaced in every line, wherever a request's headers or the request are logged. */
 const SECRET_FIELDS = [
   'authorization',
+  'x-api-key',
+  'sec-websocket-protocol',
   'proxy-authorization',
   'cookie',
   'set-cookie',

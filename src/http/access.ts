@@ -25,10 +25,10 @@ export function expectScope(request: FastifyRequest, scope: Scope): void {
   });
 }
 
-/** Whether who has opened a WebSocket may still send messages on it. @throws unauthenticated */
-export function expectCurrent({ principal }: Pick<FastifyRequest, 'principal'>): void {
-  if (!principal || principal.isCurrent()) return;
-  throw new CarryoverError('unauthenticated', {
+/** Why who has opened a WebSocket may not use it any longer; undefined as long as it may. */
+export function accessRefusal({ principal }: Pick<FastifyRequest, 'principal'>): CarryoverError | undefined {
+  if (!principal || principal.isCurrent()) return undefined;
+  return new CarryoverError('unauthenticated', {
     detail: 'The API key or token with which this WebSocket was opened is not good any more.',
   });
 }

@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../src/errors.ts';
 import { createAuditLogger, createLogger } from '../../src/logging.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
+import { makeKeys } from '../helpers/access.ts';
 import { buildApp } from '../helpers/app.ts';
 
 const WEIGHTS = { W_x: [[0.5]], W_h: [[0.8]] };
@@ -144,4 +145,20 @@ describe('the file', () => {
   test('a file that cannot be opened is an error at the start', () => {
     expect(() => createAuditLogger(folder, () => {})).toThrow(/EISDIR/);
   });
+});
+
+test('where there are keys, each line says of which tenant, and by which key', async () => {
+  const keys = makeKeys();
+  const key = keys.add('weather');
+  const lines: { action?: string; tenant?: string; by?: string }[] = [];
+  const logger = createLogger('info', { write: (line) => void lines.push(JSON.parse(line)) });
+  const app = await buildApp({ API_KEYS_FILE: keys.path }, { auditLogger: logger, logger });
+  const headers = { 'x-api-key': key };
+  await app.http.inject({ method: 'POST', url: '/v1/models', headers, payload: { weights: WEIGHTS } });
+  await app.http.inject({ method: 'POST', url: '/v1/models', payload: { weights: WEIGHTS } });
+  const by = `key:${key.split('_')[1]}`;
+  expect(lines.filter(({ action }) => action === 'model.register')).toMatchObject([{ tenant: 'weather', by }]);
+  const requests = lines.filter((line) => (line as { msg?: string }).msg === 'request');
+  expect(requests.map(({ tenant }) => tenant)).toEqual(['weather', undefined]);
+  expect(JSON.stringify(lines)).not.toContain(key.slice(-43));
 });

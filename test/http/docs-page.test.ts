@@ -1,6 +1,8 @@
-// Swagger UI in a real browser: "Try it out" with the prefilled example answers 200 on both routes.
+// Swagger UI in a real browser: "Try it out" with the prefilled example answers 200 on both routes, and where keys are needed
+// "Authorize" takes one.
 import { type Browser, type Page, chromium } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { makeKeys } from '../helpers/access.ts';
 import { describeWith, programPath } from '../helpers/needs.ts';
 import { type RunningServer, startQuickly } from '../helpers/process.ts';
 
@@ -41,5 +43,29 @@ describeWith('chromium', '/docs in a browser', () => {
     const shown = await response.locator('.highlight-code, .microlight').first().innerText();
     expect(shown).toContain('"h"');
     expect(problems).toEqual([]);
+  });
+
+  test('"Authorize" takes a key, with which the service answers', async () => {
+    const keys = makeKeys();
+    const key = keys.add('a');
+    const guarded = await startQuickly({ API_KEYS_FILE: keys.path });
+    await using _stopping = { [Symbol.asyncDispose]: async () => void (await guarded.stop()) };
+    await page.goto(`${guarded.url}/docs`);
+    const block = page.locator('#operations-compute-step');
+    await block.locator('.opblock-summary-control').click();
+    const status = async () => {
+      await block.locator('button.execute').click();
+      const cell = block.locator('.live-responses-table .response .response-col_status');
+      await cell.waitFor();
+      return cell.innerText();
+    };
+    expect(await status()).toContain('401');
+    await page.locator('button.authorize').first().click();
+    const dialog = page.locator('.dialog-ux');
+    await dialog.getByLabel('auth-bearer-value').fill(key);
+    await dialog.getByRole('button', { name: 'Apply credentials' }).first().click();
+    await dialog.locator('button.btn-done').first().click();
+    await block.locator('button.btn-clear').click();
+    expect(await status()).toContain('200');
   });
 });

@@ -11,7 +11,7 @@ import type { Sessions } from '../../sessions/sessions.ts';
 import type { RequestRecord } from '../../request-record.ts';
 import { sessionHash } from '../../session-hash.ts';
 import type { BodyBudget } from '../bodies/body-budget.ts';
-import { expectCurrent } from '../access.ts';
+import { accessRefusal } from '../access.ts';
 import type { Cors } from '../cors.ts';
 import type { HttpServer } from '../http-server.ts';
 import { messageProblem, toCarryoverError } from '../responses/problem.ts';
@@ -23,6 +23,7 @@ import { keyOfMessage } from './idempotency-key.ts';
 import { sessionMark } from './representation.ts';
 import type { Tracer } from '../tracer.ts';
 import { validationError } from '../validation.ts';
+import { CLOSE_CODES } from '../websocket/close-codes.ts';
 import { type ResponseMessage, MESSAGE_BYTES_MAX } from '../websocket/message-socket.ts';
 import { expectAllowedPage } from '../websocket/page-origin.ts';
 import type { MessageSockets } from '../websocket/message-sockets.ts';
@@ -60,7 +61,7 @@ export type MessageEndListener = (record: RequestRecord, durationMs: number) => 
 
 /** Errors that close the connection, with their close codes: no later message could be answered. */
 const CLOSING_ERRORS: Partial<Record<ErrorCode, number>> = {
-  unauthenticated: 4401,
+  unauthenticated: CLOSE_CODES.unauthenticated,
   session_not_found: 4404,
   session_gone: 4410,
 };
@@ -119,6 +120,7 @@ export async function sessionSocketRoute(app: HttpServer, options: SessionSocket
         messageBytesMax: Math.min(options.bodyBytesMax, MESSAGE_BYTES_MAX),
         budget,
         sender: request.connection ?? { bodyBytes: 0 },
+        refusal: () => accessRefusal(request),
         greet: () => stream.greet(),
         respond: (message, isBinary) => stream.respond(message, isBinary),
         problem: (error) => stream.problem(error, request.id, true).data,
@@ -222,7 +224,8 @@ class SessionSocket {
       const { key, if_match } = readCall(message, this.#validate);
       const stepAxes = this.#stepAxes ?? (await this.#readStepAxes());
       const { computation, responseBodyOf } = readComputation(message, stepAxes, this.#validate);
-      expectCurrent(this.#request);
+      const refusal = accessRefusal(this.#request);
+      if (refusal) throw refusal;
       expectThisSession(computation, this.#sessionId);
       this.#expectServing();
       const call: Call = {

@@ -48,7 +48,7 @@ refused as \`step_conflict\`, never applied twice. The server's first message sa
 session is; a message of the old connection may still be running then.
 
 **The server closes** with a problem message before: 1001 shutting down, 1008 a message took too
-long, 1009 a message is larger than BODY_BYTES_MAX or 4 MiB (POST takes more), 1013 BODIES_BYTES_MAX is exceeded, 4404 and
+long, 1009 a message is larger than BODY_BYTES_MAX or 4 MiB (POST takes more), 1013 BODIES_BYTES_MAX is exceeded, 4401 the key or token is not good any more, 4404 and
 4410 the session does not exist any more. 1002 and 1007 (not WebSocket, not UTF-8) come without.
 Messages without an answer are then as after a lost connection. The server pings; a client that neither answers
 nor reads for KEEP_ALIVE_TIMEOUT_MS is disconnected. Messages are not compressed. Pages of any origin

@@ -40,6 +40,8 @@ export interface MessageSocketOptions
   readonly greet: () => Promise<ResponseMessage>;
   /** Must not reject. */
   readonly respond: (message: Buffer, isBinary: boolean) => Promise<ResponseMessage>;
+  /** The error for a client that may not use the connection any longer; undefined as long as it may. */
+  readonly refusal: () => CarryoverError | undefined;
   /** The message for an error that closes the connection. */
   readonly problem: (error: CarryoverError) => string;
 }
@@ -91,9 +93,11 @@ export class MessageSocket {
     if (this.#isOpen) this.#socket.ping();
   }
 
-  /** To be called periodically: closes the connection if a message takes longer to arrive. */
-  checkTimeout(messageMsMax: number): void {
-    this.#reader.checkTimeout(messageMsMax);
+  /** To be called periodically: closes the connection if a message takes longer to arrive, or its client may not use it. */
+  check(messageMsMax: number): void {
+    const refusal = this.#options.refusal();
+    if (refusal) this.#fail(refusal, CLOSE_CODES.unauthenticated);
+    else this.#reader.checkTimeout(messageMsMax);
   }
 
   /** Reads no more, answers the messages that wait, and closes with 1001. */

@@ -7,7 +7,7 @@ import { MessageSocket, type MessageSocketOptions } from './message-socket.ts';
 export const CLOSE_MS_MAX = 2_000;
 /** Gateways close a connection without traffic; nginx and most others after 60 s. */
 const PING_MS_MAX = 25_000;
-/** Between two checks whether messages are complete in time. */
+/** Between two checks whether messages are complete in time, and whether keys are still good. */
 const CHECK_MS_MAX = 1_000;
 
 /** The open WebSockets. */
@@ -25,7 +25,7 @@ export class MessageSockets {
   constructor(silenceMsMax: number, messageMsMax: number) {
     this.#pinging = this.#pingEvery(Math.min(PING_MS_MAX, silenceMsMax / 3), silenceMsMax);
     const checkMs = Math.min(CHECK_MS_MAX, messageMsMax / 4);
-    const check = () => this.#forEach((socket) => socket.checkTimeout(messageMsMax));
+    const check = () => this.#forEach((socket) => socket.check(messageMsMax));
     this.#checking = setInterval(check, checkMs).unref();
   }
 
