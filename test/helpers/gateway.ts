@@ -27,6 +27,7 @@ export async function startGateway(
   await chmod(prefix, 0o755);
   await writeFile(join(prefix, 'nginx.conf'), MAIN_CONF);
   const rendered = render(TEMPLATE, {
+    NGINX_LOCAL_RESOLVERS: '127.0.0.1',
     CARRYOVER_GATEWAY_PORT: `127.0.0.1:${port}`,
     CARRYOVER_SERVERS: ports.map((upstream) => `server 127.0.0.1:${upstream} max_fails=0;`).join('\n  '),
   });
