@@ -18,7 +18,7 @@ const read = (path: string) => readFileSync(join(root, path), 'utf8');
 /** Pages whose examples are run. */
 const GUIDES = ['README.md', 'openapi/README.md'].map((path) => ({ path, text: read(path) }));
 
-const pages = ['README.md', 'CHANGELOG.md']
+const pages = ['README.md', 'CHANGELOG.md', '.github/SECURITY.md']
   .concat(['src', 'docker', 'load', 'openapi', 'test'].flatMap(markdownFiles))
   .map((path) => ({ path, text: read(path) }));
 

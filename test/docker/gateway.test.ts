@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { type Server, createServer } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { readConfig } from '../../src/config.ts';
 import { type Gateway, TEMPLATE as template, startGateway } from '../helpers/gateway.ts';
 import { describeWith } from '../helpers/needs.ts';
@@ -39,6 +40,15 @@ describe("the gateway's settings", () => {
   /** The image finds the resolvers itself if it is told to. */
   const settingOf = (name: string | undefined) =>
     name === 'NGINX_LOCAL_RESOLVERS' ? 'NGINX_ENTRYPOINT_LOCAL_RESOLVERS' : name;
+
+  test('the service starts with the settings of compose.yaml, in the image', () => {
+    const { environment } = parse(compose).services.carryover as { environment: Record<string, string | number> };
+    // As compose substitutes them where the variable is not set.
+    const values = Object.entries(environment).map(([name, value]) => [name, String(value).replace(/^\$\{\w+:-(.*)\}$/, '$1')]);
+    const config = readConfig({ HOST: '0.0.0.0', ...Object.fromEntries(values) });
+    expect(Object.keys(environment).filter((name) => !Object.hasOwn(config, name))).toEqual([]);
+    expect(config.DRAIN_DELAY_MS).toBeGreaterThan(0);
+  });
 
   test('the settings that the template leaves open are given in compose.yaml', () => {
     const variables = [...template.matchAll(/\$\{([A-Z_]+)\}/g)].map(([, name]) => name);
