@@ -53,6 +53,7 @@ test('each line is ok where a service can run', async () => {
     'memory',
     'store',
     'models',
+    'keys',
     'certificate',
     'address',
     'metrics',
@@ -77,6 +78,19 @@ test('each line that is not ok has an advice, and the first that fails gives the
     found: expect.stringContaining('in use, by something else'),
   });
   expect(findings['store']!.status).toBe('warn');
+});
+
+test('the keys are counted, and a file that cannot be read is a failure', async () => {
+  const file = join(folder, 'keys.json');
+  const key = { id: '0123456789abcdef', hash: `sha256:${'0'.repeat(64)}`, tenant: 'a', scopes: ['admin'], expires_at: '2020-01-01' };
+  writeFileSync(file, JSON.stringify({ keys: [key] }));
+  const { findings } = await doctor({ API_KEYS_FILE: file });
+  expect(findings['keys']).toMatchObject({ status: 'warn', found: `1 of 1 tenants in ${file}, 1 expired` });
+  const none = await doctor({ API_KEYS_FILE: join(folder, 'none.json') });
+  expect(none.exitCode).toBe(78);
+  expect(none.findings['keys']).toMatchObject({ status: 'fail', found: expect.stringContaining('none.json cannot be read') });
+  const everybody = await doctor({ HOST: '0.0.0.0', ALLOW_ANONYMOUS: 'true' });
+  expect(everybody.findings['keys']!.status).toBe('warn');
 });
 
 describe('the lines for people', () => {

@@ -4,7 +4,7 @@ import { checkAddress, checkMetrics } from './address.ts';
 import type { Finding } from './finding.ts';
 import { checkCores, checkMemory } from './resources.ts';
 import { checkKernels, checkNode } from './runtime.ts';
-import { checkCertificate, readConfigOrProblems } from './settings.ts';
+import { checkCertificate, checkKeys, readConfigOrProblems } from './settings.ts';
 import { checkModelsFolder, checkStore } from './storage.ts';
 
 /** In the order in which a service would need them. */
@@ -14,6 +14,6 @@ export async function examine(io: Io): Promise<Finding[]> {
   const runtime = [checkNode(), await checkKernels(io)];
   if (!config) return [...runtime, finding];
   const address = await checkAddress(config, io);
-  const storage = [await checkStore(config, address.isServing), checkModelsFolder(config), checkCertificate(config)];
+  const storage = [await checkStore(config, address.isServing), checkModelsFolder(config), checkKeys(config), checkCertificate(config)];
   return [...runtime, finding, ...resources, ...storage, address.finding, await checkMetrics(config, address.isServing)];
 }

@@ -1,5 +1,7 @@
 // The settings of the environment, and the certificate that they name.
+import { readKeysFile } from '../../access/keys-file.ts';
 import { type Config, ConfigError, ConfigSchema, readConfig } from '../../config.ts';
+import { isLoopbackHost } from '../../settings/hosts.ts';
 import { Certificate } from '../../settings/certificate.ts';
 import { EXIT } from '../exit-codes.ts';
 import type { Io } from '../io.ts';
@@ -23,6 +25,28 @@ export function readConfigOrProblems(env: Io['env']): { readonly config: Config 
 }
 
 /** The certificate of HTTPS, if there is to be one. */
+/** Who may call, and whether the keys can be read. */
+export function checkKeys(config: Config): Finding {
+  const name = 'keys';
+  const { API_KEYS_FILE: path, JWT_ISSUER, ALLOW_ANONYMOUS, HOST } = config;
+  const tokens = JWT_ISSUER === '' ? '' : `; tokens of ${JWT_ISSUER}`;
+  if (path === '') {
+    if (tokens !== '') return ok(name, `no API_KEYS_FILE${tokens}`);
+    if (isLoopbackHost(HOST)) return ok(name, 'none, as there is no API_KEYS_FILE: every program on this machine may call');
+    return warn(name, `none, and ALLOW_ANONYMOUS=${ALLOW_ANONYMOUS}: whoever reaches ${HOST} may call`, 'Make some with `carryover key new`.');
+  }
+  try {
+    const { keys } = readKeysFile(path);
+    const expired = keys.filter(({ expires_at }) => expires_at !== undefined && Date.parse(expires_at) <= Date.now());
+    const tenants = new Set(keys.map(({ tenant }) => tenant)).size;
+    const found = `${keys.length} of ${tenants} tenants in ${path}, ${expired.length} expired${tokens}`;
+    if (keys.length > expired.length || tokens !== '') return ok(name, found);
+    return warn(name, found, 'Nobody may call: make a key with `carryover key new`.');
+  } catch (error) {
+    return fail(name, (error as Error).message, 'Write the file with `carryover key new`.', EXIT.config);
+  }
+}
+
 export function checkCertificate(config: Config): Finding {
   const name = 'certificate';
   if (config.TLS_CERT_FILE === '') return ok(name, 'none, as there is no TLS_CERT_FILE: HTTP');
