@@ -156,10 +156,12 @@ describeWith('nginx', 'connections from the gateway to the service', () => {
   let gateway: Gateway;
   let connectionCount = 0;
   let brokenMethods: (string | undefined)[] = [];
+  let forwardedFor: string | string[] | undefined;
 
   beforeAll(async () => {
     // Answers everything but /break, where it hangs up as a crashing service does.
     upstream = createServer((request, response) => {
+      forwardedFor = request.headers['x-forwarded-for'];
       request.resume().once('end', () => {
         if (request.url !== '/break') return response.end();
         brokenMethods.push(request.method);
@@ -185,6 +187,13 @@ describeWith('nginx', 'connections from the gateway to the service', () => {
     const before = connectionCount;
     for (let count = 0; count < 10; count += 1) await fetch(gateway.url, step);
     expect(connectionCount).toBe(before);
+  });
+
+  test('the service is told the address of the client, behind what the client says itself', async () => {
+    await fetch(gateway.url, { headers: { 'x-forwarded-for': '192.0.2.1' } });
+    expect(forwardedFor).toBe('192.0.2.1, 127.0.0.1');
+    await fetch(`${gateway.url}/v1/sessions/x/stream`);
+    expect(forwardedFor).toBe('127.0.0.1');
   });
 
   test('the gateway sends a POST once, even if the connection breaks', async () => {

@@ -143,7 +143,7 @@ describe('the manifests', () => {
     const common = (overlay: (typeof OVERLAYS)[number]) => {
       const { terminationGracePeriodSeconds, topologySpreadConstraints, containers, volumes, ...pod } = podOf(overlay);
       const [{ env, volumeMounts, ...container }] = containers;
-      const own = ['STORE_URL', 'STORE_BYTES_MAX', 'DRAIN_DELAY_MS', 'SHUTDOWN_TIMEOUT_MS'];
+      const own = ['STORE_URL', 'TRUST_PROXY', 'STORE_BYTES_MAX', 'DRAIN_DELAY_MS', 'SHUTDOWN_TIMEOUT_MS'];
       return {
         pod,
         container,

@@ -45,7 +45,8 @@ describeWith(['redis-server', 'nginx', 'faketime'], 'two replicas behind the gat
     await redis?.stop();
   });
 
-  test(`${RESTARTS} restarts in turn: no request fails, no step is lost or counts twice`, async () => {
+  const timeout = 180_000 + RESTARTS * 20_000;
+  test(`${RESTARTS} restarts in turn: no request fails, no step is lost or counts twice`, { timeout }, async () => {
     const load = new SteadyLoad(gateway.url, LOAD);
     await load.start();
     for (let k = 0; k < RESTARTS; k++) {
