@@ -9,7 +9,7 @@ import { Access } from './access/access.ts';
 import type { ApiKeysListener } from './access/api-keys.ts';
 import type { AppOverrides } from './app-overrides.ts';
 import { Backups } from './backup/backups.ts';
-import { type Config, ConfigError, jwksUrlOf } from './config.ts';
+import { type Config, ConfigError, jwksUrlOf, tenantLimitsOf } from './config.ts';
 import { BuiltInModels } from './engine/built-in-models.ts';
 import { calibrate } from './engine/calibrate.ts';
 import { TensorCopier } from './engine/tensor-copier.ts';
@@ -20,6 +20,7 @@ import type { Limits } from './engine/shapes.ts';
 import { JsonCodec } from './engine/json-codec.ts';
 import { WeightsPacker } from './engine/weights-packer.ts';
 import { gatewayParts } from './http/gateway.ts';
+import { Limits as TenantLimiter } from './limits/limits.ts';
 import { createHttp } from './http/http.ts';
 import type { HttpServer } from './http/http-server.ts';
 import { reloadCertificate } from './http/node-server.ts';
@@ -33,6 +34,7 @@ import { startPeriodic } from './periodic.ts';
 import { Pool } from './pool/pool.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { Sessions } from './sessions/sessions.ts';
+import { TenantSessions } from './sessions/tenant-sessions.ts';
 import { startSweeper } from './sessions/sweeper.ts';
 import { observedStore } from './store/observed.ts';
 import { trustedProxies } from './settings/proxies.ts';
@@ -162,7 +164,21 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     weightsPacker,
     isFinite,
   });
+  const defaults = tenantLimitsOf(config);
+  // Without keys and without limits nothing is counted.
+  const isLimited = access !== undefined || Object.values(defaults).some((limit) => limit !== undefined);
+  const tenantLimits = isLimited
+    ? new TenantLimiter({
+        defaults,
+        limitsOf: (tenant) => access?.limitsOf(tenant),
+        takeLot: opened.takeTokens?.bind(opened),
+        onLimited: metrics?.onLimited,
+      })
+    : undefined;
   const sessions = new Sessions(store, {
+    tenantSessions:
+      tenantLimits &&
+      new TenantSessions(store, { limitsOf: (tenant) => tenantLimits.limitsOf(tenant), onLimited: metrics?.onLimited }),
     countMax: config.SESSIONS_MAX,
     cacheBytesMax: config.HOT_SESSIONS_BYTES_MAX,
     waitingMax: config.SESSION_QUEUE_MAX,
@@ -189,6 +205,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   const { app: http, load, handOver } = await createHttp({
     observer: metrics?.http,
     access,
+    tenantLimits,
     tracer: tracing,
     engine,
     library,

@@ -155,6 +155,13 @@ export const ConfigSchema = Type.Object({
     'Size of the file of a `sqlite:` store, without its WAL of some MiB and its reserve of 6 MiB.',
   ),
   MEMORY_STORE_BYTES_MAX: integer(1_024 * MiB, 1, 65_536 * MiB, 'Bytes of the sessions in a `memory:` store.'),
+  TENANT_REQUESTS_PER_S: integer(0, 0, 1e9, 'Requests and WebSocket messages of a tenant a second; 0: no limit.'),
+  TENANT_FLOPS_PER_S: integer(0, 0, 1e15, 'Operations a second of the computations of a tenant; 0: no limit.'),
+  TENANT_SESSIONS_MAX: integer(0, 0, 1e9, 'Most open sessions of a tenant; 0: no limit.'),
+  TENANT_STATE_BYTES_MAX: integer(0, 0, 1e15, 'Bytes of the states of a tenant\'s sessions; 0: no limit.'),
+  TENANT_MODELS_MAX: integer(0, 0, 1e6, 'Most models that a tenant has registered; 0: no limit.'),
+  TENANT_STREAMS_MAX: integer(0, 0, 65_536, 'Most streams and WebSockets of a tenant at a time; 0: no limit.'),
+  TENANT_BODY_BYTES_MAX: integer(0, 0, 16_384 * MiB, 'Bytes of a tenant\'s request bodies in flight; 0: no limit.'),
   SESSIONS_MAX: integer(1_000_000, 0, 1_000_000_000, 'Most open sessions.'),
   SESSION_STATE_NUMBERS_MAX: integer(65_536, 1, 16_777_216, "Most numbers in a session's states: those of all rows and layers, h and c."),
   SESSION_QUEUE_MAX: integer(64, 0, 65_536, 'Most calls that may wait for one session.'),
@@ -359,4 +366,18 @@ function describe(problem: SchemaError, environment: NodeJS.ProcessEnv): string 
 /** Without what stands before the `@` of a URL: it may be a password, and unencoded it may have any character. */
 function withoutSecrets(text: string | undefined): string | undefined {
   return text?.replace(/\/\/.*@/, '//…@');
+}
+
+/** The limits of tenants of which the file of the keys says nothing; undefined is no limit. */
+export function tenantLimitsOf(config: Config) {
+  const limit = (setting: number) => setting || undefined;
+  return {
+    requests_per_s: limit(config.TENANT_REQUESTS_PER_S),
+    flops_per_s: limit(config.TENANT_FLOPS_PER_S),
+    sessions: limit(config.TENANT_SESSIONS_MAX),
+    state_bytes: limit(config.TENANT_STATE_BYTES_MAX),
+    models: limit(config.TENANT_MODELS_MAX),
+    streams: limit(config.TENANT_STREAMS_MAX),
+    body_bytes: limit(config.TENANT_BODY_BYTES_MAX),
+  };
 }

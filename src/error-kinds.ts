@@ -231,6 +231,12 @@ export const ERRORS = {
     title: 'The client closed the connection',
     advice: 'Seen in the log only, as the response could not be sent. Nothing was applied.',
   },
+  rate_limited: {
+    status: 429,
+    title: 'A limit of the tenant or the key is reached',
+    advice: 'Retry after Retry-After. RateLimit says how much is left; the operator sets the limits.',
+    retryAfter_s: 1,
+  },
   internal: {
     status: 500,
     title: 'The server failed',

@@ -57,7 +57,7 @@ export class CarryoverError extends Error {
     this.applied = applied;
     this.members = members;
     this.retryAfter_s =
-      retryAfterMs === undefined ? this.kind.retryAfter_s : wholeSeconds(retryAfterMs);
+      retryAfterMs === undefined ? this.kind.retryAfter_s : wholeSeconds(retryAfterMs, this.kind);
   }
 
   /** Its row of the table. */
@@ -74,8 +74,10 @@ export class CarryoverError extends Error {
   }
 }
 
-function wholeSeconds(ms: number): number {
-  return Math.min(RETRY_AFTER_S_MAX, Math.max(1, Math.ceil(ms / 1_000)));
+/** What a limit makes a client wait is no estimate. */
+function wholeSeconds(ms: number, { status }: ErrorKind): number {
+  const seconds = Math.max(1, Math.ceil(ms / 1_000));
+  return status === 429 ? seconds : Math.min(RETRY_AFTER_S_MAX, seconds);
 }
 
 /**

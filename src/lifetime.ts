@@ -10,6 +10,7 @@
 import { type Applied, CarryoverError, clientClosed } from './errors.ts';
 import { RequestRecord } from './request-record.ts';
 import type { Tenant } from './tenant.ts';
+import type { Usage } from './usage.ts';
 
 export class Lifetime {
   /**
@@ -19,6 +20,8 @@ export class Lifetime {
   readonly client: object;
   /** Whose sessions and models the request can reach; set as soon as its key or token is known. */
   tenant: Tenant;
+  /** What its tenant uses and may use; undefined if that is not counted. */
+  usage: Usage | undefined;
   /** What is measured and known of the request. */
   readonly record = new RequestRecord();
   readonly #msMax: number;
@@ -35,6 +38,11 @@ export class Lifetime {
     this.tenant = tenant;
     this.#msMax = msMax;
     this.#endsAtMs = performance.now() + msMax;
+  }
+
+  /** Whose share of the workers the client has a part of, in fair queueing: that of its tenant, or one of its own. */
+  get group(): object {
+    return this.usage?.group ?? this.client;
   }
 
   /** The deadline, by performance.now(). */

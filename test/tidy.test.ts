@@ -10,23 +10,24 @@ const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
   .map((path) => ({ path, text: readFileSync(join(src, path), 'utf8') }));
 
 /** What any file may import. */
-const LEAVES = ['tensor.ts', 'layers.ts', 'errors.ts', 'error-kinds.ts', 'periodic.ts', 'lifetime.ts', 'request-record.ts', 'request-trace.ts', 'trace-context.ts', 'session-hash.ts', 'sorted-keys.ts', 'cores.ts', 'tenant.ts'];
+const LEAVES = ['tensor.ts', 'layers.ts', 'errors.ts', 'error-kinds.ts', 'periodic.ts', 'lifetime.ts', 'request-record.ts', 'request-trace.ts', 'trace-context.ts', 'session-hash.ts', 'sorted-keys.ts', 'cores.ts', 'tenant.ts', 'usage.ts'];
 
 /** A part may import from itself, from the leaves and from these; data flows from top to bottom. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   'server.ts': ['app.ts', 'config.ts', 'settings', 'logging.ts'],
   cli: ['config.ts', 'settings', 'access', 'engine', 'models', 'wasm', 'codec', 'store', 'backup', 'node-version.mjs'],
-  'app.ts': ['app-overrides.ts', 'config.ts', 'settings', 'access', 'metrics', 'tracing', 'http', 'engine', 'sessions', 'models', 'scheduler', 'pool', 'wasm', 'store', 'backup'],
+  'app.ts': ['app-overrides.ts', 'config.ts', 'settings', 'access', 'limits', 'metrics', 'tracing', 'http', 'engine', 'sessions', 'models', 'scheduler', 'pool', 'wasm', 'store', 'backup'],
   'app-overrides.ts': ['engine', 'scheduler', 'store'],
   backup: ['sessions', 'models', 'store'],
   tracing: ['http', 'store'],
-  metrics: ['http', 'sessions', 'models', 'store'],
-  http: ['access', 'engine', 'sessions', 'models', 'codec', 'wasm', 'settings'],
+  metrics: ['http', 'limits', 'sessions', 'models', 'store'],
+  http: ['access', 'limits', 'engine', 'sessions', 'models', 'codec', 'wasm', 'settings'],
   engine: ['sessions', 'models', 'scheduler', 'wasm', 'codec'],
   sessions: ['store'],
   models: ['wasm', 'codec', 'store'],
   store: [],
   access: [],
+  limits: ['access'],
   scheduler: ['pool', 'wasm'],
   pool: ['wasm'],
   wasm: ['kernels', 'codec'],
@@ -43,6 +44,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'lifetime.ts': [],
   'request-record.ts': [],
   'tenant.ts': [],
+  'usage.ts': [],
   'request-trace.ts': [],
   'trace-context.ts': [],
   'session-hash.ts': [],
@@ -73,7 +75,7 @@ const ONLY_IN: Record<string, RegExp> = {
   pino: /^logging\.ts$/,
   'pino-pretty': /^logging\.ts$/,
   'close-with-grace': /^server\.ts$/,
-  'lru-cache': /^(sessions\/session-(cache|owner)|access\/tokens)\.ts$/,
+  'lru-cache': /^(limits\/limits|sessions\/session-(cache|owner)|access\/tokens)\.ts$/,
   commander: /^cli\//,
   jose: /^access\/tokens\.ts$/,
   'cli-progress': /^cli\/progress\.ts$/,

@@ -82,6 +82,7 @@ export const EXIT_OF_PROBLEM: Readonly<Record<ErrorCode, ExitCode>> = {
   upgrade_required: EXIT.unavailable,
   headers_too_large: EXIT.software,
   client_closed: EXIT.software,
+  rate_limited: EXIT.temporary,
   internal: EXIT.software,
   worker_failed: EXIT.software,
   session_busy: EXIT.temporary,

@@ -71,6 +71,8 @@ export class Engine {
     const { T, N, cost } = resolveSizes(input, model, limits);
     const { x, h, c, lengths, keepsStates, trace } = input;
     scheduler.expectPossible(cost, partsMaxOf(N), lifetime);
+    const charged = lifetime.usage?.chargeFlops(cost.flops);
+    if (charged) await charged;
     const leased = this.#lease(modelId, model, lifetime);
     const lease = leased instanceof Promise ? await leased : leased;
     record.N = N;
@@ -143,6 +145,8 @@ export class Engine {
     const plan = planStream(input, model, this.#parts.limits);
     // The cost of a chunk: the deadline is renewed between chunks.
     this.#parts.scheduler.expectPossible(plan.chunkCost, partsMaxOf(plan.N), lifetime);
+    // At once for all steps: a stream that has begun is not refused.
+    await lifetime.usage?.chargeFlops(plan.cost.flops);
     const lease = await this.#lease(modelId, model, lifetime);
     const { record } = lifetime;
     record.N = plan.N;

@@ -48,9 +48,9 @@ export async function registerModel(
 ): Promise<{ info: ModelInfo; created: boolean }> {
   const model = resolve(source, limits);
   const { name, isKept } = source;
-  const tenant = lifetime?.tenant;
+  const { tenant, usage } = lifetime ?? {};
   if (!weightsPacker?.isLarge(model.layers) || !lifetime) {
-    return library.register(readLayers(model), { name, isKept, tenant });
+    return library.register(readLayers(model), { name, isKept, tenant, usage });
   }
   using block = await weightsPacker.gather(model, lifetime);
   const isPacked = (id: string) => {
@@ -59,7 +59,7 @@ export async function registerModel(
     return found;
   };
   const prepared = await weightsPacker.prepare(block, isPacked, lifetime);
-  return await library.register(block.layers, { name, isKept, prepared, tenant });
+  return await library.register(block.layers, { name, isKept, prepared, tenant, usage });
 }
 
 function resolve(source: ModelSource, limits: Limits): ResolvedModel {

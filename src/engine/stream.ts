@@ -41,6 +41,8 @@ export interface StreamPlan extends Sizes {
   /** Steps of each chunk but the last, which has the rest. */
   readonly chunkSteps: number;
   readonly chunkCost: JobCost;
+  /** Of all steps. */
+  readonly cost: JobCost;
 }
 
 /** The tensors of some steps of the sequence, their outer axis as long as there are steps. */

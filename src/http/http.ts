@@ -42,6 +42,7 @@ import { openapi } from './plugins/openapi.ts';
 import { requestBodies } from './plugins/request-bodies.ts';
 import { requestEnd } from './plugins/request-end.ts';
 import { securityHeaders } from './plugins/security-headers.ts';
+import { type TenantLimitsOptions, tenantLimits } from './plugins/tenant-limits.ts';
 import { strictInput } from './plugins/strict-input.ts';
 import { isWebSocketRequest, webSockets } from './plugins/websocket.ts';
 import { type RequestEndListener, reportEnd } from './request-end.ts';
@@ -62,7 +63,7 @@ const HEAD_BYTES_MAX = 16 * 1024;
 type SetHere = 'audit' | 'responses' | 'sockets' | 'budget' | 'onMessageEnd';
 
 export interface HttpOptions
-  extends Omit<StepParts & SessionRoutesOptions & SessionSocketOptions, SetHere>, GatewayParts {
+  extends Omit<StepParts & SessionRoutesOptions & SessionSocketOptions & TenantLimitsOptions, SetHere>, GatewayParts {
   /** Undefined if everybody may call everything. */
   readonly access: Access | undefined;
   readonly library: ModelLibrary;
@@ -159,6 +160,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(allowedHosts, options);
   app.register(preflights, options);
   app.register(authentication, options);
+  app.register(tenantLimits, options);
   app.register(notFound);
   app.register(requestBodies, { jsonCodec: engine.jsonCodec, budget });
   app.register(accepts);

@@ -189,6 +189,12 @@ export const METRICS = {
     labels: [],
     help: 'Sessions that went on from a state which other numerics had computed, as after an upgrade that changes bits.',
   },
+  limited: {
+    name: 'carryover_limited_total',
+    type: 'counter',
+    labels: ['limit'],
+    help: 'Requests and messages refused with 429, by the limit of their tenant or key.',
+  },
   sessionStateBytes: {
     name: 'carryover_session_state_bytes',
     type: 'histogram',

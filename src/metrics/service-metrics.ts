@@ -1,6 +1,7 @@
 // The metrics of the service. app.ts creates them before the parts, passes each part what it reports to, and at last
 // watch() what is read from the parts when it is scraped.
 import type { HttpLoad, HttpObserver } from '../http/http.ts';
+import type { LimitedListener } from '../limits/tenant-usage.ts';
 import type { SessionObserver } from '../sessions/session-observer.ts';
 import type { StoreCallListener } from '../store/observed.ts';
 import { METRICS } from './catalogue.ts';
@@ -30,6 +31,7 @@ export class ServiceMetrics {
   readonly http: HttpObserver;
   readonly sessions: SessionObserver;
   readonly onStoreCall: StoreCallListener;
+  readonly onLimited: LimitedListener;
   readonly #exposition = new Exposition();
   readonly #delay = new EventLoopDelay();
   readonly #server = new MetricsServer(this);
@@ -41,6 +43,8 @@ export class ServiceMetrics {
     this.http = { onRequestEnd, onMessageEnd, onImport: importMetrics(exposition) };
     this.sessions = sessionMetrics(exposition);
     this.onStoreCall = storeMetrics(exposition);
+    const limited = exposition.counter(METRICS.limited);
+    this.onLimited = (limit) => limited.of(limit).add();
     const delay = this.#delay;
     exposition.read(METRICS.eventLoopDelay, {
       '0.5': () => delay.quantile(0.5),

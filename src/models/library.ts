@@ -3,6 +3,7 @@
 import { CarryoverError } from '../errors.ts';
 import type { Layer } from '../layers.ts';
 import type { ModelStore } from '../store/store.ts';
+import type { Usage } from '../usage.ts';
 import { DEFAULT_TENANT, type Tenant } from '../tenant.ts';
 import { modelId } from './model-id.ts';
 import { isModelId } from './model-names.ts';
@@ -14,6 +15,8 @@ import { grantName, isOfTenant, scopedName } from './tenant-names.ts';
 export interface LibraryRegisterOptions extends Omit<RegisterOptions, 'createdAt'> {
   /** Who registers it: the name is this tenant's, and the tenant sees the model from then on. */
   readonly tenant?: Tenant;
+  /** Undefined if the tenant may register any number of models. */
+  readonly usage?: Usage | undefined;
 }
 
 /** Another tenant, the only one that had the model, may release it between two calls of a registration. */
@@ -49,7 +52,7 @@ export class ModelLibrary {
    */
   async register(
     layers: readonly Layer[],
-    { name: ownName, isKept = true, prepared, tenant }: LibraryRegisterOptions = {},
+    { name: ownName, isKept = true, prepared, tenant, usage }: LibraryRegisterOptions = {},
   ): Promise<{ info: ModelInfo; created: boolean }> {
     const name = ownName === undefined ? undefined : scopedName(tenant, ownName);
     if (ownName !== undefined && this.registry.isReserved(ownName)) this.registry.expectNameUnreserved(ownName, prepared?.id ?? modelId(layers));
@@ -58,6 +61,7 @@ export class ModelLibrary {
     const { id } = info;
     const grants = isKept && tenant !== undefined ? this.#missingGrants(id, tenant, created) : [];
     try {
+      if (tenant !== undefined && grants.length > 0) usage?.expectModel(this.registry.grants.count(tenant));
       const createdAtMs = Date.parse(info.created_at);
       const file = await writeStoredFile(layers);
       await retryIfRemoved(async () => {

@@ -32,6 +32,7 @@ export interface PartOptions {
 
 export class Part implements QueuePosition {
   readonly client: object;
+  readonly group: object;
   readonly finish: number;
   readonly number: number;
   readonly lifetime: Lifetime;
@@ -58,6 +59,7 @@ export class Part implements QueuePosition {
 
   constructor({ position, lifetime, slices, cost, share, estimateMs, completesRequest, settle }: PartOptions) {
     this.client = position.client;
+    this.group = position.group;
     this.finish = position.finish;
     this.number = position.number;
     this.lifetime = lifetime;

@@ -63,6 +63,8 @@ const SLICED_MS_MIN = 1.5 * TIME_SLICE_MS;
 const WORKER_BACKLOG_MS = 1.2 * TIME_SLICE_MS;
 /** The share of the queue that one client may occupy. */
 const CLIENT_QUEUE_SHARE = 1 / 4;
+/** The share that all clients of one tenant may occupy: others find space then. */
+const GROUP_QUEUE_SHARE = 3 / 4;
 /** The share of a request's time that computing may take: the rest is for receiving, waiting and sending. */
 const COMPUTING_SHARE = 1 / 2;
 /**
@@ -172,10 +174,12 @@ export class Scheduler {
       // When half of the backlog is done, there is space again.
       throw queueFull(queueJobsMax, this.#retryAfterMs(this.#backlogMs(undefined) / 2, ms));
     }
-    const { client } = lifetime;
+    const { client, group } = lifetime;
     const clientMax = Math.ceil(queueJobsMax * CLIENT_QUEUE_SHARE);
     if (this.#queue.countOf(client) > clientMax) throw clientQueueFull(clientMax, ms * clientMax);
-    const backlogMs = this.#backlogMs(this.#queue.positionFor(client, ms, false));
+    const groupMax = Math.ceil(queueJobsMax * GROUP_QUEUE_SHARE);
+    if (this.#queue.countOfGroup(group) > groupMax) throw clientQueueFull(groupMax, ms * groupMax);
+    const backlogMs = this.#backlogMs(this.#queue.positionFor(lifetime, ms, false));
     const lateMs = backlogMs + ms - remainingMs * ACCEPTED_SHARE;
     if (lateMs > 0) throw backlogTooLong(ms, backlogMs, remainingMs, this.#retryAfterMs(lateMs, ms));
   }
@@ -208,14 +212,13 @@ export class Scheduler {
     share: number,
     estimateMs: number,
   ): Promise<void> {
-    const { client } = lifetime;
     const completesRequest = work.completesRequest ?? false;
     const cost = work.cost ?? work;
-    const position = this.#queue.positionFor(client, estimateMs, completesRequest);
+    const position = this.#queue.positionFor(lifetime, estimateMs, completesRequest);
     return new Promise((resolve, reject) => {
       const settle = (error: CarryoverError | undefined) => (error ? reject(error) : resolve());
       const part = new Part({ position, lifetime, slices, cost, share, estimateMs, completesRequest, settle });
-      this.#queue.enter(client, estimateMs);
+      this.#queue.enter(position, estimateMs);
       this.#queue.put(part);
       this.#waitingCount++;
       this.dispatch();
@@ -287,7 +290,7 @@ export class Scheduler {
   #finish(part: Part): void {
     part.removeEndListener?.();
     part.lifetime.record.queueMs += part.waitedMs * part.share;
-    this.#queue.leave(part.client);
+    this.#queue.leave(part);
     part.settle(part.error);
   }
 }

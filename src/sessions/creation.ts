@@ -1,5 +1,6 @@
 // How sessions are created: by a call of their own, once for each idempotency key, or as forks.
 import { CarryoverError } from '../errors.ts';
+import type { Lifetime } from '../lifetime.ts';
 import type { RequestRecord } from '../request-record.ts';
 import type { Revision, SessionStore } from '../store/store.ts';
 import type { Tenant } from '../tenant.ts';
@@ -15,6 +16,7 @@ import { sessionGone } from './session-gone.ts';
 import { idPrefixOf, prefixIn } from './session-owner.ts';
 import type { SessionObserver } from './session-observer.ts';
 import { type Session, type SessionSpec, newSession } from './session.ts';
+import type { Reserved, TenantSessions } from './tenant-sessions.ts';
 import { forked } from './transitions.ts';
 import { WRITE_CONFLICT, retryOnConflict } from './write-conflict.ts';
 
@@ -25,6 +27,8 @@ export interface SessionCreationOptions {
   /** Number of the numerics that compute the steps; see wasm/numerics.ts. */
   readonly numerics: number;
   readonly observer?: SessionObserver | undefined;
+  /** Undefined if no tenant has a limit. */
+  readonly tenantSessions?: TenantSessions | undefined;
 }
 
 /** The fork that a call stands for. */
@@ -53,7 +57,7 @@ export class SessionCreation {
     const { now, numerics } = this.#options;
     const id = idPrefixOf(tenant) + randomId();
     const session = newSession(id, randomIncarnation(), spec, now(), numerics);
-    const revision = await this.#add(session, record);
+    const revision = await this.#add(session, await this.#reserve(session, tenant), record);
     // The id has not been answered yet, so no call can have changed the session.
     if (revision !== undefined) this.#cache.set({ session, revision });
     return session;
@@ -80,7 +84,8 @@ export class SessionCreation {
       await this.expectCapacity();
       const session = newSession(id, randomIncarnation(), spec, this.#options.now(), this.#options.numerics);
       const value = reply(session);
-      const revision = await this.#add({ ...session, creation: { ...key, reply: value } }, record);
+      const reserved = await this.#reserve(session, tenant);
+      const revision = await this.#add({ ...session, creation: { ...key, reply: value } }, reserved, record);
       if (revision === undefined) throw WRITE_CONFLICT;
       return { value, replayed: false };
     });
@@ -110,9 +115,10 @@ export class SessionCreation {
    * Stores the fork, or returns the one that an earlier attempt has stored. It is not put into the cache:
    * calls on it may be running already, and this call does not hold its lock.
    */
-  async addFork(session: Session, id: string, record?: RequestRecord): Promise<Session> {
+  async addFork(session: Session, { id, exists }: ForkTarget, { tenant, record }: Lifetime): Promise<Session> {
     const fork = forked(session, id, randomIncarnation(), this.#options.now());
-    if ((await this.#add(fork, record)) !== undefined) return fork;
+    const reserved = exists ? undefined : await this.#reserve(fork, tenant);
+    if ((await this.#add(fork, reserved, record)) !== undefined) return fork;
     const { record: stored } = await readRecord(this.#store, id);
     if (isTombstone(stored)) throw WRITE_CONFLICT;
     return stored;
@@ -149,11 +155,22 @@ export class SessionCreation {
     return prefix + idFromKey(await this.#store.secret(), prefix + key);
   }
 
-  async #add(session: Session, record?: RequestRecord): Promise<Revision | undefined> {
+  async #reserve({ state }: Session, tenant: Tenant): Promise<Reserved | undefined> {
+    return this.#options.tenantSessions?.reserve(tenant, state.byteLength);
+  }
+
+  async #add(session: Session, reserved: Reserved | undefined, record?: RequestRecord): Promise<Revision | undefined> {
     const { id, expiresAtMs, modelId } = session;
     const commit = () => this.#store.create(id, encodeSession(session), expiresAtMs, modelId, record?.trace);
-    const revision = await (record ? record.measure('commitMs', commit) : commit());
-    if (revision !== undefined) this.#options.observer?.onCreated(session);
-    return revision;
+    try {
+      const revision = await (record ? record.measure('commitMs', commit) : commit());
+      if (revision === undefined) return undefined;
+      reserved?.created(id);
+      reserved = undefined;
+      this.#options.observer?.onCreated(session);
+      return revision;
+    } finally {
+      reserved?.cancel();
+    }
   }
 }

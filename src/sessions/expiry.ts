@@ -12,6 +12,7 @@ import { decodeHead, encodeTombstone, isTombstone } from './record.ts';
 import type { CachedSession, SessionCache } from './session-cache.ts';
 import { sessionGone } from './session-gone.ts';
 import type { SessionObserver } from './session-observer.ts';
+import type { TenantSessions } from './tenant-sessions.ts';
 import type { SessionLocks } from './session-locks.ts';
 import type { Session, Tombstone } from './session.ts';
 import { expiredTombstone } from './transitions.ts';
@@ -24,6 +25,8 @@ export interface SessionExpiryOptions {
   /** Called with the model of each session that has ended, and awaited; must not reject. */
   readonly onEnded?: (modelId: string) => Promise<void>;
   readonly observer?: SessionObserver | undefined;
+  /** Undefined if no tenant has a limit. */
+  readonly tenantSessions?: TenantSessions | undefined;
 }
 
 /**
@@ -120,6 +123,7 @@ export class SessionExpiry {
     const head = encodeTombstone(tombstone);
     if (!(await this.#store.writeTombstone(id, revision, head, dueAtMs, record?.trace))) return false;
     this.#options.observer?.onEnded(session, tombstone);
+    this.#options.tenantSessions?.ended(id, session);
     if (session) await this.#options.onEnded?.(session.modelId);
     return true;
   }

@@ -195,7 +195,7 @@ export class Sessions {
         await this.#creation.expectCapacity();
       }
       call.lifetime.throwIfOver();
-      const fork = await this.#creation.addFork(session, target.id, call.lifetime.record);
+      const fork = await this.#creation.addFork(session, target, call.lifetime);
       const value = reply(fork, session);
       if (call.key) await change.commitReply(session, value).catch(throwAppliedUnknown);
       return { value, replayed: false };

@@ -179,8 +179,34 @@ export interface SessionStore {
    */
   copyTo?(path: string): Promise<void>;
 
+  /**
+   * Takes tokens of a rate that all processes share; absent of a store that one process uses. Never waits for durability.
+   *
+   * @param name of the rate; rates that are not used are forgotten
+   * @throws store_unavailable
+   */
+  takeTokens?(name: string, request: TokensRequest): Promise<TakenTokens>;
+
   /** Completes the calls that were made, and releases files and connections. Later calls are refused. */
   close(): Promise<void>;
+}
+
+/** A request for tokens of a token bucket. */
+export interface TokensRequest {
+  /** Tokens that come in each second, up to `burst`. */
+  readonly perS: number;
+  readonly burst: number;
+  /** There must be so many; with 1 at most as many as there are are granted, with 0 all that are asked for, as a debt. */
+  readonly needed: 0 | 1;
+  readonly amount: number;
+}
+
+export interface TakenTokens {
+  readonly granted: number;
+  /** Until there are as many as are needed; 0 if there are. */
+  readonly waitMs: number;
+  /** Negative for a debt. */
+  readonly left: number;
 }
 
 export interface StoredModel {

@@ -2,6 +2,7 @@
 // all together. Only bytes that have arrived count, not a length that was announced: a peer that announces much
 // and sends nothing holds nothing.
 import { CarryoverError } from '../../errors.ts';
+import type { TenantUsage } from '../../limits/tenant-usage.ts';
 
 /** A body of up to this many bytes is small; a part of the budget is reserved for small ones. */
 const SMALL_BYTES_MAX = 64 * 1024;
@@ -38,18 +39,19 @@ export class BodyBudget {
     return this.#bytes;
   }
 
-  /** A claim for one body, empty at first. */
-  open(sender: BodySender): BodyClaim {
-    return new BodyClaim(this, sender);
+  /** A claim for one body, empty at first. @param tenant undefined if it is not limited */
+  open(sender: BodySender, tenant?: TenantUsage): BodyClaim {
+    return new BodyClaim(this, sender, tenant);
   }
 
   /**
    * Takes bytes for a body; nothing is taken if it throws.
    *
    * @param heldBytes what the body holds already
-   * @throws queue_full
+   * @throws queue_full · rate_limited
    */
-  take(sender: BodySender, heldBytes: number, bytes: number): void {
+  take(sender: BodySender, heldBytes: number, bytes: number, tenant?: TenantUsage): void {
+    tenant?.expectBodyBytes(bytes);
     const isSmall = heldBytes + bytes <= SMALL_BYTES_MAX;
     const bytesMax = isSmall ? this.#bytesMax : this.#largeBytesMax;
     if (this.#bytes + bytes > bytesMax) {
@@ -68,12 +70,14 @@ export class BodyBudget {
     }
     this.#bytes += bytes;
     sender.bodyBytes += bytes;
+    if (tenant) tenant.counts.bodyBytes += bytes;
   }
 
   /** Gives bytes back. */
-  giveBack(sender: BodySender, bytes: number): void {
+  giveBack(sender: BodySender, bytes: number, tenant?: TenantUsage): void {
     this.#bytes -= bytes;
     sender.bodyBytes -= bytes;
+    if (tenant) tenant.counts.bodyBytes -= bytes;
   }
 }
 
@@ -81,24 +85,26 @@ export class BodyBudget {
 export class BodyClaim {
   readonly #budget: BodyBudget;
   readonly #sender: BodySender;
+  readonly #tenant: TenantUsage | undefined;
   #bytes = 0;
 
-  constructor(budget: BodyBudget, sender: BodySender) {
+  constructor(budget: BodyBudget, sender: BodySender, tenant: TenantUsage | undefined) {
     this.#budget = budget;
     this.#sender = sender;
+    this.#tenant = tenant;
   }
 
-  /** Takes what is missing up to `bytes`; nothing is taken if it throws. @throws queue_full */
+  /** Takes what is missing up to `bytes`; nothing is taken if it throws. @throws queue_full · rate_limited */
   growTo(bytes: number): void {
     const more = bytes - this.#bytes;
     if (more <= 0) return;
-    this.#budget.take(this.#sender, this.#bytes, more);
+    this.#budget.take(this.#sender, this.#bytes, more, this.#tenant);
     this.#bytes = bytes;
   }
 
   /** Gives all of it back; may be called twice. */
   release(): void {
-    this.#budget.giveBack(this.#sender, this.#bytes);
+    this.#budget.giveBack(this.#sender, this.#bytes, this.#tenant);
     this.#bytes = 0;
   }
 }

@@ -113,7 +113,7 @@ class BodyReceiver {
     this.#declaredBytes = length === undefined ? undefined : Number(length);
     if ((this.#declaredBytes ?? 0) > this.#bytesMax) throw bodyTooLarge(`${length} bytes`, this.#bytesMax);
     this.#digest = digestBody(request);
-    const claim = budget.open(request.connection ?? { bodyBytes: 0 });
+    const claim = budget.open(request.connection ?? { bodyBytes: 0 }, request.usage);
     this.#claim = claim;
     addRelease(request, () => claim.release());
   }

@@ -75,13 +75,15 @@ export class StreamResponses {
     // Checked again: other streams may have begun since the caller called it.
     this.expectCapacity(request);
     releaseBody(request);
-    const { connection } = request;
+    const { connection, usage } = request;
     this.#running.add(response);
     if (connection) connection.streams++;
+    if (usage) usage.counts.streams++;
     try {
       await response.run();
     } finally {
       if (connection) connection.streams--;
+      if (usage) usage.counts.streams--;
       this.#running.delete(response);
     }
   }
@@ -90,9 +92,10 @@ export class StreamResponses {
    * Checks that one more stream of this request's connection may begin. At STREAMS_MAX it terminates the stream with
    * the slowest reader, if there is one that lags.
    *
-   * @throws queue_full
+   * @throws queue_full · rate_limited
    */
-  expectCapacity({ connection }: FastifyRequest): void {
+  expectCapacity({ connection, usage }: FastifyRequest): void {
+    usage?.expectStream();
     const { streamsMax, streamStallMs } = this.#options;
     if (connection && connection.streams >= Math.ceil(streamsMax * CONNECTION_PART)) {
       throw new CarryoverError('queue_full', {

@@ -85,7 +85,7 @@ export function problemResponses(codes: readonly ErrorCode[]) {
 }
 
 /** What any route that is not public can answer. */
-export const ACCESS_ERRORS = ['unauthenticated', 'forbidden'] as const satisfies readonly ErrorCode[];
+export const ACCESS_ERRORS = ['unauthenticated', 'forbidden', 'rate_limited'] as const satisfies readonly ErrorCode[];
 
 /** What any route with a JSON body can answer before it computes. */
 export const BODY_ERRORS = [

@@ -100,8 +100,9 @@ export async function sessionSocketRoute(app: HttpServer, options: SessionSocket
       void reply.header('connection', 'close');
       expectAllowedPage(raw, options.cors, app.publicAddress);
     },
-    preHandler: async ({ ws, params, lifetime }) => {
+    preHandler: async ({ ws, params, lifetime, usage }) => {
       if (!ws) return;
+      usage?.expectStream();
       await options.sessions.read(params.id, lifetime.tenant);
     },
     handler: async (_, reply) => {
@@ -121,12 +122,16 @@ export async function sessionSocketRoute(app: HttpServer, options: SessionSocket
         budget,
         sender: request.connection ?? { bodyBytes: 0 },
         refusal: () => accessRefusal(request),
+        tenant: request.usage,
         greet: () => stream.greet(),
         respond: (message, isBinary) => stream.respond(message, isBinary),
         problem: (error) => stream.problem(error, request.id, true).data,
       });
+      const { usage } = request;
+      if (usage) usage.counts.streams++;
       socket.once('close', (closeCode) => {
         stream.close();
+        if (usage) usage.counts.streams--;
         const durationMs = performance.now() - startMs;
         const session = sessionHash(request.params.id);
         request.log.info({ session, closeCode, messages: stream.messageCount, durationMs }, 'stream');
@@ -205,6 +210,9 @@ class SessionSocket {
     previousEtag: string,
   ): Promise<ResponseMessage> {
     try {
+      // Before the message is read, as a request is before its body is.
+      const taken = this.#request.usage?.takeRequest();
+      if (taken) await taken;
       const { jsonCodec } = this.#options.sessionCompute;
       using message = await openMessage(jsonCodec, data, isBinary, lifetime);
       return await this.#advance(message, { data, isBinary, previousEtag }, lifetime);
@@ -281,6 +289,7 @@ class SessionSocket {
   #beginLifetime(): Lifetime {
     const { raw, lifetime: handshake } = this.#request;
     const lifetime = new Lifetime(raw.socket, this.#options.deadlineMs, handshake.tenant);
+    lifetime.usage = this.#request.usage;
     lifetime.record.trace = raw.trace && (this.#options.tracer?.beginMessage(raw.trace) ?? raw.trace);
     this.#lifetime = lifetime;
     if (this.#isClosed) lifetime.close();

@@ -5,6 +5,7 @@
 // bytes: nothing further is read until they can be claimed from the budget. The connection waits for that only
 // while it has unanswered messages of its own, whose bytes will be released; it never waits for other connections.
 // Else it fails with queue_full.
+import type { TenantUsage } from '../../limits/tenant-usage.ts';
 import type { BodyBudget, BodySender } from '../bodies/body-budget.ts';
 
 /** The memory of a message besides its bytes, about; it limits the number of empty messages as well. */
@@ -13,6 +14,7 @@ const MESSAGE_OVERHEAD_BYTES = 512;
 export class MessageClaims {
   readonly #budget: BodyBudget;
   readonly #sender: BodySender;
+  readonly #tenant: TenantUsage | undefined;
   /** Claimed from the budget and not released. */
   #claimedBytes = 0;
   /** Arrived, and not yet claimed from the budget. */
@@ -23,9 +25,11 @@ export class MessageClaims {
   readonly #completeBytes: number[] = [];
   #isClosed = false;
 
-  constructor(budget: BodyBudget, sender: BodySender) {
+  /** @param tenant undefined if it is not limited */
+  constructor(budget: BodyBudget, sender: BodySender, tenant: TenantUsage | undefined) {
     this.#budget = budget;
     this.#sender = sender;
+    this.#tenant = tenant;
   }
 
   /** Whether bytes have arrived that the budget has no capacity for. */
@@ -77,7 +81,7 @@ export class MessageClaims {
   #claimExcess(): void {
     if (this.#isClosed || this.#excessBytes === 0) return;
     try {
-      this.#budget.take(this.#sender, this.#claimedBytes, this.#excessBytes);
+      this.#budget.take(this.#sender, this.#claimedBytes, this.#excessBytes, this.#tenant);
     } catch (error) {
       const willRelease = this.#claimedBytes + this.#excessBytes > this.#arrivingBytes;
       if (willRelease) return;
@@ -89,6 +93,6 @@ export class MessageClaims {
 
   #giveBack(bytes: number): void {
     this.#claimedBytes -= bytes;
-    this.#budget.giveBack(this.#sender, bytes);
+    this.#budget.giveBack(this.#sender, bytes, this.#tenant);
   }
 }

@@ -17,6 +17,7 @@
 //
 // discard() leads to the last state from each of the others. While the connection is over its budget
 // (message-claims.ts), `reading` reads nothing either.
+import type { TenantUsage } from '../../limits/tenant-usage.ts';
 import type { Socket } from 'node:net';
 import type { WebSocket } from '@fastify/websocket';
 import { CarryoverError } from '../../errors.ts';
@@ -39,6 +40,8 @@ export interface MessageReaderOptions {
   readonly budget: BodyBudget;
   /** The connection, which has a share of the budget. */
   readonly sender: BodySender;
+  /** Undefined if it is not limited. */
+  readonly tenant?: TenantUsage | undefined;
   readonly onMessage: (message: ReceivedMessage) => void;
   /** The connection must be closed with this code, and has no use of what else arrives. */
   readonly onFailure: (error: CarryoverError, closeCode: number) => void;
@@ -71,7 +74,7 @@ export class MessageReader implements FrameListener {
     this.#socket = socket;
     this.#connection = connection;
     this.#options = options;
-    this.#claims = new MessageClaims(options.budget, options.sender);
+    this.#claims = new MessageClaims(options.budget, options.sender, options.tenant);
     // Before the WebSocket's own listener: a message is counted before it is reported.
     connection.prependListener('data', (chunk: Buffer) => this.#measure(chunk));
     connection.on('readable', () => this.#read());

@@ -103,18 +103,22 @@ export class RedisConnection {
    * @throws store_full · store_unavailable, applied `unknown` only if it may have been executed
    */
   async run(
-    { source, sha }: Script,
+    script: Script,
     keys: readonly string[],
     args: readonly Argument[],
     deadlineMs: DeadlineMs,
   ): Promise<Answer> {
-    const rest = [String(keys.length), ...keys, ...args];
-    const request = {
-      command: { name: 'evalsha', args: [sha, ...rest] },
-      commandWithSource: { name: 'eval', args: [source, ...rest] },
-      isWrite: true,
-    };
-    return this.#confirmed(keys[0]!, deadlineMs, request);
+    return this.#confirmed(keys[0]!, deadlineMs, requestOf(script, keys, args));
+  }
+
+  /** The same for what a failover may lose. */
+  async runUnconfirmed(
+    script: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
+    deadlineMs: DeadlineMs,
+  ): Promise<Answer> {
+    return this.#request(requestOf(script, keys, args), deadlineMs);
   }
 
   /**
@@ -300,6 +304,15 @@ export class RedisConnection {
     if (isAuthenticationError(message)) this.#state.setRefused(problem);
     else this.#state.setProblem(problem);
   }
+}
+
+function requestOf({ source, sha }: Script, keys: readonly string[], args: readonly Argument[]): Request {
+  const rest = [String(keys.length), ...keys, ...args];
+  return {
+    command: { name: 'evalsha', args: [sha, ...rest] },
+    commandWithSource: { name: 'eval', args: [source, ...rest] },
+    isWrite: true,
+  };
 }
 
 function delay(ms: number): Promise<void> {

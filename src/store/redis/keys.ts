@@ -62,6 +62,11 @@ export class RedisKeys {
     return `${this.#prefix}:{${modelId}}:pins`;
   }
 
+  /** The hash of a token bucket. */
+  rate(name: string): string {
+    return `${this.#prefix}:{rate:${name}}`;
+  }
+
   /** A key on the node of another key, for what is written to find out which replicas have it (confirmations.ts). */
   beside(key: string): string {
     return `${this.#prefix}:{${/\{(.+?)\}/.exec(key)?.[1] ?? key}}:confirm`;

@@ -3,7 +3,7 @@
 // that finds them (session-index.ts).
 import { randomBytes } from 'node:crypto';
 import { CarryoverError } from '../../errors.ts';
-import type { ListedRecord, RecordParts, Revision, SessionStore, StoredRecord } from '../store.ts';
+import type { ListedRecord, RecordParts, Revision, SessionStore, StoredRecord, TakenTokens, TokensRequest } from '../store.ts';
 import { parseRedisUrl } from './address.ts';
 import { type Argument, toBuffer } from './client.ts';
 import type { ConfirmationsOptions } from './confirmations.ts';
@@ -22,6 +22,7 @@ import {
   NONCE_BYTES,
   RENEW,
   SECRET,
+  TAKE_TOKENS,
   TOO_OLD,
   WRITE_TOMBSTONE,
 } from './scripts.ts';
@@ -53,6 +54,9 @@ const TOMBSTONE_GRACE_MS = 24 * 3_600_000;
  * it, may last.
  */
 const ABANDONED_MS = 30 * 24 * 3_600_000;
+
+/** A caller that waits longer for its share of a rate would rather go without. */
+const TOKENS_TIMEOUT_MS = 250;
 
 /** @throws Error, one line, if the URL is invalid or there is no usable server in time */
 export async function openRedisStore(url: string, options: RedisStoreOptions): Promise<SessionStore> {
@@ -255,6 +259,14 @@ class RedisStore implements SessionStore {
     const secret = randomBytes(16).toString('base64url');
     const { reply } = await this.#connection.run(SECRET, [this.#keys.secret], [secret], this.#connection.deadline());
     return String(reply);
+  }
+
+  async takeTokens(name: string, { perS, burst, needed, amount }: TokensRequest): Promise<TakenTokens> {
+    const args = [perS / 1_000, burst, needed, amount].map(String);
+    const deadlineMs = performance.now() + TOKENS_TIMEOUT_MS;
+    const { reply } = await this.#connection.runUnconfirmed(TAKE_TOKENS, [this.#keys.rate(name)], args, deadlineMs);
+    const [granted, waitMs, left] = (reply as Buffer[]).map(Number) as [number, number, number];
+    return { granted, waitMs, left };
   }
 
   close(): Promise<void> {

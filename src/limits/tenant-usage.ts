@@ -1,0 +1,167 @@
+// What one tenant uses at this moment, and what a caller of it may use: the rates of the tenant, and those of the key.
+import { CarryoverError } from '../errors.ts';
+import type { Usage } from '../usage.ts';
+import type { Rate } from './rate.ts';
+
+/** The most that a tenant may use; undefined is no limit. */
+export interface TenantLimits {
+  readonly requests_per_s?: number | undefined;
+  readonly flops_per_s?: number | undefined;
+  readonly sessions?: number | undefined;
+  readonly state_bytes?: number | undefined;
+  readonly models?: number | undefined;
+  readonly streams?: number | undefined;
+  readonly body_bytes?: number | undefined;
+}
+
+export type LimitKind = keyof TenantLimits;
+
+/** Called when a request or a message was refused because of a limit. */
+export type LimitedListener = (kind: LimitKind) => void;
+
+export interface Rates {
+  readonly requests: Rate | undefined;
+  readonly flops: Rate | undefined;
+}
+
+/** Of all callers of a tenant in this process. */
+export class TenantCounts {
+  streams = 0;
+  /** As that of a connection (http/bodies/body-budget.ts). */
+  bodyBytes = 0;
+}
+
+/** Headers of draft-ietf-httpapi-ratelimit-headers. */
+export type RateHeaders = Record<'ratelimit' | 'ratelimit-policy', string>;
+
+export class TenantUsage implements Usage {
+  readonly limits: TenantLimits;
+  readonly counts: TenantCounts;
+  readonly #requests: readonly Rate[];
+  readonly #flops: readonly Rate[];
+  readonly #onLimited: LimitedListener | undefined;
+  readonly #policy: string | undefined;
+
+  /** @param rates of the tenant, and of the key */
+  constructor(
+    limits: TenantLimits,
+    counts: TenantCounts,
+    rates: readonly Rates[],
+    onLimited: LimitedListener | undefined,
+  ) {
+    this.limits = limits;
+    this.counts = counts;
+    this.#requests = rates.flatMap(({ requests }) => requests ?? []);
+    this.#flops = rates.flatMap(({ flops }) => flops ?? []);
+    this.#onLimited = onLimited;
+    const policies = [...policiesOf('requests', this.#requests), ...policiesOf('operations', this.#flops)];
+    this.#policy = policies.length === 0 ? undefined : policies.join(', ');
+  }
+
+  get group(): object {
+    return this.counts;
+  }
+
+  /** Takes one request or message, unless it is one too many, or operations are in debt. @throws rate_limited */
+  takeRequest(): Promise<void> | undefined {
+    const waiting = refill([...this.#requests, ...this.#flops]);
+    if (waiting) return waiting.then(() => this.#takeRequestNow());
+    this.#takeRequestNow();
+    return undefined;
+  }
+
+  #takeRequestNow(): void {
+    this.#expectNoWait('requests_per_s', this.#requests);
+    this.#expectNoWait('flops_per_s', this.#flops);
+    for (const rate of this.#requests) rate.take(1);
+  }
+
+  chargeFlops(flops: number): Promise<void> | undefined {
+    if (this.#flops.length === 0) return undefined;
+    const waiting = refill(this.#flops);
+    if (waiting) return waiting.then(() => this.#chargeNow(flops));
+    this.#chargeNow(flops);
+    return undefined;
+  }
+
+  #chargeNow(flops: number): void {
+    this.#expectNoWait('flops_per_s', this.#flops);
+    for (const rate of this.#flops) rate.take(flops);
+  }
+
+  expectModel(count: number): void {
+    const { models } = this.limits;
+    if (models === undefined || count < models) return;
+    this.#onLimited?.('models');
+    throw limited('models', `This tenant has registered ${count} models, at most ${models} are allowed: delete one`);
+  }
+
+  /** @throws rate_limited if there are as many streams and WebSockets as may be */
+  expectStream(): void {
+    const { streams } = this.limits;
+    if (streams === undefined || this.counts.streams < streams) return;
+    this.#onLimited?.('streams');
+    throw limited('streams', `${this.counts.streams} of ${streams} streams and WebSockets of this tenant are open`);
+  }
+
+  /** @param bytes that are to be held in addition · @throws rate_limited */
+  expectBodyBytes(bytes: number): void {
+    const { body_bytes: max } = this.limits;
+    const { bodyBytes } = this.counts;
+    if (max === undefined || bodyBytes + bytes <= max) return;
+    this.#onLimited?.('body_bytes');
+    throw limited('body_bytes', `Bodies of ${bodyBytes} bytes of this tenant are being served, at most ${max} may be`);
+  }
+
+  /** Undefined if no rate is limited. */
+  headers(): RateHeaders | undefined {
+    if (this.#policy === undefined) return undefined;
+    const states = [...statesOf('requests', this.#requests, 1), ...statesOf('operations', this.#flops, 0)];
+    return { ratelimit: states.join(', '), 'ratelimit-policy': this.#policy };
+  }
+
+  /** @throws rate_limited */
+  #expectNoWait(kind: 'requests_per_s' | 'flops_per_s', rates: readonly Rate[]): void {
+    const waitMs = Math.max(0, ...rates.map((rate) => rate.waitMs()));
+    if (waitMs === 0) return;
+    this.#onLimited?.(kind);
+    const what = kind === 'requests_per_s' ? 'requests' : 'operations of computations';
+    const perS = Math.min(...rates.filter((rate) => rate.waitMs() > 0).map((rate) => rate.perS));
+    throw limited(kind, `This tenant or key may make ${perS} ${what} a second, and has made them`, waitMs);
+  }
+}
+
+function refill(rates: readonly Rate[]): Promise<unknown> | undefined {
+  const waiting = rates.map((rate) => rate.refill()).filter((promise) => promise !== undefined);
+  return waiting.length === 0 ? undefined : Promise.all(waiting);
+}
+
+function limited(kind: LimitKind, what: string, retryAfterMs?: number): CarryoverError {
+  return new CarryoverError('rate_limited', { detail: `${what} (${kind}).`, retryAfterMs });
+}
+
+/** The most that a structured field can have (RFC 9651, section 3.3.1). */
+const FIELD_INTEGER_MAX = 999_999_999_999_999;
+
+const integer = (value: number) => Math.max(0, Math.min(FIELD_INTEGER_MAX, Math.floor(value)));
+
+/** The name of the rate of the tenant, and of the key if it has one. */
+const nameOf = (what: string, k: number) => (k === 0 ? what : `key-${what}`);
+
+function policiesOf(what: 'requests' | 'operations', rates: readonly Rate[]): string[] {
+  const unit = what === 'operations' ? ';qu="operations"' : '';
+  return rates.map(({ perS, burst }, k) => {
+    // A quota of less than one a second is one in a longer window.
+    const window = Math.max(1, Math.ceil(burst / perS));
+    return `"${nameOf(what, k)}";q=${integer(burst)}${unit};w=${window}`;
+  });
+}
+
+function statesOf(what: string, rates: readonly Rate[], needed: 0 | 1): string[] {
+  return rates.map((rate, k) => {
+    const { available } = rate;
+    const waitMs = rate.waitMs();
+    const nextMs = waitMs > 0 ? waitMs : available >= rate.burst ? 0 : ((needed || 1) / rate.perS) * 1_000;
+    return `"${nameOf(what, k)}";r=${integer(available)};t=${Math.ceil(nextMs / 1_000)}`;
+  });
+}
