@@ -2,7 +2,7 @@
 import type { Principal } from '../access/principal.ts';
 import { DEFAULT_TENANT, type Tenant } from '../tenant.ts';
 import { LRUCache } from 'lru-cache';
-import { LocalRate, type Rate, type RateOptions } from './rate.ts';
+import { LocalRate, type Rate } from './rate.ts';
 import { SharedRate, type TakeLot } from './shared-rate.ts';
 import { type LimitedListener, type Rates, TenantCounts, type TenantLimits, TenantUsage } from './tenant-usage.ts';
 
@@ -64,18 +64,18 @@ export class Limits {
 
   #ratesOf(owner: string, { requests_per_s, flops_per_s }: Pick<TenantLimits, 'requests_per_s' | 'flops_per_s'>): Rates {
     return {
-      requests: this.#rateOf(`${owner}:requests`, requests_per_s, 1),
-      flops: this.#rateOf(`${owner}:flops`, flops_per_s, 0),
+      requests: this.#rateOf(`${owner}:requests`, requests_per_s),
+      flops: this.#rateOf(`${owner}:flops`, flops_per_s),
     };
   }
 
   /** The same bucket for all callers of an owner, as long as the rate is the same. */
-  #rateOf(name: string, perS: number | undefined, needed: RateOptions['needed']): Rate | undefined {
+  #rateOf(name: string, perS: number | undefined): Rate | undefined {
     if (perS === undefined) return undefined;
     const known = this.#rates.get(name);
     if (known?.perS === perS) return known;
     const { takeLot } = this.#options;
-    const rate = takeLot ? new SharedRate({ perS, needed }, name, takeLot) : new LocalRate({ perS, needed });
+    const rate = takeLot ? new SharedRate(perS, name, takeLot) : new LocalRate(perS);
     this.#rates.set(name, rate);
     return rate;
   }

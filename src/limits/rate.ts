@@ -1,18 +1,12 @@
 // A rate as a token bucket: `perS` tokens come in each second, up to what comes in a second, or one. Tokens are requests,
 // or operations of computations.
 //
-// A request takes one token, and is admitted when there is one. How many operations a computation has is known only when its
-// shapes are: it is admitted when the bucket is not in debt, and all of it is taken then. So in any time t the requests are
-// at most perS · t + burst, the operations at most that and one computation more (WORK_FLOPS_MAX).
+// Whoever comes is admitted when there is a token, and takes all that it needs then: a request one, a computation all its
+// operations, whose number is known only when its shapes are, and which may be a debt. So in any time t the requests are at
+// most perS · t + burst, and the operations at most that and one computation more (WORK_FLOPS_MAX).
 
 /** Rounding of tokens must not keep out who has waited as long as it was told. */
 const ROUNDING = 1e-6;
-
-export interface RateOptions {
-  readonly perS: number;
-  /** How many tokens must be there: 1 of requests, 0 where a debt may be made. */
-  readonly needed: 0 | 1;
-}
 
 /** One rate of a tenant or a key: of this process alone (LocalRate), or shared (shared-rate.ts). */
 export interface Rate {
@@ -21,7 +15,7 @@ export interface Rate {
   readonly burst: number;
   /** Resolves when another process has been asked whether there are more; undefined if that is not needed. */
   refill(): Promise<void> | undefined;
-  /** Until there are as many tokens as are needed, in ms; 0 if there are. */
+  /** Until there is a token, in ms; 0 if there is. */
   waitMs(): number;
   take(tokens: number): void;
   /** What there is, without a debt. */
@@ -29,23 +23,21 @@ export interface Rate {
 }
 
 /** How many tokens come together when a tenant has not used any for a while. */
-export function burstOf({ perS }: Pick<RateOptions, 'perS'>): number {
+export function burstOf(perS: number): number {
   return Math.max(1, perS);
 }
 
 export class LocalRate implements Rate {
   readonly perS: number;
   readonly burst: number;
-  readonly #needed: number;
   readonly #now: () => number;
   #tokens: number;
   #atMs: number;
 
   /** Begins with all that there can be. @param now in ms */
-  constructor({ perS, needed }: RateOptions, now: () => number = () => performance.now()) {
+  constructor(perS: number, now: () => number = () => performance.now()) {
     this.perS = perS;
-    this.burst = burstOf({ perS });
-    this.#needed = needed;
+    this.burst = burstOf(perS);
     this.#now = now;
     this.#tokens = this.burst;
     this.#atMs = now();
@@ -58,7 +50,7 @@ export class LocalRate implements Rate {
   refill(): undefined {}
 
   waitMs(): number {
-    const lacking = this.#needed - this.#current();
+    const lacking = 1 - this.#current();
     return lacking <= ROUNDING ? 0 : (lacking / this.perS) * 1_000;
   }
 

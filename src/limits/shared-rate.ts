@@ -3,18 +3,21 @@
 // a second in each process. When the store does not answer, the process limits by itself for a while.
 //
 // Beyond the rate the processes can give out one lot each, which they took before and had not given out.
-import { LocalRate, type Rate, type RateOptions, burstOf } from './rate.ts';
+import { LocalRate, type Rate, burstOf } from './rate.ts';
 
-export interface LotRequest extends RateOptions {
-  /** Of the tokens in the store. */
+export interface LotRequest {
+  readonly perS: number;
+  /** The most tokens that there can be in the store. */
   readonly burst: number;
-  /** How many are asked for; with `needed` 1 fewer may be granted. */
+  /** Tokens that were given out in this process and not taken from the store yet: they are taken in any case. */
+  readonly debt: number;
+  /** How many are asked for besides; as many as there are are granted. */
   readonly amount: number;
 }
 
 export interface Lot {
   readonly granted: number;
-  /** Until there are as many in the store as are needed, after this; 0 if there are. */
+  /** Until there is a token in the store; 0 if some were granted. */
   readonly waitMs: number;
   /** What is left in the store; negative for a debt. */
   readonly left: number;
@@ -24,6 +27,8 @@ export interface Lot {
 export type TakeLot = (name: string, request: LotRequest) => Promise<Lot>;
 
 const LOT_S = 0.1;
+/** Where there is less than a lot, the store is asked again after this: not once for each token. */
+const SHORT_MS = 50;
 /** Tokens that were taken and not given out for this time are not used any more. */
 const LOT_LASTS_MS = 1_000;
 /** How long a process limits by itself when the store has failed. */
@@ -32,7 +37,6 @@ const ALONE_MS = 1_000;
 export class SharedRate implements Rate {
   readonly perS: number;
   readonly burst: number;
-  readonly #options: RateOptions;
   readonly #name: string;
   readonly #takeLot: TakeLot;
   readonly #now: () => number;
@@ -45,15 +49,14 @@ export class SharedRate implements Rate {
   #left = 0;
   #pending: Promise<void> | undefined;
 
-  constructor(options: RateOptions, name: string, takeLot: TakeLot, now: () => number = () => performance.now()) {
-    this.#options = options;
-    this.perS = options.perS;
-    this.burst = burstOf(options);
+  constructor(perS: number, name: string, takeLot: TakeLot, now: () => number = () => performance.now()) {
+    this.perS = perS;
+    this.burst = burstOf(perS);
     this.#name = name;
     this.#takeLot = takeLot;
     this.#now = now;
-    this.#lot = Math.max(1, Math.floor(options.perS * LOT_S));
-    this.#alone = new LocalRate(options, now);
+    this.#lot = Math.max(1, Math.floor(perS * LOT_S));
+    this.#alone = new LocalRate(perS, now);
   }
 
   get available(): number {
@@ -73,9 +76,8 @@ export class SharedRate implements Rate {
 
   waitMs(): number {
     if (this.#isAlone) return this.#alone.waitMs();
-    const leftMs = this.#waitUntilMs - this.#now();
-    if (this.#tokens >= 1 && this.#options.needed === 1) return 0;
-    return leftMs > 0 ? leftMs : this.#tokens >= 1 ? 0 : 1;
+    if (this.#tokens >= 1) return 0;
+    return Math.max(1, this.#waitUntilMs - this.#now());
   }
 
   take(tokens: number): void {
@@ -91,14 +93,15 @@ export class SharedRate implements Rate {
   }
 
   async #take(): Promise<void> {
-    const amount = this.#lot - Math.min(0, this.#tokens);
+    const { perS, burst } = this;
+    const debt = Math.max(0, -this.#tokens);
     try {
-      const { granted, waitMs, left } = await this.#takeLot(this.#name, { ...this.#options, burst: this.burst, amount });
+      const { granted, waitMs, left } = await this.#takeLot(this.#name, { perS, burst, debt, amount: this.#lot });
       const nowMs = this.#now();
-      this.#tokens += granted;
+      this.#tokens += debt + granted;
       this.#left = left;
-      if (granted > 0) this.#takenAtMs = nowMs;
-      this.#waitUntilMs = nowMs + waitMs;
+      this.#takenAtMs = nowMs;
+      this.#waitUntilMs = nowMs + (granted < this.#lot ? Math.max(waitMs, SHORT_MS) : 0);
     } catch {
       this.#aloneUntilMs = this.#now() + ALONE_MS;
     } finally {

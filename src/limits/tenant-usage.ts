@@ -16,6 +16,16 @@ export interface TenantLimits {
 
 export type LimitKind = keyof TenantLimits;
 
+export const LIMIT_KINDS = [
+  'requests_per_s',
+  'flops_per_s',
+  'sessions',
+  'state_bytes',
+  'models',
+  'streams',
+  'body_bytes',
+] as const satisfies readonly LimitKind[];
+
 /** Called when a request or a message was refused because of a limit. */
 export type LimitedListener = (kind: LimitKind) => void;
 
@@ -116,7 +126,7 @@ export class TenantUsage implements Usage {
   /** Undefined if no rate is limited. */
   headers(): RateHeaders | undefined {
     if (this.#policy === undefined) return undefined;
-    const states = [...statesOf('requests', this.#requests, 1), ...statesOf('operations', this.#flops, 0)];
+    const states = [...statesOf('requests', this.#requests), ...statesOf('operations', this.#flops)];
     return { ratelimit: states.join(', '), 'ratelimit-policy': this.#policy };
   }
 
@@ -157,11 +167,11 @@ function policiesOf(what: 'requests' | 'operations', rates: readonly Rate[]): st
   });
 }
 
-function statesOf(what: string, rates: readonly Rate[], needed: 0 | 1): string[] {
+function statesOf(what: string, rates: readonly Rate[]): string[] {
   return rates.map((rate, k) => {
     const { available } = rate;
     const waitMs = rate.waitMs();
-    const nextMs = waitMs > 0 ? waitMs : available >= rate.burst ? 0 : ((needed || 1) / rate.perS) * 1_000;
+    const nextMs = waitMs > 0 ? waitMs : available >= rate.burst ? 0 : 1_000 / rate.perS;
     return `"${nameOf(what, k)}";r=${integer(available)};t=${Math.ceil(nextMs / 1_000)}`;
   });
 }

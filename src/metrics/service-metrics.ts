@@ -1,7 +1,7 @@
 // The metrics of the service. app.ts creates them before the parts, passes each part what it reports to, and at last
 // watch() what is read from the parts when it is scraped.
 import type { HttpLoad, HttpObserver } from '../http/http.ts';
-import type { LimitedListener } from '../limits/tenant-usage.ts';
+import { LIMIT_KINDS, type LimitedListener } from '../limits/tenant-usage.ts';
 import type { SessionObserver } from '../sessions/session-observer.ts';
 import type { StoreCallListener } from '../store/observed.ts';
 import { METRICS } from './catalogue.ts';
@@ -44,6 +44,7 @@ export class ServiceMetrics {
     this.sessions = sessionMetrics(exposition);
     this.onStoreCall = storeMetrics(exposition);
     const limited = exposition.counter(METRICS.limited);
+    for (const limit of LIMIT_KINDS) limited.of(limit);
     this.onLimited = (limit) => limited.of(limit).add();
     const delay = this.#delay;
     exposition.read(METRICS.eventLoopDelay, {

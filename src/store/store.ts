@@ -196,14 +196,15 @@ export interface TokensRequest {
   /** Tokens that come in each second, up to `burst`. */
   readonly perS: number;
   readonly burst: number;
-  /** There must be so many; with 1 at most as many as there are are granted, with 0 all that are asked for, as a debt. */
-  readonly needed: 0 | 1;
+  /** Tokens that are taken in any case. */
+  readonly debt: number;
+  /** Of these as many as there are are granted. */
   readonly amount: number;
 }
 
 export interface TakenTokens {
   readonly granted: number;
-  /** Until there are as many as are needed; 0 if there are. */
+  /** Until there is one; 0 if some were granted. */
   readonly waitMs: number;
   /** Negative for a debt. */
   readonly left: number;

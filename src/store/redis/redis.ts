@@ -261,8 +261,8 @@ class RedisStore implements SessionStore {
     return String(reply);
   }
 
-  async takeTokens(name: string, { perS, burst, needed, amount }: TokensRequest): Promise<TakenTokens> {
-    const args = [perS / 1_000, burst, needed, amount].map(String);
+  async takeTokens(name: string, { perS, burst, debt, amount }: TokensRequest): Promise<TakenTokens> {
+    const args = [perS / 1_000, burst, debt, amount].map(String);
     const deadlineMs = performance.now() + TOKENS_TIMEOUT_MS;
     const { reply } = await this.#connection.runUnconfirmed(TAKE_TOKENS, [this.#keys.rate(name)], args, deadlineMs);
     const [granted, waitMs, left] = (reply as Buffer[]).map(Number) as [number, number, number];

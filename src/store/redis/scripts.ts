@@ -106,26 +106,28 @@ return redis.call('GET', KEYS[1])
 `);
 
 /**
- * rate · tokens a ms, burst, needed (0 or 1), amount → [granted, ms to wait, tokens left], as decimals
+ * rate · tokens a ms, burst, debt, amount → [granted, ms to wait, tokens left], as decimals
  *
  * The hash has the tokens (t) as of a time (at) of the server; without it there is all that there can be.
  */
 export const TAKE_TOKENS = script(`
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
-local rate, burst, needed, amount = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local rate, burst, debt, amount = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local t, at = unpack(redis.call('HMGET', KEYS[1], 't', 'at'))
 local tokens = burst
 if t then tokens = math.min(burst, tonumber(t) + math.max(0, now - tonumber(at)) * rate) end
-local granted = 0
-if tokens >= needed then
-  granted = amount
-  if needed == 1 then granted = math.min(amount, math.floor(tokens)) end
+tokens = tokens - debt
+local granted, wait = 0, 0
+if tokens >= 1 then
+  granted = math.min(amount, math.floor(tokens))
   tokens = tokens - granted
+else
+  wait = (1 - tokens) / rate
 end
 redis.call('HSET', KEYS[1], 't', string.format('%.6f', tokens), 'at', string.format('%.3f', now))
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.min(1e12, (burst - tokens) / rate + 1000)))
-return {tostring(granted), string.format('%.3f', math.max(0, (needed - tokens) / rate)), string.format('%.6f', tokens)}
+return {string.format('%.0f', granted), string.format('%.3f', wait), string.format('%.6f', tokens)}
 `);
 
 /** record → LIVE, ERASED or ABSENT */
