@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type Server, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { beforeAll, expect, test } from 'vitest';
+import { makeKeys } from '../helpers/access.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 import { closeAtEnd } from '../helpers/cleanup.ts';
 import { carryover } from '../helpers/command-line.ts';
@@ -28,7 +29,8 @@ function remembering({ http }: TestApp): Server {
       const headers = { ...request.headers, 'accept-encoding': 'identity' };
       const ask = () =>
         http.inject({ method: method as 'GET', url: path!, headers, ...(body.length > 0 && { payload: body }) });
-      const key = `${method} ${path} ${headers['content-type']} ${body.length}`;
+      const { 'content-type': type, authorization } = headers;
+      const key = `${method} ${path} ${type} ${authorization} ${body.length}`;
       const answer = known.get(key) ?? ask();
       if (path === '/v1/step') known.set(key, answer);
       void answer.then(({ statusCode, rawPayload }) =>
@@ -88,4 +90,14 @@ test('answers with other bits than the reference end it before anything is timed
   const ran = await carryover(argv, { fetch });
   const stderr = expect.stringMatching(/cannot be measured: .*weights inline: h: element \d+ is 0\.5, the reference has /);
   expect(ran).toMatchObject({ exitCode: 69, stdout: '', stderr });
+});
+
+test('sends the key in CARRYOVER_API_KEY with every request that it measures', async () => {
+  const keys = makeKeys();
+  const key = keys.add('bench', ['compute', 'models']);
+  const guarded = await listen(remembering(await buildApp({ API_KEYS_FILE: keys.path })));
+  const argv = ['bench', '--url', guarded, '--seconds', '0.05', '--rounds', '1'];
+  expect((await carryover(argv, { fetch })).exitCode).toBe(69);
+  const { exitCode, stderr } = await carryover(argv, { fetch, env: { CARRYOVER_API_KEY: key } });
+  expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
 });

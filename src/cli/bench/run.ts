@@ -6,7 +6,7 @@ import { CliError } from '../cli-error.ts';
 import { EXIT } from '../exit-codes.ts';
 import { type Io, print, printJson } from '../io.ts';
 import { startProgress } from '../progress.ts';
-import { Service } from '../service.ts';
+import { Service, keyHeader } from '../service.ts';
 import { runClosedLoop } from './closed-loop.ts';
 import { type TargetResult, describeResults, measure, measurementsOf } from './measure.ts';
 import { makeTargets } from './targets.ts';
@@ -37,7 +37,7 @@ export async function bench({ url, json, seconds, rounds }: BenchOptions, io: Io
 
 async function measureAll(url: string, seconds: number, rounds: number, io: Io): Promise<readonly TargetResult[]> {
   try {
-    await using made = await makeTargets(url);
+    await using made = await makeTargets(url, keyHeader(io));
     const { targets } = made;
     const progress = await startProgress(io, 'measuring', measurementsOf(targets.length, rounds));
     const onProgress = (done: number) => {

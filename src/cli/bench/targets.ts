@@ -11,48 +11,55 @@ export interface Targets extends AsyncDisposable {
   readonly targets: readonly HttpTarget[];
 }
 
-/** @param url without a slash at its end · @throws Error unless the answers of the service have the bits of the reference */
-export async function makeTargets(url: string): Promise<Targets> {
+type Headers = Readonly<Record<string, string>>;
+
+/**
+ * @param url without a slash at its end
+ * @param credentials the header with the API key, if the service needs one
+ * @throws Error unless the answers of the service have the bits of the reference
+ */
+export async function makeTargets(url: string, credentials: Headers = {}): Promise<Targets> {
+  const [json, file] = [{ ...JSON_HEADERS, ...credentials }, { ...FILE_HEADERS, ...credentials }];
   const [inline, registered, bytes]: [HttpTarget[], HttpTarget[], HttpTarget[]] = [[], [], []];
   const own: string[] = [];
   for (const stepCase of [makeStepCase({ N: 1, D: 128, H: 128 }), makeStepCase({ N: 32, D: 128, H: 128 })]) {
-    const { id, isNew } = await register(url, stepCase);
+    const { id, isNew } = await register(url, stepCase, json);
     if (isNew) own.push(id);
-    inline.push(await jsonTarget(url, stepCase));
-    registered.push(await jsonTarget(url, stepCase, id));
-    bytes.push(await fileTarget(url, stepCase, id));
+    inline.push(await jsonTarget(url, stepCase, json));
+    registered.push(await jsonTarget(url, stepCase, json, id));
+    bytes.push(await fileTarget(url, stepCase, file, id));
   }
   const live = `${url}/health/live`;
   const baseline = { name: '/health/live', url: live, method: 'GET', expectBody: (await get(live)).toString() } as const;
   const remove = async () => {
-    for (const id of own) await request(`${url}/v1/models/${id}`, { method: 'DELETE' }).catch(() => undefined);
+    for (const id of own) await request(`${url}/v1/models/${id}`, { method: 'DELETE', headers: credentials }).catch(() => undefined);
   };
   return { targets: [baseline, ...inline, ...registered, ...bytes], [Symbol.asyncDispose]: remove };
 }
 
 /** A model that the service had before is left there. */
-async function register(url: string, stepCase: StepCase): Promise<{ id: string; isNew: boolean }> {
-  const init = { method: 'POST', headers: JSON_HEADERS, body: modelBody(stepCase) };
+async function register(url: string, stepCase: StepCase, headers: Headers): Promise<{ id: string; isNew: boolean }> {
+  const init = { method: 'POST', headers, body: modelBody(stepCase) };
   const { status, body } = await request(`${url}/v1/models`, init);
   return { id: (JSON.parse(body.toString()) as { id: string }).id, isNew: status === 201 };
 }
 
 /** @throws Error unless the service's answer has the bits of the reference */
-async function jsonTarget(url: string, stepCase: StepCase, model?: string): Promise<HttpTarget> {
+async function jsonTarget(url: string, stepCase: StepCase, headers: Headers, model?: string): Promise<HttpTarget> {
   const name = nameOf(stepCase, model === undefined ? 'weights inline' : 'registered model');
   const body = Buffer.from(stepBody(stepCase, model));
-  const target = { name, url: `${url}/v1/step`, method: 'POST', headers: JSON_HEADERS, body } as const;
-  const answer = (await post(target.url, body)).toString();
+  const target = { name, url: `${url}/v1/step`, method: 'POST', headers, body } as const;
+  const answer = (await post(target.url, body, headers)).toString();
   expectSameBits(`${name}: h`, stateOfJson(answer), stepCase.expected);
   return { ...target, expectBody: answer };
 }
 
 /** @throws Error unless the service's answer has the bits of the reference */
-async function fileTarget(url: string, stepCase: StepCase, model: string): Promise<HttpTarget> {
+async function fileTarget(url: string, stepCase: StepCase, headers: Headers, model: string): Promise<HttpTarget> {
   const name = nameOf(stepCase, 'registered model, bytes');
   const body = stepFile(stepCase, model);
-  const target = { name, url: `${url}/v1/step`, method: 'POST', headers: FILE_HEADERS, body } as const;
-  const answer = await post(target.url, body, FILE_HEADERS);
+  const target = { name, url: `${url}/v1/step`, method: 'POST', headers, body } as const;
+  const answer = await post(target.url, body, headers);
   const { data } = readSafetensors(answer).get('h')!;
   expectSameBits(`${name}: h`, Float32Array.from(data), stepCase.expected);
   return target;
