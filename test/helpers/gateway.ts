@@ -15,13 +15,15 @@ export interface Gateway {
 
 /**
  * @param ports of the replicas behind it, on 127.0.0.1
- * @param change of the rendered configuration, for controls
+ * @param change of the rendered configuration, for controls and additions
+ * @param ownPort that the gateway listens on; a free one if it is not given
  */
 export async function startGateway(
   ports: readonly number[],
   change: (configuration: string) => string = (configuration) => configuration,
+  ownPort?: number,
 ): Promise<Gateway> {
-  const port = await freePort();
+  const port = ownPort ?? (await freePort());
   const prefix = await mkdtemp(join(tmpdir(), 'carryover-gateway-'));
   // The workers of an nginx started by root belong to somebody else.
   await chmod(prefix, 0o755);
