@@ -31,6 +31,12 @@ describeWith('chromium', '/docs in a browser', () => {
     await server?.stop();
   });
 
+  test('the page has the name of the service, and fits a narrow window', async () => {
+    expect(await page.title()).toBe('Carryover');
+    expect(await page.locator('meta[name=viewport]').getAttribute('content')).toBe('width=device-width, initial-scale=1');
+    expect(await page.locator('.topbar').count()).toBe(0);
+  });
+
   test.each(['step', 'sequence'])('"Try it out" on %s returns 200', async (operation) => {
     const block = page.locator(`#operations-compute-${operation}`);
     await block.locator('.opblock-summary-control').click();

@@ -15,6 +15,9 @@ const DOCUMENT_TYPES: Readonly<Record<string, string>> = {
   '/docs/yaml': 'application/yaml',
 };
 
+const NARROW_WINDOWS =
+  `document.head.insertAdjacentHTML('beforeend', '<meta name="viewport" content="width=device-width, initial-scale=1">');`;
+
 export interface OpenapiOptions {
   readonly version: string;
   /** The document is made when the server gets ready, not with the first request for it: it takes 30 ms. */
@@ -92,7 +95,10 @@ export const openapi = fp(
         'style-src': "'self' 'unsafe-inline'",
         'frame-ancestors': "'none'",
       },
-      uiConfig: { tryItOutEnabled: true, displayRequestDuration: true, persistAuthorization: false },
+      // Its page does not say to a telephone that it fits a narrow window.
+      theme: { title: 'Carryover', js: [{ filename: 'viewport.js', content: NARROW_WINDOWS }] },
+      // Without the bar of Swagger UI, which offers to open other documents: they could not be read (staticCSP).
+      uiConfig: { layout: 'BaseLayout', tryItOutEnabled: true, displayRequestDuration: true, persistAuthorization: false },
     });
     if (isPrepared) app.addHook('onReady', async () => void document());
     app.get('/openapi.json', { schema: { hide: true } }, (_, reply) =>
