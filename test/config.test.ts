@@ -53,6 +53,9 @@ describe('the configuration', () => {
   });
 
   test('the password of a URL is not repeated', () => {
+    expect(() => readConfig({ OTEL_EXPORTER_OTLP_ENDPOINT: 'grpc://user:secret@collector:4317' })).toThrow(
+      /OTEL_EXPORTER_OTLP_ENDPOINT is not as expected \(.*`http:\/\/collector:4318`.*\), got "grpc:\/\/…@collector:4317"/,
+    );
     expect(() => readConfig({ STORE_URL: 'redis+x://user:secret@host' })).toThrow(
       /STORE_URL is not as expected \(.*`sqlite:FILE`.*\), got "redis\+x:\/\/…@host"/,
     );

@@ -1,13 +1,17 @@
-// The processor time of another process, of all its threads, as Linux counts it.
-import { readFileSync } from 'node:fs';
+// The processor time of another process, as Linux counts it for each of its threads.
+import { readFileSync, readdirSync } from 'node:fs';
 
-/** What Linux counts in, on every platform that Node.js has builds for. */
-const TICK_MS = 10;
-
-/** User and system time since it began, in ms. @throws Error if there is no such process, or no Linux */
+/** Of all threads that run, since each began, in ms. @throws Error if there is no such process, or no Linux */
 export function cpuTimeMs(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The name of the command, in parentheses, may have spaces; utime and stime are the 14th and 15th field.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.reduce((sum, thread) => sum + onCpuMs(`/proc/${pid}/task/${thread}/schedstat`), 0);
+}
+
+/** The first number is the time on a processor, in ns; a thread that has just ended has no file. */
+function onCpuMs(file: string): number {
+  try {
+    return Number(readFileSync(file, 'utf8').split(' ')[0]) / 1e6;
+  } catch {
+    return 0;
+  }
 }

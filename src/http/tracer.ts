@@ -6,12 +6,15 @@ import { RequestTrace } from '../request-trace.ts';
 import { type TraceContext, readTraceparent } from '../trace-context.ts';
 import type { RequestEndListener } from './request-end.ts';
 
+const TRACESTATE_CHARACTERS_MAX = 512;
+const TRACESTATE_MEMBERS_MAX = 32;
+
 export interface Tracer {
   /**
    * The trace of a request that arrives.
    *
    * @param parent the caller's span; undefined if the trace begins here
-   * @param tracestate the header of this name; only with a parent
+   * @param tracestate the header of this name, within the bounds of the standard; only with a parent
    */
   begin(parent: TraceContext | undefined, tracestate: string | undefined): RequestTrace;
   /** The trace of a message of a WebSocket. @param handshake that of the request by which it was opened */
@@ -42,8 +45,9 @@ function isProbe({ url }: IncomingMessage): boolean {
   return url?.startsWith('/health/') ?? false;
 }
 
-/** Node joins several headers of this name by commas, as the standard wants it. */
+/** Undefined if it is larger than the standard allows. Node joins several headers of this name by commas, as it wants it. */
 function tracestateOf({ headers }: IncomingMessage): string | undefined {
   const { tracestate } = headers;
-  return typeof tracestate === 'string' ? tracestate : undefined;
+  if (typeof tracestate !== 'string' || tracestate.length > TRACESTATE_CHARACTERS_MAX) return undefined;
+  return tracestate.split(',').length > TRACESTATE_MEMBERS_MAX ? undefined : tracestate;
 }

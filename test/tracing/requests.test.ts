@@ -104,6 +104,21 @@ describe('a request', () => {
     expect(root.attributes).toMatchObject({ 'carryover.T': 2, 'http.route': '/v1/sequence' });
   });
 
+  const members = (count: number) => Array.from({ length: count }, (_, k) => `k${k}=1`).join(',');
+
+  test.each([
+    ['members that are none', 'vendor=abc,NO,=,x', 'vendor=abc'],
+    ['only such', ',,,', ''],
+    ['more than 512 characters', `a=${'b'.repeat(511)}`, ''],
+    ['more than 32 members', members(33), ''],
+    ['32 members', members(32), members(32)],
+  ])('whose tracestate has %s is served, and what is valid of it is kept', async (_, tracestate, kept) => {
+    const { response, trace } = await post('/v1/step', STEP, { traceparent: TRACEPARENT, tracestate });
+    expect(response.status).toBe(200);
+    await eventually(() => collector.spans.some(({ spanId }) => spanId === trace.spanId), WAIT_MS);
+    expect(collector.spans.find(({ spanId }) => spanId === trace.spanId)!.traceState).toBe(kept);
+  });
+
   test('whose work waits for a worker has the waiting within the part that waits', async () => {
     const row = Array(64).fill(0.01);
     const body = { weights: { W_x: [row], W_h: Array.from({ length: 64 }, () => row) } };
