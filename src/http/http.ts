@@ -130,7 +130,7 @@ export interface Http {
    * Stops listening, so that whoever connects is refused and turns to another instance; each connection that is open
    * gets one more response. Resolves when none of them waits for a request, or after a second.
    */
-  handOver(): Promise<void>;
+  readonly handOver: () => Promise<void>;
 }
 
 /** The HTTP server with all its routes; it does not listen yet. */

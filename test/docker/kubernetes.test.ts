@@ -141,7 +141,7 @@ describe.each(OVERLAYS)('%s: the pods of the service', (overlay) => {
 describe('the manifests', () => {
   test('the pods of both differ by their store only', () => {
     const common = (overlay: (typeof OVERLAYS)[number]) => {
-      const { terminationGracePeriodSeconds, topologySpreadConstraints, containers, volumes, ...pod } = podOf(overlay);
+      const { terminationGracePeriodSeconds: _grace, topologySpreadConstraints: _spread, containers, volumes, ...pod } = podOf(overlay);
       const [{ env, volumeMounts, ...container }] = containers;
       const own = ['STORE_URL', 'TRUST_PROXY', 'STORE_BYTES_MAX', 'DRAIN_DELAY_MS', 'SHUTDOWN_TIMEOUT_MS'];
       return {

@@ -31,11 +31,11 @@ describeWith('nginx', 'two replicas behind the gateway', () => {
     served = [];
   });
 
-  const call = async (path: string, body?: unknown, headers: Record<string, string> = {}) => {
+  const call = async (path: string, body?: unknown, headers: Record<string, string> = {}): Promise<{ status: number; body: any }> => {
     const json = { 'content-type': 'application/json' };
     const request = { method: 'POST', headers: { ...json, ...headers }, body: JSON.stringify(body) };
     const response = await fetch(gateway.url + path, body === undefined ? { headers } : request);
-    return { status: response.status, body: (await response.json()) as any };
+    return { status: response.status, body: await response.json() };
   };
   const create = async (): Promise<string> => (await call('/v1/sessions', { model: 'sunspots' })).body.id;
   /** A call by the header, one by the path, and one on a WebSocket. */

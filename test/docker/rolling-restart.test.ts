@@ -73,7 +73,7 @@ describeWith(['redis-server', 'nginx', 'faketime'], 'two replicas behind the gat
     const [first = 0, second = 0] = clocks.map(({ headers }) => Date.parse(headers.get('date')!));
     expect(second - first).toBeGreaterThan(3_500_000);
 
-    const ttl_s = 1;
+    const ttl_s = 2;
     const created = await Promise.all(
       replicas.map(({ url }) => call(`${url}/v1/sessions`, { model: 'sunspots', ttl_s })),
     );
@@ -87,7 +87,7 @@ describeWith(['redis-server', 'nginx', 'faketime'], 'two replicas behind the gat
         replicas.map(({ url }) => call(`${url}/v1/step`, { session, x: [[0.5]] })),
       );
       expect((await Promise.all(steps)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
-      await sleep(300);
+      await sleep(500);
     }
     const reads = () => ids.flatMap((id) => replicas.map(({ url }) => call(`${url}/v1/sessions/${id}`)));
     for (;;) {

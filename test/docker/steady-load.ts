@@ -20,8 +20,6 @@ export interface LoadOptions {
   readonly sessions?: Partial<Record<Guard, number>>;
   readonly streams?: number;
   readonly sockets?: number;
-  /** Whether messages have keys; without them a repeated message may count twice. */
-  readonly hasSocketKeys?: boolean;
   /** Whether a WebSocket may also be lost without a Close frame. */
   readonly losesConnections?: boolean;
 }
@@ -34,6 +32,12 @@ export interface LoadCounts {
   messages: number;
   /** WebSockets that the service has closed. */
   reconnects: number;
+}
+
+interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: any;
 }
 
 interface SteppedSession {
@@ -76,9 +80,7 @@ export class SteadyLoad {
     for (const [guard, number = 0] of Object.entries(sessions) as [Guard, number | undefined][]) {
       for (let k = 0; k < number; k++) clients.push(this.#stepSession(await this.#create(guard)));
     }
-    for (let k = 0; k < sockets; k++) {
-      clients.push(this.#talk(await this.#create(this.#options.hasSocketKeys === false ? 'none' : 'key')));
-    }
+    for (let k = 0; k < sockets; k++) clients.push(this.#talk(await this.#create('key')));
     this.#running = Promise.all(clients);
   }
 
@@ -104,13 +106,13 @@ export class SteadyLoad {
     return { lost, doubled, wrong };
   }
 
-  async #call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
+  async #call(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Reply> {
     const response = await fetch(this.#url + path, {
       method,
       headers: body === undefined ? headers : { ...JSON_TYPE, ...headers },
       body: body === undefined ? null : JSON.stringify(body),
     });
-    return { status: response.status, headers: response.headers, body: (await response.json()) as any };
+    return { status: response.status, headers: response.headers, body: await response.json() };
   }
 
   async #create(guard: Guard): Promise<SteppedSession> {
@@ -216,10 +218,9 @@ export class SteadyLoad {
   async #talkOn(client: StreamClient, session: SteppedSession): Promise<string | undefined> {
     while (!this.#isStopping) {
       const k = session.acknowledged;
-      const key = session.guard === 'key' ? { key: `step-${k}` } : {};
       let answer: any;
       try {
-        answer = await client.ask({ x: [[inputOf(session.number, k)]], id: k, ...key });
+        answer = await client.ask({ x: [[inputOf(session.number, k)]], id: k, key: `step-${k}` });
       } catch {
         return undefined;
       }

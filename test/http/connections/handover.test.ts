@@ -66,12 +66,13 @@ describe('drain', () => {
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
     const { app, port } = await listen({
-      plugin: fp(async (instance) => {
+      plugin: fp((instance, _options, done) => {
         instance.addHook('preHandler', async ({ url }) => {
           if (url !== '/v1/step') return;
           begin();
           await released;
         });
+        done();
       }),
     });
     const client = await connected(port);
