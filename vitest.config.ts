@@ -17,6 +17,8 @@ const LONGEST = [
   'server',
   'demo',
   'http/docs-page',
+  'http/browser-pages',
+  'docker/behind-path',
   'http/event-loop',
   'http/streams/readers',
 ].map((name) => join(import.meta.dirname, 'test', `${name}.test.ts`));

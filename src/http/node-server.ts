@@ -35,7 +35,7 @@ export function createNodeServer({ requestTimeoutMs, keepAliveTimeoutMs, certifi
   // A client that says nothing is disconnected as one that sends no head. Half-open as in HTTP: a client may end its side
   // after its request.
   const tls = { ...certificate.contextOptions, handshakeTimeout: headMsMax(requestTimeoutMs), allowHalfOpen: true };
-  return createHttpsServer({ ...options, ...tls }) as unknown as Server;
+  return createHttpsServer({ ...options, ...tls });
 }
 
 /** Reads the files of the certificate again; connections that are open go on with the one that they began with. */

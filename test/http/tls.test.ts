@@ -144,6 +144,19 @@ describeWith('openssl', 'HTTPS', async () => {
     silent.destroy();
   });
 
+  test('a connection that is open while the service drains gets the response to its next request, as its last one', async () => {
+    const { app, port } = await listen(settings({ N_MAX: '9', DRAIN_DELAY_MS: '1' }));
+    const open = client(LIVE, { port } as Server);
+    expect((await open.answer()).headers.connection).toBe('keep-alive');
+    const drained = app.drain(1);
+    await eventually(() => !app.http.server.listening, SOON_MS);
+    open.send(stepRequest());
+    expect(await open.answer(1)).toMatchObject({ status: 200, headers: { connection: 'close' } });
+    await drained;
+    expect(await open.closedWithin(SOON_MS)).toBe(true);
+    await app.close();
+  });
+
   describe('a certificate that is read again', () => {
     const copy = (from: CertificateFiles, to: CertificateFiles) => {
       copyFileSync(from.cert, to.cert);
