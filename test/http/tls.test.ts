@@ -131,6 +131,18 @@ describeWith('openssl', 'HTTPS', async () => {
     expect(await versionAt(strict, 'TLSv1.2')).toBe('refused');
   });
 
+  test('an instance that drains refuses new connections, and answers one more request on one that is open', async () => {
+    const own = await listen(settings({ CONNECTIONS_MAX: '50' }));
+    const sender = client(LIVE, own);
+    await sender.answer();
+    const drained = own.app.drain(1);
+    await eventually(() => !own.app.http.server.listening, SOON_MS);
+    sender.send(stepRequest());
+    expect(await sender.answer(1)).toMatchObject({ status: 200, headers: { connection: 'close' } });
+    await drained;
+    await own.app.close();
+  });
+
   test('the end of the service is as without TLS', async () => {
     const { app, port } = await listen(settings({ N_MAX: '8' }));
     const agent = new Agent({ keepAlive: true, ca: files.pem() });
