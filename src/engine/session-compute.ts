@@ -239,9 +239,9 @@ function sessionInput(session: Session) {
 function asCreation(error: CarryoverError): CarryoverError {
   // The session was made, and has ended or was damaged since.
   if (error.code === 'session_gone' || error.code === 'session_corrupt') return error.withApplied('yes');
-  // A call that is refused with 4xx was refused at every attempt. After any other error the same call may be
+  // A call that is refused with 4xx was refused at every attempt, unless that is because of a limit. After any other error the same call may be
   // running in another process.
-  return error.withApplied(error.kind.status < 500 ? 'no' : 'unknown');
+  return error.withApplied(error.kind.status < 500 && error.code !== 'rate_limited' ? 'no' : 'unknown');
 }
 
 /** @throws out_of_range */

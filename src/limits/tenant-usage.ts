@@ -34,11 +34,33 @@ export interface Rates {
   readonly flops: Rate | undefined;
 }
 
+/** So many requests of a tenant are refused at once in a second; the more come, the later the others are. */
+const PROMPT_REFUSALS = 20;
+const REFUSAL_DELAY_MS = 10;
+const REFUSAL_DELAY_MS_MAX = 500;
+
 /** Of all callers of a tenant in this process. */
 export class TenantCounts {
   streams = 0;
   /** As that of a connection (http/bodies/body-budget.ts). */
   bodyBytes = 0;
+  #refusals = 0;
+  #secondEndsMs = 0;
+
+  /**
+   * How long a refusal that is made now is held back. A connection sends its next request when it has the answer: so
+   * a client that does not wait is kept from using the main thread of all for refusals. 0 for any other client.
+   */
+  refusalDelayMs(): number {
+    const nowMs = performance.now();
+    if (nowMs >= this.#secondEndsMs) {
+      this.#secondEndsMs = nowMs + 1_000;
+      // Half of those before, so that each second does not begin with prompt ones again.
+      this.#refusals = Math.min(this.#refusals, REFUSAL_DELAY_MS_MAX) / 2;
+    }
+    this.#refusals++;
+    return Math.max(0, Math.min(REFUSAL_DELAY_MS_MAX, (this.#refusals - PROMPT_REFUSALS) * REFUSAL_DELAY_MS));
+  }
 }
 
 /** Headers of draft-ietf-httpapi-ratelimit-headers. */
@@ -49,6 +71,7 @@ export class TenantUsage implements Usage {
   readonly counts: TenantCounts;
   readonly #requests: readonly Rate[];
   readonly #flops: readonly Rate[];
+  readonly #all: readonly Rate[];
   readonly #onLimited: LimitedListener | undefined;
   readonly #policy: string | undefined;
 
@@ -63,6 +86,7 @@ export class TenantUsage implements Usage {
     this.counts = counts;
     this.#requests = rates.flatMap(({ requests }) => requests ?? []);
     this.#flops = rates.flatMap(({ flops }) => flops ?? []);
+    this.#all = [...this.#requests, ...this.#flops];
     this.#onLimited = onLimited;
     const policies = [...policiesOf('requests', this.#requests), ...policiesOf('operations', this.#flops)];
     this.#policy = policies.length === 0 ? undefined : policies.join(', ');
@@ -72,18 +96,28 @@ export class TenantUsage implements Usage {
     return this.counts;
   }
 
-  /** Takes one request or message, unless it is one too many, or operations are in debt. @throws rate_limited */
+  /**
+   * Takes one request or message, unless it is one too many, or operations are in debt.
+   *
+   * @throws rate_limited, after a while if many are refused
+   */
   takeRequest(): Promise<void> | undefined {
-    const waiting = refill([...this.#requests, ...this.#flops]);
-    if (waiting) return waiting.then(() => this.#takeRequestNow());
-    this.#takeRequestNow();
-    return undefined;
+    if (this.#all.length === 0) return undefined;
+    const waiting = refill(this.#all);
+    return waiting ? waiting.then(() => this.#takeRequestNow()) : this.#takeRequestNow();
   }
 
-  #takeRequestNow(): void {
-    this.#expectNoWait('requests_per_s', this.#requests);
-    this.#expectNoWait('flops_per_s', this.#flops);
+  #takeRequestNow(): Promise<void> | undefined {
+    try {
+      this.#expectNoWait('requests_per_s', this.#requests);
+      this.#expectNoWait('flops_per_s', this.#flops);
+    } catch (error) {
+      const delayMs = this.counts.refusalDelayMs();
+      if (delayMs === 0) throw error;
+      return new Promise((_, reject) => setTimeout(reject, delayMs, error));
+    }
     for (const rate of this.#requests) rate.take(1);
+    return undefined;
   }
 
   chargeFlops(flops: number): Promise<void> | undefined {

@@ -111,7 +111,6 @@ export class TenantSessions {
     throw new CarryoverError('rate_limited', {
       detail: `With this session the tenant would have ${wanted} ${what}, at most ${max} are allowed (${kind}). End others first.`,
       retryAfterMs: RETRY_AFTER_MS,
-      applied: 'no',
     });
   }
 

@@ -68,6 +68,58 @@ describe('one client', () => {
   });
 });
 
+describe('clients of a tenant', () => {
+  const usageOf = (group: object) => ({ group, chargeFlops: () => undefined, expectModel: () => {} });
+
+  /** At which place the jobs of another tenant, with one connection, are done beside those of one with eight. */
+  async function placesBesideEight(hasTenants: boolean): Promise<number[]> {
+    const { done, run } = simulated(1);
+    const [many, one] = [{}, {}];
+    const lifetime = (client: object, group: object) => {
+      const made = lifetimeOf(60_000, client);
+      if (hasTenants) made.usage = usageOf(group);
+      return made;
+    };
+    const runs: Promise<unknown>[] = [];
+    for (let k = 0; k < 8; k++) {
+      const client = {};
+      for (let n = 0; n < 4; n++) runs.push(run('of many', 20, lifetime(client, many)));
+    }
+    const client = {};
+    for (let n = 0; n < 4; n++) runs.push(run('of one', 20, lifetime(client, one)));
+    await vi.advanceTimersByTimeAsync(5_000);
+    await Promise.all(runs);
+    return done.flatMap((name, place) => (name === 'of one' ? [place] : []));
+  }
+
+  test('have one share together: more connections are no larger share', async () => {
+    const places = await placesBesideEight(true);
+    expect(places).toHaveLength(4);
+    expect(places.at(-1)).toBeLessThan(14);
+  });
+
+  test('control: without tenants each connection has a share', async () => {
+    expect((await placesBesideEight(false)).at(-1)).toBeGreaterThan(25);
+  });
+
+  test('leave space in the queue for other tenants', async () => {
+    const { run } = simulated(1, { queueJobsMax: 16 });
+    const group = {};
+    const runs = Array.from({ length: 24 }, (_, k) => {
+      const lifetime = lifetimeOf(60_000, {});
+      lifetime.usage = usageOf(group);
+      return run(`${k}`, 100, lifetime);
+    });
+    const refused = (await Promise.race([Promise.all(runs.slice(-6)), vi.advanceTimersByTimeAsync(10).then(() => [])])) as unknown[];
+    expect(refused).toHaveLength(6);
+    for (const error of refused) expect(error).toMatchObject({ code: 'queue_full', message: expect.stringContaining('share') });
+    const other = run('other', 100);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(await other).toBeUndefined();
+    await Promise.all(runs);
+  });
+});
+
 describe('clients that ask for equal things', () => {
   test('such clients are served one after another, not all at once and too late', async () => {
     const { done, run } = simulated(1);

@@ -45,7 +45,10 @@ export function receiveBody(
   try {
     receiver = new BodyReceiver(request, parts);
   } catch (error) {
-    return done(error as Error);
+    const delayMs = isRateLimited(error) ? (request.usage?.counts.refusalDelayMs() ?? 0) : 0;
+    if (delayMs > 0) setTimeout(done, delayMs, error);
+    else done(error as Error);
+    return;
   }
   const receiving = { abort: (error: CarryoverError) => fail(error) };
   const stop = () => {
@@ -112,6 +115,8 @@ class BodyReceiver {
     this.#bytesMax = request.routeOptions.bodyLimit;
     this.#declaredBytes = length === undefined ? undefined : Number(length);
     if ((this.#declaredBytes ?? 0) > this.#bytesMax) throw bodyTooLarge(`${length} bytes`, this.#bytesMax);
+    // What does not fit in any case is not read first.
+    if (this.#declaredBytes !== undefined) request.usage?.expectBodyBytes(this.#declaredBytes);
     this.#digest = digestBody(request);
     const claim = budget.open(request.connection ?? { bodyBytes: 0 }, request.usage);
     this.#claim = claim;
@@ -176,6 +181,11 @@ class BodyReceiver {
     this.#block = block;
     this.#blockBytes = bytes;
   }
+}
+
+/** Then it may be one of many. */
+function isRateLimited(error: unknown): boolean {
+  return error instanceof CarryoverError && error.code === 'rate_limited';
 }
 
 function bodyTooLarge(found: string, bytesMax: number): CarryoverError {
