@@ -77,14 +77,14 @@ async function make({ file, tenant, scopes, expires, requestsPerS, flopsPerS, no
   write(file, { ...before, keys: [...before.keys, entry] });
   if (json) return printJson(io, { key, id, tenant, scopes, file });
   io.stderr.write(`The key of tenant ${tenant}, with ${scopes.join(', ')}. It is not shown again: ${file} has only its hash.\n`);
-  print(io, key);
+  return print(io, key);
 }
 
 async function list({ file, json }: FileOptions, io: Io): Promise<void> {
   const { keys } = read(file);
-  if (json) return printJson(io, keys.map(({ hash: _, ...shown }) => shown));
+  if (json) return printJson(io, keys.map(({ hash: _hash, ...shown }) => shown));
   const rows = keys.map(({ id, tenant, scopes, expires_at = 'never', note = '' }) => [id, tenant, scopes.join(','), expires_at, note]);
-  print(io, formatTable([['ID', 'TENANT', 'SCOPES', 'EXPIRES', 'NOTE'], ...rows], () => 'left'));
+  return print(io, formatTable([['ID', 'TENANT', 'SCOPES', 'EXPIRES', 'NOTE'], ...rows], () => 'left'));
 }
 
 async function revoke(id: string, { file, json }: FileOptions, io: Io): Promise<void> {
@@ -95,7 +95,7 @@ async function revoke(id: string, { file, json }: FileOptions, io: Io): Promise<
   }
   write(file, { ...before, keys });
   if (json) return printJson(io, { revoked: id, file });
-  print(io, `Revoked ${id}: a service that uses ${file} refuses it within a second or two.`);
+  return print(io, `Revoked ${id}: a service that uses ${file} refuses it within a second or two.`);
 }
 
 function read(file: string): KeysFile {

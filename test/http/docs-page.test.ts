@@ -1,7 +1,7 @@
 // Swagger UI in a real browser: "Try it out" with the prefilled example answers 200 on both routes, and where keys are needed
 // "Authorize" takes one.
 import { type Browser, type Page, chromium } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { makeKeys } from '../helpers/access.ts';
 import { describeWith, programPath } from '../helpers/needs.ts';
 import { type RunningServer, startQuickly } from '../helpers/process.ts';
@@ -55,7 +55,7 @@ describeWith('chromium', '/docs in a browser', () => {
     const keys = makeKeys();
     const key = keys.add('a');
     const guarded = await startQuickly({ API_KEYS_FILE: keys.path });
-    await using _stopping = { [Symbol.asyncDispose]: async () => void (await guarded.stop()) };
+    onTestFinished(async () => void (await guarded.stop()));
     await page.goto(`${guarded.url}/docs`);
     const block = page.locator('#operations-compute-step');
     await block.locator('.opblock-summary-control').click();
