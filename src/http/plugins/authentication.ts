@@ -35,10 +35,7 @@ export const authentication = fp(
       // Not async: with an API key nothing is waited for.
       try {
         const principal = access.authenticate(request.headers);
-        if (principal instanceof Promise) {
-          principal.then(admit).then(() => done(), refuse);
-          return undefined;
-        }
+        if (principal instanceof Promise) return void admitLater(principal, admit, done, refuse);
         admit(principal);
       } catch (error) {
         return refuse(error);
@@ -48,6 +45,20 @@ export const authentication = fp(
   },
   { name: 'authentication', dependencies: ['admission'] },
 );
+
+async function admitLater(
+  principal: Promise<Principal>,
+  admit: (principal: Principal) => void,
+  done: () => void,
+  refuse: (error: unknown) => void,
+): Promise<void> {
+  try {
+    admit(await principal);
+  } catch (error) {
+    return refuse(error);
+  }
+  done();
+}
 
 /** A route that is forgotten is not served to everybody: the service does not start. */
 function expectAccessSaid(route: RouteOptions): void {
