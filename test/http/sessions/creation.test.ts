@@ -1,6 +1,7 @@
 // Creating and listing sessions.
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { NUMERICS } from '../../../src/wasm/numerics.ts';
 import { buildApp } from '../../helpers/app.ts';
 import { WEIGHTS, startService } from './service.ts';
 
@@ -23,6 +24,7 @@ describe('creation', () => {
       t: 0,
       version: 0,
       digest: zeros,
+      numerics: NUMERICS,
       ttl_s: 60,
       keep: 3,
       created_at: '2030-01-01T00:00:00.000Z',

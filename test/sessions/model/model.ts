@@ -2,6 +2,7 @@
 // knows nothing of records, revisions, slots or caches.
 import { MODELS } from '../models.ts';
 import type { Effect, State } from '../replay.ts';
+import { NUMERICS } from '../../../src/wasm/numerics.ts';
 import { digestOf } from '../states.ts';
 
 export const TOMBSTONE_MS = 3_600_000;
@@ -101,6 +102,7 @@ export function infoOf(session: Session, { modelIds }: Service) {
     t: state.t,
     version,
     digest: digestOf(state.states),
+    numerics: NUMERICS,
     ttl_s: ttlMs / 1_000,
     keep: state.keep,
     created_at: timeOf(createdAtMs),
