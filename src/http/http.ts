@@ -128,7 +128,7 @@ export interface Http {
   readonly load: HttpLoad;
   /**
    * Stops listening, so that whoever connects is refused and turns to another instance; each connection that is open
-   * gets one more response. Resolves when none of them waits for a request, or after a second.
+   * gets one more response. Resolves when none of them waits for a request, or after some seconds.
    */
   readonly handOver: () => Promise<void>;
 }

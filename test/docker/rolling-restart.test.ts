@@ -61,7 +61,7 @@ describeWith(['redis-server', 'nginx', 'faketime'], 'two replicas behind the gat
     }
     await load.stop();
     console.info(`${RESTARTS} restarts:`, load.counts);
-    expect(load.failures).toEqual([]);
+    expect(load.failures, gateway.log()).toEqual([]);
     expect(await load.check()).toEqual({ lost: 0, doubled: 0, wrong: [] });
     const { reconnects, ...counts } = load.counts;
     expect(reconnects).toBeGreaterThan(0);

@@ -10,6 +10,8 @@ export const TEMPLATE = readFileSync(join(import.meta.dirname, '../../docker/ngi
 
 export interface Gateway {
   readonly url: string;
+  /** What nginx has logged. */
+  log(): string;
   stop(): Promise<void>;
 }
 
@@ -42,6 +44,7 @@ export async function startGateway(
   await untilReady(running, url);
   return {
     url,
+    log: () => running.output(),
     stop: async () => {
       await running.stop();
       await rm(prefix, { recursive: true });

@@ -40,8 +40,11 @@ const SILENT_MS_MIN = 2_000;
 const PIPELINED_ALL_MAX = 8_192;
 /** How far the reader of a response may be behind when the process ends. */
 const CLOSING_LAG_MS_MAX = 2_000;
-/** How long connections without a request are kept while the process ends: their peers may be about to send one. */
-const LAST_REQUEST_MS_MAX = 1_000;
+/** While the process ends, connections without a request are kept until none has come on any of them for this time. */
+const LAST_REQUEST_MS = 1_000;
+/** They are kept no longer than this, and than this part of the time for streams. */
+const LAST_REQUEST_MS_MAX = 5_000;
+const LAST_REQUEST_PART = 1 / 4;
 const CHECK_MS_MIN = 20;
 /** Often, so that few connections are terminated at a time. */
 const CHECK_MS_MAX = 200;
@@ -151,8 +154,16 @@ export class Connections {
   async handOver(): Promise<void> {
     this.#isHandingOver = true;
     for (const connection of this.#open) connection.endWithNextResponse();
-    const endMs = performance.now() + Math.min(LAST_REQUEST_MS_MAX, this.#options.streamGraceMs);
-    while (this.#idle.size > 0 && performance.now() < endMs) await sleep(CHECK_MS_MIN);
+    const startMs = performance.now();
+    const msMax = Math.min(LAST_REQUEST_MS_MAX, LAST_REQUEST_PART * this.#options.streamGraceMs);
+    let [idleCount, changedMs] = [this.#idle.size, startMs];
+    // With each request that comes there is one less.
+    while (this.#idle.size > 0) {
+      const nowMs = performance.now();
+      if (this.#idle.size !== idleCount) [idleCount, changedMs] = [this.#idle.size, nowMs];
+      if (nowMs - changedMs > LAST_REQUEST_MS || nowMs - startMs > msMax) return;
+      await sleep(CHECK_MS_MIN);
+    }
   }
 
   /**

@@ -8,7 +8,7 @@ const WATCHED_MS = 50;
 /** How long a good moment is waited for then. */
 const WAIT_MS_MAX = 200;
 /** Connections come in groups: while there are some, more are to be expected. */
-const CALM_MS = 10;
+const CALM_MS = 30;
 /** A little more than the shortest iteration that was seen. */
 const SHORT_FACTOR = 1.5;
 
