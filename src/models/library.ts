@@ -4,13 +4,15 @@ import { CarryoverError } from '../errors.ts';
 import type { Layer } from '../layers.ts';
 import type { ModelStore } from '../store/store.ts';
 import type { Usage } from '../usage.ts';
-import { DEFAULT_TENANT, type Tenant } from '../tenant.ts';
+import type { Tenant } from '../tenant.ts';
+import { grantsToGive, isWithoutGrant } from './grants-to-give.ts';
 import { modelId } from './model-id.ts';
 import { isModelId } from './model-names.ts';
 import { modelPinned } from './model-errors.ts';
 import type { ModelInfo, ModelRegistry, RegisterOptions } from './registry.ts';
+import { retryIfRemoved } from './retry-if-removed.ts';
 import { readStoredFile, writeStoredFile } from './stored-file.ts';
-import { grantName, isOfTenant, scopedName } from './tenant-names.ts';
+import { isOfTenant, parseGrant, scopedName } from './tenant-names.ts';
 
 export interface LibraryRegisterOptions extends Omit<RegisterOptions, 'createdAt'> {
   /** Who registers it: the name is this tenant's, and the tenant sees the model from then on. */
@@ -18,9 +20,6 @@ export interface LibraryRegisterOptions extends Omit<RegisterOptions, 'createdAt
   /** Undefined if the tenant may register any number of models. */
   readonly usage?: Usage | undefined;
 }
-
-/** Another tenant, the only one that had the model, may release it between two calls of a registration. */
-const REGISTER_ATTEMPTS_MAX = 5;
 
 /** Models that are not in the store until they are referred to. */
 export interface BuiltIns {
@@ -37,6 +36,8 @@ export class ModelLibrary {
   #revision: number | undefined;
   /** How many changes of names and models this process has made. */
   #ownChanges = 0;
+  /** Loaded, and kept in the store, but nobody's here until the grants have been read: else the default tenant would see them. */
+  readonly #unclaimed = new Set<string>();
 
   constructor(registry: ModelRegistry, store: ModelStore, builtIns?: BuiltIns) {
     this.registry = registry;
@@ -55,17 +56,23 @@ export class ModelLibrary {
     { name: ownName, isKept = true, prepared, tenant, usage }: LibraryRegisterOptions = {},
   ): Promise<{ info: ModelInfo; created: boolean }> {
     const name = ownName === undefined ? undefined : scopedName(tenant, ownName);
-    if (ownName !== undefined && this.registry.isReserved(ownName)) this.registry.expectNameUnreserved(ownName, prepared?.id ?? modelId(layers));
-    const isNewName = name !== undefined && !this.registry.has(name);
-    const { info, created } = this.registry.register(layers, { name, isKept, prepared });
+    const { registry } = this;
+    if (ownName !== undefined && registry.isReserved(ownName)) registry.expectNameUnreserved(ownName, prepared?.id ?? modelId(layers));
+    const isNewName = name !== undefined && !registry.has(name);
+    const isAnonymous = isKept && tenant === undefined;
+    const { info, created, wasKept } = registry.register(layers, { name, isKept: isAnonymous, prepared });
     const { id } = info;
-    const grants = isKept && tenant !== undefined ? this.#missingGrants(id, tenant, created) : [];
+    const grants = isKept && tenant !== undefined ? grantsToGive(registry, info, tenant, wasKept) : [];
+    const newGrants = grants.filter((grant) => !registry.has(grant));
     try {
-      if (tenant !== undefined && grants.length > 0) usage?.expectModel(this.registry.grants.count(tenant));
+      if (tenant !== undefined && newGrants.length > 0) usage?.expectModel(registry.grants.count(tenant));
+      // At once: what is kept without a grant is the default tenant's.
+      for (const grant of newGrants) registry.point(grant, id);
       const createdAtMs = Date.parse(info.created_at);
       const file = await writeStoredFile(layers);
       await retryIfRemoved(async () => {
-        await this.#store.put({ id, file, createdAtMs, isKept });
+        // The first grant or name keeps it, for the same reason.
+        await this.#store.put({ id, file, createdAtMs, isKept: isAnonymous && name === undefined });
         for (const grant of grants) await this.#store.point(grant, id);
         if (name !== undefined) await this.#store.point(name, id);
       });
@@ -73,31 +80,21 @@ export class ModelLibrary {
       // A refresh that read the store before the model was in it may have deleted the model again.
       await this.#ensureStored(id);
       for (const given of name === undefined ? grants : [...grants, name]) {
-        if (!this.registry.has(given)) this.registry.point(given, id);
+        if (!registry.has(given)) registry.point(given, id);
       }
     } catch (error) {
-      if (created && this.registry.has(id)) this.registry.delete(id);
-      else if (isNewName) this.registry.deleteName(name);
+      if (created && registry.has(id)) registry.delete(id);
+      for (const grant of newGrants) registry.deleteName(grant);
+      if (isNewName) registry.deleteName(name);
+      if (!wasKept && registry.has(id) && registry.info(id).names.length === 0) registry.unkeep(id);
       throw error;
     }
-    return { info, created: tenant === undefined ? created : grants.length > 0 };
-  }
-
-  /** The grants with which the tenant sees a model, and the default tenant what it registered before there were any. */
-  #missingGrants(id: string, tenant: string, created: boolean): string[] {
-    const { grants } = this.registry;
-    if (grants.grantedAtMs(tenant, id) !== undefined) return [];
-    const own = grantName({ tenant, id, grantedAtMs: Date.now() });
-    const wasUngranted = !created && tenant !== DEFAULT_TENANT && this.isUngranted(id);
-    if (!wasUngranted) return [own];
-    const grantedAtMs = Date.parse(this.registry.info(id).created_at);
-    return [grantName({ tenant: DEFAULT_TENANT, id, grantedAtMs }), own];
+    return { info, created: tenant === undefined ? created : newGrants.length > 0 };
   }
 
   /** Whether it was registered by a request of no tenant, and by no other since: it is the default tenant's. */
   isUngranted(id: string): boolean {
-    const { registry } = this;
-    return registry.isKept(id) && !registry.grants.hasAny(id) && !registry.isPublic(id);
+    return this.registry.isKept(id) && isWithoutGrant(this.registry, id);
   }
 
   /**
@@ -163,7 +160,7 @@ export class ModelLibrary {
 
   /** Reads from the store whether another process has registered the model for this tenant. */
   async fetchGrants(id: string, tenant: string): Promise<void> {
-    for (const [name, target] of await this.#store.names()) {
+    for (const [name, target] of await this.#readNames()) {
       if (target === id && isOfTenant(tenant, name) && this.registry.has(id)) this.registry.point(name, id);
     }
   }
@@ -221,6 +218,7 @@ export class ModelLibrary {
     const id = await this.#idInStore(ref);
     if (id === undefined) return;
     await this.#load(id);
+    if (this.#unclaimed.has(id)) await this.#readNames();
     if (id !== ref && this.registry.has(id)) this.registry.point(ref, id);
   }
 
@@ -242,8 +240,9 @@ export class ModelLibrary {
     // A model that is registered from now on may be missing in the answer of the store.
     const registered = [...this.registry.ids()];
     const ownChanges = this.#ownChanges;
-    const [ids, names] = await Promise.all([this.#store.ids(), this.#store.names()]);
+    const ids = await this.#store.ids();
     for (const id of ids) await this.#load(id).catch((error: unknown) => onSkipped(id, error));
+    const names = await this.#readNames();
     if (ownChanges !== this.#ownChanges) return revision < before;
     const stored = new Set(ids);
     for (const id of registered) {
@@ -275,18 +274,16 @@ export class ModelLibrary {
     const layers = await readStoredFile(id, stored.file);
     const prepared = await this.registry.prepare(id, layers);
     const { createdAtMs, isKept } = stored;
-    this.registry.register(layers, { createdAt: new Date(createdAtMs), isKept, prepared });
+    if (isKept) this.#unclaimed.add(id);
+    this.registry.register(layers, { createdAt: new Date(createdAtMs), isKept: false, prepared });
   }
-}
 
-/** Repeats calls to the store for a model that was removed between them. */
-async function retryIfRemoved(run: () => Promise<void>): Promise<void> {
-  for (let attempts = 1; ; attempts++) {
-    try {
-      return await run();
-    } catch (error) {
-      const isRemoved = error instanceof CarryoverError && error.code === 'model_not_found';
-      if (!isRemoved || attempts === REGISTER_ATTEMPTS_MAX) throw error;
-    }
+  /** The names in the store. What was loaded before has its grants from then on, and is kept. */
+  async #readNames(): Promise<Map<string, string>> {
+    const loaded = new Set(this.#unclaimed);
+    const names = await this.#store.names();
+    for (const [name, id] of names) if (loaded.has(id) && parseGrant(name) && this.registry.has(id)) this.registry.point(name, id);
+    for (const id of loaded) if (this.#unclaimed.delete(id)) this.registry.keep(id);
+    return names;
   }
 }

@@ -96,9 +96,9 @@ export class ModelNames {
     });
   }
 
-  /** @throws models_full if the name is new and there are countMax names */
+  /** @throws models_full if the name is new, no grant, and there are countMax names */
   expectCapacity(name: string): void {
-    if (this.#ids.has(name) || this.#count < this.#countMax) return;
+    if (this.#ids.has(name) || this.#count < this.#countMax || parseGrant(name)) return;
     throw new CarryoverError('models_full', {
       detail: `${this.#countMax} names are in use (MODELS_MAX); delete a model that is not used.`,
     });

@@ -92,7 +92,7 @@ export class ModelRegistry {
   }
 
   /**
-   * Registers a model. `created` is false if it was registered already.
+   * Registers a model. `created` is false if it was registered already; `wasKept` is as isKept() before.
    *
    * @throws name_taken · built_in_model if `name` points to another model · models_full · memory_full; in all
    *   cases nothing is registered
@@ -100,9 +100,10 @@ export class ModelRegistry {
   register(
     layers: readonly Layer[],
     { name, createdAt = this.#options.now(), isKept = true, prepared }: RegisterOptions = {},
-  ): { info: ModelInfo; created: boolean } {
+  ): { info: ModelInfo; created: boolean; wasKept: boolean } {
     const id = prepared?.id ?? modelId(layers);
     const created = !this.#entries.has(id);
+    const wasKept = this.isKept(id);
     try {
       if (name !== undefined) {
         this.#names.expectFree(name, id);
@@ -119,7 +120,7 @@ export class ModelRegistry {
     if (created) entry.isKept = isKept;
     else if (isKept) entry.isKept = true;
     if (name !== undefined) this.#name(name, entry);
-    return { info: this.info(id), created };
+    return { info: this.info(id), created, wasKept };
   }
 
   /** @param ref a name or an id · @throws model_not_found */
@@ -219,6 +220,12 @@ export class ModelRegistry {
   /** Whether it stays until it is deleted by a request; false also if it is not registered. */
   isKept(id: string): boolean {
     return this.#entries.get(id)?.isKept ?? false;
+  }
+
+  /** From now on it stays until it is deleted by a request. */
+  keep(id: string): void {
+    const entry = this.#entries.get(id);
+    if (entry) entry.isKept = true;
   }
 
   /** From now on it is deleted when its last session ends, unless it is registered or named again. */

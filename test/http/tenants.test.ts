@@ -262,6 +262,17 @@ test('built-in models are for all, and can be neither moved nor deleted by anybo
   }
 });
 
+test('a tenant that has taken all names keeps no other from registering models without one', async () => {
+  const small = await buildApp({ API_KEYS_FILE: keys.path, MODELS_MAX: '4' });
+  const as = (who: Who, method: 'POST' | 'PUT', url: string, payload: object) =>
+    small.http.inject({ method, url, headers: { 'x-api-key': key[who] }, payload });
+  const { id } = (await as('a', 'POST', '/v1/models', { weights: weightsOf(70) })).json();
+  let status = 200;
+  for (let k = 0; status === 200 && k < 10; k++) status = (await as('a', 'PUT', `/v1/models/n${k}`, { model: id })).statusCode;
+  expect(status).toBe(507);
+  expect((await as('b', 'POST', '/v1/models', { weights: weightsOf(71) })).statusCode).toBe(201);
+});
+
 test('random calls of three tenants change nothing of each other', async () => {
   type Owned = { sessions: Map<string, number>; models: Set<string> };
   const command = fc.record({

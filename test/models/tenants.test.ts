@@ -7,8 +7,14 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { Grants } from '../../src/models/grants.ts';
 import { grantName, isOfTenant, ownName, parseGrant, scopedName } from '../../src/models/tenant-names.ts';
 import { idOfSortKey } from '../../src/models/sort-key.ts';
+import { tanhLayers } from '../../src/layers.ts';
+import { ModelLibrary } from '../../src/models/library.ts';
+import { modelId } from '../../src/models/model-id.ts';
+import { ModelRegistry } from '../../src/models/registry.ts';
+import { TenantModels } from '../../src/models/tenant-models.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
-import type { SessionStore } from '../../src/store/store.ts';
+import type { ModelStore, SessionStore } from '../../src/store/store.ts';
+import { LinearMemory } from '../../src/wasm/memory.ts';
 import { makeKeys } from '../helpers/access.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 import { runs } from '../helpers/long.ts';
@@ -170,5 +176,86 @@ describe('names as they are stored', () => {
       { numRuns: runs(400) },
     );
     expect(check.failed, String(check.errorInstance)).toBe(false);
+  });
+});
+
+describe('what others register is not the default tenant’s', () => {
+  const sees = async (app: TestApp, id: string) => (await call(app, 'default', 'GET', `/v1/models/${id}`)).status;
+
+  test('also when two register the same at the same time', async () => {
+    const store = new SharedStore(1e9);
+    const app = await buildApp({ API_KEYS_FILE: keys.path }, { store: shared(store) });
+    for (let round = 0; round < 10; round++) {
+      const weights = weightsOf(200 + round);
+      const answers = await Promise.all(['a', 'b', 'a'].map((who) => call(app, who, 'POST', '/v1/models', { weights })));
+      expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 201, 201]);
+      expect(await sees(app, answers[0]!.body.id), `round ${round}`).toBe(404);
+    }
+  });
+
+  test('not even while it is being stored or loaded, in this process or in another', async () => {
+    const memory = new LinearMemory(16 * 1024 * 1024);
+    const open = (models: ModelStore) => {
+      const registry = new ModelRegistry(memory, { bytesMax: 1e6, countMax: 10, now: () => new Date() });
+      const library = new ModelLibrary(registry, models);
+      return { library, tenantModels: new TenantModels(library, { hasSessions: async () => false }) };
+    };
+    const { models } = new SharedStore(1e9);
+    const layers = tanhLayers({ D: 1, H: 2, W_x: Float32Array.of(1, 2), W_h: Float32Array.of(3, 4, 5, 6), b: new Float32Array(2) });
+    const id = modelId(layers);
+    const seen: string[] = [];
+    const look = async (name: string, { tenantModels }: ReturnType<typeof open>) => {
+      if (await tenantModels.info(id, 'default').then(() => true, () => false)) seen.push(name);
+      if ((await tenantModels.list('default', undefined, 10)).models.length > 0) seen.push(`list ${name}`);
+    };
+    // Before and after each call of the store: at the process that calls, and at one that begins then.
+    let one: ReturnType<typeof open>;
+    const watched = new Proxy(models, {
+      get: (target, name) => async (...args: unknown[]) => {
+        await look(`before ${String(name)}`, open(models));
+        const answer = await (bound(target as never, name) as (...all: unknown[]) => Promise<unknown>)(...args);
+        await look(`after ${String(name)}`, open(models));
+        const { registry } = one.library;
+        if (registry.isKept(id) && !registry.grants.hasAny(id)) seen.push(`itself after ${String(name)}`);
+        return answer;
+      },
+    });
+    one = open(watched);
+    await one.library.register(layers, { tenant: 'a', name: 'slow' });
+    one = open(watched);
+    await one.library.refresh(() => {});
+    expect((await one.tenantModels.info('slow', 'a')).id).toBe(id);
+    one = open(watched);
+    expect((await one.tenantModels.info(id, 'a')).id).toBe(id);
+    expect(seen).toEqual([]);
+    // Control: what nobody has registered for a tenant is seen.
+    const open1 = open(new SharedStore(1e9).models);
+    await open1.library.register(layers);
+    await look('control', open1);
+    expect(seen).toEqual(['control', 'list control']);
+  });
+
+  test('also in a replica that has not heard of it', async () => {
+    const store = new SharedStore(1e9);
+    const apps = [
+      await buildApp({ API_KEYS_FILE: keys.path }, { store: shared(store) }),
+      await buildApp({ API_KEYS_FILE: keys.path }, { store: shared(store) }),
+    ] as const;
+    const { body: model } = await call(apps[0], 'a', 'POST', '/v1/models', { weights: weightsOf(230), name: 'mine' });
+    expect(await sees(apps[1], model.id)).toBe(404);
+    expect((await call(apps[1], 'b', 'POST', '/v1/models', { weights: weightsOf(230) })).status).toBe(201);
+    for (const app of apps) expect(await sees(app, model.id)).toBe(404);
+  });
+
+  test('also when the registration is refused by a limit while a session has the same weights', async () => {
+    const own = makeKeys();
+    const [full, other, rest] = ['full', 'other', 'default'].map((tenant) => own.add(tenant)) as [string, string, string];
+    own.limit('full', { models: 0 });
+    const app = await buildApp({ API_KEYS_FILE: own.path });
+    const as = async (secret: string, method: 'GET' | 'POST', url: string, payload?: object) =>
+      app.http.inject({ method, url, headers: { 'x-api-key': secret }, ...(payload && { payload }) });
+    const session = (await as(other, 'POST', '/v1/sessions', { weights: weightsOf(240) })).json();
+    expect((await as(full, 'POST', '/v1/models', { weights: weightsOf(240) })).statusCode).toBe(429);
+    expect((await as(rest, 'GET', `/v1/models/${session.model}`)).statusCode).toBe(404);
   });
 });

@@ -118,8 +118,9 @@ export class RedisModels implements ModelStore {
   }
 
   async point(name: string, id: string): Promise<void> {
-    // If the file is gone, whoever removed it is about to remove the model from the list with all its names.
-    if (!(await this.#keep(id))) throw modelNotFound(id);
+    // If the file is gone, whoever removed it is about to remove the model from the list with all its names. It is kept only
+    // once it has the name: a model that is kept without one is the default tenant's.
+    if (!(await this.#fileHead(id))) throw modelNotFound(id);
     const keys = [this.#keys.modelsRevision, this.#keys.models, this.#keys.names];
     const increase = await this.#changeList(POINT, keys, [name, id], this.#deadline());
     if (increase < 0) throw modelNotFound(id);
