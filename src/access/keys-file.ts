@@ -9,6 +9,8 @@ import { SCOPES } from './principal.ts';
 /** A file of a thousand keys has 300 KB. */
 const FILE_BYTES_MAX = 16 * 1024 * 1024;
 
+export const NOTE_LENGTH_MAX = 256;
+
 const rate = (description: string) => Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 1e18, description }));
 const amount = (description: string) =>
   Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description }));
@@ -42,7 +44,7 @@ const KeyEntry = Type.Object(
     ...rates,
     created_at: Type.Optional(Type.String()),
     expires_at: Type.Optional(Type.String({ description: 'RFC 3339; the key is refused from then on.' })),
-    note: Type.Optional(Type.String({ maxLength: 256 })),
+    note: Type.Optional(Type.String({ maxLength: NOTE_LENGTH_MAX })),
   },
   { additionalProperties: false },
 );
@@ -75,9 +77,11 @@ export function readKeysFile(path: string): KeysFile {
       throw new KeysFileError(`${path}: key ${id} has an expires_at that is no time, expected one like 2030-01-31T00:00:00Z.`);
     }
   }
-  const ids = file.keys.map(({ id }) => id);
-  const twice = ids.find((id, k) => ids.indexOf(id) !== k);
-  if (twice !== undefined) throw new KeysFileError(`${path} has two keys with the id ${twice}, expected one.`);
+  const ids = new Set<string>();
+  for (const { id } of file.keys) {
+    if (ids.has(id)) throw new KeysFileError(`${path} has two keys with the id ${id}, expected one.`);
+    ids.add(id);
+  }
   return file;
 }
 

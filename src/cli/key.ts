@@ -1,9 +1,10 @@
 // carryover key: makes API keys, and lists and revokes those of a file. The service reads the file again when it changes.
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { newKey } from '../access/api-key.ts';
-import { type KeyEntry, type KeysFile, KeysFileError, readKeysFile } from '../access/keys-file.ts';
+import { type KeyEntry, type KeysFile, KeysFileError, NOTE_LENGTH_MAX, readKeysFile } from '../access/keys-file.ts';
 import { SCOPES, type Scope, isScope } from '../access/principal.ts';
 import { TENANT_PATTERN } from '../tenant.ts';
 import { CliError } from './cli-error.ts';
@@ -28,6 +29,11 @@ interface NewOptions extends FileOptions {
 
 /** Only the user who has made the file reads it, unless it had other rights before. */
 const FILE_MODE = 0o600;
+/** Far more than a change takes. */
+const LOCK_WAIT_MS = 5_000;
+const LOCK_RETRY_MS = 20;
+/** Less than one request in a quarter of an hour is no limit that anybody wants. */
+const RATE_MIN = 0.001;
 
 export function keyCommand(program: Command, io: Io): void {
   const key = program.command('key').description('Make, list and revoke the API keys of a file, the API_KEYS_FILE of a service.');
@@ -41,9 +47,9 @@ export function keyCommand(program: Command, io: Io): void {
     .requiredOption('--tenant <name>', 'whose sessions and models the key reaches', tenantName)
     .requiredOption('--scopes <list>', `what it allows: ${SCOPES.join(', ')}, separated by commas`, scopeList)
     .option('--expires <time>', 'from when on it is refused, like 2030-01-31T00:00:00Z; never without it', time)
-    .option('--requests-per-s <rate>', 'most requests a second with this key', number(Number.MIN_VALUE, 1e18))
-    .option('--flops-per-s <rate>', 'most computed operations a second with this key', number(Number.MIN_VALUE, 1e18))
-    .option('--note <text>', 'a note for people, kept in the file')
+    .option('--requests-per-s <rate>', 'most requests a second with this key', number(RATE_MIN, 1e18))
+    .option('--flops-per-s <rate>', 'most computed operations a second with this key', number(RATE_MIN, 1e18))
+    .option('--note <text>', 'a note for people, kept in the file', noteText)
     .action((options: NewOptions) => make(options, io));
   withFile(key.command('list'), io)
     .description('List the keys, by their ids: the file does not have the keys themselves.')
@@ -61,7 +67,6 @@ function withFile(command: Command, { env }: Pick<Io, 'env'>): Command {
 }
 
 async function make({ file, tenant, scopes, expires, requestsPerS, flopsPerS, note, json }: NewOptions, io: Io): Promise<void> {
-  const before: KeysFile = existsSync(file) ? read(file) : { keys: [] };
   const { key, id, hash } = newKey();
   const entry: KeyEntry = {
     id,
@@ -74,7 +79,10 @@ async function make({ file, tenant, scopes, expires, requestsPerS, flopsPerS, no
     ...(expires !== undefined && { expires_at: expires }),
     ...(note !== undefined && { note }),
   };
-  write(file, { ...before, keys: [...before.keys, entry] });
+  await change(file, () => {
+    const before: KeysFile = existsSync(file) ? read(file) : { keys: [] };
+    return { ...before, keys: [...before.keys, entry] };
+  });
   if (json) return printJson(io, { key, id, tenant, scopes, file });
   io.stderr.write(`The key of tenant ${tenant}, with ${scopes.join(', ')}. It is not shown again: ${file} has only its hash.\n`);
   return print(io, key);
@@ -88,12 +96,12 @@ async function list({ file, json }: FileOptions, io: Io): Promise<void> {
 }
 
 async function revoke(id: string, { file, json }: FileOptions, io: Io): Promise<void> {
-  const before = read(file);
-  const keys = before.keys.filter((entry) => entry.id !== id);
-  if (keys.length === before.keys.length) {
+  await change(file, () => {
+    const before = read(file);
+    const keys = before.keys.filter((entry) => entry.id !== id);
+    if (keys.length < before.keys.length) return { ...before, keys };
     throw new CliError(EXIT.noInput, `${file} has no key with the id ${JSON.stringify(id)}; \`carryover key list --file ${file}\` lists them.`);
-  }
-  write(file, { ...before, keys });
+  });
   if (json) return printJson(io, { revoked: id, file });
   return print(io, `Revoked ${id}: a service that uses ${file} refuses it within a second or two.`);
 }
@@ -107,16 +115,51 @@ function read(file: string): KeysFile {
   }
 }
 
+/** Reads and replaces the file while no other command does: of two that read the same file one would undo the other. */
+async function change(file: string, next: () => KeysFile): Promise<void> {
+  // What the service reads, and not a link to it, is replaced.
+  const target = existsSync(file) ? realpathSync(file) : file;
+  const lock = `${target}.lock`;
+  await takeLock(file, lock);
+  try {
+    write(file, target, next());
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
+async function takeLock(file: string, lock: string): Promise<void> {
+  for (const endMs = Date.now() + LOCK_WAIT_MS; ; await sleep(LOCK_RETRY_MS)) {
+    try {
+      return writeFileSync(lock, '', { flag: 'wx', mode: FILE_MODE });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw notWritten(file, error);
+      if (Date.now() < endMs) continue;
+      throw new CliError(EXIT.cannotCreate, `${file} is being changed by another command; delete ${lock} if there is none.`);
+    }
+  }
+}
+
 /** Replaces the file as a whole: a service that reads it meanwhile sees the old one or the new one. */
-function write(file: string, keys: KeysFile): void {
-  const temporary = `${file}.${randomBytes(6).toString('hex')}`;
+function write(file: string, target: string, keys: KeysFile): void {
+  const temporary = `${target}.${randomBytes(6).toString('hex')}`;
   try {
     writeFileSync(temporary, `${JSON.stringify(keys, undefined, 2)}\n`, { mode: FILE_MODE, flush: true });
-    if (existsSync(file)) chmodSync(temporary, statSync(file).mode);
-    renameSync(temporary, file);
+    if (existsSync(target)) {
+      const { mode, uid, gid } = statSync(target);
+      // Of another user only root is asked: else the service could not read it any more.
+      if (process.getuid?.() === 0) chownSync(temporary, uid, gid);
+      chmodSync(temporary, mode);
+    }
+    renameSync(temporary, target);
   } catch (error) {
-    throw new CliError(EXIT.cannotCreate, `${file} cannot be written: ${(error as Error).message}.`, { cause: error });
+    rmSync(temporary, { force: true });
+    throw notWritten(file, error);
   }
+}
+
+function notWritten(file: string, error: unknown): CliError {
+  return new CliError(EXIT.cannotCreate, `${file} cannot be written: ${(error as Error).message}.`, { cause: error });
 }
 
 function tenantName(text: string): string {
@@ -133,5 +176,11 @@ function scopeList(text: string): Scope[] {
 function time(text: string): string {
   const ms = Date.parse(text);
   if (Number.isNaN(ms)) throw new InvalidArgumentError('Expected a time like 2030-01-31T00:00:00Z.');
+  if (ms <= Date.now()) throw new InvalidArgumentError('Expected a time that is still to come.');
   return new Date(ms).toISOString();
+}
+
+function noteText(text: string): string {
+  if (text.length <= NOTE_LENGTH_MAX) return text;
+  throw new InvalidArgumentError(`Expected at most ${NOTE_LENGTH_MAX} characters.`);
 }

@@ -126,6 +126,15 @@ describe('the file of the keys', () => {
     expect(() => readKeysFile(path)).toThrow(message);
   });
 
+  test('many keys are read in a moment', () => {
+    const keys = Array.from({ length: 40_000 }, (_, k) => ({ ...good, id: k.toString(16).padStart(16, '0') }));
+    write(keys);
+    const { user: before } = process.cpuUsage();
+    expect(readKeysFile(path).keys).toHaveLength(40_000);
+    // Every pair of ids compared would be 15 s.
+    expect((process.cpuUsage().user - before) / 1e6).toBeLessThan(3);
+  });
+
   test('a file that is missing is named, with what makes it', () => {
     expect(() => readKeysFile(path)).toThrow(/keys\.json cannot be read: .*carryover key new/);
   });

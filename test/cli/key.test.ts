@@ -1,6 +1,19 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ApiKeys } from '../../src/access/api-keys.ts';
 import { makeKeys } from '../helpers/access.ts';
@@ -54,6 +67,8 @@ describe('key new', () => {
     [['--scopes', 'all'], 64, /compute, sessions, models, admin/],
     [['--tenant', 'a/b'], 64, /letters, digits/],
     [['--expires', 'soon'], 64, /2030-01-31/],
+    [['--expires', '2020-01-31'], 64, /still to come/],
+    [['--note', 'x'.repeat(257)], 64, /at most 256/],
     [['--requests-per-s', '0'], 64, /number/],
     [['--file', '/none/keys.json'], 73, /cannot be written/],
   ])('%s is refused with %d', async (more, code, message) => {
@@ -69,6 +84,44 @@ describe('key new', () => {
     expect(exitCode).toBe(65);
     expect(stderr).toMatch(/keys\.json: /);
     expect(readFileSync(file, 'utf8')).toBe('{"name":"package"}');
+  });
+});
+
+describe('the file', () => {
+  test('loses no key when several processes change it at the same time', async () => {
+    const old = (await make('--json')).json();
+    const run = async (...words: string[]) => {
+      const command = join(import.meta.dirname, '../../src/cli/carryover.mjs');
+      return (await promisify(execFile)(process.execPath, [command, 'key', ...words, '--file', file])).stdout.trim();
+    };
+    const add = () => run('new', '--tenant', 'a', '--scopes', 'compute');
+    const [, ...added] = await Promise.all([run('revoke', old.id), ...Array.from({ length: 5 }, add)]);
+    for (const key of added) expect(await find(key)).toBeDefined();
+    expect(await find(old.key)).toBeUndefined();
+    expect(readdirSync(folder), 'no lock is left').toEqual(['keys.json']);
+  });
+
+  test('that another command changes is waited for, and the lock of one that was killed is named', async () => {
+    writeFileSync(`${file}.lock`, '');
+    const waiting = make();
+    setTimeout(() => rmSync(`${file}.lock`), 100);
+    expect((await waiting).exitCode).toBe(0);
+    writeFileSync(`${file}.lock`, '');
+    const { exitCode, stderr } = await make();
+    expect(exitCode).toBe(73);
+    expect(stderr).toContain('keys.json.lock');
+    rmSync(`${file}.lock`);
+  });
+
+  test('is replaced behind a symbolic link, which stays, with its rights', async () => {
+    await make();
+    chmodSync(file, 0o640);
+    const link = join(folder, 'link.json');
+    symlinkSync(file, link);
+    const { stdout } = await make('--file', link);
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect(await find(stdout.trim())).toBeDefined();
+    expect(statSync(file).mode & 0o777).toBe(0o640);
   });
 });
 
