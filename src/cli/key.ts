@@ -30,7 +30,7 @@ interface NewOptions extends FileOptions {
 /** Only the user who has made the file reads it, unless it had other rights before. */
 const FILE_MODE = 0o600;
 /** Far more than a change takes. */
-const LOCK_WAIT_MS = 5_000;
+const LOCK_WAIT_MS = 2_000;
 const LOCK_RETRY_MS = 20;
 /** Less than one request in a quarter of an hour is no limit that anybody wants. */
 const RATE_MIN = 0.001;
