@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import WebSocket from 'ws';
+import { WebSocket } from 'ws';
 import type { KeyEntry, TenantLimits } from '../../src/access/keys-file.ts';
 import { buildApp } from '../helpers/app.ts';
 import { writeKeys } from '../helpers/keys.ts';

@@ -1,5 +1,5 @@
 // Refuses requests of a tenant that has used what it may use, before their bodies are read.
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Limits } from '../../limits/limits.ts';
 import type { TenantUsage } from '../../limits/tenant-usage.ts';
@@ -26,33 +26,30 @@ export const tenantLimits = fp(
       const usage = limits.usageOf(request.principal);
       request.usage = usage;
       request.lifetime.usage = usage;
+      const refuse = (error: unknown) => {
+        setHeaders(reply, usage);
+        done(error as Error);
+      };
+      const admit = () => {
+        setHeaders(reply, usage);
+        // The client may have left while the store was asked.
+        if (request.lifetime.isOver) done(request.lifetime.error());
+        else done();
+      };
       // Not async: what is limited by this process alone is not waited for.
+      let taken: Promise<void> | undefined;
       try {
-        const taken = usage.takeRequest();
-        if (taken) {
-          taken.then(() => admit(request, reply, usage)).then(() => done(), (error: unknown) => refuse(reply, usage, error, done));
-          return undefined;
-        }
-        admit(request, reply, usage);
+        taken = usage.takeRequest();
       } catch (error) {
-        return refuse(reply, usage, error, done);
+        return refuse(error);
       }
-      return done();
+      if (taken) taken.then(admit, refuse);
+      else admit();
+      return undefined;
     });
   },
   { name: 'tenant-limits', dependencies: ['authentication'] },
 );
-
-/** The client may have left while the store was asked. */
-function admit({ lifetime }: FastifyRequest, reply: FastifyReply, usage: TenantUsage): void {
-  lifetime.throwIfOver();
-  setHeaders(reply, usage);
-}
-
-function refuse(reply: FastifyReply, usage: TenantUsage, error: unknown, done: (error: Error) => void): void {
-  setHeaders(reply, usage);
-  done(error as Error);
-}
 
 function setHeaders(reply: FastifyReply, usage: TenantUsage): void {
   const headers = usage.headers();
