@@ -5,3 +5,8 @@ export class SettingError extends Error {}
 export function listOf(setting: string): string[] {
   return setting.trim() === '' ? [] : setting.split(',').map((part) => part.trim());
 }
+
+/** Without what stands before the `@` of a URL: it may be a password, and unencoded it may have any character. */
+export function withoutSecrets(text: string | undefined): string | undefined {
+  return text?.replace(/\/\/.*@/, '//…@');
+}
