@@ -120,6 +120,7 @@ function greet({ http }: App): void {
   const access = hasAccessControl(config)
     ? 'with an API key or a token'
     : `${isLoopbackHost(address) ? '' : 'WARNING: '}${callers}; there are no API keys`;
+  const keyHeader = hasAccessControl(config) ? `\n    -H "authorization: Bearer $CARRYOVER_API_KEY" \\` : '';
   process.stderr.write(`
   Carryover  h_t = tanh(h_{t-1} W_h + x_t W_x + b), gru, lstm; tanh, sigmoid and exp within 1 ulp
 
@@ -127,7 +128,7 @@ function greet({ http }: App): void {
   Docs   ${url}/docs
   Access ${access}
 
-  curl ${url}/v1/step -H 'content-type: application/json' \\
+  curl ${url}/v1/step -H 'content-type: application/json' \\${keyHeader}
     -d '{"weights":{"W_x":[[0.5,-0.25]],"W_h":[[0.1,0.2],[-0.3,0.4]]},"x":[[1]]}'
 
 `);

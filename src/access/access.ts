@@ -82,7 +82,9 @@ function secretIn(headers: IncomingHttpHeaders): string {
   ].filter((secret) => secret !== undefined);
   const [secret] = given;
   if (secret !== undefined && secret !== '' && given.every((other) => other === secret)) return secret;
-  const found = given.length > 1 ? 'several that differ' : secret === '' ? 'another form of Authorization' : 'none';
+  const isBearer = authorization === undefined || /^(bearer *)?$/i.test(authorization);
+  const other = isBearer ? 'an empty one' : 'another form of Authorization';
+  const found = given.length > 1 ? 'several that differ' : secret === '' ? other : 'none';
   throw new CarryoverError('unauthenticated', {
     detail: `Expected an API key or a token as \`Authorization: Bearer …\` or \`x-api-key: …\`, got ${found}.`,
   });

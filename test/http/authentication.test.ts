@@ -76,7 +76,15 @@ describe('a key or a token', () => {
     }
     const differing = await call('POST', '/v1/step', { ...bearer(all), 'x-api-key': admin }, STEP);
     expect(differing.json()).toMatchObject({ status: 401, detail: expect.stringContaining('several that differ') });
-    expect((await call('POST', '/v1/step', { authorization: `Basic ${all}` }, STEP)).statusCode).toBe(401);
+    for (const [headers, got] of [
+      [{ authorization: `Basic ${all}` }, 'another form of Authorization'],
+      [{ authorization: 'Bearer ' }, 'an empty one'],
+      [{ 'x-api-key': '' }, 'an empty one'],
+      [{}, 'none'],
+    ] as const) {
+      const refused = await call('POST', '/v1/step', headers as never, STEP);
+      expect(refused.json()).toMatchObject({ status: 401, detail: expect.stringContaining(`got ${got}.`) });
+    }
   });
 
   test('a token is as good as a key', async () => {
@@ -148,6 +156,27 @@ test('who is refused is refused before a byte of the body is taken', async () =>
   expect((await answerBeforeBody(`x-session-id: x\r\nAuthorization: Bearer ${computeOnly}\r\n`)).status).toBe(403);
   const continued = await answerBeforeBody('Expect: 100-continue\r\n');
   expect(continued.status, 'no 100 Continue').toBe(401);
+});
+
+test('several headers are refused, whichever of them is right: a proxy may have looked at another', async () => {
+  for (const lines of [
+    `Authorization: Bearer ${all}\r\nauthorization: Bearer x\r\n`,
+    `Authorization: Bearer x\r\nAuthorization: Bearer ${all}\r\n`,
+    `x-api-key: ${all}\r\nX-Api-Key: ${all}\r\n`,
+  ]) {
+    expect((await answerBeforeBody(lines)).status, lines).toBe(401);
+  }
+});
+
+test('what a refused request has in its body is not taken for a request, and the next one is answered by its own key', async () => {
+  const request = (headers: string, body: string) =>
+    `POST /v1/step HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n${headers}Content-Length: ${body.length}\r\n\r\n${body}`;
+  const good = request(`x-api-key: ${all}\r\n`, JSON.stringify(STEP));
+  const client = new RawClient(port, `${request('', good)}${good}${request('', JSON.stringify(STEP))}`);
+  const statuses = [];
+  for (const k of [0, 1, 2]) statuses.push((await client.answer(k)).status);
+  client.socket.destroy();
+  expect(statuses).toEqual([401, 200, 401]);
 });
 
 test('thousands of wrong, expired, truncated and replayed keys and tokens: none in, and no body is read', async () => {

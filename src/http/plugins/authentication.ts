@@ -1,4 +1,5 @@
 // Decides who may call a route, before its body is read and before a WebSocket is accepted.
+import type { IncomingMessage } from 'node:http';
 import type { FastifyReply, RouteOptions } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Access } from '../../access/access.ts';
@@ -8,6 +9,8 @@ import { expectScope } from '../access.ts';
 import type { HttpServer } from '../http-server.ts';
 import { ACCESS_ERRORS, problemResponses } from '../schemas/problem.ts';
 import { SESSION_HEADER } from '../session-request.ts';
+
+const AUTHORIZATION = 'authorization';
 
 export interface AuthenticationOptions {
   /** Undefined if everybody may call everything. */
@@ -34,6 +37,7 @@ export const authentication = fp(
       };
       // Not async: with an API key nothing is waited for.
       try {
+        expectOneAuthorization(request.raw);
         const principal = access.authenticate(request.headers);
         if (principal instanceof Promise) return void admitLater(principal, admit, done, refuse);
         admit(principal);
@@ -67,6 +71,17 @@ function expectAccessSaid(route: RouteOptions): void {
   if (config?.access === undefined) throw new Error(`${String(method)} ${url} does not say who may call it (config.access)`);
   const { response } = schema as { readonly response?: object };
   route.schema = { ...schema, response: { ...problemResponses(ACCESS_ERRORS), ...response } };
+}
+
+/** Node.js takes the first of several headers, and a proxy may have looked at another. @throws unauthenticated */
+function expectOneAuthorization({ rawHeaders }: Pick<IncomingMessage, 'rawHeaders'>): void {
+  let count = 0;
+  for (let k = 0; k < rawHeaders.length; k += 2) {
+    const name = rawHeaders[k]!;
+    if (name.length === AUTHORIZATION.length && name.toLowerCase() === AUTHORIZATION) count++;
+  }
+  if (count <= 1) return;
+  throw new CarryoverError('unauthenticated', { detail: `Expected one header Authorization, got ${count}.` });
 }
 
 /** RFC 6750, section 3. */
