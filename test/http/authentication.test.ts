@@ -76,13 +76,14 @@ describe('a key or a token', () => {
     }
     const differing = await call('POST', '/v1/step', { ...bearer(all), 'x-api-key': admin }, STEP);
     expect(differing.json()).toMatchObject({ status: 401, detail: expect.stringContaining('several that differ') });
-    for (const [headers, got] of [
+    const wrong: [Record<string, string>, string][] = [
       [{ authorization: `Basic ${all}` }, 'another form of Authorization'],
       [{ authorization: 'Bearer ' }, 'an empty one'],
       [{ 'x-api-key': '' }, 'an empty one'],
       [{}, 'none'],
-    ] as const) {
-      const refused = await call('POST', '/v1/step', headers as never, STEP);
+    ];
+    for (const [headers, got] of wrong) {
+      const refused = await call('POST', '/v1/step', headers, STEP);
       expect(refused.json()).toMatchObject({ status: 401, detail: expect.stringContaining(`got ${got}.`) });
     }
   });
