@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Backups } from '../../src/backup/backups.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite.ts';
+import { makeKeys } from '../helpers/access.ts';
 import { buildApp } from '../helpers/app.ts';
 import { carryover } from '../helpers/command-line.ts';
 import { describeWith } from '../helpers/needs.ts';
@@ -122,4 +123,19 @@ describeWith('mount', 'a full disk', () => {
     rmSync(filler);
     expect((await backupsIn(disk).answer()).status).toBe(201);
   });
+});
+
+test('where there are keys, only one with the scope admin has a backup made', async () => {
+  const keys = makeKeys();
+  const [admin, other] = [keys.add('a', ['admin']), keys.add('a')];
+  const app = await buildApp({ METRICS_PORT: '9464', API_KEYS_FILE: keys.path });
+  const port = await freePort();
+  await app.metrics!.listen('127.0.0.1', port);
+  const codeWith = async (headers: Record<string, string>) => {
+    const response = await fetch(`http://127.0.0.1:${port}/backup`, { method: 'POST', headers });
+    return ((await response.json()) as { code: string }).code;
+  };
+  expect(await codeWith({})).toBe('unauthenticated');
+  expect(await codeWith({ 'x-api-key': other })).toBe('forbidden');
+  expect(await codeWith({ 'x-api-key': admin }), 'admitted').toBe('backups_off');
 });

@@ -228,6 +228,16 @@ describe('what others register is not the default tenant’s', () => {
     one = open(watched);
     expect((await one.tenantModels.info(id, 'a')).id).toBe(id);
     expect(seen).toEqual([]);
+    // Nor after a registration that failed, of weights that a session had brought.
+    const failing = new Proxy(new SharedStore(1e9).models, {
+      get: (target, name) => (name === 'point' ? async () => Promise.reject(new Error('no store')) : bound(target as never, name)),
+    });
+    const open2 = open(failing);
+    await open2.library.register(layers, { tenant: 'b', isKept: false });
+    await expect(open2.library.register(layers, { tenant: 'a' })).rejects.toThrow('no store');
+    await look('failed', open2);
+    expect(open2.library.registry.isKept(id)).toBe(false);
+    expect(seen).toEqual([]);
     // Control: what nobody has registered for a tenant is seen.
     const open1 = open(new SharedStore(1e9).models);
     await open1.library.register(layers);
