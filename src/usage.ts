@@ -13,4 +13,7 @@ export interface Usage {
 
   /** @param count of the models that the tenant has registered · @throws rate_limited if it may not register another one */
   expectModel(count: number): void;
+
+  /** @param count of the names that the tenant has given · @throws rate_limited if it may not give another one */
+  expectName(count: number): void;
 }

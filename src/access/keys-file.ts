@@ -26,7 +26,7 @@ export const TenantLimits = Type.Object(
     ...rates,
     sessions: amount('Open sessions.'),
     state_bytes: amount('Bytes of the states of all open sessions.'),
-    models: amount('Models that the tenant has registered.'),
+    models: amount('Models that the tenant has registered, and names it has given.'),
     streams: amount('Streams and WebSockets at a time.'),
     body_bytes: amount('Bytes of request bodies in flight.'),
   },

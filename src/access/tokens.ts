@@ -1,6 +1,6 @@
 // JSON Web Tokens of an issuer (JWT_ISSUER), whose keys it publishes as a JWKS (RFC 7519, RFC 7517).
 import { createHash } from 'node:crypto';
-import { type JWTPayload, type JWTVerifyGetKey, createRemoteJWKSet, errors, jwtVerify } from 'jose';
+import { type JWTPayload, type JWTVerifyGetKey, createRemoteJWKSet, customFetch, errors, jwtVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { CarryoverError } from '../errors.ts';
 import { TENANT_PATTERN } from '../tenant.ts';
@@ -20,6 +20,8 @@ const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256
 /** How far the clocks of issuer and service may differ, in seconds. */
 const CLOCK_TOLERANCE_S = 5;
 const JWKS_TIMEOUT_MS = 3_000;
+/** Some hundred keys. */
+const JWKS_BYTES_MAX = 256 * 1024;
 const VERIFIED_MAX = 4_096;
 /** A verified token is not verified again for so long: until then a key that the issuer has withdrawn is good. */
 const VERIFIED_MS = 60_000;
@@ -47,7 +49,10 @@ export class Tokens {
 
   constructor(options: TokensOptions) {
     this.#options = options;
-    this.#keys = createRemoteJWKSet(options.jwksUrl, { timeoutDuration: JWKS_TIMEOUT_MS });
+    this.#keys = createRemoteJWKSet(options.jwksUrl, {
+      timeoutDuration: JWKS_TIMEOUT_MS,
+      [customFetch]: fetchBounded,
+    });
   }
 
   /**
@@ -83,6 +88,19 @@ export class Tokens {
       });
     }
   }
+}
+
+/** As fetch, for an answer that may not be larger than keys are. @throws Error if it is */
+async function fetchBounded(url: string, options: RequestInit): Promise<Response> {
+  const response = await fetch(url, options);
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.length;
+    if (bytes > JWKS_BYTES_MAX) throw new Error(`The keys at ${url} have more than ${JWKS_BYTES_MAX} bytes`);
+    chunks.push(chunk);
+  }
+  return new Response(Buffer.concat(chunks), response);
 }
 
 /** Undefined if the claim does not name a tenant. */

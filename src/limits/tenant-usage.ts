@@ -140,6 +140,13 @@ export class TenantUsage implements Usage {
     throw limited('models', `This tenant has registered ${count} models, at most ${models} are allowed: delete one`);
   }
 
+  expectName(count: number): void {
+    const { models } = this.limits;
+    if (models === undefined || count < models) return;
+    this.#onLimited?.('models');
+    throw limited('models', `This tenant has ${count} names of models, at most ${models} are allowed: move one, or delete its model`);
+  }
+
   /** @throws rate_limited if there are as many streams and WebSockets as may be */
   expectStream(): void {
     const { streams } = this.limits;

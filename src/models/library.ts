@@ -59,6 +59,7 @@ export class ModelLibrary {
     const { registry } = this;
     if (ownName !== undefined && registry.isReserved(ownName)) registry.expectNameUnreserved(ownName, prepared?.id ?? modelId(layers));
     const isNewName = name !== undefined && !registry.has(name);
+    if (tenant !== undefined && isNewName) usage?.expectName(registry.nameCount(tenant));
     const isAnonymous = isKept && tenant === undefined;
     const { info, created, wasKept } = registry.register(layers, { name, isKept: isAnonymous, prepared });
     const { id } = info;

@@ -2,7 +2,7 @@
 // them (tenant-names.ts): they are stored, read and deleted as names are.
 import { CarryoverError } from '../errors.ts';
 import { Grants } from './grants.ts';
-import { parseGrant } from './tenant-names.ts';
+import { parseGrant, tenantOf } from './tenant-names.ts';
 
 export const NAME_LENGTH_MAX = 128;
 /** The pattern of a name. It has no colon, so a name is never mistaken for an id. */
@@ -20,8 +20,9 @@ export class ModelNames {
   /** Names of models of MODELS_DIR. */
   readonly #published = new Set<string>();
   readonly grants = new Grants();
-  /** Names without grants. */
+  /** Names without grants, all and by tenant. */
   #count = 0;
+  readonly #countByTenant = new Map<string, number>();
 
   /** @param countMax of names (MODELS_MAX) */
   constructor(countMax: number) {
@@ -39,14 +40,27 @@ export class ModelNames {
     if (!isNew) return;
     const grant = parseGrant(name);
     if (grant) this.grants.add(grant);
-    else this.#count++;
+    else this.#countName(name, 1);
   }
 
   delete(name: string): void {
     if (!this.#ids.delete(name)) return;
     const grant = parseGrant(name);
     if (grant) this.grants.delete(grant);
-    else this.#count--;
+    else this.#countName(name, -1);
+  }
+
+  /** How many names the tenant has given. */
+  countOf(tenant: string): number {
+    return this.#countByTenant.get(tenant) ?? 0;
+  }
+
+  #countName(name: string, change: 1 | -1): void {
+    const tenant = tenantOf(name);
+    const count = this.countOf(tenant) + change;
+    this.#count += change;
+    if (count === 0) this.#countByTenant.delete(tenant);
+    else this.#countByTenant.set(tenant, count);
   }
 
   publish(name: string): void {

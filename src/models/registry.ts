@@ -82,6 +82,11 @@ export class ModelRegistry {
     return this.#names.grants;
   }
 
+  /** How many names the tenant has given. */
+  nameCount(tenant: string): number {
+    return this.#names.countOf(tenant);
+  }
+
   get count(): number {
     return this.#entries.size;
   }

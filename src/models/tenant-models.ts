@@ -1,5 +1,6 @@
 // The models as the requests of a tenant see them: those it has registered, under the names it has given, and the public
 // ones. What only others have registered is absent. Where no tenants are configured, every request sees all models.
+import type { Lifetime } from '../lifetime.ts';
 import { DEFAULT_TENANT, type Tenant } from '../tenant.ts';
 import type { ModelLibrary } from './library.ts';
 import { NAME_PATTERN, isModelId } from './model-names.ts';
@@ -73,11 +74,17 @@ export class TenantModels {
   /**
    * Makes a name of the tenant point to a model that it sees. `before` is the id to which it pointed.
    *
-   * @throws as resolve · built_in_model · models_full · store_full · store_unavailable
+   * @throws as resolve · rate_limited · built_in_model · models_full · store_full · store_unavailable
    */
-  async point(name: string, ref: string, tenant: Tenant): Promise<{ info: ModelInfo; before: string | undefined }> {
+  async point(
+    name: string,
+    ref: string,
+    { tenant, usage }: Pick<Lifetime, 'tenant' | 'usage'>,
+  ): Promise<{ info: ModelInfo; before: string | undefined }> {
     const id = await this.resolve(ref, tenant);
     const { registry } = this.#library;
+    const isNew = registry.idOf(scopedName(tenant, name)) === undefined;
+    if (tenant !== undefined && isNew) usage?.expectName(registry.nameCount(tenant));
     if (registry.isReserved(name)) registry.expectNameUnreserved(name, id);
     const { before } = await this.#library.point(scopedName(tenant, name), id);
     return { info: this.view(id, tenant), before };

@@ -36,6 +36,12 @@ export function parseGrant(scoped: string): Grant | undefined {
   return tenant === undefined ? undefined : { tenant, id: id!, grantedAtMs: Number(grantedAtMs) };
 }
 
+/** Whose name it is. */
+export function tenantOf(scoped: string): string {
+  const [tenant, name] = scoped.split('/', 2);
+  return name === undefined ? DEFAULT_TENANT : tenant!;
+}
+
 /** Whether it belongs to the tenant, be it a name or a grant; to the default tenant belong all names without a tenant. */
 export function isOfTenant(tenant: string, scoped: string): boolean {
   if (scoped.startsWith(`${tenant}/`)) return true;

@@ -156,7 +156,7 @@ export const ConfigSchema = Type.Object({
   TENANT_FLOPS_PER_S: integer(0, 0, 1e15, 'Operations a second of the computations of a tenant; 0: no limit.'),
   TENANT_SESSIONS_MAX: integer(0, 0, 1e9, 'Most open sessions of a tenant; 0: no limit.'),
   TENANT_STATE_BYTES_MAX: integer(0, 0, 1e15, 'Bytes of the states of a tenant\'s sessions; 0: no limit.'),
-  TENANT_MODELS_MAX: integer(0, 0, 1e6, 'Most models that a tenant has registered; 0: no limit.'),
+  TENANT_MODELS_MAX: integer(0, 0, 1e6, 'Most models that a tenant has registered, and most names it has given; 0: no limit.'),
   TENANT_STREAMS_MAX: integer(0, 0, 65_536, 'Most streams and WebSockets of a tenant at a time; 0: no limit.'),
   TENANT_BODY_BYTES_MAX: integer(0, 0, 16_384 * MiB, 'Bytes of a tenant\'s request bodies in flight; 0: no limit.'),
   SESSIONS_MAX: integer(1_000_000, 0, 1_000_000_000, 'Most open sessions.'),

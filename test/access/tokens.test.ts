@@ -1,7 +1,11 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import { SignJWT, UnsecuredJWT, base64url } from 'jose';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { Tokens, type TokensOptions } from '../../src/access/tokens.ts';
 import { startIssuer } from '../helpers/access.ts';
+
+const { createServer } = process.getBuiltinModule('node:http');
 
 const issuer = await startIssuer();
 
@@ -103,4 +107,22 @@ test('unknown keys do not make it ask the issuer again and again', async () => {
 test('an issuer that does not answer makes no token wrong', async () => {
   const closed = tokensOf({ jwksUrl: new URL('http://127.0.0.1:1/keys') });
   await expect(async () => closed.find(await issuer.token())).rejects.toMatchObject({ code: 'access_unavailable' });
+});
+
+test('an issuer that answers without end is not read to the end', async () => {
+  let sent = 0;
+  const server = createServer((_, response) => {
+    const chunk = Buffer.alloc(65_536, ' ');
+    const more = () => {
+      while (!response.destroyed && response.write(chunk)) sent += chunk.length;
+    };
+    response.on('drain', more);
+    more();
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  onTestFinished(() => void server.close().closeAllConnections());
+  const { port } = server.address() as AddressInfo;
+  const endless = tokensOf({ jwksUrl: new URL(`http://127.0.0.1:${port}/keys`) });
+  await expect(async () => endless.find(await issuer.token())).rejects.toMatchObject({ code: 'access_unavailable' });
+  expect(sent).toBeLessThan(16 * 2 ** 20);
 });

@@ -21,7 +21,7 @@ async function serve({ limits = {}, ofKeys = {}, env = {} }: Options) {
   const keys = writeKeys(['a', 'b'], { a: limits }, ofKeys);
   const app = await buildApp({ API_KEYS_FILE: keys.file, ...env });
   const [a, b] = keys.keys as [string, string];
-  const call = async (key: string, method: 'GET' | 'POST' | 'DELETE', url: string, payload?: object, more = {}) => {
+  const call = async (key: string, method: 'GET' | 'POST' | 'PUT' | 'DELETE', url: string, payload?: object, more = {}) => {
     const headers = { authorization: `Bearer ${key}`, ...more };
     const response = await app.http.inject({ method, url, headers, ...(payload && { payload }) });
     return { status: response.statusCode, headers: response.headers, body: response.body === '' ? {} : response.json() };
@@ -198,6 +198,19 @@ describe('sessions and the bytes of their states', () => {
       .toBe(429);
     expect(await app.store.count()).toBeGreaterThanOrEqual(4);
   });
+});
+
+test('names of models: at most as many as models; a name that is moved is no other', async () => {
+  const { a, b, call } = await serve({ limits: { models: 2 } });
+  const weights = (value: number) => ({ W_x: [[value]], W_h: [[value]] });
+  const [one, two] = [weights(1), weights(2)];
+  expect((await call(a, 'POST', '/v1/models', { weights: one, name: 'x' })).status).toBe(201);
+  expect((await call(a, 'POST', '/v1/models', { weights: two, name: 'y' })).status).toBe(201);
+  expect(await call(a, 'POST', '/v1/models', { weights: two, name: 'z' })).toMatchObject(LIMITED);
+  expect(await call(a, 'PUT', '/v1/models/z', { model: 'x' })).toMatchObject(LIMITED);
+  expect((await call(a, 'PUT', '/v1/models/y', { model: 'x' })).status).toBe(200);
+  expect((await call(b, 'POST', '/v1/models', { weights: one, name: 'z' })).status).toBe(201);
+  expect((await call(a, 'GET', '/v1/models/z')).status).toBe(404);
 });
 
 test('models: at most as many as the tenant may register; the same one again is no other', async () => {

@@ -147,6 +147,7 @@ describe('labels', () => {
     status: ['unanswered', '1xx', '2xx', '3xx', '4xx', '5xx'],
     part: ['read', 'queue', 'compute', 'commit', 'print'],
     code: Object.keys(ERRORS),
+    limit: 'requests_per_s flops_per_s sessions state_bytes models streams body_bytes'.split(' '),
     outcome: ['answered', 'refused', 'imported', 'failed'],
     kind: ['registered', 'cached', 'used', 'grown', 'limit'],
     reason: ['expired', 'deleted'],

@@ -69,7 +69,7 @@ describe('one client', () => {
 });
 
 describe('clients of a tenant', () => {
-  const usageOf = (group: object) => ({ group, chargeFlops: () => undefined, expectModel: () => {} });
+  const usageOf = (group: object) => ({ group, chargeFlops: () => undefined, expectModel: () => {}, expectName: () => {} });
 
   /** At which place the jobs of another tenant, with one connection, are done beside those of one with eight. */
   async function placesBesideEight(hasTenants: boolean): Promise<number[]> {

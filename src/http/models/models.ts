@@ -185,7 +185,7 @@ function changeRoutes(app: HttpServer, { models, audit }: ModelRoutesOptions): v
     },
     async (request, reply) => {
       const { params, body, lifetime } = request;
-      const { info, before } = await models.point(params.ref, body.model, lifetime.tenant);
+      const { info, before } = await models.point(params.ref, body.model, lifetime);
       audit.model(request, 'move', { model: info.id, names: [params.ref], before });
       return sendInfo(reply, info);
     },
