@@ -120,7 +120,10 @@ test('an issuer that answers without end is not read to the end', async () => {
     more();
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
-  onTestFinished(() => void server.close().closeAllConnections());
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
   const { port } = server.address() as AddressInfo;
   const endless = tokensOf({ jwksUrl: new URL(`http://127.0.0.1:${port}/keys`) });
   await expect(async () => endless.find(await issuer.token())).rejects.toMatchObject({ code: 'access_unavailable' });
