@@ -15,6 +15,7 @@ export interface AccessOptions {
 
 /** A browser cannot set headers of a WebSocket: there the key or token is in this subprotocol, beside `carryover`. */
 const SUBPROTOCOL = 'bearer.';
+const BEARER = /^bearer +(\S+) *$/i;
 
 export class Access {
   readonly #keys: ApiKeys | undefined;
@@ -75,8 +76,13 @@ function expectFound(principal: Principal | undefined): Principal {
 /** The key or token of a request. @throws unauthenticated if it has none, or two that differ */
 function secretIn(headers: IncomingHttpHeaders): string {
   const { authorization, 'x-api-key': apiKey, 'sec-websocket-protocol': protocols } = headers;
+  // What nearly every request has, without the lists below.
+  if (apiKey === undefined && protocols === undefined) {
+    const secret = authorization === undefined ? undefined : BEARER.exec(authorization)?.[1];
+    if (secret !== undefined) return secret;
+  }
   const given = [
-    authorization === undefined ? undefined : (/^bearer +(\S+) *$/i.exec(authorization)?.[1] ?? ''),
+    authorization === undefined ? undefined : (BEARER.exec(authorization)?.[1] ?? ''),
     Array.isArray(apiKey) ? apiKey.join() : apiKey,
     subprotocolSecret(protocols),
   ].filter((secret) => secret !== undefined);

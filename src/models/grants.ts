@@ -51,6 +51,10 @@ export class Grants {
     return this.#timesByTenant.get(tenant)?.size ?? 0;
   }
 
+  has(tenant: string, id: string): boolean {
+    return this.#timesByTenant.get(tenant)?.has(id) ?? false;
+  }
+
   /** When the tenant registered the model, in ms since 1970; undefined if it has not. */
   grantedAtMs(tenant: string, id: string): number | undefined {
     const times = this.#timesByTenant.get(tenant)?.get(id);

@@ -100,7 +100,7 @@ export class TenantModels {
     const id = await this.resolve(ref, tenant);
     const { registry } = this.#library;
     const { names } = this.view(id, tenant);
-    const isOwn = registry.grants.grantedAtMs(tenant, id) !== undefined || this.#library.isUngranted(id);
+    const isOwn = registry.grants.has(tenant, id) || this.#library.isUngranted(id);
     if (!isOwn && registry.isPublic(id)) throw offeredByServer(id);
     if (await this.#hasSessions(tenant, id)) throw modelPinned(id);
     for (const name of names) registry.expectNameDeletable(name);
@@ -140,7 +140,7 @@ export class TenantModels {
 
   #isVisible(id: string, tenant: string): boolean {
     const { registry } = this.#library;
-    if (registry.grants.grantedAtMs(tenant, id) !== undefined || registry.isPublic(id)) return true;
+    if (registry.grants.has(tenant, id) || registry.isPublic(id)) return true;
     return tenant === DEFAULT_TENANT && this.#library.isUngranted(id);
   }
 
@@ -148,7 +148,7 @@ export class TenantModels {
   #sortKeys(tenant: string, after: string | undefined, limit: number): string[] {
     const { registry } = this.#library;
     const own = registry.grants.after(tenant, after, limit);
-    const others = registry.publicIds().filter((id) => registry.grants.grantedAtMs(tenant, id) === undefined);
+    const others = registry.publicIds().filter((id) => !registry.grants.has(tenant, id));
     const ungranted = tenant === DEFAULT_TENANT ? this.#ungranted(after, limit) : [];
     const keys = others.map((id) => sortKeyOf(id, Date.parse(registry.info(id).created_at)));
     const following = keys.filter((key) => after === undefined || key > after);

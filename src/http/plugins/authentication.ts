@@ -1,9 +1,9 @@
 // Decides who may call a route, before its body is read and before a WebSocket is accepted.
 import type { IncomingMessage } from 'node:http';
-import type { FastifyReply, RouteOptions } from 'fastify';
+import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Access } from '../../access/access.ts';
-import type { Principal } from '../../access/principal.ts';
+import type { Principal, Scope } from '../../access/principal.ts';
 import { CarryoverError } from '../../errors.ts';
 import { expectScope } from '../access.ts';
 import type { HttpServer } from '../http-server.ts';
@@ -25,24 +25,15 @@ export const authentication = fp(
     app.addHook('onRequest', (request, reply, done) => {
       const { access: needed = 'public' } = request.routeOptions.config;
       if (needed === 'public') return done();
-      const admit = (principal: Principal) => {
-        request.principal = principal;
-        request.lifetime.tenant = principal.tenant;
-        for (const scope of needed) expectScope(request, scope);
-        if (request.headers[SESSION_HEADER] !== undefined) expectScope(request, 'sessions');
-      };
-      const refuse = (error: unknown) => {
-        challenge(reply, error);
-        done(error as Error);
-      };
       // Not async: with an API key nothing is waited for.
       try {
         expectOneAuthorization(request.raw);
         const principal = access.authenticate(request.headers);
-        if (principal instanceof Promise) return void admitLater(principal, admit, done, refuse);
-        admit(principal);
+        if (principal instanceof Promise) return void admitLater(principal, request, reply, needed, done);
+        admit(principal, request, needed);
       } catch (error) {
-        return refuse(error);
+        challenge(reply, error);
+        return done(error as Error);
       }
       return done();
     });
@@ -50,16 +41,26 @@ export const authentication = fp(
   { name: 'authentication', dependencies: ['admission'] },
 );
 
+/** @throws forbidden unless the caller has all scopes that the route, and a session named in a header, need */
+function admit(principal: Principal, request: FastifyRequest, needed: readonly Scope[]): void {
+  request.principal = principal;
+  request.lifetime.tenant = principal.tenant;
+  for (const scope of needed) expectScope(request, scope);
+  if (request.headers[SESSION_HEADER] !== undefined) expectScope(request, 'sessions');
+}
+
 async function admitLater(
   principal: Promise<Principal>,
-  admit: (principal: Principal) => void,
-  done: () => void,
-  refuse: (error: unknown) => void,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  needed: readonly Scope[],
+  done: (error?: Error) => void,
 ): Promise<void> {
   try {
-    admit(await principal);
+    admit(await principal, request, needed);
   } catch (error) {
-    return refuse(error);
+    challenge(reply, error);
+    return done(error as Error);
   }
   done();
 }
