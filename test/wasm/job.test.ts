@@ -147,7 +147,7 @@ describe('the parts of a job', () => {
       expect(repeated(written)).toBe(0);
     });
     fc.assert(check, { numRuns: runs(100) });
-    expect(parts).toBeGreaterThan(2 * jobs);
+    expect(parts, 'several parts in many jobs').toBeGreaterThan(1.25 * jobs);
   });
 
   test('control: two parts with the same rows are found', () => {
