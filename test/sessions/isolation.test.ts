@@ -78,13 +78,16 @@ test(`${SESSIONS} sessions do not touch each other`, async () => {
   expect(counts.deleted).toBeGreaterThan(0);
 });
 
-test('control: one number of a neighbour in one call of a hundred is found', async () => {
+// Some calls are cancelled or come to a session that has expired: one mixed call alone may change nothing.
+const MIXED_EVERY = 20;
+
+test(`control: one number of a neighbour in one call of ${MIXED_EVERY} is found`, async () => {
   let sent = 0;
   let [neighbour, token] = [0, 0];
   const counts = { cancelled: 0, expired: 0, deleted: 0, created: 0 };
   const verdict = await run(100, counts, (xs) => {
     const isToken = xs[0] instanceof Uint32Array;
-    const mixed = ++sent % 100 === 0 ? xs.map((x) => x.with(0, isToken ? token : neighbour)) : xs;
+    const mixed = ++sent % MIXED_EVERY === 0 ? xs.map((x) => x.with(0, isToken ? token : neighbour)) : xs;
     if (isToken) token = xs[0]![0]!;
     else neighbour = xs[0]![0]!;
     return mixed;
