@@ -1,18 +1,11 @@
 // What one tenant uses at this moment, and what a caller of it may use: the rates of the tenant, and those of the key.
+import type { TenantLimits as FileLimits } from '../access/keys-file.ts';
 import { CarryoverError } from '../errors.ts';
 import type { Usage } from '../usage.ts';
 import type { Rate } from './rate.ts';
 
-/** The most that a tenant may use; undefined is no limit. */
-export interface TenantLimits {
-  readonly requests_per_s?: number | undefined;
-  readonly flops_per_s?: number | undefined;
-  readonly sessions?: number | undefined;
-  readonly state_bytes?: number | undefined;
-  readonly models?: number | undefined;
-  readonly streams?: number | undefined;
-  readonly body_bytes?: number | undefined;
-}
+/** The most that a tenant may use, as the file of the keys says it; undefined is no limit. */
+export type TenantLimits = { readonly [Kind in keyof FileLimits]?: FileLimits[Kind] | undefined };
 
 export type LimitKind = keyof TenantLimits;
 

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { ERRORS } from '../../src/error-kinds.ts';
+import { LIMIT_KINDS } from '../../src/limits/tenant-usage.ts';
 import { METRICS } from '../../src/metrics/catalogue.ts';
 import { buildApp } from '../helpers/app.ts';
 import { readMetrics, sumOf } from '../helpers/prometheus.ts';
@@ -147,7 +148,7 @@ describe('labels', () => {
     status: ['unanswered', '1xx', '2xx', '3xx', '4xx', '5xx'],
     part: ['read', 'queue', 'compute', 'commit', 'print'],
     code: Object.keys(ERRORS),
-    limit: 'requests_per_s flops_per_s sessions state_bytes models streams body_bytes'.split(' '),
+    limit: LIMIT_KINDS,
     outcome: ['answered', 'refused', 'imported', 'failed'],
     kind: ['registered', 'cached', 'used', 'grown', 'limit'],
     reason: ['expired', 'deleted'],
