@@ -16,7 +16,10 @@ export interface LimitsOptions {
   readonly onLimited: LimitedListener | undefined;
 }
 
-/** Tenants and keys whose rates are remembered; one that is forgotten begins anew. */
+/**
+ * Tenants and keys that are remembered, those that called last: an issuer of tokens may name any number of tenants. One that
+ * is forgotten begins anew.
+ */
 const REMEMBERED_MAX = 20_000;
 
 interface Known {
@@ -27,7 +30,7 @@ interface Known {
 export class Limits {
   readonly #options: LimitsOptions;
   readonly #rates = new LRUCache<string, Rate>({ max: 2 * REMEMBERED_MAX });
-  readonly #counts = new Map<string, TenantCounts>();
+  readonly #counts = new LRUCache<string, TenantCounts>({ max: REMEMBERED_MAX });
   /** By the caller, or by the tenant where there are none. */
   readonly #known = new WeakMap<object, Known>();
   readonly #everybody = {};
