@@ -10,6 +10,10 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=optional --ignore-scripts --no-audit --no-fund
 COPY src/kernels src/kernels
 RUN node src/kernels/build.ts
+COPY src/client src/client
+COPY src/pages src/pages
+COPY src/strip-types.ts src/
+RUN node --disable-warning=ExperimentalWarning src/strip-types.ts
 RUN npm prune --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund && \
   find node_modules -type d -empty -delete
 
@@ -25,6 +29,7 @@ COPY --from=build /app/node_modules node_modules
 COPY package.json ./
 COPY src src
 COPY --from=build /app/src/kernels/build src/kernels/build
+COPY --from=build /app/src/build src/build
 
 # The files belong to root, and the root file system may be read-only: the service writes to one folder, that of the
 # sessions. User 1000 is `node`; OpenShift runs a container as a random user in group 0, which may write there too.

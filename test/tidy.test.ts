@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 
 const src = join(import.meta.dirname, '../src');
 const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
-  .filter((file) => /\.(ts|mjs)$/.test(file))
+  .filter((file) => /\.(ts|mjs)$/.test(file) && !file.startsWith('build/'))
   .map((path) => ({ path, text: readFileSync(join(src, path), 'utf8') }));
 
 /** What any file may import. */
@@ -50,6 +50,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'session-hash.ts': [],
   'cores.ts': [],
   'sorted-keys.ts': [],
+  client: [],
+  pages: ['client'],
+  'strip-types.ts': [],
   'node-version.mjs': [],
   'require-node.mjs': ['node-version.mjs'],
 };
@@ -58,6 +61,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const ONLY_IN: Record<string, RegExp> = {
   '@bufbuild/protobuf': /^codec\/onnx\//,
   '@bufbuild/protobuf/wire': /^codec\/onnx\//,
+  uplot: /^pages\//,
+  '@fastify/static': /^http\/ops\/page\.ts$/,
   fastify: /^(http\/|app-overrides\.ts)/,
   '@prometheus-io/client': /^metrics\/exposition\.ts$/,
   '@opentelemetry/api': /^tracing\//,
@@ -83,10 +88,11 @@ const ONLY_IN: Record<string, RegExp> = {
 };
 
 const BANS: readonly { what: RegExp; except: RegExp; instead: string }[] = [
-  { what: /process\.env/, except: /^(config|cli\/main)\.ts$/, instead: 'read config.ts' },
+  // pages/snippets.ts writes programs for others.
+  { what: /process\.env/, except: /^(config|cli\/main|pages\/snippets)\.ts$/, instead: 'read config.ts' },
   {
     what: /\bconsole\./,
-    except: /^(server\.ts|require-node\.mjs|cli\/carryover\.mjs|kernels\/build\.ts)$/,
+    except: /^(server\.ts|require-node\.mjs|cli\/carryover\.mjs|kernels\/build\.ts|pages\/snippets\.ts)$/,
     instead: 'use the logger',
   },
   { what: /Math\.random/, except: /^$/, instead: 'use wasm/pseudo-random.ts or node:crypto' },
@@ -181,7 +187,7 @@ describe('bans', () => {
 
 test('every file of src is reached from the server, the command line, a worker or the build', () => {
   const threads = ['pool/worker.ts', 'store/sqlite/thread.ts', 'models/import-thread/thread.ts'];
-  const entries = ['server.ts', 'cli/carryover.mjs', 'cli/main.ts', 'require-node.mjs', ...threads, 'backup/check-process.ts', 'kernels/build.ts'];
+  const entries = ['server.ts', 'strip-types.ts', 'client/index.ts', 'pages/main.ts', 'cli/carryover.mjs', 'cli/main.ts', 'require-node.mjs', ...threads, 'backup/check-process.ts', 'kernels/build.ts'];
   const reached = new Set<string>();
   const reach = (path: string): void => {
     const file = files.find((one) => one.path === path || one.path === `${path}.ts`);

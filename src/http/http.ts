@@ -27,7 +27,7 @@ import { createNodeServer, logCertificate } from './node-server.ts';
 import { modelRoutes } from './models/models.ts';
 import { NAMED_SCHEMAS } from './named-schemas.ts';
 import { type Readiness, healthRoutes } from './ops/health.ts';
-import { indexRoute } from './ops/index.ts';
+import { pageRoute } from './ops/page.ts';
 import { problemsRoute } from './ops/problems.ts';
 import { admission } from './plugins/admission.ts';
 import { allowedHosts } from './plugins/allowed-hosts.ts';
@@ -172,7 +172,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(openapi, options);
 
   // Wrapped by fastify-plugin, routes have no context of their own: all share one class of requests.
-  app.register(fp(indexRoute), { version });
+  app.register(fp(pageRoute), { version });
   app.register(fp(healthRoutes), { readiness });
   app.register(fp(problemsRoute));
   app.register(fp(modelRoutes), { ...parts, onImport: options.observer?.onImport });

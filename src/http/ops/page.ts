@@ -1,0 +1,58 @@
+// GET /: a page for people, and for programs links to the documentation and the health checks.
+import fastifyStatic from '@fastify/static';
+import { builtFolder, readBuilt } from '../built-files.ts';
+import type { HttpServer } from '../http-server.ts';
+import { varyBy } from '../vary.ts';
+
+/** Scripts, styles and calls of this origin only: what a model or a file is called can never become a script. */
+const CONTENT_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join(';');
+
+/** @throws Error if the files of the page are not built */
+export async function pageRoute(app: HttpServer, { version }: { readonly version: string }): Promise<void> {
+  const { publicAddress } = app;
+  const folder = builtFolder();
+  const page = withBasePath(readBuilt('index.html'), publicAddress.basePath);
+  const links = {
+    service: 'carryover',
+    version,
+    page: publicAddress.pathOf('/'),
+    docs: publicAddress.pathOf('/docs'),
+    openapi: publicAddress.pathOf('/openapi.json'),
+    errors: publicAddress.pathOf('/problems'),
+    health: publicAddress.pathOf('/health/ready'),
+  };
+
+  app.get('/', { schema: { hide: true } }, (request, reply) => {
+    varyBy(reply, 'accept');
+    // Who accepts anything, as curl does, is a program.
+    if (request.accepts().type(['json', 'html']) !== 'html') return reply.send(links);
+    return reply.headers({ 'content-security-policy': CONTENT_POLICY, 'cache-control': 'no-cache' }).type('text/html; charset=utf-8').send(page);
+  });
+
+  await app.register(fastifyStatic, {
+    root: folder.path,
+    prefix: folder.url,
+    decorateReply: false,
+    preCompressed: true,
+    index: false,
+    immutable: true,
+    maxAge: '365d',
+  });
+}
+
+/**
+ * Its addresses are relative, so that it works behind a gateway that strips a path of which the service knows nothing. Where
+ * the path is configured the page may be called without a slash at the end, and then they would be wrong.
+ */
+function withBasePath(page: string, basePath: string): string {
+  return basePath === '' ? page : page.replaceAll('="app/', `="${basePath}/app/`);
+}

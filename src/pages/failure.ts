@@ -1,0 +1,18 @@
+// An error as a person reads it: what was wrong and what to do, in the service's own words where it has some.
+import { CarryoverError } from '../client/index.ts';
+import { el } from './dom.ts';
+import type { Page } from './page.ts';
+
+/** A message in place of what could not be shown. */
+export function failureNote({ texts, baseUrl }: Pick<Page, 'texts' | 'baseUrl'>, error: unknown): HTMLElement {
+  const note = el('div', { role: 'alert', class: 'error' }, [el('strong', {}, texts.failure.title), ' ', reasonOf(error, texts)]);
+  if (error instanceof CarryoverError && error.code !== undefined) {
+    note.append(' ', el('a', { href: new URL(`problems#${error.code}`, baseUrl).href }, error.code));
+  }
+  return note;
+}
+
+function reasonOf(error: unknown, texts: Page['texts']): string {
+  if (error instanceof CarryoverError) return error.code === 'unauthenticated' ? texts.failure.unauthenticated : error.message;
+  return error instanceof TypeError ? texts.failure.unreachable : String((error as Error).message);
+}

@@ -1,0 +1,141 @@
+// A matrix as a picture: one cell for each number, with the number shown for the cell under the pointer or the cursor.
+import { colorOf, maxOf } from './colors.ts';
+import { el } from './dom.ts';
+import { shortNumber } from './numbers.ts';
+import type { Texts } from './texts/en.ts';
+
+export interface HeatmapOptions {
+  /** `W_x (D, H)`. */
+  readonly name: string;
+  readonly texts: Texts;
+  /** Pixels of the picture on the page, at most; cells are square if there is place. */
+  readonly width?: number;
+  readonly height?: number;
+  /** Numbers of this size get the full colour; if absent, the largest of the matrix. */
+  readonly max?: number;
+  /** Called with the cell that is pointed at, and with undefined when none is any more. */
+  readonly onPoint?: (cell: Cell | undefined) => void;
+}
+
+export interface Cell {
+  readonly row: number;
+  readonly column: number;
+  readonly value: number;
+}
+
+const CELL_PIXELS_MAX = 28;
+
+export class Heatmap {
+  readonly element: HTMLElement;
+  readonly #canvas: HTMLCanvasElement;
+  readonly #caption: HTMLElement;
+  readonly #options: HeatmapOptions;
+  #values: Float32Array = new Float32Array();
+  #rows = 0;
+  #columns = 0;
+  #pointed: Pick<Cell, 'row' | 'column'> | undefined;
+  #lit: { readonly row?: number | undefined; readonly column?: number | undefined } = {};
+
+  constructor(options: HeatmapOptions) {
+    this.#options = options;
+    this.#canvas = el('canvas', { tabindex: 0, role: 'img' }, [], {
+      pointermove: (event) => this.#pointAt(this.#cellAt(event)),
+      pointerleave: () => this.#pointAt(undefined),
+      blur: () => this.#pointAt(undefined),
+      keydown: (event) => this.#onKey(event),
+    });
+    this.#caption = el('figcaption', { 'aria-live': 'polite' }, options.name);
+    this.element = el('figure', { class: 'heatmap' }, [this.#canvas, this.#caption]);
+  }
+
+  /** @param values (rows, columns), row-major */
+  draw(values: Float32Array, rows: number, columns: number): void {
+    this.#values = values;
+    if (rows !== this.#rows || columns !== this.#columns) this.#resize(rows, columns);
+    this.#paint();
+    this.#describe();
+  }
+
+  /** Draws a frame around a row and a column; undefined takes it away. */
+  light(row: number | undefined, column: number | undefined): void {
+    if (this.#lit.row === row && this.#lit.column === column) return;
+    this.#lit = { row, column };
+    this.#paint();
+  }
+
+  #resize(rows: number, columns: number): void {
+    this.#rows = rows;
+    this.#columns = columns;
+    const { width = 320, height = 320 } = this.#options;
+    const cell = Math.min(CELL_PIXELS_MAX, width / Math.max(1, columns), height / Math.max(1, rows));
+    this.#canvas.style.width = `${Math.max(1, Math.round(columns * cell))}px`;
+    this.#canvas.style.height = `${Math.max(1, Math.round(rows * cell))}px`;
+    this.#canvas.setAttribute('aria-label', this.#options.texts.heatmap.summary(this.#options.name, rows, columns));
+  }
+
+  /** One pixel a number, enlarged without smoothing, so that drawing costs the same at any size on the page. */
+  #paint(): void {
+    const [rows, columns] = [this.#rows, this.#columns];
+    if (rows === 0 || columns === 0) return;
+    const image = new ImageData(columns, rows);
+    const max = this.#options.max ?? maxOf(this.#values);
+    for (let k = 0; k < rows * columns; k++) image.data.set(colorOf(this.#values[k]!, max), 4 * k);
+    const small = new OffscreenCanvas(columns, rows);
+    small.getContext('2d')!.putImageData(image, 0, 0);
+
+    const scale = devicePixelRatio;
+    this.#canvas.width = Math.max(columns, Math.round(parseFloat(this.#canvas.style.width) * scale));
+    this.#canvas.height = Math.max(rows, Math.round(parseFloat(this.#canvas.style.height) * scale));
+    const context = this.#canvas.getContext('2d')!;
+    context.imageSmoothingEnabled = false;
+    context.drawImage(small, 0, 0, this.#canvas.width, this.#canvas.height);
+    this.#paintFrames(context);
+  }
+
+  #paintFrames(context: CanvasRenderingContext2D): void {
+    const [width, height] = [this.#canvas.width / this.#columns, this.#canvas.height / this.#rows];
+    context.strokeStyle = getComputedStyle(this.#canvas).color;
+    context.lineWidth = 2 * devicePixelRatio;
+    const { row, column } = this.#lit;
+    if (row !== undefined) context.strokeRect(0, row * height, this.#canvas.width, height);
+    if (column !== undefined) context.strokeRect(column * width, 0, width, this.#canvas.height);
+    if (this.#pointed) context.strokeRect(this.#pointed.column * width, this.#pointed.row * height, width, height);
+  }
+
+  #cellAt(event: PointerEvent): Pick<Cell, 'row' | 'column'> | undefined {
+    const { left, top, width, height } = this.#canvas.getBoundingClientRect();
+    const column = Math.floor(((event.clientX - left) / width) * this.#columns);
+    const row = Math.floor(((event.clientY - top) / height) * this.#rows);
+    return row >= 0 && row < this.#rows && column >= 0 && column < this.#columns ? { row, column } : undefined;
+  }
+
+  #onKey(event: KeyboardEvent): void {
+    const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (!move || this.#rows === 0) return;
+    event.preventDefault();
+    const { row, column } = this.#pointed ?? { row: 0, column: 0 };
+    const steps = this.#pointed ? move : [0, 0];
+    this.#pointAt({
+      row: Math.min(this.#rows - 1, Math.max(0, row + steps[0]!)),
+      column: Math.min(this.#columns - 1, Math.max(0, column + steps[1]!)),
+    });
+  }
+
+  #pointAt(cell: Pick<Cell, 'row' | 'column'> | undefined): void {
+    if (cell?.row === this.#pointed?.row && cell?.column === this.#pointed?.column) return;
+    this.#pointed = cell;
+    this.#paint();
+    this.#describe();
+    this.#options.onPoint?.(cell && { ...cell, value: this.#valueAt(cell) });
+  }
+
+  #valueAt({ row, column }: Pick<Cell, 'row' | 'column'>): number {
+    return this.#values[row * this.#columns + column]!;
+  }
+
+  #describe(): void {
+    const cell = this.#pointed;
+    const value = cell && ` [${cell.row}, ${cell.column}] = ${shortNumber(this.#valueAt(cell))}`;
+    this.#caption.textContent = this.#options.name + (value ?? '');
+  }
+}
