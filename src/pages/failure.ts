@@ -14,5 +14,5 @@ export function failureNote({ texts, baseUrl }: Pick<Page, 'texts' | 'baseUrl'>,
 
 function reasonOf(error: unknown, texts: Page['texts']): string {
   if (error instanceof CarryoverError) return error.code === 'unauthenticated' ? texts.failure.unauthenticated : error.message;
-  return error instanceof TypeError ? texts.failure.unreachable : String((error as Error).message);
+  return error instanceof TypeError ? texts.failure.unreachable : (error as Error).message;
 }
