@@ -1,0 +1,269 @@
+// Steps of a session over a WebSocket that are sent ahead of their answers, each exactly once.
+//
+//   inputs ──▶ unanswered: sent, or to be sent ──▶ answered: not yet taken by the caller ──▶ results
+//              └──────────── together at most `window` messages ────────────┘
+//
+// After a lost connection the unanswered messages are sent again, byte for byte: the key of one that was applied has its
+// answer again. At most 64 may be unanswered then, because the service remembers 64 keys. Each message is bound to the one
+// before it (`if_match`: the ETag of the last answer, or `previous`), so that after a refused message no later one counts;
+// and the version of each answer must be one above that of the answer before, which it would not be if another client
+// had changed the session meanwhile.
+import { linkedTo } from './abort.ts';
+import { encodeFile } from './computation.ts';
+import { CLIENT_CODES, CarryoverError, unreadable } from './problem.ts';
+import { Pulse } from './pulse.ts';
+import { randomKey } from './random.ts';
+import type { SessionStep } from './session-answers.ts';
+import { type SocketAnswer, SessionSocket } from './session-socket.ts';
+import type { TensorLike } from './tensor.ts';
+import type { Transport } from './transport.ts';
+import type { SessionMark } from './types.ts';
+
+export type SessionInputs = Iterable<TensorLike> | AsyncIterable<TensorLike>;
+
+export interface StreamOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Inputs that are read before their results have been taken, 1 … 64; 32 if absent. */
+  readonly window?: number;
+}
+
+/** What a stream needs of its session. */
+export interface StreamPort {
+  readonly id: string;
+  /** Where the session was after the last answer. */
+  readonly place: () => { readonly mark: SessionMark; readonly etag: string | undefined };
+  readonly moveTo: (mark: SessionMark, etag: string | undefined) => void;
+  /** To be called when a message has perhaps been applied, and its answer will not be known. */
+  readonly noteUncertain: () => void;
+  /** The same step as a call of its own. */
+  readonly step: (x: TensorLike) => Promise<SessionStep>;
+}
+
+interface Message {
+  readonly id: string;
+  readonly x: TensorLike;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  wasSent: boolean;
+}
+
+/** Keys that the service remembers. */
+const WINDOW_MAX = 64;
+const WINDOW = 32;
+/** Handshakes that fail one after another, while the service answers requests, until steps are sent by POST. */
+const HANDSHAKES_MAX = 3;
+
+export async function* streamSteps(
+  transport: Transport,
+  port: StreamPort,
+  xs: SessionInputs,
+  { signal, window = WINDOW }: StreamOptions,
+): AsyncGenerator<SessionStep, void, undefined> {
+  if (!Number.isInteger(window) || window < 1 || window > WINDOW_MAX) {
+    throw new RangeError(`window is ${window}, expected 1 … ${WINDOW_MAX}.`);
+  }
+  const { controller, release } = linkedTo(transport.signalsOf({ signal }));
+  try {
+    yield* new SessionStream(transport, port, window, controller.signal).results(xs);
+  } finally {
+    release();
+  }
+}
+
+class SessionStream {
+  readonly #transport: Transport;
+  readonly #port: StreamPort;
+  readonly #window: number;
+  readonly #signal: AbortSignal;
+  readonly #unanswered: Message[] = [];
+  readonly #answered: SessionStep[] = [];
+  /** Beats whenever one of the fields here has changed. */
+  readonly #pulse = new Pulse();
+  #inputs = 0;
+  /** No message will come any more. */
+  #isFed = false;
+  /** Why no more inputs could be read. */
+  #inputError: { readonly error: unknown } | undefined;
+  /** Why no more messages are answered. */
+  #failure: { readonly error: unknown } | undefined;
+  #socket: SessionSocket | undefined;
+  #failedHandshakes = 0;
+
+  constructor(transport: Transport, port: StreamPort, window: number, signal: AbortSignal) {
+    this.#transport = transport;
+    this.#port = port;
+    this.#window = window;
+    this.#signal = signal;
+  }
+
+  async *results(xs: SessionInputs): AsyncGenerator<SessionStep, void, undefined> {
+    this.#signal.throwIfAborted();
+    this.#signal.addEventListener('abort', () => this.#fail(this.#signal.reason), { once: true });
+    void this.#feed(xs);
+    const answering = this.#answer().catch((error: unknown) => this.#fail(error));
+    try {
+      for (;;) {
+        const step = this.#answered.shift();
+        if (step) {
+          this.#pulse.beat();
+          yield step;
+        } else if (this.#failure) throw this.#failure.error;
+        else if (this.#unanswered.length > 0 || !this.#isFed) await this.#pulse.next();
+        else if (this.#inputError) throw this.#inputError.error;
+        else return;
+      }
+    } finally {
+      this.#isFed = true;
+      // What was not sent need not be; what was sent is answered first, so that it is known where the session is.
+      const sent = this.#unanswered.findLastIndex(({ wasSent }) => wasSent) + 1;
+      this.#unanswered.splice(sent);
+      this.#changed();
+      await answering;
+    }
+  }
+
+  /** Makes messages of the inputs, as there is room for them. */
+  async #feed(xs: SessionInputs): Promise<void> {
+    const inputs = Symbol.asyncIterator in xs ? xs[Symbol.asyncIterator]() : xs[Symbol.iterator]();
+    try {
+      for (;;) {
+        while (this.#unanswered.length + this.#answered.length >= this.#window && !this.#isFed) await this.#pulse.next();
+        if (this.#isFed) break;
+        const { done, value } = await inputs.next();
+        if (done || this.#isFed) break;
+        this.#add(value);
+      }
+    } catch (error) {
+      this.#inputError = { error };
+    }
+    const isCutShort = this.#isFed;
+    this.#isFed = true;
+    this.#changed();
+    // Not awaited: a generator that waits for something ends only when that comes.
+    if (isCutShort) Promise.resolve(inputs.return?.()).catch(() => undefined);
+  }
+
+  #add(x: TensorLike): void {
+    const { etag = 'previous' } = this.#unanswered.length > 0 ? {} : this.#port.place();
+    const id = String(this.#inputs++);
+    const bytes = encodeFile({ x }, { id, key: randomKey(), if_match: etag });
+    const message = { id, x, bytes, wasSent: false };
+    this.#unanswered.push(message);
+    this.#send(message);
+    this.#pulse.beat();
+  }
+
+  #send(message: Message): void {
+    if (!this.#socket?.isGreeted) return;
+    message.wasSent = true;
+    this.#socket.send(message.bytes);
+  }
+
+  /** Has all messages answered, over as many connections as it takes. @throws why that cannot be done */
+  async #answer(): Promise<void> {
+    let patience = this.#transport.patience({ signal: this.#signal });
+    while (!this.#isOver && !this.#mustPost) {
+      const first = this.#unanswered[0];
+      if (!first) {
+        await this.#pulse.next();
+        continue;
+      }
+      try {
+        await this.#converse();
+      } catch (error) {
+        this.#signal.throwIfAborted();
+        if (this.#unanswered[0] !== first) patience = this.#transport.patience({ signal: this.#signal });
+        await patience.waitAfter(error as CarryoverError);
+      }
+    }
+    while (!this.#isOver) await this.#postNext();
+  }
+
+  /** Nothing is left to be answered, or nothing more will be. */
+  get #isOver(): boolean {
+    return this.#failure !== undefined || (this.#isFed && this.#unanswered.length === 0);
+  }
+
+  get #mustPost(): boolean {
+    return !this.#transport.options.WebSocket || this.#failedHandshakes >= HANDSHAKES_MAX;
+  }
+
+  /** One connection, from its handshake until all messages are answered. @throws CarryoverError if it ends before */
+  async #converse(): Promise<void> {
+    const path = `v1/sessions/${encodeURIComponent(this.#port.id)}/stream`;
+    const socket = new SessionSocket(this.#transport.openSocket(path), {
+      silenceMsMax: this.#transport.options.retry.attemptMs,
+      isWaiting: () => this.#unanswered.length > 0,
+      onGreeting: (mark) => this.#onGreeting(mark),
+      onAnswer: (answer) => this.#onAnswer(answer),
+    });
+    this.#socket = socket;
+    try {
+      await socket.ended;
+    } catch (error) {
+      if (!socket.isGreeted) await this.#afterFailedHandshake();
+      throw error;
+    } finally {
+      socket.close();
+      this.#socket = undefined;
+    }
+  }
+
+  /** A script is not told why a handshake was refused, but the same address without `stream` says it. @throws CarryoverError */
+  async #afterFailedHandshake(): Promise<void> {
+    const path = `v1/sessions/${encodeURIComponent(this.#port.id)}`;
+    await this.#transport.send({ method: 'GET', path, signal: this.#signal });
+    if (!this.#unanswered.some(({ wasSent }) => wasSent)) this.#failedHandshakes++;
+  }
+
+  #onGreeting({ version }: SessionMark): void {
+    const { mark } = this.#port.place();
+    const sent = this.#unanswered.filter(({ wasSent }) => wasSent).length;
+    // Else so many others have changed it that the keys of these messages may be forgotten.
+    if (sent > 0 && (version < mark.version || version > mark.version + sent)) {
+      throw conflict(`The session is at version ${version}, expected ${mark.version} … ${mark.version + sent}.`, 'unknown');
+    }
+    this.#failedHandshakes = 0;
+    for (const message of this.#unanswered) this.#send(message);
+  }
+
+  #onAnswer({ id, mark, etag, step }: SocketAnswer): void {
+    const message = this.#unanswered[0];
+    if (!message || id !== message.id) throw unreadable(`an answer to message ${id ?? 'without an id'}, expected ${message?.id ?? 'none'}`);
+    const { mark: before } = this.#port.place();
+    if (mark.version !== before.version + 1) {
+      throw conflict(`A step was answered at version ${mark.version} of the session, expected ${before.version + 1}.`, 'yes');
+    }
+    this.#unanswered.shift();
+    this.#answered.push(step);
+    this.#port.moveTo(mark, etag);
+    this.#changed();
+  }
+
+  /** A step as a call of its own, if there is one. It is sent again there, so an error is final. */
+  async #postNext(): Promise<void> {
+    const message = this.#unanswered[0];
+    if (!message) return this.#pulse.next();
+    const step = await this.#port.step(message.x);
+    this.#unanswered.shift();
+    this.#answered.push(step);
+    this.#changed();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure) return;
+    this.#failure = { error };
+    const isCertain = error instanceof CarryoverError && error.applied === 'no';
+    if (!isCertain && this.#unanswered.some(({ wasSent }) => wasSent)) this.#port.noteUncertain();
+    this.#changed();
+  }
+
+  #changed(): void {
+    if (this.#isOver) this.#socket?.close();
+    this.#pulse.beat();
+  }
+}
+
+function conflict(message: string, applied: 'unknown' | 'yes'): CarryoverError {
+  const detail = `${message} Another client has changed it.`;
+  return new CarryoverError(detail, { code: CLIENT_CODES.stepConflict, applied });
+}
