@@ -6,13 +6,14 @@ import type { Page } from './page.ts';
 /** A message in place of what could not be shown. */
 export function failureNote({ texts, baseUrl }: Pick<Page, 'texts' | 'baseUrl'>, error: unknown): HTMLElement {
   const note = el('div', { role: 'alert', class: 'error' }, [el('strong', {}, texts.failure.title), ' ', reasonOf(error, texts)]);
-  if (error instanceof CarryoverError && error.code !== undefined) {
+  if (error instanceof CarryoverError && error.problem) {
     note.append(' ', el('a', { href: new URL(`problems#${error.code}`, baseUrl).href }, error.code));
   }
   return note;
 }
 
 function reasonOf(error: unknown, texts: Page['texts']): string {
-  if (error instanceof CarryoverError) return error.code === 'unauthenticated' ? texts.failure.unauthenticated : error.message;
-  return error instanceof TypeError ? texts.failure.unreachable : (error as Error).message;
+  if (!(error instanceof CarryoverError)) return (error as Error).message;
+  if (error.code === 'no_answer') return texts.failure.unreachable;
+  return error.code === 'unauthenticated' ? texts.failure.unauthenticated : error.message;
 }
