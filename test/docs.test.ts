@@ -114,7 +114,8 @@ describe.each(GUIDES)('the examples of $path', ({ text }) => {
 
   const programs = ofLanguage('python');
   if (programs.length > 0) {
-    describeWith('python3', 'examples with Python', () => {
+    // One of them imports the file that an example with curl has fetched.
+    describeWith(['curl', 'python3'], 'examples with Python', () => {
       test.each(programs)('$code', ({ code, output }) => {
         expect({ printed: run('python3', ['-c'], code) }).toEqual(output);
       });
@@ -196,7 +197,7 @@ describe('docker/README.md', () => {
 describe('src/README.md', () => {
   const text = read('src/README.md');
   /** Paths of files are relative to src/. */
-  const isPath = (name: string) => /^[\w./-]+\.(ts|mjs|json|md)$/.test(name);
+  const isPath = (name: string) => /^[\w./-]+\.(ts|mjs|json|md|py)$/.test(name);
 
   test('the files of the drawing exist', () => {
     const drawn = [...text.matchAll(/^ {2,}([\w/-]+\/[\w-]+\.ts) /gm)].map(([, path]) => path!);

@@ -26,6 +26,7 @@ import type { HttpServer } from './http-server.ts';
 import { createNodeServer, logCertificate } from './node-server.ts';
 import { modelRoutes } from './models/models.ts';
 import { NAMED_SCHEMAS } from './named-schemas.ts';
+import { clientsRoute } from './ops/clients.ts';
 import { type Readiness, healthRoutes } from './ops/health.ts';
 import { pageRoute } from './ops/page.ts';
 import { problemsRoute } from './ops/problems.ts';
@@ -175,6 +176,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(fp(pageRoute), { version });
   app.register(fp(healthRoutes), { readiness });
   app.register(fp(problemsRoute));
+  app.register(fp(clientsRoute));
   app.register(fp(modelRoutes), { ...parts, onImport: options.observer?.onImport });
   app.register(fp(sessionRoutes), parts);
   const onMessageEnd = options.observer?.onMessageEnd;

@@ -1,6 +1,6 @@
 // A TCP proxy between clients and the service that terminates connections where HTTP leaves the
-// outcome unknown to the client. A client of these tests writes a request at once, so a chunk from it is one
-// request, and what is received next is its reply.
+// outcome unknown to the client. A client of these tests writes a request at once, or its head and its body, so a chunk from
+// it is one request or a half of it, and what is received next is its reply.
 import { once } from 'node:events';
 import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
@@ -58,6 +58,7 @@ export async function startLossyProxy(
       });
     }
     client.on('data', (request: Buffer) => {
+      if (loss === 'in reply' || loss === 'during call') service.write(request);
       if (loss) return;
       if (share() >= proxy.chance) {
         service.write(request);

@@ -29,6 +29,7 @@ const NEEDS = {
   nginx: debian('nginx', 'nginx-light, and /usr/sbin on the PATH'),
   openssl: debian('openssl'),
   python3: debian('python3'),
+  'python3-numpy': { isThere: () => pythonWithNumpy() !== undefined, remedy: 'apt-get install python3-numpy' },
   'redis-server': debian('redis-server'),
   script: debian('script', 'bsdutils'),
   strace: {
@@ -63,6 +64,11 @@ export function programPath(program: string): string | undefined {
       return false;
     }
   });
+}
+
+/** A Python with NumPy: the first on the PATH, or else that of Debian. */
+export function pythonWithNumpy(): string | undefined {
+  return ['python3', '/usr/bin/python3'].find((python) => spawnSync(python, ['-c', 'import numpy']).status === 0);
 }
 
 function canMount(): boolean {
