@@ -74,7 +74,7 @@ describeWith('python3', 'the client for Python', () => {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(body),
       });
-      return (await response.json()) as any;
+      return response.json();
     };
     const weights = { W_x: [[0.5, -0.25]], W_h: [[0.9, 0.2], [-0.3, 0.8]] };
     const [{ id }, plain] = await Promise.all([post('/v1/sessions', { weights }), post('/v1/sessions', { weights })]);
@@ -86,7 +86,7 @@ describeWith('python3', 'the client for Python', () => {
     const { t, failed } = JSON.parse(await run('python3', args)) as { t: number; failed: number };
     clearInterval(calm);
     await proxy.close();
-    const found = await (await fetch(`${server.url}/v1/sessions/${id}`)).json() as any;
+    const found = await fetch(`${server.url}/v1/sessions/${id}`).then((response) => response.json());
     console.log(`${STEPS} steps, ${proxy.losses} connections lost (SEED=${SEED}), ${failed} calls failed, t = ${t}`);
     return { t, failed, losses: proxy.losses, isSame: found.digest === expected.session.digest };
   };
