@@ -1,7 +1,8 @@
 // The client as programs and pages import it. It uses only what browsers and Node.js have alike.
 export { Carryover, type CarryoverOptions, type Sequence, type SequenceInput, type Step, type StepInput } from './carryover.ts';
 export type { CellStates, States, StatesLike } from './computation.ts';
-export type { ImportOptions, ModelDescription, Models } from './models.ts';
+export type { ModelDescription } from './model-body.ts';
+export type { ImportOptions, Models } from './models.ts';
 export { type Applied, CarryoverError, type Problem } from './problem.ts';
 export type { RetryOptions } from './retry.ts';
 export type { StreamedEnd, StreamedStep } from './sequence-stream.ts';

@@ -1,17 +1,14 @@
 // Models of the service: registered, listed, named and deleted.
 import { parseJson } from './computation.ts';
-import { unreadable } from './problem.ts';
+import { type ModelDescription, modelBody } from './model-body.ts';
 import { pages } from './pages.ts';
+import { CarryoverError, unreadable } from './problem.ts';
 import { JSON_TYPE, type Answer, type Body, type Transport } from './transport.ts';
 import type { ModelInfo } from './types.ts';
-import type { Layers, Readout, Weights } from './weights.ts';
 
 interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
-
-/** A model: its layers, or in the short form the weights of one tanh layer and, if it has one, its readout. */
-export type ModelDescription = Layers | { readonly weights: Weights; readonly readout?: Readout };
 
 export interface ImportOptions extends CallOptions {
   readonly name?: string;
@@ -32,8 +29,7 @@ export class Models {
 
   /** Registers a model. The same weights have the same id, so it may be registered again. @throws CarryoverError */
   async register(model: ModelDescription, { name, signal }: CallOptions & { readonly name?: string } = {}): Promise<ModelInfo> {
-    const body = { type: JSON_TYPE, data: JSON.stringify(model) };
-    return this.#post(body, { name }, signal);
+    return this.#post(modelBody(model), { name }, signal);
   }
 
   /** Registers a model file: safetensors, torch, ONNX, Keras. @throws CarryoverError */
@@ -65,7 +61,13 @@ export class Models {
 
   /** Deletes a model with all its names. @throws CarryoverError */
   async delete(ref: string, { signal }: CallOptions = {}): Promise<void> {
-    await this.#transport.send({ method: 'DELETE', path: pathOf(ref), signal });
+    try {
+      await this.#transport.send({ method: 'DELETE', path: pathOf(ref), signal });
+    } catch (error) {
+      // An earlier attempt, whose answer was lost, has deleted it.
+      const isDeleted = error instanceof CarryoverError && error.code === 'model_not_found' && error.attempts > 1;
+      if (!isDeleted) throw error;
+    }
   }
 
   async #post(body: Body, query: Readonly<Record<string, string | undefined>>, signal: AbortSignal | undefined): Promise<ModelInfo> {

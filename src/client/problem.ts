@@ -46,6 +46,7 @@ export interface CarryoverErrorOptions {
   readonly status?: number | undefined;
   readonly applied?: Applied | undefined;
   readonly retryAfterMs?: number | undefined;
+  readonly attempts?: number | undefined;
   readonly cause?: unknown;
 }
 
@@ -61,15 +62,18 @@ export class CarryoverError extends Error {
   readonly applied: Applied | undefined;
   /** After which the same call may succeed, as the service says. */
   readonly retryAfterMs: number | undefined;
+  /** How often the call was sent. */
+  readonly attempts: number;
 
   constructor(message: string, options: CarryoverErrorOptions) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    const { code, problem, status, applied, retryAfterMs } = options;
+    const { code, problem, status, applied, retryAfterMs, attempts = 1 } = options;
     this.code = code;
     this.problem = problem;
     this.status = status ?? problem?.status;
     this.applied = applied ?? problem?.applied;
     this.retryAfterMs = retryAfterMs;
+    this.attempts = attempts;
   }
 }
 
@@ -82,16 +86,22 @@ export function problemError(value: unknown): CarryoverError {
 }
 
 /** The error of an answer whose status is not 2xx. @param where method and path of the request */
-export function answerError(where: string, status: number, headers: Headers, bytes: Uint8Array): CarryoverError {
+export function answerError(
+  where: string,
+  { status, headers }: Pick<Response, 'status' | 'headers'>,
+  bytes: Uint8Array,
+  attempts: number,
+): CarryoverError {
   const text = new TextDecoder().decode(bytes);
   const value = parsed(text);
   const retryAfterMs = retryAfterOf(headers);
-  if (isProblem(value)) return new CarryoverError(value.detail, { code: value.code, problem: value, status, retryAfterMs });
+  if (isProblem(value)) return new CarryoverError(value.detail, { code: value.code, problem: value, status, retryAfterMs, attempts });
   const shown = text.trim().slice(0, 200);
   return new CarryoverError(`${where} was answered with status ${status}${shown && `: ${shown}`}`, {
     code: CLIENT_CODES.unreadableAnswer,
     status,
     retryAfterMs,
+    attempts,
   });
 }
 

@@ -49,8 +49,10 @@ interface Message {
 /** Keys that the service remembers. */
 const WINDOW_MAX = 64;
 const WINDOW = 32;
-/** Handshakes that fail one after another, while the service answers requests, until steps are sent by POST. */
-const HANDSHAKES_MAX = 3;
+/** Handshakes that fail while the service answers requests, until steps are sent by POST, if there was no other yet. */
+const HANDSHAKES_MAX = 4;
+/** For the answers to what was sent ahead, after the caller has ended the stream. */
+const DRAIN_MS_MAX = 5_000;
 
 export async function* streamSteps(
   transport: Transport,
@@ -63,7 +65,7 @@ export async function* streamSteps(
   }
   const { controller, release } = linkedTo(transport.signalsOf({ signal }));
   try {
-    yield* new SessionStream(transport, port, window, controller.signal).results(xs);
+    yield* new SessionStream(transport, port, window, controller).results(xs);
   } finally {
     release();
   }
@@ -73,6 +75,8 @@ class SessionStream {
   readonly #transport: Transport;
   readonly #port: StreamPort;
   readonly #window: number;
+  /** Of this stream alone. */
+  readonly #controller: AbortController;
   readonly #signal: AbortSignal;
   readonly #unanswered: Message[] = [];
   readonly #answered: SessionStep[] = [];
@@ -88,11 +92,12 @@ class SessionStream {
   #socket: SessionSocket | undefined;
   #failedHandshakes = 0;
 
-  constructor(transport: Transport, port: StreamPort, window: number, signal: AbortSignal) {
+  constructor(transport: Transport, port: StreamPort, window: number, controller: AbortController) {
     this.#transport = transport;
     this.#port = port;
     this.#window = window;
-    this.#signal = signal;
+    this.#controller = controller;
+    this.#signal = controller.signal;
   }
 
   async *results(xs: SessionInputs): AsyncGenerator<SessionStep, void, undefined> {
@@ -117,7 +122,9 @@ class SessionStream {
       const sent = this.#unanswered.findLastIndex(({ wasSent }) => wasSent) + 1;
       this.#unanswered.splice(sent);
       this.#changed();
+      const timer = setTimeout(() => this.#controller.abort(), DRAIN_MS_MAX);
       await answering;
+      clearTimeout(timer);
     }
   }
 
@@ -184,7 +191,7 @@ class SessionStream {
   }
 
   get #mustPost(): boolean {
-    return !this.#transport.options.WebSocket || this.#failedHandshakes >= HANDSHAKES_MAX;
+    return this.#transport.hasWebSockets === false;
   }
 
   /** One connection, from its handshake until all messages are answered. @throws CarryoverError if it ends before */
@@ -212,7 +219,8 @@ class SessionStream {
   async #afterFailedHandshake(): Promise<void> {
     const path = `v1/sessions/${encodeURIComponent(this.#port.id)}`;
     await this.#transport.send({ method: 'GET', path, signal: this.#signal });
-    if (!this.#unanswered.some(({ wasSent }) => wasSent)) this.#failedHandshakes++;
+    this.#failedHandshakes++;
+    if (this.#failedHandshakes >= HANDSHAKES_MAX) this.#transport.hasWebSockets ??= false;
   }
 
   #onGreeting({ version }: SessionMark): void {
@@ -222,7 +230,7 @@ class SessionStream {
     if (sent > 0 && (version < mark.version || version > mark.version + sent)) {
       throw conflict(`The session is at version ${version}, expected ${mark.version} … ${mark.version + sent}.`, 'unknown');
     }
-    this.#failedHandshakes = 0;
+    this.#transport.hasWebSockets = true;
     for (const message of this.#unanswered) this.#send(message);
   }
 

@@ -104,7 +104,7 @@ export class Session {
     try {
       yield* streamSteps(this.#transport, port, xs, options);
     } catch (error) {
-      throw this.#explained(error);
+      throw this.#withAdvice(error);
     } finally {
       this.#isStreaming = false;
       leave();
@@ -194,22 +194,17 @@ export class Session {
     try {
       return read(await this.#transport.send({ ...call, key: randomKey(), ifMatch: this.#etag }));
     } catch (error) {
-      throw this.#explained(error);
+      const failure = this.#withAdvice(ofChange(error));
+      if (!(failure instanceof CarryoverError && failure.applied === 'no')) this.#isUncertain = true;
+      throw failure;
     }
   }
 
-  /** The error of a change that failed, which says what may have become of the session. */
-  #explained(error: unknown): unknown {
-    if (!(error instanceof CarryoverError)) {
-      this.#isUncertain = true;
-      return error;
-    }
-    const applied = error.code === CLIENT_CODES.unreadableAnswer ? 'unknown' : error.applied;
-    const isConflict = error.code === CLIENT_CODES.stepConflict;
-    const { message, problem, status, retryAfterMs, cause, code } = error;
-    const hint = isConflict ? ` ${this.#isUncertain ? 'The answer to an earlier call is not known. ' : ''}read() the session to go on from there.` : '';
-    this.#isUncertain ||= applied !== 'no';
-    return hint === '' && applied === error.applied ? error : new CarryoverError(message + hint, { code, problem, status, applied, retryAfterMs, cause });
+  /** After a conflict: what the caller can do, and whether it may be due to a call of his own. */
+  #withAdvice(error: unknown): unknown {
+    if (!(error instanceof CarryoverError) || error.code !== CLIENT_CODES.stepConflict) return error;
+    const cause = this.#isUncertain ? ' An earlier call has ended without an answer, and may have been applied.' : '';
+    return new CarryoverError(`${error.message}${cause} read() the session to go on from there.`, error);
   }
 
   async #inTurn<Value>(signal: AbortSignal | undefined, work: () => Promise<Value>): Promise<Value> {
@@ -234,6 +229,13 @@ export class Session {
 
 /** For a session that is disposed of: nobody wants to wait for it. */
 const DISPOSAL_MS_MAX = 5_000;
+
+/** An answer that cannot be read may be that of a change that was applied. */
+function ofChange(error: unknown): unknown {
+  if (!(error instanceof CarryoverError) || error.code !== CLIENT_CODES.unreadableAnswer || error.applied) return error;
+  const { message, code, status, cause } = error;
+  return new CarryoverError(message, { code, status, cause, applied: 'unknown' });
+}
 
 function etagOf({ headers }: Answer): string | undefined {
   return headers.get('etag') ?? undefined;

@@ -44,15 +44,16 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** How often the call was sent. */
-  readonly attempts: number;
 }
 
 export class Transport {
   readonly options: TransportOptions;
+  /** Whether the service accepts them; undefined as long as it is not known. */
+  hasWebSockets: boolean | undefined;
 
   constructor(options: TransportOptions) {
     this.options = options;
+    if (!options.WebSocket) this.hasWebSockets = false;
   }
 
   /**
@@ -66,11 +67,10 @@ export class Transport {
 
   /** The answer of a call before its body is read. @param signal ends the body too @throws as send() */
   async open(call: Call, signal: AbortSignal): Promise<Response> {
-    return this.#repeat(call, async () => {
+    return this.#repeat(call, async (attempts) => {
       const response = await this.#fetch(call, signal);
-      const { status, headers, ok } = response;
-      if (ok) return response;
-      throw answerError(whereOf(call), status, headers, new Uint8Array(await response.arrayBuffer()));
+      if (response.ok) return response;
+      throw answerError(whereOf(call), response, new Uint8Array(await response.arrayBuffer()), attempts);
     });
   }
 
@@ -97,7 +97,7 @@ export class Transport {
       try {
         return await attempt(attempts);
       } catch (error) {
-        await patience.waitAfter(this.toError(call, error));
+        await patience.waitAfter(this.toError(call, error, attempts));
       }
     }
   }
@@ -106,10 +106,10 @@ export class Transport {
     const { attemptMs } = call.retry ?? this.options.retry;
     return withSignals(this.signalsOf(call), attemptMs, async (signal) => {
       const response = await this.#fetch(call, signal);
-      const { status, headers, ok } = response;
+      const { status, headers } = response;
       const bytes = new Uint8Array(await response.arrayBuffer());
-      if (!ok) throw answerError(whereOf(call), status, headers, bytes);
-      return { status, headers, bytes, attempts };
+      if (!response.ok) throw answerError(whereOf(call), response, bytes, attempts);
+      return { status, headers, bytes };
     });
   }
 
@@ -126,11 +126,12 @@ export class Transport {
   }
 
   /** An attempt without an answer has failed with an error of fetch, whose class and text differ between platforms. */
-  toError(call: Call, error: unknown): CarryoverError {
+  toError(call: Call, error: unknown, attempts = 1): CarryoverError {
     if (error instanceof CarryoverError) return error;
     return new CarryoverError(`${whereOf(call)} got no answer from ${this.options.url.href}: ${reasonOf(error)}`, {
       code: CLIENT_CODES.noAnswer,
       applied: call.key === undefined ? undefined : 'unknown',
+      attempts,
       cause: error,
     });
   }
