@@ -60,11 +60,12 @@ function isForJson({ trace, outputs }: Computation): boolean {
 
 /** @param fields of a message on a WebSocket @throws RangeError · TypeError as Tensor.from() */
 export function encodeFile(
-  { model, session, x, h, c, lengths, layout, outputs }: Computation,
+  { model, session, x, h, c, lengths, layout, outputs, trace }: Computation,
   fields: Readonly<Record<string, string | undefined>> = {},
 ): Uint8Array<ArrayBuffer> {
   const tensors = { x: Tensor.from(x), ...fileStates('h', h), ...fileStates('c', c) };
-  return writeTensorFile(tensors, { model, session, layout, outputs: outputs?.join(), lengths: lengths?.join(), ...fields });
+  const options = { layout, outputs: outputs?.join(), lengths: lengths?.join(), ...(trace && { trace: 'true' }) };
+  return writeTensorFile(tensors, { model, session, ...options, ...fields });
 }
 
 /** `h`, or `h.0`, `h.1` … without those that are null. */
