@@ -97,7 +97,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     onFailed: (err) => http.log.error({ err }, 'the changed file of the API keys is not used; the keys that were read before it are good'),
   });
   const version = readVersion();
-  const tracing = await openTracing(config, version, () => http.log);
+  const tracing = await openTracing(config, version, () => http.log, metrics?.onSpans);
   const gateway = gatewayParts(config);
   const memory = new LinearMemory(config.MEMORY_BYTES_MAX);
   const compiled = compileKernels(config.KERNEL);

@@ -18,7 +18,7 @@ export interface TracedPart {
 }
 
 /** A stream of many chunks has many parts; those after these have no spans. */
-const PARTS_MAX = 128;
+export const PARTS_MAX = 128;
 
 export class RequestTrace {
   /** Of the request's own span. If no spans are made, of the caller's: it is passed on as it came. */

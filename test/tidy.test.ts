@@ -20,7 +20,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'app-overrides.ts': ['engine', 'scheduler', 'store'],
   backup: ['sessions', 'models', 'store'],
   tracing: ['http', 'store'],
-  metrics: ['http', 'limits', 'sessions', 'models', 'store'],
+  metrics: ['tracing', 'http', 'limits', 'sessions', 'models', 'store'],
   http: ['access', 'limits', 'engine', 'sessions', 'models', 'codec', 'wasm', 'settings'],
   engine: ['sessions', 'models', 'scheduler', 'wasm', 'codec'],
   sessions: ['store'],
@@ -65,14 +65,14 @@ const ONLY_IN: Record<string, RegExp> = {
   '@fastify/static': /^http\/ops\/page\.ts$/,
   fastify: /^(http\/|app-overrides\.ts)/,
   '@prometheus-io/client': /^metrics\/exposition\.ts$/,
-  '@opentelemetry/api': /^tracing\//,
-  '@opentelemetry/exporter-trace-otlp-proto': /^tracing\/export\.ts$/,
-  '@opentelemetry/resources': /^tracing\/export\.ts$/,
+  '@opentelemetry/api': /^tracing\/(export-thread\/|sampling\.ts$)/,
+  '@opentelemetry/exporter-trace-otlp-proto': /^tracing\/export-thread\/span-export\.ts$/,
+  '@opentelemetry/resources': /^tracing\/export-thread\/span-export\.ts$/,
   '@opentelemetry/sdk-trace': /^tracing\//,
   '@fastify/websocket': /^http\/(plugins\/websocket\.ts|websocket\/)/,
   'fastify-plugin': /^http\//,
   '@fastify/type-provider-typebox': /^http\/(http|http-server)\.ts$/,
-  'node:worker_threads': /^(pool\/|store\/sqlite\/|models\/import-thread\/)/,
+  'node:worker_threads': /^(pool\/|store\/sqlite\/|models\/import-thread\/|tracing\/export-(client\.ts$|thread\/))/,
   h5wasm: /^codec\/hdf5\//,
   'better-sqlite3': /^store\/sqlite\/open\.ts$/,
   'node:http': /^(http|metrics|access)\//,
@@ -186,7 +186,7 @@ describe('bans', () => {
 });
 
 test('every file of src is reached from the client, the server, the command line, a worker or the build', () => {
-  const threads = ['pool/worker.ts', 'store/sqlite/thread.ts', 'models/import-thread/thread.ts'];
+  const threads = ['pool/worker.ts', 'store/sqlite/thread.ts', 'models/import-thread/thread.ts', 'tracing/export-thread/thread.ts'];
   const entries = ['server.ts', 'strip-types.ts', 'client/index.ts', 'pages/main.ts', 'cli/carryover.mjs', 'cli/main.ts', 'require-node.mjs', ...threads, 'backup/check-process.ts', 'kernels/build.ts'];
   const reached = new Set<string>();
   const reach = (path: string): void => {

@@ -2,7 +2,7 @@
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { type Periodic, startPeriodic } from '../periodic.ts';
-import { NO_HASH, bytesOfHash, idOfKey, isKeyOf } from './api-key.ts';
+import { KeyCheck, NO_KEY, idOfKey } from './api-key.ts';
 import { type KeyEntry, type TenantLimits, readKeysFile } from './keys-file.ts';
 import type { Principal } from './principal.ts';
 
@@ -21,7 +21,7 @@ export interface ApiKeysListener {
 
 interface KnownKey {
   readonly entry: KeyEntry;
-  readonly hashBytes: Buffer;
+  readonly check: KeyCheck;
   readonly expiresAtMs: number;
   readonly principal: Principal;
 }
@@ -58,7 +58,7 @@ export class ApiKeys {
   find(key: string): Principal | undefined {
     const id = idOfKey(key);
     const known = id === undefined ? undefined : this.#keys.get(id);
-    const isRight = isKeyOf(key, known?.hashBytes ?? NO_HASH);
+    const isRight = (known?.check ?? NO_KEY).isRight(key);
     return known && isRight && known.expiresAtMs > Date.now() ? known.principal : undefined;
   }
 
@@ -92,7 +92,7 @@ export class ApiKeys {
       return isSame && now.expiresAtMs > Date.now();
     };
     const principal = { tenant, scopes: new Set(scopes), name: `key:${id}`, rates: { requests_per_s, flops_per_s }, isCurrent };
-    return { entry, hashBytes: bytesOfHash(hash), expiresAtMs, principal };
+    return { entry, check: new KeyCheck(hash), expiresAtMs, principal };
   }
 }
 

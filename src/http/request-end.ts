@@ -55,7 +55,7 @@ export function reportEnd(
   const client = clientAddress(request);
   // One request of a connection runs at a time, so all that is written meanwhile belongs to its response.
   const { bytesWritten, bytesRead } = socket;
-  reply.raw.once('close', () => {
+  reply.raw.on('close', () => {
     const { raw } = reply;
     const record = recordOf(request);
     const isAnswered = raw.writableFinished;
@@ -117,7 +117,8 @@ function recordOf({ lifetime }: { readonly lifetime?: FastifyRequest['lifetime']
 
 /** What X-Forwarded-For says if TRUST_PROXY allows it and it is an address; else the peer of the connection. */
 export function clientAddress({ ip, raw }: FastifyRequest): string | undefined {
-  return isIP(ip ?? '') ? ip : raw.socket.remoteAddress;
+  const { remoteAddress } = raw.socket;
+  return ip === remoteAddress || isIP(ip ?? '') ? ip : remoteAddress;
 }
 
 function sessionInAddress({ params }: FastifyRequest, route: string | undefined): string | undefined {

@@ -229,6 +229,12 @@ export const METRICS = {
     labels: ['code'],
     help: 'Calls of the store that failed, by the code of the error.',
   },
+  spans: {
+    name: 'carryover_spans_total',
+    type: 'counter',
+    labels: ['outcome'],
+    help: 'Spans of traces: exported, failed (the collector did not take them) or dropped (too many waited for it).',
+  },
   scrapeSeconds: {
     name: 'carryover_scrape_duration_seconds',
     type: 'gauge',

@@ -4,6 +4,7 @@ import type { HttpLoad, HttpObserver } from '../http/http.ts';
 import { LIMIT_KINDS, type LimitedListener } from '../limits/tenant-usage.ts';
 import type { SessionObserver } from '../sessions/session-observer.ts';
 import type { StoreCallListener } from '../store/observed.ts';
+import { SPAN_OUTCOMES, type SpanListener } from '../tracing/span-outcomes.ts';
 import { METRICS } from './catalogue.ts';
 import { EventLoopDelay } from './event-loop-delay.ts';
 import { Exposition } from './exposition.ts';
@@ -32,6 +33,7 @@ export class ServiceMetrics {
   readonly sessions: SessionObserver;
   readonly onStoreCall: StoreCallListener;
   readonly onLimited: LimitedListener;
+  readonly onSpans: SpanListener;
   readonly #exposition = new Exposition();
   readonly #delay = new EventLoopDelay();
   readonly #server = new MetricsServer(this);
@@ -46,6 +48,9 @@ export class ServiceMetrics {
     const limited = exposition.counter(METRICS.limited);
     for (const limit of LIMIT_KINDS) limited.of(limit);
     this.onLimited = (limit) => limited.of(limit).add();
+    const spans = exposition.counter(METRICS.spans);
+    for (const outcome of SPAN_OUTCOMES) spans.of(outcome);
+    this.onSpans = (outcome, count) => spans.of(outcome).add(count);
     const delay = this.#delay;
     exposition.read(METRICS.eventLoopDelay, {
       '0.5': () => delay.quantile(0.5),

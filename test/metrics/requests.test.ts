@@ -149,7 +149,7 @@ describe('labels', () => {
     part: ['read', 'queue', 'compute', 'commit', 'print'],
     code: Object.keys(ERRORS),
     limit: LIMIT_KINDS,
-    outcome: ['answered', 'refused', 'imported', 'failed'],
+    outcome: ['answered', 'refused', 'imported', 'failed', 'exported', 'dropped'],
     kind: ['registered', 'cached', 'used', 'grown', 'limit'],
     reason: ['expired', 'deleted'],
     quantile: ['0.5', '0.9', '0.99', '1'],

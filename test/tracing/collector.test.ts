@@ -1,11 +1,16 @@
-// Collectors that are absent, slow or broken cost spans, and nothing else: no request, no memory beyond a bound, two lines
-// of the log.
+// Collectors that are absent, slow or broken, and a thread that ends, cost spans, and nothing else: no request, no memory
+// beyond a bound, two lines of the log.
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { createLogger } from '../../src/logging.ts';
-import { SpanExport } from '../../src/tracing/export.ts';
-import { FinishedSpan } from '../../src/tracing/finished-span.ts';
+import { RequestRecord } from '../../src/request-record.ts';
+import { RequestTrace } from '../../src/request-trace.ts';
+import { ExportClient } from '../../src/tracing/export-client.ts';
 import { buildApp } from '../helpers/app.ts';
 import { closeAtEnd } from '../helpers/cleanup.ts';
 import { startOtlpReceiver } from '../helpers/otlp-receiver.ts';
@@ -66,36 +71,74 @@ describe('a collector', () => {
     [20_000, 'gets all of them from a longer queue: the control'],
   ])('that is absent, %s: %s', async (queueMax) => {
     const port = await freePort();
-    const lost: string[] = [];
-    let restored = 0;
-    const spans = new SpanExport({
-      endpoint: `http://127.0.0.1:${port}`,
-      version: '1',
-      delayMs: 10,
-      queueMax,
-      onLost: ({ message }) => lost.push(message),
-      onRestored: () => restored++,
-    });
-    const add = (count: number) => {
-      for (let i = 0; i < count; i++) {
-        const context = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 };
-        spans.add(new FinishedSpan(spans.source, { context, name: 'test', startMs: 1, endMs: 2 }));
-      }
-    };
+    const { exporting, add, lost, spans } = exportTo(`http://127.0.0.1:${port}`, queueMax);
     const count = 10_000;
     add(count);
     const collector = await startOtlpReceiver(port);
     // The exporter tries again after about a second.
-    await eventually(() => collector.spans.length > 0, WAIT_MS);
+    await eventually(() => collector.spans.length > 0 && spans.exported + spans.dropped === count, WAIT_MS);
     add(1);
-    await spans.close();
-    if (queueMax > count) {
-      expect(collector.spans.length).toBe(count + 1);
-    } else {
-      expect(collector.spans.length).toBeGreaterThan(queueMax / 2);
-      // One batch is being sent, and the queue is full.
-      expect(collector.spans.length).toBeLessThanOrEqual(2 * queueMax + 1);
-    }
-    expect({ lost, restored }).toEqual({ lost: [], restored: 0 });
+    await exporting.close();
+    expect(collector.spans.length).toBe(spans.exported);
+    expect(spans).toMatchObject({ failed: 0, exported: Math.min(count, queueMax) + 1 });
+    expect(lost).toEqual([]);
   });
 });
+
+test('a thread that ends is started again; its spans are lost, and counted', async () => {
+  const collector = await startOtlpReceiver();
+  const folder = mkdtempSync(join(tmpdir(), 'carryover-thread-'));
+  closeAtEnd(() => rmSync(folder, { recursive: true }));
+  const thread = new URL('../../src/tracing/export-thread/thread.ts', import.meta.url);
+  const entry = join(folder, 'thread.mjs');
+  writeFileSync(
+    entry,
+    `import { existsSync, writeFileSync } from 'node:fs';
+     import { parentPort } from 'node:worker_threads';
+     const mark = ${JSON.stringify(join(folder, 'has-failed'))};
+     if (existsSync(mark)) await import(${JSON.stringify(thread)});
+     else parentPort.once('message', () => {
+       writeFileSync(mark, '');
+       throw new Error('broken');
+     });`,
+  );
+  const { exporting, add, lost, spans, restored } = exportTo(collector.url, 100, pathToFileURL(entry));
+  add(10);
+  await eventually(() => spans.failed === 10, WAIT_MS);
+  add(5);
+  expect(spans).toEqual({ exported: 0, failed: 10, dropped: 5 });
+  let added = 0;
+  await eventually(() => {
+    add(1);
+    added++;
+    return spans.exported > 0;
+  }, WAIT_MS);
+  await exporting.close();
+  expect(lost).toEqual(['broken']);
+  expect(restored()).toBe(1);
+  expect(spans).toEqual({ exported: collector.spans.length, failed: 10, dropped: 5 + added - collector.spans.length });
+});
+
+/** A client of the thread that exports; `add` adds traces of one span each, and `spans` has what became of them. */
+function exportTo(endpoint: string, queueMax: number, entry?: URL) {
+  const lost: string[] = [];
+  let restored = 0;
+  const spans = { exported: 0, failed: 0, dropped: 0 };
+  const exporting = new ExportClient({
+    endpoint,
+    version: '1',
+    delayMs: 10,
+    queueMax,
+    onLost: (reason) => lost.push(reason),
+    onRestored: () => restored++,
+    onSpans: (outcome, count) => (spans[outcome] += count),
+    entry,
+  });
+  const add = (count: number) => {
+    for (let i = 0; i < count; i++) {
+      const trace = new RequestTrace({ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), flags: 1 }, true);
+      exporting.add(1, (batch) => batch.addMessage(trace, new RequestRecord()));
+    }
+  };
+  return { exporting, add, lost, spans, restored: () => restored };
+}

@@ -36,7 +36,7 @@ export const admission = fp(
         return done(error as Error);
       }
       request.releases = [];
-      reply.raw.once('close', () => {
+      reply.raw.on('close', () => {
         request.lifetime.close();
         releaseBody(request);
       });

@@ -11,7 +11,7 @@ import {
   type TraceState,
 } from '@opentelemetry/api';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace';
-import type { TraceContext } from '../trace-context.ts';
+import type { TraceContext } from '../../trace-context.ts';
 
 /** Whom all spans of a process come from. */
 export type SpanSource = Pick<ReadableSpan, 'resource' | 'instrumentationScope'>;

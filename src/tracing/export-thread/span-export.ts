@@ -1,5 +1,4 @@
-// Spans on their way to the collector: batches of OTLP over HTTP, from a bounded queue. A collector that is slow or absent
-// costs spans, never requests; the log says once that it is, and once that it is back.
+// Spans on their way to the collector: batches of OTLP over HTTP, from a bounded queue.
 //
 // The exporter reads by itself: OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE, _CLIENT_CERTIFICATE and
 // _CLIENT_KEY; the resource: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
@@ -14,14 +13,12 @@ export interface SpanExportOptions {
   readonly version: string;
   /** How long spans are collected until they are sent. */
   readonly delayMs: number;
-  /** Most spans that wait to be sent, about 1 kB each; others are dropped. */
+  /** Most spans that wait to be sent; others are dropped. */
   readonly queueMax: number;
-  /** Called when spans are lost. Not again before onRestored was. */
-  readonly onLost: (reason: Error) => void;
-  readonly onRestored: () => void;
+  /** Called for each batch. @param error undefined if the collector has it */
+  readonly onSettled: (spans: number, error: Error | undefined) => void;
 }
 
-/** Encoding takes 2 µs a span, during which no request is served. */
 const BATCH_MAX = 512;
 /** How long the end of the process waits for the last spans. */
 const CLOSE_MS_MAX = 2_000;
@@ -32,7 +29,7 @@ export class SpanExport {
   readonly source: SpanSource;
   readonly #processor: BatchSpanProcessor;
 
-  constructor({ endpoint, version, delayMs, queueMax, onLost, onRestored }: SpanExportOptions) {
+  constructor({ endpoint, version, delayMs, queueMax, onSettled }: SpanExportOptions) {
     this.source = {
       resource: defaultResource()
         .merge(resourceFromAttributes({ 'service.name': SCOPE, 'service.version': version }))
@@ -41,7 +38,7 @@ export class SpanExport {
     };
     const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/+$/, '')}/v1/traces` });
     this.#processor = new BatchSpanProcessor({
-      exporter: new WatchedExporter(exporter, onLost, onRestored),
+      exporter: reporting(exporter, onSettled),
       maxQueueSize: queueMax,
       maxExportBatchSize: Math.min(BATCH_MAX, queueMax),
       scheduledDelayMillis: delayMs,
@@ -62,34 +59,14 @@ export class SpanExport {
   }
 }
 
-/** An exporter that tells when it begins to fail, and when it succeeds again. */
-class WatchedExporter implements SpanExporter {
-  readonly #exporter: SpanExporter;
-  readonly #onLost: SpanExportOptions['onLost'];
-  readonly #onRestored: SpanExportOptions['onRestored'];
-  #isFailing = false;
-
-  constructor(
-    exporter: SpanExporter,
-    onLost: SpanExportOptions['onLost'],
-    onRestored: SpanExportOptions['onRestored'],
-  ) {
-    this.#exporter = exporter;
-    this.#onLost = onLost;
-    this.#onRestored = onRestored;
-  }
-
-  export(spans: ReadableSpan[], done: Parameters<SpanExporter['export']>[1]): void {
-    this.#exporter.export(spans, (result) => {
-      const { error } = result;
-      if (error && !this.#isFailing) this.#onLost(error);
-      if (!error && this.#isFailing) this.#onRestored();
-      this.#isFailing = error !== undefined;
-      done(result);
-    });
-  }
-
-  shutdown(): Promise<void> {
-    return this.#exporter.shutdown();
-  }
+/** An exporter that tells what has become of each batch. */
+function reporting(exporter: SpanExporter, onSettled: SpanExportOptions['onSettled']): SpanExporter {
+  return {
+    export: (spans, done) =>
+      exporter.export(spans, (result) => {
+        onSettled(spans.length, result.error);
+        done(result);
+      }),
+    shutdown: () => exporter.shutdown(),
+  };
 }
