@@ -11,25 +11,36 @@ const ICON = new URL('icon.svg', import.meta.url).href;
 
 /** @param onChange called when the page is to be shown again with other choices */
 export function bar(page: Page, shown: string, onChange: () => void): HTMLElement {
-  const { texts, baseUrl, apiKey } = page;
+  const { texts } = page;
   const links = VIEWS.map((name) => el('a', { href: `#/${name}`, 'aria-current': name === shown && 'page' }, texts.bar[name]));
+  const tools = el('div', { class: 'tools', id: 'tools' }, toolsOf(page, onChange));
+  // On a phone they are behind a button, so that the bar has two lines.
+  const more = button(texts.bar.more, () => {
+    const isOpen = tools.classList.toggle('open');
+    more.setAttribute('aria-expanded', String(isOpen));
+  }, { class: 'more', 'aria-expanded': 'false', 'aria-controls': 'tools' });
   return el('header', { class: 'bar' }, [
     el('a', { class: 'brand', href: '#/understand' }, [el('img', { src: ICON, alt: '' }), 'Carryover']),
     el('nav', { 'aria-label': texts.bar.views }, links),
-    el('div', { class: 'tools' }, [
-      el('a', { href: new URL('docs', baseUrl).href }, texts.bar.docs),
-      el('a', { href: new URL('problems', baseUrl).href }, texts.bar.problems),
-      button(apiKey === undefined ? texts.bar.key : texts.bar.keySet, () => askForApiKey(texts, onChange)),
-      choice(texts.bar.theme, THEMES.map((name) => [name, texts.bar.themes[name]]), stored.read('theme') ?? 'auto', (name) => {
-        stored.write('theme', name);
-        applyTheme();
-      }),
-      choice(texts.bar.language, Object.entries(LANGUAGES).map(([name, { languageName }]) => [name, languageName]), currentLanguage(), (name) => {
-        stored.write('language', name);
-        onChange();
-      }),
-    ]),
+    more,
+    tools,
   ]);
+}
+
+function toolsOf({ texts, baseUrl, apiKey }: Page, onChange: () => void): HTMLElement[] {
+  return [
+    el('a', { href: new URL('docs', baseUrl).href }, texts.bar.docs),
+    el('a', { href: new URL('problems', baseUrl).href }, texts.bar.problems),
+    button(apiKey === undefined ? texts.bar.key : texts.bar.keySet, () => askForApiKey(texts, onChange)),
+    choice(texts.bar.theme, THEMES.map((name) => [name, texts.bar.themes[name]]), stored.read('theme') ?? 'auto', (name) => {
+      stored.write('theme', name);
+      applyTheme();
+    }),
+    choice(texts.bar.language, Object.entries(LANGUAGES).map(([name, { languageName }]) => [name, languageName]), currentLanguage(), (name) => {
+      stored.write('language', name);
+      onChange();
+    }),
+  ];
 }
 
 /** Light or dark as chosen, or as the system has it. */

@@ -11,6 +11,10 @@ export interface HeatmapOptions {
   /** Pixels of the picture on the page, at most; cells are square if there is place. */
   readonly width?: number;
   readonly height?: number;
+  /** Pixels of a row at least, where few rows have many columns; 0 if absent. */
+  readonly cellHeightMin?: number;
+  /** Whether the name and the number that is pointed at stand below the picture, as they do if this is absent. */
+  readonly hasCaption?: boolean;
   /** Numbers of this size get the full colour; if absent, the largest of the matrix. */
   readonly max?: number;
   /** Called with the cell that is pointed at, and with undefined when none is any more. */
@@ -45,7 +49,7 @@ export class Heatmap {
       keydown: (event) => this.#onKey(event),
     });
     this.#caption = el('figcaption', { 'aria-live': 'polite' }, options.name);
-    this.element = el('figure', { class: 'heatmap' }, [this.#canvas, this.#caption]);
+    this.element = el('figure', { class: 'heatmap' }, [this.#canvas, options.hasCaption === false ? undefined : this.#caption]);
   }
 
   /** @param values (rows, columns), row-major */
@@ -56,7 +60,7 @@ export class Heatmap {
     this.#describe();
   }
 
-  /** Draws a frame around a row and a column; undefined takes it away. */
+  /** Draws a frame around a row, a column, or with both the number where they meet; undefined takes it away. */
   light(row: number | undefined, column: number | undefined): void {
     if (this.#lit.row === row && this.#lit.column === column) return;
     this.#lit = { row, column };
@@ -66,10 +70,10 @@ export class Heatmap {
   #resize(rows: number, columns: number): void {
     this.#rows = rows;
     this.#columns = columns;
-    const { width = 320, height = 320 } = this.#options;
+    const { width = 320, height = 320, cellHeightMin = 0 } = this.#options;
     const cell = Math.min(CELL_PIXELS_MAX, width / Math.max(1, columns), height / Math.max(1, rows));
     this.#canvas.style.width = `${Math.max(1, Math.round(columns * cell))}px`;
-    this.#canvas.style.height = `${Math.max(1, Math.round(rows * cell))}px`;
+    this.#canvas.style.height = `${Math.max(1, Math.round(rows * Math.max(cell, cellHeightMin)))}px`;
     this.#canvas.setAttribute('aria-label', this.#options.texts.heatmap.summary(this.#options.name, rows, columns));
   }
 
@@ -97,8 +101,9 @@ export class Heatmap {
     context.strokeStyle = getComputedStyle(this.#canvas).color;
     context.lineWidth = 2 * devicePixelRatio;
     const { row, column } = this.#lit;
-    if (row !== undefined) context.strokeRect(0, row * height, this.#canvas.width, height);
-    if (column !== undefined) context.strokeRect(column * width, 0, width, this.#canvas.height);
+    if (row !== undefined && column !== undefined) context.strokeRect(column * width, row * height, width, height);
+    else if (row !== undefined) context.strokeRect(0, row * height, this.#canvas.width, height);
+    else if (column !== undefined) context.strokeRect(column * width, 0, width, this.#canvas.height);
     if (this.#pointed) context.strokeRect(this.#pointed.column * width, this.#pointed.row * height, width, height);
   }
 

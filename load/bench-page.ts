@@ -1,0 +1,174 @@
+// npm run bench:page: what the page costs a person who opens it, and whether it keeps 60 frames a second while it plays.
+//
+// In Debian's chromium without a window, with an empty cache: the bytes of the first load as they were sent, the time until the
+// controls answer and until the numbers are there, and the frames while 1,000 steps are played at 60 a second. It exits with 1
+// if a target is missed.
+//
+//   node load/bench-page.ts [--steps 1000] [--H 64] [--N 1] [--cell rnn] [--rounds 5] [--json FILE]
+import { parseArgs } from 'node:util';
+import { type Browser, type Page, chromium } from 'playwright-core';
+import { percentile } from '../src/cli/bench/statistics.ts';
+import { formatTable } from '../src/cli/table.ts';
+import { startServer } from './processes/server-process.ts';
+import { runProgram, wholeNumber, writeReport } from './report/program.ts';
+
+const TARGETS = { bytes: 150_000, interactiveMs: 200, framesPerSecond: 59, slowFrames: 0.01 };
+/** One and a half frames at 60 a second: a frame that took longer was seen to be late. */
+const SLOW_FRAME_MS = 25;
+const STEPS_PER_SECOND = 60;
+
+interface Loaded {
+  readonly bytes: number;
+  readonly requests: number;
+  readonly interactiveMs: number;
+  readonly numbersMs: number;
+}
+
+interface Played {
+  readonly steps: number;
+  readonly framesPerSecond: number;
+  /** Of all frames. */
+  readonly slowFrames: number;
+  readonly p99Ms: number;
+  readonly longestMs: number;
+}
+
+await runProgram(main);
+
+async function main(): Promise<void> {
+  const { steps, H, N, cell, rounds, json } = readArguments();
+  await using server = await startServer();
+  const browser = await chromium.launch({
+    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
+  });
+  try {
+    const loads: Loaded[] = [];
+    // The first round warms up the service and the files.
+    for (let round = -1; round < rounds; round++) {
+      const loaded = await load(browser, server.url);
+      if (round >= 0) loads.push(loaded);
+    }
+    const played = await play(browser, server.url, { steps, H, N, cell });
+    const loaded = {
+      bytes: loads[0]!.bytes,
+      requests: loads[0]!.requests,
+      interactiveMs: percentile(loads.map(({ interactiveMs }) => interactiveMs), 50),
+      numbersMs: percentile(loads.map(({ numbersMs }) => numbersMs), 50),
+    };
+    print(loaded, played, { steps, H, N, cell });
+    writeReport(json, { loaded, played });
+  } finally {
+    await browser.close();
+  }
+}
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      steps: { type: 'string', default: '1000' },
+      H: { type: 'string', default: '64' },
+      N: { type: 'string', default: '1' },
+      cell: { type: 'string', default: 'rnn' },
+      rounds: { type: 'string', default: '5' },
+      json: { type: 'string' },
+    },
+  });
+  const { steps, H, N, cell, rounds, json } = values;
+  return { steps: wholeNumber('steps', steps), H: wholeNumber('H', H), N: wholeNumber('N', N), rounds: wholeNumber('rounds', rounds), cell, json };
+}
+
+/** Opens the page in a window with nothing stored. */
+async function load(browser: Browser, url: string): Promise<Loaded> {
+  const context = await browser.newContext();
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    const found = { interactiveMs: 0, numbersMs: 0 };
+    Object.assign(globalThis, { found });
+    // An animation frame behind: by then what was found has been laid out, and no script before it is still running.
+    const observer = new MutationObserver(() => {
+      const note = (name: keyof typeof found, selector: string) => {
+        if (found[name] === 0 && document.querySelector(selector)) requestAnimationFrame(() => (found[name] ||= performance.now()));
+      };
+      note('interactiveMs', '.transport button');
+      note('numbersMs', '.equation td');
+    });
+    observer.observe(document, { childList: true, subtree: true });
+  });
+  await page.goto(url);
+  await page.waitForFunction(() => (globalThis as unknown as { found: { numbersMs: number } }).found.numbersMs > 0);
+  const measured = await page.evaluate(() => {
+    const files = performance.getEntriesByType('resource').filter(({ name }) => name.includes('/app/')) as PerformanceResourceTiming[];
+    const all = [...files, ...(performance.getEntriesByType('navigation') as PerformanceResourceTiming[])];
+    const bytes = all.reduce((sum, { transferSize }) => sum + transferSize, 0);
+    const { found } = globalThis as unknown as { found: { interactiveMs: number; numbersMs: number } };
+    return { bytes, requests: all.length, ...found };
+  });
+  await context.close();
+  return measured;
+}
+
+/** Plays, and looks at the times between the frames. */
+async function play(browser: Browser, url: string, { steps, H, N, cell }: { steps: number; H: number; N: number; cell: string }): Promise<Played> {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  await page.goto(url);
+  await page.locator('.equation').waitFor();
+  await page.locator('.segments button').nth(['rnn', 'gru', 'lstm'].indexOf(cell)).click();
+  for (const [name, size] of [['N', N], ['D', 1], ['H', H]] as const) await chooseSize(page, name, size);
+  await page.locator('.transport select').selectOption(String(STEPS_PER_SECOND));
+  const first = await stepOf(page);
+  const frames = await page.evaluate(
+    ({ last }) =>
+      new Promise<number[]>((resolve) => {
+        const times: number[] = [];
+        const frame = (ms: number) => {
+          times.push(ms);
+          const shown = Number(/\d+/.exec(document.querySelector('.position')!.textContent)?.[0]);
+          if (shown < last) requestAnimationFrame(frame);
+          else resolve(times);
+        };
+        document.querySelector<HTMLButtonElement>('.transport .primary')!.click();
+        requestAnimationFrame(frame);
+      }),
+    { last: first + steps },
+  );
+  await page.close();
+  const gaps = frames.slice(1).map((ms, k) => ms - frames[k]!);
+  return {
+    steps,
+    framesPerSecond: (1000 * gaps.length) / (frames.at(-1)! - frames[0]!),
+    slowFrames: gaps.filter((ms) => ms > SLOW_FRAME_MS).length / gaps.length,
+    p99Ms: percentile(gaps, 99),
+    longestMs: Math.max(...gaps),
+  };
+}
+
+/** As a person moves the slider, until the number beside it is the size. */
+async function chooseSize(page: Page, name: string, size: number): Promise<void> {
+  const slider = page.locator('label.size', { hasText: `${name} =` }).locator('input');
+  for (let value = 0; ; value++) {
+    await slider.fill(String(value));
+    if ((await slider.getAttribute('aria-valuetext')) === String(size)) break;
+  }
+  const shape = name === 'N' ? '.matrix[data-name="x_t"]' : '.matrix[data-name^="W_"]';
+  await page.locator(shape, { hasText: String(size) }).first().waitFor();
+}
+
+async function stepOf(page: Page): Promise<number> {
+  return Number(/\d+/.exec(await page.locator('.position').innerText())![0]);
+}
+
+function print(loaded: Loaded, played: Played, { steps, H, N, cell }: { steps: number; H: number; N: number; cell: string }): void {
+  const rows = [
+    ['first load, bytes', loaded.bytes, `< ${TARGETS.bytes}`, loaded.bytes < TARGETS.bytes],
+    ['controls answer, ms', Math.round(loaded.interactiveMs), `< ${TARGETS.interactiveMs}`, loaded.interactiveMs < TARGETS.interactiveMs],
+    ['numbers are there, ms', Math.round(loaded.numbersMs), '', true],
+    ['frames a second', played.framesPerSecond.toFixed(1), `≥ ${TARGETS.framesPerSecond}`, played.framesPerSecond >= TARGETS.framesPerSecond],
+    [`frames above ${SLOW_FRAME_MS} ms`, `${(100 * played.slowFrames).toFixed(2)} %`, `≤ ${100 * TARGETS.slowFrames} %`, played.slowFrames <= TARGETS.slowFrames],
+    ['p99 of a frame, ms', played.p99Ms.toFixed(1), '', true],
+    ['longest frame, ms', played.longestMs.toFixed(1), '', true],
+  ] as const;
+  console.log(`The page in ${loaded.requests} requests; ${steps} steps of ${cell}, N=${N}, H=${H}, at ${STEPS_PER_SECOND} a second`);
+  console.log(formatTable([['', 'measured', 'target', ''], ...rows.map(([name, value, target, isMet]) => [name, String(value), target, isMet ? '' : 'missed'])]));
+  if (rows.some(([, , , isMet]) => !isMet)) process.exitCode = 1;
+}

@@ -1,0 +1,174 @@
+// The network unrolled: its input and its states over all steps, one column a step, time to the right. A step is chosen by a click
+// or with the arrow keys.
+import { type Rgba, colorOf } from '../colors.ts';
+import { el } from '../dom.ts';
+import { shortNumber } from '../numbers.ts';
+import type { Page } from '../page.ts';
+import { formula, plainName } from './names.ts';
+import type { Network } from './network.ts';
+import type { Step } from './steps.ts';
+import { cssColor, onThemeChange } from './theme.ts';
+import { CELLS } from './cells.ts';
+import type { Matrix } from './matrix.ts';
+
+const COLUMN_PIXELS_MAX = 28;
+const STRIP_PIXELS_MAX = 256;
+const ROW_PIXELS_MAX = 18;
+
+interface Strip {
+  readonly name: string;
+  readonly rows: number;
+  readonly read: (step: Step) => Matrix;
+  /** One pixel a number, all steps. */
+  readonly small: OffscreenCanvas;
+  readonly canvas: HTMLCanvasElement;
+  readonly caption: HTMLElement;
+}
+
+export interface TimePictureOptions {
+  readonly page: Page;
+  readonly network: Network;
+  /** The most steps that there will be. */
+  readonly stepsMax: number;
+  /** Called with the index of the step that was chosen. */
+  readonly onChoose: (index: number) => void;
+}
+
+export class TimePicture {
+  readonly element: HTMLElement;
+  readonly #options: TimePictureOptions;
+  readonly #strips: readonly Strip[];
+  readonly #endTheme: () => void;
+  readonly #resize: ResizeObserver;
+  #steps: readonly Step[] = [];
+  /** Steps that are in the small canvases. */
+  #painted = 0;
+  #index = 0;
+  #row = 0;
+  #pointed: { readonly strip: Strip; readonly index: number; readonly row: number } | undefined;
+  #width = 0;
+  #frame = '';
+
+  constructor(options: TimePictureOptions) {
+    this.#options = options;
+    const { D, H, cell } = options.network;
+    this.#strips = [
+      this.#strip('x_t', D, ({ x }) => x),
+      this.#strip('h_t', H, ({ after }) => after.h),
+      ...(CELLS[cell].hasCellState ? [this.#strip('c_t', H, ({ after }) => after.c!)] : []),
+    ];
+    this.element = el('div', { class: 'time' }, this.#strips.map(({ caption, canvas }) => el('figure', {}, [caption, canvas])));
+    this.#endTheme = onThemeChange(() => this.#paint());
+    this.#resize = new ResizeObserver(() => {
+      if (this.element.clientWidth === this.#width) return;
+      this.#width = this.element.clientWidth;
+      this.#paint();
+    });
+    this.#resize.observe(this.element);
+  }
+
+  /** @param row of the batch; @param index of the step that is shown above */
+  draw(steps: readonly Step[], index: number, row: number): void {
+    if (row !== this.#row || steps !== this.#steps) this.#painted = 0;
+    this.#steps = steps;
+    this.#row = row;
+    this.#index = index;
+    for (; this.#painted < steps.length; this.#painted++) this.#addColumn(this.#painted);
+    this.#paint();
+  }
+
+  dispose(): void {
+    this.#endTheme();
+    this.#resize.disconnect();
+  }
+
+  #strip(name: string, rows: number, read: (step: Step) => Matrix): Strip {
+    const { texts } = this.#options.page;
+    const canvas = el('canvas', { tabindex: 0, role: 'slider', 'aria-label': texts.understand.time.slider(plainName(name)), 'aria-valuemin': 1 }, [], {
+      pointermove: (event) => this.#onPointer(event, strip),
+      pointerdown: (event) => this.#onPointer(event, strip),
+      pointerleave: () => this.#point(undefined),
+      keydown: (event) => this.#onKey(event),
+    });
+    const strip: Strip = { name, rows, read, canvas, small: new OffscreenCanvas(this.#options.stepsMax, rows), caption: el('figcaption', {}, [formula(name)]) };
+    canvas.style.height = `${Math.round(rows * Math.min(ROW_PIXELS_MAX, STRIP_PIXELS_MAX / rows))}px`;
+    return strip;
+  }
+
+  #addColumn(index: number): void {
+    const step = this.#steps[index]!;
+    for (const { small, rows, read } of this.#strips) {
+      const image = new ImageData(1, rows);
+      const { data } = read(step);
+      for (let k = 0; k < rows; k++) image.data.set(colorOf(data[this.#row * rows + k]!, 1) satisfies Rgba, 4 * k);
+      small.getContext('2d')!.putImageData(image, index, 0);
+    }
+  }
+
+  /** Which steps are shown, and how wide each is in pixels of the canvas. */
+  get #window(): { readonly first: number; readonly count: number; readonly pixels: number } {
+    const available = Math.max(1, Math.round(this.#width * devicePixelRatio));
+    const pixels = Math.max(1, Math.min(COLUMN_PIXELS_MAX * devicePixelRatio, Math.floor(available / Math.max(1, this.#steps.length))));
+    const count = Math.min(this.#steps.length, Math.floor(available / pixels));
+    // The chosen step is in sight, and else the last ones.
+    const first = Math.max(0, Math.min(this.#index, this.#steps.length - count));
+    return { first, count, pixels };
+  }
+
+  #paint(): void {
+    if (this.#width === 0 || this.#steps.length === 0) return;
+    const { first, count, pixels } = this.#window;
+    this.#frame = cssColor('--ink');
+    for (const { canvas, small, rows } of this.#strips) {
+      const [width, height] = [Math.round(this.#width * devicePixelRatio), Math.round(parseFloat(canvas.style.height) * devicePixelRatio)];
+      if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+      const context = canvas.getContext('2d')!;
+      context.clearRect(0, 0, width, height);
+      context.imageSmoothingEnabled = false;
+      context.drawImage(small, first, 0, count, rows, 0, 0, count * pixels, height);
+      context.strokeStyle = this.#frame;
+      context.lineWidth = 2 * devicePixelRatio;
+      context.strokeRect((this.#index - first) * pixels, 0, Math.max(pixels, 2), height);
+      canvas.setAttribute('aria-valuemax', String(this.#steps.length));
+      canvas.setAttribute('aria-valuenow', String(this.#index + 1));
+      canvas.setAttribute('aria-valuetext', `t = ${this.#index + 1}`);
+    }
+    this.#describe();
+  }
+
+  #onPointer(event: PointerEvent, strip: Strip): void {
+    const { left, top, height } = strip.canvas.getBoundingClientRect();
+    const { first, count, pixels } = this.#window;
+    const column = Math.floor(((event.clientX - left) * devicePixelRatio) / pixels);
+    if (column < 0 || column >= count) return this.#point(undefined);
+    const row = Math.min(strip.rows - 1, Math.max(0, Math.floor(((event.clientY - top) / height) * strip.rows)));
+    this.#point({ strip, index: first + column, row });
+    if ((event.buttons & 1) === 1) this.#options.onChoose(first + column);
+  }
+
+  #point(pointed: { readonly strip: Strip; readonly index: number; readonly row: number } | undefined): void {
+    this.#pointed = pointed;
+    this.#describe();
+  }
+
+  #describe(): void {
+    const { time } = this.#options.page.texts.understand;
+    for (const strip of this.#strips) {
+      const { caption, name, rows, read } = strip;
+      const pointed = this.#pointed?.strip === strip && this.#pointed.index < this.#steps.length ? this.#pointed : undefined;
+      const text = pointed
+        ? `t = ${pointed.index + 1}, [${this.#row}, ${pointed.row}] = ${shortNumber(read(this.#steps[pointed.index]!).data[this.#row * rows + pointed.row]!)}`
+        : time.strip(rows, this.#steps.length);
+      caption.replaceChildren(formula(name), ' ', el('span', { class: 'shape' }, text));
+    }
+  }
+
+  #onKey(event: KeyboardEvent): void {
+    const last = this.#steps.length - 1;
+    const targets: Record<string, number> = { ArrowLeft: this.#index - 1, ArrowRight: this.#index + 1, Home: 0, End: last, PageUp: this.#index - 10, PageDown: this.#index + 10 };
+    const target = targets[event.key];
+    if (target === undefined) return;
+    event.preventDefault();
+    this.#options.onChoose(Math.max(0, Math.min(last, target)));
+  }
+}
