@@ -115,6 +115,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   });
   const scheduler = new Scheduler(pool, {
     queueJobsMax: config.QUEUE_JOBS_MAX,
+    sharedRowsMax: config.SHARED_ROWS_MAX,
     runInline: kernels.run,
   });
   const weightsCache = new WeightsCache(memory, config.WEIGHTS_CACHE_BYTES_MAX);

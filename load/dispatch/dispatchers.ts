@@ -45,6 +45,7 @@ export async function startPool(
   });
   const scheduler = new Scheduler(pool, {
     queueJobsMax: 1_000,
+    sharedRowsMax: 1,
     runInline: instantiateKernels(parts.kernels, parts.memory).run,
   });
   scheduler.inlineFlopsMax = inlineFlopsMax;

@@ -18,6 +18,7 @@ import { type ResolvedModel, readLayers } from './model-source.ts';
 import { JobResult, type RecurrenceResult } from './result.ts';
 import { type Limits, type RecurrenceInput, type RunModel, expectForward, resolveSizes } from './shapes.ts';
 import { resolveShortForm } from './short-form.ts';
+import { JobStep } from './shared-step.ts';
 import { copyStates, isList } from './states.ts';
 import { RecurrenceStream, planStream } from './stream.ts';
 import type { JsonCodec } from './json-codec.ts';
@@ -100,7 +101,9 @@ export class Engine {
       } else if (h && (hPtr === undefined || !isFinite(hBefore))) {
         h.copyTo(hBefore, isFinite);
       }
-      const computed = scheduler.run(job, lifetime);
+      const filled = job;
+      const step = job.isStep ? () => new JobStep(memory, lease.model, filled) : undefined;
+      const computed = scheduler.run(job, lifetime, step);
       if (computed) await computed;
       const result = new JobResult(job, lease);
       expectFinite(result, isFinite, x.axes, job.infiniteState());

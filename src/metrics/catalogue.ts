@@ -68,6 +68,18 @@ export const METRICS = {
     labels: [],
     help: 'Jobs that wait for a worker and have not begun; QUEUE_JOBS_MAX bounds them.',
   },
+  sharedSteps: {
+    name: 'carryover_shared_steps_total',
+    type: 'counter',
+    labels: [],
+    help: 'Steps that were computed together with steps of other requests; SHARED_ROWS_MAX bounds how many at once.',
+  },
+  sharedBatches: {
+    name: 'carryover_shared_batches_total',
+    type: 'counter',
+    labels: [],
+    help: 'Mini-batches in which they were.',
+  },
   busyWorkers: {
     name: 'carryover_workers_busy',
     type: 'gauge',

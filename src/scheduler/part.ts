@@ -5,6 +5,7 @@ import type { PoolWorker } from '../pool/pool-worker.ts';
 import type { Slice } from '../wasm/job-slices.ts';
 import type { Cost } from './costs.ts';
 import type { QueuePosition } from './fair-queue.ts';
+import type { SharedStep } from './shared-step.ts';
 
 /** A part that is sliced while it is computed: each slice continues where the previous one ends. */
 export interface Slices {
@@ -28,6 +29,8 @@ export interface PartOptions {
   readonly estimateMs: number;
   readonly completesRequest: boolean;
   readonly settle: (error: CarryoverError | undefined) => void;
+  /** If it can be computed together with others. */
+  readonly step: SharedStep | undefined;
 }
 
 export class Part implements QueuePosition {
@@ -42,6 +45,9 @@ export class Part implements QueuePosition {
   readonly completesRequest: boolean;
   /** Ends the part, with an error or without; to be called once, when no slice is running. */
   readonly settle: (error: CarryoverError | undefined) => void;
+  readonly step: SharedStep | undefined;
+  /** Whether it is not to share a batch, as one that it was in has failed. */
+  isAlone = false;
   hasBegun = false;
   /** If there is one, nothing more is dispatched. */
   error: CarryoverError | undefined;
@@ -57,7 +63,7 @@ export class Part implements QueuePosition {
   #tookMs = 0;
   readonly #submittedMs = performance.now();
 
-  constructor({ position, lifetime, slices, cost, share, estimateMs, completesRequest, settle }: PartOptions) {
+  constructor({ position, lifetime, slices, cost, share, estimateMs, completesRequest, settle, step }: PartOptions) {
     this.client = position.client;
     this.group = position.group;
     this.finish = position.finish;
@@ -69,6 +75,7 @@ export class Part implements QueuePosition {
     this.estimateMs = estimateMs;
     this.completesRequest = completesRequest;
     this.settle = settle;
+    this.step = step;
   }
 
   get hasMore(): boolean {

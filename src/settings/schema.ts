@@ -168,6 +168,12 @@ export const ConfigSchema = Type.Object({
   HOT_SESSIONS_BYTES_MAX: integer(256 * MiB, 0, 65_536 * MiB, 'Bytes of the cache of sessions.'),
 
   QUEUE_JOBS_MAX: integer(256, 0, 65_536, 'Most requests that may wait for a worker.'),
+  SHARED_ROWS_MAX: integer(
+    64,
+    1,
+    1_024,
+    'Most rows of a mini-batch in which waiting steps of several requests with one model are computed together; 1: each by itself.',
+  ),
   JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'From the head of a request to its response, receiving included; of a stream, between two writes.'),
 
   WORKER_HANG_MS: integer(

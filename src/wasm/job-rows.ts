@@ -34,6 +34,18 @@ export function infiniteStateOf(memory: LinearMemory, ptr: number, N: number): I
   return undefined;
 }
 
+/** Copies which of N rows had an infinite state, from row records of another job. */
+export function copyInfinite(memory: LinearMemory, fromPtr: number, toPtr: number, N: number): void {
+  const from = new RowRecord(memory, fromPtr);
+  const to = new RowRecord(memory, toPtr);
+  for (let i = 0; i < N; i++) {
+    from.moveTo(fromPtr + i * ROW_BYTES);
+    to.moveTo(toPtr + i * ROW_BYTES);
+    to.infiniteRun = from.infiniteRun;
+    to.infiniteStep = from.infiniteStep;
+  }
+}
+
 /** The numbers of the rows, longest first; rows of equal length stay in their order. */
 function rowsByLength(lengths: readonly number[]): number[] {
   return lengths.map((_, n) => n).toSorted((a, b) => lengths[b]! - lengths[a]!);

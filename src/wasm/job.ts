@@ -7,12 +7,13 @@
 //   job-parts.ts      the part records: some of the rows each, computed side by side
 //   job-slices.ts     a part in slices, computed one after another
 //   job-views.ts      the results as tensors
+import { ROW_BYTES } from '../kernels/layout.ts';
 import { type RecurrentSpec, inputsOf } from '../layers.ts';
 import type { TensorView } from '../tensor.ts';
 import { type JobCost, costOf } from './job-cost.ts';
 import { type JobLayout, layoutOf } from './job-layout.ts';
 import { JobParts } from './job-parts.ts';
-import { type InfiniteState, infiniteStateOf, writeRows } from './job-rows.ts';
+import { type InfiniteState, copyInfinite, infiniteStateOf, writeRows } from './job-rows.ts';
 import { writeRuns } from './job-runs.ts';
 import type { JobShape } from './job-shape.ts';
 import type { JobSlices } from './job-slices.ts';
@@ -29,8 +30,11 @@ import {
 } from './job-views.ts';
 import type { LinearMemory } from './memory.ts';
 import type { PackedModel } from './packed-model.ts';
+import { padded } from './panels.ts';
 
 export type { GateTrace, InfiniteState, JobShape, PackedModel, StateViews, Trace };
+
+const F32 = Float32Array.BYTES_PER_ELEMENT;
 
 /** The states of one direction of a recurrent layer before the first step, each (N, H). */
 export interface InitialStates {
@@ -99,6 +103,17 @@ export class Job implements Disposable {
     if (lengths) this.#clearResults();
   }
 
+  /** Rows of the mini-batch. */
+  get N(): number {
+    return this.#shape.N;
+  }
+
+  /** Whether it is one step of all its rows, of which only the states and outputs are wanted. */
+  get isStep(): boolean {
+    const { T, lengths, keepsStates, trace } = this.#shape;
+    return T === 1 && !lengths && !keepsStates && !trace && this.#layout.isForward;
+  }
+
   /** (T, N): the words of x, if the first layer is an embedding: row numbers, which must be below V. */
   get ids(): Uint32Array {
     const { T, N } = this.#shape;
@@ -136,6 +151,33 @@ export class Job implements Disposable {
   /** A row of a relu layer that had an infinite state, which later ones need not show. */
   infiniteState(): InfiniteState | undefined {
     return infiniteStateOf(this.#memory, this.ptr + this.#layout.rowsAt, this.#shape.N);
+  }
+
+  /** Copies x and the first states to the rows from `row` on of a job with the same model; both have one step. */
+  copyInputsTo(joined: Job, row: number): void {
+    const columns = this.x.length / this.N;
+    joined.x.set(this.x, row * columns);
+    for (const [k, { h, c }] of this.states.entries()) {
+      const target = joined.states[k]!;
+      target.h.set(h, row * (h.length / this.N));
+      if (c) target.c!.set(c, row * (c.length / this.N));
+    }
+  }
+
+  /** Takes its results from the rows from `row` on of such a job, which has been computed. */
+  copyResultsFrom(joined: Job, row: number): void {
+    const [layout, from] = [this.#layout, joined.#layout];
+    const copy = (at: number, fromAt: number, columns: number) => {
+      const source = this.#memory.f32(joined.ptr + fromAt + row * columns * F32, this.N * columns);
+      this.#memory.f32(this.ptr + at, this.N * columns).set(source);
+    };
+    for (const [k, { layer, finalAt, finalColumns, c }] of layout.states.entries()) {
+      const source = from.states[k]!;
+      copy(finalAt, source.finalAt, finalColumns);
+      if (c) copy(c.currentAt, source.c!.currentAt, padded((layer.spec as RecurrentSpec).H));
+    }
+    if (layout.yColumns > 0) copy(layout.yAt, from.yAt, layout.yColumns);
+    copyInfinite(this.#memory, joined.ptr + from.rowsAt + row * ROW_BYTES, this.ptr + layout.rowsAt, this.N);
   }
 
   /** Frees the memory. No view of this job may be read afterwards, and no worker may be running it. */

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { JOBS_MAX, NUMBER_MAX, numberAfter, slotOf } from '../../src/pool/mailbox.ts';
 import { METRICS } from '../../src/metrics/catalogue.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { FAULTS } from '../fixtures/workers/faults.ts';
+import { FAULTS, SLOW_INPUT } from '../fixtures/workers/faults.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 import { expectSameBits } from '../helpers/expect-bits.ts';
 import { sized } from '../helpers/long.ts';
@@ -98,7 +98,7 @@ describe(`workers that fail during ${REQUESTS} mixed requests`, () => {
 describe('jobs in the backlog of a worker', () => {
   // A job of W is 8 operations: more than what runs here, and nine of them may be under way.
   const oneWorker = (settings = {}) =>
-    buildApp({ WORKERS: '1', QUEUE_JOBS_MAX: '1', ...settings }, { workerEntry, inlineFlopsMax: 7 });
+    buildApp({ WORKERS: '1', QUEUE_JOBS_MAX: '1', SHARED_ROWS_MAX: '1', ...settings }, { workerEntry, inlineFlopsMax: 7 });
   const step = (pooled: TestApp, x: number) => pooled.post('/v1/step', { weights: W, x: [[x]] });
 
   const faults = FAULTS.filter(({ name }) => name !== 'endless loop');
@@ -120,6 +120,23 @@ describe('jobs in the backlog of a worker', () => {
       });
       await untilWhole(pooled);
     }
+  });
+});
+
+describe('a mini-batch of steps of several requests', () => {
+  const faults = FAULTS.filter(({ name }) => name !== 'endless loop');
+  test.each(faults)('in which one fails by $name: only that one gets an error', async ({ x }) => {
+    const pooled = await buildApp({ WORKERS: '1', WORKER_HANG_MS, JOB_DEADLINE_MS: '60000' }, { workerEntry, inlineFlopsMax: 7 });
+    const idleBytes = pooled.memory.bytesUsed;
+    // The first is slow, so that the others wait together.
+    const inputs = [SLOW_INPUT, 0.2, x, 0.3, 0.4, 0.5];
+    const responses = await Promise.all(inputs.map((input) => pooled.post('/v1/step', { weights: W, x: [[input]] })));
+    responses.forEach(({ body }, i) => {
+      if (inputs[i] === x) expect(body.code).toBe('worker_failed');
+      else expect(body.h[0][0]).toBeCloseTo(Math.tanh(inputs[i]! / 2), 6);
+    });
+    await untilWhole(pooled);
+    expect(pooled.memory.bytesUsed - idleBytes).toBeLessThan(10_000);
   });
 });
 

@@ -51,6 +51,7 @@ export async function runRandomJobs(count: number, seed: number): Promise<Random
   });
   const scheduler = new Scheduler(pool, {
     queueJobsMax: IN_FLIGHT * 3,
+    sharedRowsMax: 64,
     runInline: (job) => {
       runsInline++;
       kernels.run(job);

@@ -41,7 +41,7 @@ async function overload(load: Load): Promise<Tally> {
   const { workers, factor, isOpen, estimates = true, obey = false, slownessAt = () => 1 } = load;
   const beginMs = performance.now();
   const pool = new SimulatedPool(workers, () => slownessAt(performance.now() - beginMs));
-  const scheduler = new Scheduler(pool.asPool, { queueJobsMax: 256, runInline: () => {} });
+  const scheduler = new Scheduler(pool.asPool, { queueJobsMax: 256, sharedRowsMax: 64, runInline: () => {} });
   pool.scheduler = scheduler;
   if (estimates) scheduler.speeds = { flopsPerMs: 1, flopsPerMsOf: {}, memory: [] };
   const capacityPerS = (workers * 1_000) / JOB_MS;

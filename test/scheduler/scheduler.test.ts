@@ -10,7 +10,7 @@ const LOST = new CarryoverError('worker_failed', { detail: 'lost' });
 
 function simulated(workers: number, { queueJobsMax = 256 } = {}) {
   const pool = new SimulatedPool(workers);
-  const scheduler = new Scheduler(pool.asPool, { queueJobsMax, runInline: () => {} });
+  const scheduler = new Scheduler(pool.asPool, { queueJobsMax, sharedRowsMax: 64, runInline: () => {} });
   pool.scheduler = scheduler;
   scheduler.speeds = { flopsPerMs: 1, flopsPerMsOf: {}, memory: [] };
   const done: string[] = [];
