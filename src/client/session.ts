@@ -79,7 +79,8 @@ export class Session {
 
   /** T steps at once. @param x (T, N, D), or (T, N) row numbers @throws CarryoverError */
   async sequence(x: TensorLike, { signal, ...options }: SessionSequenceOptions = {}): Promise<SessionSequence> {
-    return this.#inTurn(signal, () => this.#advance('v1/sequence', { session: this.id, x, ...options }, signal));
+    const computation = { session: this.id, x, ...options };
+    return this.#inTurn(signal, () => this.#advance('v1/sequence', computation, signal, (answer) => answer));
   }
 
   /**
@@ -166,18 +167,26 @@ export class Session {
   }
 
   async #step(x: TensorLike, trace: boolean | undefined, signal: AbortSignal | undefined): Promise<SessionStep> {
-    const { h, ...result } = await this.#advance('v1/step', { session: this.id, x, trace }, signal);
-    if (!h) throw unreadable('the answer to a step without h');
-    return { h, ...result };
+    return this.#advance('v1/step', { session: this.id, x, trace }, signal, ({ h, ...rest }) => {
+      if (!h) throw unreadable('the answer to a step without h');
+      return { h, ...rest };
+    });
   }
 
-  async #advance(path: string, computation: Computation, signal: AbortSignal | undefined): Promise<SessionSequence> {
+  /** @param expect makes of the answer what the caller gets @throws CarryoverError */
+  async #advance<Value>(
+    path: string,
+    computation: Computation,
+    signal: AbortSignal | undefined,
+    expect: (answer: SessionSequence) => Value,
+  ): Promise<Value> {
     const call: Call = { method: 'POST', path, ...encode(computation), signal };
     return this.#change(call, (answer) => {
       const { fields: _, session, ...result } = decode(answer.headers.get('content-type'), answer.bytes);
       if (!session) throw unreadable('the answer of a session that does not say where it is');
+      const value = expect({ ...result, session });
       this.#moveTo(session, etagOf(answer));
-      return { ...result, session };
+      return value;
     });
   }
 
