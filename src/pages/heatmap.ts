@@ -34,6 +34,8 @@ export class Heatmap {
   readonly #canvas: HTMLCanvasElement;
   readonly #caption: HTMLElement;
   readonly #options: HeatmapOptions;
+  readonly #small = new OffscreenCanvas(1, 1);
+  #image: ImageData | undefined;
   #values: Float32Array = new Float32Array();
   #rows = 0;
   #columns = 0;
@@ -70,10 +72,12 @@ export class Heatmap {
   #resize(rows: number, columns: number): void {
     this.#rows = rows;
     this.#columns = columns;
+    this.#image = rows > 0 && columns > 0 ? new ImageData(columns, rows) : undefined;
+    Object.assign(this.#small, { width: columns, height: rows });
     const { width = 320, height = 320, cellHeightMin = 0 } = this.#options;
     const cell = Math.min(CELL_PIXELS_MAX, width / Math.max(1, columns), height / Math.max(1, rows));
     this.#canvas.style.width = `${Math.max(1, Math.round(columns * cell))}px`;
-    this.#canvas.style.height = `${Math.max(1, Math.round(rows * Math.max(cell, cellHeightMin)))}px`;
+    this.#canvas.style.height = `${Math.max(1, Math.round(rows * Math.max(cell, Math.min(cellHeightMin, height / rows))))}px`;
     this.#canvas.setAttribute('aria-label', this.#options.texts.heatmap.summary(this.#options.name, rows, columns));
   }
 
@@ -81,19 +85,21 @@ export class Heatmap {
   #paint(): void {
     const [rows, columns] = [this.#rows, this.#columns];
     if (rows === 0 || columns === 0) return;
-    const image = new ImageData(columns, rows);
+    const image = this.#image!;
     const max = this.#options.max ?? maxOf(this.#values);
     for (let k = 0; k < rows * columns; k++) image.data.set(colorOf(this.#values[k]!, max), 4 * k);
-    const small = new OffscreenCanvas(columns, rows);
-    small.getContext('2d')!.putImageData(image, 0, 0);
+    this.#small.getContext('2d')!.putImageData(image, 0, 0);
 
-    const scale = devicePixelRatio;
-    this.#canvas.width = Math.max(columns, Math.round(parseFloat(this.#canvas.style.width) * scale));
-    this.#canvas.height = Math.max(rows, Math.round(parseFloat(this.#canvas.style.height) * scale));
-    const context = this.#canvas.getContext('2d')!;
+    const canvas = this.#canvas;
+    const width = Math.max(columns, Math.round(parseFloat(canvas.style.width) * devicePixelRatio));
+    const height = Math.max(rows, Math.round(parseFloat(canvas.style.height) * devicePixelRatio));
+    // To give a canvas the size that it has would make it anew.
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const context = canvas.getContext('2d')!;
     context.imageSmoothingEnabled = false;
-    context.drawImage(small, 0, 0, this.#canvas.width, this.#canvas.height);
-    this.#paintFrames(context);
+    context.clearRect(0, 0, width, height);
+    context.drawImage(this.#small, 0, 0, width, height);
+    if (this.#pointed || this.#lit.row !== undefined || this.#lit.column !== undefined) this.#paintFrames(context);
   }
 
   #paintFrames(context: CanvasRenderingContext2D): void {

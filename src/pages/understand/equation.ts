@@ -14,7 +14,8 @@ import type { Editable } from './unrolled.ts';
 
 export type OnEdit = (tensor: Editable, place: Place, value: number) => void;
 
-const EDITABLE: readonly Part[] = ['h', 'W_h', 'x', 'W_x', 'b'] satisfies Editable[];
+const WEIGHTS: readonly Part[] = ['W_h', 'W_x', 'b'];
+const EDITABLE: readonly Part[] = ['h', 'x', ...WEIGHTS];
 
 export interface EquationOptions extends Scene {
   readonly page: Page;
@@ -51,7 +52,7 @@ export class Equation {
     const areSameWeights = network === this.#scene.network;
     this.#scene = { ...this.#scene, network, step };
     for (const [part, view] of this.#views) {
-      if (!areSameWeights || !['W_h', 'W_x', 'b'].includes(part)) view.draw(matrixOf(part, this.#scene));
+      if (!areSameWeights || !WEIGHTS.includes(part)) view.draw(matrixOf(part, this.#scene));
     }
     if (this.#pointed) this.#explain();
   }
@@ -63,7 +64,7 @@ export class Equation {
       texts: page.texts,
       name: nameOf(part, this.#scene),
       shape: SHAPES[part],
-      max: 1,
+      ...(!WEIGHTS.includes(part) && { max: 1 }),
       isBroadcast: part === 'b',
       onPoint: (place) => this.#point(part, place),
       ...(EDITABLE.includes(part) && { onEdit: edit }),
@@ -82,7 +83,7 @@ export class Equation {
 
   /** The weights of all gates are one matrix. */
   #placeInNetwork(part: Part, gate: Gate, { row, column }: Place): Place {
-    const isOfGate = part === 'W_h' || part === 'W_x' || part === 'b';
+    const isOfGate = WEIGHTS.includes(part);
     return { row, column: isOfGate ? firstColumnOf(gate, this.#scene.network) + column : column };
   }
 

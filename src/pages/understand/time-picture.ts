@@ -22,7 +22,17 @@ interface Strip {
   /** One pixel a number, all steps. */
   readonly small: OffscreenCanvas;
   readonly canvas: HTMLCanvasElement;
-  readonly caption: HTMLElement;
+  /** Says the size, or the number that is pointed at. */
+  readonly text: Text;
+  readonly figure: HTMLElement;
+}
+
+/** What a strip shows: its steps from `first` on, each `pixels` of the canvas wide, with a frame around the one at `index`. */
+interface Shown {
+  readonly first: number;
+  readonly count: number;
+  readonly pixels: number;
+  readonly index: number;
 }
 
 export interface TimePictureOptions {
@@ -47,7 +57,8 @@ export class TimePicture {
   #row = 0;
   #pointed: { readonly strip: Strip; readonly index: number; readonly row: number } | undefined;
   #width = 0;
-  #frame = '';
+  #frameColor = '';
+  #shown: Shown | undefined;
 
   constructor(options: TimePictureOptions) {
     this.#options = options;
@@ -57,24 +68,26 @@ export class TimePicture {
       this.#strip('h_t', H, ({ after }) => after.h),
       ...(CELLS[cell].hasCellState ? [this.#strip('c_t', H, ({ after }) => after.c!)] : []),
     ];
-    this.element = el('div', { class: 'time' }, this.#strips.map(({ caption, canvas }) => el('figure', {}, [caption, canvas])));
-    this.#endTheme = onThemeChange(() => this.#paint());
+    this.element = el('div', { class: 'time' }, this.#strips.map(({ figure }) => figure));
+    this.#endTheme = onThemeChange(() => this.#paintAll());
     this.#resize = new ResizeObserver(() => {
       if (this.element.clientWidth === this.#width) return;
       this.#width = this.element.clientWidth;
-      this.#paint();
+      this.#paintAll();
     });
     this.#resize.observe(this.element);
   }
 
   /** @param row of the batch; @param index of the step that is shown above */
   draw(steps: readonly Step[], index: number, row: number): void {
-    if (row !== this.#row || steps !== this.#steps) this.#painted = 0;
+    const areOthers = row !== this.#row || steps !== this.#steps;
+    if (areOthers) this.#painted = 0;
     this.#steps = steps;
     this.#row = row;
     this.#index = index;
     for (; this.#painted < steps.length; this.#painted++) this.#addColumn(this.#painted);
-    this.#paint();
+    if (areOthers) this.#paintAll();
+    else this.#paint();
   }
 
   dispose(): void {
@@ -90,7 +103,9 @@ export class TimePicture {
       pointerleave: () => this.#point(undefined),
       keydown: (event) => this.#onKey(event),
     });
-    const strip: Strip = { name, rows, read, canvas, small: new OffscreenCanvas(this.#options.stepsMax, rows), caption: el('figcaption', {}, [formula(name)]) };
+    const text = document.createTextNode('');
+    const figure = el('figure', {}, [el('figcaption', {}, [formula(name), ' ', el('span', { class: 'shape' }, [text])]), canvas]);
+    const strip: Strip = { name, rows, read, canvas, small: new OffscreenCanvas(this.#options.stepsMax, rows), text, figure };
     canvas.style.height = `${Math.round(rows * Math.min(ROW_PIXELS_MAX, STRIP_PIXELS_MAX / rows))}px`;
     return strip;
   }
@@ -105,35 +120,51 @@ export class TimePicture {
     }
   }
 
-  /** Which steps are shown, and how wide each is in pixels of the canvas. */
-  get #window(): { readonly first: number; readonly count: number; readonly pixels: number } {
+  get #window(): Shown {
     const available = Math.max(1, Math.round(this.#width * devicePixelRatio));
     const pixels = Math.max(1, Math.min(COLUMN_PIXELS_MAX * devicePixelRatio, Math.floor(available / Math.max(1, this.#steps.length))));
     const count = Math.min(this.#steps.length, Math.floor(available / pixels));
     // The chosen step is in sight, and else the last ones.
     const first = Math.max(0, Math.min(this.#index, this.#steps.length - count));
-    return { first, count, pixels };
+    return { first, count, pixels, index: this.#index };
   }
 
+  #paintAll(): void {
+    this.#shown = undefined;
+    this.#frameColor = cssColor('--ink');
+    this.#paint();
+  }
+
+  /** Paints what has changed: while steps are added that is a column or two. */
   #paint(): void {
     if (this.#width === 0 || this.#steps.length === 0) return;
-    const { first, count, pixels } = this.#window;
-    this.#frame = cssColor('--ink');
-    for (const { canvas, small, rows } of this.#strips) {
-      const [width, height] = [Math.round(this.#width * devicePixelRatio), Math.round(parseFloat(canvas.style.height) * devicePixelRatio)];
-      if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-      const context = canvas.getContext('2d')!;
-      context.clearRect(0, 0, width, height);
-      context.imageSmoothingEnabled = false;
-      context.drawImage(small, first, 0, count, rows, 0, 0, count * pixels, height);
-      context.strokeStyle = this.#frame;
-      context.lineWidth = 2 * devicePixelRatio;
-      context.strokeRect((this.#index - first) * pixels, 0, Math.max(pixels, 2), height);
-      canvas.setAttribute('aria-valuemax', String(this.#steps.length));
-      canvas.setAttribute('aria-valuenow', String(this.#index + 1));
-      canvas.setAttribute('aria-valuetext', `t = ${this.#index + 1}`);
+    const [shown, now] = [this.#shown, this.#window];
+    const isMoved = shown === undefined || shown.first !== now.first || shown.pixels !== now.pixels || now.count < shown.count;
+    // The frame of a narrow column covers its neighbours.
+    const margin = Math.ceil((2 * devicePixelRatio) / now.pixels);
+    const from = isMoved ? now.first : Math.max(now.first, Math.min(shown.index, now.index, shown.first + shown.count) - margin);
+    const to = isMoved ? now.first + now.count : Math.min(now.first + now.count, Math.max(shown.index, now.index, now.first + now.count - 1) + 1 + margin);
+    for (const strip of this.#strips) {
+      this.#paintColumns(strip, now, from, to, isMoved);
+      strip.canvas.setAttribute('aria-valuemax', String(this.#steps.length));
+      strip.canvas.setAttribute('aria-valuenow', String(now.index + 1));
+      strip.canvas.setAttribute('aria-valuetext', `t = ${now.index + 1}`);
     }
+    this.#shown = now;
     this.#describe();
+  }
+
+  #paintColumns({ canvas, small, rows }: Strip, { first, pixels, index }: Shown, from: number, to: number, isAll: boolean): void {
+    const [width, height] = [Math.round(this.#width * devicePixelRatio), Math.round(parseFloat(canvas.style.height) * devicePixelRatio)];
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const context = canvas.getContext('2d')!;
+    const [left, painted] = [(from - first) * pixels, (to - from) * pixels];
+    context.clearRect(left, 0, isAll ? width : painted, height);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(small, from, 0, to - from, rows, left, 0, painted, height);
+    context.strokeStyle = this.#frameColor;
+    context.lineWidth = 2 * devicePixelRatio;
+    context.strokeRect((index - first) * pixels + devicePixelRatio, devicePixelRatio, Math.max(0, pixels - 2 * devicePixelRatio), height - 2 * devicePixelRatio);
   }
 
   #onPointer(event: PointerEvent, strip: Strip): void {
@@ -154,12 +185,11 @@ export class TimePicture {
   #describe(): void {
     const { time } = this.#options.page.texts.understand;
     for (const strip of this.#strips) {
-      const { caption, name, rows, read } = strip;
+      const { text, rows, read } = strip;
       const pointed = this.#pointed?.strip === strip && this.#pointed.index < this.#steps.length ? this.#pointed : undefined;
-      const text = pointed
+      text.data = pointed
         ? `t = ${pointed.index + 1}, [${this.#row}, ${pointed.row}] = ${shortNumber(read(this.#steps[pointed.index]!).data[this.#row * rows + pointed.row]!)}`
         : time.strip(rows, this.#steps.length);
-      caption.replaceChildren(formula(name), ' ', el('span', { class: 'shape' }, text));
     }
   }
 

@@ -19,8 +19,8 @@ import { STEPS_MAX, Unrolled } from './unrolled.ts';
 
 /** Steps that are there when the view is opened: enough to see the states change. */
 const FIRST_STEPS = 8;
-/** Up to so many columns the equation leaves place beside it. */
-const SIDE_BY_SIDE_H_MAX = 5;
+/** Tables of so many columns leave no place beside the equation; of more columns there are heatmaps, which are smaller. */
+const WIDE_H = [6, 7, 8];
 const SPEEDS = [1, 4, 15, 60, 240] as const;
 const FIRST_CHOICES: Choices = { cell: 'rnn', N: 2, D: 3, H: 4, seed: 1, series: 'sine' };
 
@@ -196,7 +196,7 @@ class UnderstandView implements View {
       isGated ? this.#gateButtons() : undefined,
       isGated ? el('p', { class: 'lead' }, prose(gates[network.cell as 'gru'][gate.name as 'r'].explanation)) : undefined,
       // Where the equation takes the whole width, the note is kept in sight below it.
-      el('div', { class: network.H > SIDE_BY_SIDE_H_MAX ? 'stage wide' : 'stage' }, [
+      el('div', { class: WIDE_H.includes(network.H) ? 'stage wide' : 'stage' }, [
         this.#equation.element,
         this.#note.element,
       ]),
