@@ -12,7 +12,7 @@ COPY src/kernels src/kernels
 RUN node src/kernels/build.ts
 COPY src/client src/client
 COPY src/pages src/pages
-COPY src/strip-types.ts src/
+COPY src/strip-types.ts src/join-modules.ts src/
 RUN node --disable-warning=ExperimentalWarning src/strip-types.ts
 RUN npm prune --omit=dev --omit=optional --ignore-scripts --no-audit --no-fund && \
   find node_modules -type d -empty -delete

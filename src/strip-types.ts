@@ -1,13 +1,14 @@
 // Makes of client/ and pages/ what a browser loads: `node src/strip-types.ts`, a part of `npm run build`.
 //
-// Node.js strips the types and leaves everything else where it stands, so what a browser shows of a module is its source.
-// The files are put into build/, the page itself as build/index.html and all that it loads into a folder that is named after
-// its content: a browser keeps those files for good, and asks only for the page whether there is a newer one.
+// Node.js strips the types and leaves everything else where it stands, so what a browser shows is the source. The page is put
+// into build/index.html; what it loads is one script, one style sheet and images, in a folder that is named after its content:
+// a browser keeps those files for good, and asks only for the page whether there is a newer one.
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire, stripTypeScriptTypes } from 'node:module';
 import { dirname, extname, join, relative } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import { joinModules } from './join-modules.ts';
 
 const source = import.meta.dirname;
 const output = join(source, 'build');
@@ -21,14 +22,15 @@ const UPLOT = createRequire(import.meta.url).resolve('uplot/dist/uPlot.iife.min.
 
 const files = readFiles();
 const template = readFileSync(join(source, 'pages/index.html'), 'utf8');
-const key = digestOf([...files, ['index.html', template], ['strip-types.ts', readFileSync(import.meta.filename, 'utf8')]]);
+const programs = ['strip-types.ts', 'join-modules.ts'].map((name) => [name, readFileSync(join(source, name), 'utf8')] as const);
+const key = digestOf([...files, ['index.html', template], ...programs]);
 if (!existsSync(keyFile) || readFileSync(keyFile, 'utf8') !== key) {
   rmSync(output, { recursive: true, force: true });
   write(files);
   writeFileSync(keyFile, key);
 }
 
-/** The text of every file that a browser may load, by its path. */
+/** The text of every file that the page is made of, by its path. */
 function readFiles(): Map<string, string> {
   const found = new Map<string, string>();
   for (const path of globSync('{client,pages}/**/*.{ts,css,svg}', { cwd: source }).toSorted()) {
@@ -49,34 +51,27 @@ function moduleOf(path: string, text: string): string {
     .replaceAll(/\bfrom 'uplot'/g, `from '${toUplot}'`);
 }
 
-function write(all: Map<string, string>): void {
-  const folder = `app/${digestOf(all).slice(0, 16)}`;
-  for (const [path, text] of all) writeFile(join(folder, path), text);
+function write(all: ReadonlyMap<string, string>): void {
+  const loaded = loadedFiles(all);
+  const folder = `app/${digestOf(loaded).slice(0, 16)}`;
+  for (const [path, text] of loaded) writeFile(join(folder, path), text);
   // For those who import the package: at an address that stays.
   for (const [path, text] of all) if (path.startsWith('client/')) writeFile(path, text, []);
-  writeFile('index.html', pageOf(folder, all), []);
+  // Its addresses are relative, as it may be behind any path.
+  writeFile('index.html', template.replaceAll('{{folder}}', folder), []);
   writeFile('folder', folder, []);
 }
 
-/** The page, with the addresses of what it loads; relative, as it may be behind any path. */
-function pageOf(folder: string, all: Map<string, string>): string {
-  const modules = modulesOf('pages/main.js', all);
-  const preloads = modules.map((path) => `<link rel="modulepreload" href="${folder}/${path}">`);
-  return template.replaceAll('{{folder}}', folder).replace('{{preloads}}', preloads.join('\n'));
-}
-
-/** A module and all that it imports at once, so that a browser fetches them together and not one after the other. */
-function modulesOf(entry: string, all: Map<string, string>): string[] {
-  const reached = new Set<string>();
-  const reach = (path: string): void => {
-    if (reached.has(path)) return;
-    reached.add(path);
-    const text = all.get(path);
-    if (text === undefined) throw new Error(`A module imports ${path}, which is not there.`);
-    for (const [, name] of text.matchAll(/^(?:import|export)[^;]*?from '(\.[^']+)'/gm)) reach(join(dirname(path), name!));
-  };
-  reach(entry);
-  return [...reached];
+/** What the page loads: all modules as one script, all style sheets as one, those of the views last. */
+function loadedFiles(all: ReadonlyMap<string, string>): Map<string, string> {
+  const styles = [...all.keys()].filter((path) => extname(path) === '.css');
+  const shared = ['uplot/uplot.css', 'pages/style.css'];
+  const ordered = [...shared, ...styles.filter((path) => !shared.includes(path))];
+  return new Map([
+    ['pages/main.js', joinModules('pages/main.js', all)],
+    ['pages/style.css', ordered.map((path) => all.get(path)!).join('\n')],
+    ...[...all].filter(([path]) => extname(path) === '.svg'),
+  ]);
 }
 
 function writeFile(path: string, text: string, compressed: readonly string[] = COMPRESSED): void {

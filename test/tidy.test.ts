@@ -52,7 +52,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'sorted-keys.ts': [],
   client: [],
   pages: ['client'],
-  'strip-types.ts': [],
+  'strip-types.ts': ['join-modules.ts'],
+  'join-modules.ts': [],
   'node-version.mjs': [],
   'require-node.mjs': ['node-version.mjs'],
 };

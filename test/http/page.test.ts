@@ -31,7 +31,7 @@ test('a browser gets the page, which may load what is of this origin and nothing
 });
 
 test('all files of the page are there, compressed, for good, and small', async () => {
-  expect(addresses.length).toBeGreaterThan(10);
+  expect(addresses.map((address) => address.replace(/^app\/[0-9a-f]{16}/, ''))).toEqual(['/pages/icon.svg', '/pages/style.css', '/pages/main.js']);
   let bytes = page.rawPayload.length;
   for (const address of new Set(addresses)) {
     const file = await http.inject({ url: `/${address}`, headers: { 'accept-encoding': 'gzip, deflate, br' } });
@@ -48,8 +48,7 @@ test('a client that accepts no compression gets the same file as it is', async (
   const plain = await http.inject(url);
   expect(plain.headers['content-encoding']).toBeUndefined();
   expect(plain.headers['content-type']).toMatch(/^(text|application)\/javascript; charset=utf-8$/);
-  expect(plain.body).toContain("from './bar.js'");
-  expect(plain.body).not.toMatch(/\.ts'|: Page\b/);
+  expect(plain.body).not.toMatch(/\bfrom '|: Page\b/);
   const again = await http.inject({ url, headers: { 'if-none-match': String(plain.headers.etag) } });
   expect(again.statusCode).toBe(304);
 });
