@@ -45,6 +45,18 @@ export class Lifetime {
     return this.usage?.group ?? this.client;
   }
 
+  /**
+   * The lifetime of one of several calls in a request: it has the same client and deadline and ends with this one, but a
+   * record of its own. To be disposed of.
+   */
+  share(): Lifetime {
+    const shared = new SharedLifetime(this.client, this.#msMax, this.tenant);
+    shared.#endsAtMs = this.#endsAtMs;
+    shared.usage = this.usage;
+    shared.removeFromWhole = this.onEnd(() => shared.close());
+    return shared;
+  }
+
   /** The deadline, by performance.now(). */
   get endsAtMs(): number {
     return this.#endsAtMs;
@@ -158,5 +170,15 @@ export class Lifetime {
     const listeners = [...this.#listeners];
     this.#listeners.clear();
     for (const listener of listeners) listener();
+  }
+}
+
+/** One of several in a request. */
+class SharedLifetime extends Lifetime {
+  removeFromWhole: (() => void) | undefined;
+
+  override [Symbol.dispose](): void {
+    this.removeFromWhole?.();
+    super[Symbol.dispose]();
   }
 }

@@ -14,6 +14,7 @@ import type { ModelLibrary } from '../models/library.ts';
 import type { TenantModels } from '../models/tenant-models.ts';
 import { accessLog } from './access-log.ts';
 import { AuditLog } from './audit.ts';
+import { type BatchParts, batchRoute } from './batch/batch.ts';
 import { BodyBudget } from './bodies/body-budget.ts';
 import { sequenceRoute } from './compute/sequence.ts';
 import { type StepParts, stepRoute } from './compute/step.ts';
@@ -61,10 +62,10 @@ import { MessageSockets } from './websocket/message-sockets.ts';
 const HEAD_BYTES_MAX = 16 * 1024;
 
 /** What createHttp itself creates for the routes. */
-type SetHere = 'audit' | 'responses' | 'sockets' | 'budget' | 'onMessageEnd';
+type SetHere = 'audit' | 'jsonCodec' | 'responses' | 'sockets' | 'budget' | 'onMessageEnd';
 
 export interface HttpOptions
-  extends Omit<StepParts & SessionRoutesOptions & SessionSocketOptions & TenantLimitsOptions, SetHere>, GatewayParts {
+  extends Omit<StepParts & BatchParts & SessionRoutesOptions & SessionSocketOptions & TenantLimitsOptions, SetHere>, GatewayParts {
   /** Undefined if everybody may call everything. */
   readonly access: Access | undefined;
   readonly library: ModelLibrary;
@@ -183,6 +184,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(fp(sessionSocketRoute), { ...options, sockets, budget, onMessageEnd });
   app.register(fp(stepRoute), parts);
   app.register(fp(sequenceRoute), { ...parts, streams });
+  app.register(fp(batchRoute), { ...options, jsonCodec: engine.jsonCodec, onMessageEnd });
 
   // After the last route: it completes the addresses of all of them.
   app.register(methodNotAllowed);

@@ -6,6 +6,8 @@ import { FRAMINGS } from '../codec/json/step-events.ts';
 import { CarryoverError } from '../errors.ts';
 
 export const JSON_TYPE = 'application/json';
+/** A JSON document on each line. */
+export const NDJSON_TYPE = 'application/x-ndjson';
 const SAFETENSORS_TYPE = 'application/vnd.carryover.safetensors';
 /** Responses that are sent while they are computed. */
 const STREAM_TYPES = Object.keys(FRAMINGS);
@@ -47,6 +49,11 @@ export function responseContent(schema: object, lineSchema: object | undefined) 
   };
 }
 
+/** `content` of the response to a batch, in each of its forms. */
+export function batchContent(schema: object) {
+  return { ...responseContent(schema, undefined), [NDJSON_TYPE]: { schema: { type: 'string' } } };
+}
+
 /**
  * The type of the response: what `Accept` prefers; without `Accept`, JSON for a JSON body and a file for a file.
  *
@@ -58,10 +65,15 @@ export function responseType(request: FastifyRequest, streams: boolean): string 
     ? [...FILE_TYPES, JSON_TYPE]
     : [JSON_TYPE, ...FILE_TYPES];
   if (streams) types.push(...STREAM_TYPES);
+  return preferredType(request, types);
+}
+
+/** The one of `types` that `Accept` prefers; without it, the first. @throws not_acceptable */
+export function preferredType(request: FastifyRequest, types: readonly string[]): string {
   const { accept } = request.headers;
   if (accept === undefined || accept === '*/*') return types[0]!;
   request.raw.headers.accept = withoutParameters(accept);
-  const type = request.accepts().type(types);
+  const type = request.accepts().type([...types]);
   if (typeof type === 'string') return type;
   throw new CarryoverError('not_acceptable', {
     detail:

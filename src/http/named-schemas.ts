@@ -1,5 +1,6 @@
 // The schemas that routes refer to by name. They are registered once, so the OpenAPI document shows each under
 // its name, and the validator compiles each once.
+import { BatchBody, BatchReply } from './batch/batch-schemas.ts';
 import {
   SequenceBody,
   SequenceLayersTrace,
@@ -47,5 +48,7 @@ export const NAMED_SCHEMAS = [
   SequenceTrace,
   SequenceLayersTrace,
   SequenceLine,
+  BatchBody,
+  BatchReply,
   Problem,
 ];

@@ -16,11 +16,16 @@ export function hasIdempotencyKey({ headers }: FastifyRequest): boolean {
   return headers['idempotency-key'] !== undefined;
 }
 
+/** Whether it is a batch: its items, which may not have been read, may have keys. */
+export function isBatch({ url }: FastifyRequest): boolean {
+  return /^\/v1\/batch\b/.test(url);
+}
+
 /** Whether it is a call on a session: then an error says whether the session was changed (`applied`). */
 export function isSessionCall(request: FastifyRequest): boolean {
   const { url, headers, body, sessionInFile } = request;
   const named = sessionInFile ?? (body as { session?: unknown } | null | undefined)?.session;
-  if (url.startsWith('/v1/sessions') || named !== undefined) return true;
+  if (url.startsWith('/v1/sessions') || isBatch(request) || named !== undefined) return true;
   if (headers[SESSION_HEADER] !== undefined) return true;
   // The body, which may name a session, was not read.
   return COMPUTE_ADDRESS.test(url) && (hasIdempotencyKey(request) || headers['if-match'] !== undefined);

@@ -13,7 +13,7 @@ import type { ByteBlock } from '../../wasm/byte-block.ts';
 import { bodyMismatch, isJsonInUtf8, acceptsBody, acceptsFile, unsupportedType } from '../bodies/body-types.ts';
 import { type Done, type ReceiverParts, receiveBody } from '../bodies/receive-body.ts';
 import type { HttpServer } from '../http-server.ts';
-import { JSON_TYPE, MODEL_FILE_TYPES } from '../media-types.ts';
+import { JSON_TYPE, MODEL_FILE_TYPES, NDJSON_TYPE } from '../media-types.ts';
 import { addRelease } from '../request.ts';
 
 export const requestBodies = fp(
@@ -34,7 +34,7 @@ export const requestBodies = fp(
         readJson(request, parts.jsonCodec, block, done);
       });
     });
-    app.addContentTypeParser(MODEL_FILE_TYPES, (request, payload, done: Done) => {
+    app.addContentTypeParser([...MODEL_FILE_TYPES, NDJSON_TYPE], (request, payload, done: Done) => {
       if (!acceptsFile(request)) return refuseBody(request, payload, done);
       receiveBody(request, payload, parts, (error, block) => {
         if (!block) return done(error);

@@ -6,13 +6,13 @@ import { type Applied, CarryoverError } from '../../errors.ts';
 import { noteError, traceIdOf } from '../request.ts';
 import { withoutSessionIds } from '../../session-hash.ts';
 import { problemBody } from '../schemas/problem.ts';
-import { hasIdempotencyKey, isSessionCall } from '../session-request.ts';
+import { hasIdempotencyKey, isBatch, isSessionCall } from '../session-request.ts';
 
 /** The error of a request as a problem; of a call on a session it says whether the call was applied. */
 export function requestProblem(error: CarryoverError, request: FastifyRequest) {
   return {
     ...problemBody(error, request.id, request.server.publicAddress, traceIdOf(request)),
-    ...(isSessionCall(request) && { applied: appliedOf(error, hasIdempotencyKey(request)) }),
+    ...(isSessionCall(request) && { applied: appliedOf(error, hasIdempotencyKey(request) || isBatch(request)) }),
   };
 }
 

@@ -1,9 +1,11 @@
 // Idempotency-Key: 1 … 255 visible ASCII characters, as they are or as the string of a structured field
 // (RFC 9651). Parsed here, since a parser of structured fields refuses what clients send without
 // quotation marks, such as a UUID that begins with a digit.
+import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { invalidRequest } from '../../errors.ts';
 import type { IdempotencyKey } from '../../sessions/kept-answer.ts';
+import type { TensorSource } from '../../tensor.ts';
 import { sha256, sha256InSlices } from './digest.ts';
 
 const KEY = /^(?:"([ !#-[\]-~]{1,255})"|([!#-~]{1,255}))$/;
@@ -41,6 +43,26 @@ export async function keyOfMessage(
   const digest = sha256(`frame ${kind} ${await sha256InSlices(message)}`);
   return { key: parseKey(key, 'key', '/key'), digest };
 }
+
+/**
+ * The `key` of an item of a batch, with a digest of its fields and of x: it is the same item in whatever order and with
+ * whatever others it comes.
+ *
+ * @param body the item without id, key and if_match
+ * @throws invalid_request · out_of_range
+ */
+export function keyOfItem(key: string | undefined, body: unknown, x: TensorSource): IdempotencyKey | undefined {
+  if (key === undefined) return undefined;
+  const parsed = parseKey(key, 'key', '/key');
+  const numbers = new Float32Array(x.shape.reduce((product, size) => product * size, 1));
+  x.copyTo(numbers);
+  const fields = JSON.stringify(body, (name, value: unknown) => (TENSOR_FIELDS.includes(name) ? undefined : value));
+  const hash = createHash('sha256').update(`item ${fields} ${x.axes} ${x.shape.join()} `).update(numbers);
+  return { key: parsed, digest: hash.digest('base64url') };
+}
+
+/** x is hashed as numbers; the other fields of a file are its metadata. */
+const TENSOR_FIELDS = ['x', 'tensors'];
 
 /** @param name and pointer: where the key stands, for the error */
 function parseKey(text: string, name: string, pointer: string): string {

@@ -49,8 +49,12 @@ export async function openMessage(
   const block = placed instanceof Promise ? await placed : placed;
   if (isFile) return lifetime.record.measure('readMs', () => openFile(block));
   const parsed = await jsonCodec.parse(block, lifetime);
-  const { value } = parsed;
-  const common = { isFile: false, [Symbol.dispose]: () => parsed.release() };
+  return messageOf(parsed.value, () => parsed.release());
+}
+
+/** @param value of JSON · @param release frees the memory of its tensors */
+export function messageOf(value: unknown, release: () => void): SocketMessage {
+  const common = { isFile: false, [Symbol.dispose]: release };
   if (!isObject(value)) return { id: undefined, call: NO_CALL, body: value, rank: 0, ...common };
   const { id, key, if_match, ...body } = value;
   return { id, call: { id, key, if_match }, body, rank: depthOf(body.x), ...common };
