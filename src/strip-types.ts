@@ -62,14 +62,19 @@ function write(all: ReadonlyMap<string, string>): void {
   writeFile('folder', folder, []);
 }
 
-/** What the page loads: all modules as one script, all style sheets as one, those of the views last. */
+/** What the pages load, each all of its modules as one script and its style sheets as one; those of views are the last. */
 function loadedFiles(all: ReadonlyMap<string, string>): Map<string, string> {
-  const styles = [...all.keys()].filter((path) => extname(path) === '.css');
-  const shared = ['uplot/uplot.css', 'pages/style.css'];
-  const ordered = [...shared, ...styles.filter((path) => !shared.includes(path))];
+  const shared = ['pages/theme.css', 'pages/bar.css'];
+  const ofPage = [...shared, 'uplot/uplot.css', 'pages/style.css'];
+  const isOfView = (path: string) => extname(path) === '.css' && !ofPage.includes(path) && !/^pages\/(docs|problems)\//.test(path);
+  const joined = (paths: readonly string[]) => paths.map((path) => all.get(path)!).join('\n');
   return new Map([
     ['pages/main.js', joinModules('pages/main.js', all)],
-    ['pages/style.css', ordered.map((path) => all.get(path)!).join('\n')],
+    ['pages/style.css', joined([...ofPage, ...[...all.keys()].filter(isOfView)])],
+    ['pages/docs.js', joinModules('pages/docs/main.js', all)],
+    ['pages/docs.css', joined([...shared, 'pages/docs/docs.css'])],
+    ['pages/problems.js', joinModules('pages/problems/main.js', all)],
+    ['pages/problems.css', joined([...shared, 'pages/style.css', 'pages/problems/problems.css'])],
     ...[...all].filter(([path]) => extname(path) === '.svg'),
   ]);
 }

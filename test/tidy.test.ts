@@ -188,7 +188,7 @@ describe('bans', () => {
 
 test('every file of src is reached from the client, the server, the command line, a worker or the build', () => {
   const threads = ['pool/worker.ts', 'store/sqlite/thread.ts', 'models/import-thread/thread.ts', 'tracing/export-thread/thread.ts'];
-  const entries = ['server.ts', 'strip-types.ts', 'client/index.ts', 'pages/main.ts', 'cli/carryover.mjs', 'cli/main.ts', 'require-node.mjs', ...threads, 'backup/check-process.ts', 'kernels/build.ts'];
+  const entries = ['server.ts', 'strip-types.ts', 'client/index.ts', 'pages/main.ts', 'pages/docs/main.ts', 'pages/problems/main.ts', 'cli/carryover.mjs', 'cli/main.ts', 'require-node.mjs', ...threads, 'backup/check-process.ts', 'kernels/build.ts'];
   const reached = new Set<string>();
   const reach = (path: string): void => {
     const file = files.find((one) => one.path === path || one.path === `${path}.ts`);

@@ -49,7 +49,7 @@ FIRST_WAIT, LONGEST_WAIT = 0.05, 5.0
 class CarryoverError(Exception):
     """A call that failed. Its message is the `detail` of the problem with which the service answered.
 
-    code: the stable name of the error, explained at /problems; "no_answer" if there was no answer, "unexpected_answer" if it
+    code: the stable name of the error, explained at /problems; "no_answer" if there was no answer, "unreadable_answer" if it
         is none of the service, e.g. of a gateway.
     status: of the answer; 0 without one.
     applied: of a call on a session, whether it has changed the session: "no", "unknown" or "yes"; else None.
@@ -475,7 +475,7 @@ def _error_of(response: http.client.HTTPResponse, body: bytes) -> CarryoverError
     except (ValueError, KeyError, TypeError):
         # Of a gateway in front of the service, or of its health check.
         text = body.decode(errors="replace")[:200]
-        problem = {"status": response.status, "code": "unexpected_answer"}
+        problem = {"status": response.status, "code": "unreadable_answer"}
         message = f"{response.status} {response.reason}: {text}"
     retry_after = response.headers.get("Retry-After", "")
     return CarryoverError(message, problem, float(retry_after) if retry_after.isdigit() else None)

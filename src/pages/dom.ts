@@ -27,6 +27,22 @@ export function button(text: string, onClick: () => void, attributes: Attributes
   return el('button', { type: 'button', ...attributes }, text, { click: onClick });
 }
 
+/** A list of which one is chosen. @param options value and text of each */
+export function choice(
+  label: string,
+  options: readonly (readonly [string, string])[],
+  chosen: string,
+  onChoose: (value: string) => void,
+): HTMLSelectElement {
+  const select = el(
+    'select',
+    { 'aria-label': label },
+    options.map(([value, text]) => el('option', { value, selected: value === chosen }, text)),
+    { change: () => onChoose(select.value) },
+  );
+  return select;
+}
+
 /** A control with its label above it. */
 export function field(label: string, control: HTMLElement): HTMLLabelElement {
   return el('label', { class: 'field' }, [el('span', {}, label), control]);

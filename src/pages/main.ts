@@ -1,12 +1,13 @@
 // The page: a bar, and one view at a time, chosen by the part of the address behind #.
 import { Carryover } from '../client/index.ts';
-import { applyTheme, bar } from './bar.ts';
+import { bar } from './bar.ts';
 import { button, el } from './dom.ts';
 import { currentApiKey } from './key-dialog.ts';
 import { modelsView } from './models/models-view.ts';
 import type { Page, View, ViewFactory } from './page.ts';
 import { sessionsView } from './sessions/sessions-view.ts';
 import { LANGUAGES, currentLanguage } from './texts/texts.ts';
+import { applyTheme } from './theme.ts';
 import { tryView } from './try/try-view.ts';
 import { understandView } from './understand/understand-view.ts';
 

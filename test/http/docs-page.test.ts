@@ -1,53 +1,121 @@
-// Swagger UI in a real browser: "Try it out" with the prefilled example answers 200 on both routes, and where keys are needed
-// "Authorize" takes one.
-import { type Browser, type Page, chromium } from 'playwright-core';
+// Swagger UI in a real browser: every example is answered with 2xx when "Execute" is pressed, errors are one table, and where
+// keys are needed "Authorize" takes one.
+import type { Browser, Locator, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { ERRORS } from '../../src/error-kinds.ts';
+import { EXAMPLES } from '../../src/http/docs/examples.ts';
 import { makeKeys } from '../helpers/access.ts';
-import { describeWith, programPath } from '../helpers/needs.ts';
+import { sized } from '../helpers/long.ts';
+import { describeWith } from '../helpers/needs.ts';
+import { DESKTOP, PHONE, accessibilityFindings, overflowOf, startBrowser } from '../helpers/page.ts';
 import { type RunningServer, startQuickly } from '../helpers/process.ts';
+
+/** In the short form operations on each kind of thing; all of them are tried without a browser in openapi.test.ts. */
+const SHORT = ['step', 'createSession', 'deleteSession'];
+const ROUNDS = sized({ short: 1, long: 2 });
 
 describeWith('chromium', '/docs in a browser', () => {
   let server: RunningServer;
   let browser: Browser;
-  let page: Page;
-  const problems: string[] = [];
 
   beforeAll(async () => {
-    server = await startQuickly();
-    browser = await chromium.launch({
-      executablePath: programPath('chromium')!,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
-    });
-    page = await browser.newPage({ viewport: { width: 1280, height: 1600 } });
+    [server, browser] = await Promise.all([startQuickly(), startBrowser()]);
+  });
+  afterAll(async () => void (await server?.stop()));
+
+  /** @param url of a service */
+  const openDocs = async (url: string, options: Parameters<Browser['newPage']>[0] = {}) => {
+    const page = await browser.newPage({ viewport: DESKTOP, colorScheme: 'light', ...options });
+    onTestFinished(() => page.close());
+    const problems: string[] = [];
     page.on('pageerror', (error) => problems.push(String(error)));
     page.on('console', (message) => {
-      if (message.type() === 'error') problems.push(message.text());
+      // The browser reports each status from 400 on.
+      if (message.type() === 'error' && !message.text().includes('status of 40')) problems.push(message.text());
     });
-    await page.goto(`${server.url}/docs`);
-  });
+    await page.goto(`${url}/docs`);
+    await page.locator('.opblock').first().waitFor();
+    return { page, problems };
+  };
 
-  afterAll(async () => {
-    await browser?.close();
-    await server?.stop();
-  });
-
-  test('the page has the name of the service, and fits a narrow window', async () => {
-    expect(await page.title()).toBe('Carryover');
-    expect(await page.locator('meta[name=viewport]').getAttribute('content')).toBe('width=device-width, initial-scale=1');
-    expect(await page.locator('.topbar').count()).toBe(0);
-  });
-
-  test.each(['step', 'sequence'])('"Try it out" on %s returns 200', async (operation) => {
-    const block = page.locator(`#operations-compute-${operation}`);
-    await block.locator('.opblock-summary-control').click();
-    const example = await block.locator('textarea.body-param__text').inputValue();
-    expect(Object.keys(JSON.parse(example))).toContain('weights');
-
+  const execute = async (block: Locator): Promise<string> => {
     await block.locator('button.execute').click();
-    const response = block.locator('.live-responses-table .response');
-    await response.locator('.response-col_status', { hasText: '200' }).waitFor();
-    const shown = await response.locator('.highlight-code, .microlight').first().innerText();
-    expect(shown).toContain('"h"');
+    const status = await block.locator('.live-responses-table .response .response-col_status').first().innerText();
+    await block.locator('button.btn-clear').click();
+    return status.trim();
+  };
+
+  const openBlock = async (page: Page, id: string): Promise<Locator> => {
+    const block = page.locator(`[id="${id}"]`);
+    await block.locator('.opblock-summary-control').click();
+    return block;
+  };
+
+  test('every example is answered with 2xx, in the order in which they stand', { timeout: 240_000 }, async () => {
+    const { page, problems } = await openDocs(server.url);
+    const ids = await page.locator('.opblock').evaluateAll((blocks) => blocks.map(({ id }) => id));
+    const tried: string[] = [];
+    for (let round = 1; round <= ROUNDS; round++) {
+      for (const id of ids) {
+        const operation = id.split('-').at(-1)!;
+        // A WebSocket: there is nothing to execute.
+        if (operation === 'streamSession' || sized({ short: !SHORT.includes(operation), long: false })) continue;
+        const block = await openBlock(page, id);
+        const select = block.locator('.opblock-section-request-body select.examples-select-element');
+        const names = EXAMPLES[operation] ? Object.keys(EXAMPLES[operation]) : ['answer'];
+        for (const name of names) {
+          if (names.length > 1) await select.selectOption(name);
+          tried.push(`${operation} ${name}: ${await execute(block)}`);
+        }
+        await block.locator('.opblock-summary-control').click();
+      }
+    }
+    expect(tried.filter((line) => !/: 2\d\d$/.test(line))).toEqual([]);
+    expect(tried.length).toBe(sized({ short: 5 + 3 + 1, long: 2 * 33 }));
+    expect(problems).toEqual([]);
+  });
+
+  test('errors are one table with links to the page of errors, and a WebSocket is not to be executed', async () => {
+    const { page } = await openDocs(server.url);
+    const block = await openBlock(page, 'operations-sessions-deleteSession');
+    expect(await block.locator('.responses-table > tbody > .response .response-col_status').allInnerTexts()).toEqual(['204']);
+    const errors = block.locator('details.errors');
+    expect(await errors.locator('table').isVisible()).toBe(false);
+    await errors.locator('summary').click();
+    const row = errors.locator('tr', { hasText: 'step_conflict' });
+    expect(await row.locator('td').allInnerTexts()).toEqual(['412', 'step_conflict', ERRORS.step_conflict.title]);
+    const stream = await openBlock(page, 'operations-sessions-streamSession');
+    await stream.locator('.socket-note').waitFor();
+    expect(await stream.locator('button.execute').count()).toBe(0);
+
+    await row.getByRole('link').click();
+    const entry = page.locator('li#step_conflict');
+    await entry.waitFor();
+    await page.getByLabel('Search').fill('shape fit');
+    expect(await page.locator('.problems > li:visible h2 code').allInnerTexts()).toEqual(['shape_mismatch']);
+    expect(await page.locator('#found').innerText()).toBe(`1 of ${Object.keys(ERRORS).length} errors`);
+    await page.evaluate(() => void (location.hash = '#not_found'));
+    await page.locator('li#not_found').waitFor();
+    expect(await accessibilityFindings(page)).toEqual([]);
+  });
+
+  test('the page has the name and the colours of the service, and fits a phone', async () => {
+    const { page, problems } = await openDocs(server.url, { viewport: PHONE, colorScheme: 'dark' });
+    expect(await page.title()).toBe('Carryover API');
+    const colorOf = (selector: string) => page.locator(selector).evaluate((element) => getComputedStyle(element).backgroundColor);
+    const dark = await colorOf('body');
+    expect(await colorOf('.swagger-ui')).toBe(dark);
+    await openBlock(page, 'operations-compute-step');
+    expect(await page.locator('textarea.body-param__text').inputValue()).toContain('"x": [[1, 2], [-0.5, 0.25]]');
+    expect(await overflowOf(page)).toBe(0);
+    await page.getByRole('button', { name: 'More' }).click();
+    await page.getByLabel('Theme').selectOption('light');
+    expect(await colorOf('body')).not.toBe(dark);
+    // The other pages are as light.
+    await page.getByRole('link', { name: 'Errors', exact: true }).click();
+    await page.locator('#step_conflict').waitFor();
+    expect(await colorOf('body')).not.toBe(dark);
+    expect(await overflowOf(page)).toBe(0);
     expect(problems).toEqual([]);
   });
 
@@ -56,22 +124,17 @@ describeWith('chromium', '/docs in a browser', () => {
     const key = keys.add('a');
     const guarded = await startQuickly({ API_KEYS_FILE: keys.path });
     onTestFinished(async () => void (await guarded.stop()));
-    await page.goto(`${guarded.url}/docs`);
-    const block = page.locator('#operations-compute-step');
-    await block.locator('.opblock-summary-control').click();
-    const status = async () => {
-      await block.locator('button.execute').click();
-      const cell = block.locator('.live-responses-table .response .response-col_status');
-      await cell.waitFor();
-      return cell.innerText();
-    };
-    expect(await status()).toContain('401');
+    const { page } = await openDocs(guarded.url);
+    const block = await openBlock(page, 'operations-compute-step');
+    expect(await execute(block)).toBe('401');
     await page.locator('button.authorize').first().click();
     const dialog = page.locator('.dialog-ux');
     await dialog.getByLabel('auth-bearer-value').fill(key);
     await dialog.getByRole('button', { name: 'Apply credentials' }).first().click();
     await dialog.locator('button.btn-done').first().click();
-    await block.locator('button.btn-clear').click();
-    expect(await status()).toContain('200');
+    expect(await execute(block)).toBe('200');
+    // A session for the example is created with the key.
+    await block.locator('.opblock-section-request-body select.examples-select-element').selectOption('session');
+    expect(await execute(block)).toBe('200');
   });
 });

@@ -5,7 +5,7 @@ import { ModelRef } from '../models/schemas.ts';
 import { SessionMark, SessionRef } from '../sessions/schemas.ts';
 import { InlineWeights } from '../schemas/layers.ts';
 import { cellStates, hiddenStates, sequenceInput } from '../schemas/states.ts';
-import { WEIGHTS_EXAMPLE, cube, matrix } from '../schemas/tensor.ts';
+import { cube, matrix } from '../schemas/tensor.ts';
 import { OUTPUTS } from './answer.ts';
 import { StepLayersTrace, StepTrace } from './step-schemas.ts';
 
@@ -47,17 +47,6 @@ export const SequenceBody = Type.Object(
   {
     $id: 'SequenceBody',
     additionalProperties: false,
-    examples: [
-      {
-        weights: WEIGHTS_EXAMPLE,
-        x: [
-          [[1], [0.5]],
-          [[-1], [0.25]],
-          [[0.5], [0]],
-        ],
-        lengths: [3, 2],
-      },
-    ],
   },
 );
 

@@ -1,6 +1,5 @@
 import { Type } from 'typebox';
 import { ACTIVATION } from '../../models/import/activation.ts';
-import { DESCRIPTION_EXAMPLE, MODEL_EXAMPLES } from './examples.ts';
 import { NAME_LENGTH_MAX, NAME_PATTERN } from '../../models/model-names.ts';
 import { pageLimit } from '../schemas/page.ts';
 import { ref } from '../schemas/ref.ts';
@@ -43,7 +42,6 @@ export const ModelBody = Type.Object(
     description:
       'A model: a list of `layers`, or in the short form the `weights` of one tanh layer and, if it has one, its ' +
       '`readout`, a linear dense layer.',
-    examples: MODEL_EXAMPLES,
   },
 );
 
@@ -110,7 +108,6 @@ export const PointBody = Type.Object(
     $id: 'PointBody',
     additionalProperties: false,
     description: 'What the name shall point to.',
-    examples: [{ model: 'tiny' }],
   },
 );
 
@@ -138,8 +135,7 @@ export const ModelQuery = Type.Object(
         description:
           'Of a file: its layers in their order, in JSON. `name` is the path of a layer in the file; an entry has the ' +
           'options of a layer in JSON, and may name a tensor by itself. May also stand in `__metadata__`, as ' +
-          '`carryover.layers`.',
-        examples: [DESCRIPTION_EXAMPLE],
+          '`carryover.layers`. E.g. `[{"type":"lstm","name":"lstm"},{"type":"dense","name":"head","activation":"softmax"}]`.',
       }),
     ),
   },

@@ -38,7 +38,7 @@ export function healthRoutes(
       logLevel: 'warn',
       schema: {
         operationId: 'live',
-        tags: ['health'],
+        tags: ['operations'],
         summary: 'Is the process alive?',
         response: {
           200: { description: 'It answers.', ...Health },
@@ -55,7 +55,7 @@ export function healthRoutes(
       logLevel: 'warn',
       schema: {
         operationId: 'ready',
-        tags: ['health'],
+        tags: ['operations'],
         summary: 'Should requests be sent here?',
         response: {
           200: { description: 'Yes.', ...Health },

@@ -2,19 +2,8 @@
 import fastifyStatic from '@fastify/static';
 import { builtFolder, readBuilt } from '../built-files.ts';
 import type { HttpServer } from '../http-server.ts';
+import { PAGE_CONTENT_POLICY } from '../security-headers.ts';
 import { varyBy } from '../vary.ts';
-
-/** Scripts, styles and calls of this origin only: what a model or a file is called can never become a script. */
-const CONTENT_POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data:",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join(';');
 
 /** @throws Error if the files of the page are not built */
 export async function pageRoute(app: HttpServer, { version }: { readonly version: string }): Promise<void> {
@@ -35,7 +24,7 @@ export async function pageRoute(app: HttpServer, { version }: { readonly version
     varyBy(reply, 'accept');
     // Who accepts anything, as curl does, is a program.
     if (request.accepts().type(['json', 'html']) !== 'html') return reply.send(links);
-    return reply.headers({ 'content-security-policy': CONTENT_POLICY, 'cache-control': 'no-cache' }).type('text/html; charset=utf-8').send(page);
+    return reply.headers({ 'content-security-policy': PAGE_CONTENT_POLICY, 'cache-control': 'no-cache' }).type('text/html; charset=utf-8').send(page);
   });
 
   await app.register(fastifyStatic, {

@@ -1,8 +1,11 @@
-// The OpenAPI document, made from the routes' schemas, and Swagger UI over it.
+// The OpenAPI document, made from the routes' schemas, and /docs: Swagger UI over it, in a page of our own.
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import fp from 'fastify-plugin';
 import type { Access } from '../../access/access.ts';
+import { type OpenapiDocument, describe } from '../docs/describe.ts';
+import { LAST_SESSION } from '../docs/examples.ts';
+import { docsPage } from '../docs/page.ts';
 import type { HttpServer } from '../http-server.ts';
 import { describeFiles } from '../media-types.ts';
 
@@ -15,8 +18,36 @@ const DOCUMENT_TYPES: Readonly<Record<string, string>> = {
   '/docs/yaml': 'application/yaml',
 };
 
-const NARROW_WINDOWS =
-  `document.head.insertAdjacentHTML('beforeend', '<meta name="viewport" content="width=device-width, initial-scale=1">');`;
+/** What is of the service, and the styles that Swagger UI sets on its elements. */
+const CONTENT_POLICY = {
+  'default-src': "'self'",
+  'img-src': "'self' data:",
+  'style-src': "'self' 'unsafe-inline'",
+  'base-uri': "'none'",
+  'frame-ancestors': "'none'",
+};
+
+const DESCRIPTION = `Inference for recurrent networks: h_t = tanh(h_{t-1} W_h + x_t W_x + b), GRU and LSTM.
+N is the mini-batch, D the input size, H the hidden size, O the output size, T the number of steps. All tensors are float32; the
+same input gives the same bits, whatever runs beside it.
+
+Every operation has examples that run as they are. In them \`${LAST_SESSION}\` stands for the session that you have created
+last on the page /docs, or a new one if there is none. Programs can use the [client for Python](clients/carryover.py); errors are explained
+[on a page of their own](problems).`;
+
+/** In the order in which the operations are shown. */
+const TAGS = [
+  {
+    name: 'compute',
+    description: 'One step, or a sequence of them. Nothing is kept: weights or a registered model, inputs and states are in the request.',
+  },
+  { name: 'models', description: 'Weights that are registered once, and from then on called by a name or by the digest of their content.' },
+  {
+    name: 'sessions',
+    description: 'Hidden states that the service keeps between calls. A step counts exactly once, also if it is sent again or the process is killed.',
+  },
+  { name: 'operations', description: 'Whether the service is alive and ready, for supervisors and gateways.' },
+];
 
 export interface OpenapiOptions {
   readonly version: string;
@@ -51,24 +82,20 @@ export const openapi = fp(
         info: {
           title: 'Carryover',
           version,
-          description:
-            'Inference for recurrent networks: h_t = tanh(h_{t-1} W_h + x_t W_x + b). ' +
-            'N is the mini-batch, D the input size, H the hidden size, T the number of steps. ' +
-            'All tensors are float32; the same input gives the same bits, whatever runs beside it.',
+          description: DESCRIPTION,
           license: { name: 'MIT', identifier: 'MIT' },
         },
         servers: [...app.publicAddress.servers],
         components: { securitySchemes: SECURITY_SCHEMES },
-        tags: [
-          { name: 'compute', description: 'Stateless: inputs and state in the request, weights too or a registered model.' },
-          { name: 'models', description: 'Weights registered once, addressed by content or name.' },
-          { name: 'sessions', description: 'Hidden states that the server keeps between calls.' },
-          { name: 'health', description: 'For supervisors and gateways.' },
-        ],
+        tags: TAGS,
       },
       transform: ({ schema, url, route }) => {
         const security = securityOf(route.config?.access ?? 'public', !access);
         return { schema: { ...describeFiles(schema), security }, url };
+      },
+      transformObject: (made) => {
+        describe((made as unknown as { openapiObject: OpenapiDocument }).openapiObject);
+        return (made as { openapiObject: object }).openapiObject;
       },
       // Schemas keep the names they have in the code, instead of def-0, def-1, …
       refResolver: { buildLocalReference: (json) => json.$id as string },
@@ -76,29 +103,23 @@ export const openapi = fp(
     // Made once, as bytes: it is large, and the same for every client.
     let bytes: Buffer | undefined;
     const document = () => (bytes ??= Buffer.from(JSON.stringify(app.swagger())));
+    const pages = { '/docs': docsPage(''), '/docs/': docsPage('../') };
     await app.register(swaggerUi, {
       routePrefix: '/docs',
-      indexPrefix: app.publicAddress.basePath,
+      staticCSP: CONTENT_POLICY,
       uiHooks: {
         onRequest: (request, reply, next) => {
           const { url = '' } = request.routeOptions;
+          if (url === '/docs' || url === '/docs/') {
+            const page = pages[request.url.startsWith('/docs/') ? '/docs/' : '/docs'];
+            return void reply.header('cache-control', 'no-cache').type('text/html; charset=utf-8').send(page);
+          }
           // Its own answer has an address without BASE_PATH.
           if (url === '/docs/static/index.html') return void reply.redirect(app.publicAddress.pathOf('/docs/'));
           const type = DOCUMENT_TYPES[url];
           return type === undefined ? next() : void reply.header('content-type', type).send(document());
         },
       },
-      staticCSP: {
-        'default-src': "'self'",
-        'img-src': "'self' data:",
-        // Swagger UI sets inline styles on its elements.
-        'style-src': "'self' 'unsafe-inline'",
-        'frame-ancestors': "'none'",
-      },
-      // Its page does not say to a telephone that it fits a narrow window.
-      theme: { title: 'Carryover', js: [{ filename: 'viewport.js', content: NARROW_WINDOWS }] },
-      // Without the bar of Swagger UI, which offers to open other documents: they could not be read (staticCSP).
-      uiConfig: { layout: 'BaseLayout', tryItOutEnabled: true, displayRequestDuration: true, persistAuthorization: false },
     });
     if (isPrepared) app.addHook('onReady', async () => void document());
     app.get('/openapi.json', { schema: { hide: true } }, (_, reply) =>

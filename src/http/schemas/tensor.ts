@@ -33,13 +33,3 @@ export const Weights = Type.Object(
       "torch's weight_ih and weight_hh are the transposes of W_x and W_h.",
   },
 );
-
-/** Weights with D = 1 and H = 2, for the examples of bodies. */
-export const WEIGHTS_EXAMPLE = {
-  W_x: [[0.5, -0.25]],
-  W_h: [
-    [0.1, 0.2],
-    [-0.3, 0.4],
-  ],
-  b: [0.01, -0.02],
-};

@@ -54,7 +54,6 @@ export const CreateSessionBody = Type.Object(
     $id: 'CreateSessionBody',
     additionalProperties: false,
     description: 'The weights are in exactly one of `model` and `weights`.',
-    examples: [{ model: 'sunspots', keep: 2 }],
   },
 );
 
@@ -136,13 +135,12 @@ export const StateBody = Type.Object(
   {
     $id: 'StateBody',
     additionalProperties: false,
-    examples: [{ h: [[0, 0]], t: 0 }],
   },
 );
 
 export const RewindBody = Type.Object(
   { t: Type.Integer({ minimum: 0, maximum: STEPS_MAX, description: 'A step whose state is kept.' }) },
-  { $id: 'RewindBody', additionalProperties: false, examples: [{ t: 0 }] },
+  { $id: 'RewindBody', additionalProperties: false },
 );
 
 export const ListQuery = Type.Object(

@@ -1,0 +1,69 @@
+// Completes the OpenAPI document that @fastify/swagger makes of the routes: the order of its operations, and their examples
+// with the answers of the service.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { EXAMPLES, PATH_EXAMPLES } from './examples.ts';
+
+/** What the service has answered to the examples: by operationId, by the name of the example or of the answer. */
+export type Answers = Readonly<Record<string, Readonly<Record<string, Answer>>>>;
+
+export interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly summary: string;
+  readonly value: unknown;
+}
+
+interface Media {
+  examples?: Record<string, { summary: string; value: unknown }>;
+}
+
+interface Content {
+  content?: Record<string, Media>;
+}
+
+interface Operation {
+  readonly operationId: string;
+  readonly tags: readonly string[];
+  readonly parameters?: { readonly in: string; example?: string }[];
+  readonly requestBody?: Content;
+  readonly responses: Readonly<Record<string, Content>>;
+}
+
+/** The parts of a document that are read or completed here. */
+export interface OpenapiDocument {
+  readonly tags?: readonly { readonly name: string }[];
+  paths?: Record<string, Record<string, Operation>>;
+}
+
+const ANSWERS = join(import.meta.dirname, 'answers.json');
+
+/** Operations in the order in which they are shown: by tag, then by path. */
+export function operationsOf({ paths = {} }: OpenapiDocument) {
+  return Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
+  );
+}
+
+/** Sorts the paths by their tags, and adds the examples. */
+export function describe(document: OpenapiDocument): void {
+  const tags = (document.tags ?? []).map(({ name }) => name);
+  const rankOf = (methods: Record<string, Operation>) => tags.indexOf(Object.values(methods)[0]?.tags[0] ?? '');
+  const sorted = Object.entries(document.paths ?? {}).toSorted(([, a], [, b]) => rankOf(a) - rankOf(b));
+  document.paths = Object.fromEntries(sorted);
+  const answers = JSON.parse(readFileSync(ANSWERS, 'utf8')) as Answers;
+  for (const { operation } of operationsOf(document)) addExamples(operation, answers[operation.operationId] ?? {});
+}
+
+function addExamples({ operationId, parameters = [], requestBody, responses }: Operation, answers: Answers[string]): void {
+  const body = requestBody?.content?.['application/json'];
+  const bodies = Object.entries(EXAMPLES[operationId] ?? {});
+  if (body) body.examples = Object.fromEntries(bodies.map(([name, example]) => [name, { summary: example.summary, value: example.body }]));
+  const inPath = parameters.find((parameter) => parameter.in === 'path');
+  const pathExample = PATH_EXAMPLES[operationId];
+  if (inPath && pathExample !== undefined) inPath.example = pathExample;
+  for (const [name, { status, type, summary, value }] of Object.entries(answers)) {
+    const media = responses[status]?.content?.[type];
+    if (media) (media.examples ??= {})[name] = { summary, value };
+  }
+}
