@@ -14,9 +14,9 @@ const source = import.meta.dirname;
 const output = join(source, 'build');
 const keyFile = join(output, 'key');
 /** Files that are copied as they are; `.ts` becomes `.js`. */
-const COPIED = ['.css', '.svg'];
+const COPIED = ['.css', '.csv', '.svg'];
 /** Everything but images is text, and a third of its size when it is compressed. */
-const COMPRESSED = ['.css', '.js', '.svg'];
+const COMPRESSED = ['.css', '.csv', '.js', '.svg'];
 /** uPlot as a script that defines a variable: minified it is a third of its module. */
 const UPLOT = createRequire(import.meta.url).resolve('uplot/dist/uPlot.iife.min.js');
 
@@ -33,7 +33,7 @@ if (!existsSync(keyFile) || readFileSync(keyFile, 'utf8') !== key) {
 /** The text of every file that the page is made of, by its path. */
 function readFiles(): Map<string, string> {
   const found = new Map<string, string>();
-  for (const path of globSync('{client,pages}/**/*.{ts,css,svg}', { cwd: source }).toSorted()) {
+  for (const path of globSync('{client,pages}/**/*.{ts,css,csv,svg}', { cwd: source }).toSorted()) {
     const text = readFileSync(join(source, path), 'utf8');
     if (COPIED.includes(extname(path))) found.set(path, text);
     else found.set(path.replace(/\.ts$/, '.js'), moduleOf(path, text));

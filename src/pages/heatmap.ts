@@ -15,6 +15,8 @@ export interface HeatmapOptions {
   readonly cellHeightMin?: number;
   /** Whether the name and the number that is pointed at stand below the picture, as they do if this is absent. */
   readonly hasCaption?: boolean;
+  /** As wide as its place and as high as `height`, whatever the shape of the cells. */
+  readonly stretch?: boolean;
   /** Numbers of this size get the full colour; if absent, the largest of the matrix. */
   readonly max?: number;
   /** Called with the cell that is pointed at, and with undefined when none is any more. */
@@ -74,10 +76,11 @@ export class Heatmap {
     this.#columns = columns;
     this.#image = rows > 0 && columns > 0 ? new ImageData(columns, rows) : undefined;
     Object.assign(this.#small, { width: columns, height: rows });
-    const { width = 320, height = 320, cellHeightMin = 0 } = this.#options;
+    const { width = 320, height = 320, cellHeightMin = 0, stretch = false } = this.#options;
     const cell = Math.min(CELL_PIXELS_MAX, width / Math.max(1, columns), height / Math.max(1, rows));
-    this.#canvas.style.width = `${Math.max(1, Math.round(columns * cell))}px`;
-    this.#canvas.style.height = `${Math.max(1, Math.round(rows * Math.max(cell, Math.min(cellHeightMin, height / rows))))}px`;
+    const cellHeight = Math.max(cell, Math.min(cellHeightMin, height / rows));
+    this.#canvas.style.width = stretch ? '100%' : `${Math.max(1, Math.round(columns * cell))}px`;
+    this.#canvas.style.height = stretch ? `${height}px` : `${Math.max(1, Math.round(rows * cellHeight))}px`;
     this.#canvas.setAttribute('aria-label', this.#options.texts.heatmap.summary(this.#options.name, rows, columns));
   }
 
@@ -91,7 +94,9 @@ export class Heatmap {
     this.#small.getContext('2d')!.putImageData(image, 0, 0);
 
     const canvas = this.#canvas;
-    const width = Math.max(columns, Math.round(parseFloat(canvas.style.width) * devicePixelRatio));
+    // In per cent of a place that may not be shown yet.
+    const cssWidth = canvas.style.width.endsWith('%') ? canvas.clientWidth : parseFloat(canvas.style.width);
+    const width = Math.max(columns, Math.round(cssWidth * devicePixelRatio));
     const height = Math.max(rows, Math.round(parseFloat(canvas.style.height) * devicePixelRatio));
     // To give a canvas the size that it has would make it anew.
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });

@@ -51,7 +51,7 @@ function javascriptOf(calls: readonly SnippetCall[], { baseUrl, needsKey }: Snip
     const address = path.includes(SESSION) ? `\`${path.replaceAll(SESSION, '${session}')}\`` : `'${path}'`;
     const value = body === undefined ? '' : `, ${JSON.stringify(body).replaceAll(QUOTED_SESSION, 'session')}`;
     const call = `await call('${method}', ${address}${value})`;
-    return isSession ? `const session = (${call}).id;` : `console.log(${call});`;
+    return isSession ? `const session = (${call}).id;` : `console.log(JSON.stringify(${call}));`;
   });
   return `// Node.js 18 or newer, or the console of a browser: node program.mjs
 const service = '${addressOf(baseUrl, '')}';

@@ -1,8 +1,100 @@
-// The view "models".
-import { el } from '../dom.ts';
-import type { ViewFactory } from '../page.ts';
+// The view "Models": those of the service, and a file dropped here becomes one of them.
+import type { ModelInfo } from '../../client/index.ts';
+import { Attempts } from '../attempts.ts';
+import { button, el } from '../dom.ts';
+import { layersTable, layersText } from '../layers.ts';
+import { Listing } from '../listing.ts';
+import { builtInName, shortId, titleOf } from '../model-names.ts';
+import { bytesText } from '../numbers.ts';
+import type { Page, ViewFactory } from '../page.ts';
+import type { SnippetCall } from '../snippets.ts';
+import { snippetsPanel } from '../snippets-panel.ts';
+import { relativeTime } from '../times.ts';
+import { importPanel } from './import-panel.ts';
 
-export const modelsView: ViewFactory = ({ texts }) => ({
-  element: el('section', {}, [el('h1', {}, texts.bar.models)]),
-  dispose: () => undefined,
-});
+export const modelsView: ViewFactory = (page) => {
+  const { texts, carryover } = page;
+  const attempts = new Attempts(page);
+  /** Whose layers were shown last, or that was registered last. */
+  let shown: string | undefined;
+  const listing = new Listing<ModelInfo>({
+    attempts,
+    label: texts.models.list,
+    heads: texts.models.heads,
+    numbers: [2, 3, 4, 5],
+    texts: texts.models,
+    entries: () => carryover.models.list({ signal: attempts.signal }),
+    row: (model) => modelRow({
+      page,
+      model,
+      onShow: () => (shown = refOf(model)),
+      onDelete: () => void attempts.run(async () => {
+        await carryover.models.delete(model.id, { signal: attempts.signal });
+        await listing.refresh();
+      }),
+    }),
+  });
+  const refresh = () => attempts.run(() => listing.refresh());
+  const calls = (): SnippetCall[] => [
+    { method: 'GET', path: '/v1/models' },
+    ...(shown === undefined ? [] : [{ method: 'GET', path: `/v1/models/${encodeURIComponent(shown)}` } as const]),
+  ];
+  void refresh();
+  return {
+    element: el('section', { class: 'models' }, [
+      el('h1', {}, texts.bar.models),
+      el('p', { class: 'weak' }, texts.models.intro),
+      attempts.element,
+      listing.element,
+      importPanel(page, attempts, (model) => {
+        shown = refOf(model);
+        void refresh();
+      }),
+      snippetsPanel(page, calls),
+    ]),
+    dispose: () => attempts.dispose(),
+  };
+};
+
+interface RowOptions {
+  readonly page: Page;
+  readonly model: ModelInfo;
+  readonly onShow: () => void;
+  readonly onDelete: () => void;
+}
+
+function modelRow({ page: { texts }, model, onShow, onDelete }: RowOptions): HTMLTableRowElement {
+  const { models } = texts;
+  const isBuiltIn = builtInName(model) !== undefined;
+  const number = (value: number | undefined) => el('td', { class: 'number' }, value === undefined ? '' : String(value));
+  const details = el('details', {}, [el('summary', {}, layersText(model))], {
+    toggle: () => {
+      if (!details.open || details.childElementCount > 1) return;
+      details.append(layersTable(texts, model), el('p', {}, [el('code', { class: 'id' }, model.id)]));
+      onShow();
+    },
+  });
+  const confirmed = () => confirm(models.confirm(titleOf(model))) && onDelete();
+  return el('tr', {}, [
+    el('th', { scope: 'row' }, [
+      model.names.length > 0 ? model.names.join(', ') : el('code', {}, shortId(model.id)),
+      isBuiltIn ? el('span', { class: 'tag' }, models.builtIn) : undefined,
+    ]),
+    el('td', {}, [details]),
+    number(model.D),
+    number(model.H),
+    number(model.O),
+    el('td', { class: 'number' }, bytesText(model.bytes)),
+    el('td', {}, [relativeTime(model.created_at)]),
+    el('td', {}, [
+      el('div', { class: 'actions' }, [
+        el('a', { class: 'button', href: `#/try?model=${encodeURIComponent(refOf(model))}`, 'aria-label': `${models.try}: ${titleOf(model)}` }, models.try),
+        isBuiltIn ? undefined : button(models.delete, confirmed, { 'aria-label': `${models.delete}: ${titleOf(model)}` }),
+      ]),
+    ]),
+  ]);
+}
+
+function refOf({ names, id }: ModelInfo): string {
+  return names[0] ?? id;
+}
