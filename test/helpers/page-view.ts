@@ -10,9 +10,9 @@ export interface PageService {
   /** Without a slash at the end. */
   readonly url: string;
   /** Shows a view, `try?model=sunspots`, in a window of its own. */
-  show(view: string, options?: OpenOptions): Promise<OpenPage>;
+  readonly show: (view: string, options?: OpenOptions) => Promise<OpenPage>;
   /** A call of the API, besides the page. */
-  call<Answer>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<Answer>;
+  readonly call: <Answer>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown) => Promise<Answer>;
 }
 
 /** @param environment of the service */
