@@ -75,7 +75,7 @@ function loadedFiles(all: ReadonlyMap<string, string>): Map<string, string> {
     ['pages/docs.css', joined([...shared, 'pages/docs/docs.css'])],
     ['pages/problems.js', joinModules('pages/problems/main.js', all)],
     ['pages/problems.css', joined([...shared, 'pages/style.css', 'pages/problems/problems.css'])],
-    ...[...all].filter(([path]) => extname(path) === '.svg'),
+    ...[...all].filter(([path]) => ['.csv', '.svg'].includes(extname(path))),
   ]);
 }
 

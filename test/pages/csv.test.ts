@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readRecord } from '../../load/demo/sunspot-record.ts';
 import { readWeather } from '../../load/demo/weather-record.ts';
-import { SAMPLES } from '../../src/pages/try/built-in.ts';
+import { SAMPLES } from '../../src/pages/built-in.ts';
 import { parseCsv } from '../../src/pages/try/csv.ts';
 
 test.each([

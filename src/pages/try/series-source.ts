@@ -1,9 +1,9 @@
 // Where the data of a series comes from: a sample, a wave, a file, pasted numbers or a drawing; and which columns are x.
 import type { ModelInfo } from '../../client/index.ts';
 import type { Attempts } from '../attempts.ts';
+import { SAMPLES } from '../built-in.ts';
 import { button, el, field, liveText } from '../dom.ts';
 import type { Page } from '../page.ts';
-import { SAMPLES } from './built-in.ts';
 import { type Series, parseCsv } from './csv.ts';
 
 export interface SeriesSourceOptions {

@@ -1,6 +1,7 @@
 // A model with an embedding in front: it reads a beginning and writes on, in a second future in another way.
 import type { ModelInfo, Session } from '../../client/index.ts';
 import type { Attempts } from '../attempts.ts';
+import { ALPHABETS } from '../built-in.ts';
 import { button, el, field } from '../dom.ts';
 import { layersOf, rowsOfEmbedding } from '../layers.ts';
 import type { Page, View } from '../page.ts';
@@ -8,7 +9,6 @@ import { shortNumber } from '../numbers.ts';
 import { SESSION, type SnippetCall } from '../snippets.ts';
 import { snippetsPanel } from '../snippets-panel.ts';
 import { Alphabet } from './alphabet.ts';
-import { ALPHABETS } from './built-in.ts';
 import { Future, KEEP_MAX, TTL_S } from './future.ts';
 import { Writer, type WriterOptions } from './writer.ts';
 

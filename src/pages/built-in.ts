@@ -9,7 +9,7 @@ export interface Sample {
   readonly compared: string;
 }
 
-/** By the name of the model. */
+/** By the name of the model. Addresses are relative to this folder, in which the script of the page is, too. */
 export const SAMPLES: ReadonlyMap<string, Sample> = new Map([
   ['sunspots', { address: new URL('samples/sunspots.csv', import.meta.url), unit: 100, compared: 'sunspots' }],
   ['weather', { address: new URL('samples/weather.csv', import.meta.url), unit: 1, compared: 'temp_max' }],
