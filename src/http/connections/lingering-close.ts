@@ -2,6 +2,7 @@
 // connection, and the peer would lose the last response. So this side is closed for writing, and reading goes
 // on until nothing has arrived for a while, within bounds of time and bytes (RFC 9112, section 9.6).
 import type { Socket } from 'node:net';
+import { discard } from './discard.ts';
 
 /** A peer that has sent nothing for this time is considered to have stopped. */
 const QUIET_MS = 1_000;
@@ -24,7 +25,7 @@ export class LingeringClose {
     this.#arrivedMs = nowMs;
     this.#arrivedBytes = socket.bytesRead;
     socket.end();
-    socket.resume();
+    discard(socket);
   }
 
   /** Whether the connection is to be terminated now. @param requestMsMax time limit of a whole request */

@@ -100,6 +100,19 @@ describe('a body that is refused early', () => {
     expect(client.answers).toHaveLength(1);
   });
 
+  test('of several clients that send at once: each can send all of it, and receives the response', async () => {
+    const server = await listen({ BODY_BYTES_MAX: '100000' });
+    const bytes = LONG / 4;
+    const head = requestText('POST', '/v1/step', { ...JSON_TYPE, 'content-length': bytes });
+    const clients = Array.from({ length: 4 }, () => new RawClient(server.port, head));
+    const failures: Error[] = [];
+    for (const { socket } of clients) socket.on('error', (error) => failures.push(error)).end(Buffer.alloc(bytes));
+    for (const client of clients) expect((await client.answer()).status).toBe(413);
+    expect(await Promise.all(clients.map((client) => client.closedWithin(SOON_MS)))).toEqual(clients.map(() => true));
+    expect(failures).toEqual([]);
+    for (const { socket } of clients) expect(socket.bytesWritten).toBe(head.length + bytes);
+  });
+
   test.each([
     ['too long', '/v1/step', { ...JSON_TYPE, 'content-length': 200_000 }, 413],
     ['of another type', '/v1/step', { 'content-type': 'text/plain', 'content-length': 10 }, 415],
