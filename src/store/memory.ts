@@ -4,6 +4,7 @@ import { CarryoverError } from '../errors.ts';
 import { SortedKeys } from '../sorted-keys.ts';
 import { monotonicClock } from './clock.ts';
 import { ExpiryHeap } from './expiry-heap.ts';
+import { firstRevision } from './first-revision.ts';
 import { modelNotFound } from './model-not-found.ts';
 import type {
   ListedRecord,
@@ -61,9 +62,10 @@ export class MemoryStore implements SessionStore {
   ): Promise<Revision | undefined> {
     if (this.#entries.has(id)) return undefined;
     this.models.expect(modelId);
-    this.#put(id, { revision: 0, head: parts.head, slots: new Map(parts.slots), dueAtMs, modelId });
+    const revision = firstRevision();
+    this.#put(id, { revision, head: parts.head, slots: new Map(parts.slots), dueAtMs, modelId });
     this.#expiry.add(id, dueAtMs);
-    return '0';
+    return String(revision);
   }
 
   async change(

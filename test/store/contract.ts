@@ -49,6 +49,17 @@ export function storeContract(name: string, { open, reopen }: ContractOptions): 
       expect(await create('x')).toBeDefined();
     });
 
+    test('a record that is created again has another revision, so no late change of the one before it is made', async () => {
+      const first = (await create('x'))!;
+      await store.writeTombstone('x', first, bytes('gone'), HOUR_MS);
+      await store.forget('x');
+      const again = (await create('x'))!;
+      expect(again).not.toBe(first);
+      expect(await store.change('x', first, parts('late'))).toBeUndefined();
+      expect(await store.writeTombstone('x', first, bytes('late'), HOUR_MS)).toBe(false);
+      expect((await store.read('x'))!.revision).toBe(again);
+    });
+
     test('a record of an unknown model is refused', async () => {
       const missing = `sha256:${'c'.repeat(64)}`;
       expect(await codeOf(create('x', HOUR_MS, missing))).toBe('model_not_found');

@@ -90,11 +90,11 @@ export class Executor {
     return call[0] === 'create' || record.revision > call[2];
   }
 
-  #create([, id, dueAtMs, modelId]: CallOf<'create'>, parts: readonly Part[]): boolean {
+  #create([, id, revision, dueAtMs, modelId]: CallOf<'create'>, parts: readonly Part[]): boolean {
     if (this.#statements.findRecord.get(id) !== undefined) return false;
     const model = this.#statements.modelKey.get(modelId);
     if (model === undefined) throw modelNotFound(modelId);
-    const key = this.#statements.create.get(id, model, dueAtMs, bytesOf(parts[0]!)) as number;
+    const key = this.#statements.create.get(id, revision, model, dueAtMs, bytesOf(parts[0]!)) as number;
     this.#putSlots(key, parts);
     this.#liveCountChange++;
     return true;

@@ -8,7 +8,7 @@ import type { FileIdentity } from './file-identity.ts';
 
 /** A call of the store: the name of a method and its arguments, without the bytes. */
 export type Call =
-  | readonly ['create', id: SessionId, dueAtMs: number, modelId: string]
+  | readonly ['create', id: SessionId, revision: number, dueAtMs: number, modelId: string]
   | readonly ['change', id: SessionId, revision: number]
   | readonly ['writeTombstone', id: SessionId, revision: number, dueAtMs: number]
   | readonly ['postpone', id: SessionId, dueAtMs: number]

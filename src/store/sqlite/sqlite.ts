@@ -2,6 +2,7 @@
 // its own (thread-client.ts), so that the main thread never waits for a disk.
 import type { RequestTrace } from '../../request-trace.ts';
 import { monotonicClock } from '../clock.ts';
+import { firstRevision } from '../first-revision.ts';
 import type {
   ListedRecord,
   ModelStore,
@@ -62,8 +63,9 @@ class SqliteStore implements SessionStore {
     modelId: string,
     trace?: RequestTrace,
   ): Promise<Revision | undefined> {
-    const isDone = await this.#thread.call(['create', id, dueAtMs, modelId], partsOf(parts), trace);
-    return isDone ? '0' : undefined;
+    const first = firstRevision();
+    const isDone = await this.#thread.call(['create', id, first, dueAtMs, modelId], partsOf(parts), trace);
+    return isDone ? String(first) : undefined;
   }
 
   async change(

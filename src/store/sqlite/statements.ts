@@ -17,7 +17,7 @@ export function prepareStatements(connection: Connection) {
     probe: sql('UPDATE probe SET bytes = randomblob(65536)'),
 
     create: sql(
-      `INSERT INTO records (id, revision, model, due_at, head) VALUES (?, 0, ?, ?, ?)
+      `INSERT INTO records (id, revision, model, due_at, head) VALUES (?, ?, ?, ?, ?)
        RETURNING key`,
     ).pluck(),
     change: sql(

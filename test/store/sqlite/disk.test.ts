@@ -208,8 +208,9 @@ async function untilUsable(store: SessionStore): Promise<void> {
   }
 }
 
-function writeTombstone(store: SessionStore, id: string): Promise<boolean> {
-  return store.writeTombstone(id, '0', Buffer.from('gone'), 1e12);
+async function writeTombstone(store: SessionStore, id: string): Promise<boolean> {
+  const { revision } = (await store.read(id))!;
+  return store.writeTombstone(id, revision, Buffer.from('gone'), 1e12);
 }
 
 function outcomeOf(promise: Promise<boolean>): Promise<unknown> {

@@ -7,24 +7,26 @@ import { create, headOf, lastPath, newPath, open, outcomeOf, parts, putModel, th
 describe('faults', () => {
   let store: SessionStore;
   const lost: unknown[] = [];
+  /** The first revision of each record. */
+  const first: Record<string, number> = {};
+  const at = (id: string, changes: number) => String(first[id]! + changes);
   beforeEach(async () => {
     lost.length = 0;
     const onLost = (reason: unknown) => lost.push(reason);
     store = await open(newPath(), { entry: threadFixture('with-faults'), timeoutMs: 700, onLost });
     await putModel(store);
-    await create(store, 'a');
-    await create(store, 'b');
+    for (const id of ['a', 'b']) first[id] = Number(await create(store, id));
   });
   afterEach(() => store.close());
 
   /** A call with a fault, between others of the same transaction. */
   const around = (head: string) =>
     Promise.all([
-      outcomeOf(store.change('a', '0', parts('before'))),
-      outcomeOf(store.change('a', '1', parts(head))),
-      outcomeOf(store.change('b', '7', parts('conflict'))),
+      outcomeOf(store.change('a', at('a', 0), parts('before'))),
+      outcomeOf(store.change('a', at('a', 1), parts(head))),
+      outcomeOf(store.change('b', at('b', 7), parts('conflict'))),
       outcomeOf(store.read('b')),
-      outcomeOf(store.change('b', '0', parts('after'))),
+      outcomeOf(store.change('b', at('b', 0), parts('after'))),
     ]);
 
   const untilUsable = async () => {
@@ -42,7 +44,7 @@ describe('faults', () => {
     expect(await around(head)).toEqual(['ok', outcome, 'conflict', 'ok', 'ok']);
     expect(await headOf(store, 'a')).toBe('before');
     expect(await headOf(store, 'b')).toBe('after');
-    expect(await outcomeOf(store.change('a', '1', parts('next')))).toBe('ok');
+    expect(await outcomeOf(store.change('a', at('a', 1), parts('next')))).toBe('ok');
     expect(store.problems()).toEqual([]);
     expect(await store.count()).toBe(2);
   });
@@ -54,7 +56,7 @@ describe('faults', () => {
     expect(await around(head)).toEqual([outcome, outcome, outcome, 'ok', outcome]);
     expect(await headOf(store, 'a')).toBe('a');
     expect(await headOf(store, 'b')).toBe('b');
-    expect(await outcomeOf(store.change('a', '0', parts('next')))).toBe('ok');
+    expect(await outcomeOf(store.change('a', at('a', 0), parts('next')))).toBe('ok');
     expect(store.problems()).toEqual([]);
   });
 
@@ -68,21 +70,21 @@ describe('faults', () => {
       unknown,
     ]);
     expect(await headOf(store, 'b')).toBe('after');
-    expect(await outcomeOf(store.change('b', '1', parts('next')))).toBe('ok');
+    expect(await outcomeOf(store.change('b', at('b', 1), parts('next')))).toBe('ok');
     expect(await store.count()).toBe(2);
   });
 
   test('changes are unknown after a COMMIT that fails if no record shows whether they were committed', async () => {
-    await store.writeTombstone('b', '0', Buffer.from('gone'), 0);
+    await store.writeTombstone('b', at('b', 0), Buffer.from('gone'), 0);
     const outcomes = await Promise.all([
-      outcomeOf(store.writeTombstone('a', '0', Buffer.from('commit fails: SQLITE_IOERR_FSYNC'), 0)),
+      outcomeOf(store.writeTombstone('a', at('a', 0), Buffer.from('commit fails: SQLITE_IOERR_FSYNC'), 0)),
       outcomeOf(store.forget('b')),
     ]);
     expect(outcomes).toEqual(Array(2).fill('store_unavailable unknown'));
   });
 
   test('the store recovers without a call', async () => {
-    await outcomeOf(store.change('a', '0', parts('commit fails: SQLITE_FULL')));
+    await outcomeOf(store.change('a', at('a', 0), parts('commit fails: SQLITE_FULL')));
     expect(store.problems()).toEqual(['the disk of the session store is full']);
     expect(await untilUsable()).toBeLessThan(30_000);
   });
@@ -93,17 +95,17 @@ describe('faults', () => {
     const [before, dead, conflict, , after] = await around('exit here');
     expect([before, dead, conflict, after]).toEqual(Array(4).fill(unknown));
     expect(await read).toBe('store_unavailable no');
-    expect(await outcomeOf(store.change('a', '0', parts('x')))).toBe('store_unavailable no');
+    expect(await outcomeOf(store.change('a', at('a', 0), parts('x')))).toBe('store_unavailable no');
     expect(await untilUsable()).toBeLessThan(30_000);
     expect(lost).toHaveLength(1);
     expect(await headOf(store, 'a')).toBe('a');
-    expect(await outcomeOf(store.change('a', '0', parts('next')))).toBe('ok');
+    expect(await outcomeOf(store.change('a', at('a', 0), parts('next')))).toBe('ok');
   });
 
   test('changes that were not sent are not applied when the thread ends', async () => {
-    const dying = outcomeOf(store.change('a', '0', parts('exit here')));
+    const dying = outcomeOf(store.change('a', at('a', 0), parts('exit here')));
     while (lost.length === 0) {
-      const late = store.change('b', '0', parts('late'));
+      const late = store.change('b', at('b', 0), parts('late'));
       if ((await outcomeOf(late)) === 'store_unavailable no') break;
     }
     expect(await dying).toBe('store_unavailable unknown');
@@ -112,7 +114,7 @@ describe('faults', () => {
   test('calls fail at their deadline when the thread hangs, and later ones are served', async () => {
     const start = performance.now();
     const outcomes = await Promise.all([
-      outcomeOf(store.change('a', '0', parts('hang here'))),
+      outcomeOf(store.change('a', at('a', 0), parts('hang here'))),
       outcomeOf(store.read('a')),
     ]);
     expect(performance.now() - start).toBeLessThan(10_000);
@@ -120,11 +122,11 @@ describe('faults', () => {
     expect(store.problems()).toEqual(['the session store does not answer in time']);
     expect(await untilUsable()).toBeLessThan(30_000);
     expect(await headOf(store, 'a')).toBe('hang here');
-    expect(await outcomeOf(store.change('a', '1', parts('next')))).toBe('ok');
+    expect(await outcomeOf(store.change('a', at('a', 1), parts('next')))).toBe('ok');
   });
 
   test('closing while the thread is started again releases the file', async () => {
-    await outcomeOf(store.change('a', '0', parts('exit here')));
+    await outcomeOf(store.change('a', at('a', 0), parts('exit here')));
     await store.close();
     const again = await open(lastPath());
     expect(await headOf(again, 'a')).toBe('a');

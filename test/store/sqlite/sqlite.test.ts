@@ -12,12 +12,12 @@ describe('group commit', () => {
     const commits = threadFixture('counting-commits');
     const store = await open(newPath(), { entry: commits });
     await putModel(store);
-    await Promise.all(Array.from({ length: 50 }, (_, k) => create(store, `s${k}`)));
+    const first = await Promise.all(Array.from({ length: 50 }, (_, k) => create(store, `s${k}`)));
     const before = (await store.models.get('commits'))!.createdAtMs;
     const outcomes = await Promise.all(
       Array.from({ length: 500 }, (_, i) =>
         // Ten changes of each session in order; every fifth session is changed at a wrong revision.
-        store.change(`s${i % 50}`, `${Math.floor(i / 50) + (i % 5 === 0 ? 1 : 0)}`, parts(`${i}`)),
+        store.change(`s${i % 50}`, `${Number(first[i % 50]) + Math.floor(i / 50) + (i % 5 === 0 ? 1 : 0)}`, parts(`${i}`)),
       ),
     );
     const commitsCount = (await store.models.get('commits'))!.createdAtMs - before;
@@ -31,17 +31,18 @@ describe('group commit', () => {
   test('calls are executed in their order', async () => {
     const store = await open();
     await putModel(store);
+    const first = Number(await create(store, 'a'));
     const answers = await Promise.all([
-      create(store, 'a'),
-      headOf(store, 'a'),
-      store.change('a', '0', parts('first')),
+      create(store, 'b').then((revision) => revision !== undefined),
+      headOf(store, 'b'),
+      store.change('a', String(first), parts('first')),
       headOf(store, 'a'),
       store.count(),
-      store.writeTombstone('a', '1', Buffer.from('gone'), 0),
+      store.writeTombstone('a', String(first + 1), Buffer.from('gone'), 0),
       store.count(),
       store.due(0, 10),
     ]);
-    expect(answers).toEqual(['0', 'a', '1', 'first', 1, true, 0, ['a']]);
+    expect(answers).toEqual([true, 'b', String(first + 1), 'first', 2, true, 1, ['a']]);
     await store.close();
   });
 
@@ -75,11 +76,11 @@ describe('group commit', () => {
   test('checkpoints keep the WAL short while much is written', async () => {
     const store = await open();
     await putModel(store);
-    await create(store, 'a');
+    const first = Number(await create(store, 'a'));
     const CHANGES = sized({ short: 50, long: 150 });
     const slot = Buffer.alloc(500_000);
-    for (let revision = 0; revision < CHANGES; revision++) {
-      await store.change('a', `${revision}`, { head: slot, slots: new Map([[revision % 2, slot]]) });
+    for (let k = 0; k < CHANGES; k++) {
+      await store.change('a', String(first + k), { head: slot, slots: new Map([[k % 2, slot]]) });
     }
     // Each wrote 1 MB; a checkpoint is made at 4 MB, and the WAL is truncated to 8 MB.
     expect(statSync(`${lastPath()}-wal`).size).toBeLessThanOrEqual(8 * 2 ** 20);
