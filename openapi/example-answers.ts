@@ -9,6 +9,7 @@ const SHOWN = {
   created_at: '2026-01-01T12:00:00.000Z',
   expires_at: '2026-01-02T12:00:00.000Z',
   kernel: 'simd256',
+  etag: '"m2Yp0cXw.1.V7bQ4tLs"',
 } as const;
 
 interface Sent {

@@ -16,7 +16,7 @@ const root = join(import.meta.dirname, '..');
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
 
 /** Pages whose examples are run. */
-const GUIDES = ['README.md', 'openapi/README.md'].map((path) => ({ path, text: read(path) }));
+const GUIDES = ['README.md', 'openapi/README.md', 'openapi/open-inference-protocol.md'].map((path) => ({ path, text: read(path) }));
 
 const pages = ['README.md', 'CHANGELOG.md', '.github/SECURITY.md']
   .concat(['src', 'docker', 'load', 'openapi', 'test'].flatMap(markdownFiles))

@@ -1,11 +1,9 @@
 // The body of a response: tensors by name, and other fields. It is written as JSON or as a safetensors file, with
 // the same content.
 import type { TensorView } from '../tensor.ts';
+import { UNSLICED_NUMBERS_MAX } from './copy-tensors.ts';
 import { type JsonSegment, SegmentWriter, type TensorTree, type Tensors, isTensor } from './json/segments.ts';
 import { type AllocateFile, writeSafetensors, writeSafetensorsInSlices } from './safetensors/write.ts';
-
-/** Copied in half a millisecond, even if every number is a row of its own. */
-const UNSLICED_NUMBERS_MAX = 8_192;
 
 export interface ResponseBody {
   /** All that is no tensor: members in JSON, strings in the `__metadata__` of a file (as JSON, unless strings). */

@@ -6,59 +6,39 @@ import type { ModelLibrary } from '../models/library.ts';
 import type { ModelInfo } from '../models/registry.ts';
 import type { TenantModels } from '../models/tenant-models.ts';
 import type { Call, CallResult } from '../sessions/call.ts';
-import type { ChangeMetadata, IdempotencyKey, Reply } from '../sessions/kept-answer.ts';
+import type { IdempotencyKey, Reply } from '../sessions/kept-answer.ts';
 import { expectIfMatch } from '../sessions/precondition.ts';
-import type { SessionChange } from '../sessions/session-change.ts';
-import { STEPS_MAX, type Session } from '../sessions/session.ts';
+import type { Session, SessionSpec } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
-import { advanced } from '../sessions/transitions.ts';
-import { sizeOf } from '../tensor.ts';
 import type { Engine } from './engine.ts';
 import type { PinnedModel } from './model-source.ts';
 import { registerModel } from './register.ts';
-import type { RecurrenceTensors } from './result.ts';
 import type { JsonCodec } from './json-codec.ts';
 import type { WeightsPacker } from './weights-packer.ts';
 import {
   type StateModel,
   expectStateFits,
   expectWholeState,
-  finalState,
-  initialStates,
   readState,
   rowsOf,
   stateSizes,
 } from './session-state.ts';
+import { type Advanced, type PrintSteps, type SessionInput, computeSteps, replaySteps } from './session-steps.ts';
 import { type Limits, type RecurrenceInput, expectForward } from './shapes.ts';
 import type { GivenStates } from './states.ts';
 
-/** What a call on a session brings; the rest of a RecurrenceInput is the session's. */
-export type SessionInput = Omit<RecurrenceInput, 'weights' | 'h' | 'c' | 'batch'>;
-
-/** Prints the response to some steps. The tensors are valid until it has settled. */
-export type PrintSteps<Printed> = (
-  result: RecurrenceTensors,
-  after: Session,
-  isReplay: boolean,
-) => Printed | Promise<Printed>;
-
-/** Steps that are committed. */
-export interface Advanced<Printed> {
-  readonly printed: Printed;
-  /** The session after them, as the response describes it. */
-  readonly after: Session;
-  /** Whether the call was applied before, and this is its response again. */
-  readonly replayed: boolean;
-}
-
-export interface SessionRequest {
-  readonly weights: Exclude<RecurrenceInput['weights'], PinnedModel>;
+/** How a session begins. */
+export interface SessionStart {
   /** If absent, that of the states, or 1. */
   readonly N?: number | undefined;
   /** The first states; zeros where absent. */
   readonly states: GivenStates;
   readonly keep: number;
   readonly ttlMs: number;
+}
+
+export interface SessionRequest extends SessionStart {
+  readonly weights: Exclude<RecurrenceInput['weights'], PinnedModel>;
   /** A repeated call with this key is answered as before. */
   readonly key: IdempotencyKey | undefined;
   readonly reply: (session: Session) => Reply;
@@ -144,44 +124,16 @@ export class SessionCompute {
     input: SessionInput,
     print: PrintSteps<Printed>,
   ): Promise<Advanced<Printed>> {
-    using change = await this.#parts.sessions.begin(id, call);
+    const { engine, sessions } = this.#parts;
+    using change = await sessions.begin(id, call);
     return await change.retryOnConflict(async () => {
       const session = await change.load();
-      if (change.replay) {
-        const { before, metadata } = change.replayedSteps();
-        const again = await this.#compute(change, before, input, print, metadata);
-        change.expectSameBits(again.after);
-        return again;
-      }
+      if (change.replay) return await replaySteps(engine, change, input, print);
       expectIfMatch(session, call);
-      const computed = await this.#compute(change, session, input, print);
+      const computed = await computeSteps(engine, change, session, input, print);
       await change.commitSteps(computed.after);
       return computed;
     });
-  }
-
-  /**
-   * Computes and prints the steps of x that follow the state `before`. The memory of what was computed is
-   * free when this has settled: a commit may take long.
-   *
-   * @param replayed the metadata of a call that was applied before; else the change is made now
-   */
-  async #compute<Printed>(
-    change: SessionChange,
-    before: Session,
-    input: SessionInput,
-    print: PrintSteps<Printed>,
-    replayed?: ChangeMetadata,
-  ): Promise<Advanced<Printed>> {
-    expectCountable(before, stepsOf(input));
-    const { lifetime } = change.call;
-    using result = await this.#parts.engine.run({ ...input, ...sessionInput(before) }, lifetime);
-    const metadata = replayed ?? change.newMetadata(before);
-    const state = finalState(before, result.states);
-    const after = advanced(before, { state, t: before.t + stepsOf(input) }, metadata);
-    const isReplay = replayed !== undefined;
-    const printed = await print(result, after, isReplay);
-    return { printed, after, replayed: isReplay };
   }
 
   /**
@@ -208,31 +160,29 @@ export class SessionCompute {
     return { layers: library.registry.model(modelId).layers, origin: `model ${modelId}` };
   }
 
-  async #createWith(
-    { id: modelId, D, H }: ModelInfo,
-    { N: wantedN, states: given, keep, ttlMs, key, reply }: SessionRequest,
-    { record, tenant }: Lifetime,
-  ): Promise<CallResult<Reply>> {
-    const { sessions, library, limits, stateNumbersMax } = this.#parts;
+  /**
+   * What a session with a registered model begins with.
+   *
+   * @throws model_unsupported · shape_mismatch · out_of_range · limit_exceeded
+   */
+  specOf({ id: modelId, D, H }: ModelInfo, { N: wantedN, states: given, keep, ttlMs }: SessionStart): SessionSpec {
+    const { library, limits, stateNumbersMax } = this.#parts;
     const { layers } = library.registry.model(modelId);
     expectForward(layers, 'a session goes on from step to step: send whole sequences to POST /v1/sequence');
     const N = wantedN ?? rowsOf(given) ?? 1;
     expectStateFits(N, layers, limits.N, stateNumbersMax);
     const because = `${wantedN === undefined ? 'the first state' : 'N'} makes N = ${N}`;
     const state = readState(given, N, { layers, origin: 'the model' }, because);
-    const spec = { modelId, N, D, H, states: stateSizes(layers), keep, ttlMs, state };
+    return { modelId, N, D, H, states: stateSizes(layers), keep, ttlMs, state };
+  }
+
+  async #createWith(model: ModelInfo, request: SessionRequest, { record, tenant }: Lifetime): Promise<CallResult<Reply>> {
+    const { sessions } = this.#parts;
+    const { key, reply } = request;
+    const spec = this.specOf(model, request);
     if (key) return sessions.createOnce(spec, key, reply, tenant, record);
     return { value: reply(await sessions.create(spec, tenant, record)), replayed: false };
   }
-}
-
-function stepsOf({ x }: SessionInput): number {
-  return x.axes.includes('T') ? sizeOf(x, 'T') : 1;
-}
-
-function sessionInput(session: Session) {
-  const { id, modelId, N } = session;
-  return { weights: { modelId }, ...initialStates(session), batch: { N, origin: `session ${id}` } };
 }
 
 /** The error of a call with a key that creates a session, with what is known of the call. */
@@ -242,16 +192,4 @@ function asCreation(error: CarryoverError): CarryoverError {
   // A call that is refused with 4xx was refused at every attempt, unless that is because of a limit. After any other error the same call may be
   // running in another process.
   return error.withApplied(error.kind.status < 500 && error.code !== 'rate_limited' ? 'no' : 'unknown');
-}
-
-/** @throws out_of_range */
-function expectCountable({ id, t }: Session, T: number): void {
-  if (t <= STEPS_MAX - T) return;
-  const message =
-    `Session ${id} is at t = ${t}; ${T} more steps would go beyond ${STEPS_MAX}, the largest t. ` +
-    'PUT /v1/sessions/{id}/state can give the state a smaller one.';
-  throw new CarryoverError('out_of_range', {
-    detail: message,
-    errors: [{ pointer: '/x', message }],
-  });
 }

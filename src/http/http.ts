@@ -7,6 +7,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import Fastify, { type FastifyBaseLogger, type FastifyPluginCallback, LogController } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Access } from '../access/access.ts';
+import { SequenceCompute } from '../engine/sequence-compute.ts';
 import type { Limits } from '../engine/shapes.ts';
 import type { WeightsPacker } from '../engine/weights-packer.ts';
 import type { ImportListener } from '../models/import-file.ts';
@@ -56,6 +57,7 @@ import { type SessionRoutesOptions, sessionRoutes } from './sessions/sessions.ts
 import { type MessageEndListener, type SessionSocketOptions, sessionSocketRoute } from './sessions/socket-route.ts';
 import { STRICT_AJV, compileOnFirstUse, validationError } from './validation.ts';
 import { type Tracer, beginTrace } from './tracer.ts';
+import { inferenceProtocol } from './v2/inference-protocol.ts';
 import { MessageSockets } from './websocket/message-sockets.ts';
 
 /** Node's default limit for the head of a request. */
@@ -173,7 +175,8 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(strictInput);
   app.register(openapi, options);
 
-  // Wrapped by fastify-plugin, routes have no context of their own: all share one class of requests.
+  // Wrapped by fastify-plugin, routes have no context of their own, but those of inferenceProtocol: all share one class of
+  // requests.
   app.register(fp(pageRoute), { version });
   app.register(fp(healthRoutes), { readiness });
   app.register(fp(problemsRoute));
@@ -185,6 +188,8 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(fp(stepRoute), parts);
   app.register(fp(sequenceRoute), { ...parts, streams });
   app.register(fp(batchRoute), { ...options, jsonCodec: engine.jsonCodec, onMessageEnd });
+  const sequenceCompute = new SequenceCompute(options);
+  app.register(inferenceProtocol, { ...parts, sequenceCompute, jsonCodec: engine.jsonCodec, budget });
 
   // After the last route: it completes the addresses of all of them.
   app.register(methodNotAllowed);

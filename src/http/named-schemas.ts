@@ -23,6 +23,7 @@ import {
   StateBody,
 } from './sessions/schemas.ts';
 import { SocketCall } from './sessions/socket-schemas.ts';
+import { INFERENCE_SCHEMAS } from './v2/schemas.ts';
 
 export const NAMED_SCHEMAS = [
   Weights,
@@ -51,4 +52,5 @@ export const NAMED_SCHEMAS = [
   BatchBody,
   BatchReply,
   Problem,
+  ...INFERENCE_SCHEMAS,
 ];

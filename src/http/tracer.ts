@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import type { RequestRecord } from '../request-record.ts';
 import { RequestTrace } from '../request-trace.ts';
 import { type TraceContext, readTraceparent } from '../trace-context.ts';
+import { isHealthAddress } from './health-address.ts';
 import type { RequestEndListener } from './request-end.ts';
 
 const TRACESTATE_CHARACTERS_MAX = 512;
@@ -42,7 +43,7 @@ export function beginTrace(request: IncomingMessage, tracer: Tracer | undefined)
 
 /** Supervisors ask every few seconds, and nobody reads the traces. */
 function isProbe({ url }: IncomingMessage): boolean {
-  return url?.startsWith('/health/') ?? false;
+  return url !== undefined && isHealthAddress(url);
 }
 
 /** Undefined if it is larger than the standard allows. Node joins several headers of this name by commas, as it wants it. */

@@ -7,7 +7,7 @@ import type { Tenant } from '../tenant.ts';
 import type { CallResult } from './call.ts';
 import type { SessionExpiry } from './expiry.ts';
 import { idempotencyKeyReused } from './idempotency.ts';
-import { forkIdFromKey, idFromKey, randomId, randomIncarnation } from './ids.ts';
+import { forkIdFromKey, idFromKey, idOfSequence, randomId, randomIncarnation } from './ids.ts';
 import type { IdempotencyKey, Reply } from './kept-answer.ts';
 import { readRecord } from './lookup.ts';
 import { decodeHead, decodeRecord, encodeSession, isTombstone } from './record.ts';
@@ -139,6 +139,26 @@ export class SessionCreation {
       const record = decodeHead(id, stored.head);
       if (!isTombstone(record) && !this.#expiry.hasExpired(record)) return { id, exists: true };
     }
+  }
+
+  /** The id of the session that stands for a tenant's sequence. @param name of it, which the client chooses */
+  async sequenceId(name: string, tenant: Tenant): Promise<string> {
+    const prefix = idPrefixOf(tenant);
+    return prefix + idOfSequence(await this.#store.secret(), prefix + name);
+  }
+
+  /**
+   * Stores a session under an id that an earlier one may have had, whose tombstone is erased. The caller holds the lock
+   * of the id.
+   *
+   * @throws WRITE_CONFLICT if there is a session with this id · sessions_full · store_full · store_unavailable
+   */
+  async createAgain(session: Session, { tenant, record }: Lifetime): Promise<void> {
+    await this.expectCapacity();
+    await this.#store.forget(session.id);
+    const revision = await this.#add(session, await this.#reserve(session, tenant), record);
+    if (revision === undefined) throw WRITE_CONFLICT;
+    this.#cache.set({ session, revision });
   }
 
   /** @throws sessions_full */

@@ -34,6 +34,16 @@ export function idFromKey(secret: string, key: string): string {
 }
 
 /**
+ * The id of the session that stands for a sequence: the same in every process and after every restart.
+ *
+ * @param secret of the store; the id is as hard to guess as it
+ * @param name of the sequence, which clients choose
+ */
+export function idOfSequence(secret: string, name: string): string {
+  return idFrom(`sequence/${secret}/${name}`);
+}
+
+/**
  * The id of the fork that is made with an idempotency key: the same for every attempt, and as hard to
  * guess as the id of the session that is forked.
  *

@@ -9,6 +9,7 @@ import { CarryoverError } from '../errors.ts';
 import type { Revision, SessionStore } from '../store/store.ts';
 import { type KeyLookup, dependsOnState, withApplied } from './applied.ts';
 import type { Call } from './call.ts';
+import type { SessionCreation } from './creation.ts';
 import type { SessionExpiry } from './expiry.ts';
 import {
   expectSameNumerics,
@@ -16,7 +17,7 @@ import {
   findKeptAnswer,
   idempotencyKeyReused,
 } from './idempotency.ts';
-import { randomNonce } from './ids.ts';
+import { randomIncarnation, randomNonce } from './ids.ts';
 import type {
   AdvanceAnswer,
   ChangeMetadata,
@@ -24,11 +25,11 @@ import type {
   KeptAnswer,
   Reply,
 } from './kept-answer.ts';
-import { readSession } from './lookup.ts';
-import { encodeChange } from './record.ts';
+import { readRecord, readSession } from './lookup.ts';
+import { encodeChange, isTombstone } from './record.ts';
 import type { CachedSession, SessionCache } from './session-cache.ts';
 import type { SessionObserver } from './session-observer.ts';
-import { type Session, stateDigest } from './session.ts';
+import { type Session, type SessionSpec, type Tombstone, newSession, stateDigest } from './session.ts';
 import { withKeptAnswer, withStateBefore } from './transitions.ts';
 import { WRITE_CONFLICT, retryOnConflict } from './write-conflict.ts';
 
@@ -36,6 +37,7 @@ export interface SessionChangeParts {
   readonly store: SessionStore;
   readonly cache: SessionCache;
   readonly expiry: SessionExpiry;
+  readonly creation: SessionCreation;
   /** Number of the numerics that compute the steps; see wasm/numerics.ts. */
   readonly numerics: number;
   /** The clock of the store, ms since 1970. */
@@ -123,6 +125,27 @@ export class SessionChange implements Disposable {
     return this.#lookUpKey(loaded);
   }
 
+  /**
+   * Like load(), of an id that a client may use for one session after the other: the tombstone of one that has ended,
+   * undefined if there is neither.
+   *
+   * @throws session_corrupt · idempotency_key_reused
+   */
+  async find(): Promise<Session | Tombstone | undefined> {
+    this.#loaded = undefined;
+    try {
+      return await this.load();
+    } catch (error) {
+      const code = error instanceof CarryoverError ? error.code : undefined;
+      if (code === 'session_not_found') return undefined;
+      if (code !== 'session_gone') throw error;
+    }
+    const { record } = await readRecord(this.#parts.store, this.id);
+    // Another process has begun the next session meanwhile.
+    if (!isTombstone(record)) throw WRITE_CONFLICT;
+    return record;
+  }
+
   async #loadFromStore(): Promise<CachedSession> {
     const loaded = await readSession(this.#parts.store, this.id);
     this.#parts.cache.set(loaded);
@@ -177,7 +200,7 @@ export class SessionChange implements Disposable {
     if (before !== undefined && before !== numerics) observer?.onOtherNumerics(before);
     const after = { ...this.#withFullTtl(answered), numerics };
     const { key } = this.call;
-    return this.#commit(key ? withKeptAnswer(after, this.#answerOf(key, answered)) : after);
+    return this.#commit(key ? withKeptAnswer(after, this.#answerOf(key, answered, this.#loaded!.session)) : after);
   }
 
   /**
@@ -188,6 +211,46 @@ export class SessionChange implements Disposable {
   commitReply(after: Session, reply: Reply): Promise<void> {
     const { key } = this.call;
     return this.#commit(key ? withKeptAnswer(after, { kind: 'reply', ...key, reply }) : after);
+  }
+
+  /** A session with this id at t = 0, for commitAnew(). */
+  newSession(spec: SessionSpec): Session {
+    const { now, numerics } = this.#parts;
+    return newSession(this.id, randomIncarnation(), spec, now(), numerics);
+  }
+
+  /**
+   * Ends the session that find() has returned, if it has, and stores in its place one that has taken its first steps.
+   *
+   * @param first the session before these steps
+   * @throws as commitSteps · sessions_full · rate_limited; the session before it may have ended then
+   */
+  async commitAnew(first: Session, answered: Session): Promise<void> {
+    const { key, lifetime } = this.call;
+    lifetime.throwIfOver();
+    const after = key ? withKeptAnswer(answered, this.#answerOf(key, answered, first)) : answered;
+    const replace = async () => {
+      if (this.#loaded) await this.#writeTombstone(this.#loaded);
+      await this.#parts.creation.createAgain(after, lifetime);
+    };
+    await lifetime.race(replace(), 'unknown');
+  }
+
+  /**
+   * Ends the session that was loaded. Nothing happens if there is none.
+   *
+   * @param t the steps that it has taken with those of this call
+   * @throws as commitSteps
+   */
+  async end(t: number): Promise<void> {
+    const { lifetime } = this.call;
+    lifetime.throwIfOver();
+    if (this.#loaded) await lifetime.race(this.#writeTombstone(this.#loaded, t), 'unknown');
+  }
+
+  #writeTombstone({ session, revision }: CachedSession, t = session.t): Promise<void> {
+    const { key, lifetime } = this.call;
+    return this.#parts.expiry.delete({ id: this.id, t, deletion: key }, revision, session, lifetime.record);
   }
 
   async #commit(after: Session): Promise<void> {
@@ -207,8 +270,8 @@ export class SessionChange implements Disposable {
     cache.set({ session: after, revision: next });
   }
 
-  #answerOf(key: IdempotencyKey, after: Session): KeptAnswer {
-    const { version, t, state } = this.#loaded!.session;
+  #answerOf(key: IdempotencyKey, after: Session, before: Session): KeptAnswer {
+    const { version, t, state } = before;
     const { nonce, expiresAtMs } = after;
     return {
       ...key,

@@ -50,7 +50,8 @@ export class Sessions {
     this.#expiry = new SessionExpiry(store, this.#cache, this.#locks, options);
     this.#creation = new SessionCreation(store, this.#cache, this.#expiry, options);
     const { numerics, now, observer } = options;
-    this.#changeParts = { store, cache: this.#cache, expiry: this.#expiry, numerics, now, observer };
+    const { cache, expiry, creation } = { cache: this.#cache, expiry: this.#expiry, creation: this.#creation };
+    this.#changeParts = { store, cache, expiry, creation, numerics, now, observer };
   }
 
   /** A session of the tenant. @throws as SessionCreation.create */
@@ -72,6 +73,11 @@ export class Sessions {
   /** @throws as SessionCreation.created */
   created(key: IdempotencyKey, tenant?: Tenant): Promise<CallResult<Reply> | undefined> {
     return this.#creation.created(key, tenant);
+  }
+
+  /** The id of the session of a sequence. @throws store_unavailable */
+  sequenceId(name: string, tenant?: Tenant): Promise<string> {
+    return this.#creation.sequenceId(name, tenant);
   }
 
   /** A page of the tenant's sessions that have not expired; see listSessions(). */

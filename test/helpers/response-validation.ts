@@ -6,11 +6,13 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { Problem } from '../../src/http/schemas/problem.ts';
 import { ref } from '../../src/http/schemas/ref.ts';
+import { InferenceError } from '../../src/http/v2/schemas.ts';
 
 /** Longer ones are tensors for the most part, and take longer to check than to compute. */
 const CHECKED_BYTES_MAX = 1024 * 1024;
 const JSON_TYPE = /^application\/(problem\+)?json\b/;
 const PROBLEM_SCHEMA = ref(Problem);
+const ERROR_SCHEMA = ref(InferenceError);
 /**
  * Any request may be refused with these before its route is reached: an encoded body, an expectation, another host,
  * a closed connection, a closing or full server. Not every route describes them.
@@ -65,7 +67,7 @@ function schemaOf(request: FastifyRequest, status: number, type: string): object
   const { schema } = request.routeOptions;
   if (schema?.response === undefined) return type === 'application/json' ? undefined : PROBLEM_SCHEMA;
   const response = (schema.response as Record<number, ResponseSchema>)[status];
-  if (response === undefined && REFUSALS.includes(status)) return PROBLEM_SCHEMA;
+  if (response === undefined && REFUSALS.includes(status)) return request.url.startsWith('/v2') ? ERROR_SCHEMA : PROBLEM_SCHEMA;
   if (response === undefined) return 'this status is not described';
   if (response.content === undefined) return type === 'application/json' ? response : `${type} is not described`;
   return response.content[type]?.schema ?? `${type} is not described`;

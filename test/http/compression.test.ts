@@ -1,6 +1,6 @@
 // Compression of answers: only when asked for, and only where it saves bytes. Compressed requests are refused.
 import { readFileSync } from 'node:fs';
-import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync, gzipSync, inflateSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
 import { runs, sized } from '../helpers/long.ts';
@@ -31,6 +31,8 @@ function decoded({ headers, rawPayload }: Awaited<ReturnType<typeof ask>>): stri
   switch (headers['content-encoding']) {
     case 'gzip':
       return gunzipSync(rawPayload).toString();
+    case 'deflate':
+      return inflateSync(rawPayload).toString();
     case 'br':
       return brotliDecompressSync(rawPayload).toString();
     default:
@@ -49,6 +51,8 @@ describe('an answer', () => {
     ['*', 'br'],
     ['br;q=0, *', 'gzip'],
     ['GZIP', 'gzip'],
+    ['deflate', 'deflate'],
+    ['deflate, gzip;q=0.5', 'deflate'],
   ])('an answer for Accept-Encoding: %s is encoded in %s, with its length', async (accepted, encoding) => {
     const whole = await ask(large);
     const response = await ask(large, accepted);
@@ -60,7 +64,7 @@ describe('an answer', () => {
     expect(response.headers['content-type']).toBe(whole.headers['content-type']);
   });
 
-  test.each([undefined, '', 'identity', 'deflate, zstd', 'gzip;q=0', '*;q=0', ',;=', 'identity, gzip;q=0.5'])(
+  test.each([undefined, '', 'identity', 'zstd, compress', 'gzip;q=0', '*;q=0', ',;=', 'identity, gzip;q=0.5'])(
     'an answer for Accept-Encoding: %s is not encoded',
     async (accepted) => {
       const response = await ask(large, accepted);

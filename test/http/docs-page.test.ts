@@ -71,7 +71,7 @@ describeWith('chromium', '/docs in a browser', () => {
       }
     }
     expect(tried.filter((line) => !/: 2\d\d$/.test(line))).toEqual([]);
-    expect(tried.length).toBe(sized({ short: 5 + 3 + 1, long: 2 * 33 }));
+    expect(tried.length).toBe(sized({ short: 5 + 3 + 1, long: 2 * 44 }));
     expect(problems).toEqual([]);
   });
 

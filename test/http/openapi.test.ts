@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { answersToExamples } from '../../openapi/example-answers.ts';
-import { ERRORS } from '../../src/error-kinds.ts';
+import { ERRORS, type ErrorCode } from '../../src/error-kinds.ts';
 import { EXAMPLES } from '../../src/http/docs/examples.ts';
+import { inferenceStatusOf } from '../../src/http/responses/inference-error.ts';
 import { buildApp } from '../helpers/app.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -59,16 +60,19 @@ describe('the OpenAPI document', () => {
     for (const [, { schema }] of files) expect(schema).toEqual({ type: 'string', format: 'binary' });
   });
 
-  test.each(operations)('$method $path documents itself and its errors', ({ operation }) => {
+  test.each(operations)('$method $path documents itself and its errors', ({ operation, path }) => {
+    const isInference = path.startsWith('/v2');
     expect(operation.operationId).toBeTruthy();
     expect(operation.summary).toBeTruthy();
     const codes = Object.entries<any>(operation.responses)
       // Not ready is an answer, not a problem.
-      .filter(([status]) => Number(status) >= 400 && `${operation.operationId} ${status}` !== 'ready 503')
+      .filter(([status]) => Number(status) >= 400 && !/ready 503$/i.test(`${operation.operationId} ${status}`))
       .flatMap(([status, { description, content }]) => {
-        expect(content['application/problem+json'].schema.$ref).toMatch(/Problem$/);
+        if (isInference) expect(content['application/json'].schema.$ref).toMatch(/InferenceError$/);
+        else expect(content['application/problem+json'].schema.$ref).toMatch(/Problem$/);
         return [...description.matchAll(/`(\w+)`/g)].map(([, code]) => {
-          expect(ERRORS[code as keyof typeof ERRORS].status).toBe(Number(status));
+          const documented = isInference ? inferenceStatusOf(code as ErrorCode) : ERRORS[code as ErrorCode].status;
+          expect(documented).toBe(Number(status));
           return code;
         });
       });
@@ -99,7 +103,7 @@ describe('the OpenAPI document', () => {
 
   test('the operations are in the order of their tags', () => {
     const tags = operations.map(({ operation }) => operation.tags[0]);
-    expect([...new Set(tags)]).toEqual(['compute', 'models', 'sessions', 'operations']);
+    expect([...new Set(tags)]).toEqual(['compute', 'models', 'sessions', 'open inference protocol', 'operations']);
     expect(served.tags.map(({ name }: { name: string }) => name)).toEqual([...new Set(tags)]);
     expect(tags).toEqual(tags.toSorted((a, b) => served.tags.findIndex(({ name }: any) => name === a) - served.tags.findIndex(({ name }: any) => name === b)));
   });

@@ -4,17 +4,20 @@ import { isUtf8 } from 'node:buffer';
 import { checkJson } from './check.ts';
 import { visitMembers } from './visit-members.ts';
 
+/** Of JSON.parse: returns what takes the place of a value, whose JSON is `source` if it is a primitive one. */
+export type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
+
 /**
  * The values of a JSON document. The errors say at which byte it is wrong, and in which value.
  *
  * @throws malformed_json · duplicate_key
  */
-export function parseJson(bytes: Buffer): unknown {
+export function parseJson(bytes: Buffer, reviver?: Reviver): unknown {
   if (!isUtf8(bytes)) throw faultOf(bytes);
   const text = bytes.toString('utf8');
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(text, reviver);
   } catch (cause) {
     throw faultOf(bytes, cause);
   }

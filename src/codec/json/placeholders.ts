@@ -17,6 +17,8 @@ export const LIST_NAMES: readonly string[] = ['h', 'c'];
 export const TENSOR_NAMES: readonly string[] = [
   ...LIST_NAMES,
   'x', 'W_x', 'W_h', 'b', 'b_h', 'W_y', 'b_y', 'E', 'scale', 'offset', 'W',
+  // Of the Open Inference Protocol.
+  'data',
 ];
 
 /** A tensor in linear memory. */

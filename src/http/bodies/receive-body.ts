@@ -1,12 +1,13 @@
 // Receives the bytes of a body into linear memory. Its block grows with what has arrived, not with the length
 // that was announced, and so does the body's share of the budget.
-import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
 import { type FastifyError, type FastifyRequest, errorCodes } from 'fastify';
 import type { JsonCodec } from '../../engine/json-codec.ts';
 import { CarryoverError } from '../../errors.ts';
 import type { ByteBlock } from '../../wasm/byte-block.ts';
 import { sendContinue } from '../connections/expect-continue.ts';
 import { addRelease } from '../request.ts';
+import { isEncoded } from '../content-coding.ts';
 import { type BodyDigest, digestBody } from '../session-request.ts';
 import { BlockCopy } from './block-copy.ts';
 import type { BodyBudget, BodyClaim } from './body-budget.ts';
@@ -33,10 +34,14 @@ export interface ReceiverParts {
   readonly budget: BodyBudget;
 }
 
-/** Callbacks and no promise: most bodies have arrived before one could settle. */
+/**
+ * Receives the body that `payload` is, or is inflated to.
+ *
+ * Callbacks and no promise: most bodies have arrived before one could settle.
+ */
 export function receiveBody(
   request: FastifyRequest,
-  payload: IncomingMessage,
+  payload: Readable,
   parts: ReceiverParts,
   done: Received,
 ): void {
@@ -58,6 +63,8 @@ export function receiveBody(
   };
   const fail = (error: unknown) => {
     stop();
+    // What was inflating it ends; the rest of the request's own body is discarded by Node.
+    if (payload !== request.raw) payload.destroy();
     receiver.release();
     done(error as Error);
   };
@@ -87,7 +94,7 @@ export function receiveBody(
   const onClose = () => onError(new Error('The connection was closed before the body was complete'));
   payload.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose);
   if (connection) connection.receiving = receiving;
-  sendContinue(payload);
+  sendContinue(request.raw);
   payload.resume();
 }
 
@@ -113,8 +120,8 @@ class BodyReceiver {
     this.#request = request;
     this.#jsonCodec = jsonCodec;
     this.#bytesMax = request.routeOptions.bodyLimit;
-    this.#declaredBytes = length === undefined ? undefined : Number(length);
-    if ((this.#declaredBytes ?? 0) > this.#bytesMax) throw bodyTooLarge(`${length} bytes`, this.#bytesMax);
+    if (Number(length ?? 0) > this.#bytesMax) throw bodyTooLarge(`${length} bytes`, this.#bytesMax);
+    this.#declaredBytes = length === undefined || isEncoded(request) ? undefined : Number(length);
     // What does not fit in any case is not read first.
     if (this.#declaredBytes !== undefined) request.usage?.expectBodyBytes(this.#declaredBytes);
     this.#digest = digestBody(request);

@@ -75,7 +75,7 @@ export function requiredTensor(body: FileBody, name: string, axes: string, place
 }
 
 /** The same for a tensor that may be missing. @throws shape_mismatch if its rank is another */
-export function optionalTensor({ tensors }: FileBody, name: string, axes: string, place = name) {
+export function optionalTensor({ tensors }: Pick<FileBody, 'tensors'>, name: string, axes: string, place = name) {
   const tensor = tensors.get(name);
   return tensor && tensorFromFile(place, axes, tensor);
 }

@@ -5,7 +5,7 @@ import { invalidRequest } from '../../errors.ts';
 import { type FileBody, isListedState, optionalTensor } from './file-body.ts';
 
 /** @throws shape_mismatch if a state is no matrix · invalid_request if it has both h and h.0 */
-export function fileStates(body: FileBody): GivenStates {
+export function fileStates(body: Pick<FileBody, 'tensors'>): GivenStates {
   const names = [...body.tensors.keys()].filter(isListedState);
   if (names.length === 0) return { h: optionalTensor(body, 'h', 'NH'), c: optionalTensor(body, 'c', 'NH') };
   const count = 1 + Math.max(-1, ...names.map((name) => Number(name.slice(2))));

@@ -177,6 +177,33 @@ const setState: Examples = {
   zeros: { summary: 'From the beginning', body: { h: [[0, 0]], t: 0 } },
 };
 
+const batch: Examples = {
+  step: { summary: 'A step of a session', body: { items: [{ id: 1, session: LAST_SESSION, x: [[1]] }] } },
+};
+
+const infer: Examples = {
+  sequence: {
+    summary: 'A sequence of two steps; of the answer ys alone',
+    body: { id: '1', inputs: [{ name: 'x', shape: [2, 1, 1], datatype: 'FP32', data: [0.58, 0.6] }], outputs: [{ name: 'ys' }] },
+  },
+  start: {
+    summary: 'The first step of a sequence with an id',
+    body: {
+      inputs: [{ name: 'x', shape: [1, 1], datatype: 'FP32', data: [0.58] }],
+      outputs: [{ name: 'y' }],
+      parameters: { sequence_id: 42, sequence_start: true },
+    },
+  },
+  end: {
+    summary: 'The last step of this sequence',
+    body: {
+      inputs: [{ name: 'x', shape: [1, 1], datatype: 'FP32', data: [0.6] }],
+      outputs: [{ name: 'y' }],
+      parameters: { sequence_id: 42, sequence_end: true },
+    },
+  },
+};
+
 /** Of bodies in JSON, by operationId. */
 export const EXAMPLES: Readonly<Record<string, Examples>> = {
   step,
@@ -186,11 +213,19 @@ export const EXAMPLES: Readonly<Record<string, Examples>> = {
   createSession,
   setState,
   rewindSession: { beginning: { summary: 'To the beginning', body: { t: 0 } } },
+  batch,
+  infer,
+  repositoryIndex: { all: { summary: 'All models', body: {} } },
+  loadModel: { load: { summary: 'A model as it is', body: {} } },
 };
 
-/** Of parameters in the path, by operationId: `ref` or `id`. */
+/** Of parameters in the path, by operationId: `ref`, `model` or `id`. */
 export const PATH_EXAMPLES: Readonly<Record<string, string>> = {
   getModel: 'sunspots',
+  inferenceModel: 'sunspots',
+  inferenceModelReady: 'sunspots',
+  infer: 'sunspots',
+  loadModel: 'sunspots',
   pointName: 'current',
   deleteModel: 'tiny-tagger',
   getSession: LAST_SESSION,

@@ -10,6 +10,8 @@ import fp from 'fastify-plugin';
 import { CarryoverError, clientClosed } from '../../errors.ts';
 import { Lifetime } from '../../lifetime.ts';
 import type { Connections } from '../connections/connections.ts';
+import { expectKnownCoding } from '../content-coding.ts';
+import { isHealthAddress } from '../health-address.ts';
 import type { HttpServer } from '../http-server.ts';
 import { releaseBody } from '../request.ts';
 
@@ -50,13 +52,14 @@ export const admission = fp(
  * @throws client_closed · queue_full · shutting_down · invalid_request · expectation_failed · unsupported_media_type
  */
 function expectAdmissible(
-  { connection, raw, url }: FastifyRequest,
+  request: FastifyRequest,
   reply: FastifyReply,
   { connections, isClosing }: AdmissionOptions,
 ): void {
+  const { connection, raw, url } = request;
   // The last response of the connection was sent: this request cannot be answered.
   if (connection?.isEnding) throw clientClosed();
-  if (connection && connections.isForHealthOnly(connection) && !url.startsWith('/health/')) {
+  if (connection && connections.isForHealthOnly(connection) && !isHealthAddress(url)) {
     void reply.header('connection', 'close');
     throw new CarryoverError('queue_full', {
       detail: 'All connections are in use (CONNECTIONS_MAX); on this one only /health is answered.',
@@ -69,7 +72,8 @@ function expectAdmissible(
     throw new CarryoverError('shutting_down', { detail: 'This instance accepts no new requests.' });
   }
   expectValidHead(raw);
-  expectUncompressed(raw);
+  expectKnownCoding(request);
+  expectChunked(raw);
 }
 
 /**
@@ -101,14 +105,10 @@ function countHosts(rawHeaders: readonly string[]): number {
 }
 
 /** Node decodes a chunked body; a body in any other coding would arrive as it was sent. */
-function expectUncompressed({ headers }: IncomingMessage): void {
-  expectCoding('Content-Encoding', headers['content-encoding'], 'identity');
-  expectCoding('Transfer-Encoding', headers['transfer-encoding'], 'chunked');
-}
-
-function expectCoding(header: string, coding: string | undefined, expected: string): void {
-  if (coding === undefined || coding.toLowerCase() === expected) return;
+function expectChunked({ headers }: IncomingMessage): void {
+  const coding = headers['transfer-encoding'];
+  if (coding === undefined || coding.toLowerCase() === 'chunked') return;
   throw new CarryoverError('unsupported_media_type', {
-    detail: `Expected an uncompressed body, got ${header}: ${coding.slice(0, 40)}.`,
+    detail: `Expected an uncompressed body, got Transfer-Encoding: ${coding.slice(0, 40)}.`,
   });
 }

@@ -2,6 +2,7 @@
 import fp from 'fastify-plugin';
 import { CarryoverError } from '../../errors.ts';
 import { type AllowedHosts, hostOf } from '../allowed-hosts.ts';
+import { isHealthAddress } from '../health-address.ts';
 import type { HttpServer } from '../http-server.ts';
 
 /** How much of a host is repeated. */
@@ -13,7 +14,7 @@ export const allowedHosts = fp(
     app.addHook('onRequest', (request, _reply, done) => {
       const host = hostOf(request.raw);
       // A probe that was refused would restart the service. It names it as its operator likes, and learns nothing secret.
-      if (hosts.includes(host) || request.url.startsWith('/health/')) return done();
+      if (hosts.includes(host) || isHealthAddress(request.url)) return done();
       done(misdirected(host!));
     });
   },

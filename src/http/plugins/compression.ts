@@ -2,17 +2,19 @@
 // libuv's threads, so the event loop is not blocked and the length is known. (@fastify/compress offers either:
 // compression on the event loop, or a stream without Content-Length.)
 //
-// Streams are not compressed, since each step is to arrive when it is computed. Nor are safetensors files: the
-// mantissas of states are noise, and a twelfth would be saved. No response contains a secret beside text that
+// Streams are not compressed, since each step is to arrive when it is computed. Nor are tensors as bytes, unless the client
+// asks for nothing else: the mantissas of states are noise, and a twelfth is saved. No response contains a secret beside text that
 // an attacker chose, so its length reveals nothing (BREACH).
 import { promisify } from 'node:util';
-import { brotliCompress, constants, gzip } from 'node:zlib';
+import { brotliCompress, constants, deflate, gzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { HttpServer } from '../http-server.ts';
+import { HEADER_LENGTH } from '../responses/inference-headers.ts';
 import { varyBy } from '../vary.ts';
 
 const gzipAsync = promisify(gzip);
+const deflateAsync = promisify(deflate);
 const brotliAsync = promisify(brotliCompress);
 
 type Compress = (body: string | Buffer, bytes: number) => Promise<Buffer>;
@@ -37,9 +39,19 @@ const ENCODINGS: Readonly<Record<string, Compress>> = {
       },
     }),
   gzip: (body, bytes) => gzipAsync(body, { chunkSize: chunkSize(bytes), level: 1 }),
+  // In the zlib format (RFC 9110, section 8.4.1.2).
+  deflate: (body, bytes) => deflateAsync(body, { chunkSize: chunkSize(bytes), level: 1 }),
 };
 
 const COMPRESSIBLE = /^(application\/(problem\+)?json|text\/html)\b/;
+
+/**
+ * Whether an answer of the Open Inference Protocol that has tensors as bytes is to be compressed. Its clients name one coding
+ * if they are told to ask for it; HTTP libraries that always ask name several.
+ */
+function isWantedCompressed({ headers }: FastifyRequest, reply: FastifyReply): boolean {
+  return reply.hasHeader(HEADER_LENGTH) && /^\s*(gzip|deflate)\s*$/i.test(headers['accept-encoding'] as string);
+}
 
 export interface CompressionOptions {
   /** Responses from this size on are compressed. */
@@ -51,7 +63,8 @@ export const compression = fp(
     app.addHook('onSend', (request, reply, payload, done) => {
       // Responses that are sent in pieces (the files of /docs) are left as they are.
       if (typeof payload !== 'string' && !Buffer.isBuffer(payload)) return done(null, payload);
-      if (!COMPRESSIBLE.test(String(reply.getHeader('content-type')))) return done(null, payload);
+      const type = String(reply.getHeader('content-type'));
+      if (!COMPRESSIBLE.test(type) && !isWantedCompressed(request, reply)) return done(null, payload);
       varyBy(reply, 'accept-encoding');
       const bytes = Buffer.byteLength(payload);
       const encoding = bytes < bytesMin ? undefined : encodingFor(request);

@@ -1,10 +1,11 @@
-// Every error of a request is answered here, as application/problem+json (RFC 9457).
+// Every error of a request is answered here, as application/problem+json (RFC 9457), or as the Open Inference Protocol has it.
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import { unsupportedType } from '../bodies/body-types.ts';
 import { noteError } from '../request.ts';
 import { closeAfterEarlyResponse } from '../connections/early-response.ts';
 import type { HttpServer } from '../http-server.ts';
+import { isInferenceCall, sendInferenceError } from '../responses/inference-error.ts';
 import { logProblem, requestProblem, toCarryoverError } from '../responses/problem.ts';
 import { PROBLEM_TYPE } from '../schemas/problem.ts';
 
@@ -27,6 +28,7 @@ export function sendProblem(
   logProblem(error, cause, request.log);
   closeAfterEarlyResponse(request, reply);
   if (retryAfter_s !== undefined) void reply.header('retry-after', retryAfter_s);
+  if (isInferenceCall(request)) return sendInferenceError(error, reply);
   void reply
     .code(error.kind.status)
     .header('content-type', PROBLEM_TYPE)

@@ -46,6 +46,10 @@ const TAGS = [
     name: 'sessions',
     description: 'Hidden states that the service keeps between calls. A step counts exactly once, also if it is sent again or the process is killed.',
   },
+  {
+    name: 'open inference protocol',
+    description: 'Version 2, as clients of KServe and Triton speak it: the same models, sessions and bits at other addresses.',
+  },
   { name: 'operations', description: 'Whether the service is alive and ready, for supervisors and gateways.' },
 ];
 

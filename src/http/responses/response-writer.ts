@@ -1,6 +1,7 @@
 // Responses that are computed: written as JSON or as a file into linear memory, and sent from there.
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { type ResponseBody, toJsonSegments, toSafetensors } from '../../codec/response-body.ts';
+import type { JsonSegment } from '../../codec/json/segments.ts';
 import type { JsonCodec, PrintedJson } from '../../engine/json-codec.ts';
 import { JSON_TYPE } from '../media-types.ts';
 import { addRelease } from '../request.ts';
@@ -22,23 +23,30 @@ export class ResponseWriter {
    * @throws memory_full · queue_full · deadline_exceeded · client_closed · worker_failed
    */
   write(request: FastifyRequest, type: string, body: ResponseBody): Buffer | Promise<Buffer> {
-    return type === JSON_TYPE ? this.#toJson(request, body) : this.#toFile(request, body);
+    return type === JSON_TYPE ? this.writeJson(request, toJsonSegments(body)) : this.#toFile(request, body);
   }
 
-  /** Short JSON is printed at once: a promise for it would take a tenth of a microsecond more. */
-  #toJson(request: FastifyRequest, body: ResponseBody): Buffer | Promise<Buffer> {
-    const printed = this.#jsonCodec.stringify(toJsonSegments(body), request.lifetime);
+  /**
+   * The same for JSON of any form. Short JSON is printed at once: a promise for it would take a tenth of a microsecond more.
+   *
+   * @throws as write
+   */
+  writeJson(request: FastifyRequest, segments: readonly JsonSegment[]): Buffer | Promise<Buffer> {
+    const printed = this.#jsonCodec.stringify(segments, request.lifetime);
     if (printed instanceof Promise) return printed.then((json) => viewUntilSent(request, json));
     return viewUntilSent(request, printed);
   }
 
   #toFile(request: FastifyRequest, body: ResponseBody): Buffer | Promise<Buffer> {
-    const allocate = (bytes: number) => {
-      const block = this.#jsonCodec.allocate(bytes);
-      addRelease(request, () => block.release());
-      return block.buffer;
-    };
+    const allocate = (bytes: number) => this.allocate(request, bytes);
     return request.lifetime.record.measure('printMs', () => toSafetensors(body, allocate));
+  }
+
+  /** Memory for a response that its caller writes; it is freed as that of write(). @throws memory_full */
+  allocate(request: FastifyRequest, bytes: number): Buffer {
+    const block = this.#jsonCodec.allocate(bytes);
+    addRelease(request, () => block.release());
+    return block.buffer;
   }
 }
 

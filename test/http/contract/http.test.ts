@@ -29,7 +29,7 @@ describe('HTTP', () => {
   });
 
   test('an unknown address is answered 404, a malformed one 400', async () => {
-    const unknown = await app.http.inject('/v2');
+    const unknown = await app.http.inject('/v3');
     expect(unknown.json().code).toBe('not_found');
     expect(unknown.headers['x-request-id']).toBe(unknown.json().instance);
     expect((await app.http.inject('/%zz')).json().code).toBe('invalid_request');
