@@ -14,7 +14,8 @@ import { percentile, ratiosOf, spreadOf } from '../src/cli/bench/statistics.ts';
 import { formatNumber, formatTable } from '../src/cli/table.ts';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
 import { makeLayer } from './cases/layer.ts';
-import { postJson, registerLayers } from './clients/api.ts';
+import { Carryover } from '../src/client/index.ts';
+import { registerLayers } from './clients/api.ts';
 import { byRequests } from './clients/session-callers.ts';
 import { freePort } from './processes/child.ts';
 import { startServer } from './processes/server-process.ts';
@@ -99,7 +100,8 @@ async function fillStore(url: string, mib: number): Promise<void> {
 /** The ids of the sessions of each caller. */
 async function createSessions(url: string): Promise<readonly (readonly string[])[]> {
   const model = await registerLayers(url, [makeLayer(pseudoRandom(1), 'rnn', D, H)]);
-  const create = async () => (await postJson<{ id: string }>(`${url}/v1/sessions`, { model })).id;
+  const carryover = new Carryover(url);
+  const create = async () => (await carryover.sessions.create({ model })).id;
   const each = () => Promise.all(Array.from({ length: SESSIONS_EACH }, create));
   return Promise.all(Array.from({ length: CONNECTIONS }, each));
 }

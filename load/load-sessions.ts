@@ -1,5 +1,7 @@
 // npm run load:sessions: steps on sessions per second, for each store and over WebSockets.
 //
+// One of the callers is the JavaScript client; the others are plain sockets, which cost less.
+//
 //   node load/load-sessions.ts [--seconds 3] [--rounds 5] [--json FILE]
 //
 // The stores alternate, round by round; ratios are taken to the memory store in the same round. There are 64
@@ -14,7 +16,9 @@ import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
 import type { Layer } from '../src/layers.ts';
 import { referenceModel } from '../src/wasm/reference/model.ts';
 import { expectSameBits } from '../src/cli/bench/same-bits.ts';
-import { get, postJson, registerLayers } from './clients/api.ts';
+import { Carryover, type Tensor } from '../src/client/index.ts';
+import { registerLayers } from './clients/api.ts';
+import { byClient } from './clients/client-caller.ts';
 import { CONNECTIONS } from '../src/cli/bench/http-target.ts';
 import { describeMachine, machineInfo } from './report/machine.ts';
 import { fill } from '../src/cli/bench/pseudo-random-tensors.ts';
@@ -109,6 +113,7 @@ async function startAll(folder: string, stops: (() => Promise<void>)[]): Promise
     await start('memory:', 'memory:'),
     await start('memory:, LSTM', 'memory:', { layers: LSTM, target: 0.85 }),
     await start('memory:, WebSockets', 'memory:', { openCaller: byWebSockets }),
+    await start('memory:, JavaScript client', 'memory:', { openCaller: byClient }),
     await start('sqlite:, synchronous=FULL', sqlite, { target: 0.7 }),
   ];
   if (!hasRedis) {
@@ -128,11 +133,12 @@ async function startAll(folder: string, stops: (() => Promise<void>)[]): Promise
 
 async function createSessions(url: string, layers: readonly Layer[]): Promise<readonly (readonly string[])[]> {
   const model = await registerLayers(url, layers);
+  const carryover = new Carryover(url);
   const sessions: string[][] = [];
   for (let connection = 0; connection < CONNECTIONS; connection++) {
     const ids: string[] = [];
     for (let k = 0; k < SESSIONS_EACH; k++) {
-      ids.push((await postJson<{ id: string }>(`${url}/v1/sessions`, { model })).id);
+      ids.push((await carryover.sessions.create({ model })).id);
     }
     sessions.push(ids);
   }
@@ -200,15 +206,15 @@ async function checkSessions({ name, server, layers, sessions, steps }: Variant)
     const { h, c } = referenceModel(layers, { T: steps, N: 1, x: repeated });
     return { h: h[0]!, c: c[0] };
   });
+  const carryover = new Carryover(server.url);
   for (const ids of sessions) {
     for (const [k, id] of ids.entries()) {
-      const answer = (await get(`${server.url}/v1/sessions/${id}`)).toString();
-      const { t, h, c } = JSON.parse(answer) as { t: number; h: number[][]; c?: number[][] };
+      const { t, h, c } = await (await carryover.sessions.open(id)).read();
       if (t !== steps) {
         throw new Error(`${name}: ${steps} steps were answered, a session took ${t}.`);
       }
-      expectSameBits(`${name}: h after ${t} steps`, Float32Array.from(h[0]!), expected[k]!.h);
-      if (c) expectSameBits(`${name}: c after ${t} steps`, Float32Array.from(c[0]!), expected[k]!.c!);
+      expectSameBits(`${name}: h after ${t} steps`, (h as Tensor).data, expected[k]!.h);
+      if (c) expectSameBits(`${name}: c after ${t} steps`, (c as Tensor).data, expected[k]!.c!);
     }
   }
 }

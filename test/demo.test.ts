@@ -110,6 +110,7 @@ describeLong('the demo of a crash', () => {
   test('it kills the service in the middle of a session and finds the same bits', async () => {
     const { code, stdout, stderr } = await run([crash, '--months', '60']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/ sent +month 30\n.* SIGKILL +the service .*(\n.*)+ ready .*(\n.*)* answered /);
     expect(stdout).toContain('steps taken              60 of 60, none lost, none twice');
     expect(stdout).toContain('without interruption     the same bits');
   });

@@ -1,11 +1,12 @@
 // Layers as requests have them, in JSON.
+import type { Layer as LayerJson } from '../../src/client/index.ts';
 import { type Layer, type RecurrentWeights, gatesOf } from '../../src/layers.ts';
 
-export function layersJson(layers: readonly Layer[]): Record<string, unknown>[] {
+export function layersJson(layers: readonly Layer[]): LayerJson[] {
   return layers.map(layerJson);
 }
 
-function layerJson(layer: Layer): Record<string, unknown> {
+function layerJson(layer: Layer): LayerJson {
   if ('weights' in layer) {
     const { type, H, direction, weights, backward } = layer;
     const columns = gatesOf(layer) * H;
@@ -23,7 +24,7 @@ function layerJson(layer: Layer): Record<string, unknown> {
       ...('reset' in layer && { reset: layer.reset }),
       ...directed(weights),
       ...(backward && { backward: directed(backward) }),
-    };
+    } as LayerJson;
   }
   if (layer.type === 'embedding') return { type: 'embedding', E: rowsOf(layer.E, layer.D) };
   if (layer.type === 'affine') return { type: 'affine', scale: [...layer.scale], offset: [...layer.offset] };

@@ -2,10 +2,11 @@
 // answer must equal that of the idle service.
 import { Agent, request as httpRequest } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tanhLayers } from '../../src/layers.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { makeWeights } from '../../src/cli/bench/pseudo-random-tensors.ts';
 import type { ServerProcess } from '../processes/server-process.ts';
-import { JSON_HEADERS, registerModel } from './api.ts';
+import { JSON_HEADERS, registerLayers } from './api.ts';
 
 export const JOB = { T: 200, N: 8, D: 1, H: 1_024 };
 const BODY = JSON.stringify({
@@ -38,7 +39,7 @@ export class OverloadClient {
   /** Registers the model, and keeps the answer that all later ones must equal. */
   async prepare(): Promise<void> {
     const weights = makeWeights(pseudoRandom(1), JOB.D, JOB.H);
-    await registerModel(this.url, weights, 'overload');
+    await registerLayers(this.url, tanhLayers(weights), 'overload');
     for (let i = 0; i < 3; i++) await this.#call();
   }
 

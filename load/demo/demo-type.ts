@@ -1,5 +1,5 @@
 // What a demo is.
-import type { Client } from './client.ts';
+import type { Carryover } from '../../src/client/index.ts';
 
 /** Options of the command line by their names. */
 export type Options = Readonly<Record<string, string | undefined>>;
@@ -16,14 +16,14 @@ export interface Demo {
   /**
    * Reads the options.
    *
-   * @returns the demo, which prints as it goes on, and throws DemoError if the service does not answer
+   * @returns the demo, which prints as it goes on, and throws CarryoverError if the service does not answer
    * @throws DemoError if an option is wrong
    */
-  readonly prepare: (options: Options) => (client: Client) => Promise<Outcome>;
+  readonly prepare: (options: Options) => (carryover: Carryover) => Promise<Outcome>;
 }
 
 export interface Outcome {
-  /** Whether the numbers agree with torch's. */
+  /** Whether all is so that the demo claims. */
   readonly isRight: boolean;
   /** For --json. */
   readonly numbers: object;

@@ -1,17 +1,19 @@
 // npm run demo: three trained networks, through a running service or through one that is started for the demo.
 //
 //   node load/demo/demo.ts                                              says which there are, and asks at a terminal
-//   node load/demo/demo.ts sunspots|weather|austen [--url http://127.0.0.1:8080] [--json FILE]
+//   node load/demo/demo.ts sunspots|weather|austen [--url ADDRESS] [--json FILE]
 //   node load/demo/demo.ts austen [--seed 7] [--characters 600] [--temperature 0.6] [--prompt TEXT]
 //
-// Exit code 1 if a figure differs from torch's, or without a service at --url; 130 after Ctrl-C.
+// Without --url the service at the PORT of the environment is called, or at 8080. Its API key, if it needs one, is read from
+// CARRYOVER_API_KEY. Exit code 1 if a figure differs from torch's, or without a service at --url; 130 after Ctrl-C.
 import { createInterface } from 'node:readline/promises';
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import { Carryover, CarryoverError } from '../../src/client/index.ts';
 import { writeReport } from '../report/program.ts';
 import { austen } from './austen.ts';
-import { Client, DemoError } from './client.ts';
+import { DemoError } from './demo-error.ts';
 import type { Demo, Options } from './demo-type.ts';
-import { openService } from './service.ts';
+import { DEFAULT_URL, openService } from './service.ts';
 import { sunspots } from './sunspots.ts';
 import { strong, weak } from './style.ts';
 import { weather } from './weather.ts';
@@ -30,7 +32,7 @@ try {
   if (interrupt.signal.aborted) {
     process.stdout.write('\n');
     process.exitCode = 130;
-  } else if (error instanceof DemoError) {
+  } else if (error instanceof DemoError || error instanceof CarryoverError) {
     console.error(error.message);
     process.exitCode = 1;
   } else {
@@ -53,7 +55,8 @@ async function run(demo: Demo, args: readonly string[]): Promise<number> {
   await using service = await openService(url, demo.name);
   const where = service.isOwn ? 'a service that was started for the demo' : `the service at ${service.url}`;
   console.log(`\n${strong(demo.title)}\n${weak(`through ${where}`)}\n`);
-  const { isRight, numbers } = await runWith(new Client(service.url, interrupt.signal));
+  const carryover = new Carryover(service.url, { apiKey: service.apiKey, signal: interrupt.signal });
+  const { isRight, numbers } = await runWith(carryover);
   writeReport(json, numbers);
   return isRight ? 0 : 1;
 }
@@ -88,7 +91,7 @@ Networks that torch has trained, computed by a service over HTTP:
 ${lines.join('\n')}
        --seed 7 --characters 600 --temperature 0.6 --prompt "It is a truth"
 
-Without --url ADDRESS the service at http://127.0.0.1:8080 is called, or one is
+Without --url ADDRESS the service at ${DEFAULT_URL} is called, or one is
 started. --json FILE writes the figures.
 `;
 }

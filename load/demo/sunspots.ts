@@ -1,13 +1,14 @@
 // npm run demo -- sunspots: a trained tanh layer forecasts each month of 264 years from those before it.
 //
-// The months go through a session, 267 at a time (/v1/sequence); the last 20 years also one by one (/v1/step), through a
-// fork of it. All states must have the bits of one call with all months, and agree with torch within 2e-6.
-import type { Client, Session } from './client.ts';
+// The months go through a session, 267 at a time; the last 20 years also one by one, over a WebSocket, through a fork of it.
+// All states must have the bits of one call with all months, and agree with torch within 2e-6.
+import { type Carryover, type Session, Tensor } from '../../src/client/index.ts';
 import { maxAbsError, rmse, sameBits } from './compare.ts';
 import { readTensors, readText } from './data.ts';
 import type { Demo, Outcome } from './demo-type.ts';
 import { formatError, formatFigures } from './figures.ts';
 import { plot } from './plot.ts';
+import { formatClaims } from './proof.ts';
 import { SUNSPOTS_PER_UNIT, type SunspotRecord, readRecord } from './sunspot-record.ts';
 import { forecast, measured } from './style.ts';
 
@@ -27,24 +28,24 @@ const ERROR_MAX = 2e-6;
 /** The first month, counted from 0, whose forecast counts: the last 48 years. */
 const FIRST_SCORED_MONTH = 2601;
 
-async function run(client: Client): Promise<Outcome> {
+async function run(carryover: Carryover): Promise<Outcome> {
   const record = readRecord(readText('sunspots.csv'));
   const expected = readTensors('sunspots-expected.safetensors');
   const startMs = performance.now();
-  const { inChunks, oneByOne } = await throughSessions(client, record.x);
+  const { inChunks, oneByOne } = await throughSessions(carryover, record.x);
   const perS = Math.round((1000 * (record.x.length + LAST_MONTHS)) / (performance.now() - startMs));
-  const whole = await client.post<Computed>('/v1/sequence', { model: 'sunspots', x: inputs(record.x) });
+  const whole = await carryover.sequence({ model: 'sunspots', x: inputs(record.x) });
 
-  const hs = floats(whole.hs);
-  const forecasts = whole.ys.map(([[y]]) => y! * SUNSPOTS_PER_UNIT);
+  const [hs, ys] = [whole.hs!.data, whole.ys!.data];
+  const forecasts = Array.from(ys, (y) => y * SUNSPOTS_PER_UNIT);
   const numbers = {
     months: record.x.length,
     monthsPerS: perS,
     sameBits: {
-      chunksAndWholeCall: sameBits(floats(inChunks.hs), hs),
-      stepsAndSequence: sameBits(floats(oneByOne.hs), hs.subarray(-oneByOne.hs.length * oneByOne.hs[0]![0].length)),
+      chunksAndWholeCall: sameBits(joined(inChunks), hs),
+      stepsAndSequence: sameBits(joined(oneByOne), hs.subarray((-LAST_MONTHS * hs.length) / record.x.length)),
     },
-    maxAbsError: { hs: maxAbsError(hs, expected('hs')), y: maxAbsError(floats(whole.ys), expected('y')) },
+    maxAbsError: { hs: maxAbsError(hs, expected('hs')), y: maxAbsError(ys, expected('y')) },
     rmse: errorsOfForecasts(record, forecasts, Array.from(expected('y'), (y) => y * SUNSPOTS_PER_UNIT)),
   };
   console.log(plotLastYears(record, forecasts));
@@ -52,46 +53,36 @@ async function run(client: Client): Promise<Outcome> {
   return { isRight: isRight(numbers), numbers };
 }
 
-interface Computed {
-  readonly hs: readonly [readonly number[]][];
-  readonly ys: readonly [readonly number[]][];
-}
-
-/** All months in chunks, and the last ones again one by one. */
-async function throughSessions(client: Client, x: Float32Array): Promise<{ inChunks: Computed; oneByOne: Computed }> {
-  await using session = await client.createSession('sunspots');
+/** The states of all months in chunks, and of the last ones again one by one. */
+async function throughSessions(carryover: Carryover, x: Float32Array) {
+  await using session = await carryover.sessions.create({ model: 'sunspots' });
   const split = x.length - LAST_MONTHS;
-  const start = await advance(client, session, x.subarray(0, split));
-  await using fork = await client.fork(session);
-  const end = await advance(client, session, x.subarray(split));
-  const oneByOne: { hs: [number[]][]; ys: [number[]][] } = { hs: [], ys: [] };
-  for (const month of x.subarray(split)) {
-    const { h, y } = await client.post<{ h: [number[]]; y: [number[]] }>('/v1/step', { session: fork.id, x: [[month]] });
-    oneByOne.hs.push(h);
-    oneByOne.ys.push(y);
-  }
-  return { inChunks: { hs: [...start.hs, ...end.hs], ys: [...start.ys, ...end.ys] }, oneByOne };
+  const start = await advance(session, x.subarray(0, split));
+  await using fork = await session.fork();
+  const end = await advance(session, x.subarray(split));
+  const oneByOne: Float32Array[] = [];
+  const months = Array.from(x.subarray(split), (month) => [[month]]);
+  for await (const { h } of fork.stream(months)) oneByOne.push((h as Tensor).data);
+  return { inChunks: [...start, ...end], oneByOne };
 }
 
-async function advance(client: Client, session: Session, x: Float32Array): Promise<Computed> {
-  const hs: [readonly number[]][] = [];
-  const ys: [readonly number[]][] = [];
+/** The states of each chunk, (steps, 1, H). */
+async function advance(session: Session, x: Float32Array): Promise<Float32Array[]> {
+  const chunks: Float32Array[] = [];
   for (let t = 0; t < x.length; t += CHUNK_STEPS) {
-    const chunk = inputs(x.subarray(t, t + CHUNK_STEPS));
-    const answer = await client.post<Computed>('/v1/sequence', { session: session.id, x: chunk });
-    hs.push(...answer.hs);
-    ys.push(...answer.ys);
+    const { hs } = await session.sequence(inputs(x.subarray(t, t + CHUNK_STEPS)));
+    chunks.push(hs!.data);
   }
-  return { hs, ys };
+  return chunks;
 }
 
 /** (T, N, D) with N = D = 1 */
-function inputs(x: Float32Array): [[number]][] {
-  return Array.from(x, (month) => [[month]]);
+function inputs(x: Float32Array): Tensor {
+  return new Tensor([x.length, 1, 1], x);
 }
 
-function floats(numbers: readonly [readonly number[]][]): Float32Array {
-  return Float32Array.from(numbers.flat(2));
+function joined(parts: readonly Float32Array[]): Float32Array {
+  return Float32Array.from(parts.flatMap((part) => [...part]));
 }
 
 /**
@@ -117,23 +108,30 @@ interface Numbers {
   readonly rmse: ReturnType<typeof errorsOfForecasts>;
 }
 
+function isRight({ sameBits: { chunksAndWholeCall, stepsAndSequence }, maxAbsError }: Numbers): boolean {
+  return chunksAndWholeCall && stepsAndSequence && isExact(maxAbsError);
+}
+
 /** False also if an error is NaN. */
-function isRight({ sameBits: { chunksAndWholeCall, stepsAndSequence }, maxAbsError: { hs, y } }: Numbers): boolean {
-  return chunksAndWholeCall && stepsAndSequence && hs <= ERROR_MAX && y <= ERROR_MAX;
+function isExact({ hs, y }: Numbers['maxAbsError']): boolean {
+  return hs <= ERROR_MAX && y <= ERROR_MAX;
 }
 
 function describe({ months, monthsPerS, sameBits, maxAbsError, rmse }: Numbers): string {
-  const bits = (same: boolean) => (same ? 'the same bits' : 'DIFFERENT BITS');
   const figures = formatFigures('Forecasts of the last 48 years, RMSE in sunspots', [
     ['the network', rmse.service, rmse.torch],
     ['next month = this month', rmse.persistence, undefined],
   ], 4);
   return `${figures}
 
-  ${months.toLocaleString('en')} months in chunks, and in one call    ${bits(sameBits.chunksAndWholeCall)}
-  the last ${LAST_MONTHS} one by one, by a fork        ${bits(sameBits.stepsAndSequence)}
   largest difference to torch            ${formatError(maxAbsError.hs, ERROR_MAX)} of h, ${formatError(maxAbsError.y, ERROR_MAX)} of y
   speed                                  ${monthsPerS.toLocaleString('en')} months/s
+
+${formatClaims([
+    [sameBits.chunksAndWholeCall, `${months.toLocaleString('en')} months in chunks and in one call have the same bits`],
+    [sameBits.stepsAndSequence, `so have the last ${LAST_MONTHS}, one by one over a WebSocket, by a fork of the session`],
+    [isExact(maxAbsError), 'the network computes what torch computes, as far as float32 goes'],
+  ])}
 `;
 }
 

@@ -19,7 +19,7 @@ export interface ServerProcess extends AsyncDisposable {
 /**
  * The service with the Node.js flags of `npm start`.
  *
- * @param settings of its environment; STORE_URL is `memory:` unless given
+ * @param settings of its environment; STORE_URL is `memory:` unless given, PORT one that is free
  * @param file its src/server.ts; that of this checkout if absent
  * @throws Error if it does not become ready
  */
@@ -38,7 +38,7 @@ export function startServer(
 
 export interface ServerProgram {
   readonly name: string;
-  /** Listens at HOST and PORT of its environment. */
+  /** Listens at HOST and PORT of its environment; the port is a free one unless the settings say it. */
   readonly file: string;
   readonly nodeFlags?: readonly string[];
   readonly args?: readonly string[];
@@ -50,7 +50,7 @@ export interface ServerProgram {
 /** @throws Error if the server does not become ready */
 export async function startServerProcess(program: ServerProgram): Promise<ServerProcess> {
   const { name, file, nodeFlags = [], args = [], settings, readyPath } = program;
-  const port = await freePort();
+  const port = settings?.['PORT'] ?? (await freePort());
   const url = `http://127.0.0.1:${port}`;
   const own = { HOST: '127.0.0.1', PORT: String(port), LOG_LEVEL: 'warn' };
   const env = { ...process.env, ...settings, ...own };

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RecurrentLayer, tanhLayers } from '../../src/layers.ts';
 import type { Weights } from '../../src/tensor.ts';
-import { registerModel } from '../clients/api.ts';
+import { registerLayers } from '../clients/api.ts';
 import { encodeModel } from '../peers/onnx-model.ts';
 import { type ServerProcess, startServer, startServerProcess } from '../processes/server-process.ts';
 
@@ -23,7 +23,7 @@ export async function withServices<Result>(
 ): Promise<Result> {
   await using peer = await startPeer(models);
   await using ours = await startServer();
-  for (const [name, weights] of models) await registerModel(ours.url, weights, name);
+  for (const [name, weights] of models) await registerLayers(ours.url, tanhLayers(weights), name);
   return await measure({ oursUrl: ours.url, peerUrl: peer.url });
 }
 

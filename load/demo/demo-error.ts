@@ -1,0 +1,2 @@
+/** An error whose message is printed without a stack. */
+export class DemoError extends Error {}
