@@ -38,16 +38,17 @@ describe('the demos', () => {
   });
 
   /** Runs a demo that must succeed. @returns what it prints, and its numbers */
-  async function figuresOf(name: string, args: readonly string[] = ['--url', url]) {
+  async function figuresOf(name: string, args: readonly string[] = ['--url', url], env = {}) {
     const json = join(folder, `${name}.json`);
-    const { code, stdout, stderr } = await run([demo, name, '--json', json, ...args]);
+    const { code, stdout, stderr } = await run([demo, name, '--json', json, ...args], env);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(widthOf(stdout)).toBeLessThanOrEqual(80);
     return { stdout, numbers: JSON.parse(readFileSync(json, 'utf8')) };
   }
 
   test('sunspots: chunks, single steps of a fork and one call have the same bits and forecasts as good as torch', async () => {
-    const { stdout, numbers } = await figuresOf('sunspots');
+    const { stdout, numbers } = await figuresOf('sunspots', [], { PORT: new URL(url).port });
+    expect(stdout).toContain(`through the service at ${url}`);
     expect(numbers).toMatchObject({
       months: 3_177,
       sameBits: { chunksAndWholeCall: true, stepsAndSequence: true },
@@ -122,8 +123,8 @@ function widthOf(text: string): number {
 
 type Child = ChildProcessByStdio<null, Readable, Readable>;
 
-function start(args: readonly string[]): Child {
-  return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+function start(args: readonly string[], env = {}): Child {
+  return spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
 }
 
 /** What the child has written so far to stdout and stderr. */
@@ -135,8 +136,8 @@ function outputOf(child: Child): () => string {
   return () => output;
 }
 
-async function run(args: readonly string[]) {
-  const child = start(args);
+async function run(args: readonly string[], env = {}) {
+  const child = start(args, env);
   const output = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
