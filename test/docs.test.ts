@@ -1,7 +1,7 @@
 // The documentation is true: every example of a guide is run and its output compared, every file, anchor, symbol,
 // npm script and setting that a page names exists, and tables that follow from the code are those of the code.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -61,6 +61,9 @@ let server: RunningServer;
 const folder = mkdtempSync(join(tmpdir(), 'carryover-docs-'));
 beforeAll(async () => {
   server = await startQuickly();
+  // Where examples import the client from, as if it was installed.
+  mkdirSync(join(folder, 'node_modules'));
+  symlinkSync(root, join(folder, 'node_modules/carryover'));
 });
 afterAll(async () => {
   await server?.stop();
