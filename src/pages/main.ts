@@ -19,6 +19,8 @@ const VIEWS: Readonly<Record<string, ViewFactory>> = {
 };
 /** This module is app/<digest>/pages/main.js of the service. */
 const BASE_URL = new URL('../../../', import.meta.url);
+/** A person who waits wants to know earlier than a program that nobody answers. */
+const GIVE_UP_MS = 3000;
 
 let view: View | undefined;
 
@@ -29,7 +31,7 @@ function show(): void {
   const shown = name in VIEWS ? name : 'understand';
   const apiKey = currentApiKey();
   const page: Page = {
-    carryover: new Carryover(BASE_URL.href, apiKey === undefined ? {} : { apiKey }),
+    carryover: new Carryover(BASE_URL.href, { apiKey, retry: { giveUpMs: GIVE_UP_MS } }),
     texts: LANGUAGES[language]!,
     baseUrl: BASE_URL,
     apiKey,

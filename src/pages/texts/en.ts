@@ -90,6 +90,7 @@ export const en = {
     },
     sum: {
       hint: 'Point at a number, or move to it with Tab and the arrow keys, to see what it is made of. The underlined numbers can be changed: click one, or press Enter, and type. Orange is above 0, blue below.',
+      shortHint: 'Point at a number here to see what it is made of.',
       more: (count: number) => `… ${count} more …`,
     },
     curve: {

@@ -42,7 +42,7 @@ export class Equation {
     const firstProduct = isSplit ? [this.#result('=', 'h_W_h')] : [];
     const read = this.#factors(lines.input, [isSplit ? undefined : operator('+'), this.#matrix('x'), operator('·'), this.#matrix('W_x')]);
     const secondProduct = isSplit ? [this.#result('+', 'x_W_x')] : [];
-    const results = [this.#result('+', 'b', lines.bias), this.#result('=', 'z'), this.#result(activationOf(gate), 'value')];
+    const results = [this.#result('+', 'b'), this.#result('=', 'z'), this.#result(activationOf(gate), 'value')];
     this.element = el('div', { class: isSplit ? 'equation split' : 'equation' }, [
       remembered, ...firstProduct, read, ...secondProduct, el('div', { class: 'results' }, results), curve,
     ]);
@@ -65,7 +65,7 @@ export class Equation {
       name: nameOf(part, this.#scene),
       shape: SHAPES[part],
       ...(!WEIGHTS.includes(part) && { max: 1 }),
-      isBroadcast: part === 'b',
+      ...(part === 'b' && { isBroadcast: true, remark: page.texts.understand.lines.bias }),
       onPoint: (place) => this.#point(part, place),
       ...(EDITABLE.includes(part) && { onEdit: edit }),
     });
@@ -77,8 +77,8 @@ export class Equation {
     return el('div', { class: 'factors' }, [el('p', { class: 'weak' }, prose(text)), el('div', { class: 'line' }, line)]);
   }
 
-  #result(sign: string, part: Part, text?: string): HTMLElement {
-    return el('div', { class: 'result' }, [operator(sign), this.#matrix(part), text === undefined ? undefined : el('p', { class: 'weak' }, text)]);
+  #result(sign: string, part: Part): HTMLElement {
+    return el('div', { class: 'result' }, [operator(sign), this.#matrix(part)]);
   }
 
   /** The weights of all gates are one matrix. */

@@ -8,6 +8,8 @@ export interface MatrixOptions {
   readonly name: string;
   /** `(N, H)`. */
   readonly shape: string;
+  /** A word about it behind the shape. */
+  readonly remark?: string;
   /** Numbers of this size get the full colour; larger ones raise it. */
   readonly max?: number;
   /** Called with undefined when no number is pointed at any more. */

@@ -8,6 +8,8 @@ import { plainName } from './names.ts';
 
 /** The strongest colour still lets the number be read. */
 const OPACITY_MAX = 0.55;
+/** Of the rows of a bias that only repeat its first one, whose text is weak too. */
+const REPEATED_OPACITY_MAX = 0.15;
 const MOVES: Readonly<Record<string, readonly [number, number]>> = {
   ArrowUp: [-1, 0],
   ArrowDown: [1, 0],
@@ -47,7 +49,8 @@ export class MatrixTable {
     this.#cells.flat().forEach((cell, k) => {
       if (!isFresh && data[k] === last[k]) return;
       const [red, green, blue, opacity] = colorOf(data[k]!, max);
-      cell.style.backgroundColor = `rgb(${red} ${green} ${blue} / ${((opacity / 255) * OPACITY_MAX).toFixed(3)})`;
+      const opacityMax = cell.classList.contains('repeated') ? REPEATED_OPACITY_MAX : OPACITY_MAX;
+      cell.style.backgroundColor = `rgb(${red} ${green} ${blue} / ${((opacity / 255) * opacityMax).toFixed(3)})`;
       if (!cell.querySelector('input')) cell.textContent = cellText(data[k]!);
     });
   }

@@ -39,7 +39,10 @@ export class MatrixView {
     }
     this.element = el('figure', { class: 'matrix', 'data-name': name }, [
       this.#picture.element,
-      el('figcaption', {}, [formula(name), ' ', el('span', { class: 'shape' }, `${shape} = ${sizes}`)]),
+      el('figcaption', {}, [
+        formula(name), ' ', el('span', { class: 'shape' }, `${shape} = ${sizes}`),
+        options.remark === undefined ? undefined : el('span', { class: 'remark' }, ` ${options.remark}`),
+      ]),
     ]);
     this.draw(matrix);
   }

@@ -24,15 +24,18 @@ export interface Explanation {
 export class SumNote {
   readonly element = el('div', { class: 'sum', role: 'status', 'aria-live': 'polite' });
   readonly #texts: Texts['understand']['sum'];
+  readonly #hint: string;
 
-  constructor({ understand }: Texts) {
+  /** @param hint is there while no number is pointed at */
+  constructor({ understand }: Texts, hint: string) {
     this.#texts = understand.sum;
+    this.#hint = hint;
     this.show(undefined);
   }
 
   show(explanation: Explanation | undefined): void {
     this.element.classList.toggle('idle', !explanation);
-    if (!explanation) return this.element.replaceChildren(el('p', { class: 'weak' }, prose(this.#texts.hint)));
+    if (!explanation) return this.element.replaceChildren(el('p', { class: 'weak' }, prose(this.#hint)));
     const { name, place, value, is, terms, around } = explanation;
     const lines = [
       el('p', {}, [formula(name), ` [${place.row}, ${place.column}]`, is === undefined ? ` = ${shortest(value)}` : '']),

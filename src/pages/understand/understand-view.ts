@@ -57,7 +57,7 @@ class UnderstandView implements View {
     this.#page = page;
     const texts = page.texts.understand;
     this.#unrolled = new Unrolled(page.carryover, this.#network(), FIRST_CHOICES.seed);
-    this.#note = new SumNote(page.texts);
+    this.#note = new SumNote(page.texts, texts.sum.hint);
     this.#controls = new Controls(page, FIRST_CHOICES, (choices, changed) => void this.#choose(choices, changed));
     this.#player = new Player({
       unrolled: this.#unrolled,
