@@ -118,7 +118,7 @@ describeWith('chromium', 'the view "Understand"', () => {
   });
 
   test('while it plays the states of all steps are drawn, in the colours of the numbers of the service', async () => {
-    await page.getByLabel('Input of the next steps').selectOption('impulse');
+    await page.getByLabel('Input signal').selectOption('impulse');
     await reset(page);
     const weights = await shownWeights(page);
     await page.getByLabel('Speed').selectOption('240');

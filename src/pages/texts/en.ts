@@ -90,6 +90,7 @@ export const en = {
     },
     sum: {
       hint: 'Point at a number, or move to it with Tab and the arrow keys, to see what it is made of. The underlined numbers can be changed: click one, or press Enter, and type. Orange is above 0, blue below.',
+      largeHint: 'Point at a number, or move to it with Tab and the arrow keys, to see what it is made of. Orange is above 0, blue below. Up to `H` = 8 the numbers stand in the cells and can be changed.',
       shortHint: 'Point at a number here to see what it is made of.',
       more: (count: number) => `… ${count} more …`,
     },
@@ -101,7 +102,7 @@ export const en = {
     controls: {
       cell: 'Cell',
       sizes: { N: 'rows', D: 'inputs', H: 'hidden units' },
-      input: 'Input of the next steps',
+      input: 'Input signal',
       seed: 'Seed',
       random: 'Other weights',
     },
@@ -115,13 +116,14 @@ export const en = {
       speed: 'Speed',
       batchRow: 'Row of the batch',
       stepsPerSecond: (count: number) => (count === 1 ? '1 step/s' : `${count} steps/s`),
+      /** At the last step that is kept. */
+      full: (t: number) => `t = ${t}: that is the end, Reset begins anew`,
       position: (t: number, T: number) => (t === T ? `t = ${t}` : `t = ${t} of ${T}`),
     },
     time: {
       title: 'Over time: the network unrolled',
       explanation: 'Each column is one step, time goes to the right. Every `h` was made from the `h` to its left and the `x` above it, by the same weights. Choose a column to see its equation.',
       slider: (name: string) => `${name} over time: the step that is shown`,
-      strip: (rows: number, T: number) => `${rows} × ${T}`,
     },
   },
   failure: {

@@ -78,6 +78,7 @@ export const ko: Texts = {
     },
     sum: {
       hint: '숫자를 가리키거나 Tab과 화살표 키로 옮겨 가면 그 값이 어떻게 계산되었는지 볼 수 있습니다. 밑줄이 있는 숫자는 바꿀 수 있습니다. 숫자를 누르거나 Enter 키를 누른 뒤 입력하세요. 주황색은 0보다 큰 값, 파란색은 0보다 작은 값입니다.',
+      largeHint: '숫자를 가리키거나 Tab과 화살표 키로 옮겨 가면 그 값이 어떻게 계산되었는지 볼 수 있습니다. 주황색은 0보다 큰 값, 파란색은 0보다 작은 값입니다. `H`가 8 이하이면 칸에 숫자가 표시되고 바꿀 수 있습니다.',
       shortHint: '숫자를 가리키면 그 값이 어떻게 계산되었는지 볼 수 있습니다.',
       more: (count) => `… ${count}개 항 생략 …`,
     },
@@ -89,7 +90,7 @@ export const ko: Texts = {
     controls: {
       cell: '셀',
       sizes: { N: '행', D: '입력', H: '은닉 유닛' },
-      input: '다음 스텝의 입력',
+      input: '입력 신호',
       seed: '시드',
       random: '가중치 다시 뽑기',
     },
@@ -103,13 +104,13 @@ export const ko: Texts = {
       speed: '속도',
       batchRow: '배치의 행',
       stepsPerSecond: (count) => `초당 ${count}스텝`,
+      full: (t) => `t = ${t}: 여기까지입니다. ‘처음으로’를 누르면 다시 시작합니다`,
       position: (t, T) => (t === T ? `t = ${t}` : `t = ${t} / ${T}`),
     },
     time: {
       title: '시간 순서로 펼친 신경망',
       explanation: '한 열이 한 스텝이고, 시간은 오른쪽으로 흐릅니다. 모든 `h`는 왼쪽의 `h`와 위쪽의 `x`로부터 같은 가중치로 계산됩니다. 열을 고르면 그 스텝의 식을 볼 수 있습니다.',
       slider: (name) => `시간에 따른 ${name}: 표시할 스텝`,
-      strip: (rows, T) => `${rows} × ${T}`,
     },
   },
   failure: {

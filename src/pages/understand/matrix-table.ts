@@ -116,7 +116,6 @@ export class MatrixTable {
     if (cell.querySelector('input')) return;
     const value = at(this.#matrix, place.row, place.column);
     const input = el('input', {
-      inputmode: 'decimal',
       autocomplete: 'off',
       'aria-label': `${plainName(this.#options.name)} [${place.row}, ${place.column}]`,
     });

@@ -59,7 +59,8 @@ export class StateUpdate {
   constructor({ texts }: Page, { cell }: Network, step: Step, onEdit: OnEdit) {
     this.#cell = cell;
     this.#step = step;
-    this.#note = new SumNote(texts, texts.understand.sum.shortHint);
+    this.#note = new SumNote(texts);
+    this.#note.clear(texts.understand.sum.shortHint);
     const views: { readonly view: MatrixView; readonly read: Read }[][] = [];
     const lines = LINES[cell]!.map((items, line) => {
       views.push([]);

@@ -24,11 +24,14 @@ export interface Explanation {
 export class SumNote {
   readonly element = el('div', { class: 'sum', role: 'status', 'aria-live': 'polite' });
   readonly #texts: Texts['understand']['sum'];
-  readonly #hint: string;
+  #hint = '';
+
+  constructor({ understand }: Texts) {
+    this.#texts = understand.sum;
+  }
 
   /** @param hint is there while no number is pointed at */
-  constructor({ understand }: Texts, hint: string) {
-    this.#texts = understand.sum;
+  clear(hint: string): void {
     this.#hint = hint;
     this.show(undefined);
   }

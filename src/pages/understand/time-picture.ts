@@ -16,7 +16,8 @@ const STRIP_PIXELS_MAX = 256;
 const ROW_PIXELS_MAX = 18;
 
 interface Strip {
-  readonly name: string;
+  /** What the number of its rows is called. */
+  readonly size: 'D' | 'H';
   readonly rows: number;
   readonly read: (step: Step) => Matrix;
   /** One pixel a number, all steps. */
@@ -64,9 +65,9 @@ export class TimePicture {
     this.#options = options;
     const { D, H, cell } = options.network;
     this.#strips = [
-      this.#strip('x_t', D, ({ x }) => x),
-      this.#strip('h_t', H, ({ after }) => after.h),
-      ...(CELLS[cell].hasCellState ? [this.#strip('c_t', H, ({ after }) => after.c!)] : []),
+      this.#strip('x_t', 'D', D, ({ x }) => x),
+      this.#strip('h_t', 'H', H, ({ after }) => after.h),
+      ...(CELLS[cell].hasCellState ? [this.#strip('c_t', 'H', H, ({ after }) => after.c!)] : []),
     ];
     this.element = el('div', { class: 'time' }, this.#strips.map(({ figure }) => figure));
     this.#endTheme = onThemeChange(() => this.#paintAll());
@@ -95,7 +96,7 @@ export class TimePicture {
     this.#resize.disconnect();
   }
 
-  #strip(name: string, rows: number, read: (step: Step) => Matrix): Strip {
+  #strip(name: string, size: 'D' | 'H', rows: number, read: (step: Step) => Matrix): Strip {
     const { texts } = this.#options.page;
     const canvas = el('canvas', { tabindex: 0, role: 'slider', 'aria-label': texts.understand.time.slider(plainName(name)), 'aria-valuemin': 1 }, [], {
       pointermove: (event) => this.#onPointer(event, strip),
@@ -105,7 +106,7 @@ export class TimePicture {
     });
     const text = document.createTextNode('');
     const figure = el('figure', {}, [el('figcaption', {}, [formula(name), ' ', el('span', { class: 'shape' }, [text])]), canvas]);
-    const strip: Strip = { name, rows, read, canvas, small: new OffscreenCanvas(this.#options.stepsMax, rows), text, figure };
+    const strip: Strip = { size, rows, read, canvas, small: new OffscreenCanvas(this.#options.stepsMax, rows), text, figure };
     canvas.style.height = `${Math.round(rows * Math.min(ROW_PIXELS_MAX, STRIP_PIXELS_MAX / rows))}px`;
     return strip;
   }
@@ -183,13 +184,12 @@ export class TimePicture {
   }
 
   #describe(): void {
-    const { time } = this.#options.page.texts.understand;
     for (const strip of this.#strips) {
-      const { text, rows, read } = strip;
+      const { text, size, rows, read } = strip;
       const pointed = this.#pointed?.strip === strip && this.#pointed.index < this.#steps.length ? this.#pointed : undefined;
       text.data = pointed
         ? `t = ${pointed.index + 1}, [${this.#row}, ${pointed.row}] = ${shortNumber(read(this.#steps[pointed.index]!).data[this.#row * rows + pointed.row]!)}`
-        : time.strip(rows, this.#steps.length);
+        : `(T, ${size}) = (${this.#steps.length}, ${rows})`;
     }
   }
 

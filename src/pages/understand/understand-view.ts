@@ -19,6 +19,8 @@ import { STEPS_MAX, Unrolled } from './unrolled.ts';
 
 /** Steps that are there when the view is opened: enough to see the states change. */
 const FIRST_STEPS = 8;
+/** Another network takes as many steps as the last one, up to here. */
+const STEPS_AGAIN_MAX = 64;
 /** Tables of so many columns leave no place beside the equation; of more columns there are heatmaps, which are smaller. */
 const WIDE_H = [6, 7, 8];
 const SPEEDS = [1, 4, 15, 60, 240] as const;
@@ -38,6 +40,7 @@ class UnderstandView implements View {
   readonly #timeHolder = el('div', {});
   readonly #failure = el('div', {});
   readonly #position = liveText({ class: 'position' });
+  readonly #stepButton: HTMLButtonElement;
   readonly #play: HTMLButtonElement;
   readonly #batchRow: HTMLSelectElement;
   readonly #batchField: HTMLElement;
@@ -47,6 +50,7 @@ class UnderstandView implements View {
   #index = FIRST_STEPS - 1;
   #speed: number = matchMedia('(prefers-reduced-motion: reduce)').matches ? 1 : 15;
   #control = new AbortController();
+  #stepsWanted = 0;
   #curves: Curves | undefined;
   #plot: CurvePlot | undefined;
   #equation: Equation | undefined;
@@ -57,7 +61,7 @@ class UnderstandView implements View {
     this.#page = page;
     const texts = page.texts.understand;
     this.#unrolled = new Unrolled(page.carryover, this.#network(), FIRST_CHOICES.seed);
-    this.#note = new SumNote(page.texts, texts.sum.hint);
+    this.#note = new SumNote(page.texts);
     this.#controls = new Controls(page, FIRST_CHOICES, (choices, changed) => void this.#choose(choices, changed));
     this.#player = new Player({
       unrolled: this.#unrolled,
@@ -67,6 +71,7 @@ class UnderstandView implements View {
         this.#showFailure(error);
       },
     });
+    this.#stepButton = button(texts.run.step, () => this.#step());
     this.#play = button(texts.run.play, () => this.#togglePlay(), { class: 'primary' });
     this.#batchRow = el('select', {}, [], { change: () => this.#draw() });
     this.#batchField = el('label', { class: 'batch' }, [texts.run.batchRow, ' ', this.#batchRow]);
@@ -88,7 +93,7 @@ class UnderstandView implements View {
       this.#timeHolder,
       el('div', { class: 'transport', role: 'group', 'aria-label': texts.run.label }, [
         button(texts.run.reset, () => void this.#reset()),
-        button(texts.run.step, () => void this.#step()),
+        this.#stepButton,
         this.#play,
         speed,
         this.#position,
@@ -137,10 +142,12 @@ class UnderstandView implements View {
     if (isOtherCell) this.#gate = gatesOf(choices.cell)[0]!;
     this.#showIntro();
     return this.#run(async (signal) => {
-      const count = Math.max(1, this.#unrolled.steps.length);
-      if (changed === 'series') await this.#unrolled.begin(this.#unrolled.network, Math.min(count, 64), signal);
+      const count = Math.min(STEPS_AGAIN_MAX, Math.max(1, this.#unrolled.steps.length));
+      // What is to be repeated is the input that is shown, perhaps one that was typed.
+      if (changed === 'series' && choices.series === 'same') return this.#unrolled.dropAhead();
+      if (changed === 'series') await this.#unrolled.begin(this.#unrolled.network, count, signal);
       else if (changed === 'seed') await this.#unrolled.reweigh(this.#network(), signal);
-      else await this.#unrolled.begin(this.#network(), Math.min(count, 64), signal);
+      else await this.#unrolled.begin(this.#network(), count, signal);
       this.#index = Math.min(this.#index, this.#unrolled.steps.length - 1);
       this.#build();
     });
@@ -153,10 +160,19 @@ class UnderstandView implements View {
     });
   }
 
-  #step(): Promise<void> {
-    return this.#run(async (signal) => {
-      if (this.#unrolled.aheadCount === 0) await this.#unrolled.fetch(1, signal);
-      if (this.#unrolled.take()) this.#show(this.#unrolled.steps.length - 1);
+  /** A click while the last one is still answered is one more step. */
+  #step(): void {
+    this.#stepsWanted++;
+    if (this.#stepsWanted > 1) return;
+    void this.#run(async (signal) => {
+      try {
+        for (; this.#stepsWanted > 0; this.#stepsWanted--) {
+          if (this.#unrolled.aheadCount === 0) await this.#unrolled.fetch(1, signal);
+          if (this.#unrolled.take()) this.#show(this.#unrolled.steps.length - 1);
+        }
+      } finally {
+        this.#stepsWanted = 0;
+      }
     });
   }
 
@@ -180,7 +196,8 @@ class UnderstandView implements View {
     const gate = this.#gate;
     this.#time?.dispose();
     this.#plot?.dispose();
-    this.#note.show(undefined);
+    const { hint, largeHint } = texts.understand.sum;
+    this.#note.clear(network.H > 8 ? largeHint : hint);
     this.#plot = new CurvePlot(this.#curves!, texts.understand.curve.label(gate.activation));
     const about = gate.activation === 'tanh'
       ? texts.understand.curve.tanh(onCurve(this.#curves!, 'tanh', 2).toFixed(3))
@@ -243,7 +260,10 @@ class UnderstandView implements View {
     this.#update?.draw(step);
     this.#plot?.draw(this.#gate.activation, step.z[this.#gate.name]!, step.values[this.#gate.name]!);
     this.#time!.draw(steps, this.#index, Number(this.#batchRow.value));
-    this.#position.textContent = this.#page.texts.understand.run.position(this.#index + 1, steps.length);
+    const { position, full } = this.#page.texts.understand.run;
+    const [t, T] = [this.#index + 1, steps.length];
+    this.#position.textContent = t === STEPS_MAX ? full(t) : position(t, T);
+    this.#play.disabled = this.#stepButton.disabled = T === STEPS_MAX;
   }
 
   #showIntro(): void {
