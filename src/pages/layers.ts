@@ -34,7 +34,7 @@ export function layersTable(texts: Texts, model: ModelInfo): HTMLElement {
       el('th', { scope: 'row' }, layer.type),
       el('td', { class: 'number' }, inputOf(layer)),
       el('td', { class: 'number' }, outputOf(layer)),
-      el('td', {}, [el('code', {}, weightsOf(layer).flatMap((weight, k) => [k > 0 ? ' ' : '', el('span', {}, weight)]))]),
+      el('td', {}, [el('code', {}, weightsOf(layer).flatMap((weight, k, { length }) => [el('span', {}, k < length - 1 ? `${weight},` : weight), ' ']))]),
       el('td', {}, optionsOf(layer)),
     ]),
   );
@@ -65,7 +65,7 @@ function weightsOf({ type, V, D, H, I, O, direction }: LayerInfo): string[] {
   if (type === 'dense') return [`W (${I!}, ${O!})`, `b (${O!})`];
   const columns = GATES[type] * H!;
   const forward = [`W_x (${D!}, ${columns})`, `W_h (${H!}, ${columns})`, `b (${columns})`];
-  return direction === 'bidirectional' ? ['2 ×', ...forward] : forward;
+  return direction === 'bidirectional' ? [...forward, ...forward.map((weight) => `backward.${weight}`)] : forward;
 }
 
 function optionsOf({ activation, direction, reset }: LayerInfo): string {

@@ -10,6 +10,8 @@ export interface SnippetCall {
   readonly path: string;
   /** JSON. */
   readonly body?: unknown;
+  /** In place of a body: a file, by its name in the folder in which the program is run. */
+  readonly file?: string;
   /** Whether the answer is a session, which later calls name by SESSION. */
   readonly isSession?: boolean;
 }
@@ -31,10 +33,11 @@ const QUOTED_SESSION = JSON.stringify(SESSION);
 
 function curlOf(calls: readonly SnippetCall[], { baseUrl, needsKey }: SnippetService): string {
   const key = needsKey ? ` \\\n  -H "authorization: Bearer $CARRYOVER_API_KEY"` : '';
-  const lines = calls.map(({ method, path, body, isSession }) => {
-    const verb = method === (body === undefined ? 'GET' : 'POST') ? '' : ` -X ${method}`;
-    const data = body === undefined ? '' : ` \\\n  -H 'content-type: application/json' \\\n  -d ${shellText(JSON.stringify(body))}`;
-    const call = `curl -s${verb} "${addressOf(baseUrl, path)}"${key}${data}`;
+  const lines = calls.map(({ method, path, body, file, isSession }) => {
+    const verb = method === (body === undefined && file === undefined ? 'GET' : 'POST') ? '' : ` -X ${method}`;
+    const json = body === undefined ? '' : ` \\\n  -H 'content-type: application/json' \\\n  -d ${shellText(JSON.stringify(body))}`;
+    const bytes = file === undefined ? '' : ` \\\n  -H 'content-type: application/octet-stream' \\\n  --data-binary ${quoted(`@${file}`)}`;
+    const call = `curl -s${verb} "${addressOf(baseUrl, path)}"${key}${json}${bytes}`;
     return isSession ? `session=$(${call} | sed 's/.*"id":"\\([^"]*\\)".*/\\1/')` : call;
   });
   return `${lines.join('\n')}\n`;
@@ -42,23 +45,35 @@ function curlOf(calls: readonly SnippetCall[], { baseUrl, needsKey }: SnippetSer
 
 /** In single quotes, but for the session, which the shell puts in. */
 function shellText(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`).replaceAll(SESSION, `'"$session"'`)}'`;
+  return quoted(text).replaceAll(SESSION, `'"$session"'`);
+}
+
+/** As one word of a shell. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 function javascriptOf(calls: readonly SnippetCall[], { baseUrl, needsKey }: SnippetService): string {
   const key = needsKey ? ', authorization: `Bearer ${process.env.CARRYOVER_API_KEY}`' : '';
-  const lines = calls.map(({ method, path, body, isSession }) => {
+  const hasFile = calls.some(({ file }) => file !== undefined);
+  const lines = calls.map(({ method, path, body, file, isSession }) => {
     const address = path.includes(SESSION) ? `\`${path.replaceAll(SESSION, '${session}')}\`` : `'${path}'`;
-    const value = body === undefined ? '' : `, ${JSON.stringify(body).replaceAll(QUOTED_SESSION, 'session')}`;
+    const json = body === undefined ? '' : `, ${JSON.stringify(body).replaceAll(QUOTED_SESSION, 'session')}`;
+    const value = file === undefined ? json : `, await readFile(${JSON.stringify(file)})`;
     const call = `await call('${method}', ${address}${value})`;
     return isSession ? `const session = (${call}).id;` : `console.log(JSON.stringify(${call}));`;
   });
-  return `// Node.js 18 or newer, or the console of a browser: node program.mjs
+  const head = hasFile
+    ? `// Node.js 18 or newer: node program.mjs\nimport { readFile } from 'node:fs/promises';\n`
+    : '// Node.js 18 or newer, or the console of a browser: node program.mjs';
+  const type = hasFile ? `body instanceof Uint8Array ? 'application/octet-stream' : 'application/json'` : `'application/json'`;
+  const data = hasFile ? 'body instanceof Uint8Array ? body : JSON.stringify(body)' : 'JSON.stringify(body)';
+  return `${head}
 const service = '${addressOf(baseUrl, '')}';
 
 async function call(method, path, body) {
-  const headers = { 'content-type': 'application/json'${key} };
-  const response = await fetch(service + path, { method, headers: body ? headers : ${needsKey ? `{ ...headers, 'content-type': undefined }` : 'undefined'}, body: JSON.stringify(body) });
+  const headers = { ...(body && { 'content-type': ${type} })${key} };
+  const response = await fetch(service + path, { method, headers, body: ${data} });
   const text = await response.text();
   if (!response.ok) throw new Error(text);
   return text && JSON.parse(text);
@@ -70,20 +85,24 @@ ${lines.join('\n')}
 
 function pythonOf(calls: readonly SnippetCall[], { baseUrl, needsKey }: SnippetService): string {
   const key = needsKey ? `\n    headers["authorization"] = "Bearer " + os.environ["CARRYOVER_API_KEY"]` : '';
-  const lines = calls.map(({ method, path, body, isSession }) => {
+  const hasFile = calls.some(({ file }) => file !== undefined);
+  const lines = calls.map(({ method, path, body, file, isSession }) => {
     const address = path.includes(SESSION) ? `f"${path.replaceAll(SESSION, '{session}')}"` : `"${path}"`;
-    const value = body === undefined ? '' : `, ${pythonValue(body)}`;
+    const json = body === undefined ? '' : `, ${pythonValue(body)}`;
+    const value = file === undefined ? json : `, open(${JSON.stringify(file)}, "rb").read()`;
     const call = `call("${method}", ${address}${value})`;
     return isSession ? `session = ${call}["id"]` : `print(${call})`;
   });
+  const bytes = hasFile ? '\n    if isinstance(body, bytes):\n        data, headers["content-type"] = body, "application/octet-stream"' : '';
+  const unencoded = hasFile ? 'body is None or isinstance(body, bytes)' : 'body is None';
   return `import json${needsKey ? ', os' : ''}, urllib.request
 
 service = "${addressOf(baseUrl, '')}"
 
 
 def call(method, path, body=None):
-    data = None if body is None else json.dumps(body).encode()
-    headers = {} if body is None else {"content-type": "application/json"}${key}
+    data = None if ${unencoded} else json.dumps(body).encode()
+    headers = {} if body is None else {"content-type": "application/json"}${bytes}${key}
     request = urllib.request.Request(service + path, data, headers, method=method)
     with urllib.request.urlopen(request) as answer:
         text = answer.read()

@@ -1,5 +1,6 @@
 // A service in this process with its page in a browser, for the tests of the views.
 import { execFile } from 'node:child_process';
+import { tmpdir } from 'node:os';
 import { promisify } from 'node:util';
 import type { Browser, Page } from 'playwright-core';
 import { buildApp, type TestApp } from './app.ts';
@@ -39,8 +40,8 @@ const COMMANDS = {
   Python: (program: string) => ['python3', '-c', program],
 } as const;
 
-/** Copies each program of the panel "Take it with you" and runs it. @returns what each printed */
-export async function runCopiedPrograms(page: Page, env: Record<string, string> = {}): Promise<Record<keyof typeof COMMANDS, string>> {
+/** Copies each program of the panel "Take it with you" and runs it in a folder. @returns what each printed */
+export async function runCopiedPrograms(page: Page, env: Record<string, string> = {}, folder = tmpdir()): Promise<Record<keyof typeof COMMANDS, string>> {
   const panel = page.locator('.snippets');
   if ((await panel.getAttribute('open')) === null) await panel.locator('summary').click();
   const printed: [string, Promise<string>][] = [];
@@ -49,7 +50,7 @@ export async function runCopiedPrograms(page: Page, env: Record<string, string> 
     await panel.getByRole('button', { name: 'Copy' }).click();
     await panel.getByRole('status').filter({ hasText: 'Copied' }).waitFor();
     const [command, ...options] = commandOf(await page.evaluate(() => navigator.clipboard.readText()));
-    printed.push([language, promisify(execFile)(command!, options, { env: { ...process.env, ...env }, maxBuffer: 2 ** 26 }).then(({ stdout }) => stdout)]);
+    printed.push([language, promisify(execFile)(command!, options, { cwd: folder, env: { ...process.env, ...env }, maxBuffer: 2 ** 26 }).then(({ stdout }) => stdout)]);
   }
   const outputs = await Promise.all(printed.map(([, output]) => output));
   return Object.fromEntries(printed.map(([language], k) => [language, outputs[k]!])) as Record<keyof typeof COMMANDS, string>;

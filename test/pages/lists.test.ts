@@ -1,5 +1,8 @@
 // The views "Models" and "Sessions": what is listed, what becomes of a file, and what is done with a session.
-import { expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { makeKeys } from '../helpers/access.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { PHONE, accessibilityFindings, overflowOf } from '../helpers/page.ts';
@@ -13,6 +16,9 @@ const tensor = (...shape: number[]) => {
 const torchRnn = { 'rnn.weight_ih_l0': tensor(4, 1), 'rnn.weight_hh_l0': tensor(4, 4), 'head.weight': tensor(1, 4), 'head.bias': tensor(1) };
 const torchTwo = { 'enc.weight_ih_l0': tensor(12, 2), 'enc.weight_hh_l0': tensor(12, 4), 'dec.weight_ih_l0': tensor(12, 4), 'dec.weight_hh_l0': tensor(12, 4) };
 const fileOf = (name: string, tensors: Parameters<typeof writeSafetensors>[0]) => ({ name, mimeType: 'application/octet-stream', buffer: Buffer.from(writeSafetensors(tensors)) });
+
+/** A name that would do harm if a page or a shell took it for more than a name. */
+const FILE = `my '$(id)<b>rnn.safetensors`;
 
 interface ListedModels {
   readonly models: readonly { readonly names: readonly string[]; readonly D: number; readonly H: number; readonly O?: number; readonly layers?: readonly object[] }[];
@@ -47,13 +53,17 @@ describeWith(['chromium', 'curl', 'python3'], 'the lists', async () => {
   test('a file is registered, after the person has said what its names do not tell', async () => {
     const { page, problems } = await show('models');
     const input = page.getByLabel('Model file');
-    await input.setInputFiles(fileOf('my <b>rnn.safetensors', torchRnn));
+    await input.setInputFiles(fileOf(FILE, torchRnn));
     await page.getByText('The service needs to know more').waitFor();
     await page.getByLabel('Activation of the recurrent layers').selectOption('tanh');
     await page.getByRole('button', { name: 'Register' }).click();
-    await page.getByText('Registered as my-b-rnn: what was understood').waitFor();
+    await page.getByText('Registered as my-id-b-rnn: what was understood').waitFor();
     await page.getByText('rnn.weight_ih_l0 (transposed)').waitFor();
-    await page.getByRole('link', { name: 'Try: my-b-rnn' }).waitFor();
+    await page.getByRole('link', { name: 'Try: my-id-b-rnn' }).waitFor();
+    const folder = mkdtempSync(join(tmpdir(), 'carryover-copied-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    writeFileSync(join(folder, FILE), writeSafetensors(torchRnn));
+    for (const [language, output] of Object.entries(await runCopiedPrograms(page, {}, folder))) expect(output, language).toContain('rnn.weight_ih_l0 (transposed)');
 
     await input.setInputFiles(fileOf('two.safetensors', torchTwo));
     const layers = page.getByLabel('Layers in their order (JSON)');
@@ -67,9 +77,9 @@ describeWith(['chromium', 'curl', 'python3'], 'the lists', async () => {
     await page.getByRole('alert').waitFor();
     expect(await page.getByText('The service needs to know more').count()).toBe(0);
 
-    await page.getByRole('link', { name: 'Try: my-b-rnn' }).click();
+    await page.getByRole('link', { name: 'Try: my-id-b-rnn' }).click();
     await page.getByText(/^Error of the second half/).waitFor();
-    expect(await page.getByRole('combobox', { name: 'Model', exact: true }).evaluate((select) => (select as HTMLSelectElement).selectedOptions[0]!.text)).toBe('my-b-rnn');
+    expect(await page.getByRole('combobox', { name: 'Model', exact: true }).evaluate((select) => (select as HTMLSelectElement).selectedOptions[0]!.text)).toBe('my-id-b-rnn');
     // Refused files are answers of the service that a browser writes to its console.
     expect(problems.filter((problem) => !/status of 4\d\d/.test(problem))).toEqual([]);
   });
@@ -164,7 +174,7 @@ describeWith(['chromium', 'curl', 'python3'], 'with keys', async () => {
     await page.getByRole('link', { name: 'Try: sunspots' }).click();
     await page.getByText(/^Error of the second half/).waitFor();
     await page.getByRole('button', { name: 'Go on from the end of the data' }).click();
-    await page.getByRole('button', { name: 'its own forecast comes true' }).click();
+    await page.getByRole('button', { name: 'Run on its own forecasts' }).click();
     await page.getByText('t = 24, kept from 0 on').waitFor();
   });
 });

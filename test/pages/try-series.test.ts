@@ -48,7 +48,7 @@ describeWith(['chromium', 'curl', 'python3'], 'a series', async () => {
     await page.getByRole('button', { name: 'Go on from the end of the data' }).click();
     const A = page.getByRole('region', { name: 'Future A' });
     await A.getByLabel('Steps').fill('12');
-    await A.getByRole('button', { name: 'its own forecast comes true' }).click();
+    await A.getByRole('button', { name: 'Run on its own forecasts' }).click();
     await A.getByText('t = 12, kept from 0 on').waitFor();
     let x = ys.at(-1)!;
     const { h } = await call<{ h: number[][] }>('POST', '/v1/sequence', { model: 'sunspots', x: months.map((month) => [[month / 100]]), outputs: ['h'] });
@@ -77,7 +77,7 @@ describeWith(['chromium', 'curl', 'python3'], 'a series', async () => {
     await page.getByRole('button', { name: 'Go on from the end of the data' }).click();
     const A = page.getByRole('region', { name: 'Future A' });
     await A.getByLabel('Steps').fill('20');
-    await A.getByRole('button', { name: 'the last values stay' }).click();
+    await A.getByRole('button', { name: 'Run on the last values' }).click();
     await A.getByText('t = 20, kept').waitFor();
     const id = await A.locator('code').textContent();
     const tOf = async () => (await call<{ t: number }>('GET', `/v1/sessions/${id}`)).t;

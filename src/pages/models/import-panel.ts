@@ -1,11 +1,12 @@
 // A model file becomes a model of the service: what was understood of it, or what the service has to be told.
-import { CarryoverError, type ImportOptions, type ModelInfo } from '../../client/index.ts';
+import { CarryoverError, type ModelInfo } from '../../client/index.ts';
 import { type Attempts, isAbort } from '../attempts.ts';
 import { el, field } from '../dom.ts';
 import { failureNote } from '../failure.ts';
 import { layersTable } from '../layers.ts';
 import { titleOf } from '../model-names.ts';
 import type { Page } from '../page.ts';
+import type { SnippetCall } from '../snippets.ts';
 import type { Texts } from '../texts/en.ts';
 
 const FILE_NAMES = '.safetensors,.onnx,.keras,.h5,.hdf5,.pt,.pth';
@@ -13,8 +14,8 @@ const FILE_NAMES = '.safetensors,.onnx,.keras,.h5,.hdf5,.pt,.pth';
 /** Codes of errors that a description of the layers may mend. */
 const ASKING: readonly string[] = ['activation_unconfirmed', 'layers_unconfirmed', 'unknown_tensors', 'invalid_request'];
 
-/** @param onRegister called with the model that was registered */
-export function importPanel(page: Page, attempts: Attempts, onRegister: (model: ModelInfo) => void): HTMLElement {
+/** @param onRegister called with the model that was registered, and the call that did it */
+export function importPanel(page: Page, attempts: Attempts, onRegister: (model: ModelInfo, call: SnippetCall) => void): HTMLElement {
   const { texts: { models: texts }, carryover } = page;
   let chosen: File | undefined;
   const file = el('input', { type: 'file', accept: FILE_NAMES }, [], { change: () => file.files?.[0] && take(file.files[0]) });
@@ -35,10 +36,11 @@ export function importPanel(page: Page, attempts: Attempts, onRegister: (model: 
     register.disabled = true;
     outcome.replaceChildren(texts.reading);
     try {
-      const model = await carryover.models.import(chosen, { ...(name.value !== '' && { name: name.value }), ...description.options(), signal: attempts.signal });
+      const options = { ...(name.value !== '' && { name: name.value }), ...description.options() };
+      const model = await carryover.models.import(chosen, { ...options, signal: attempts.signal });
       description.element.hidden = true;
       outcome.replaceChildren(understood(page.texts, model));
-      onRegister(model);
+      onRegister(model, { method: 'POST', path: `/v1/models?${new URLSearchParams(options)}`, file: chosen.name });
     } catch (error) {
       if (isAbort(error)) return;
       const asked = error instanceof CarryoverError && ASKING.includes(error.code) ? error.message : undefined;
@@ -72,7 +74,7 @@ export function importPanel(page: Page, attempts: Attempts, onRegister: (model: 
 
 interface DescribingFields {
   readonly element: HTMLElement;
-  readonly options: () => ImportOptions;
+  readonly options: () => { activation?: 'tanh' | 'relu'; readout?: string; layers?: string };
   readonly askFor: (message: string) => void;
   readonly reset: () => void;
 }

@@ -35,7 +35,9 @@ export const modelsView: ViewFactory = (page) => {
     }),
   });
   const refresh = () => attempts.run(() => listing.refresh());
+  let registered: SnippetCall | undefined;
   const calls = (): SnippetCall[] => [
+    ...(registered ? [registered] : []),
     { method: 'GET', path: '/v1/models' },
     ...(shown === undefined ? [] : [{ method: 'GET', path: `/v1/models/${encodeURIComponent(shown)}` } as const]),
   ];
@@ -46,8 +48,9 @@ export const modelsView: ViewFactory = (page) => {
       el('p', { class: 'weak' }, texts.models.intro),
       attempts.element,
       listing.element,
-      importPanel(page, attempts, (model) => {
+      importPanel(page, attempts, (model, call) => {
         shown = refOf(model);
+        registered = call;
         void refresh();
       }),
       snippetsPanel(page, calls),

@@ -32,6 +32,7 @@ class SeriesView {
   readonly #picture: StatesPicture;
   readonly #futures: SeriesFutures;
   readonly #said = liveText({ class: 'weak' });
+  readonly #stop: HTMLButtonElement;
   readonly #draw = onceAFrame(() => this.#drawNow());
   readonly #forecastSoon = onceAFrame(() => void this.#forecast());
   #stream = new AbortController();
@@ -47,6 +48,7 @@ class SeriesView {
     this.#picture = new StatesPicture(page.texts);
     this.#chart = new SeriesChart({ texts: page.texts, onDraw: (t, value) => this.#source.draw(t, value), onPoint: (t) => this.#picture.light(t) });
     this.#futures = new SeriesFutures({ page, attempts, model, source: this.#source, onChange: this.#draw });
+    this.#stop = button(texts.stop, () => this.#stream.abort(), { disabled: true });
     const draw = button(texts.draw, () => {
       const isDrawing = draw.getAttribute('aria-pressed') !== 'true';
       draw.setAttribute('aria-pressed', String(isDrawing));
@@ -56,7 +58,7 @@ class SeriesView {
       el('div', { class: 'beside' }, [this.#source.element, options.layers]),
       el('div', { class: 'row' }, [
         button(model.O === undefined ? texts.compute : texts.forecast, () => void this.#forecast(), { class: 'primary' }),
-        button(texts.stop, () => this.#stream.abort()),
+        this.#stop,
         draw,
         this.#said,
       ]),
@@ -92,6 +94,7 @@ class SeriesView {
     this.#futures.clear();
     this.#hs = [];
     this.#ys = [];
+    this.#stop.disabled = false;
     await attempts.run(async () => {
       const signal = AbortSignal.any([attempts.signal, stream.signal]);
       try {
@@ -100,7 +103,10 @@ class SeriesView {
         if (!isAbort(error) || attempts.signal.aborted) throw error;
       }
     });
-    if (this.#stream === stream) this.#said.textContent = this.#errorText() ?? texts.try.progress(this.#hs.length, x.length);
+    // Another may have begun meanwhile.
+    if (this.#stream !== stream) return;
+    this.#stop.disabled = true;
+    this.#said.textContent = this.#errorText() ?? texts.try.progress(this.#hs.length, x.length);
     this.#draw();
   }
 
