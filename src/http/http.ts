@@ -55,6 +55,7 @@ import { StreamResponses } from './responses/stream-responses.ts';
 import { setSecurityHeaders } from './security-headers.ts';
 import { type SessionRoutesOptions, sessionRoutes } from './sessions/sessions.ts';
 import { type MessageEndListener, type SessionSocketOptions, sessionSocketRoute } from './sessions/socket-route.ts';
+import { streamRoute } from './sessions/stream-route.ts';
 import { STRICT_AJV, compileOnFirstUse, validationError } from './validation.ts';
 import { type Tracer, beginTrace } from './tracer.ts';
 import { inferenceProtocol } from './v2/inference-protocol.ts';
@@ -185,6 +186,7 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(fp(sessionRoutes), parts);
   const onMessageEnd = options.observer?.onMessageEnd;
   app.register(fp(sessionSocketRoute), { ...options, sockets, budget, onMessageEnd });
+  app.register(fp(streamRoute), { ...options, sockets, budget, onMessageEnd });
   app.register(fp(stepRoute), parts);
   app.register(fp(sequenceRoute), { ...parts, streams });
   app.register(fp(batchRoute), { ...options, jsonCodec: engine.jsonCodec, onMessageEnd });

@@ -22,7 +22,7 @@ export function isWebSocketRequest({ method, headers, url = '' }: IncomingMessag
     headers['content-length'] === undefined &&
     headers['transfer-encoding'] === undefined &&
     headers.upgrade?.toLowerCase() === 'websocket' &&
-    /^\/v1\/sessions\/[^/]*\/stream(\?|$)/.test(publicAddress.ownPath(url))
+    /^\/v1\/(?:sessions\/[^/]*\/)?stream(\?|$)/.test(publicAddress.ownPath(url))
   );
 }
 

@@ -117,6 +117,8 @@ export async function sessionSocketRoute(app: HttpServer, options: SessionSocket
       const startMs = performance.now();
       const stream = new SessionSocket(request.params.id, request, options);
       sockets.add(socket, request.raw, {
+        // In their order: each continues from the one before.
+        concurrency: 1,
         queueMax: options.sessionQueueMax,
         messageBytesMax: Math.min(options.bodyBytesMax, MESSAGE_BYTES_MAX),
         budget,

@@ -53,3 +53,18 @@ long, 1009 a message is larger than BODY_BYTES_MAX or 4 MiB (POST takes more), 1
 Messages without an answer are then as after a lost connection. The server pings; a client that neither answers
 nor reads for KEEP_ALIVE_TIMEOUT_MS is disconnected. Messages are not compressed. Pages of any origin
 may connect: the id is the key, so keep it secret.`;
+
+export const STREAM_DESCRIPTION = `\
+A WebSocket for many sessions. **First** the server sends \`{"ready": true}\`. **A message** is one of GET /v1/sessions/{id}/stream with
+its \`session\`, and has one answer as there, with the \`id\` that the message had. Messages of one session are applied and answered
+in their order, those of different sessions side by side, so give each an \`id\`. Steps of one model that wait at the same moment
+are computed together, with the same bits.
+
+\`previous\` in \`if_match\` is the state with which the message before of the same session was answered on this connection; after a
+refused one, and before the first, there is none (\`step_conflict\`). A session that does not exist is an error of its message, and the
+connection stays open. The server answers up to 64 messages at once, and reads no further while SESSION_QUEUE_MAX others wait or its
+answers are not read.
+
+**After the connection is lost** connect again and send the messages without an answer again, with the \`key\` they had: one
+that was applied has the same answer again. Those of one session have to be sent in their order, and not more than 64 of them may be
+without an answer. The closing codes are those of GET /v1/sessions/{id}/stream without 4404 and 4410.`;

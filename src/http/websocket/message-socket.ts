@@ -1,20 +1,18 @@
-// One WebSocket on which each message of the client is answered by one message, in their order.
+// One WebSocket on which each message of the client is answered by one message.
 //
-//              a message is queued               its response is ready
-//       idle ─────────────────────▶ answering ─────────────────────▶ sending
-//        ▲                              ▲                               │
-//        │                              └───── the queue has another ───┤
-//        └────────────────────────────────────── the queue is empty ────┤
-//                                                                       │ the response has a close code
-//       idle, answering ── fail() ──────────────▶ closed ◀──────────────┘
+//     queue ── begun ──▶ making ── ready ──▶ made ── one at a time ──▶ sent
+//              └────── together at most `concurrency` ──────┘
+//
+// With a concurrency of 1 the responses are in the order of the messages, else in the order in which they get ready. The
+// greeting and the last response are made alone: after all before them were sent, and before a later one is begun.
 //
 // `closed` means that our Close frame has been sent or the connection is lost: nothing is sent any more.
-// fail() while a response is being sent replaces the queue by the error, because nothing may be sent between
+// fail() while a response is being sent waits for the end of it, because nothing may be sent between
 // the fragments of a message (RFC 6455, section 5.4). shutDown() stops reading and queues a last response,
 // which has a close code.
 //
-// What a connection can hold is bounded. The reader is paused while the queue is full, and the next
-// message is not begun before the system has accepted the whole response to the one before it.
+// What a connection can hold is bounded. The reader is paused while the queue is full, and a further
+// message is not begun before the system has accepted the whole response to an earlier one.
 import type { Socket } from 'node:net';
 import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { WebSocket } from '@fastify/websocket';
@@ -34,6 +32,8 @@ export interface ResponseMessage {
 
 export interface MessageSocketOptions
   extends Omit<MessageReaderOptions, 'onMessage' | 'onFailure'> {
+  /** Messages that are answered at the same time. */
+  readonly concurrency: number;
   /** Messages that may wait before reading is paused. */
   readonly queueMax: number;
   /** Makes the message that is sent before anything has been received. Must not reject. */
@@ -51,12 +51,22 @@ export const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 /** A long response is sent in fragments of this size: each that the system accepts shows that the client reads. */
 const FRAGMENT_BYTES_MAX = 256 * 1024;
 
-type State = 'idle' | 'answering' | 'sending' | 'closed';
-
 interface QueuedResponse {
   readonly make: () => Promise<ResponseMessage>;
   /** Of its message, to be released when it has been sent. */
   readonly claimedBytes: number;
+  readonly isAlone: boolean;
+}
+
+interface MadeResponse {
+  readonly response: ResponseMessage;
+  readonly claimedBytes: number;
+}
+
+/** What is said before the connection is closed. */
+interface Failure {
+  readonly error: CarryoverError;
+  readonly closeCode: number;
 }
 
 export class MessageSocket {
@@ -64,7 +74,17 @@ export class MessageSocket {
   readonly #options: MessageSocketOptions;
   readonly #reader: MessageReader;
   #queue: QueuedResponse[] = [];
-  #state: State = 'idle';
+  /** How many responses were begun and are not sent. */
+  #inWork = 0;
+  #made: MadeResponse[] = [];
+  /** Whether what is in work is made alone. */
+  #isAlone = false;
+  /** Whether made responses are being sent, one after another. */
+  #isSending = false;
+  /** Whether the system has not yet accepted all of the one that is sent. */
+  #isWriting = false;
+  #failure: Failure | undefined;
+  #isClosed = false;
   /** When the last response became ready, or the system has accepted the last fragment. */
   #lastSentMs = performance.now();
 
@@ -75,11 +95,11 @@ export class MessageSocket {
     this.#reader = new MessageReader(socket, connection, {
       ...options,
       onMessage: ({ data, isBinary, claimedBytes }) => {
-        this.#enqueue({ make: () => options.respond(data, isBinary), claimedBytes });
+        this.#enqueue({ make: () => options.respond(data, isBinary), claimedBytes, isAlone: false });
       },
       onFailure: (error, closeCode) => this.#fail(error, closeCode),
     });
-    this.#enqueue({ make: options.greet, claimedBytes: 0 });
+    this.#enqueue({ make: options.greet, claimedBytes: 0, isAlone: true });
   }
 
   /**
@@ -89,7 +109,7 @@ export class MessageSocket {
   ping(silenceMsMax: number): void {
     const lastMs = Math.max(this.#lastSentMs, this.#reader.lastReadMs);
     const isSilent = performance.now() - lastMs > silenceMsMax;
-    if (isSilent && this.#state !== 'answering') return this.#socket.terminate();
+    if (isSilent && (this.#isWriting || this.#inWork === 0)) return this.#socket.terminate();
     if (this.#isOpen) this.#socket.ping();
   }
 
@@ -118,39 +138,56 @@ export class MessageSocket {
   }
 
   #enqueue(response: QueuedResponse): void {
-    if (this.#state === 'closed') return;
+    if (this.#isClosed) return;
     this.#queue.push(response);
     if (this.#isQueueFull) this.#reader.pause();
-    if (this.#state === 'idle') void this.#run();
+    this.#begin();
   }
 
-  /** Answers what is queued: from idle to idle, or to closed. */
-  async #run(): Promise<void> {
-    let closeCode: number | undefined;
-    while (this.#isOpen && closeCode === undefined) {
-      const next = this.#queue.shift();
-      if (!next) {
-        this.#state = 'idle';
-        return;
-      }
-      this.#state = 'answering';
-      const response = await next.make();
+  /** Begins to make responses, as many as may be in work. */
+  #begin(): void {
+    for (let next = this.#queue[0]; next && !this.#isClosed && !this.#failure; next = this.#queue[0]) {
+      const mustWait = this.#inWork > 0 && (next.isAlone || this.#isAlone);
+      if (mustWait || this.#inWork >= this.#options.concurrency) return;
+      this.#queue.shift();
+      this.#isAlone = next.isAlone;
+      this.#inWork++;
+      void this.#make(next);
+    }
+  }
+
+  async #make({ make, claimedBytes }: QueuedResponse): Promise<void> {
+    const response = await make();
+    if (this.#isClosed || this.#failure) return;
+    this.#made.push({ response, claimedBytes });
+    if (!this.#isSending) await this.#sendMade();
+  }
+
+  /** Sends what is made, until nothing is left or the connection is closed. */
+  async #sendMade(): Promise<void> {
+    this.#isSending = true;
+    for (let next = this.#made.shift(); next; next = this.#made.shift()) {
+      const { response, claimedBytes } = next;
       // Only the last of several: each would wait for a flush of its own.
-      if (this.#queue.length === 0) await nextFlush();
-      if (!this.#isOpen) break;
-      this.#state = 'sending';
+      if (this.#queue.length === 0 && this.#made.length === 0) await nextFlush();
+      if (!this.#isOpen || this.#isClosed) break;
       await this.#send(response);
-      this.#reader.release(next.claimedBytes);
+      this.#inWork--;
+      this.#reader.release(claimedBytes);
+      if (this.#failure) return this.#endWith(this.#failure);
+      if (response.closeCode !== undefined) return this.#close(response.closeCode);
       if (!this.#isQueueFull) this.#reader.resume();
-      ({ closeCode } = response);
       // Messages that are refused at once would be answered in microtasks, all in one iteration.
       if (isIterationOver()) await nextIteration();
+      this.#begin();
     }
-    this.#close(closeCode);
+    this.#isSending = false;
+    if (!this.#isOpen) this.#close();
   }
 
   /** Resolves when the system has accepted all of it, or the connection is lost. */
   async #send({ data, isBinary }: ResponseMessage): Promise<void> {
+    this.#isWriting = true;
     this.#lastSentMs = performance.now();
     const bytes = typeof data === 'string' ? Buffer.from(data) : data;
     for (let start = 0; start < bytes.length && this.#isOpen; start += FRAGMENT_BYTES_MAX) {
@@ -161,29 +198,31 @@ export class MessageSocket {
       });
       this.#lastSentMs = performance.now();
     }
+    this.#isWriting = false;
   }
 
   /** Messages that wait are not answered. */
   #fail(error: CarryoverError, closeCode: number): void {
     this.#reader.discard();
-    if (this.#state === 'closed') return;
-    const last = this.#lastResponse(error, closeCode);
-    if (this.#state === 'sending') {
-      this.#queue = [last];
-      return;
-    }
+    if (this.#isClosed || this.#failure) return;
+    if (this.#isWriting) this.#failure = { error, closeCode };
+    else this.#endWith({ error, closeCode });
+  }
+
+  #endWith({ error, closeCode }: Failure): void {
     if (this.#isOpen) this.#socket.send(this.#options.problem(error));
     this.#close(closeCode);
   }
 
   #lastResponse(error: CarryoverError, closeCode: number): QueuedResponse {
     const make = async () => ({ data: this.#options.problem(error), isBinary: false, closeCode });
-    return { make, claimedBytes: 0 };
+    return { make, claimedBytes: 0, isAlone: true };
   }
 
   #close(closeCode?: number): void {
-    this.#state = 'closed';
+    this.#isClosed = true;
     this.#queue = [];
+    this.#made = [];
     if (this.#isOpen) this.#socket.close(closeCode);
     this.#reader.finish();
   }

@@ -1,0 +1,95 @@
+// Steps and sequences as messages that name their sessions: the items of a batch, and the messages of a socket for many
+// sessions.
+import type { FastifyRequest } from 'fastify';
+import type { ResponseBody } from '../../codec/response-body.ts';
+import type { SessionCompute } from '../../engine/session-compute.ts';
+import { invalidRequest } from '../../errors.ts';
+import type { Lifetime } from '../../lifetime.ts';
+import type { Call } from '../../sessions/call.ts';
+import { type Session, etagOf } from '../../sessions/session.ts';
+import type { Sessions } from '../../sessions/sessions.ts';
+import { expectSessionOnly } from '../compute/computation.ts';
+import { messageProblem } from '../responses/problem.ts';
+import { validationError } from '../validation.ts';
+import { readIfMatch } from './if-match.ts';
+import { keyOfItem } from './idempotency-key.ts';
+import { sessionMark } from './representation.ts';
+import { type SocketMessage, type Validate, isTag, readCall, readComputation } from './socket-message.ts';
+
+export interface MessageCallsParts {
+  readonly sessions: Sessions;
+  readonly sessionCompute: SessionCompute;
+}
+
+/** Prints an answer while the tensors of its result are valid. */
+export type PrintMessage<Printed> = (body: ResponseBody, lifetime: Lifetime) => Printed | Promise<Printed>;
+
+/** No ETag: for `previous` of a message whose session has no earlier one, or one that was refused. */
+export const NO_ETAG = 'previous, and no message before it was applied';
+
+export class MessageCalls {
+  readonly #parts: MessageCallsParts;
+  readonly #request: FastifyRequest;
+
+  /** @param request the batch, or the handshake */
+  constructor(parts: MessageCallsParts, request: FastifyRequest) {
+    this.#parts = parts;
+    this.#request = request;
+  }
+
+  /**
+   * @param previousEtag what `previous` in its if_match stands for
+   * @throws invalid_request · as SessionCompute.advance
+   */
+  async advance<Printed>(
+    message: SocketMessage,
+    previousEtag: string,
+    lifetime: Lifetime,
+    print: PrintMessage<Printed>,
+  ): Promise<{ readonly printed: Printed; readonly after: Session }> {
+    const { sessions, sessionCompute } = this.#parts;
+    const { key, if_match } = readCall(message, this.#validate);
+    const sessionId = sessionIdOf(message);
+    if (sessionId === undefined) throw invalidRequest('Expected `session` to be the id of a session.', '/session', 'no');
+    const stepAxes = await sessionCompute.stepAxesOf(await sessions.read(sessionId, lifetime.tenant));
+    const { computation, responseBodyOf } = readComputation(message, stepAxes, this.#validate);
+    expectSessionOnly(computation);
+    const call: Call = {
+      ifMatch: if_match === 'previous' ? [previousEtag] : readIfMatch(if_match, 'if_match', '/if_match'),
+      key: keyOfItem(key, message.body, computation.input.x),
+      lifetime,
+    };
+    const id = isTag(message.id) ? message.id : undefined;
+    return sessionCompute.advance(sessionId, call, computation.input, (result, session, isReplay) => {
+      const fields = { id, session: { ...sessionMark(session), etag: etagOf(session) }, replayed: isReplay || undefined };
+      return print({ ...responseBodyOf(result), fields }, lifetime);
+    });
+  }
+
+  /**
+   * The problem with which a message is answered.
+   *
+   * @param name of the message within the request
+   * @param message undefined if it could not be read
+   */
+  problem(
+    cause: unknown,
+    name: string | number,
+    message: SocketMessage | undefined,
+    mayHaveKey = !message || typeof message.call.key === 'string',
+  ) {
+    return messageProblem(cause, `${this.#request.id}/${name}`, this.#request, mayHaveKey);
+  }
+
+  readonly #validate: Validate = (schema, value) => {
+    const isValid = this.#request.compileValidationSchema(schema, 'body');
+    if (!isValid(value)) throw validationError(isValid.errors as never);
+  };
+}
+
+/** The session that a message names; undefined if it names none. */
+export function sessionIdOf({ body, isFile }: SocketMessage): string | undefined {
+  const holder = isFile ? (body as { metadata: object }).metadata : body;
+  const { session } = (holder ?? {}) as { session?: unknown };
+  return typeof session === 'string' ? session : undefined;
+}
