@@ -24,8 +24,8 @@ interface Sent {
 /** All examples, in order; an operation without a body has one. */
 function examplesOf(document: OpenapiDocument): Sent[] {
   return operationsOf(document).flatMap(({ path, method, operation: { operationId, requestBody } }): Sent[] => {
-    // A WebSocket has no answer.
-    if (operationId === 'streamSession') return [];
+    // WebSockets have no answer.
+    if (operationId.startsWith('streamSession')) return [];
     const sent = { operationId, method, path: path.replace(/\{\w+\}/, PATH_EXAMPLES[operationId] ?? '') };
     if (!requestBody) return [{ ...sent, name: 'answer', summary: 'An answer', body: undefined }];
     return Object.entries(EXAMPLES[operationId]!).map(([name, { summary, body }]) => ({ ...sent, name, summary, body }));
