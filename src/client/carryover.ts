@@ -93,6 +93,10 @@ export class Carryover {
   constructor(url: string | URL, { apiKey, signal, fetch, WebSocket, retry }: CarryoverOptions = {}) {
     if (apiKey !== undefined && !API_KEY.test(apiKey)) throw new TypeError('The API key has characters that no key has.');
     const base = new URL(url, globalThis.document?.baseURI);
+    // fetch would refuse it as if no service answered.
+    if (!/^https?:$/.test(base.protocol) || base.username !== '') {
+      throw new TypeError(`The address is ${base.href}, expected one like http://127.0.0.1:8080; a key goes into apiKey.`);
+    }
     if (!base.pathname.endsWith('/')) base.pathname += '/';
     this.#transport = new Transport({
       url: base,

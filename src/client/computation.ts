@@ -1,4 +1,5 @@
 // Steps and sequences as they are sent and answered: as JSON or as safetensors files, with the same content.
+import { jsonText, parseJson, parseText } from './json.ts';
 import { unreadable } from './problem.ts';
 import { type TensorFile, TensorFileError, readTensorFile, writeTensorFile } from './safetensors.ts';
 import { type NestedArray, Tensor, type TensorLike } from './tensor.ts';
@@ -50,7 +51,7 @@ export function encode(computation: Computation): { readonly body: Body; readonl
   const { weights, x, h, c } = computation;
   const isShort = [x, h, c].every((tensors) => tensors === undefined || isShortArray(tensors));
   if (weights === undefined && !isShort) return { body: { type: FILE_TYPE, data: encodeFile(computation) }, accept };
-  return { body: { type: JSON_TYPE, data: JSON.stringify(computation) }, accept };
+  return { body: { type: JSON_TYPE, data: jsonText(computation) }, accept };
 }
 
 /** A file has neither the layers of a trace nor, without h, the number of entries of c. */
@@ -165,18 +166,4 @@ function statesOfJson(value: unknown): CellStates {
 
 function tensorOf(value: unknown): Tensor {
   return Tensor.from(value as NestedArray);
-}
-
-/** @throws CarryoverError unreadable_answer */
-export function parseJson(bytes: Uint8Array): unknown {
-  return parseText(new TextDecoder().decode(bytes));
-}
-
-/** @throws CarryoverError unreadable_answer */
-export function parseText(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw unreadable('an answer that is no JSON', error);
-  }
 }

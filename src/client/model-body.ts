@@ -2,6 +2,7 @@
 //
 // In a file the tensors of layer k are layers.k.W_x …, of its reverse direction layers.k.backward.W_x …; what is no tensor is
 // the description of the layers, JSON in the metadata field carryover.layers.
+import { jsonText } from './json.ts';
 import { writeTensorFile } from './safetensors.ts';
 import { Tensor } from './tensor.ts';
 import { type Body, FILE_TYPE, JSON_TYPE } from './transport.ts';
@@ -12,7 +13,7 @@ export type ModelDescription = Layers | { readonly weights: Weights; readonly re
 
 /** @throws RangeError · TypeError as Tensor.from() */
 export function modelBody(model: ModelDescription): Body {
-  if (!hasTensor(model)) return { type: JSON_TYPE, data: JSON.stringify(model) };
+  if (!hasTensor(model)) return { type: JSON_TYPE, data: jsonText(model) };
   const data = 'layers' in model ? layersFile(model.layers) : writeTensorFile({ ...tensorsIn(model.weights), ...tensorsIn(model.readout) }, {});
   return { type: FILE_TYPE, data };
 }

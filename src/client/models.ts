@@ -1,5 +1,5 @@
 // Models of the service: registered, listed, named and deleted.
-import { parseJson } from './computation.ts';
+import { parseJson } from './json.ts';
 import { type ModelDescription, modelBody } from './model-body.ts';
 import { pages } from './pages.ts';
 import { CarryoverError, unreadable } from './problem.ts';

@@ -1,5 +1,5 @@
 // Lists that the service answers in pages.
-import { parseJson } from './computation.ts';
+import { parseJson } from './json.ts';
 import { unreadable } from './problem.ts';
 import type { Transport } from './transport.ts';
 

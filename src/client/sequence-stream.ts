@@ -1,6 +1,7 @@
 // A sequence whose steps are answered while they are computed: lines of JSON, one for each step.
 import { linkedTo } from './abort.ts';
-import { type CellStates, type Computation, type States, decodeJson, encode, parseText } from './computation.ts';
+import { type CellStates, type Computation, type States, decodeJson, encode } from './computation.ts';
+import { parseText } from './json.ts';
 import { problemError, unreadable } from './problem.ts';
 import type { Tensor } from './tensor.ts';
 import type { Trace } from './trace.ts';

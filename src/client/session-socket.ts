@@ -1,5 +1,6 @@
 // One WebSocket of a stream: what comes is read, and silence is noticed.
-import { decodeFile, parseText } from './computation.ts';
+import { decodeFile } from './computation.ts';
+import { parseText } from './json.ts';
 import { CLIENT_CODES, CarryoverError, problemError, unreadable } from './problem.ts';
 import type { SessionStep } from './session-answers.ts';
 import { type SessionMark, markOf } from './types.ts';

@@ -4,7 +4,8 @@
 // and not applied again; and the ETag of the state that was answered with last, so that an attempt that arrives when its
 // key is forgotten, or after somebody else has changed the session, is refused.
 import type { Signals } from './abort.ts';
-import { type Computation, type StatesLike, decode, decodeJson, encode, parseJson } from './computation.ts';
+import { type Computation, type StatesLike, decode, decodeJson, encode } from './computation.ts';
+import { jsonText, parseJson } from './json.ts';
 import { CLIENT_CODES, CarryoverError, unreadable } from './problem.ts';
 import { CallQueue } from './queue.ts';
 import { randomKey } from './random.ts';
@@ -191,7 +192,7 @@ export class Session {
   }
 
   async #replace(method: 'PUT' | 'POST', what: string, body: object, signal: AbortSignal | undefined): Promise<SessionInfo> {
-    const data = JSON.stringify(body);
+    const data = jsonText(body);
     return this.#change({ method, path: this.#path(what), body: { type: JSON_TYPE, data }, signal }, (answer) => {
       const info = infoOf(parseJson(answer.bytes));
       this.#moveTo(info, etagOf(answer));

@@ -1,5 +1,6 @@
 // Sessions of the service: created, listed and opened.
-import { type StatesLike, parseJson } from './computation.ts';
+import type { StatesLike } from './computation.ts';
+import { jsonText, parseJson } from './json.ts';
 import { pages } from './pages.ts';
 import { randomKey } from './random.ts';
 import { Session } from './session.ts';
@@ -29,7 +30,7 @@ export class Sessions {
 
   /** A new session at t = 0; one, however often the call had to be sent. @throws CarryoverError */
   async create({ signal, ...wanted }: SessionOptions): Promise<Session> {
-    const body = { type: JSON_TYPE, data: JSON.stringify(wanted) };
+    const body = { type: JSON_TYPE, data: jsonText(wanted) };
     const { bytes, headers } = await this.#transport.send({ method: 'POST', path: 'v1/sessions', body, key: randomKey(), signal });
     return new Session(this.#transport, infoOf(parseJson(bytes)), headers.get('etag') ?? undefined);
   }

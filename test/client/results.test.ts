@@ -75,6 +75,19 @@ describe('a computation', () => {
     expect(plain(await carryover[verb](sent as never))).toEqual(expected);
   });
 
+  test('-0 is sent as -0, in arrays as in tensors', async () => {
+    const states: unknown[] = [];
+    for (const h of [[[-0, 1]], Tensor.from([[-0, 1]])]) {
+      await using session = await carryover.sessions.create({ model: 'tanh', h });
+      states.push((await session.read()).h);
+      await session.set({ h: [[0, 0]] });
+      await session.set({ h });
+      states.push((await session.read()).h);
+    }
+    // toEqual() tells 0 from -0.
+    expect(states).toEqual(Array.from({ length: 4 }, () => new Tensor([1, 2], [-0, 1])));
+  });
+
   test('a stream has the steps of the whole sequence, and its end', async () => {
     const input = { model: 'text', x: Array.from({ length: 50 }, (_, t) => [t % 3]) };
     const whole = await carryover.sequence(input);
@@ -236,6 +249,7 @@ describe('a key', () => {
       await expect(client.step({ model: 'sunspots', x: [[1]] })).rejects.toMatchObject({ code: 'unauthenticated', status: 401, attempts: 1 });
     }
     expect(() => new Carryover(url, { apiKey: 'two words' })).toThrow(TypeError);
+    for (const wrong of ['localhost:8080', 'ws://127.0.0.1', 'http://key@127.0.0.1', 'here']) expect(() => new Carryover(wrong), wrong).toThrow(TypeError);
   });
 });
 
