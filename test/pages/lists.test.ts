@@ -92,7 +92,7 @@ describeWith(['chromium', 'curl', 'python3'], 'the lists', async () => {
       transfer.items.add(new File([Uint8Array.from(bytes)], 'dropped.safetensors'));
       return transfer;
     }, bytes);
-    await page.dispatchEvent('form.drop', 'drop', { dataTransfer: data });
+    await page.dispatchEvent('h1', 'drop', { dataTransfer: data });
     await page.getByText('Registered as dropped: what was understood').waitFor();
     expect((await call<{ H: number }>('GET', '/v1/models/dropped')).H).toBe(3);
   });

@@ -2,6 +2,7 @@
 import { CarryoverError, type ModelInfo } from '../../client/index.ts';
 import { type Attempts, isAbort } from '../attempts.ts';
 import { el, field } from '../dom.ts';
+import { onFileDrop } from '../file-drop.ts';
 import { failureNote } from '../failure.ts';
 import { layersTable } from '../layers.ts';
 import { titleOf } from '../model-names.ts';
@@ -50,7 +51,11 @@ export function importPanel(page: Page, attempts: Attempts, onRegister: (model: 
     register.disabled = false;
   };
 
-  return el('form', { class: 'panel drop' }, [
+  onFileDrop(attempts.signal, (dropped, files) => {
+    file.files = files;
+    take(dropped);
+  });
+  return el('form', { class: 'panel' }, [
     el('h2', {}, texts.import),
     el('p', { class: 'weak' }, texts.importExplanation),
     el('div', { class: 'row form' }, [field(texts.file, file), field(texts.name, name), register]),
@@ -60,14 +65,6 @@ export function importPanel(page: Page, attempts: Attempts, onRegister: (model: 
     submit: (event) => {
       event.preventDefault();
       void send();
-    },
-    dragover: (event) => event.preventDefault(),
-    drop: (event) => {
-      event.preventDefault();
-      const dropped = event.dataTransfer?.files;
-      if (!dropped?.[0]) return;
-      file.files = dropped;
-      take(dropped[0]);
     },
   });
 }

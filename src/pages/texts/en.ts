@@ -152,7 +152,7 @@ export const en = {
     list: 'All models',
     import: 'Register a model file',
     importExplanation:
-      'Drop a file here, or choose one: safetensors, ONNX (.onnx), Keras (.keras, .h5) or a torch state dict (.pt, .pth). It goes to this service and nowhere else.',
+      'Drop a file on this page, or choose one: safetensors, ONNX (.onnx), Keras (.keras, .h5) or a torch state dict (.pt, .pth). It goes to this service and nowhere else.',
     file: 'Model file',
     name: 'Name of the model',
     register: 'Register',
@@ -201,7 +201,7 @@ export const en = {
     } as Readonly<Record<string, string>>,
     noSessions: 'A layer of this model reads backward, so it needs whole sequences: there are no sessions, and nothing goes on beyond the end.',
     data: 'Data',
-    dataExplanation: 'Drop a CSV file here, paste numbers, or draw. One row is one step.',
+    dataExplanation: 'Drop a CSV file on this page, paste numbers, or draw. One row is one step.',
     samples: {
       sunspots: 'Sunspots of each month, 1973 to 2013 (sample)',
       weather: 'The weather in Seattle, 2015 (sample)',

@@ -139,7 +139,7 @@ export const ko: Texts = {
     list: '전체 모델',
     import: '모델 파일 등록',
     importExplanation:
-      '파일을 여기에 끌어다 놓거나 선택하세요. safetensors, ONNX(.onnx), Keras(.keras, .h5), torch state dict(.pt, .pth)를 읽습니다. 파일은 이 서비스로만 보내집니다.',
+      '파일을 이 페이지에 끌어다 놓거나 선택하세요. safetensors, ONNX(.onnx), Keras(.keras, .h5), torch state dict(.pt, .pth)를 읽습니다. 파일은 이 서비스로만 보내집니다.',
     file: '모델 파일',
     name: '모델 이름',
     register: '등록',
@@ -188,7 +188,7 @@ export const ko: Texts = {
     },
     noSessions: '거꾸로 읽는 레이어가 있어 시퀀스 전체가 필요한 모델입니다. 세션을 만들 수 없고, 데이터가 끝난 뒤를 이어 갈 수 없습니다.',
     data: '데이터',
-    dataExplanation: 'CSV 파일을 여기에 끌어다 놓거나, 숫자를 붙여 넣거나, 직접 그려 보세요. 한 줄이 한 단계입니다.',
+    dataExplanation: 'CSV 파일을 이 페이지에 끌어다 놓거나, 숫자를 붙여 넣거나, 직접 그려 보세요. 한 줄이 한 단계입니다.',
     samples: {
       sunspots: '달별 흑점 수, 1973–2013년(예제)',
       weather: '시애틀의 날씨, 2015년(예제)',

@@ -3,6 +3,7 @@ import type { ModelInfo } from '../../client/index.ts';
 import type { Attempts } from '../attempts.ts';
 import { SAMPLES } from '../built-in.ts';
 import { button, el, field, liveText } from '../dom.ts';
+import { onFileDrop } from '../file-drop.ts';
 import type { Page } from '../page.ts';
 import { type Series, parseCsv } from './csv.ts';
 
@@ -46,7 +47,7 @@ export class SeriesSource {
       field(texts.pasteLabel, pasted),
       el('p', {}, [button(texts.take, () => void attempts.run(async () => this.#take(pasted.value, texts.paste)))]),
     ]);
-    this.element = el('div', { class: 'panel drop' }, [
+    this.element = el('div', { class: 'panel' }, [
       el('h2', {}, texts.data),
       el('p', { class: 'weak' }, texts.dataExplanation),
       el('div', { class: 'row form' }, [
@@ -57,13 +58,10 @@ export class SeriesSource {
       paste,
       this.#columns,
       this.#said,
-    ], {
-      dragover: (event) => event.preventDefault(),
-      drop: (event) => {
-        event.preventDefault();
-        const [dropped] = event.dataTransfer?.files ?? [];
-        if (dropped) this.#readFile(dropped);
-      },
+    ]);
+    onFileDrop(attempts.signal, (dropped, files) => {
+      file.files = files;
+      this.#readFile(dropped);
     });
   }
 
