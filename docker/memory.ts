@@ -12,12 +12,16 @@ const WORKER_BYTES = 24 * MiB;
 const HEAP_BYTES = 320 * MiB;
 /** The thread that reads ONNX and Keras files (HEAP_MIB_MAX in src/models/import-thread/import-thread.ts, and its young space). */
 const IMPORT_BYTES = 272 * MiB;
+/** The thread that exports traces: 35 MiB were measured without spans; of each that waits (SPAN_MIB_MAX in src/tracing/export-client.ts). */
+const EXPORT_BYTES = 64 * MiB;
+const SPAN_BYTES = 4 * 1024;
 /** Limits are set in steps of this size. */
 const STEP_BYTES = 64 * MiB;
 
 /** What all parts may hold together, in bytes. Most of it is not used before it is needed. */
 export function memoryLimitBytes(config: Config): number {
   const store = config.STORE_URL.startsWith('memory:') ? config.MEMORY_STORE_BYTES_MAX : 0;
+  const isTraced = config.OTEL_EXPORTER_OTLP_ENDPOINT !== '' && !config.OTEL_SDK_DISABLED;
   const bytes =
     config.MEMORY_BYTES_MAX +
     config.HOT_SESSIONS_BYTES_MAX +
@@ -25,7 +29,8 @@ export function memoryLimitBytes(config: Config): number {
     PROCESS_BYTES +
     (config.WORKERS - 1) * WORKER_BYTES +
     HEAP_BYTES +
-    IMPORT_BYTES;
+    IMPORT_BYTES +
+    (isTraced ? EXPORT_BYTES + config.OTEL_BSP_MAX_QUEUE_SIZE * SPAN_BYTES : 0);
   return Math.ceil(bytes / STEP_BYTES) * STEP_BYTES;
 }
 

@@ -32,6 +32,9 @@ export interface ExportClientOptions {
 /** A batch is sent when it has this many spans: small enough to have gone before the garbage collector moves it. */
 const BATCH_SPANS = 256;
 const BATCH_MS_MAX = 100;
+/** Most memory of the thread's values, in MiB: without spans, and of each that waits. */
+const HEAP_MIB_MAX = 48;
+const SPAN_MIB_MAX = 4 / 1_024;
 /** How long after its end the thread is started again. */
 const RESTART_MS = 1_000;
 /** How long the end of the process waits for the thread, which itself waits less. */
@@ -85,7 +88,9 @@ export class ExportClient {
     const { endpoint, version, delayMs, queueMax, entry = new URL('./export-thread/thread.ts', import.meta.url) } = this.#options;
     // The trace with which the bound is reached still has room.
     const workerData: ThreadOptions = { endpoint, version, delayMs, queueMax: queueMax + PARTS_MAX + 1 };
-    const thread = new Worker(entry, { workerData, execArgv: [] });
+    const maxOldGenerationSizeMb = Math.ceil(HEAP_MIB_MAX + SPAN_MIB_MAX * queueMax);
+    const resourceLimits = { maxOldGenerationSizeMb, maxYoungGenerationSizeMb: 16 };
+    const thread = new Worker(entry, { workerData, execArgv: [], resourceLimits });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#exited = promise;
     this.#thread = thread;
