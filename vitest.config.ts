@@ -18,6 +18,7 @@ const LONGEST = [
   'demo',
   'http/docs-page',
   'http/browser-pages',
+  'pages/understand',
   'docker/behind-path',
   'http/event-loop',
   'http/streams/readers',
