@@ -1,9 +1,7 @@
 // Callers that step sessions, for load-sessions.ts: over POST requests or over WebSockets. They use plain
 // sockets and no client library, because they share the cores with the service.
-import { once } from 'node:events';
-import { type Socket, connect } from 'node:net';
-import { RESPONSE_MS_MAX } from '../../src/cli/bench/http-target.ts';
-import { quote, readResponseHead } from '../../src/cli/bench/response-head.ts';
+import { readResponseHead } from '../../src/cli/bench/response-head.ts';
+import { MessageConnection, frameLength, unexpected } from './message-connection.ts';
 
 /** Steps a few sessions, one step at a time. */
 export interface StepCaller {
@@ -46,7 +44,7 @@ export const byRequests: OpenCaller = async (url, sessions) => {
 
 /** GET /v1/sessions/{id}/stream; each session has a connection. */
 export const byWebSockets: OpenCaller = async (url, sessions) => {
-  const connections = await Promise.all(sessions.map(({ session }) => openWebSocket(url, session)));
+  const connections = await Promise.all(sessions.map(({ session }) => openWebSocket(url, `/v1/sessions/${session}/stream`)));
   const frames = sessions.map(({ x }) => textFrame(JSON.stringify({ x: [[...x]] })));
   return {
     async step(k) {
@@ -57,10 +55,11 @@ export const byWebSockets: OpenCaller = async (url, sessions) => {
   };
 };
 
-async function openWebSocket(url: string, session: string): Promise<MessageConnection> {
+/** @param path of the WebSocket; its first message is received */
+export async function openWebSocket(url: string, path: string): Promise<MessageConnection> {
   const connection = await MessageConnection.open(url);
   const handshake =
-    `GET /v1/sessions/${session}/stream HTTP/1.1\r\nhost: ${new URL(url).host}\r\n` +
+    `GET ${path} HTTP/1.1\r\nhost: ${new URL(url).host}\r\n` +
     'connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n' +
     `sec-websocket-key: ${Buffer.alloc(16).toString('base64')}\r\n\r\n`;
   const answer = await connection.call(Buffer.from(handshake));
@@ -72,103 +71,11 @@ async function openWebSocket(url: string, session: string): Promise<MessageConne
 }
 
 /** A final text frame with a 16-bit length, masked with zeros (RFC 6455, section 5.2). */
-function textFrame(text: string): Buffer {
+export function textFrame(text: string): Buffer {
   const payload = Buffer.from(text);
   const header = Buffer.alloc(8);
   header[0] = 0x81;
   header[1] = 0x80 | 126;
   header.writeUInt16BE(payload.length, 2);
   return Buffer.concat([header, payload]);
-}
-
-/** Bytes of the first message in `bytes`; undefined while they do not show it. */
-type LengthOf = (bytes: Buffer) => number | undefined;
-
-const responseLength: LengthOf = (bytes) => {
-  const head = readResponseHead(bytes);
-  return head && head.headBytes + head.bodyBytes;
-};
-
-const frameLength: LengthOf = (bytes) => {
-  if (bytes.length < 4) return undefined;
-  const length = bytes[1]!;
-  return length < 126 ? 2 + length : 4 + bytes.readUInt16BE(2);
-};
-
-/** A connection on which each message sent is answered with one message. */
-class MessageConnection {
-  /** HTTP responses, until the connection is a WebSocket. */
-  lengthOf: LengthOf = responseLength;
-  readonly #socket: Socket;
-  #received: Buffer = Buffer.alloc(0);
-  #pending: PromiseWithResolvers<Buffer> | undefined;
-  #error: Error | undefined;
-
-  static async open(url: string): Promise<MessageConnection> {
-    const { hostname, port } = new URL(url);
-    const socket = connect(Number(port), hostname).setNoDelay();
-    await once(socket, 'connect');
-    return new MessageConnection(socket);
-  }
-
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.on('data', (chunk) => {
-      this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
-      this.#resolvePending();
-    });
-    socket.setTimeout(RESPONSE_MS_MAX, () => {
-      this.#fail(new Error(`No answer within ${RESPONSE_MS_MAX} ms.`));
-    });
-    socket.on('error', (error) => this.#fail(error));
-    socket.on('close', () => this.#fail(new Error('The connection was closed.')));
-  }
-
-  /** Sends a message and waits for its answer. @throws Error if the connection fails */
-  call(message: Buffer): Promise<Buffer> {
-    this.#socket.write(message);
-    return this.receive();
-  }
-
-  /** The next message. @throws Error if the connection fails */
-  receive(): Promise<Buffer> {
-    const pending = Promise.withResolvers<Buffer>();
-    this.#pending = pending;
-    if (this.#error) pending.reject(this.#error);
-    else this.#resolvePending();
-    return pending.promise;
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-
-  #resolvePending(): void {
-    if (!this.#pending) return;
-    const length = this.#lengthOfFirst();
-    if (length === undefined || this.#received.length < length) return;
-    const message = this.#received.subarray(0, length);
-    this.#received = this.#received.subarray(length);
-    const { resolve } = this.#pending;
-    this.#pending = undefined;
-    resolve(message);
-  }
-
-  #lengthOfFirst(): number | undefined {
-    try {
-      return this.lengthOf(this.#received);
-    } catch (error) {
-      this.#fail(error as Error);
-      return undefined;
-    }
-  }
-
-  #fail(error: Error): void {
-    this.#error = error;
-    this.#pending?.reject(error);
-  }
-}
-
-function unexpected(answer: Buffer): Error {
-  return new Error(`Not the answer of a step: ${quote(answer)}`);
 }
