@@ -8,8 +8,8 @@ const SHOWN = {
   session: 'Nq3xW8c0vT1mZ5yKpE7b2A',
   created_at: '2026-01-01T12:00:00.000Z',
   expires_at: '2026-01-02T12:00:00.000Z',
+  etag: '"Zt5w8QpA.2.mN3xV7cK"',
   kernel: 'simd256',
-  etag: '"m2Yp0cXw.1.V7bQ4tLs"',
 } as const;
 
 interface Sent {
@@ -28,7 +28,7 @@ function examplesOf(document: OpenapiDocument): Sent[] {
     if (operationId.startsWith('streamSession')) return [];
     const sent = { operationId, method, path: path.replace(/\{\w+\}/, PATH_EXAMPLES[operationId] ?? '') };
     if (!requestBody) return [{ ...sent, name: 'answer', summary: 'An answer', body: undefined }];
-    return Object.entries(EXAMPLES[operationId]!).map(([name, { summary, body }]) => ({ ...sent, name, summary, body }));
+    return Object.entries(EXAMPLES[operationId] ?? {}).map(([name, { summary, body }]) => ({ ...sent, name, summary, body }));
   });
 }
 
@@ -75,7 +75,7 @@ class LastSession {
     const payload = Object.values(EXAMPLES['createSession']!)[0]!.body;
     this.#id ??= (await this.#http.inject({ method: 'POST', url: '/v1/sessions', payload })).json<{ id: string }>().id;
     const id = this.#id;
-    return [texts[0].replace(LAST_SESSION, id), texts[1].replace(LAST_SESSION, id)];
+    return [texts[0].replaceAll(LAST_SESSION, id), texts[1].replaceAll(LAST_SESSION, id)];
   }
 
   note(operationId: string, answer: string): void {
@@ -93,6 +93,6 @@ function shown(value: unknown, key = ''): unknown {
   if (typeof value === 'object' && value !== null) {
     return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, shown(member, name)]));
   }
-  if (key === 'id' && typeof value === 'string' && !value.startsWith('sha256:')) return SHOWN.session;
+  if (key === 'id' && typeof value === 'string' && /^[\w-]{22}$/.test(value)) return SHOWN.session;
   return key in SHOWN ? SHOWN[key as 'kernel'] : value;
 }

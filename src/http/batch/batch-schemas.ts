@@ -23,6 +23,7 @@ export const BatchBody = Type.Object(
             description: 'As the header If-Match, or `previous`: the state with which the item before of the same session was answered.',
           },
         },
+        additionalProperties: true,
         description:
           'A message as a WebSocket on its session takes: the body of POST /v1/step or, with one axis more in x, of POST /v1/sequence, ' +
           'without weights, model, h and c.',
@@ -34,7 +35,6 @@ export const BatchBody = Type.Object(
     $id: 'BatchBody',
     additionalProperties: false,
     description: 'Steps and sequences of sessions. Items of one session are applied in their order.',
-    examples: [{ items: [{ session: 'AAAAAAAAAAAAAAAAAAAAAA', x: [[0.58]], key: 'month-1', id: 1 }] }],
   },
 );
 
@@ -51,6 +51,7 @@ export const BatchEntry = Type.Unsafe({
     session: { type: 'object', description: 'Where the session is after it, with its `etag`.' },
     error: ref(Problem),
   },
+  additionalProperties: true,
   description: 'The answer to a step or a sequence, with `session`; or `error`, a problem with `applied`.',
 });
 

@@ -1,5 +1,5 @@
-// Completes the OpenAPI document that @fastify/swagger makes of the routes: the order of its operations, and their examples
-// with the answers of the service.
+// Completes the OpenAPI document that @fastify/swagger makes of the routes: the order of its operations, their examples with the
+// answers of the service, and what Ajv does not accept in a schema.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EXAMPLES, PATH_EXAMPLES } from './examples.ts';
@@ -30,9 +30,16 @@ interface Operation {
   readonly responses: Readonly<Record<string, Content>>;
 }
 
+interface Schema {
+  readonly discriminator?: { readonly propertyName: string; mapping?: Record<string, string> };
+  readonly oneOf?: readonly { readonly $ref: string }[];
+  readonly properties?: Readonly<Record<string, { readonly enum?: readonly string[] }>>;
+}
+
 /** The parts of a document that are read or completed here. */
 export interface OpenapiDocument {
   readonly tags?: readonly { readonly name: string }[];
+  readonly components?: { readonly schemas?: Readonly<Record<string, Schema>> };
   paths?: Record<string, Record<string, Operation>>;
 }
 
@@ -45,7 +52,7 @@ export function operationsOf({ paths = {} }: OpenapiDocument) {
   );
 }
 
-/** Sorts the paths by their tags, and adds the examples. */
+/** Sorts the paths by their tags, and adds examples and the values of discriminators. */
 export function describe(document: OpenapiDocument): void {
   const tags = (document.tags ?? []).map(({ name }) => name);
   const rankOf = (methods: Record<string, Operation>) => tags.indexOf(Object.values(methods)[0]?.tags[0] ?? '');
@@ -53,6 +60,17 @@ export function describe(document: OpenapiDocument): void {
   document.paths = Object.fromEntries(sorted);
   const answers = JSON.parse(readFileSync(ANSWERS, 'utf8')) as Answers;
   for (const { operation } of operationsOf(document)) addExamples(operation, answers[operation.operationId] ?? {});
+  addMappings(document.components?.schemas ?? {});
+}
+
+/** Without a mapping the values of a discriminator would be the names of the schemas: `GruLayer` for `gru`. */
+function addMappings(schemas: Readonly<Record<string, Schema>>): void {
+  for (const { discriminator, oneOf = [] } of Object.values(schemas)) {
+    if (!discriminator) continue;
+    const valueOf = ({ $ref }: { readonly $ref: string }) =>
+      schemas[$ref.split('/').at(-1)!]?.properties?.[discriminator.propertyName]?.enum?.[0] ?? '';
+    discriminator.mapping = Object.fromEntries(oneOf.map((branch) => [valueOf(branch), branch.$ref]));
+  }
 }
 
 function addExamples({ operationId, parameters = [], requestBody, responses }: Operation, answers: Answers[string]): void {

@@ -178,7 +178,15 @@ const setState: Examples = {
 };
 
 const batch: Examples = {
-  step: { summary: 'A step of a session', body: { items: [{ id: 1, session: LAST_SESSION, x: [[1]] }] } },
+  items: {
+    summary: 'A step of a session, and a sequence that goes on from it',
+    body: {
+      items: [
+        { id: 'first', session: LAST_SESSION, x: [[0.5]] },
+        { id: 'second', session: LAST_SESSION, x: [[[0.25]], [[-0.25]]], outputs: ['h'], if_match: 'previous' },
+      ],
+    },
+  },
 };
 
 const infer: Examples = {

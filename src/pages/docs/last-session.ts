@@ -22,8 +22,8 @@ export class LastSession {
     const id = (this.#id ??= await this.#create(request));
     // Without one the service explains why.
     if (id === undefined) return request;
-    request.url = url.replace(LAST_SESSION, id);
-    if (isInBody) request.body = body.replace(LAST_SESSION, id);
+    request.url = url.replaceAll(LAST_SESSION, id);
+    if (isInBody) request.body = body.replaceAll(LAST_SESSION, id);
     return request;
   }
 
