@@ -25,8 +25,8 @@ import type {
   KeptAnswer,
   Reply,
 } from './kept-answer.ts';
-import { readRecord, readSession } from './lookup.ts';
-import { encodeChange, isTombstone } from './record.ts';
+import { readSession } from './lookup.ts';
+import { decodeRecord, encodeChange, isTombstone } from './record.ts';
 import type { CachedSession, SessionCache } from './session-cache.ts';
 import type { SessionObserver } from './session-observer.ts';
 import { type Session, type SessionSpec, type Tombstone, newSession, stateDigest } from './session.ts';
@@ -140,9 +140,10 @@ export class SessionChange implements Disposable {
       if (code === 'session_not_found') return undefined;
       if (code !== 'session_gone') throw error;
     }
-    const { record } = await readRecord(this.#parts.store, this.id);
-    // Another process has begun the next session meanwhile.
-    if (!isTombstone(record)) throw WRITE_CONFLICT;
+    const stored = await this.#parts.store.read(this.id);
+    const record = stored && decodeRecord(this.id, stored);
+    // Another process begins the next session, or has begun it.
+    if (record && !isTombstone(record)) throw WRITE_CONFLICT;
     return record;
   }
 

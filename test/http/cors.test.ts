@@ -29,7 +29,7 @@ describe('a preflight', () => {
     expectReadable(headers);
     expect(headers).toMatchObject({ 'access-control-allow-methods': 'GET, POST, PUT, DELETE', 'access-control-max-age': '7200' });
     expect(headers['access-control-allow-headers']).toBe(
-      'accept, authorization, content-type, idempotency-key, if-match, traceparent, tracestate, x-api-key, x-request-id, x-session-id',
+      'accept, authorization, content-type, idempotency-key, if-match, inference-header-content-length, traceparent, tracestate, x-api-key, x-request-id, x-session-id',
     );
     expect(headers).not.toHaveProperty('access-control-allow-credentials');
   });

@@ -13,6 +13,7 @@ import type { HttpServer } from '../http-server.ts';
 import type { ResponseWriter } from '../responses/response-writer.ts';
 import { BODY_ERRORS, COMPUTE_ERRORS, SESSION_ERRORS } from '../schemas/problem.ts';
 import { ref } from '../schemas/ref.ts';
+import { SESSION_HEADER } from '../session-request.ts';
 import { markReplayed } from '../sessions/replies.ts';
 import { sessionHeaders } from '../sessions/representation.ts';
 import { CallHeaders } from '../sessions/schemas.ts';
@@ -78,6 +79,9 @@ async function infer(
   body: Static<typeof InferenceBody>,
 ): Promise<void> {
   const { engine, responses } = parts;
+  if (request.headers[SESSION_HEADER] !== undefined) {
+    throw invalidRequest(`The header ${SESSION_HEADER} has no meaning here: a sequence is named by parameters.sequence_id.`);
+  }
   const inference = request.lifetime.record.measure('readMs', () => readInferenceRequest(request, body, model));
   const { input, states, sequence } = inference;
   if (sequence) return inferInSequence(parts, request, reply, model, { ...inference, sequence });

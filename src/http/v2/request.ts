@@ -2,10 +2,11 @@
 import type { FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { tensorFromFile } from '../../codec/safetensors/tensor.ts';
+import { expectShape } from '../../engine/expect-shape.ts';
 import type { SessionInput } from '../../engine/session-steps.ts';
 import type { GivenStates } from '../../engine/states.ts';
 import { CarryoverError, invalidRequest } from '../../errors.ts';
-import type { TensorSource } from '../../tensor.ts';
+import { type TensorSource, sizeOf } from '../../tensor.ts';
 import { isListedState } from '../compute/file-body.ts';
 import { fileStates } from '../compute/file-states.ts';
 import { isBodyHeld } from '../request.ts';
@@ -55,7 +56,7 @@ export function readInferenceRequest(request: FastifyRequest, body: Static<typeo
   const wantsSteps = outputs === undefined || outputs.some(({ name }) => name === 'hs' || name === 'ys');
   const input = {
     x,
-    lengths: lengthsOf(tensors.get('lengths')),
+    lengths: lengthsOf(tensors.get('lengths'), sizeOf(x, 'N')),
     keepsStates: wantsSteps && x.axes.includes('T'),
     trace: false,
   };
@@ -93,11 +94,11 @@ function statesOf(tensors: ReadonlyMap<string, InputTensor>): GivenStates {
 }
 
 /** @throws shape_mismatch · invalid_request · out_of_range */
-function lengthsOf(lengths: InputTensor | undefined): number[] | undefined {
+function lengthsOf(lengths: InputTensor | undefined, N: number): number[] | undefined {
   if (!lengths) return undefined;
   const { tensor, isInteger } = lengths;
   if (!isInteger) throw invalidRequest('lengths has a datatype of real numbers, expected INT32 or INT64.', '/inputs');
-  tensorFromFile('lengths', 'N', tensor);
+  expectShape(tensorFromFile('lengths', 'N', tensor), [N], `x makes N = ${N}: one number of steps for each row`);
   const numbers = Array.from(tensor.data);
   const wrong = numbers.findIndex((length) => !Number.isInteger(length) || length < 0);
   if (wrong < 0) return numbers;

@@ -87,6 +87,16 @@ describe('the length of the JSON', () => {
   });
 });
 
+test('a body in chunks, without its length and its type, is read', async () => {
+  const [first, second] = [JSON_BODY.slice(0, 50), JSON_BODY.slice(50)];
+  const chunk = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`;
+  const head = `POST ${INFER} HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\n\r\n`;
+  const client = new RawClient(port, head + chunk(first) + chunk(second) + chunk(''));
+  const { status, body } = await client.answer();
+  client.socket.destroy();
+  expect([status, body]).toEqual([200, (await post(JSON_BODY)).text]);
+});
+
 describe('tensors behind the JSON', () => {
   test.each<[string, Buffer, string, RegExp]>([
     ['the bytes are cut', RAW.subarray(0, 11), inputs(), /has binary_data_size 12, but 11 bytes are left of the 11/],

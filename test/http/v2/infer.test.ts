@@ -99,6 +99,7 @@ describe('what is refused', () => {
     ['states of integers', { inputs: [x, { ...x, name: 'h', datatype: 'INT32' }] }, /h has a datatype of integers/],
     ['real lengths', { inputs: [fp32('x', [3, 2, 2], X), fp32('lengths', [2], [1, 1])] }, /lengths has a datatype of real numbers/],
     ['lengths below 0', { inputs: [fp32('x', [3, 2, 2], X), { ...x, name: 'lengths', shape: [2], datatype: 'INT32', data: [-1, 1] }] }, /lengths\[0\] is -1/],
+    ['too few lengths', { inputs: [fp32('x', [3, 2, 2], X), { ...x, name: 'lengths', shape: [1], datatype: 'INT32', data: [1] }] }, /lengths has shape \(N,\) = \(1,\), expected \(2,\), because x makes N = 2/],
     ['lengths beyond T', { inputs: [fp32('x', [3, 2, 2], X), { ...x, name: 'lengths', shape: [2], datatype: 'INT32', data: [4, 1] }] }, /lengths\[0\] is 4, expected at most 3/],
     ['a number beyond float32', { inputs: [fp32('x', [1, 2], [1e39, 1])] }, /float32/],
     ['an unknown field', { inputs: [x], trace: true }, /\/trace is not a known field/],
@@ -114,6 +115,11 @@ describe('what is refused', () => {
   ])('%s', async (_, body, error) => {
     const answer = await infer(body);
     expect([answer.status, answer.error]).toEqual([400, expect.stringMatching(error)]);
+  });
+
+  test('the header of a session', async () => {
+    const answer = await infer({ inputs: [x] }, 'square', { 'x-session-id': 'a'.repeat(22) });
+    expect([answer.status, answer.error]).toEqual([400, expect.stringContaining('parameters.sequence_id')]);
   });
 
   test('a header that belongs to a session, where there is no sequence', async () => {
