@@ -13,7 +13,8 @@ export interface ListingOptions<Entry> {
   readonly numbers: readonly number[];
   /** Called again whenever the list is shown anew. */
   readonly entries: () => AsyncIterable<Entry>;
-  readonly row: (entry: Entry) => HTMLTableRowElement;
+  /** Its row, and rows that belong to it. */
+  readonly rows: (entry: Entry) => readonly HTMLTableRowElement[];
   readonly texts: { readonly empty: string; readonly more: string };
 }
 
@@ -52,7 +53,7 @@ export class Listing<Entry> {
       if (iterator !== this.#iterator) return;
       this.#more.hidden = done === true;
       if (done) break;
-      this.#rows.append(this.#options.row(value));
+      this.#rows.append(...this.#options.rows(value));
     }
     this.#empty.hidden = this.#rows.childElementCount > 0;
   }

@@ -33,12 +33,12 @@ describeWith(['chromium', 'curl', 'python3'], 'the lists', async () => {
     const row = page.getByRole('row', { name: /^mine/ });
     await row.waitFor();
     const { models } = await call<ListedModels>('GET', '/v1/models');
-    const sizes = await page.locator('.listing > tbody > tr').evaluateAll((rows) => rows.map((row) => [...(row as HTMLTableRowElement).cells].slice(2, 5).map((cell) => cell.textContent)));
+    const sizes = await page.locator('.listing > tbody > tr:not(.details)').evaluateAll((rows) => rows.map((row) => [...(row as HTMLTableRowElement).cells].slice(2, 5).map((cell) => cell.textContent)));
     expect(sizes).toEqual(models.map(({ D, H, O }) => [D, H, O ?? ''].map(String)));
     expect(await page.getByRole('row', { name: /^sunspots/ }).getByText('built in').count()).toBe(1);
     expect(await page.getByRole('row', { name: /^sunspots/ }).getByRole('button', { name: /Delete/ }).count()).toBe(0);
-    await row.locator('summary').click();
-    await row.getByText('W_x (3, 2)').waitFor();
+    await row.getByRole('button', { name: 'rnn' }).click();
+    await page.getByText('W_x (3, 2)').waitFor();
     const outputs = await runCopiedPrograms(page);
     for (const [language, output] of Object.entries(outputs)) expect(output, language).toMatch(/sunspots[^]*mine/);
     expect(await accessibilityFindings(page)).toEqual([]);
@@ -135,7 +135,9 @@ describeWith(['chromium', 'curl', 'python3'], 'the lists', async () => {
     await opened.getByRole('link', { name: 'Go on in “Try a model”' }).click();
     await page.getByText(`Session ${id} goes on at t = 1.`).waitFor();
     const A = page.getByRole('region', { name: 'Future A' });
-    await A.getByLabel('Next value').fill('60');
+    await page.getByLabel('Divide by').fill('10');
+    await page.getByLabel('Divide by').press('Tab');
+    await A.getByLabel('Next value').fill('6');
     await A.getByRole('button', { name: 'One step' }).click();
     await A.getByText('t = 2, kept from 0 on').waitFor();
     const { h: expected } = await call<{ h: number[][] }>('POST', '/v1/sequence', { model: 'sunspots', x: [[[0.5]], [[0.6]]], outputs: ['h'] });

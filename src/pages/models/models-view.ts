@@ -24,7 +24,7 @@ export const modelsView: ViewFactory = (page) => {
     numbers: [2, 3, 4, 5],
     texts: texts.models,
     entries: () => carryover.models.list({ signal: attempts.signal }),
-    row: (model) => modelRow({
+    rows: (model) => modelRows({
       page,
       model,
       onShow: () => (shown = refOf(model)),
@@ -66,24 +66,25 @@ interface RowOptions {
   readonly onDelete: () => void;
 }
 
-function modelRow({ page: { texts }, model, onShow, onDelete }: RowOptions): HTMLTableRowElement {
+function modelRows({ page: { texts }, model, onShow, onDelete }: RowOptions): HTMLTableRowElement[] {
   const { models } = texts;
   const isBuiltIn = builtInName(model) !== undefined;
   const number = (value: number | undefined) => el('td', { class: 'number' }, value === undefined ? '' : String(value));
-  const details = el('details', {}, [el('summary', {}, layersText(model))], {
-    toggle: () => {
-      if (!details.open || details.childElementCount > 1) return;
-      details.append(layersTable(texts, model), el('p', {}, [el('code', { class: 'id' }, model.id)]));
-      onShow();
-    },
-  });
+  const details = el('tr', { class: 'details', hidden: true }, [el('td', { colspan: models.heads.length })]);
+  const toggle = button(layersText(model), () => {
+    details.hidden = !details.hidden;
+    toggle.setAttribute('aria-expanded', String(!details.hidden));
+    if (details.hidden) return;
+    details.firstElementChild!.replaceChildren(layersTable(texts, model), el('p', {}, [el('code', { class: 'id' }, model.id)]));
+    onShow();
+  }, { 'aria-expanded': 'false', class: 'disclosure' });
   const confirmed = () => confirm(models.confirm(titleOf(model))) && onDelete();
-  return el('tr', {}, [
+  const row = el('tr', {}, [
     el('th', { scope: 'row' }, [
       model.names.length > 0 ? model.names.join(', ') : el('code', {}, shortId(model.id)),
       isBuiltIn ? el('span', { class: 'tag' }, models.builtIn) : undefined,
     ]),
-    el('td', {}, [details]),
+    el('td', {}, [toggle]),
     number(model.D),
     number(model.H),
     number(model.O),
@@ -96,6 +97,7 @@ function modelRow({ page: { texts }, model, onShow, onDelete }: RowOptions): HTM
       ]),
     ]),
   ]);
+  return [row, details];
 }
 
 function refOf({ names, id }: ModelInfo): string {

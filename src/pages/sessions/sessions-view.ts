@@ -39,7 +39,7 @@ class SessionsView implements View {
       numbers: [2, 3, 4],
       texts: texts.sessions,
       entries: () => carryover.sessions.list({ signal: this.#attempts.signal }),
-      row: (session) => this.#row(session),
+      rows: (session) => [this.#row(session)],
     });
     this.element = el('section', { class: 'sessions' }, [
       el('h1', {}, texts.bar.sessions),

@@ -78,8 +78,10 @@ class SeriesView {
 
   /** What was computed was of other data. */
   #onData(): void {
-    this.#futures.clear();
     this.#draw();
+    // A session that was opened without data goes on.
+    if (this.#source.T === 0) return;
+    this.#futures.clear();
     this.#forecastSoon();
   }
 
