@@ -1,11 +1,14 @@
 // Joins the modules of the page into one script: a browser that has to ask for sixty files takes three times as long until the
 // page answers.
 //
-// Each module becomes a function that is called once, behind all that it imports, so that its names stay its own and its text
-// stays as it is written. That needs what the house rules hold anyway: imports and exports by name, none that change, no circles.
+// Each module becomes a function, which is called once, when another one imports it: so its names stay its own, its text stays as
+// it is written, and what is imported by import() takes no time before. That needs what the house rules hold anyway: imports and
+// exports by name, none that change, no circles.
 import { dirname, join } from 'node:path';
 
-const IMPORT = /^(?:import|export) (?:\{[^}]*\} from )?'(\.[^']+)';$|^import \w+ from '(\.[^']+)';$/gm;
+const IMPORT = /^(?:import|export) \{[^}]*\} from '(\.[^']+)';$|^import \w+ from '(\.[^']+)';$|\bimport\('(\.[^']+)'\)/gm;
+/** Calls a function at its first call, and gives what it returned at each. */
+const ONCE = 'const once = (make) => {\n  let made;\n  return () => (made ??= make());\n};\n';
 
 /**
  * @param modules the text of each by its path; imports name files relative to the importing one
@@ -17,11 +20,11 @@ export function joinModules(entry: string, modules: ReadonlyMap<string, string>)
     if (joined.has(path)) return;
     const text = modules.get(path);
     if (text === undefined) throw new Error(`A module imports ${path}, which is not there.`);
-    for (const [, named, whole] of text.matchAll(IMPORT)) add(join(dirname(path), (named ?? whole)!));
-    joined.set(path, `// ${path}\nconst ${variableOf(path)} = (() => {\n${bodyOf(path, text)}\n})();\n`);
+    for (const [, named, whole, later] of text.matchAll(IMPORT)) add(join(dirname(path), (named ?? whole ?? later)!));
+    joined.set(path, `// ${path}\nconst ${variableOf(path)} = once(() => {\n${bodyOf(path, text)}\n});\n`);
   };
   add(entry);
-  return [...joined.values()].join('\n');
+  return [ONCE, ...joined.values(), `${variableOf(entry)}();\n`].join('\n');
 }
 
 /** The module as the body of a function that returns what it exports. */
@@ -30,13 +33,14 @@ function bodyOf(path: string, text: string): string {
   const variable = (name: string) => variableOf(join(dirname(path), name));
   const body = text
     .replace(/^export \{([^}]*)\} from '(\.[^']+)';$/gm, (_, names: string, from: string) => {
-      exported.push(...namesOf(names).map(([name, local]) => `${local}: ${variable(from)}.${name}`));
+      exported.push(...namesOf(names).map(([name, local]) => `${local}: ${variable(from)}().${name}`));
       return '';
     })
     .replace(/^import \{([^}]*)\} from '(\.[^']+)';$/gm, (_, names: string, from: string) => {
-      return `const { ${namesOf(names).map(([name, local]) => `${name}: ${local}`).join(', ')} } = ${variable(from)};`;
+      return `const { ${namesOf(names).map(([name, local]) => `${name}: ${local}`).join(', ')} } = ${variable(from)}();`;
     })
-    .replace(/^import (\w+) from '(\.[^']+)';$/gm, (_, local: string, from: string) => `const ${local} = ${variable(from)}.default;`)
+    .replace(/^import (\w+) from '(\.[^']+)';$/gm, (_, local: string, from: string) => `const ${local} = ${variable(from)}().default;`)
+    .replace(/\bimport\('(\.[^']+)'\)/g, (_, from: string) => `Promise.resolve().then(${variable(from)})`)
     .replace(/^export default (\w+);$/gm, (_, name: string) => {
       exported.push(`default: ${name}`);
       return '';

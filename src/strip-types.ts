@@ -48,7 +48,7 @@ function moduleOf(path: string, text: string): string {
   const toUplot = relative(dirname(path), 'uplot/uplot.js');
   return stripTypeScriptTypes(text)
     .replaceAll(/(\bfrom |\bimport |\bimport\()'(\.[^']+)\.ts'/g, "$1'$2.js'")
-    .replaceAll(/\bfrom 'uplot'/g, `from '${toUplot}'`);
+    .replaceAll(/(\bfrom |\bimport\()'uplot'/g, `$1'${toUplot}'`);
 }
 
 function write(all: ReadonlyMap<string, string>): void {

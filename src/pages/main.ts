@@ -3,19 +3,16 @@ import { Carryover } from '../client/index.ts';
 import { bar } from './bar.ts';
 import { button, el } from './dom.ts';
 import { currentApiKey } from './key-dialog.ts';
-import { modelsView } from './models/models-view.ts';
 import type { Page, View, ViewFactory } from './page.ts';
-import { sessionsView } from './sessions/sessions-view.ts';
 import { LANGUAGES, currentLanguage } from './texts/texts.ts';
 import { applyTheme } from './theme.ts';
-import { tryView } from './try/try-view.ts';
-import { understandView } from './understand/understand-view.ts';
 
-const VIEWS: Readonly<Record<string, ViewFactory>> = {
-  understand: understandView,
-  try: tryView,
-  models: modelsView,
-  sessions: sessionsView,
+/** Loaded when they are shown. */
+const VIEWS: Readonly<Record<string, () => Promise<ViewFactory>>> = {
+  understand: async () => (await import('./understand/understand-view.ts')).understandView,
+  try: async () => (await import('./try/try-view.ts')).tryView,
+  models: async () => (await import('./models/models-view.ts')).modelsView,
+  sessions: async () => (await import('./sessions/sessions-view.ts')).sessionsView,
 };
 /** This module is app/<digest>/pages/main.js of the service. */
 const BASE_URL = new URL('../../../', import.meta.url);
@@ -23,9 +20,12 @@ const BASE_URL = new URL('../../../', import.meta.url);
 const GIVE_UP_MS = 3000;
 
 let view: View | undefined;
+let shows = 0;
 
-function show(): void {
+async function show(): Promise<void> {
   view?.dispose();
+  view = undefined;
+  const turn = ++shows;
   const language = currentLanguage();
   const [name = '', query] = location.hash.replace(/^#\//, '').split('?');
   const shown = name in VIEWS ? name : 'understand';
@@ -36,16 +36,21 @@ function show(): void {
     baseUrl: BASE_URL,
     apiKey,
   };
-  view = VIEWS[shown]!(page, new URLSearchParams(query));
+  const viewFactory = await VIEWS[shown]!();
+  // Another view, or another language, was chosen meanwhile.
+  if (turn !== shows) return;
+  view = viewFactory(page, new URLSearchParams(query));
   const main = el('main', { tabindex: -1 }, [view.element]);
   document.documentElement.lang = language;
   document.title = `${page.texts.bar[shown as 'try']} · Carryover`;
-  document.body.replaceChildren(button(page.texts.bar.skip, () => main.focus(), { class: 'skip' }), bar(page, shown, show), main);
+  document.body.replaceChildren(button(page.texts.bar.skip, () => main.focus(), { class: 'skip' }), bar(page, shown, () => void show()), main);
+}
+
+async function showNext(): Promise<void> {
+  await show();
+  document.querySelector('main')?.focus();
 }
 
 applyTheme();
-addEventListener('hashchange', () => {
-  show();
-  document.querySelector('main')?.focus();
-});
-show();
+addEventListener('hashchange', () => void showNext());
+void show();

@@ -1,6 +1,6 @@
 // The curve of an activation with the points that are on it: every sum of the step and what has become of it. Curve and points
 // are what the service has computed.
-import uPlot from 'uplot';
+import type uPlot from 'uplot';
 import { type Carryover, Tensor } from '../../client/index.ts';
 import { el } from '../dom.ts';
 import type { Activation } from './cells.ts';
@@ -14,15 +14,18 @@ const HEIGHT_PIXELS = 200;
 export interface Curves {
   readonly z: Float32Array;
   readonly values: Readonly<Record<Activation, Float32Array>>;
+  readonly Plot: typeof uPlot;
 }
 
-/** tanh and sigmoid of -4 … 4: the gates of a GRU whose sums are x. @throws CarryoverError */
+/** tanh and sigmoid of -4 … 4: the gates of a GRU whose sums are x. @throws CarryoverError, or the reason of the signal */
 export async function computeCurves(carryover: Carryover, signal: AbortSignal): Promise<Curves> {
   const z = Float32Array.from({ length: 2 * RANGE * POINTS_PER_UNIT + 1 }, (_, k) => k / POINTS_PER_UNIT - RANGE);
   const weights = { layers: [{ type: 'gru', W_x: [[1, 1, 1]], W_h: [[0, 0, 0]] }] } as const;
-  const { trace } = await carryover.step({ weights, x: new Tensor([z.length, 1], z), trace: true }, { signal });
+  const step = carryover.step({ weights, x: new Tensor([z.length, 1], z), trace: true }, { signal });
+  // It takes longer to be ready than all else on the page.
+  const [{ trace }, { default: Plot }] = await Promise.all([step, import('uplot')]);
   const { r, n } = trace!.layers![0]!.values;
-  return { z, values: { sigmoid: r!.data, tanh: n!.data } };
+  return { z, values: { sigmoid: r!.data, tanh: n!.data }, Plot };
 }
 
 /** What the service says tanh or sigmoid of z is, for a z that is a sixteenth. */
@@ -41,7 +44,7 @@ export class CurvePlot {
   /** @param label of a screen reader */
   constructor(curves: Curves, label: string) {
     this.#curves = curves;
-    this.#plot = new uPlot(
+    this.#plot = new curves.Plot(
       {
         width: 300,
         height: HEIGHT_PIXELS,

@@ -36,11 +36,12 @@ export class Player {
     this.#stepsPerSecond = stepsPerSecond;
     if (this.#control) return;
     this.#control = new AbortController();
+    const { signal } = this.#control;
     this.#lastMs = undefined;
     // The first step is seen at once.
     this.#due = 1;
-    this.#fetchAhead(this.#control.signal);
-    requestAnimationFrame((ms) => this.#frame(ms));
+    this.#fetchAhead(signal);
+    requestAnimationFrame((ms) => this.#frame(ms, signal));
   }
 
   pause(): void {
@@ -48,8 +49,9 @@ export class Player {
     this.#control = undefined;
   }
 
-  #frame(ms: number): void {
-    if (!this.#control) return;
+  /** @param signal of this play: after a pause there may be another one */
+  #frame(ms: number, signal: AbortSignal): void {
+    if (signal.aborted) return;
     const { unrolled, onSteps, onEnd } = this.#options;
     this.#due += ((ms - (this.#lastMs ?? ms)) / 1000) * this.#stepsPerSecond;
     this.#lastMs = ms;
@@ -65,8 +67,8 @@ export class Player {
       this.pause();
       return onEnd(undefined);
     }
-    this.#fetchAhead(this.#control.signal);
-    requestAnimationFrame((next) => this.#frame(next));
+    this.#fetchAhead(signal);
+    requestAnimationFrame((next) => this.#frame(next, signal));
   }
 
   #fetchAhead(signal: AbortSignal): void {

@@ -1,6 +1,6 @@
 // The view "understand": one step of a recurrent network as an equation of matrices, and the network over time. All numbers are
 // what the service has computed.
-import { button, el, liveText } from '../dom.ts';
+import { button, el } from '../dom.ts';
 import { failureNote } from '../failure.ts';
 import type { Page, View, ViewFactory } from '../page.ts';
 import { snippetsPanel } from '../snippets-panel.ts';
@@ -15,6 +15,7 @@ import { callsOf } from './calls.ts';
 import { StateUpdate } from './state-update.ts';
 import { SumNote } from './sum-note.ts';
 import { TimePicture } from './time-picture.ts';
+import { Transport } from './transport.ts';
 import { STEPS_MAX, Unrolled } from './unrolled.ts';
 
 /** Steps that are there when the view is opened: enough to see the states change. */
@@ -23,10 +24,15 @@ const FIRST_STEPS = 8;
 const STEPS_AGAIN_MAX = 64;
 /** Tables of so many columns leave no place beside the equation; of more columns there are heatmaps, which are smaller. */
 const WIDE_H = [6, 7, 8];
-const SPEEDS = [1, 4, 15, 60, 240] as const;
 const FIRST_CHOICES: Choices = { cell: 'rnn', N: 2, D: 3, H: 4, seed: 1, series: 'sine' };
 
 export const understandView: ViewFactory = (page) => new UnderstandView(page);
+
+/** What is shown next: the index of a step, and whether the parts are made anew, as for another network. */
+interface Made {
+  readonly index: number;
+  readonly isOther?: boolean;
+}
 
 class UnderstandView implements View {
   readonly element: HTMLElement;
@@ -39,16 +45,13 @@ class UnderstandView implements View {
   readonly #picture = el('div', {});
   readonly #timeHolder = el('div', {});
   readonly #failure = el('div', {});
-  readonly #position = liveText({ class: 'position' });
-  readonly #stepButton: HTMLButtonElement;
-  readonly #play: HTMLButtonElement;
+  readonly #transport: Transport;
   readonly #batchRow: HTMLSelectElement;
   readonly #batchField: HTMLElement;
   readonly #curveHolder = el('figure', { class: 'curve-holder' });
   #choices = FIRST_CHOICES;
   #gate: Gate = gatesOf(FIRST_CHOICES.cell)[0]!;
   #index = FIRST_STEPS - 1;
-  #speed: number = matchMedia('(prefers-reduced-motion: reduce)').matches ? 1 : 15;
   #control = new AbortController();
   #stepsWanted = 0;
   #curves: Curves | undefined;
@@ -71,16 +74,15 @@ class UnderstandView implements View {
         this.#showFailure(error);
       },
     });
-    this.#stepButton = button(texts.run.step, () => this.#step());
-    this.#play = button(texts.run.play, () => this.#togglePlay(), { class: 'primary' });
+    this.#transport = new Transport({
+      texts: page.texts,
+      onReset: () => void this.#reset(),
+      onStep: () => this.#step(),
+      onPlay: () => this.#togglePlay(),
+      onSpeed: (stepsPerSecond) => this.#player.isPlaying && this.#player.play(stepsPerSecond),
+    });
     this.#batchRow = el('select', {}, [], { change: () => this.#draw() });
     this.#batchField = el('label', { class: 'batch' }, [texts.run.batchRow, ' ', this.#batchRow]);
-    const speed = el('select', { 'aria-label': texts.run.speed }, SPEEDS.map((value) => el('option', { value, selected: value === this.#speed }, texts.run.stepsPerSecond(value))), {
-      change: () => {
-        this.#speed = Number(speed.value);
-        if (this.#player.isPlaying) this.#player.play(this.#speed);
-      },
-    });
     this.element = el('section', { class: 'understand' }, [
       el('h1', {}, texts.title),
       this.#intro,
@@ -91,21 +93,11 @@ class UnderstandView implements View {
       el('p', { class: 'lead' }, prose(texts.time.explanation)),
       this.#batchField,
       this.#timeHolder,
-      el('div', { class: 'transport', role: 'group', 'aria-label': texts.run.label }, [
-        button(texts.run.reset, () => void this.#reset()),
-        this.#stepButton,
-        this.#play,
-        speed,
-        this.#position,
-      ]),
+      this.#transport.element,
       snippetsPanel(page, () => callsOf(this.#unrolled, this.#index)),
     ]);
     this.#showIntro();
-    void this.#run(async (signal) => {
-      const [curves] = await Promise.all([computeCurves(page.carryover, signal), this.#unrolled.begin(this.#network(), FIRST_STEPS, signal)]);
-      this.#curves = curves;
-      this.#build();
-    });
+    this.#open();
   }
 
   dispose(): void {
@@ -119,44 +111,56 @@ class UnderstandView implements View {
     return randomNetwork(this.#choices.cell, this.#choices, this.#choices.seed);
   }
 
-  /** The last call counts: one that was begun before is ended. */
-  async #run(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  #open(): void {
+    void this.#run(async (signal) => {
+      await this.#unrolled.begin(this.#network(), FIRST_STEPS, signal);
+      return { index: FIRST_STEPS - 1 };
+    });
+  }
+
+  /** Shows what the work has made. The last call counts: one that was begun before is ended. */
+  async #run(work: (signal: AbortSignal) => Promise<Made | undefined>): Promise<void> {
     this.#player.pause();
     this.#showPlaying();
     this.#control.abort();
     this.#control = new AbortController();
     const { signal } = this.#control;
     try {
-      await work(signal);
+      const [made, curves] = await Promise.all([work(signal), this.#curves ?? computeCurves(this.#page.carryover, signal)]);
+      signal.throwIfAborted();
+      this.#curves = curves;
       this.#showFailure(undefined);
+      if (made?.isOther === true) this.#equation = undefined;
+      if (made) this.#show(made.index);
     } catch (error) {
       if (!signal.aborted) this.#showFailure(error);
     }
   }
 
   #choose(choices: Choices, changed: keyof Choices): Promise<void> {
-    const isOtherCell = choices.cell !== this.#choices.cell;
+    if (choices.cell !== this.#choices.cell) this.#gate = gatesOf(choices.cell)[0]!;
     this.#choices = choices;
     this.#unrolled.series = choices.series;
     this.#unrolled.seed = choices.seed;
-    if (isOtherCell) this.#gate = gatesOf(choices.cell)[0]!;
     this.#showIntro();
     return this.#run(async (signal) => {
       const count = Math.min(STEPS_AGAIN_MAX, Math.max(1, this.#unrolled.steps.length));
-      // What is to be repeated is the input that is shown, perhaps one that was typed.
-      if (changed === 'series' && choices.series === 'same') return this.#unrolled.dropAhead();
+      if (changed === 'series' && choices.series === 'same') {
+        // What is to be repeated is the input that is shown, perhaps one that was typed.
+        this.#unrolled.dropAhead();
+        return undefined;
+      }
       if (changed === 'series') await this.#unrolled.begin(this.#unrolled.network, count, signal);
       else if (changed === 'seed') await this.#unrolled.reweigh(this.#network(), signal);
       else await this.#unrolled.begin(this.#network(), count, signal);
-      this.#index = Math.min(this.#index, this.#unrolled.steps.length - 1);
-      this.#build();
+      return { index: Math.min(this.#index, this.#unrolled.steps.length - 1), isOther: true };
     });
   }
 
   #reset(): Promise<void> {
     return this.#run(async (signal) => {
       await this.#unrolled.begin(this.#unrolled.network, 1, signal);
-      this.#show(0);
+      return { index: 0 };
     });
   }
 
@@ -168,24 +172,25 @@ class UnderstandView implements View {
       try {
         for (; this.#stepsWanted > 0; this.#stepsWanted--) {
           if (this.#unrolled.aheadCount === 0) await this.#unrolled.fetch(1, signal);
-          if (this.#unrolled.take()) this.#show(this.#unrolled.steps.length - 1);
+          this.#unrolled.take();
         }
       } finally {
         this.#stepsWanted = 0;
       }
+      return { index: this.#unrolled.steps.length - 1 };
     });
   }
 
   #togglePlay(): void {
+    // The first call has failed: it is repeated.
+    if (!this.#equation) return this.#open();
     if (this.#player.isPlaying) this.#player.pause();
-    else this.#player.play(this.#speed);
+    else this.#player.play(this.#transport.stepsPerSecond);
     this.#showPlaying();
   }
 
   readonly #edit: OnEdit = (tensor, place, value) =>
-    void this.#run(async (signal) => {
-      this.#show(await this.#unrolled.edit(this.#index, tensor, place, value, signal));
-    });
+    void this.#run(async (signal) => ({ index: await this.#unrolled.edit(this.#index, tensor, place, value, signal) }));
 
   /** Makes the parts anew, as for another cell, gate or size. */
   #build(): void {
@@ -249,7 +254,8 @@ class UnderstandView implements View {
 
   #show(index: number): void {
     this.#index = index;
-    this.#draw();
+    if (this.#equation) this.#draw();
+    else this.#build();
   }
 
   #draw(): void {
@@ -260,10 +266,7 @@ class UnderstandView implements View {
     this.#update?.draw(step);
     this.#plot?.draw(this.#gate.activation, step.z[this.#gate.name]!, step.values[this.#gate.name]!);
     this.#time!.draw(steps, this.#index, Number(this.#batchRow.value));
-    const { position, full } = this.#page.texts.understand.run;
-    const [t, T] = [this.#index + 1, steps.length];
-    this.#position.textContent = t === STEPS_MAX ? full(t) : position(t, T);
-    this.#play.disabled = this.#stepButton.disabled = T === STEPS_MAX;
+    this.#transport.showPosition(this.#index + 1, steps.length);
   }
 
   #showIntro(): void {
@@ -272,10 +275,7 @@ class UnderstandView implements View {
   }
 
   #showPlaying(): void {
-    const { run } = this.#page.texts.understand;
-    this.#play.textContent = this.#player.isPlaying ? run.pause : run.play;
-    // Said once, not for every frame.
-    this.#position.setAttribute('aria-live', this.#player.isPlaying ? 'off' : 'polite');
+    this.#transport.showPlaying(this.#player.isPlaying);
   }
 
   #showFailure(error: unknown): void {

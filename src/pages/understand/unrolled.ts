@@ -88,7 +88,9 @@ export class Unrolled {
     const done = this.#steps.length + this.#ahead.length;
     const last = this.#ahead.at(-1) ?? this.#steps.at(-1);
     for (let k = 1; k <= Math.min(count, STEPS_MAX - done); k++) xs.push(this.#inputOf(this.#network, done + k, xs.at(-1) ?? last?.x));
-    this.#ahead.push(...(await computeSteps(this.#carryover, this.#network, last?.after ?? this.#start, xs, signal)));
+    const steps = await computeSteps(this.#carryover, this.#network, last?.after ?? this.#start, xs, signal);
+    signal.throwIfAborted();
+    this.#ahead.push(...steps);
   }
 
   /** Makes a step that was computed before the last one. @returns whether there was one */
