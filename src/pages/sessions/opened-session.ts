@@ -89,14 +89,13 @@ export class OpenedSession {
   }
 
   #factsOf({ version, digest, keep, ttl_s, expires_at }: SessionState): HTMLElement[] {
-    const { facts, heads } = this.#options.page.texts.sessions;
-    const expires: [string, string | HTMLElement] = [heads[6]!, relativeTime(expires_at)];
+    const { facts } = this.#options.page.texts.sessions;
     const all: [string, string | HTMLElement][] = [
       [facts.version, String(version)],
       [facts.digest, el('code', {}, digest)],
       [facts.keep, String(keep)],
       [facts.ttl, facts.seconds(ttl_s)],
-      expires,
+      [facts.expires, relativeTime(expires_at)],
     ];
     return all.map(([term, value]) => el('div', {}, [el('dt', {}, term), el('dd', {}, [value])]));
   }

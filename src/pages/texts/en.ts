@@ -179,7 +179,7 @@ export const en = {
     open: 'Open',
     opened: (id: string) => `Session ${id}`,
     state: (t: number) => `State after t = ${t} steps`,
-    facts: { version: 'Version', digest: 'Digest of the state', keep: 'Past states kept', ttl: 'Idle lifetime', seconds: (s: number) => `${s} s` },
+    facts: { version: 'Version', digest: 'Digest of the state', keep: 'Past states kept', ttl: 'Idle lifetime', expires: 'Expires', seconds: (s: number) => `${s} s` },
     rewind: 'Rewind to this step',
     keptSteps: 'Kept steps',
     nothingKept: 'This session keeps no past states (keep = 0), or has not moved: there is nothing to rewind to.',

@@ -166,7 +166,7 @@ export const ko: Texts = {
     open: '열기',
     opened: (id) => `세션 ${id}`,
     state: (t) => `t = ${t} 단계 뒤의 상태`,
-    facts: { version: '버전', digest: '상태의 다이제스트', keep: '보관하는 과거 상태 수', ttl: '유휴 수명', seconds: (s) => `${s}초` },
+    facts: { version: '버전', digest: '상태의 다이제스트', keep: '보관하는 과거 상태 수', ttl: '유휴 수명', expires: '만료', seconds: (s) => `${s}초` },
     rewind: '이 단계로 되돌리기',
     keptSteps: '보관된 단계',
     nothingKept: '되돌아갈 상태가 없습니다. 과거 상태를 보관하지 않거나(keep = 0) 아직 한 단계도 나아가지 않은 세션입니다.',

@@ -35,10 +35,4 @@ export class Alphabet {
   textOf(token: number): string {
     return this.#characters?.[token] ?? ` ${token}`;
   }
-
-  /** As it is named by itself, where a line end would not be seen. */
-  nameOf(token: number): string {
-    const text = this.textOf(token).trim();
-    return text === '' ? JSON.stringify(this.textOf(token)) : text;
-  }
 }

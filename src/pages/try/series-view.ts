@@ -14,7 +14,7 @@ import { SeriesFutures } from './series-futures.ts';
 import { SeriesSource } from './series-source.ts';
 import { seriesTable } from './series-table.ts';
 import { StatesPicture, lastState } from './states.ts';
-import type { TryOptions } from './text-view.ts';
+import type { TryOptions } from './try-options.ts';
 
 /** Rows of x in the programs to copy: the last ones. */
 const SNIPPET_ROWS_MAX = 500;

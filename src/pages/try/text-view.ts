@@ -1,15 +1,15 @@
 // A model with an embedding in front: it reads a beginning and writes on, in a second future in another way.
-import type { ModelInfo, Session } from '../../client/index.ts';
-import type { Attempts } from '../attempts.ts';
+import type { Session } from '../../client/index.ts';
 import { ALPHABETS } from '../built-in.ts';
 import { button, el, field } from '../dom.ts';
 import { layersOf, rowsOfEmbedding } from '../layers.ts';
-import type { Page, View } from '../page.ts';
+import type { View } from '../page.ts';
 import { shortNumber } from '../numbers.ts';
 import { SESSION, type SnippetCall } from '../snippets.ts';
 import { snippetsPanel } from '../snippets-panel.ts';
 import { Alphabet } from './alphabet.ts';
 import { Future, KEEP_MAX, TTL_S } from './future.ts';
+import type { TryOptions } from './try-options.ts';
 import { Writer, type WriterOptions } from './writer.ts';
 
 const PROMPT = 'It is a truth universally acknowledged, that ';
@@ -17,18 +17,6 @@ const WRITE = { length: 300, temperature: 0.6, seed: 7 };
 /** Steps that the programs to copy take. */
 const SNIPPET_STEPS = 5;
 const LIKELY_SHOWN = 8;
-
-export interface TryOptions {
-  readonly page: Page;
-  readonly attempts: Attempts;
-  readonly model: ModelInfo;
-  /** The table of its layers, shown beside what the model is given. */
-  readonly layers: HTMLElement;
-  /** What the model is called in programs. */
-  readonly ref: string;
-  /** To go on with, instead of a new one. */
-  readonly session: Session | undefined;
-}
 
 export function textView(options: TryOptions): View {
   const view = new TextView(options);
