@@ -4,6 +4,7 @@ import type { Static } from 'typebox';
 import type { Engine } from '../../engine/engine.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { SequenceCompute } from '../../engine/sequence-compute.ts';
+import type { Limits } from '../../engine/shapes.ts';
 import { invalidRequest } from '../../errors.ts';
 import type { Call } from '../../sessions/call.ts';
 import { expectScope } from '../access.ts';
@@ -29,6 +30,7 @@ export interface InferParts {
   readonly sequenceCompute: SequenceCompute;
   readonly responses: ResponseWriter;
   readonly audit: AuditLog;
+  readonly limits: Limits;
   /** Of the session of a sequence. */
   readonly ttlMs: number;
 }
@@ -78,11 +80,11 @@ async function infer(
   model: string,
   body: Static<typeof InferenceBody>,
 ): Promise<void> {
-  const { engine, responses } = parts;
+  const { engine, responses, limits } = parts;
   if (request.headers[SESSION_HEADER] !== undefined) {
     throw invalidRequest(`The header ${SESSION_HEADER} has no meaning here: a sequence is named by parameters.sequence_id.`);
   }
-  const inference = request.lifetime.record.measure('readMs', () => readInferenceRequest(request, body, model));
+  const inference = request.lifetime.record.measure('readMs', () => readInferenceRequest(request, body, model, limits));
   const { input, states, sequence } = inference;
   if (sequence) return inferInSequence(parts, request, reply, model, { ...inference, sequence });
   expectNoChangeHeaders(request);

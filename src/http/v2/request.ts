@@ -4,6 +4,7 @@ import type { Static } from 'typebox';
 import { tensorFromFile } from '../../codec/safetensors/tensor.ts';
 import { expectShape } from '../../engine/expect-shape.ts';
 import type { SessionInput } from '../../engine/session-steps.ts';
+import { type Limits, expectWithinLimits } from '../../engine/shapes.ts';
 import type { GivenStates } from '../../engine/states.ts';
 import { CarryoverError, invalidRequest } from '../../errors.ts';
 import { type TensorSource, sizeOf } from '../../tensor.ts';
@@ -41,8 +42,17 @@ export interface RequestedOutput {
   readonly isBinary: boolean;
 }
 
-/** @param model as in the address · @throws invalid_request · ragged_array · out_of_range · shape_mismatch */
-export function readInferenceRequest(request: FastifyRequest, body: Static<typeof InferenceBody>, model: string): InferenceRequest {
+/**
+ * @param model as in the address
+ * @param limits of the service: lengths are numbers in JavaScript, of which only as many are made as there may be rows
+ * @throws invalid_request · ragged_array · out_of_range · shape_mismatch · limit_exceeded
+ */
+export function readInferenceRequest(
+  request: FastifyRequest,
+  body: Static<typeof InferenceBody>,
+  model: string,
+  limits: Limits,
+): InferenceRequest {
   const { id, model_name, parameters = {}, inputs, outputs: requested } = body;
   if (model_name !== undefined && model_name !== model) {
     throw invalidRequest(`model_name is ${JSON.stringify(model_name.slice(0, 80))}, but the address is that of '${model}'.`, '/model_name');
@@ -54,9 +64,11 @@ export function readInferenceRequest(request: FastifyRequest, body: Static<typeo
   const tensors = readInputs(inputs, request.rawTensors, () => isBodyHeld(request));
   const x = inputOf(tensors);
   const wantsSteps = outputs === undefined || outputs.some(({ name }) => name === 'hs' || name === 'ys');
+  const N = sizeOf(x, 'N');
+  expectWithinLimits({ N }, limits);
   const input = {
     x,
-    lengths: lengthsOf(tensors.get('lengths'), sizeOf(x, 'N')),
+    lengths: lengthsOf(tensors.get('lengths'), N),
     keepsStates: wantsSteps && x.axes.includes('T'),
     trace: false,
   };

@@ -100,6 +100,7 @@ describe('what is refused', () => {
     ['real lengths', { inputs: [fp32('x', [3, 2, 2], X), fp32('lengths', [2], [1, 1])] }, /lengths has a datatype of real numbers/],
     ['lengths below 0', { inputs: [fp32('x', [3, 2, 2], X), { ...x, name: 'lengths', shape: [2], datatype: 'INT32', data: [-1, 1] }] }, /lengths\[0\] is -1/],
     ['too few lengths', { inputs: [fp32('x', [3, 2, 2], X), { ...x, name: 'lengths', shape: [1], datatype: 'INT32', data: [1] }] }, /lengths has shape \(N,\) = \(1,\), expected \(2,\), because x makes N = 2/],
+    ['more rows than there may be', { inputs: [fp32('x', [100_000, 2], Array(200_000).fill(1))] }, /N is 100000; this server accepts at most \d+ \(N_MAX\)/],
     ['lengths beyond T', { inputs: [fp32('x', [3, 2, 2], X), { ...x, name: 'lengths', shape: [2], datatype: 'INT32', data: [4, 1] }] }, /lengths\[0\] is 4, expected at most 3/],
     ['a number beyond float32', { inputs: [fp32('x', [1, 2], [1e39, 1])] }, /float32/],
     ['an unknown field', { inputs: [x], trace: true }, /\/trace is not a known field/],
