@@ -3,6 +3,7 @@
 import { writeSafetensors } from '../../src/codec/safetensors/write.ts';
 import { WORST_FILES, WORST_JSON } from '../helpers/worst-bodies.ts';
 import { heavyModelFiles } from './heavy-model-files.ts';
+import { heavyInferences } from './v2/heavy-inferences.ts';
 
 export interface HeavyCall {
   readonly name: string;
@@ -200,6 +201,7 @@ export function heavyCalls(
     { name: 'read a long state', method: 'GET', path: `/v1/sessions/${state.large}`, status: 200 },
     { name: 'list sessions', method: 'GET', path: '/v1/sessions?limit=1000', status: 200 },
     { name: 'list models', method: 'GET', path: '/v1/models?limit=1000', status: 200 },
+    ...heavyInferences(bytes),
     { name: 'openapi.json', method: 'GET', path: '/openapi.json', status: 200 },
     { name: 'problems', method: 'GET', path: '/problems', status: 200 },
   ];
