@@ -137,14 +137,17 @@ describeWith(['chromium', 'curl', 'python3'], 'a series', async () => {
     await chart.press('ArrowRight');
     await chart.press('ArrowUp');
     await page.getByText('t = 2: ').waitFor();
-    await forecastDone(page);
-    const rows = await tableOf(page);
+    let rows = await tableOf(page);
     const data = rows.slice(0, 120).map((row) => Number(row.data));
     expect(new Set(data.slice(31, 59)).size).toBe(1);
     expect(data[1]).toBeGreaterThan(Number(before[1]!.data));
     expect(rows[10]!.data).toBe(before[10]!.data);
     const ys = await ysOf('sunspots', data.map((value) => [value]));
-    for (const [t, [y]] of ys.entries()) expect(Number(rows[t + 1]!.forecast)).toBeCloseTo(y!, 3);
+    // The data of the table is rounded, and its forecast may still be computed.
+    await expect.poll(async () => {
+      rows = await tableOf(page);
+      return Math.max(...ys.map(([y], t) => Math.abs(Number(rows[t + 1]?.forecast || NaN) - y!)));
+    }).toBeLessThan(1e-3);
     expect(problems).toEqual([]);
   });
 

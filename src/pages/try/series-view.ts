@@ -96,6 +96,7 @@ class SeriesView {
     this.#futures.clear();
     this.#hs = [];
     this.#ys = [];
+    this.#said.textContent = texts.try.progress(0, x.length);
     this.#stop.disabled = false;
     await attempts.run(async () => {
       const signal = AbortSignal.any([attempts.signal, stream.signal]);
