@@ -14,7 +14,7 @@ export function seriesTable({ try: texts }: Texts, lines: () => ChartLines): HTM
   const details = el('details', { class: 'numbers' }, [
     el('summary', {}, texts.table),
     el('div', { class: 'scroll tall', tabindex: 0, role: 'region', 'aria-label': texts.table }, [table]),
-  ], { toggle: () => details.open && body.replaceChildren(...rowsOf(lines())) });
+  ], { toggle: () => body.replaceChildren(...(details.open ? rowsOf(lines()) : [])) });
   return details;
 }
 
