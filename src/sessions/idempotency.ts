@@ -38,6 +38,12 @@ export function idempotencyKeyReused({ key }: IdempotencyKey): CarryoverError {
   });
 }
 
+/** @throws idempotency_key_reused if the call was no step or sequence */
+export function expectSteps(answer: KeptAnswer): IdempotencyKey & AdvanceAnswer {
+  if (answer.kind !== 'advance') throw idempotencyKeyReused(answer);
+  return answer;
+}
+
 /** The numerics of answers whose records do not name any: they are older than the second numerics. */
 const FIRST_NUMERICS = 1;
 

@@ -14,14 +14,12 @@ import type { SessionExpiry } from './expiry.ts';
 import {
   expectSameNumerics,
   expectSameState,
+  expectSteps,
   findKeptAnswer,
-  idempotencyKeyReused,
 } from './idempotency.ts';
 import { randomIncarnation, randomNonce } from './ids.ts';
 import type {
-  AdvanceAnswer,
   ChangeMetadata,
-  IdempotencyKey,
   KeptAnswer,
   Reply,
 } from './kept-answer.ts';
@@ -29,8 +27,8 @@ import { readSession } from './lookup.ts';
 import { decodeRecord, encodeChange, isTombstone } from './record.ts';
 import type { CachedSession, SessionCache } from './session-cache.ts';
 import type { SessionObserver } from './session-observer.ts';
-import { type Session, type SessionSpec, type Tombstone, newSession, stateDigest } from './session.ts';
-import { withKeptAnswer, withStateBefore } from './transitions.ts';
+import { type Session, type SessionSpec, type Tombstone, newSession } from './session.ts';
+import { answerToSteps, withKeptAnswer, withStateBefore } from './transitions.ts';
 import { WRITE_CONFLICT, retryOnConflict } from './write-conflict.ts';
 
 export interface SessionChangeParts {
@@ -201,7 +199,7 @@ export class SessionChange implements Disposable {
     if (before !== undefined && before !== numerics) observer?.onOtherNumerics(before);
     const after = { ...this.#withFullTtl(answered), numerics };
     const { key } = this.call;
-    return this.#commit(key ? withKeptAnswer(after, this.#answerOf(key, answered, this.#loaded!.session)) : after);
+    return this.#commit(key ? withKeptAnswer(after, answerToSteps(key, this.#loaded!.session, answered, numerics)) : after);
   }
 
   /**
@@ -229,7 +227,7 @@ export class SessionChange implements Disposable {
   async commitAnew(first: Session, answered: Session): Promise<void> {
     const { key, lifetime } = this.call;
     lifetime.throwIfOver();
-    const after = key ? withKeptAnswer(answered, this.#answerOf(key, answered, first)) : answered;
+    const after = key ? withKeptAnswer(answered, answerToSteps(key, first, answered, this.#parts.numerics)) : answered;
     const replace = async () => {
       if (this.#loaded) await this.#writeTombstone(this.#loaded);
       await this.#parts.creation.createAgain(after, lifetime);
@@ -271,18 +269,6 @@ export class SessionChange implements Disposable {
     cache.set({ session: after, revision: next });
   }
 
-  #answerOf(key: IdempotencyKey, after: Session, before: Session): KeptAnswer {
-    const { version, t, state } = before;
-    const { nonce, expiresAtMs } = after;
-    return {
-      ...key,
-      kind: 'advance',
-      before: { version, t, state },
-      metadata: { nonce, expiresAtMs },
-      provenance: { numerics: this.#parts.numerics, digest: stateDigest(after) },
-    };
-  }
-
   /** The session with an expiry that is ttlMs from now, if the one in the answer is much earlier. */
   #withFullTtl(after: Session): Session {
     const { ttlMs } = after;
@@ -307,9 +293,4 @@ export class SessionChange implements Disposable {
     this.#parts.cache.delete(this.id);
     return WRITE_CONFLICT;
   }
-}
-
-function expectSteps(answer: KeptAnswer): IdempotencyKey & AdvanceAnswer {
-  if (answer.kind !== 'advance') throw idempotencyKeyReused(answer);
-  return answer;
 }

@@ -1,6 +1,6 @@
 // How one state of a session follows another. Pure functions: each returns a new session.
-import { ANSWERS_MAX, type AdvanceAnswer, type ChangeMetadata, type KeptAnswer } from './kept-answer.ts';
-import { type PastState, type Session, type Tombstone, newSession } from './session.ts';
+import { ANSWERS_MAX, type AdvanceAnswer, type ChangeMetadata, type IdempotencyKey, type KeptAnswer } from './kept-answer.ts';
+import { type PastState, type Session, type Tombstone, newSession, stateDigest } from './session.ts';
 
 /** The session after a change of its state; the state before it becomes a past state. */
 export function advanced(
@@ -53,6 +53,19 @@ export function withKeptAnswer(session: Session, answer: KeptAnswer): Session {
     ...session,
     answers: [...session.answers, answer].slice(-ANSWERS_MAX),
     answersCount: session.answersCount + 1,
+  };
+}
+
+/** The answer to some steps, as a session keeps it: what they are computed again from. @param numerics of the service */
+export function answerToSteps(key: IdempotencyKey, before: Session, after: Session, numerics: number): KeptAnswer {
+  const { version, t, state } = before;
+  const { nonce, expiresAtMs } = after;
+  return {
+    ...key,
+    kind: 'advance',
+    before: { version, t, state },
+    metadata: { nonce, expiresAtMs },
+    provenance: { numerics, digest: stateDigest(after) },
   };
 }
 
