@@ -39,6 +39,8 @@ export interface StreamPort {
   readonly step: (x: TensorLike) => Promise<SessionStep>;
 }
 
+type Inputs = Iterator<TensorLike> | AsyncIterator<TensorLike>;
+
 interface Message {
   readonly id: string;
   readonly x: TensorLike;
@@ -103,7 +105,7 @@ class SessionStream {
   async *results(xs: SessionInputs): AsyncGenerator<SessionStep, void, undefined> {
     this.#signal.throwIfAborted();
     this.#signal.addEventListener('abort', () => this.#fail(this.#signal.reason), { once: true });
-    void this.#feed(xs);
+    this.#feed(xs).catch(() => undefined);
     const answering = this.#answer().catch((error: unknown) => this.#fail(error));
     try {
       for (;;) {
@@ -130,23 +132,28 @@ class SessionStream {
 
   /** Makes messages of the inputs, as there is room for them. */
   async #feed(xs: SessionInputs): Promise<void> {
-    const inputs = Symbol.asyncIterator in xs ? xs[Symbol.asyncIterator]() : xs[Symbol.iterator]();
+    let left: Inputs | undefined;
     try {
-      for (;;) {
-        while (this.#unanswered.length + this.#answered.length >= this.#window && !this.#isFed) await this.#pulse.next();
-        if (this.#isFed) break;
+      const inputs = Symbol.asyncIterator in xs ? xs[Symbol.asyncIterator]() : xs[Symbol.iterator]();
+      while (!this.#isFed) {
+        if (this.#unanswered.length + this.#answered.length >= this.#window) {
+          await this.#pulse.next();
+          continue;
+        }
+        // One that throws or is done has ended by itself.
+        left = undefined;
         const { done, value } = await inputs.next();
-        if (done || this.#isFed) break;
-        this.#add(value);
+        if (done) break;
+        left = inputs;
+        if (!this.#isFed) this.#add(value);
       }
     } catch (error) {
       this.#inputError = { error };
     }
-    const isCutShort = this.#isFed;
     this.#isFed = true;
     this.#changed();
-    // Not awaited: a generator that waits for something ends only when that comes.
-    if (isCutShort) Promise.resolve(inputs.return?.()).catch(() => undefined);
+    // Nobody waits for it: a generator that waits for something ends only when that comes.
+    await left?.return?.();
   }
 
   #add(x: TensorLike): void {
@@ -167,18 +174,20 @@ class SessionStream {
 
   /** Has all messages answered, over as many connections as it takes. @throws why that cannot be done */
   async #answer(): Promise<void> {
+    // The time in which the first unanswered message has to be answered begins anew with each.
     let patience = this.#transport.patience({ signal: this.#signal });
+    let first: Message | undefined;
+    const renewPatience = () => {
+      if (this.#unanswered[0] !== first) patience = this.#transport.patience({ signal: this.#signal });
+      [first] = this.#unanswered;
+    };
     while (!this.#isOver && !this.#mustPost) {
-      const first = this.#unanswered[0];
-      if (!first) {
-        await this.#pulse.next();
-        continue;
-      }
+      renewPatience();
       try {
-        await this.#converse();
+        await (first ? this.#converse() : this.#pulse.next());
       } catch (error) {
         this.#signal.throwIfAborted();
-        if (this.#unanswered[0] !== first) patience = this.#transport.patience({ signal: this.#signal });
+        renewPatience();
         await patience.waitAfter(error as CarryoverError);
       }
     }

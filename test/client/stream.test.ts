@@ -128,6 +128,23 @@ describe('a stream that ends early', () => {
     expect(session.t).toBe(5);
   });
 
+  test('by an input that is no tensor, and by inputs that are none: what gives them is told', async () => {
+    const session = await carryover.sessions.create({ model: 'm' });
+    let isEnded = false;
+    function* ragged() {
+      try {
+        yield* xs.slice(0, 2);
+        yield [[1, 2], [3]];
+      } finally {
+        isEnded = true;
+      }
+    }
+    expect(await errorOf(Array.fromAsync(session.stream(ragged())))).toBeInstanceOf(RangeError);
+    expect([session.t, isEnded]).toEqual([2, true]);
+    expect(await errorOf(Array.fromAsync(session.stream(5 as never)))).toBeInstanceOf(TypeError);
+    expect((await session.step(xs[2]!)).session.t).toBe(3);
+  });
+
   test('by a refused input: none behind it counts', async () => {
     const session = await carryover.sessions.create({ model: 'm' });
     const wrong = [...xs.slice(0, 5), [[1, 2]], ...xs.slice(5, 30)];
@@ -237,6 +254,27 @@ describe('a connection', () => {
     const steps = await Array.fromAsync(session.stream(xs, { window: 4 }));
     expect(proxy.counts).toMatchObject({ mute: 1, blackhole: 1 });
     expect(steps.map(numbersOf)).toEqual(expected);
+    await proxy.close();
+  });
+
+  test('is tried again as long as ever, however long the inputs take', async () => {
+    const proxy = await startFaultProxy(Number(new URL(service.url).port));
+    const client = new Carryover(`http://127.0.0.1:${proxy.port}`, { retry: { giveUpMs: 300, delayMs: 5 } });
+    const session = await client.sessions.create({ model: 'm' });
+    async function* late() {
+      for (const x of xs.slice(0, 3)) {
+        await sleep(400);
+        proxy.choose = (request) => (request.includes('/stream') ? 'closed before' : undefined);
+        setTimeout(() => (proxy.choose = () => undefined), 50);
+        yield x;
+        // While nothing is sent, too.
+        await proxy.refuse();
+        await proxy.open();
+      }
+    }
+    const steps = await Array.fromAsync(session.stream(late()));
+    expect(steps.map(numbersOf)).toEqual(expected.slice(0, 3));
+    expect(proxy.counts['closed before']).toBeGreaterThan(2);
     await proxy.close();
   });
 
