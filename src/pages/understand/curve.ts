@@ -21,9 +21,9 @@ export interface Curves {
 export async function computeCurves(carryover: Carryover, signal: AbortSignal): Promise<Curves> {
   const z = Float32Array.from({ length: 2 * RANGE * POINTS_PER_UNIT + 1 }, (_, k) => k / POINTS_PER_UNIT - RANGE);
   const weights = { layers: [{ type: 'gru', W_x: [[1, 1, 1]], W_h: [[0, 0, 0]] }] } as const;
-  const step = carryover.step({ weights, x: new Tensor([z.length, 1], z), trace: true }, { signal });
-  // It takes longer to be ready than all else on the page.
-  const [{ trace }, { default: Plot }] = await Promise.all([step, import('uplot')]);
+  const { trace } = await carryover.step({ weights, x: new Tensor([z.length, 1], z), trace: true }, { signal });
+  // It takes longer to be ready than all else on the page: by now that has been drawn.
+  const { default: Plot } = await import('uplot');
   const { r, n } = trace!.layers![0]!.values;
   return { z, values: { sigmoid: r!.data, tanh: n!.data }, Plot };
 }
