@@ -103,7 +103,7 @@ export const ko: Texts = {
       pause: '멈춤',
       speed: '속도',
       batchRow: '배치의 행',
-      stepsPerSecond: (count) => `초당 ${count}스텝`,
+      stepsPerSecond: (count) => `${count}스텝/초`,
       full: (t) => `t = ${t}: 여기까지입니다. ‘처음으로’를 누르면 다시 시작합니다`,
       position: (t, T) => (t === T ? `t = ${t}` : `t = ${t} / ${T}`),
     },
