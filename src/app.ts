@@ -50,6 +50,9 @@ import { selfTestOnce } from './wasm/self-test.ts';
 export type { AppOverrides };
 
 export interface App {
+  readonly version: string;
+  /** Which vectors the kernels run with: simd128 or simd256. */
+  readonly kernel: string;
   readonly http: HttpServer;
   readonly pool: Pool;
   readonly memory: LinearMemory;
@@ -293,6 +296,8 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     : undefined;
 
   return {
+    version,
+    kernel: compiled.path,
     http,
     pool,
     memory,

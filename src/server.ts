@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import closeWithGrace from 'close-with-grace';
 import { type App, createApp } from './app.ts';
 import { type Config, ConfigError, hasAccessControl, readConfig } from './config.ts';
+import { greeting } from './greeting.ts';
 import { isLoopbackHost } from './settings/hosts.ts';
 import { SettingError } from './settings/setting-error.ts';
 import { createAuditLogger, createLogger, stdoutDestination } from './logging.ts';
@@ -110,26 +111,20 @@ function warnIfOpen({ http }: App): void {
   );
 }
 
-/** A greeting for the person at the terminal. On stderr, so that stdout has only log lines. */
-function greet({ http }: App): void {
+/** On stderr, so that stdout has only log lines. */
+function greet({ http, version, kernel, store }: App): void {
   const { address, port } = http.server.address() as AddressInfo;
-  const host = config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST;
-  const scheme = config.TLS_CERT_FILE === '' ? 'http' : 'https';
-  const url = `${scheme}://${host}:${port}`;
-  const callers = isLoopbackHost(address) ? 'this machine only' : 'all who reach this address';
-  const access = hasAccessControl(config)
-    ? 'with an API key or a token'
-    : `${isLoopbackHost(address) ? '' : 'WARNING: '}${callers}; there are no API keys`;
-  const keyHeader = hasAccessControl(config) ? `\n    -H "authorization: Bearer $CARRYOVER_API_KEY" \\` : '';
-  process.stderr.write(`
-  Carryover  h_t = tanh(h_{t-1} W_h + x_t W_x + b), gru, lstm; tanh, sigmoid and exp within 1 ulp
-
-  API    ${url}/v1/step  ${url}/v1/sequence
-  Docs   ${url}/docs
-  Access ${access}
-
-  curl ${url}/v1/step -H 'content-type: application/json' \\${keyHeader}
-    -d '{"weights":{"W_x":[[0.5,-0.25]],"W_h":[[0.1,0.2],[-0.3,0.4]]},"x":[[1]]}'
-
-`);
+  const addressOf = (host: string, at: number) => `${host.includes(':') ? `[${host}]` : host}:${at}`;
+  const started = {
+    version,
+    url: `${config.TLS_CERT_FILE === '' ? 'http' : 'https'}://${addressOf(config.HOST, port)}`,
+    publicUrl: config.PUBLIC_URL || undefined,
+    metricsUrl: config.METRICS_PORT === 0 ? undefined : `http://${addressOf(config.METRICS_HOST || config.HOST, config.METRICS_PORT)}/metrics`,
+    store: store.description,
+    workers: config.WORKERS,
+    kernel,
+    needsKey: hasAccessControl(config),
+    isBeyondMachine: !isLoopbackHost(address),
+  };
+  process.stderr.write(greeting(started, process.stderr));
 }
