@@ -1,4 +1,5 @@
-// A sequence whose steps are answered while they are computed: lines of JSON, one for each step.
+// A sequence whose steps are answered while they are computed: server-sent events, one for each step. Each has its JSON in one
+// line, `data: {…}`; what its other lines say is in the JSON too.
 import { linkedTo } from './abort.ts';
 import { type CellStates, type Computation, type States, decodeJson, encode } from './computation.ts';
 import { parseText } from './json.ts';
@@ -29,6 +30,8 @@ export interface StreamedEnd {
   readonly trace?: never;
 }
 
+const DATA = 'data: ';
+
 /**
  * The steps of a sequence, and its end. If the connection is lost, the sequence is sent again, and goes on where it was:
  * the bits are the same.
@@ -41,7 +44,7 @@ export async function* streamSequence(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<StreamedStep | StreamedEnd, void, undefined> {
   const { body } = encode(computation);
-  const call: Call = { method: 'POST', path: 'v1/sequence', body, accept: 'application/x-ndjson', signal };
+  const call: Call = { method: 'POST', path: 'v1/sequence', body, accept: 'text/event-stream', signal };
   const { controller, release } = linkedTo(transport.signalsOf(call));
   let lastT = 0;
   let patience = transport.patience();
@@ -50,7 +53,8 @@ export async function* streamSequence(
       const response = await transport.open(call, controller.signal);
       try {
         for await (const line of linesOf(response)) {
-          const item = itemOf(line);
+          if (!line.startsWith(DATA)) continue;
+          const item = itemOf(line.slice(DATA.length));
           // Sent before the connection was lost.
           if (!item.done && item.t <= lastT) continue;
           yield item;
@@ -58,7 +62,7 @@ export async function* streamSequence(
           lastT = item.t;
           patience = transport.patience();
         }
-        throw new Error('it ended before its last line');
+        throw new Error('it ended before its last event');
       } catch (error) {
         controller.signal.throwIfAborted();
         await patience.waitAfter(transport.toError(call, error));
@@ -94,6 +98,6 @@ function itemOf(line: string): StreamedStep | StreamedEnd {
   if (error !== undefined) throw problemError(error);
   const { fields, ...tensors } = decodeJson(value);
   const { t, done } = fields;
-  if (typeof t !== 'number') throw unreadable('a line without t');
+  if (typeof t !== 'number') throw unreadable('an event without t');
   return { ...tensors, t, ...(done === true && { done }) } as StreamedStep | StreamedEnd;
 }

@@ -221,9 +221,9 @@ describe('other calls', () => {
   });
 
   test('a stream that breaks off is sent again, and goes on behind the last step', async () => {
-    const line = (t: number) => `{"t":${t},"h":[[${t}]]}\n`;
-    const part = () => new Response(`${line(1)}${line(2)}{"t":3,"h`);
-    const whole = new Response(`${line(1)}${line(2)}${line(3)}{"done":true,"t":3,"h":[[3]]}\n`);
+    const event = (t: number) => `event: step\nid: ${t}\ndata: {"t":${t},"h":[[${t}]]}\n\n`;
+    const part = () => new Response(`${event(1)}${event(2)}event: step\nid: 3\ndata: {"t":3,"h`);
+    const whole = new Response(`${event(1)}${event(2)}${event(3)}event: done\nid: 3\ndata: {"done":true,"t":3,"h":[[3]]}\n\n`);
     const { carryover, calls } = clientOf([part(), LOST, part(), whole]);
     const items = await settled(Array.fromAsync(carryover.streamSequence({ model: 'm', x: [[[1]], [[2]], [[3]]] })));
     expect(items.map(({ t, done, h }) => [t, done ?? false, JSON.stringify(h)])).toEqual([
@@ -240,7 +240,7 @@ describe('other calls', () => {
   });
 
   test('a stream ends with an error that the service sends in it', async () => {
-    const { carryover } = clientOf([new Response(`{"t":1,"h":[[1]]}\n{"error":{"status":422,"code":"not_finite","detail":"h is not finite."}}\n`)]);
+    const { carryover } = clientOf([new Response(`data: {"t":1,"h":[[1]]}\n\ndata: {"error":{"status":422,"code":"not_finite","detail":"h is not finite."}}\n\n`)]);
     const stream = carryover.streamSequence({ model: 'm', x: [[[1]]] });
     expect((await stream.next()).value).toMatchObject({ t: 1 });
     expect(await errorOf(stream.next())).toMatchObject({ code: 'not_finite', status: 422, message: 'h is not finite.' });
