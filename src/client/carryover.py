@@ -393,7 +393,12 @@ class _Connections:
     def request(self, method: str, path: str, body: Optional[bytes], headers: Dict[str, str]) -> http.client.HTTPResponse:
         connection = self._take()
         try:
-            connection.request(method, self._base + path, body, headers)
+            try:
+                connection.request(method, self._base + path, body, headers)
+            except (BrokenPipeError, ConnectionResetError):
+                # A service that refuses a body answers before it has received all of it.
+                if not body:
+                    raise
             response = connection.getresponse()
         except BaseException:
             connection.close()

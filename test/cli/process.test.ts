@@ -60,7 +60,7 @@ describe('streams and signals', () => {
   test('serve becomes the service, and Ctrl-C stops it; generate ends with 130, and with 0 if its reader ends', async () => {
     const args = [BIN, 'serve', '--port', '0', '--store', 'memory:', '--workers', '1', '--log-level', 'warn'];
     const server = startProcess(process.execPath, args, { env: process.env });
-    const [, url] = await until(server, () => /API +(http:\/\/\S+)\/v1\/step/.exec(server.output()));
+    const [, url] = await until(server, () => /API +(http:\/\/\S+)\/docs/.exec(server.output()));
     const writer = startProcess(process.execPath, [BIN, 'generate', '--url', url!, '--length', '1000000'], {
       env: process.env,
     });

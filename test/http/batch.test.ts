@@ -134,6 +134,18 @@ test('items with keys count once, in whatever batch they come again', async () =
   expect(mixed.at(-1)!.session!.t).toBe(201);
 });
 
+test('as many keys of a session as it remembers are taken, and no more', async () => {
+  const a = await sessionOf(app);
+  const items = Array.from({ length: 70 }, (_, k) => ({ session: a, x: [[k]], key: `k-${k}` }));
+  const refused = Array.from({ length: 6 }, () => ['invalid_request', 'no']);
+  for (const isAgain of [false, true]) {
+    const entries = await batch(items);
+    expect(entries.slice(64).map(({ error }) => [error!.code, error!.applied])).toEqual(refused);
+    expect(entries.slice(0, 64).map(({ status, replayed = false }) => [status, replayed])).toEqual(items.slice(0, 64).map(() => [200, isAgain]));
+  }
+  expect((await app.http.inject(`/v1/sessions/${a}`)).json().t).toBe(64);
+});
+
 test('random batches leave all sessions as the same calls do one by one', async () => {
   const item = fc.record({ session: fc.nat({ max: 4 }), steps: fc.integer({ min: 1, max: 3 }), seed: fc.nat({ max: 1_000 }), isWrong: fc.nat({ max: 9 }) });
   await fc.assert(
@@ -193,7 +205,9 @@ describe('other forms of the body', () => {
     ['no items', 'application/json', '{"items":[]}'],
     ['too many items', 'application/json', JSON.stringify({ items: Array.from({ length: 257 }, () => ({})) })],
     ['too many lines', NDJSON, '{}\n'.repeat(257)],
-    ['no lines', NDJSON, '\n \n'],
+    ['no lines', NDJSON, '\n\r\n'],
+    ['millions of empty lines', NDJSON, '\n'.repeat(10_000_000)],
+    ['a file with a second name of a tensor', FILE, writeSafetensors({ '00.x': { shape: [1], strides: [1], data: new Float32Array(1) } }, { items: '[{}]' })],
     ['no JSON', 'application/json', '{"items":[{]}'],
     ['another field', 'application/json', '{"items":[{}],"x":[[1]]}'],
     ['a file without items', FILE, writeSafetensors({}, {})],

@@ -142,10 +142,10 @@ test('a model that sessions use stays, in the registry and in the store', async 
   library = another(sessions.models);
   const { info } = await library.register(layersOf(1), { name: 'name' });
   const record = { head: new Uint8Array(), slots: new Map() };
-  await sessions.create('session', record, 0, info.id);
+  const revision = await sessions.create('session', record, 0, info.id);
   await expect(library.delete('name')).rejects.toMatchObject({ code: 'model_pinned' });
   expect(library.registry.has('name')).toBe(true);
-  await sessions.writeTombstone('session', '0', new Uint8Array(), 0);
+  await sessions.writeTombstone('session', revision!, new Uint8Array(), 0);
   await library.delete('name');
   expect([library.registry.has(info.id), await sessions.models.ids()]).toEqual([false, []]);
 });

@@ -12,6 +12,9 @@ import { ITEMS_MAX } from './batch-schemas.ts';
 export type BatchItem = SocketMessage | CarryoverError;
 
 const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+/** Empty ones between the items, and behind them, included. */
+const LINES_MAX = 4 * ITEMS_MAX;
 
 /** Of a JSON body; its tensors are the body's. */
 export function itemsOfJson(items: readonly Readonly<Record<string, unknown>>[]): BatchItem[] {
@@ -56,7 +59,7 @@ export function itemsOfFile(body: Buffer, isBodyHeld: () => boolean): BatchItem[
   const fields = fieldsOfItems(metadata);
   const tensorsOf = fields.map(() => new Map<string, SafeTensor>());
   for (const [name, tensor] of tensors) {
-    const [, k, rest] = /^(\d{1,3})\.(.+)$/.exec(name) ?? [];
+    const [, k, rest] = /^(0|[1-9]\d{0,2})\.(.+)$/.exec(name) ?? [];
     const own = k === undefined ? undefined : tensorsOf[Number(k)];
     if (!own) throw invalidRequest(`Expected tensors called 0.x … ${fields.length - 1}.x, got ${JSON.stringify(name.slice(0, 40))}.`);
     own.set(rest!, tensor);
@@ -92,13 +95,16 @@ function textsOf(fields: Readonly<Record<string, unknown>>): Record<string, stri
   );
 }
 
+/** @throws invalid_request */
 function linesOf(body: Buffer): Buffer[] {
   const lines: Buffer[] = [];
-  for (let start = 0; start < body.length && lines.length <= ITEMS_MAX; ) {
+  let count = 0;
+  for (let start = 0; start < body.length; ) {
     const found = body.indexOf(LINE_FEED, start);
     const end = found < 0 ? body.length : found;
-    const line = body.subarray(start, end);
-    if (line.some((byte) => byte > 32)) lines.push(line);
+    const line = body.subarray(start, body[end - 1] === CARRIAGE_RETURN ? end - 1 : end);
+    if (line.length > 0) lines.push(line);
+    if (++count > LINES_MAX) throw wrongCount(count, 'lines');
     start = end + 1;
   }
   return lines;

@@ -62,12 +62,13 @@ export const BatchReply = Type.Object(
 
 export const BATCH_DESCRIPTION = `\
 Steps and sequences of many sessions in one call. Each item has its own status, and what is wrong with one is its own; only a
-body that cannot be read as a whole, or that is too large, refuses all, and then none is applied by this call. The answer is sent
-when all items are answered.
+body that cannot be read as a whole, that is too large, or whose JSON has an item that is no object or an \`id\`, \`session\`, \`key\` or
+\`if_match\` of a wrong type, refuses all, and then none is applied by this call. The answer is sent when all items are answered.
 
 Items of one session are applied in their order, those of different sessions side by side; steps of one model are computed as
 one mini-batch where that is faster, with the same bits. Each is committed before the answer is sent. An item with a \`key\` counts
-once, however often the call is sent: after a lost answer send it again as it was.
+once, however often the call is sent: after a lost answer send it again as it was. At most 64 items of one session may have one,
+as many as it remembers.
 
 With \`Content-Type: application/x-ndjson\` each line is an item, and with \`Accept: application/x-ndjson\` each line of the answer is
 an entry. As a safetensors file the tensors of item k are \`k.x\` …, and \`items\` in \`__metadata__\` is the JSON array of the items without

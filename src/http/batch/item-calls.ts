@@ -1,7 +1,7 @@
 // The items of a batch as calls on their sessions: those of one session one after another, all others side by side.
 import type { FastifyRequest } from 'fastify';
 import type { ResponseBody } from '../../codec/response-body.ts';
-import { CarryoverError } from '../../errors.ts';
+import { CarryoverError, invalidRequest } from '../../errors.ts';
 import { type Session, etagOf } from '../../sessions/session.ts';
 import { toCarryoverError } from '../responses/problem.ts';
 import { MessageCalls, type MessageCallsParts, NO_ETAG, type PrintMessage, sessionIdOf } from '../sessions/message-calls.ts';
@@ -20,6 +20,8 @@ export interface EntryPrinter<Entry> {
   readonly ofProblem: (fields: Readonly<Record<string, unknown>>) => Entry;
 }
 
+/** Keys that a session remembers: with more of them in one batch, the first ones would count again when it is repeated. */
+const KEYS_MAX = 64;
 /** Items that are computed at once: as many as one client may have in the queue for workers, by default. */
 const AT_ONCE_MAX = 64;
 
@@ -43,8 +45,10 @@ export class ItemCalls<Entry> {
     const answerQueues = async () => {
       for (let queue = queues.shift(); queue; queue = queues.shift()) {
         let etag = NO_ETAG;
+        let keys = 0;
         for (const k of queue) {
-          const { entry, after } = await this.#answer(items[k]!, k, etag);
+          const item = hasKey(items[k]!) && ++keys > KEYS_MAX ? tooManyKeys() : items[k]!;
+          const { entry, after } = await this.#answer(item, k, etag);
           entries[k] = entry;
           etag = after ? etagOf(after) : NO_ETAG;
         }
@@ -81,4 +85,13 @@ export class ItemCalls<Entry> {
 
 function queueOf(item: BatchItem): string | undefined {
   return item instanceof CarryoverError ? undefined : sessionIdOf(item);
+}
+
+function hasKey(item: BatchItem): boolean {
+  return !(item instanceof CarryoverError) && item.call.key !== undefined;
+}
+
+function tooManyKeys(): CarryoverError {
+  const message = `Expected at most ${KEYS_MAX} items with a key of one session in a batch, as many as it remembers. Send the others in another one.`;
+  return invalidRequest(message, '/key', 'no');
 }
