@@ -40,7 +40,7 @@ export function importPanel(page: Page, attempts: Attempts, onRegister: (model: 
       const options = { ...(name.value !== '' && { name: name.value }), ...description.options() };
       const model = await carryover.models.import(chosen, { ...options, signal: attempts.signal });
       description.element.hidden = true;
-      outcome.replaceChildren(understood(page.texts, model));
+      outcome.replaceChildren(understood(page.texts, model, options.name ?? titleOf(model)));
       onRegister(model, { method: 'POST', path: `/v1/models?${new URLSearchParams(options)}`, file: chosen.name });
     } catch (error) {
       if (isAbort(error)) return;
@@ -105,10 +105,9 @@ function describingFields(texts: Texts['models']): DescribingFields {
   };
 }
 
-/** Layers, tensors and notes of a model that was read from a file. */
-function understood(texts: Texts, model: ModelInfo): HTMLElement {
+/** Layers, tensors and notes of a model that was read from a file. @param title the one of its names that it was given now */
+function understood(texts: Texts, model: ModelInfo, title: string): HTMLElement {
   const { models } = texts;
-  const title = titleOf(model);
   const tensors = Object.entries(model.tensors ?? {});
   return el('div', {}, [
     el('h3', {}, models.understood(title)),
@@ -122,7 +121,7 @@ function understood(texts: Texts, model: ModelInfo): HTMLElement {
       ]),
     ]),
     ...(model.notes && model.notes.length > 0 ? [el('h4', {}, models.notes), el('ul', {}, model.notes.map((note) => el('li', {}, note)))] : []),
-    el('p', {}, [el('a', { class: 'button', href: `#/try?model=${encodeURIComponent(model.names[0] ?? model.id)}` }, models.tryIt)]),
+    el('p', {}, [el('a', { class: 'button', href: `#/try?model=${encodeURIComponent(model.names.includes(title) ? title : model.id)}` }, models.tryIt)]),
   ]);
 }
 

@@ -10,7 +10,7 @@ import { snippetsPanel } from '../snippets-panel.ts';
 import { Alphabet } from './alphabet.ts';
 import { Future, KEEP_MAX, TTL_S } from './future.ts';
 import type { TryOptions } from './try-options.ts';
-import { Writer, type WriterOptions } from './writer.ts';
+import { Writer, type WriterOptions, seedInput, seedOf, temperatureInput, temperatureOf } from './writer.ts';
 
 const PROMPT = 'It is a truth universally acknowledged, that ';
 const WRITE = { length: 300, temperature: 0.6, seed: 7 };
@@ -29,6 +29,8 @@ class TextView {
   readonly #V: number;
   readonly #prompt: HTMLTextAreaElement;
   readonly #length: HTMLInputElement;
+  readonly #temperature: HTMLInputElement;
+  readonly #seed: HTMLInputElement;
   readonly #alphabet: HTMLInputElement | string;
   readonly #futures = el('div', { class: 'futures' });
   #given: Session | undefined;
@@ -45,11 +47,15 @@ class TextView {
     this.#alphabet = known ?? el('input', { type: 'text', size: 60, spellcheck: 'false' });
     this.#prompt = el('textarea', { rows: 2, cols: 60, spellcheck: 'false' }, known === undefined ? '0' : PROMPT);
     this.#length = el('input', { type: 'number', min: 1, max: 5000, step: 1, value: WRITE.length });
+    this.#temperature = temperatureInput(WRITE.temperature);
+    this.#seed = seedInput(WRITE.seed);
     const given = el('div', { class: 'panel' }, [
       ...(typeof this.#alphabet === 'string' ? [] : [field(texts.try.alphabet, this.#alphabet), el('p', { class: 'weak' }, texts.try.alphabetHelp(this.#V))]),
       field(texts.try.prompt, this.#prompt),
       el('div', { class: 'row form' }, [
         field(texts.try.length, this.#length),
+        field(texts.try.temperature, this.#temperature),
+        field(texts.try.seed, this.#seed),
         button(texts.try.write, () => void this.#begin(), { class: 'primary' }),
         el('span', { class: 'weak' }, `${texts.try.temperature}: ${texts.try.temperatureHelp}`),
       ]),
@@ -80,7 +86,7 @@ class TextView {
         this.#futures.replaceChildren(this.#answerOf(y?.data ?? new Float32Array()));
         return;
       }
-      const { temperature, seed } = this.#A ?? WRITE;
+      const [temperature, seed] = [temperatureOf(this.#temperature), seedOf(this.#seed)];
       writer = new Writer({ ...this.#writerOptions(alphabet), name: 'A', future, temperature, seed, onFork: (fork) => this.#fork(fork) });
       this.#A = writer;
       this.#futures.replaceChildren(writer.card.element);

@@ -37,8 +37,8 @@ export class Writer {
   constructor(options: WriterOptions) {
     const { page: { texts }, prompt } = options;
     this.#options = options;
-    this.#temperature = el('input', { type: 'number', min: 0.1, max: 5, step: 0.1, value: options.temperature });
-    this.#seed = el('input', { type: 'number', min: 0, max: 2 ** 32 - 1, step: 1, value: options.seed });
+    this.#temperature = temperatureInput(options.temperature);
+    this.#seed = seedInput(options.seed);
     const content = [
       el('p', { class: 'writing', lang: 'en' }, [el('strong', {}, prompt), this.#text, this.#undone]),
       this.#said,
@@ -52,11 +52,11 @@ export class Writer {
   }
 
   get temperature(): number {
-    return Math.max(0.01, Number(this.#temperature.value) || 1);
+    return temperatureOf(this.#temperature);
   }
 
   get seed(): number {
-    return Math.trunc(Number(this.#seed.value)) >>> 0;
+    return seedOf(this.#seed);
   }
 
   /** Writes on from where it is: the same seed and temperature write the same again, also after a rewind. */
@@ -83,4 +83,20 @@ export class Writer {
     this.#text.textContent = tokens.slice(0, t - future.t0).join('');
     this.#undone.textContent = tokens.slice(t - future.t0).join('');
   }
+}
+
+export function temperatureInput(value: number): HTMLInputElement {
+  return el('input', { type: 'number', min: 0.1, max: 5, step: 0.1, value });
+}
+
+export function temperatureOf({ value }: HTMLInputElement): number {
+  return Math.max(0.01, Number(value) || 1);
+}
+
+export function seedInput(value: number): HTMLInputElement {
+  return el('input', { type: 'number', min: 0, max: 2 ** 32 - 1, step: 1, value });
+}
+
+export function seedOf({ value }: HTMLInputElement): number {
+  return Math.trunc(Number(value)) >>> 0;
 }
