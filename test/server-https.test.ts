@@ -121,10 +121,11 @@ describe('SIGHUP without a certificate', () => {
       const command = `exec ${process.execPath} ${NODE_FLAGS.join(' ')} src/server.ts`;
       const env = { ...process.env, PORT: '0', STORE_URL: 'memory:', WORKERS: '1' };
       const terminal = spawn('script', ['-qec', command, '/dev/null'], { cwd: root, env, stdio: ['pipe', 'pipe', 'ignore'] });
+      const LISTENING = /listening at (http:\/\/[\d.:]+)/;
       let output = '';
       terminal.stdout.on('data', (chunk: Buffer) => (output += chunk));
-      await expect.poll(() => output, { timeout: 60_000, interval: 20 }).toMatch(/API +http/);
-      const [, url] = /API +(http:\/\/[\d.:]+)/.exec(output)!;
+      await expect.poll(() => output, { timeout: 60_000, interval: 20 }).toMatch(LISTENING);
+      const [, url] = LISTENING.exec(output)!;
       terminal.kill('SIGKILL');
       await expect.poll(() => fetch(url!).then(() => 'serves', () => 'ended'), { timeout: 20_000, interval: 50 }).toBe('ended');
     });
