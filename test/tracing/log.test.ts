@@ -82,8 +82,10 @@ describe('without a collector', async () => {
 
   test('a request that is not served, as the one before it was not answered, is logged with it', async () => {
     const lines = await linesOf(2, async () => {
-      // With a trace its lines are more than the buffers of two sockets hold.
-      const body = JSON.stringify({ weights: WEIGHTS, x: Array.from({ length: 100_000 }, () => [[0.123]]), trace: true });
+      // Its lines are more than the buffers of two sockets hold.
+      const row = Array.from({ length: 8 }, (_, k) => k / 7);
+      const weights = { W_x: [row], W_h: Array.from({ length: 8 }, () => row) };
+      const body = JSON.stringify({ weights, x: Array.from({ length: 60_000 }, () => [[0.123]]), trace: true });
       const headers = { 'content-type': 'application/json', accept: 'application/x-ndjson', 'content-length': body.length };
       const stream = requestText('POST', '/v1/sequence', headers, body);
       const waiting = requestText('GET', '/v1/models', { traceparent: TRACEPARENT });
