@@ -30,7 +30,7 @@ export class SharedBatches {
     this.#options = options;
   }
 
-  /** Whether steps of this size are shared at all: larger ones gain nothing by it. */
+  /** Whether steps of this size are shared at all: another one must find room in a batch, and larger ones gain nothing by it. */
   takes({ rows }: SharedStep): boolean {
     return 2 * rows <= this.#options.rowsMax && rows <= TYPICAL_ROWS;
   }

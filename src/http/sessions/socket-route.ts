@@ -16,6 +16,7 @@ import type { Cors } from '../cors.ts';
 import type { HttpServer } from '../http-server.ts';
 import { messageProblem, toCarryoverError } from '../responses/problem.ts';
 import { problemResponses } from '../schemas/problem.ts';
+import { refuseOtherPages, refuseWithoutUpgrade } from './handshake.ts';
 import { IdParams } from './schemas.ts';
 import { SOCKET_DESCRIPTION } from './socket-schemas.ts';
 import { readIfMatch } from './if-match.ts';
@@ -25,7 +26,6 @@ import type { Tracer } from '../tracer.ts';
 import { validationError } from '../validation.ts';
 import { CLOSE_CODES } from '../websocket/close-codes.ts';
 import { type ResponseMessage, MESSAGE_BYTES_MAX } from '../websocket/message-socket.ts';
-import { expectAllowedPage } from '../websocket/page-origin.ts';
 import type { MessageSockets } from '../websocket/message-sockets.ts';
 import { type Computation, expectSessionOnly } from '../compute/computation.ts';
 import {
@@ -94,25 +94,13 @@ export async function sessionSocketRoute(app: HttpServer, options: SessionSocket
         ]),
       },
     },
-    onRequest: async ({ ws, raw }, reply) => {
-      if (!ws) return;
-      // A refused connection is not used again.
-      void reply.header('connection', 'close');
-      expectAllowedPage(raw, options.cors, app.publicAddress);
-    },
+    onRequest: refuseOtherPages(options.cors),
     preHandler: async ({ ws, params, lifetime, usage }) => {
       if (!ws) return;
       usage?.expectStream();
       await options.sessions.read(params.id, lifetime.tenant);
     },
-    handler: async (_, reply) => {
-      void reply.header('upgrade', 'websocket').header('connection', 'upgrade, close');
-      throw new CarryoverError('upgrade_required', {
-        detail:
-          'Expected a WebSocket handshake: GET with `Upgrade: websocket` and without a body. ' +
-          '(A server under Node.js before 24.9 accepts none.)',
-      });
-    },
+    handler: refuseWithoutUpgrade,
     wsHandler: (socket, request) => {
       const startMs = performance.now();
       const stream = new SessionSocket(request.params.id, request, options);

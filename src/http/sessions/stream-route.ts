@@ -10,7 +10,7 @@ import { toCarryoverError } from '../responses/problem.ts';
 import { problemResponses } from '../schemas/problem.ts';
 import { CLOSE_CODES } from '../websocket/close-codes.ts';
 import { type ResponseMessage, MESSAGE_BYTES_MAX } from '../websocket/message-socket.ts';
-import { expectAllowedPage } from '../websocket/page-origin.ts';
+import { refuseOtherPages, refuseWithoutUpgrade } from './handshake.ts';
 import { MessageCalls, NO_ETAG, sessionIdOf } from './message-calls.ts';
 import { type SocketMessage, isTag, isUnreadable, openMessage } from './socket-message.ts';
 import type { SessionSocketOptions } from './socket-route.ts';
@@ -38,23 +38,11 @@ export async function streamRoute(app: HttpServer, options: SessionSocketOptions
         ...problemResponses(['invalid_request', 'origin_not_allowed', 'upgrade_required', 'queue_full', 'shutting_down']),
       },
     },
-    onRequest: async ({ ws, raw }, reply) => {
-      if (!ws) return;
-      // A refused connection is not used again.
-      void reply.header('connection', 'close');
-      expectAllowedPage(raw, options.cors, app.publicAddress);
-    },
+    onRequest: refuseOtherPages(options.cors),
     preHandler: async ({ ws, usage }) => {
       if (ws) usage?.expectStream();
     },
-    handler: async (_, reply) => {
-      void reply.header('upgrade', 'websocket').header('connection', 'upgrade, close');
-      throw new CarryoverError('upgrade_required', {
-        detail:
-          'Expected a WebSocket handshake: GET with `Upgrade: websocket` and without a body. ' +
-          '(A server under Node.js before 24.9 accepts none.)',
-      });
-    },
+    handler: refuseWithoutUpgrade,
     wsHandler: (socket, request) => {
       const startMs = performance.now();
       const stream = new SessionsSocket(request, options);
@@ -92,6 +80,7 @@ class SessionsSocket {
   readonly #calls: MessageCalls;
   /** Of the messages that are being answered. */
   readonly #lifetimes = new Set<Lifetime>();
+  #isClosed = false;
   /** Settles when all messages so far were read and have their place behind others of their sessions. */
   #placed: Promise<unknown> = Promise.resolve();
   /** Of each session with messages that are not answered: settles when the last of them is. */
@@ -107,6 +96,7 @@ class SessionsSocket {
 
   /** To be called when the connection is closed. */
   close(): void {
+    this.#isClosed = true;
     for (const lifetime of this.#lifetimes) lifetime.close();
   }
 
@@ -198,6 +188,7 @@ class SessionsSocket {
     lifetime.usage = this.#request.usage;
     lifetime.record.trace = raw.trace && (this.#options.tracer?.beginMessage(raw.trace) ?? raw.trace);
     this.#lifetimes.add(lifetime);
+    if (this.#isClosed) lifetime.close();
     return lifetime;
   }
 }

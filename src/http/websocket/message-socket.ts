@@ -146,7 +146,7 @@ export class MessageSocket {
 
   /** Begins to make responses, as many as may be in work. */
   #begin(): void {
-    for (let next = this.#queue[0]; next && !this.#isClosed && !this.#failure; next = this.#queue[0]) {
+    for (let next = this.#queue[0]; next && this.#isOpen && !this.#isClosed && !this.#failure; next = this.#queue[0]) {
       const mustWait = this.#inWork > 0 && (next.isAlone || this.#isAlone);
       if (mustWait || this.#inWork >= this.#options.concurrency) return;
       this.#queue.shift();
