@@ -92,11 +92,7 @@ export class Carryover {
    */
   constructor(url: string | URL, { apiKey, signal, fetch, WebSocket, retry }: CarryoverOptions = {}) {
     if (apiKey !== undefined && !API_KEY.test(apiKey)) throw new TypeError('The API key has characters that no key has.');
-    const base = new URL(url, globalThis.document?.baseURI);
-    // fetch would refuse it as if no service answered.
-    if (!/^https?:$/.test(base.protocol) || base.username !== '') {
-      throw new TypeError(`The address is ${base.href}, expected one like http://127.0.0.1:8080; a key goes into apiKey.`);
-    }
+    const base = addressOf(url);
     if (!base.pathname.endsWith('/')) base.pathname += '/';
     this.#transport = new Transport({
       url: base,
@@ -159,4 +155,14 @@ export class Carryover {
     const { fields: _, session: __, ...result } = decode(headers.get('content-type'), bytes);
     return result;
   }
+}
+
+/** @throws TypeError if it is none: fetch would refuse it as if no service answered */
+function addressOf(url: string | URL): URL {
+  const place = globalThis.document?.baseURI;
+  const address = URL.canParse(url, place) ? new URL(url, place) : undefined;
+  if (address && /^https?:$/.test(address.protocol) && address.username === '') return address;
+  // What stands before an @ may be a key.
+  const shown = JSON.stringify(String(url).replace(/\/\/.*@/, '//…@'));
+  throw new TypeError(`The address is ${shown}, expected one like http://127.0.0.1:8080; a key goes into apiKey.`);
 }

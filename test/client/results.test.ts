@@ -249,7 +249,9 @@ describe('a key', () => {
       await expect(client.step({ model: 'sunspots', x: [[1]] })).rejects.toMatchObject({ code: 'unauthenticated', status: 401, attempts: 1 });
     }
     expect(() => new Carryover(url, { apiKey: 'two words' })).toThrow(TypeError);
-    for (const wrong of ['localhost:8080', 'ws://127.0.0.1', 'http://key@127.0.0.1', 'here']) expect(() => new Carryover(wrong), wrong).toThrow(TypeError);
+    for (const wrong of ['localhost:8080', 'ws://127.0.0.1', 'http://key@127.0.0.1', 'here', '127.0.0.1:8080', '']) {
+      expect(() => new Carryover(wrong), wrong).toThrow(/^The address is "(?!.*key@).*", expected one like http:\/\/127\.0\.0\.1:8080/);
+    }
   });
 });
 
