@@ -8,6 +8,7 @@ const LONGEST = [
   'store/redis/server-faults',
   'docker/image',
   'sessions/crash',
+  'sessions/crash-many',
   'sessions/redis',
   'sessions/full-disk',
   'sessions/model',

@@ -6,6 +6,7 @@ export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
+  readonly bytes: Buffer;
 }
 
 export interface Sent {
@@ -14,6 +15,11 @@ export interface Sent {
   /** JSON */
   readonly body?: string | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** A body of another type, which the headers name. */
+export interface SentBytes extends Omit<Sent, 'body'> {
+  readonly body: string | Uint8Array;
 }
 
 /** Longer than any call in these tests takes: one that is not answered by then is taken to hang. */
@@ -28,7 +34,7 @@ export class Client {
   }
 
   /** @throws Error if the connection breaks before the answer is complete, or `signal` aborts */
-  send({ method, path, body, headers }: Sent, signal?: AbortSignal): Promise<Answer> {
+  send({ method, path, body, headers }: Sent | SentBytes, signal?: AbortSignal): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const sent = request(
       {
@@ -51,13 +57,10 @@ export class Client {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
         response.once('error', reject);
-        response.once('end', () =>
-          resolve({
-            status: response.statusCode!,
-            headers: response.headers,
-            body: Buffer.concat(chunks).toString(),
-          }),
-        );
+        response.once('end', () => {
+          const bytes = Buffer.concat(chunks);
+          resolve({ status: response.statusCode!, headers: response.headers, body: bytes.toString(), bytes });
+        });
       },
     );
     sent.once('timeout', () => sent.destroy(new Error(`no answer in ${ANSWER_MS_MAX} ms`)));

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { percentile } from '../../src/cli/bench/statistics.ts';
-import { type CrashReport, runWithCrashes } from './crash.ts';
+import { type Kills, PAUSE_MS, runWithCrashes } from './crash.ts';
+import { Traffic, type TrafficReport } from './traffic.ts';
 import { count, describeLong } from '../helpers/long.ts';
 import { SEED } from '../helpers/seed.ts';
 
@@ -16,13 +17,14 @@ const sqlite = (name: string) => `sqlite:${join(folder, `${name}.sqlite`)}`;
 
 const timeout = 180_000 + KILLS * 10_000;
 
+const crash = (storeUrl: string, { kills = KILLS, seed = SEED, withKeys = true } = {}) =>
+  runWithCrashes(
+    { storeUrl, kills, seed, betweenMax: 100 },
+    (port) => new Traffic({ clients: 32, sessions: 64, ports: [port], seed, withKeys, pauseMs: PAUSE_MS }),
+  );
+
 test(`${KILLS} kills lose no change and apply none twice`, { timeout }, async () => {
-  const report = await runWithCrashes({
-    storeUrl: sqlite('kills'),
-    kills: KILLS,
-    seed: SEED,
-    withKeys: true,
-  });
+  const report = await crash(sqlite('kills'));
   console.log(summaryOf(report));
   expect(report.remarks).toEqual([]);
   expect(report).toMatchObject({ lost: 0, doubled: 0, refusedButApplied: 0, wrong: 0, forksTooMany: 0 });
@@ -34,12 +36,7 @@ test(`${KILLS} kills lose no change and apply none twice`, { timeout }, async ()
 });
 
 test('control: a store in memory loses changes, and they are counted', { timeout }, async () => {
-  const report = await runWithCrashes({
-    storeUrl: 'memory:',
-    kills: 1,
-    seed: SEED,
-    withKeys: true,
-  });
+  const report = await crash('memory:', { kills: 1 });
   expect(report.acknowledged).toBeGreaterThan(0);
   expect(report.lost).toBe(report.acknowledged + report.forks);
 });
@@ -50,12 +47,7 @@ describeLong('calls without a key', () => {
     let doubled = 0;
     // Repeats until a kill happened between a commit and its answer.
     for (let round = 0; doubled === 0 && round < 20; round++) {
-      const report = await runWithCrashes({
-        storeUrl: sqlite(`without-keys-${round}`),
-        kills: 1,
-        seed: SEED + round,
-        withKeys: false,
-      });
+      const report = await crash(sqlite(`without-keys-${round}`), { kills: 1, seed: SEED + round, withKeys: false });
       expect(report.lost).toBe(0);
       doubled += report.doubled;
     }
@@ -63,7 +55,7 @@ describeLong('calls without a key', () => {
   });
 });
 
-function summaryOf(report: CrashReport): string {
+function summaryOf(report: TrafficReport & Kills): string {
   const { kills, killsAtStart, readyMs, acknowledged, forks, refused, repeated, replayed } = report;
   const { lost, doubled } = report;
   const ready = [50, 99].map((percent) => percentile(readyMs, percent).toFixed(0)).join(' / ');

@@ -6,7 +6,8 @@ import { ANSWERS_MAX } from '../../src/sessions/kept-answer.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { type Answer, Client, type Sent } from './client.ts';
 import { type StoredSession, type CallRecord, type Verdict, checkHistory, emptyVerdict } from './history.ts';
-import { MODELS, type SessionModel } from './models.ts';
+import { createSessions } from './create-sessions.ts';
+import type { SessionModel } from './models.ts';
 import { type Operation, chooseOperation, requestOf } from './operations.ts';
 import { firstState } from './replay.ts';
 import { type StatesJson, digestOf, readStates } from './states.ts';
@@ -76,24 +77,10 @@ export class Traffic {
 
   /** @param port of the service itself, if the clients use a proxy */
   async createSessions(port = this.#options.ports[0]): Promise<void> {
-    const client = new Client(port);
-    const create = async (body: object, path: string) => {
-      for (;;) {
-        const response = await client.send({ method: 'POST', path, body: JSON.stringify(body) });
-        if (response.status === 201 || response.status === 200) return response;
-        if (response.status !== 503) throw new Error(response.body);
-        await sleep(this.#options.pauseMs);
-      }
-    };
-    for (const [at, { body }] of MODELS.entries()) await create({ name: `model-${at}`, ...body }, '/v1/models');
-    for (let k = 0; k < this.#options.sessions; k++) {
-      const at = k % MODELS.length;
-      const { body, headers } = await create({ model: `model-${at}`, keep: KEEP }, '/v1/sessions');
-      const { id } = JSON.parse(body) as { id: string };
-      const [model, etag] = [MODELS[at]!, headers.etag!];
-      this.#sessions.push({ id, model, version: 0, t: 0, etag, calls: [], forks: [], isGone: false });
+    const { sessions, pauseMs } = this.#options;
+    for (const created of await createSessions(port, sessions, KEEP, pauseMs)) {
+      this.#sessions.push({ ...created, version: 0, t: 0, calls: [], forks: [], isGone: false });
     }
-    client.close();
   }
 
   start(): void {
