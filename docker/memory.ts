@@ -12,9 +12,9 @@ const WORKER_BYTES = 24 * MiB;
 const HEAP_BYTES = 320 * MiB;
 /** The thread that reads ONNX and Keras files (HEAP_MIB_MAX in src/models/import-thread/import-thread.ts, and its young space). */
 const IMPORT_BYTES = 272 * MiB;
-/** The thread that exports traces: 35 MiB were measured without spans; of each that waits (SPAN_MIB_MAX in src/tracing/export-client.ts). */
+/** The thread that exports traces: 35 MiB were measured without spans; and each that waits, twice while it is sent. */
 const EXPORT_BYTES = 64 * MiB;
-const SPAN_BYTES = 4 * 1024;
+const SPAN_BYTES = 1024;
 /** Limits are set in steps of this size. */
 const STEP_BYTES = 64 * MiB;
 

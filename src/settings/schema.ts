@@ -84,7 +84,7 @@ export const ConfigSchema = Type.Object({
   ),
   OTEL_TRACES_SAMPLER_ARG: Type.Number({ default: 1, minimum: 0, maximum: 1, description: 'The part of the requests that `traceidratio` traces.' }),
   OTEL_BSP_SCHEDULE_DELAY: integer(1_000, 1, 600_000, 'How long spans are collected until they are sent, in ms.'),
-  OTEL_BSP_MAX_QUEUE_SIZE: integer(8_192, 1, 1_048_576, 'Most spans that wait to be sent, about 1 kB each; others are dropped.'),
+  OTEL_BSP_MAX_QUEUE_SIZE: integer(8_192, 1, 1_048_576, 'Most spans that wait to be sent, 100 to 400 bytes each; others are dropped.'),
   OTEL_SDK_DISABLED: Type.Boolean({ default: false, description: '`true`: no traces are made.' }),
   WORKERS: integer(
     Math.max(1, coresAvailable() - 1),

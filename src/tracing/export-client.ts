@@ -1,16 +1,15 @@
-// The main thread's side of the thread that makes spans and exports them: sends it what was traced, bounds what waits there,
-// and starts it again when it has ended.
+// The main thread's side of the thread that exports spans: sends it what was traced, bounds what waits there, and starts it
+// again when it has ended.
 //
 //   main thread                                thread (export-thread/thread.ts)
-//   traces that have ended  ── a batch ──►     spans, which wait to be sent to the collector
-//   how many still wait     ◄── a count ──     some were sent, or lost
+//   spans of what has ended  ── a batch ──►    batches, which wait to be sent to the collector
+//   how many still wait      ◄── a count ──    some were sent, or lost
 //
 // A collector that is slow or absent costs spans, never requests; the log says once that it is, and once that it is back.
 import { Worker } from 'node:worker_threads';
-import { PARTS_MAX } from '../request-trace.ts';
 import type { FromThread, ThreadOptions, ToThread } from './messages.ts';
 import type { SpanListener } from './span-outcomes.ts';
-import { TraceBatch } from './trace-batch.ts';
+import { SpanBatch } from './span-batch.ts';
 
 export interface ExportClientOptions {
   /** Of the collector, without `v1/traces`. */
@@ -18,7 +17,7 @@ export interface ExportClientOptions {
   readonly version: string;
   /** How long spans are collected until they are sent. */
   readonly delayMs: number;
-  /** About the most spans that wait to be sent, 1 kB each; others are dropped. */
+  /** About the most spans that wait to be sent, 100 to 300 bytes each; others are dropped. */
   readonly queueMax: number;
   /** Called when spans are lost. Not again before onRestored was. */
   readonly onLost: (reason: string) => void;
@@ -29,12 +28,10 @@ export interface ExportClientOptions {
   readonly entry?: URL | undefined;
 }
 
-/** A batch is sent when it has this many spans: small enough to have gone before the garbage collector moves it. */
-const BATCH_SPANS = 256;
-const BATCH_MS_MAX = 100;
-/** Most memory of the thread's values, in MiB: without spans, and of each that waits. */
+/** A batch is sent when it has this many spans. */
+const BATCH_SPANS = 1_024;
+/** Most memory of the thread's values, in MiB. Spans are not among them: they are bytes outside of the heap. */
 const HEAP_MIB_MAX = 48;
-const SPAN_MIB_MAX = 4 / 1_024;
 /** How long after its end the thread is started again. */
 const RESTART_MS = 1_000;
 /** How long the end of the process waits for the thread, which itself waits less. */
@@ -42,7 +39,7 @@ const CLOSE_MS_MAX = 2_500;
 
 export class ExportClient {
   readonly #options: ExportClientOptions;
-  readonly #batch = new TraceBatch();
+  readonly #batch = new SpanBatch();
   /** Undefined from its end until it is started again. */
   #thread: Worker | undefined;
   /** Resolves when the thread that was started last has ended. */
@@ -60,15 +57,15 @@ export class ExportClient {
   }
 
   /** Adds what `write` writes, as long as there is room. Never waits, and never throws. @param spans that it has */
-  add(spans: number, write: (batch: TraceBatch) => void): void {
+  add(spans: number, write: (batch: SpanBatch) => void): void {
     const batch = this.#batch;
-    if (!this.#thread || this.#isClosed || this.#waiting + batch.spans >= this.#options.queueMax) {
+    if (!this.#thread || this.#isClosed || this.#waiting + batch.count >= this.#options.queueMax) {
       this.#options.onSpans?.('dropped', spans);
       return;
     }
     write(batch);
-    if (batch.spans >= BATCH_SPANS) this.#send();
-    else this.#batchTimer ??= setTimeout(() => this.#send(), Math.min(this.#options.delayMs, BATCH_MS_MAX));
+    if (batch.count >= BATCH_SPANS) this.#send();
+    else this.#batchTimer ??= setTimeout(() => this.#send(), this.#options.delayMs);
   }
 
   /** Sends what waits, for as long as there is time. What is added later is dropped. */
@@ -85,11 +82,9 @@ export class ExportClient {
   }
 
   #start(): void {
-    const { endpoint, version, delayMs, queueMax, entry = new URL('./export-thread/thread.ts', import.meta.url) } = this.#options;
-    // The trace with which the bound is reached still has room.
-    const workerData: ThreadOptions = { endpoint, version, delayMs, queueMax: queueMax + PARTS_MAX + 1 };
-    const maxOldGenerationSizeMb = Math.ceil(HEAP_MIB_MAX + SPAN_MIB_MAX * queueMax);
-    const resourceLimits = { maxOldGenerationSizeMb, maxYoungGenerationSizeMb: 16 };
+    const { endpoint, version, entry = new URL('./export-thread/thread.ts', import.meta.url) } = this.#options;
+    const workerData: ThreadOptions = { endpoint, version };
+    const resourceLimits = { maxOldGenerationSizeMb: HEAP_MIB_MAX, maxYoungGenerationSizeMb: 16 };
     const thread = new Worker(entry, { workerData, execArgv: [], resourceLimits });
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#exited = promise;
@@ -110,11 +105,11 @@ export class ExportClient {
   #send(): void {
     clearTimeout(this.#batchTimer);
     this.#batchTimer = undefined;
-    if (this.#batch.spans === 0) return;
-    const traces = this.#batch.take();
-    if (!this.#thread) return this.#options.onSpans?.('dropped', traces.spans);
-    this.#waiting += traces.spans;
-    post(this.#thread, { traces });
+    if (this.#batch.count === 0) return;
+    const spans = this.#batch.take();
+    if (!this.#thread) return this.#options.onSpans?.('dropped', spans.count);
+    this.#waiting += spans.count;
+    post(this.#thread, { spans });
     return undefined;
   }
 
@@ -129,5 +124,5 @@ export class ExportClient {
 }
 
 function post(thread: Worker, message: ToThread): void {
-  thread.postMessage(message, 'traces' in message ? [message.traces.numbers.buffer] : []);
+  thread.postMessage(message, 'spans' in message ? [message.spans.bytes.buffer] : []);
 }

@@ -1,6 +1,6 @@
 // Traces of requests, of the messages of WebSockets, and of transactions that commit changes of several requests. A request
-// notes what it does (request-trace.ts); when it has ended, and if it is sampled, that is handed to another thread, which
-// makes spans of it.
+// notes what it does (request-trace.ts); when it has ended, and if it is sampled, spans are made of it (span-batch.ts), which
+// another thread exports.
 //
 // app.ts loads this folder only if OTEL_EXPORTER_OTLP_ENDPOINT is set: loading it takes a tenth of a second of the start.
 import { RandomIdGenerator } from '@opentelemetry/sdk-trace';

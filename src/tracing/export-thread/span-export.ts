@@ -1,72 +1,121 @@
-// Spans on their way to the collector: batches of OTLP over HTTP, from a bounded queue.
+// Encoded spans on their way to the collector: OTLP over HTTP, one batch after another.
 //
 // The exporter reads by itself: OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION, _CERTIFICATE, _CLIENT_CERTIFICATE and
 // _CLIENT_KEY; the resource: OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { convertLegacyHttpOptions, createOtlpHttpExportDelegate } from '@opentelemetry/otlp-exporter-base/node-http';
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
-import { BatchSpanProcessor, type ReadableSpan, type SpanExporter } from '@opentelemetry/sdk-trace';
-import type { SpanSource } from './finished-span.ts';
+import type { ThreadOptions } from '../messages.ts';
+import { ProtobufWriter } from '../protobuf-writer.ts';
+import { type EncodedSpans, writeTextAttribute } from '../span-batch.ts';
 
-export interface SpanExportOptions {
-  /** Of the collector, without `v1/traces`. */
-  readonly endpoint: string;
-  readonly version: string;
-  /** How long spans are collected until they are sent. */
-  readonly delayMs: number;
-  /** Most spans that wait to be sent; others are dropped. */
-  readonly queueMax: number;
-  /** Called for each batch. @param error undefined if the collector has it */
-  readonly onSettled: (spans: number, error: Error | undefined) => void;
-}
+/** Called for each batch. @param error undefined if the collector has it */
+type SettledListener = (spans: number, error: Error | undefined) => void;
 
-const BATCH_MAX = 512;
+/** Batches that are sent at once: a collector that is far away answers each late. */
+const AT_ONCE_MAX = 4;
 /** How long the end of the process waits for the last spans. */
 const CLOSE_MS_MAX = 2_000;
 
 const SCOPE = 'carryover';
+// Fields of ExportTraceServiceRequest, ResourceSpans, Resource, ScopeSpans and InstrumentationScope.
+const RESOURCE_SPANS = 1;
+const RESOURCE = 1;
+const RESOURCE_ATTRIBUTE = 1;
+const SCOPE_SPANS = 2;
+const SCOPE_SPANS_SCOPE = 1;
+const SCOPE_NAME = 1;
+const SCOPE_VERSION = 2;
 
 export class SpanExport {
-  readonly source: SpanSource;
-  readonly #processor: BatchSpanProcessor;
+  readonly #delegate: ReturnType<typeof createDelegate>;
+  readonly #onSettled: SettledListener;
+  readonly #waiting: EncodedSpans[] = [];
+  readonly #sending = new Set<Promise<void>>();
 
-  constructor({ endpoint, version, delayMs, queueMax, onSettled }: SpanExportOptions) {
-    this.source = {
-      resource: defaultResource()
-        .merge(resourceFromAttributes({ 'service.name': SCOPE, 'service.version': version }))
-        .merge(detectResources({ detectors: [envDetector] })),
-      instrumentationScope: { name: SCOPE, version },
-    };
-    const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/+$/, '')}/v1/traces` });
-    this.#processor = new BatchSpanProcessor({
-      exporter: reporting(exporter, onSettled),
-      maxQueueSize: queueMax,
-      maxExportBatchSize: Math.min(BATCH_MAX, queueMax),
-      scheduledDelayMillis: delayMs,
-    });
+  constructor(options: ThreadOptions, onSettled: SettledListener) {
+    this.#delegate = createDelegate(options);
+    this.#onSettled = onSettled;
   }
 
-  /** Never waits, and never throws. */
-  add(span: ReadableSpan): void {
-    this.#processor.onEnd(span);
+  /** Never waits, and never throws. The caller bounds what waits. */
+  add(spans: EncodedSpans): void {
+    this.#waiting.push(spans);
+    this.#sendNext();
   }
 
-  /** Sends what is queued, for as long as there is time. Spans that are added later are dropped. */
+  /** Sends what waits, for as long as there is time. */
   async close(): Promise<void> {
     const { promise: timeout, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, CLOSE_MS_MAX);
-    await Promise.race([this.#processor.shutdown().catch(() => {}), timeout]);
+    await Promise.race([this.#allSettled(), timeout]);
     clearTimeout(timer);
+  }
+
+  async #allSettled(): Promise<void> {
+    while (this.#sending.size > 0) await Promise.all(this.#sending);
+  }
+
+  #sendNext(): void {
+    while (this.#sending.size < AT_ONCE_MAX) {
+      const spans = this.#waiting.shift();
+      if (!spans) return;
+      const sending = this.#send(spans).then(() => {
+        this.#sending.delete(sending);
+        this.#sendNext();
+      });
+      this.#sending.add(sending);
+    }
+  }
+
+  async #send(spans: EncodedSpans): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<Error | undefined>();
+    this.#delegate.export(spans, ({ error }) => resolve(error));
+    this.#onSettled(spans.count, await promise);
   }
 }
 
-/** An exporter that tells what has become of each batch. */
-function reporting(exporter: SpanExporter, onSettled: SpanExportOptions['onSettled']): SpanExporter {
-  return {
-    export: (spans, done) =>
-      exporter.export(spans, (result) => {
-        onSettled(spans.length, result.error);
-        done(result);
-      }),
-    shutdown: () => exporter.shutdown(),
-  };
+function createDelegate({ endpoint, version }: ThreadOptions) {
+  const url = `${endpoint.replace(/\/+$/, '')}/v1/traces`;
+  const resource = encodedResource(version);
+  const scope = encodedScope(version);
+  return createOtlpHttpExportDelegate(
+    convertLegacyHttpOptions({ url }, 'TRACES', 'v1/traces', { 'Content-Type': 'application/x-protobuf' }),
+    { serializeRequest: ({ bytes }: EncodedSpans) => requestOf(resource, scope, bytes), deserializeResponse: () => undefined },
+    'otlp_http_span_exporter',
+    { name: 'span', countItems: ({ count }: EncodedSpans) => count },
+    undefined,
+  );
+}
+
+/** Whom all spans of the process come from: the fields of a Resource. */
+function encodedResource(version: string): Uint8Array {
+  const resource = defaultResource()
+    .merge(resourceFromAttributes({ 'service.name': SCOPE, 'service.version': version }))
+    .merge(detectResources({ detectors: [envDetector] }));
+  const writer = new ProtobufWriter();
+  for (const [key, value] of Object.entries(resource.attributes)) {
+    writeTextAttribute(writer, RESOURCE_ATTRIBUTE, key, String(value));
+  }
+  return writer.take();
+}
+
+/** The fields of an InstrumentationScope. */
+function encodedScope(version: string): Uint8Array {
+  const writer = new ProtobufWriter();
+  writer.text(SCOPE_NAME, SCOPE);
+  writer.text(SCOPE_VERSION, version);
+  return writer.take();
+}
+
+/** An ExportTraceServiceRequest. @param spans fields of ScopeSpans */
+function requestOf(resource: Uint8Array, scope: Uint8Array, spans: Uint8Array): Uint8Array {
+  const writer = new ProtobufWriter();
+  const resourceSpans = writer.begin(RESOURCE_SPANS);
+  writer.message(RESOURCE, resource);
+  const scopeSpans = writer.begin(SCOPE_SPANS);
+  writer.message(SCOPE_SPANS_SCOPE, scope);
+  writer.fields(spans);
+  writer.end(scopeSpans);
+  writer.end(resourceSpans);
+  return writer.take();
 }
