@@ -59,11 +59,12 @@ export class SpanExport {
     while (this.#sending.size < AT_ONCE_MAX) {
       const spans = this.#waiting.shift();
       if (!spans) return;
-      const sending = this.#send(spans).then(() => {
+      const sending = this.#send(spans);
+      this.#sending.add(sending);
+      void sending.finally(() => {
         this.#sending.delete(sending);
         this.#sendNext();
       });
-      this.#sending.add(sending);
     }
   }
 
