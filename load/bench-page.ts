@@ -91,10 +91,16 @@ async function load(browser: Browser, url: string): Promise<Loaded> {
   await page.addInitScript(() => {
     const found = { interactiveMs: 0, numbersMs: 0 };
     Object.assign(globalThis, { found });
-    // An animation frame behind: by then what was found has been laid out, and no script before it is still running.
+    // What is posted before a frame is received behind it: by then what was found has been laid out and painted.
+    const afterFrame = (callback: () => void) => {
+      const { port1, port2 } = new MessageChannel();
+      port1.addEventListener('message', callback);
+      port1.start();
+      requestAnimationFrame(() => port2.postMessage(0));
+    };
     const observer = new MutationObserver(() => {
       const note = (name: keyof typeof found, selector: string) => {
-        if (found[name] === 0 && document.querySelector(selector)) requestAnimationFrame(() => (found[name] ||= performance.now()));
+        if (found[name] === 0 && document.querySelector(selector)) afterFrame(() => (found[name] ||= performance.now()));
       };
       note('interactiveMs', '.transport button');
       note('numbersMs', '.equation td');

@@ -30,20 +30,20 @@ async function show(): Promise<void> {
   const [name = '', query] = location.hash.replace(/^#\//, '').split('?');
   const shown = name in VIEWS ? name : 'understand';
   const apiKey = currentApiKey();
+  const [viewFactory, texts] = await Promise.all([VIEWS[shown]!(), LANGUAGES[language]!.texts()]);
+  // Another view, or another language, was chosen meanwhile.
+  if (turn !== shows) return;
   const page: Page = {
     carryover: new Carryover(BASE_URL.href, { apiKey, retry: { giveUpMs: GIVE_UP_MS } }),
-    texts: LANGUAGES[language]!,
+    texts,
     baseUrl: BASE_URL,
     apiKey,
   };
-  const viewFactory = await VIEWS[shown]!();
-  // Another view, or another language, was chosen meanwhile.
-  if (turn !== shows) return;
   view = viewFactory(page, new URLSearchParams(query));
   const main = el('main', { tabindex: -1 }, [view.element]);
   document.documentElement.lang = language;
-  document.title = `${page.texts.bar[shown as 'try']} · Carryover`;
-  document.body.replaceChildren(button(page.texts.bar.skip, () => main.focus(), { class: 'skip' }), bar(page, shown, () => void show()), main);
+  document.title = `${texts.bar[shown as 'try']} · Carryover`;
+  document.body.replaceChildren(button(texts.bar.skip, () => main.focus(), { class: 'skip' }), bar(page, shown, () => void show()), main);
 }
 
 async function showNext(): Promise<void> {

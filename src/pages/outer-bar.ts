@@ -1,5 +1,5 @@
 // The bar of the pages beside the page at /: those of the API and of its errors, which are in English.
-import { VIEWS, barParts } from './bar.ts';
+import { VIEWS, barParts } from './bar-parts.ts';
 import { el } from './dom.ts';
 import { en } from './texts/en.ts';
 import { themeChoice } from './theme.ts';

@@ -31,9 +31,12 @@ test('a browser gets the page, which may load what is of this origin and nothing
 });
 
 test('all files of the page are there, compressed, for good, and small', async () => {
-  expect(addresses.map((address) => address.replace(/^app\/[0-9a-f]{16}/, ''))).toEqual(['/pages/icon.svg', '/pages/style.css', '/pages/main.js']);
+  const names = ['icon.svg', 'style.css', 'shared.js', 'understand-view.js', 'main.js'];
+  const folder = addresses[0]!.replace('icon.svg', '');
+  expect(addresses).toEqual(names.map((name) => folder + name));
   let bytes = page.rawPayload.length;
-  for (const address of new Set(addresses)) {
+  // What the first view loads when it is shown.
+  for (const address of [...addresses, `${folder}picture.js`, `${folder}uplot.js`]) {
     const file = await http.inject({ url: `/${address}`, headers: { 'accept-encoding': 'gzip, deflate, br' } });
     expect([address, file.statusCode, file.headers['content-encoding']]).toEqual([address, 200, 'br']);
     expect(file.headers['cache-control']).toBe('public, max-age=31536000, immutable');
@@ -48,7 +51,7 @@ test('a client that accepts no compression gets the same file as it is', async (
   const plain = await http.inject(url);
   expect(plain.headers['content-encoding']).toBeUndefined();
   expect(plain.headers['content-type']).toMatch(/^(text|application)\/javascript; charset=utf-8$/);
-  expect(plain.body).not.toMatch(/^(import|export) |: Page\b/m);
+  expect(plain.body).not.toMatch(/^import |^\/\/ |: Page\b/m);
   const again = await http.inject({ url, headers: { 'if-none-match': String(plain.headers.etag) } });
   expect(again.statusCode).toBe(304);
 });
@@ -67,9 +70,11 @@ describe('behind a path', async () => {
   const { http: behind } = await buildApp({ BASE_PATH: '/ml/rnn' });
   test.each(['/ml/rnn', '/ml/rnn/', '/'])('that the service knows, the page at %s loads its files', async (url) => {
     const { body } = await behind.inject({ url, headers: HTML });
-    const [, script] = /<script type="module" src="([^"]*)"/.exec(body)!;
+    const [, script] = /<script type="module" blocking="render" src="([^"]*)"/.exec(body)!;
     expect(script).toMatch(/^\/ml\/rnn\/app\/[0-9a-f]{16}\/pages\/main\.js$/);
-    expect((await behind.inject(script!)).statusCode).toBe(200);
+    const files = [...body.matchAll(/(?:href|src)="([^"]*\.(?:js|css|svg))"/g)].map(([, address]) => address!);
+    expect(files).toHaveLength(5);
+    for (const file of files) expect([file, (await behind.inject(file)).statusCode]).toEqual([file, 200]);
   });
 });
 

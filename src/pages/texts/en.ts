@@ -1,7 +1,6 @@
 // All texts of the page in English. The other languages have the same keys.
 
 export const en = {
-  languageName: 'English',
   bar: {
     skip: 'Skip to the content',
     views: 'Views',

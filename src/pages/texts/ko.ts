@@ -2,7 +2,6 @@
 import { type Texts, en } from './en.ts';
 
 export const ko: Texts = {
-  languageName: '한국어',
   bar: {
     skip: '본문으로 건너뛰기',
     views: '화면',

@@ -1,29 +1,23 @@
 // The view "understand": one step of a recurrent network as an equation of matrices, and the network over time. All numbers are
 // what the service has computed.
-import { button, el } from '../dom.ts';
+import { el } from '../dom.ts';
 import { failureNote } from '../failure.ts';
 import type { Page, View, ViewFactory } from '../page.ts';
 import { snippetsPanel } from '../snippets-panel.ts';
-import { type Gate, gatesOf } from './cells.ts';
 import { type Choices, Controls } from './controls.ts';
-import { CurvePlot, type Curves, computeCurves, onCurve } from './curve.ts';
-import { Equation, type OnEdit } from './equation.ts';
+import type { OnEdit } from './equation.ts';
 import { formula, prose } from './names.ts';
 import { randomNetwork } from './network.ts';
+import type { Picture } from './picture.ts';
 import { Player } from './player.ts';
 import { callsOf } from './calls.ts';
-import { StateUpdate } from './state-update.ts';
-import { SumNote } from './sum-note.ts';
-import { TimePicture } from './time-picture.ts';
 import { Transport } from './transport.ts';
-import { STEPS_MAX, Unrolled } from './unrolled.ts';
+import { Unrolled } from './unrolled.ts';
 
 /** Steps that are there when the view is opened: enough to see the states change. */
 const FIRST_STEPS = 8;
 /** Another network takes as many steps as the last one, up to here. */
 const STEPS_AGAIN_MAX = 64;
-/** Tables of so many columns leave no place beside the equation; of more columns there are heatmaps, which are smaller. */
-const WIDE_H = [6, 7, 8];
 const FIRST_CHOICES: Choices = { cell: 'rnn', N: 2, D: 3, H: 4, seed: 1, series: 'sine' };
 
 export const understandView: ViewFactory = (page) => new UnderstandView(page);
@@ -34,37 +28,34 @@ interface Made {
   readonly isOther?: boolean;
 }
 
+/** Behind the first frame, which shows what can be chosen: a picture takes longer, and waits for numbers of the service anyway. */
+async function loadPicture() {
+  await new Promise(requestAnimationFrame);
+  return import('./picture.ts');
+}
+
 class UnderstandView implements View {
   readonly element: HTMLElement;
   readonly #page: Page;
   readonly #unrolled: Unrolled;
   readonly #player: Player;
-  readonly #note: SumNote;
   readonly #controls: Controls;
   readonly #intro = el('div', { class: 'intro' });
-  readonly #picture = el('div', {});
+  readonly #pictureHolder = el('div', {});
   readonly #timeHolder = el('div', {});
   readonly #failure = el('div', {});
   readonly #transport: Transport;
-  readonly #batchRow: HTMLSelectElement;
-  readonly #batchField: HTMLElement;
-  readonly #curveHolder = el('figure', { class: 'curve-holder' });
   #choices = FIRST_CHOICES;
-  #gate: Gate = gatesOf(FIRST_CHOICES.cell)[0]!;
   #index = FIRST_STEPS - 1;
   #control = new AbortController();
   #stepsWanted = 0;
-  #curves: Curves | undefined;
-  #plot: CurvePlot | undefined;
-  #equation: Equation | undefined;
-  #update: StateUpdate | undefined;
-  #time: TimePicture | undefined;
+  #picture: Picture | undefined;
+  #isOther = true;
 
   constructor(page: Page) {
     this.#page = page;
     const texts = page.texts.understand;
     this.#unrolled = new Unrolled(page.carryover, this.#network(), FIRST_CHOICES.seed);
-    this.#note = new SumNote(page.texts);
     this.#controls = new Controls(page, FIRST_CHOICES, (choices, changed) => void this.#choose(choices, changed));
     this.#player = new Player({
       unrolled: this.#unrolled,
@@ -81,17 +72,14 @@ class UnderstandView implements View {
       onPlay: () => this.#togglePlay(),
       onSpeed: (stepsPerSecond) => this.#player.isPlaying && this.#player.play(stepsPerSecond),
     });
-    this.#batchRow = el('select', {}, [], { change: () => this.#draw() });
-    this.#batchField = el('label', { class: 'batch' }, [texts.run.batchRow, ' ', this.#batchRow]);
     this.element = el('section', { class: 'understand' }, [
       el('h1', {}, texts.title),
       this.#intro,
       this.#controls.element,
       this.#failure,
-      this.#picture,
+      this.#pictureHolder,
       el('h2', {}, texts.time.title),
       el('p', { class: 'lead' }, prose(texts.time.explanation)),
-      this.#batchField,
       this.#timeHolder,
       this.#transport.element,
       snippetsPanel(page, () => callsOf(this.#unrolled, this.#index)),
@@ -103,8 +91,7 @@ class UnderstandView implements View {
   dispose(): void {
     this.#control.abort();
     this.#player.pause();
-    this.#time?.dispose();
-    this.#plot?.dispose();
+    this.#picture?.dispose();
   }
 
   #network() {
@@ -126,19 +113,25 @@ class UnderstandView implements View {
     this.#control = new AbortController();
     const { signal } = this.#control;
     try {
-      const [made, curves] = await Promise.all([work(signal), this.#curves ?? computeCurves(this.#page.carryover, signal)]);
+      const [made, loaded] = await Promise.all([work(signal), this.#picture ? undefined : loadPicture()]);
       signal.throwIfAborted();
-      this.#curves = curves;
       this.#showFailure(undefined);
-      if (made?.isOther === true) this.#equation = undefined;
+      if (loaded) this.#place(new loaded.Picture({ page: this.#page, onEdit: this.#edit, onChoose: (index) => this.#choosePast(index) }));
+      this.#isOther ||= made?.isOther === true;
       if (made) this.#show(made.index);
+      await this.#picture!.addCurve(signal);
     } catch (error) {
       if (!signal.aborted) this.#showFailure(error);
     }
   }
 
+  #place(picture: Picture): void {
+    this.#picture = picture;
+    this.#pictureHolder.replaceChildren(picture.element);
+    this.#timeHolder.replaceChildren(picture.timeElement);
+  }
+
   #choose(choices: Choices, changed: keyof Choices): Promise<void> {
-    if (choices.cell !== this.#choices.cell) this.#gate = gatesOf(choices.cell)[0]!;
     this.#choices = choices;
     this.#unrolled.series = choices.series;
     this.#unrolled.seed = choices.seed;
@@ -183,7 +176,7 @@ class UnderstandView implements View {
 
   #togglePlay(): void {
     // The first call has failed: it is repeated.
-    if (!this.#equation) return this.#open();
+    if (this.#isOther) return this.#open();
     if (this.#player.isPlaying) this.#player.pause();
     else this.#player.play(this.#transport.stepsPerSecond);
     this.#showPlaying();
@@ -191,60 +184,6 @@ class UnderstandView implements View {
 
   readonly #edit: OnEdit = (tensor, place, value) =>
     void this.#run(async (signal) => ({ index: await this.#unrolled.edit(this.#index, tensor, place, value, signal) }));
-
-  /** Makes the parts anew, as for another cell, gate or size. */
-  #build(): void {
-    const { network, steps } = this.#unrolled;
-    const page = this.#page;
-    const { texts } = page;
-    const step = steps[this.#index]!;
-    const gate = this.#gate;
-    this.#time?.dispose();
-    this.#plot?.dispose();
-    const { hint, largeHint } = texts.understand.sum;
-    this.#note.clear(network.H > 8 ? largeHint : hint);
-    this.#plot = new CurvePlot(this.#curves!, texts.understand.curve.label(gate.activation));
-    const about = gate.activation === 'tanh'
-      ? texts.understand.curve.tanh(onCurve(this.#curves!, 'tanh', 2).toFixed(3))
-      : texts.understand.curve.sigmoid(onCurve(this.#curves!, 'sigmoid', 2).toFixed(3));
-    this.#curveHolder.replaceChildren(this.#plot.element, el('figcaption', {}, prose(about)));
-    this.#equation = new Equation({ page, network, step, gate, note: this.#note, onEdit: this.#edit, curve: this.#curveHolder });
-    const isGated = network.cell !== 'rnn';
-    this.#update = isGated ? new StateUpdate(page, network, step, this.#edit) : undefined;
-    this.#time = new TimePicture({ page, network, stepsMax: STEPS_MAX, onChoose: (index) => this.#choosePast(index) });
-    const gates = texts.understand.gates;
-    this.#picture.replaceChildren(...[
-      isGated ? el('h2', {}, texts.understand.gatesTitle) : undefined,
-      isGated ? this.#gateButtons() : undefined,
-      isGated ? el('p', { class: 'lead' }, prose(gates[network.cell as 'gru'][gate.name as 'r'].explanation)) : undefined,
-      // Where the equation takes the whole width, the note is kept in sight below it.
-      el('div', { class: WIDE_H.includes(network.H) ? 'stage wide' : 'stage' }, [
-        this.#equation.element,
-        this.#note.element,
-      ]),
-      this.#update ? el('h2', {}, texts.understand.updateTitle) : undefined,
-      this.#update?.element,
-    ].filter((part) => part !== undefined));
-    this.#timeHolder.replaceChildren(this.#time.element);
-    const chosenRow = Math.min(Number(this.#batchRow.value), network.N - 1);
-    this.#batchRow.replaceChildren(...Array.from({ length: network.N }, (_, n) => el('option', { value: n, selected: n === chosenRow }, String(n))));
-    this.#batchField.hidden = network.N === 1;
-    this.#draw();
-  }
-
-  #gateButtons(): HTMLElement {
-    const { cell } = this.#unrolled.network;
-    const { gate: label, gates } = this.#page.texts.understand;
-    const buttons = gatesOf(cell).map((gate) =>
-      button(`${gate.name} · ${gates[cell as 'gru'][gate.name as 'r'].name}`, () => {
-        this.#gate = gate;
-        this.#build();
-        // The button that was pressed has been made anew.
-        this.#picture.querySelector<HTMLElement>('.gates [aria-pressed=true]')?.focus();
-      }, { 'aria-pressed': String(gate === this.#gate) }),
-    );
-    return el('div', { class: 'row gates', role: 'group', 'aria-label': label }, buttons);
-  }
 
   #choosePast(index: number): void {
     this.#player.pause();
@@ -254,19 +193,12 @@ class UnderstandView implements View {
 
   #show(index: number): void {
     this.#index = index;
-    if (this.#equation) this.#draw();
-    else this.#build();
-  }
-
-  #draw(): void {
     const { network, steps } = this.#unrolled;
-    const step = steps[this.#index];
-    if (!step || !this.#equation) return;
-    this.#equation.draw(network, step);
-    this.#update?.draw(step);
-    this.#plot?.draw(this.#gate.activation, step.z[this.#gate.name]!, step.values[this.#gate.name]!);
-    this.#time!.draw(steps, this.#index, Number(this.#batchRow.value));
-    this.#transport.showPosition(this.#index + 1, steps.length);
+    if (!this.#picture || !steps[index]) return;
+    if (this.#isOther) this.#picture.build({ network, steps, index });
+    else this.#picture.draw({ network, steps, index });
+    this.#isOther = false;
+    this.#transport.showPosition(index + 1, steps.length);
   }
 
   #showIntro(): void {

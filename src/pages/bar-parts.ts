@@ -1,0 +1,22 @@
+// What the bars of all pages have.
+import { button, el } from './dom.ts';
+import type { Texts } from './texts/en.ts';
+
+export const VIEWS = ['understand', 'try', 'models', 'sessions'] as const;
+const ICON = new URL('icon.svg', import.meta.url).href;
+
+/** What a bar has in it. @param home what the name of the service leads to */
+export function barParts(texts: Texts, home: string, links: readonly HTMLElement[], choices: readonly HTMLElement[]): HTMLElement[] {
+  const tools = el('div', { class: 'tools', id: 'tools' }, choices);
+  // On a phone they are behind a button, so that the bar has two lines.
+  const more = button(texts.bar.more, () => {
+    const isOpen = tools.classList.toggle('open');
+    more.setAttribute('aria-expanded', String(isOpen));
+  }, { class: 'more', 'aria-expanded': 'false', 'aria-controls': 'tools' });
+  return [
+    el('a', { class: 'brand', href: home }, [el('img', { src: ICON, alt: '' }), 'Carryover']),
+    el('nav', { 'aria-label': texts.bar.views }, links),
+    more,
+    tools,
+  ];
+}
