@@ -1,4 +1,5 @@
 // Pages of the list of sessions, bounded in bytes as well as in number.
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { SessionStore } from '../store/store.ts';
 import type { Tenant } from '../tenant.ts';
 import { ifIntact } from './lookup.ts';
@@ -10,8 +11,9 @@ import type { Session } from './session.ts';
 const PAGE_BYTES_MAX = 4 * 1024 * 1024;
 /** Each range of ids that is skipped counts as so many bytes: a page ends also where there is nothing but such ranges. */
 const SKIPPED_RANGE_BYTES = 16 * 1024;
-/** Records in the first batch; each further batch has twice as many. */
+/** Records in the first batch; each further batch has twice as many, up to what is read in 2 ms. */
 const FIRST_BATCH_SIZE = 16;
+const BATCH_SIZE_MAX = 128;
 
 export interface SessionPage {
   /** Without their kept answers and past states. */
@@ -42,7 +44,9 @@ export async function listSessions(
   const damaged: string[] = [];
   let next = startOf(tenant, after);
   let [bytes, left, batchSize] = [0, limit, FIRST_BATCH_SIZE];
-  for (; left > 0 && bytes < PAGE_BYTES_MAX; batchSize *= 2) {
+  for (; left > 0 && bytes < PAGE_BYTES_MAX; batchSize = Math.min(2 * batchSize, BATCH_SIZE_MAX)) {
+    // The store may have answered from memory: without this all batches were read in one event-loop iteration.
+    if (batchSize > FIRST_BATCH_SIZE) await nextIteration();
     const wanted = Math.min(left, batchSize);
     const listed = await store.list(next, wanted, modelId);
     const foreign = listed.findIndex(({ id }) => !isOwnedBy(id, tenant));

@@ -22,7 +22,7 @@ import {
 import { sessionChangeRoutes } from './changes.ts';
 import { keyOfRequest } from './idempotency-key.ts';
 import { createdReply, sendReply } from './replies.ts';
-import { sessionHeaders, sessionInfo, statesOfSession } from './representation.ts';
+import { sessionHeaders, sessionInfo, sessionInfos, statesOfSession } from './representation.ts';
 import { statesOfBody } from '../compute/layers.ts';
 import { inlineSource, weightsOf } from '../compute/weights.ts';
 
@@ -162,7 +162,7 @@ function readRoutes(app: HttpServer, options: SessionRoutesOptions): void {
         next,
       } = await sessions.list(cursor, Number(limit), modelId, tenant);
       return {
-        sessions: page.map(sessionInfo),
+        sessions: await sessionInfos(page),
         ...(damaged.length > 0 && { damaged }),
         ...(next !== undefined && { next }),
       };
