@@ -71,7 +71,7 @@ N=1, D=H=128, ${target.body.length} bytes in JSON and ${target.expectBody.length
 ${formatTable([['', 'requests/s', 'CPU µs'], ...rows])}
 
 ${formatTargets([atLeast('POST /v1/step ÷ Fastify: requests/s', ratio.median, RATIO_MIN)!])}
-${`(${ratio.min.toFixed(2)} … ${ratio.max.toFixed(2)} within a round)`}
+(${ratio.min.toFixed(2)} … ${ratio.max.toFixed(2)} within a round)
 `);
   writeReport(values.json, { machine, rounds, seconds, floor, step });
 }

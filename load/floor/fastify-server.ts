@@ -6,9 +6,9 @@ const app = Fastify({ logger: false });
 let answer = '';
 
 app.get('/', async () => 'ready');
-app.put('/answer', async (request) => {
+app.put('/answer', (request, reply) => {
   answer = String(request.body);
-  return '';
+  void reply.send();
 });
 app.post('/v1/step', (_, reply) => {
   void reply.header('content-type', 'application/json; charset=utf-8').send(answer);

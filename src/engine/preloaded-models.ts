@@ -6,7 +6,7 @@ import type { ModelLibrary } from '../models/library.ts';
 import type { Import } from '../models/import/checkpoint.ts';
 import { importFile } from '../models/import-file.ts';
 import { NAME_PATTERN } from '../models/model-names.ts';
-import type { ModelInfo } from '../models/registry.ts';
+import type { ModelInfo } from '../models/model-info.ts';
 import { registerModel } from './register.ts';
 import type { Limits } from './shapes.ts';
 

@@ -1,7 +1,7 @@
 // Registration of a model: shapes and limits are checked before anything is packed.
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLibrary } from '../models/library.ts';
-import type { ModelInfo } from '../models/registry.ts';
+import type { ModelInfo } from '../models/model-info.ts';
 import { resolveLayers } from './layer-sources.ts';
 import {
   type LayersSource,

@@ -3,7 +3,7 @@
 import { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { ModelLibrary } from '../models/library.ts';
-import type { ModelInfo } from '../models/registry.ts';
+import type { ModelInfo } from '../models/model-info.ts';
 import type { TenantModels } from '../models/tenant-models.ts';
 import type { Call, CallResult } from '../sessions/call.ts';
 import type { IdempotencyKey, Reply } from '../sessions/kept-answer.ts';

@@ -1,6 +1,7 @@
 // The grants that a registration gives; tenant-names.ts says what a grant is.
 import { DEFAULT_TENANT } from '../tenant.ts';
-import type { ModelInfo, ModelRegistry } from './registry.ts';
+import type { ModelInfo } from './model-info.ts';
+import type { ModelRegistry } from './registry.ts';
 import { grantName } from './tenant-names.ts';
 
 /** Whether no tenant has registered the model, and it is not offered to all. */

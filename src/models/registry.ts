@@ -1,35 +1,18 @@
 // The registered models in memory: packed weights, addressed by the digest of their content. Names point to
 // them (model-names.ts).
 import { CarryoverError } from '../errors.ts';
-import { type Layer, type LayerSpec, modelSizes, shortFormOf } from '../layers.ts';
+import type { Layer, LayerSpec } from '../layers.ts';
 import { SortedKeys } from '../sorted-keys.ts';
 import { idOfSortKey, sortKeyOf } from './sort-key.ts';
 import type { PackedModel } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
 import { packedModelBytes } from '../wasm/packed-model.ts';
 import { modelId } from './model-id.ts';
-import { ACTIVATION } from './import/activation.ts';
+import { type ModelInfo, modelInfo } from './model-info.ts';
 import type { Grants } from './grants.ts';
 import { modelNotFound } from './model-errors.ts';
 import { ModelNames } from './model-names.ts';
 import { type ModelLease, PackedWeights } from './packed-weights.ts';
-
-export interface ModelInfo {
-  readonly id: string;
-  /** All names that point to it, oldest first, as the registry has them; see tenant-names.ts. */
-  readonly names: readonly string[];
-  /** D, H and O as modelSizes(); O is absent if no layer is behind the last recurrent one. */
-  readonly D: number;
-  readonly H: number;
-  readonly O?: number;
-  /** Of a model in the short form: f in h_t = f(z_t). */
-  readonly activation?: typeof ACTIVATION;
-  /** Of any other model. */
-  readonly layers?: readonly LayerSpec[];
-  /** Of the packed weights in memory. */
-  readonly bytes: number;
-  readonly created_at: string;
-}
 
 export interface RegistryOptions {
   readonly bytesMax: number;
@@ -130,19 +113,7 @@ export class ModelRegistry {
 
   /** @param ref a name or an id · @throws model_not_found */
   info(ref: string): ModelInfo {
-    const { packed, createdAt, names } = this.#find(ref);
-    const { layers } = packed.model;
-    const { D, H, O } = modelSizes(layers);
-    return {
-      id: packed.id,
-      names: [...names],
-      D,
-      H,
-      ...(O > 0 && { O }),
-      ...(shortFormOf(layers) ? { activation: ACTIVATION } : { layers }),
-      bytes: packed.bytes,
-      created_at: createdAt.toISOString(),
-    };
+    return modelInfo(this.#find(ref));
   }
 
   /**

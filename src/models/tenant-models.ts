@@ -5,7 +5,7 @@ import { DEFAULT_TENANT, type Tenant } from '../tenant.ts';
 import type { ModelLibrary } from './library.ts';
 import { NAME_PATTERN, isModelId } from './model-names.ts';
 import { modelNotFound, modelPinned, offeredByServer } from './model-errors.ts';
-import type { ModelInfo } from './registry.ts';
+import type { ModelInfo } from './model-info.ts';
 import { idOfSortKey, sortKeyOf } from './sort-key.ts';
 import { ownName, scopedName } from './tenant-names.ts';
 

@@ -6,7 +6,7 @@ import { type Session, etagOf } from '../../sessions/session.ts';
 import { toCarryoverError } from '../responses/problem.ts';
 import { MessageCalls, type MessageCallsParts, NO_ETAG, type PrintMessage, sessionIdOf } from '../sessions/message-calls.ts';
 import { type SocketMessage, isTag } from '../sessions/socket-message.ts';
-import type { MessageEndListener } from '../sessions/socket-route.ts';
+import type { MessageEndListener } from '../sessions/session-socket.ts';
 import type { BatchItem } from './batch-body.ts';
 
 export interface ItemCallsParts extends MessageCallsParts {

@@ -14,7 +14,7 @@ import { expectTanh } from '../../models/import/activation.ts';
 import type { Import, ImportOptions } from '../../models/import/checkpoint.ts';
 import { type ImportListener, importFile } from '../../models/import-file.ts';
 import { READOUT_NAMES } from '../../models/import/readout.ts';
-import type { ModelInfo as Info } from '../../models/registry.ts';
+import type { ModelInfo as Info } from '../../models/model-info.ts';
 import type { AuditLog } from '../audit.ts';
 import { isBodyHeld } from '../request.ts';
 import { MODEL_FILE_TYPES, jsonOrFile } from '../media-types.ts';

@@ -1,7 +1,7 @@
 // The connection to Redis: one request, one answer, in time.
 //
 // The client sends a command once (client.ts). This file sends it again until the deadline, which is safe:
-// every request of the store can be executed twice with the effect of once (scripts.ts). So a request
+// every request of the store can be executed twice with the effect of once (record-scripts.ts, model-scripts.ts). So a request
 // whose reply was lost is mostly cleared up, and where it is not the error says applied `unknown`.
 import type { ErrorCode } from '../../error-kinds.ts';
 import { CarryoverError } from '../../errors.ts';
@@ -11,7 +11,6 @@ import {
   RECONNECT_DELAY_MS_MAX,
   RETRY_DELAY_MS,
   type RedisClient,
-  type RedisCommand,
   createClient,
   send,
 } from './client.ts';
@@ -21,7 +20,8 @@ import { ConnectionState, type DeadlineMs } from './connection-state.ts';
 import type { RedisKeys } from './keys.ts';
 import { ServerProbe } from './probe.ts';
 import { isAuthenticationError, meaningOf } from './replies.ts';
-import type { Script } from './scripts.ts';
+import { type Request, requestOf } from './request.ts';
+import type { Script } from './script.ts';
 import { durabilityOf, evictionOf, incompatibilityOf } from './server-info.ts';
 
 /** Of one attempt; the time of a request is for two at least. */
@@ -32,14 +32,6 @@ export interface Answer {
   readonly reply: unknown;
   /** Whether an earlier attempt may have been executed too. */
   readonly isRepeat: boolean;
-}
-
-interface Request {
-  readonly command: RedisCommand;
-  /** The same with the source of the script, for a server that does not have it. */
-  readonly commandWithSource?: RedisCommand;
-  /** Whether it changes anything: only then a lost reply leaves open whether it has. */
-  readonly isWrite: boolean;
 }
 
 export interface RedisConnectionOptions {
@@ -304,15 +296,6 @@ export class RedisConnection {
     if (isAuthenticationError(message)) this.#state.setRefused(problem);
     else this.#state.setProblem(problem);
   }
-}
-
-function requestOf({ source, sha }: Script, keys: readonly string[], args: readonly Argument[]): Request {
-  const rest = [String(keys.length), ...keys, ...args];
-  return {
-    command: { name: 'evalsha', args: [sha, ...rest] },
-    commandWithSource: { name: 'eval', args: [source, ...rest] },
-    isWrite: true,
-  };
 }
 
 function delay(ms: number): Promise<void> {

@@ -21,7 +21,7 @@ export class RedisKeys {
   readonly #prefix: string;
   /** The secret of the store. */
   readonly secret: string;
-  /** The revision of the list of models (see scripts.ts). */
+  /** The revision of the list of models (see model-scripts.ts). */
   readonly modelsRevision: string;
   /** Hash: model id → incarnation:createdAtMs:order */
   readonly models: string;
@@ -42,7 +42,7 @@ export class RedisKeys {
     }));
   }
 
-  /** The hash of a record (see scripts.ts). */
+  /** The hash of a record (see record-scripts.ts). */
   record(id: string): string {
     return `${this.#prefix}:{${id}}:s`;
   }

@@ -19,12 +19,12 @@ import {
   PUT_MODEL,
   RANDOMS,
   REMOVE_MODEL,
-  type Script,
   UNKEEP_MODEL,
   UNLIST_MODEL,
   UNPOINT,
   UPLOAD,
-} from './scripts.ts';
+} from './model-scripts.ts';
+import type { Script } from './script.ts';
 
 /**
  * A file is sent in chunks of this size. Between two of them Redis serves other requests and replies: a connection

@@ -1,5 +1,5 @@
 // Sessions and models in Redis (6.2 or newer, or Valkey; one server or a cluster), shared by all replicas of
-// the service. A record is one hash, which one script changes (scripts.ts); beside the records is an index
+// the service. A record is one hash, which one script changes (record-scripts.ts); beside the records is an index
 // that finds them (session-index.ts).
 import { randomBytes } from 'node:crypto';
 import { CarryoverError } from '../../errors.ts';
@@ -7,25 +7,24 @@ import type { ListedRecord, RecordParts, Revision, SessionStore, StoredRecord, T
 import { parseRedisUrl } from './address.ts';
 import { type Argument, toBuffer } from './client.ts';
 import type { ConfirmationsOptions } from './confirmations.ts';
-import { type Answer, RedisConnection } from './connection.ts';
+import { RedisConnection } from './connection.ts';
 import type { DeadlineMs } from './connection-state.ts';
 import { PREFIX, RedisKeys, afterEntriesOf } from './keys.ts';
 import { RedisModels } from './models.ts';
+import { isDone, nothingApplied } from './outcomes.ts';
 import { firstRevision, formatRevision, nextRevision, revisionArguments } from './revision.ts';
 import {
   ABSENT,
   CHANGE,
   CREATE,
-  DONE,
   ERASE,
   LIVE,
   NONCE_BYTES,
   RENEW,
   SECRET,
   TAKE_TOKENS,
-  TOO_OLD,
   WRITE_TOMBSTONE,
-} from './scripts.ts';
+} from './record-scripts.ts';
 import { SessionIndex } from './session-index.ts';
 
 export interface RedisStoreOptions {
@@ -276,26 +275,4 @@ class RedisStore implements SessionStore {
 
 function slotArguments({ slots }: RecordParts): Argument[] {
   return [...slots].flatMap(([slot, bytes]) => [String(slot), toBuffer(bytes)]);
-}
-
-/**
- * Whether a change was made.
- *
- * @throws store_unavailable, applied `unknown`, if it was sent before and that may have made it
- */
-function isDone(outcome: unknown, { isRepeat }: Answer): boolean {
-  if (outcome === TOO_OLD && isRepeat) {
-    throw new CarryoverError('store_unavailable', {
-      detail: 'An answer of Redis was lost, and others have changed the session since: read it.',
-      applied: 'unknown',
-    });
-  }
-  return outcome === DONE;
-}
-
-/** Rethrows with applied `no`: without its record the index makes no session. */
-function nothingApplied(error: CarryoverError): never {
-  if (error.applied === 'no') throw error;
-  const { code, message: detail, cause } = error;
-  throw new CarryoverError(code, { detail, cause, applied: 'no' });
 }

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Revision } from '../store.ts';
 import type { Argument } from './client.ts';
-import { NONCE_BYTES } from './scripts.ts';
+import { NONCE_BYTES } from './record-scripts.ts';
 
 export interface RevisionParts {
   /** The number of changes of the record since its creation. */

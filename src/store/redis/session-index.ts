@@ -16,7 +16,7 @@ import type { Argument } from './client.ts';
 import type { RedisConnection } from './connection.ts';
 import type { DeadlineMs } from './connection-state.ts';
 import { type RedisKeys, afterEntriesOf, entryOf, fromEntriesOf, parseEntry } from './keys.ts';
-import { DROP, INDEX, PIN, POSTPONE, UNLIST, UNPIN } from './scripts.ts';
+import { DROP, INDEX, PIN, POSTPONE, UNLIST, UNPIN } from './record-scripts.ts';
 
 /** What SessionIndex.add() has written that was not there before. */
 export interface AddedToIndex {

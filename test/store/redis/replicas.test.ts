@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterEach, beforeAll, expect, test, vi } from 'vitest';
 import { openRedisStore } from '../../../src/store/redis/redis.ts';
-import { CHANGE, DONE, NONCE_BYTES, TOO_OLD, PIN, REFUSED } from '../../../src/store/redis/scripts.ts';
+import { CHANGE, DONE, NONCE_BYTES, TOO_OLD, PIN, REFUSED } from '../../../src/store/redis/record-scripts.ts';
 import type { SessionStore } from '../../../src/store/store.ts';
 import { pseudoRandom } from '../../../src/wasm/pseudo-random.ts';
 import { startFaultProxy } from '../../helpers/fault-proxy.ts';
