@@ -11,7 +11,7 @@ import {
   lineOverShapes,
   lineOverWorkers,
 } from './report.ts';
-import { formatCompact, formatTick, niceCeiling, path, round, text, ticksUpTo } from './svg.ts';
+import { formatCompact, formatTick, niceCeiling, path, round, text, ticksUpTo } from '../report/svg.ts';
 
 const WIDTH = 1000;
 const HEIGHT = 825;

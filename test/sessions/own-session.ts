@@ -1,7 +1,6 @@
 // A session that one client steps, in order: which steps it has sent, what they were answered with, and how far that is from
 // the same steps as one sequence.
 import { randomUUID } from 'node:crypto';
-import type { Layer } from '../../src/layers.ts';
 import type { SessionModel } from './models.ts';
 import { type Kept, apply, firstState, outputOf } from './replay.ts';
 import { type Row, bytesOf, digestOf, randomRow, zeroStates } from './states.ts';
@@ -40,9 +39,10 @@ export class OwnSession {
   readonly #withKeys: boolean;
   readonly #random: () => number;
   #made = 0;
-  /** Inputs of the steps that were answered, in their order. */
-  readonly #rows: Row[] = [];
-  readonly #marks: (Mark & { readonly steps: number })[] = [];
+  /** Calls that were answered, by their numbers. */
+  readonly #answers: { readonly xs: readonly Row[]; readonly mark: Mark }[] = [];
+  /** Number of the first call that was not answered. */
+  #next = 0;
 
   /** @param withKeys each step has one key, however often it is sent; else each attempt has a new one */
   constructor({ id, model }: { readonly id: string; readonly model: SessionModel }, withKeys: boolean, random: () => number) {
@@ -63,38 +63,47 @@ export class OwnSession {
     return this.#withKeys ? `step-${number}` : randomUUID();
   }
 
-  /** @throws Error unless steps are answered in their order, each once */
-  answered({ number, xs }: OwnStep, mark: Mark): void {
-    if (number !== this.#marks.length) throw new Error(`Step ${number} was answered when ${this.#marks.length} was next.`);
-    this.#rows.push(...xs);
-    this.#marks.push({ ...mark, steps: this.#rows.length });
+  /**
+   * @param isReplay a call that was applied earlier may be answered before an earlier one, which may still be refused: as its key
+   *   is in use, for example
+   * @throws Error if any other is answered out of its order
+   */
+  answered({ number, xs }: OwnStep, mark: Mark, isReplay: boolean): void {
+    const isNext = number === this.#next;
+    if (this.#answers[number] || !(isNext || isReplay)) throw new Error(`Call ${number} was answered when ${this.#next} was next.`);
+    this.#answers[number] = { xs, mark };
+    while (this.#answers[this.#next]) this.#next++;
   }
 
   /** @param found the session as it is read in the end; undefined if it does not exist */
   check(verdict: OwnVerdict, found: Kept | undefined): void {
-    const { layers } = this.model;
-    const steps = this.#rows.length;
-    verdict.acknowledged += this.#marks.length;
+    verdict.acknowledged += this.#answers.length;
+    let steps = 0;
     let ahead = 0;
     const noteAhead = (now: number) => {
       if (now > ahead) verdict.doubled += now - ahead;
       else verdict.lost += ahead - now;
       ahead = now;
     };
-    for (const mark of this.#marks) noteAhead(mark.t - mark.steps);
+    for (const { xs, mark } of this.#answers) {
+      steps += xs.length;
+      noteAhead(mark.t - steps);
+    }
     noteAhead((found?.t ?? 0) - steps);
     // With other steps the states must differ.
-    if (ahead === 0) verdict.wrong += this.#wrongStates(layers, found);
+    if (ahead === 0) verdict.wrong += this.#wrongStates(found);
   }
 
-  #wrongStates(layers: readonly Layer[], found: Kept | undefined): number {
+  #wrongStates(found: Kept | undefined): number {
+    const { layers } = this.model;
     let state = firstState(layers, 0);
     let wrong = 0;
-    for (const { steps, digest } of this.#marks) {
-      state = apply(layers, state, { kind: 'advance', xs: this.#rows.slice(state.t, steps) })!;
-      if (digestOf(state.states) !== digest) wrong++;
+    for (const { xs, mark } of this.#answers) {
+      state = apply(layers, state, { kind: 'advance', xs })!;
+      if (digestOf(state.states) !== mark.digest) wrong++;
     }
-    const atOnce = this.#rows.length === 0 ? zeroStates(layers) : outputOf(layers, zeroStates(layers), this.#rows);
+    const rows = this.#answers.flatMap(({ xs }) => xs);
+    const atOnce = rows.length === 0 ? zeroStates(layers) : outputOf(layers, zeroStates(layers), rows);
     if (found && !bytesOf(atOnce).equals(bytesOf(found.states))) wrong++;
     return wrong;
   }

@@ -47,10 +47,10 @@ abstract class StepClient {
     return this.#gone.has(session);
   }
 
-  /** @returns whether the step was applied @throws Error if it was refused for good, or out of its order */
+  /** @returns whether the step was applied @throws Error if it was refused for good, or answered out of its order */
   protected take(step: OwnStep, { session: mark, replayed, error }: StepAnswer): boolean {
     if (mark) {
-      step.session.answered(step, mark);
+      step.session.answered(step, mark, Boolean(replayed));
       this.acknowledged++;
       if (replayed) this.replayed++;
       return true;
