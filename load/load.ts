@@ -58,11 +58,11 @@ async function openLoop(options: LoadOptions): Promise<void> {
   const results = await measureRates(variants, { ...options, onProgress: (done) => progress.update(done) });
   progress.stop();
   const machine = describeMachine(machineInfo());
-  const how = `${connections} connections, median of ${rounds} rounds of ${seconds} s; latencies in ms from when a request was due`;
+  const how = `${connections} connections, median of rounds (${rounds}) of ${seconds} s; latencies in ms from when a request was due`;
   console.log(`\n${machine}\n${describeCase(options)}\n${how}\n\n${describeRates(results, variants[0]!.cases[0]!.steps)}\n`);
   const file = join(out, `load-${mode}.svg`);
   mkdirSync(out, { recursive: true });
-  writeFileSync(file, plotRates(results, { title: 'Latency against rate', notes: [describeCase(options), `${machine} · ${how}`] }));
+  writeFileSync(file, plotRates(results, { title: 'Latency against rate', notes: [describeCase(options), how, machine] }));
   console.log(`The chart is in ${file}.`);
   writeReport(json, results);
 }

@@ -5,7 +5,7 @@ import { type RateResult, medianOf } from './measure.ts';
 import { PERCENTILES } from './report.ts';
 
 const WIDTH = 900;
-const HEIGHT = 560;
+const HEIGHT = 578;
 const PLOT = { left: 80, top: 92, width: 790, height: 370 };
 const COLOURS = 4;
 
@@ -33,7 +33,7 @@ const STYLE = `
 export interface ChartTexts {
   readonly title: string;
   /** Lines below the chart. */
-  readonly notes: readonly [string, string];
+  readonly notes: readonly [string, string, string];
 }
 
 type Scale = (value: number) => number;
@@ -55,7 +55,7 @@ ${drawKeys(results)}
 <g transform="translate(${PLOT.left} ${PLOT.top})">
 ${[drawLatencies(low, high, y), drawRatesAxis(rateMax, x), ...results.map((result, v) => drawVariant(result, v, x, y))].join('\n')}
 </g>
-${notes.map((note, k) => text(24, HEIGHT - 36 + 18 * k, note, { style: 'small' })).join('\n')}
+${notes.map((note, k) => text(24, HEIGHT - 54 + 18 * k, note, { style: 'small' })).join('\n')}
 </svg>
 `;
 }

@@ -32,7 +32,7 @@ test.each(CASES)('$mode are sent at each rate, and drawn', async (options) => {
   const lines = describeRates(results, made.steps).split('\n');
   expect(lines).toHaveLength(3);
   expect(lines[0]).toMatch(made.steps === 1 ? /requests\/s +answered\/s +p50/ : /requests\/s +steps\/s/);
-  const chart = plotRates(results, { title: 'T', notes: ['a', 'b'] });
+  const chart = plotRates(results, { title: 'T', notes: ['a', 'b', 'c'] });
   expect(chart).toContain('</svg>');
   expect(chart).not.toMatch(/NaN|Infinity|href|url\(/);
 });
