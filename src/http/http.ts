@@ -57,7 +57,7 @@ import { type SessionRoutesOptions, sessionRoutes } from './sessions/sessions.ts
 import type { MessageEndListener } from './sessions/session-socket.ts';
 import { type SessionSocketOptions, sessionSocketRoute } from './sessions/socket-route.ts';
 import { streamRoute } from './sessions/stream-route.ts';
-import { STRICT_AJV, compileOnFirstUse, validationError } from './validation.ts';
+import { STRICT_AJV, compileAtStart, compileOnFirstUse, validationError } from './validation.ts';
 import { type Tracer, beginTrace } from './tracer.ts';
 import { inferenceProtocol } from './v2/inference-protocol.ts';
 import { MessageSockets } from './websocket/message-sockets.ts';
@@ -236,7 +236,7 @@ function createServers(options: HttpOptions, onRequestEnd: RequestEndListener | 
   const app: HttpServer = Fastify({
     ...(options.logger && { loggerInstance: options.logger }),
     ajv: STRICT_AJV,
-    ...(!options.isPrepared && { schemaController: { compilersFactory: { buildValidator: compileOnFirstUse } } }),
+    schemaController: { compilersFactory: { buildValidator: options.isPrepared ? compileAtStart : compileOnFirstUse } },
     schemaErrorFormatter: validationError,
     rewriteUrl: ({ url = '' }) => publicAddress.ownPath(url),
     bodyLimit: options.bodyBytesMax,

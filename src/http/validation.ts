@@ -33,14 +33,25 @@ export const STRICT_AJV = {
 type BuildValidator = ReturnType<typeof ajvCompiler>;
 type CompileSchema = ReturnType<BuildValidator>;
 
-const buildValidator = ajvCompiler();
+/**
+ * One compiler for all routes of all servers of a process, which have the same named schemas (named-schemas.ts) and
+ * options. Fastify asks for it with each route, and the library would print all named schemas to find the one that it has.
+ */
+function sharedCompiler(): BuildValidator {
+  const build = ajvCompiler();
+  let compiler: CompileSchema | undefined;
+  return (...options) => (compiler ??= build(...options));
+}
+
+export const compileAtStart = sharedCompiler();
+const compileLate = sharedCompiler();
 
 /**
  * Compiles the validator of a schema when it is first used, and not at the start, as Fastify does: for tests, which
  * start the service often and use few of its routes. Compiling those of all routes takes 40 ms.
  */
 export const compileOnFirstUse: BuildValidator = (...options) => {
-  const compile: CompileSchema = buildValidator(...options);
+  const compile = compileLate(...options);
   return (route) => {
     let compiled: ReturnType<CompileSchema> | undefined;
     const validate = (value: unknown): boolean => {
