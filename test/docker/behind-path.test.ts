@@ -1,10 +1,12 @@
 // The service behind a path of nginx, with the lines that docker/README.md gives, in a browser.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Browser, type Page, chromium } from 'playwright-core';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Browser, Page } from 'playwright-core';
+import { beforeAll, expect, test } from 'vitest';
 import { type Gateway, startGateway } from '../helpers/gateway.ts';
-import { describeWith, programPath } from '../helpers/needs.ts';
+import { sample } from '../helpers/long.ts';
+import { describeWith } from '../helpers/needs.ts';
+import { startBrowser } from '../helpers/page.ts';
 import { type RunningServer, freePort, startQuickly } from '../helpers/process.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docker/README.md'), 'utf8');
@@ -20,14 +22,10 @@ describeWith(['nginx', 'chromium'], 'behind a path', () => {
   let browser: Browser;
 
   beforeAll(async () => {
-    browser = await chromium.launch({
-      executablePath: programPath('chromium')!,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
-    });
+    browser = await startBrowser();
   });
-  afterAll(() => browser?.close());
 
-  test.each(FORMS)('of a gateway %s, the documentation and all addresses work', async (_, form, address, shown) => {
+  test.each(sample(FORMS, 1))('of a gateway %s, the documentation and all addresses work', async (_, form, address, shown) => {
     const port = await freePort();
     const server = await startQuickly({ PUBLIC_URL: `http://127.0.0.1:${port}/ml/rnn` });
     const gateway = await startGateway([server.port], (configuration) => configuration.replace('  location / {', `${form}\n  location / {`), port);

@@ -22,13 +22,16 @@ export interface OpenPage {
   readonly problems: string[];
 }
 
-/** Closed when the test file ends. */
+let shared: Promise<Browser> | undefined;
+
+/** One for all test files of a process, with which it ends; its windows are closed when the test file ends. */
 export async function startBrowser(): Promise<Browser> {
-  const browser = await chromium.launch({
+  shared ??= chromium.launch({
     executablePath: programPath('chromium')!,
     args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
   });
-  closeAtEnd(() => browser.close());
+  const browser = await shared;
+  closeAtEnd(() => Promise.all(browser.contexts().map((context) => context.close())));
   return browser;
 }
 

@@ -4,9 +4,10 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { type Browser, type Page, chromium } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { describeWith, programPath } from '../helpers/needs.ts';
+import { describeWith } from '../helpers/needs.ts';
+import { startBrowser } from '../helpers/page.ts';
 import { type RunningServer, startQuickly } from '../helpers/process.ts';
 
 const guide = readFileSync(join(import.meta.dirname, '../../openapi/README.md'), 'utf8');
@@ -24,15 +25,11 @@ describeWith('chromium', 'a web page', () => {
     await once(site.listen(0, '127.0.0.1'), 'listening');
     const { port } = site.address() as AddressInfo;
     server = await startQuickly({ CORS_ORIGINS: `http://127.0.0.1:${port}`, BODY_BYTES_MAX: '100000' });
-    browser = await chromium.launch({
-      executablePath: programPath('chromium')!,
-      args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
-    });
+    browser = await startBrowser();
     [listed, other] = [await browser.newPage(), await browser.newPage()];
     await Promise.all([listed.goto(`http://127.0.0.1:${port}`), other.goto(`http://localhost:${port}`)]);
   });
   afterAll(async () => {
-    await browser?.close();
     await server?.stop();
     site.close();
   });
