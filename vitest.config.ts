@@ -3,8 +3,12 @@ import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** They take longest, many of them mostly waiting: begun last, they would leave the other cores idle at the end. */
+/**
+ * They take longest, many of them mostly waiting: begun last, they would leave the other cores idle at the end. Most have a
+ * long form (test/helpers/long.ts), which `npm test` does not run: all of it is to take less than 150 s on two cores.
+ */
 const LONGEST = [
+  'docker/rolling-restart',
   'store/redis/server-faults',
   'docker/image',
   'sessions/crash',
@@ -16,6 +20,11 @@ const LONGEST = [
   'sessions/isolation',
   'store/sqlite/disk',
   'server',
+  'server-https',
+  'store/redis/open',
+  'http/tenant-limits',
+  'pool/faults',
+  'client/python',
   'demo',
   'http/docs-page',
   'http/browser-pages',
@@ -91,7 +100,7 @@ export default defineConfig({
     },
     reporters: ['default', './test/helpers/report-skips.ts', './test/helpers/report-failures.ts'],
     // A test that looks at nothing cannot fail.
-    expect: { requireAssertions: true },
+    expect: { requireAssertions: true, poll: { timeout: 20_000 } },
     // Many times what any test takes: a machine may be slow, and busy.
     testTimeout: 180_000,
     hookTimeout: 180_000,

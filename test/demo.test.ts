@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type App, createApp } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
 import { MEMORY_SPEEDS } from './helpers/app.ts';
-import { describeLong } from './helpers/long.ts';
+import { describeLong, testLong } from './helpers/long.ts';
 
 const demo = join(import.meta.dirname, '../load/demo/demo.ts');
 const crash = join(import.meta.dirname, '../load/demo/crash.ts');
@@ -71,7 +71,7 @@ describe('the demos', () => {
     expect(stdout).toContain('1.753566  1.753566');
   });
 
-  test('weather: the forecasts of 2015 are as good as those of torch, and better than "tomorrow = today"', async () => {
+  testLong('weather: the forecasts of 2015 are as good as those of torch, and better than "tomorrow = today"', async () => {
     // Without an address: through a service of its own, unless one runs at the default address.
     const { numbers } = await figuresOf('weather', []);
     expect(numbers.days).toBe(365);
@@ -92,7 +92,7 @@ describe('the demos', () => {
     expect(output()).not.toContain('Error');
   });
 
-  test('where no service answers at an address that is given, one line says how to start it', async () => {
+  testLong('where no service answers at an address that is given, one line says how to start it', async () => {
     const { code, stdout, stderr } = await run([demo, 'weather', '--url', 'http://127.0.0.1:1']);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toBe('No service answers at http://127.0.0.1:1. Start it in another terminal: npm start\n');

@@ -4,9 +4,10 @@ import { once } from 'node:events';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readStages, startOf } from './docker/dockerfile.ts';
 import { certificateFolder, makeCertificate } from './helpers/certificates.ts';
+import { describeLong, testLong } from './helpers/long.ts';
 import { describeWith } from './helpers/needs.ts';
 import { NODE_FLAGS, type RunningProcess, spawnServer, startServer, until } from './helpers/process.ts';
 
@@ -66,7 +67,7 @@ describeWith('openssl', 'a service with a certificate', () => {
     expect((await run(process.execPath, args, { PORT: String(port), TLS_CERT_FILE: '' })).code).toBe(1);
   });
 
-  test('`carryover doctor` looks at the certificate, and finds the service', async () => {
+  testLong('`carryover doctor` looks at the certificate, and finds the service', async () => {
     const doctor = async (env: Record<string, string>) => {
       const { output } = await run(process.execPath, ['src/cli/carryover.mjs', 'doctor', '--json'], { PORT: String(port), STORE_URL: 'memory:', ...tls, ...env });
       const findings = JSON.parse(output) as { name: string; status: string; found: string }[];
@@ -98,7 +99,7 @@ describeWith('openssl', 'a service with a certificate', () => {
     expect(await server.stop()).toBe(0);
   });
 
-  test('files that cannot be used are named before anything is started, and the exit code is 78', () => {
+  testLong('files that cannot be used are named before anything is started, and the exit code is 78', () => {
     const env = { ...process.env, STORE_URL: 'memory:', TLS_CERT_FILE: join(folder, 'none.pem'), TLS_KEY_FILE: authority };
     const { status, stdout, stderr } = spawnSync(process.execPath, ['src/server.ts'], { cwd: root, env, encoding: 'utf8' });
     expect([status, stdout]).toEqual([78, '']);
@@ -106,7 +107,7 @@ describeWith('openssl', 'a service with a certificate', () => {
   });
 });
 
-describe('SIGHUP without a certificate', () => {
+describeLong('SIGHUP without a certificate', () => {
   test('is logged, and nothing else happens', async () => {
     const server = await startServer({ LOG_LEVEL: 'info' });
     server.process.kill('SIGHUP');

@@ -10,6 +10,7 @@ import { BUILT_IN_MODELS } from '../../src/models/models-dir.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 import { readCells } from '../helpers/cells.ts';
 import { carryover } from '../helpers/command-line.ts';
+import { sample, testLong } from '../helpers/long.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
 
 const fixture = (name: string) => join(import.meta.dirname, '../fixtures/pytorch', name);
@@ -88,7 +89,7 @@ describe('a file that is written', () => {
     ),
   ];
 
-  test.each(files)('importing what was written of %s gives the same id', async (file) => {
+  test.each(sample(files, 4))('importing what was written of %s gives the same id', async (file) => {
     const output = join(folder, `${files.indexOf(file)}.safetensors`);
     const options = file.endsWith('rnn-three-layers.pt') ? ['--activation', 'tanh'] : [];
     const first = (await carryover(['import', file, ...options, '-o', output, '--json'])).json();
@@ -120,7 +121,7 @@ describe('a registration', () => {
     expect(stdout).toContain(`id  ${id}\n`);
   });
 
-  test('a file that was read on a thread is sent whole', async () => {
+  testLong('a file that was read on a thread is sent whole', async () => {
     const { json } = await carryover(['import', fixture('../keras/gru-tails.h5'), '--name', 'keras', '--json'], { app });
     expect(json()).toMatchObject({ id: app.registry.info('keras').id, registered: { names: ['keras'] } });
   });

@@ -7,8 +7,8 @@ import { type LossyProxy, startLossyProxy } from '../helpers/lossy-proxy.ts';
 import { type RunningServer, startQuickly } from '../helpers/process.ts';
 import { SEED } from '../helpers/seed.ts';
 
-const STEPS = sized({ short: 500, long: 10_000 });
-const LOSSES = sized({ short: 20, long: 300 });
+const STEPS = sized({ short: 300, long: 10_000 });
+const LOSSES = sized({ short: 15, long: 300 });
 const SESSIONS = 10;
 const MODEL = { layers: [{ type: 'lstm' as const, W_x: [[0.5, -0.25, 1, 2]], W_h: [[0.1, 0.2, -0.3, 0.4]] }] };
 

@@ -15,8 +15,8 @@ import { writeSafetensors } from '../helpers/safetensors.ts';
 import { SEED } from '../helpers/seed.ts';
 
 const CLIENT = join(import.meta.dirname, '../../src/client');
-const STEPS = count('CLIENT_STEPS', { short: 500, long: 10_000 });
-const LOSSES = sized({ short: 30, long: 300 });
+const STEPS = count('CLIENT_STEPS', { short: 200, long: 10_000 });
+const LOSSES = sized({ short: 20, long: 300 });
 
 let server: RunningServer;
 let guarded: RunningServer;

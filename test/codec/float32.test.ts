@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { shortest } from '../../src/codec/float32.ts';
+import { sized } from '../helpers/long.ts';
 import { fc } from '../helpers/seed.ts';
 
 const bits = new Uint32Array(1);
@@ -44,8 +45,10 @@ describe('shortest', () => {
     }
   });
 
-  test('every 19,997th float32 is printed with the fewest digits that read back to it', () => {
-    for (let pattern = 0; pattern < 0x7f800000; pattern += 19_997) expectShortest(float32(pattern));
+  const STEP = sized({ short: 99_991, long: 19_997 });
+
+  test(`every ${STEP}th float32 is printed with the fewest digits that read back to it`, () => {
+    for (let pattern = 0; pattern < 0x7f800000; pattern += STEP) expectShortest(float32(pattern));
   });
 
   test('powers of two and their neighbours, where the spacing changes, are printed with the fewest digits', () => {

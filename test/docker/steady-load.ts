@@ -8,8 +8,6 @@ import { EventReader, openStream, readAll } from '../helpers/streams.ts';
 const MODEL = 'sunspots';
 /** Of the streams: several chunks, which take some tens of milliseconds. */
 const T = 2_000;
-/** Between two calls of a client: the machine is to start replicas as well. */
-const PAUSE_MS = 4;
 const JSON_TYPE = { 'content-type': 'application/json' };
 
 /** How a client of a session makes sure that a step counts once. */
@@ -20,6 +18,8 @@ export interface LoadOptions {
   readonly sessions?: Partial<Record<Guard, number>>;
   readonly streams?: number;
   readonly sockets?: number;
+  /** Between two calls of a client: the machine is to start replicas as well. */
+  readonly pauseMs?: number;
   /** Whether a WebSocket may also be lost without a Close frame. */
   readonly losesConnections?: boolean;
 }
@@ -228,7 +228,7 @@ export class SteadyLoad {
       if (answer.error) return answer.error.code;
       session.acknowledged++;
       this.counts.messages++;
-      await sleep(PAUSE_MS);
+      await sleep(this.#options.pauseMs ?? 4);
       if (answer.replayed) this.counts.replayed++;
       if (answer.session.t !== k + 1) return `t is ${answer.session.t} after message ${k + 1}`;
     }
@@ -244,7 +244,7 @@ export class SteadyLoad {
       const { message, cause } = error as Error;
       wrong = `${message} ${(cause as Error | undefined)?.message ?? ''}`;
     }
-    await sleep(PAUSE_MS);
+    await sleep(this.#options.pauseMs ?? 4);
     if (wrong !== undefined) this.failures.push(`${what}: ${wrong}`);
     return wrong === undefined;
   }

@@ -1,6 +1,6 @@
 // What takes long because it must has a short form, which `npm test` runs, and a long form: `npm run test:long` runs
 // that of all files which import this one (vitest.config.ts finds them), and so does `.ci/run`.
-import { describe } from 'vitest';
+import { type TestFunction, describe, test } from 'vitest';
 
 export const IS_LONG = process.env.LONG === 'true';
 
@@ -22,4 +22,19 @@ export function runs(long: number): number {
 /** A group of which the long form alone has something: the file says what the short one has in its place. */
 export function describeLong(name: string, body: () => void): void {
   if (IS_LONG) describe(name, body);
+}
+
+/** A test that the long form alone has. */
+export function testLong(name: string, body: TestFunction): void {
+  if (IS_LONG) test(name, body);
+}
+
+/**
+ * Cases of one property: the long form has all of them, the short one `number`, spread over the list and others with
+ * another seed (test/helpers/seed.ts), so that each is tested sooner or later.
+ */
+export function sample<Case>(cases: readonly Case[], number: number): Case[] {
+  if (IS_LONG || number >= cases.length) return [...cases];
+  const first = Number(process.env.SEED ?? 0);
+  return Array.from({ length: number }, (_, k) => cases[(first + Math.floor((k * cases.length) / number)) % cases.length]!);
 }

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { ERRORS } from '../../src/error-kinds.ts';
 import { EXAMPLES } from '../../src/http/docs/examples.ts';
 import { makeKeys } from '../helpers/access.ts';
-import { sized } from '../helpers/long.ts';
+import { sized, testLong } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { DESKTOP, PHONE, accessibilityFindings, overflowOf, startBrowser } from '../helpers/page.ts';
 import { type RunningServer, startQuickly } from '../helpers/process.ts';
@@ -96,7 +96,7 @@ describeWith('chromium', '/docs in a browser', () => {
     expect(await accessibilityFindings(page)).toEqual([]);
   });
 
-  test('the page has the name and the colours of the service, and fits a phone', async () => {
+  testLong('the page has the name and the colours of the service, and fits a phone', async () => {
     const { page, problems } = await openDocs(server.url, { viewport: PHONE, colorScheme: 'dark' });
     expect(await page.title()).toBe('Carryover API');
     const colorOf = (selector: string) => page.locator(selector).evaluate((element) => getComputedStyle(element).backgroundColor);
@@ -116,7 +116,7 @@ describeWith('chromium', '/docs in a browser', () => {
     expect(problems).toEqual([]);
   });
 
-  test('"Authorize" takes a key, with which the service answers', async () => {
+  testLong('"Authorize" takes a key, with which the service answers', async () => {
     const keys = makeKeys();
     const key = keys.add('a');
     const guarded = await startQuickly({ API_KEYS_FILE: keys.path });

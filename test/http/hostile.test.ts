@@ -18,7 +18,7 @@ import { describeWith } from '../helpers/needs.ts';
 import { startQuickly } from '../helpers/process.ts';
 import { SEED, fc } from '../helpers/seed.ts';
 
-const REQUESTS = count('HOSTILE_REQUESTS', { short: 600, long: 2_000 });
+const REQUESTS = count('HOSTILE_REQUESTS', { short: 400, long: 2_000 });
 /** Once the heap has found its size (after the first half), it may not grow by more than this. */
 const RSS_GROWTH_MIB_MAX = 96;
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { buildApp } from '../helpers/app.ts';
+import { sample } from '../helpers/long.ts';
 
 const fixtures = join(import.meta.dirname, '../fixtures');
 const kerasFile = (name: string) => readFileSync(join(fixtures, 'keras', name));
@@ -13,10 +14,7 @@ const app = await buildApp();
 
 describe('a file of Keras', () => {
   // Other files have the same way to go: models/import/keras/same-bits.test.ts has them all.
-  test.each([
-    ['scaled-forecast.keras'],
-    ['gru-tails.h5'],
-  ])('%s is the model that its weights are in JSON', async (file) => {
+  test.each(sample(['scaled-forecast.keras', 'gru-tails.h5'], 1))('%s is the model that its weights are in JSON', async (file) => {
     const { body: inJson } = await app.post('/v1/models', { layers: layersOf(file.replace(/\.\w+$/, '')) });
     expect(inJson.detail).toBeUndefined();
     const { status, body } = await app.postFile(kerasFile(file));

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { RecurrentSpec } from '../../src/layers.ts';
 import { referenceModel } from '../../src/wasm/reference/model.ts';
 import { type LayersOptions, runLayers } from '../helpers/kernels.ts';
-import { runs } from '../helpers/long.ts';
+import { runs, sample } from '../helpers/long.ts';
 import { difference, differenceOfRows } from '../helpers/same-bits.ts';
 import { fc } from '../helpers/seed.ts';
 import { DIRECTIONS, type Stack, cellsOf, stackOf, stacks } from '../helpers/stacks.ts';
@@ -16,7 +16,7 @@ const KINDS = cellsOf({ D: 1, H: 1, direction: 'forward' });
 /** What is kept of the two runs of a job; its bands are computed in one direction, then in the other. */
 const BOTH: readonly LayersOptions[] = [{}, { keepsStates: false, trace: true }];
 
-describe.each(KINDS)('the bits of the reference: %s', (_, kind) => {
+describe.each(sample(KINDS, 3))('the bits of the reference: %s', (_, kind) => {
   /** Compares batches of the first rows, for each number of rows in `counts`, with the reference of all of them. */
   const check = (sizes: Sizes, T: number, counts: readonly number[], options: readonly LayersOptions[]) => {
     const spec = { ...kind, ...sizes } as RecurrentSpec;

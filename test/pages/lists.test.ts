@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { makeKeys } from '../helpers/access.ts';
+import { describeLong, sample, testLong } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { PHONE, accessibilityFindings, overflowOf } from '../helpers/page.ts';
 import { runCopiedPrograms, startPageService } from '../helpers/page-view.ts';
@@ -83,7 +84,7 @@ describeWith(['chromium', 'curl', 'python3'], 'the lists', async () => {
     expect(problems.filter((problem) => !/status of 4\d\d/.test(problem))).toEqual([]);
   });
 
-  test('a file is dropped', async () => {
+  testLong('a file is dropped', async () => {
     const { page } = await show('models');
     const bytes = [...writeSafetensors({ W_x: tensor(1, 3), W_h: tensor(3, 3) })];
     const data = await page.evaluateHandle((bytes) => {
@@ -143,7 +144,7 @@ describeWith(['chromium', 'curl', 'python3'], 'the lists', async () => {
     expect(problems).toEqual([]);
   });
 
-  test.each(['models', 'sessions'])('on a phone, in Korean and in the dark, %s is not wider than the screen', async (view) => {
+  test.each(sample(['models', 'sessions'], 1))('on a phone, in Korean and in the dark, %s is not wider than the screen', async (view) => {
     const { id } = await call<{ id: string }>('POST', '/v1/sessions', { model: 'austen' });
     const { page, problems } = await show(`${view}?id=${id}`, { size: PHONE, language: 'ko', theme: 'dark' });
     await page.locator('.listing tbody tr').first().waitFor();
@@ -156,7 +157,7 @@ describeWith(['chromium', 'curl', 'python3'], 'the lists', async () => {
   });
 });
 
-describeWith(['chromium', 'curl', 'python3'], 'with keys', async () => {
+describeLong('with keys', () => describeWith(['chromium', 'curl', 'python3'], 'in a browser', async () => {
   const keys = makeKeys();
   const key = keys.add('team');
   const { show } = await startPageService({ API_KEYS_FILE: keys.path });
@@ -179,4 +180,4 @@ describeWith(['chromium', 'curl', 'python3'], 'with keys', async () => {
     await page.getByRole('button', { name: 'Run on its own forecasts' }).click();
     await page.getByText('t = 24, kept from 0 on').waitFor();
   });
-});
+}));

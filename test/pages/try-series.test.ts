@@ -2,6 +2,7 @@
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { shortNumber } from '../../src/pages/numbers.ts';
+import { testLong } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { PHONE, accessibilityFindings, overflowOf } from '../helpers/page.ts';
 import { runCopiedPrograms, startPageService } from '../helpers/page-view.ts';
@@ -122,7 +123,7 @@ describeWith(['chromium', 'curl', 'python3'], 'a series', async () => {
     expect(problems).toEqual([]);
   });
 
-  test('a series that is drawn with the mouse or the keyboard is forecast anew', async () => {
+  testLong('a series that is drawn with the mouse or the keyboard is forecast anew', async () => {
     const { page, problems } = await show('try?model=sunspots');
     await forecastDone(page);
     await page.getByRole('button', { name: 'A wave' }).click();
@@ -187,7 +188,7 @@ describeWith(['chromium', 'curl', 'python3'], 'a series', async () => {
     expect(problems).toEqual([]);
   });
 
-  test('on a phone, in Korean and in the dark, nothing is wider than the screen', async () => {
+  testLong('on a phone, in Korean and in the dark, nothing is wider than the screen', async () => {
     const { page, problems } = await show('try?model=weather', { size: PHONE, language: 'ko', theme: 'dark' });
     await page.getByText(/^뒤쪽 절반의 오차/).waitFor();
     await page.getByRole('button', { name: '데이터의 끝에서 이어 가기' }).click();

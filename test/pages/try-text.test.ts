@@ -1,6 +1,7 @@
 // "Try a model" with a model of characters: what it writes is what `carryover generate` writes.
 import { expect, test } from 'vitest';
 import { carryover } from '../helpers/command-line.ts';
+import { testLong } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { PHONE, accessibilityFindings, overflowOf } from '../helpers/page.ts';
 import { runCopiedPrograms, startPageService } from '../helpers/page-view.ts';
@@ -64,7 +65,7 @@ describeWith(['chromium', 'curl', 'python3'], 'a text', async () => {
     expect(problems).toEqual([]);
   });
 
-  test('own models write with the characters that they are given, from logits too, or answer what they can', async () => {
+  testLong('own models write with the characters that they are given, from logits too, or answer what they can', async () => {
     const row = (length: number, k: number) => Array.from({ length }, (_, j) => Math.sin(5 * k + 3 * j));
     const matrix = (rows: number, columns: number) => Array.from({ length: rows }, (_, k) => row(columns, k));
     const layers = (O: number) => [

@@ -4,6 +4,7 @@ import type { Browser, Locator, Page } from 'playwright-core';
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { colorOf } from '../../src/pages/colors.ts';
 import { shortNumber } from '../../src/pages/numbers.ts';
+import { sample, testLong } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { type OpenOptions, type OpenPage, PHONE, accessibilityFindings, openPage, overflowOf, startBrowser } from '../helpers/page.ts';
 import { type RunningServer, startQuickly } from '../helpers/process.ts';
@@ -145,7 +146,7 @@ describeWith('chromium', 'the view "Understand"', () => {
     for (const [k, value] of [red, green, blue].entries()) expect(Math.abs(drawn[k]! - value)).toBeLessThanOrEqual(lost);
   });
 
-  test.each(['GRU', 'LSTM'])('gates and states of a %s are the numbers of the service', async (name) => {
+  test.each(sample(['GRU', 'LSTM'], 1))('gates and states of a %s are the numbers of the service', async (name) => {
     await press(page, name);
     await page.locator('.gates').waitFor();
     await reset(page);
@@ -181,7 +182,7 @@ describeWith('chromium', 'the view "Understand"', () => {
 
   test('axe-core finds nothing serious, and nothing is wider than the window', () => expectFine(page));
 
-  test('so it is on a phone, in Korean, in the dark', async () => {
+  testLong('so it is on a phone, in Korean, in the dark', async () => {
     const phone = await openView({ size: PHONE, language: 'ko', theme: 'dark' });
     await press(phone.page, 'LSTM');
     await phone.page.locator('.gates').waitFor();
@@ -189,7 +190,7 @@ describeWith('chromium', 'the view "Understand"', () => {
     expect(phone.problems).toEqual([]);
   });
 
-  test('without its service the view says so', async () => {
+  testLong('without its service the view says so', async () => {
     const alone = await openView();
     await alone.page.route('**/v1/**', (route) => route.abort());
     await press(alone.page, 'Step');

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { CarryoverError } from '../../src/errors.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import { lifetimeOf } from '../helpers/lifetime.ts';
+import { sample } from '../helpers/long.ts';
 import { SimulatedPool, workOf } from '../helpers/simulated-pool.ts';
 
 const DEADLINE_MS = 1_000;
@@ -94,7 +95,7 @@ const LOADS = [1, 2].flatMap((workers) =>
   [1.5, 3, 10].flatMap((factor) => [true, false].map((isOpen) => ({ workers, factor, isOpen }))),
 );
 
-test.each(LOADS)('requests at $factor × capacity, $workers worker(s), open loop: $isOpen', async (load) => {
+test.each(sample(LOADS, 3))('requests at $factor × capacity, $workers worker(s), open loop: $isOpen', async (load) => {
   const { goodput, codes, latencies } = await overload(load);
   expect(goodput).toBeGreaterThan(0.9);
   expect(latencies.at(-1)).toBeLessThanOrEqual(DEADLINE_MS);
@@ -109,11 +110,11 @@ test('callers that wait for Retry-After are accepted at their second or third at
   expect(codes.queue_full! / codes.ok!).toBeLessThan(5);
 });
 
-test.each([
+test.each(sample<readonly [string, (t: number) => number]>([
   ['by half and back every two seconds', (t: number) => (Math.floor(t / 2_000) % 2 === 0 ? 1 : 2)],
   ['five times, from one moment to the next', (t: number) => (t > 3_000 && t < 6_000 ? 5 : 1)],
   ['for a single slice now and then', (t: number) => (t % 500 < 10 ? 12 : 1)],
-])('requests are answered in time while the machine becomes slower: %s', async (_, slownessAt) => {
+], 1))('requests are answered in time while the machine becomes slower: %s', async (_, slownessAt) => {
   const { goodput, latencies } = await overload({ workers: 1, factor: 3, isOpen: true, slownessAt });
   expect(goodput).toBeGreaterThan(0.8);
   expect(latencies[Math.floor(latencies.length * 0.99)]).toBeLessThanOrEqual(DEADLINE_MS);

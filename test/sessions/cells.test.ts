@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSafetensorsFile } from '../../src/codec/safetensors/read.ts';
-import { describeLong } from '../helpers/long.ts';
+import { describeLong, sample } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { type RunningServer, startQuickly } from '../helpers/process.ts';
 import { startRedis } from '../helpers/redis.ts';
@@ -14,9 +14,10 @@ import { writeSafetensors } from '../helpers/safetensors.ts';
 
 const FILE_TYPE = 'application/vnd.carryover.safetensors';
 const fixtures = join(import.meta.dirname, '../fixtures/cells');
-const files = readdirSync(fixtures)
+const all = readdirSync(fixtures)
   .map((name) => JSON.parse(readFileSync(join(fixtures, name), 'utf8')))
   .filter(({ layers }) => layers.every(({ direction = 'forward' }: any) => direction === 'forward'));
+const files = sample(all, 7);
 
 /** A vector with the session that goes through it, and what was answered so far. */
 interface Run {
@@ -156,5 +157,5 @@ describeLong('another store', () => {
 });
 
 test('all forward vectors are present', () => {
-  expect(files.length).toBeGreaterThanOrEqual(19);
+  expect(all.length).toBeGreaterThanOrEqual(19);
 });

@@ -39,14 +39,14 @@ test(`${KILLS} kills lose no step of a batch or a socket and apply none twice`, 
   }
 });
 
-test('control: steps that are sent again with other keys are applied twice, and they are counted', { timeout }, async () => {
-  const report = await crash(sqlite('other-keys'), 1, false);
-  expect(report.lost).toBe(0);
-  expect(report.doubled).toBeGreaterThan(0);
-});
+// In the short form crash.test.ts has the second of them, with calls of their own, and retries.test.ts the first.
+describeLong('controls', () => {
+  test('control: steps that are sent again with other keys are applied twice, and they are counted', { timeout }, async () => {
+    const report = await crash(sqlite('other-keys'), 1, false);
+    expect(report.lost).toBe(0);
+    expect(report.doubled).toBeGreaterThan(0);
+  });
 
-// In the short form crash.test.ts has this control, with calls of their own.
-describeLong('a store that does not survive', () => {
   test('control: a store in memory loses steps, and they are counted', { timeout }, async () => {
     const report = await crash('memory:', 1, true);
     expect(report.acknowledged).toBeGreaterThan(0);

@@ -20,7 +20,7 @@ import { movesOf } from './model/moves.ts';
 import { MODELS } from './models.ts';
 import { SEED, fc } from '../helpers/seed.ts';
 
-const RUNS = count('MODEL_RUNS', { short: 4, long: 20 });
+const RUNS = count('MODEL_RUNS', { short: 3, long: 20 });
 /** Of 100 commands: a restart costs as much as hundreds of calls. Planted faults are found without any. */
 const RESTARTS = 1;
 const COMMANDS_MAX = 40;

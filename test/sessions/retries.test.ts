@@ -11,8 +11,8 @@ import { Client } from './client.ts';
 import { Traffic, type TrafficReport } from './traffic.ts';
 import { SEED } from '../helpers/seed.ts';
 
-const LOSSES = count('RETRY_LOSSES', { short: 80, long: 200 });
-const ROUNDS = count('RETRY_ROUNDS', { short: 15, long: 50 });
+const LOSSES = count('RETRY_LOSSES', { short: 40, long: 200 });
+const ROUNDS = count('RETRY_ROUNDS', { short: 6, long: 50 });
 const CONCURRENT = 16;
 
 let server: RunningServer;
@@ -70,7 +70,7 @@ test(`${LOSSES} connections lost at random lose no step and apply none twice`, {
 });
 
 test('control: calls repeated without a key are applied twice, and they are counted', async () => {
-  const report = await loseConnections(sized({ short: 50, long: 100 }), false);
+  const report = await loseConnections(sized({ short: 30, long: 100 }), false);
   expect(report.lost).toBe(0);
   expect(report.doubled).toBeGreaterThan(0);
 });

@@ -8,6 +8,7 @@ import { sessionHash } from '../../src/session-hash.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { readTraceparent } from '../../src/trace-context.ts';
 import { buildApp } from '../helpers/app.ts';
+import { sample } from '../helpers/long.ts';
 import { type ReceivedSpan, startOtlpReceiver } from '../helpers/otlp-receiver.ts';
 import { eventually } from '../helpers/raw-client.ts';
 import { StreamClient } from '../helpers/stream-client.ts';
@@ -297,7 +298,7 @@ describe('a session', () => {
 describe('sampling', () => {
   const NOT_SAMPLED = TRACEPARENT.replace(/01$/, '00');
 
-  test.each([
+  test.each(sample<readonly [string, string, string | undefined, boolean]>([
     ['parentbased_always_on', '1', undefined, true],
     ['parentbased_always_on', '1', NOT_SAMPLED, false],
     ['parentbased_always_off', '1', undefined, false],
@@ -308,7 +309,7 @@ describe('sampling', () => {
     ['traceidratio', '0', TRACEPARENT, false],
     ['always_on', '1', NOT_SAMPLED, true],
     ['always_off', '1', TRACEPARENT, false],
-  ])('%s, %s, from %s: %s', async (sampler, ratio, traceparent, isSampled) => {
+  ], 3))('%s, %s, from %s: %s', async (sampler, ratio, traceparent, isSampled) => {
     const own = await startOtlpReceiver();
     const sampled = await buildApp({
       OTEL_EXPORTER_OTLP_ENDPOINT: `${own.url}/`,

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { write } from '../../../src/http/responses/stream-response.ts';
 import { buildApp } from '../../helpers/app.ts';
+import { sized, testLong } from '../../helpers/long.ts';
 import { startServer } from '../../helpers/process.ts';
 import { openStream, readAll, readLines } from '../../helpers/streams.ts';
 import { NDJSON, W, ask, repeat, untilIdle, urlOf } from './requests.ts';
@@ -19,7 +20,7 @@ describe('a reader', () => {
     const app = await buildApp({ WEIGHTS_CACHE_BYTES_MAX: '0' });
     const bytesIdle = app.memory.bytesUsed;
     const url = await urlOf(app);
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < sized({ short: 1, long: 3 }); round++) {
       const response = await openStream(url, body);
       await once(response, 'readable');
       expect(app.memory.bytesUsed).toBeGreaterThan(bytesIdle + 40_000 * 4);
@@ -136,7 +137,8 @@ describe('a reader', () => {
     expect(app.memory.bytesUsed).toBeLessThan(1e6);
   });
 
-  test('a reader that does not read does not keep a process from exiting', async () => {
+  // In the short form connections/connections.test.ts ends a process.
+  testLong('a reader that does not read does not keep a process from exiting', async () => {
     const server = await startServer({ SHUTDOWN_TIMEOUT_MS: '5000' });
     const silent = await openStream(`${server.url}/v1/sequence`, body);
     expect(silent.statusCode).toBe(200);

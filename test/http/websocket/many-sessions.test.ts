@@ -141,7 +141,7 @@ describe('the handshake', () => {
 });
 
 describe('connections that are lost at random moments', () => {
-  const LOSSES = sized({ short: 25, long: 150 });
+  const LOSSES = sized({ short: 12, long: 150 });
   const SESSIONS = 6;
 
   /** Sends numbered steps of several sessions; after a loss, those again that were not answered. @returns the steps sent of each */

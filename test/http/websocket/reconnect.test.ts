@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { pseudoRandom } from '../../../src/wasm/pseudo-random.ts';
 import { type Server, SlowStore, TINY, listen } from './server.ts';
+import { sized } from '../../helpers/long.ts';
 
 describe('a client that reconnects', () => {
-  const LOSSES = 200;
+  const LOSSES = sized({ short: 60, long: 200 });
 
   /**
    * A client sends numbered messages, several before the first response. Its connection is lost at random
@@ -70,7 +71,7 @@ describe('a client that reconnects', () => {
     const { replays, answered: messages } = await drive(slow, id, true, 11);
     const steps = await finish(slow, id, messages);
     // Some messages had been applied and not answered; otherwise the test would show nothing.
-    expect(replays).toBeGreaterThan(10);
+    expect(replays).toBeGreaterThan(LOSSES / 20);
     const x = Array.from({ length: steps }, (_, k) => [[(k % 7) - 3]]);
     const whole = await slow.app.post('/v1/sequence', { weights: TINY, x, outputs: ['h'] });
     const { t, version, h } = await slow.read(id);
@@ -85,6 +86,6 @@ describe('a client that reconnects', () => {
     store.delayMs = 1;
     const { answered: messages } = await drive(slow, id, false, 11);
     await sleep(50);
-    expect((await slow.read(id)).t).toBeGreaterThan(messages + 10);
+    expect((await slow.read(id)).t).toBeGreaterThan(messages + LOSSES / 20);
   });
 });

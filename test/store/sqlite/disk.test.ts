@@ -15,7 +15,7 @@ import { afterAll, afterEach, expect, test } from 'vitest';
 import type { CarryoverError } from '../../../src/errors.ts';
 import { openSqliteStore } from '../../../src/store/sqlite/sqlite.ts';
 import type { SessionStore } from '../../../src/store/store.ts';
-import { sized } from '../../helpers/long.ts';
+import { sample, sized, testLong } from '../../helpers/long.ts';
 import { describeWith } from '../../helpers/needs.ts';
 import { startProcess, until } from '../../helpers/process.ts';
 import { fillDisk, useSmallDisk } from '../../helpers/small-disk.ts';
@@ -92,7 +92,7 @@ describeWith('mount', 'a full disk', () => {
     ['too large', true, () => appendFileSync(reserve, Buffer.alloc(2 ** 20))],
     ['truncated', false, () => truncateSync(reserve, 100_000)],
   ] as const;
-  test.each(sized<readonly (readonly [string, boolean, () => void])[]>({ short: USUAL, long: [...USUAL, ...RARE] }))('the store starts with a reserve that is %s', async (_, isGood, damage) => {
+  test.each(sized<readonly (readonly [string, boolean, () => void])[]>({ short: sample(USUAL, 1), long: [...USUAL, ...RARE] }))('the store starts with a reserve that is %s', async (_, isGood, damage) => {
     const store = await open();
     const ids = Array.from({ length: 60 }, (__, k) => `s${k}`);
     await Promise.all(ids.map((id) => create(store, id)));
@@ -138,7 +138,7 @@ describeWith('strace', 'errors of system calls', () => {
   ];
   // One of each kind: a write that fails, a disk that is full, and a read that fails. Below: an fsync that fails.
   const ONE_OF_EACH = ['pwrite64:error=EIO:when=21..35', FULL_FOR_A_WHILE, 'pread64:error=EIO:when=1+3'];
-  test.each(sized({ short: ONE_OF_EACH, long: [...ONE_OF_EACH, ...ANY_TIME] }))('%s: `applied` is true', async (injection) => {
+  test.each(sized({ short: sample(ONE_OF_EACH, 1), long: [...ONE_OF_EACH, ...ANY_TIME] }))('%s: `applied` is true', async (injection) => {
     const path = join(folder, injection.replaceAll(/\W/g, '-'), 'carryover.sqlite');
     const load = await runWith(injection, path);
     const store = await openSqliteStore(path, options);
@@ -154,7 +154,7 @@ describeWith('strace', 'errors of system calls', () => {
     await store.close();
   });
 
-  test('control: some changes are answered with "unknown" after an fsync that fails', async () => {
+  testLong('control: some changes are answered with "unknown" after an fsync that fails', async () => {
     const load = await runWith('fsync:error=EIO:when=3..9', join(folder, 'control-unknown', 'carryover.sqlite'));
     expect(marksThat('unknown', load).length).toBeGreaterThan(0);
   });

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SessionStore } from '../../../src/store/store.ts';
 import { create, headOf, lastPath, newPath, open, outcomeOf, parts, putModel, threadFixture } from './helpers.ts';
+import { sample } from '../../helpers/long.ts';
 
 describe('faults', () => {
   let store: SessionStore;
@@ -35,12 +36,12 @@ describe('faults', () => {
     return performance.now() - start;
   };
 
-  test.each([
+  test.each(sample<readonly [string, string]>([
     ['statement fails: SQLITE_FULL', 'store_full no'],
     ['statement fails: SQLITE_IOERR_READ', 'store_unavailable no'],
     ['statement fails: SQLITE_CORRUPT', 'store_unavailable no'],
     ['throw here', 'internal no'],
-  ])('"%s" fails one call: %s', async (head, outcome) => {
+  ], 2))('"%s" fails one call: %s', async (head, outcome) => {
     expect(await around(head)).toEqual(['ok', outcome, 'conflict', 'ok', 'ok']);
     expect(await headOf(store, 'a')).toBe('before');
     expect(await headOf(store, 'b')).toBe('after');

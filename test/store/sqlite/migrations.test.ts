@@ -6,6 +6,7 @@ import { gunzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import { FORMAT } from '../../../src/store/sqlite/schema.ts';
 import { formatOf } from '../../../src/store/sqlite/wal-match.ts';
+import { sample } from '../../helpers/long.ts';
 import { describeWith } from '../../helpers/needs.ts';
 import { startProcess } from '../../helpers/process.ts';
 import { fillDisk, useSmallDisk } from '../../helpers/small-disk.ts';
@@ -49,7 +50,7 @@ const idsOf = ({ records }: ReturnType<typeof contentOf>) => records.map((row) =
 const filesBeside = (path: string) => readdirSync(dirname(path)).toSorted();
 
 describe('a file of an earlier format', () => {
-  test.each(EARLIER)('%s gets the tables of a new file, and keeps all that it has', async (version) => {
+  test.each(sample(EARLIER, 1))('%s gets the tables of a new file, and keeps all that it has', async (version) => {
     const [path, fresh] = [newPath(), newPath()];
     putEarlier(path, version);
     const before = contentOf(path);
@@ -94,7 +95,7 @@ describe('a server that is killed while it migrates', () => {
     expect(server.process.signalCode, server.output()).toBe('SIGKILL');
   };
 
-  test.each(['before the transaction', 'before the commit'])('leaves the file as it was: %s', async (point) => {
+  test.each(sample(['before the transaction', 'before the commit'], 1))('leaves the file as it was: %s', async (point) => {
     const path = newPath();
     putEarlier(path);
     const before = contentOf(path);

@@ -8,12 +8,13 @@ import { discardLibrary, loadLibrary } from '../../../../src/codec/hdf5/library.
 import { CarryoverError } from '../../../../src/errors.ts';
 import { readKeras } from '../../../../src/models/import/keras/read-keras.ts';
 import { type LayerToWrite, groupIn, hdf5, kerasFile, zip } from '../../../helpers/keras-files.ts';
+import { count, sample } from '../../../helpers/long.ts';
 import { SEED } from '../../../helpers/seed.ts';
 import { lstm, plain, written } from './stacks.ts';
 
 /** An import thread may take as long as the request, at most a minute; a test has no such patience. */
 const FILE_MS_MAX = 15_000;
-const FILES = Number(process.env.KERAS_FILES ?? 250);
+const FILES = count('KERAS_FILES', { short: 100, long: 250 });
 
 /** Of a file on which the library never ends, as an import thread would be. */
 const ENDED = 'ended';
@@ -80,7 +81,7 @@ const sequential = (layers: unknown) => JSON.stringify({ class_name: 'Sequential
 const DEPTH = 100_000;
 
 describe('a description', () => {
-  test.each([
+  test.each(sample<readonly [string, string, string]>([
     ['of nested arrays', `{"class_name":"Sequential","config":${'['.repeat(DEPTH)}${']'.repeat(DEPTH)}}`, 'has a layer without a class_name'],
     ['of nested models', `${'{"class_name":"Sequential","config":['.repeat(DEPTH)}${']}'.repeat(DEPTH)}`, 'more than 8 deep'],
     ['of a nested call', sequential([]).replace('Sequential', 'Functional').replace('{"layers":[]}', `{"layers":[{"class_name":"LSTM","config":{},"name":"a","inbound_nodes":[{"args":${'['.repeat(DEPTH)}${']'.repeat(DEPTH)}}]}],"input_layers":[["b",0,0]],"output_layers":[["a",0,0]]}`), 'reads 0 tensors'],
@@ -95,7 +96,7 @@ describe('a description', () => {
     ['with a class of a megabyte', sequential([{ class_name: 'X'.repeat(2 ** 20), config: {} }]), `Layer "" (${'X'.repeat(40)}…) is not computed`],
     ['of two thousand layers', sequential(Array.from({ length: 2_000 }, () => ({ class_name: 'Dropout', config: {} }))), 'has 2000 layers in one model'],
     ['of five megabytes', sequential([{ class_name: 'Dropout', config: { name: 'x'.repeat(5 * 2 ** 20) } }]), 'characters in config.json, expected at most 4194304'],
-  ])('%s is refused', async (_, config, part) => {
+  ], 5))('%s is refused', async (_, config, part) => {
     const error = await refusalOf(await described(config), 2 ** 24);
     expect(error.message).toContain(part);
     expect(error.message.length).toBeLessThan(1_000);
@@ -152,14 +153,14 @@ describe('an HDF5 file', () => {
     expect((await refusalOf(bytes)).code).toBe('malformed_model_file');
   });
 
-  test.each([
+  test.each(sample<readonly [string, string[], string]>([
     ['names of a megabyte', ['x'.repeat(2 ** 20)], 'has no path'],
     ['names of many parts', ['a/'.repeat(40)], 'has no path'],
     ['a hundred thousand names', Array.from({ length: 100_000 }, (_, k) => `${k}`), 'of 100000 texts'],
     ['other names', ['dense/other'], 'lacks the dataset'],
     ['names of another meaning', ['dense/bias:0'], 'where its kernel is expected'],
     ['two names for one tensor', ['a', 'b'], 'has 2 tensors, "a", "b" … in the file; expected 1: kernel'],
-  ])('with %s of its tensors is refused', async (_, names, part) => {
+  ], 2))('with %s of its tensors is refused', async (_, names, part) => {
     const dense = { class_name: 'Dense', config: { name: 'dense', units: 1, activation: 'linear', use_bias: false } };
     const bytes = await hdf5((file) => {
       file.create_attribute('model_config', sequential([dense]));

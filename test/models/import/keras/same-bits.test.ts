@@ -10,7 +10,7 @@ import { readModelFile } from '../../../../src/models/model-file.ts';
 import { kerasBiases, randomLayers, randomOf } from '../../../helpers/framework-files.ts';
 import { STYLES, type Style, kerasFile } from '../../../helpers/keras-files.ts';
 import { kerasLayers } from '../../../helpers/keras-layers.ts';
-import { runs } from '../../../helpers/long.ts';
+import { runs, sample } from '../../../helpers/long.ts';
 import { layersInJson, layersOf } from '../../../helpers/model-layers.ts';
 import { fc } from '../../../helpers/seed.ts';
 
@@ -22,23 +22,23 @@ const cells = readdirSync(join(fixtures, 'cells')).map((name) => name.replace('.
 const demos = join(import.meta.dirname, '../../../../src/models/demo');
 
 describe('a file that h5py wrote', () => {
-  test.each([
+  test.each(sample([
     'lstm-two-layers.keras', 'scaled-forecast.keras', 'lstm-bidirectional.keras', 'rnn-three-layers.keras', 'lstm-tails.h5',
     'gru-reset-before.h5', 'rnn-relu.h5', 'gru-tails.h5',
-  ])('%s', async (file) => {
+  ], 3))('%s', async (file) => {
     const { layers } = JSON.parse(readFileSync(join(fixtures, 'cells', file.replace(/\.\w+$/, '.json')), 'utf8'));
     expect(await idOf(readFileSync(join(fixtures, 'keras', file)))).toBe(modelId(layersInJson(layers)));
   });
 });
 
 describe('in every layout', () => {
-  test.each(cells)('%s', async (name) => {
+  test.each(sample(cells, 7))('%s', async (name) => {
     const layers = layersInJson(JSON.parse(readFileSync(join(fixtures, 'cells', `${name}.json`), 'utf8')).layers);
     const written = kerasLayers(layers);
     for (const style of styles) expect(await idOf(await kerasFile(style, written)), style).toBe(modelId(layers));
   });
 
-  test.each(['sunspots', 'weather', 'austen'])('the built-in model %s', async (name) => {
+  test.each(sample(['sunspots', 'weather', 'austen'], 1))('the built-in model %s', async (name) => {
     const layers = layersOf(readModelFile(readFileSync(join(demos, `${name}.safetensors`))).layers);
     const written = kerasLayers(layers);
     for (const style of styles) expect(await idOf(await kerasFile(style, written)), style).toBe(modelId(layers));
