@@ -21,7 +21,7 @@ const AN_HOUR_AHEAD = { LD_PRELOAD: LIBFAKETIME ?? '', FAKETIME: '+1h', DONT_FAK
 const LOAD: LoadOptions = {
   models: 3,
   sessions: { key: 1, 'if-match': 1, 'key and if-match': 1, none: 1 },
-  streams: 2,
+  streams: sized({ short: 1, long: 2 }),
   sockets: 3,
   pauseMs: sized({ short: 40, long: 4 }),
 };

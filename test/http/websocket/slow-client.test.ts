@@ -1,7 +1,6 @@
 // A WebSocket client that does not read its responses.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { sized } from '../../helpers/long.ts';
 import { padded } from '../../helpers/padding.ts';
 import { randomRecurrence, weightsBody } from '../../helpers/recurrence.ts';
 import { listen, rawSocketOf } from './server.ts';
@@ -17,7 +16,7 @@ describe('a client that does not read', () => {
     // 100 kB in, about 1 MB out.
     const x = Array.from({ length: 1_500 }, () => [[0.5]]);
     const message = padded(JSON.stringify({ x }), 90_000);
-    const count = sized({ short: 48, long: 80 });
+    const count = 80;
     const before = process.memoryUsage();
     for (let k = 0; k < count; k++) client.send(message);
     const sentBytes = client.socket.bufferedAmount;
