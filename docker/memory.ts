@@ -1,6 +1,6 @@
 // node docker/memory.ts: the memory that a container needs with the settings of the environment, in MiB, as for
 // resources.limits.memory. test/docker/kubernetes.test.ts compares it with docker/k8s.
-import { type Config, readConfig } from '../src/config.ts';
+import { type Config, processesOf, readConfig, workersOf } from '../src/config.ts';
 
 const MiB = 1024 * 1024;
 
@@ -15,6 +15,8 @@ const IMPORT_BYTES = 272 * MiB;
 /** The thread that exports traces: 35 MiB were measured without spans; and each that waits, twice while it is sent. */
 const EXPORT_BYTES = 64 * MiB;
 const SPAN_BYTES = 1024;
+/** The process above several that serve: 130 MiB were measured, with metrics. */
+const PRIMARY_BYTES = 160 * MiB;
 /** Limits are set in steps of this size. */
 const STEP_BYTES = 64 * MiB;
 
@@ -27,11 +29,13 @@ export function memoryLimitBytes(config: Config): number {
     config.HOT_SESSIONS_BYTES_MAX +
     store +
     PROCESS_BYTES +
-    (config.WORKERS - 1) * WORKER_BYTES +
+    (workersOf(config) - 1) * WORKER_BYTES +
     HEAP_BYTES +
     IMPORT_BYTES +
     (isTraced ? EXPORT_BYTES + config.OTEL_BSP_MAX_QUEUE_SIZE * SPAN_BYTES : 0);
-  return Math.ceil(bytes / STEP_BYTES) * STEP_BYTES;
+  const processes = processesOf(config);
+  const all = processes === 1 ? bytes : processes * bytes + PRIMARY_BYTES;
+  return Math.ceil(all / STEP_BYTES) * STEP_BYTES;
 }
 
 if (import.meta.main) console.log(`${memoryLimitBytes(readConfig()) / MiB}Mi`);

@@ -9,10 +9,10 @@ const page = join(import.meta.dirname, 'README.md');
 
 /** One row for each setting: its name, its default and its description. */
 export function settingsTable(): string {
-  const defaults = readConfig({}) as Record<string, unknown>;
+  const defaults = readConfig({}) as Record<string, string | number | boolean | undefined>;
   const rows = Object.entries(ConfigSchema.properties).map(([name, schema]) => {
-    // The default of WORKERS depends on the machine.
-    const value = name === 'WORKERS' || defaults[name] === '' ? '' : `\`${String(defaults[name])}\``;
+    // WORKERS has none: it follows from the machine.
+    const value = defaults[name] === undefined || defaults[name] === '' ? '' : `\`${String(defaults[name])}\``;
     return `| \`${name}\` | ${value} | ${(schema as { description?: string }).description} |`;
   });
   return ['| setting | default | |', '|---|---|---|', ...rows, ''].join('\n');

@@ -10,6 +10,8 @@ export interface AppOverrides {
   readonly logger?: FastifyBaseLogger;
   /** Changes of sessions and models are recorded by it; see http/audit.ts. */
   readonly auditLogger?: FastifyBaseLogger | undefined;
+  /** Why other processes that serve the same port are not ready; see processes/. */
+  readonly problemsOfOthers?: (() => readonly string[]) | undefined;
   /** A Fastify plugin that is registered before all others, for tests that watch requests or responses. */
   readonly plugin?: FastifyPluginCallback;
   /** See HttpOptions; true if absent. A server that is prepared takes no more hooks and routes. */

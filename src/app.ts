@@ -9,7 +9,7 @@ import { Access } from './access/access.ts';
 import type { ApiKeysListener } from './access/api-keys.ts';
 import type { AppOverrides } from './app-overrides.ts';
 import { Backups } from './backup/backups.ts';
-import { type Config, ConfigError, jwksUrlOf, tenantLimitsOf } from './config.ts';
+import { type Config, ConfigError, jwksUrlOf, tenantLimitsOf, workersOf } from './config.ts';
 import { BuiltInModels } from './engine/built-in-models.ts';
 import { calibrate } from './engine/calibrate.ts';
 import { TensorCopier } from './engine/tensor-copier.ts';
@@ -62,6 +62,8 @@ export interface App {
   readonly store: SessionStore;
   /** Undefined without METRICS_PORT. It does not listen yet. */
   readonly metrics: ServiceMetrics | undefined;
+  /** Why this process should get no requests, apart from a shutdown; empty if it should. */
+  problems(): readonly string[];
   /** Reads the certificate again, on SIGHUP. */
   reload(): void;
   /** From now on /health/ready answers 503; requests are still served. See close(). */
@@ -108,7 +110,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   selfTestOnce(compiled, kernels, memory);
 
   const pool = new Pool({
-    workers: config.WORKERS,
+    workers: workersOf(config),
     kernels: compiled,
     memory: memory.memory,
     hangMsMin: config.WORKER_HANG_MS,
@@ -206,6 +208,12 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
 
   const isPrepared = overrides.isPrepared ?? true;
   let state: 'serving' | 'draining' | 'closing' = 'serving';
+  const problems = () => [
+    ...store.problems(),
+    ...preloadedModels.problems(),
+    // While one worker is replaced, the others compute: the service stays ready.
+    ...(pool.readyCount > 0 ? [] : [`none of ${workersOf(config)} workers is up`]),
+  ];
   const { app: http, load, handOver } = await createHttp({
     observer: metrics?.http,
     access,
@@ -225,10 +233,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
       numerics: NUMERICS,
       reasons: () => [
         ...(state === 'serving' ? [] : ['shutting down']),
-        ...store.problems(),
-        ...preloadedModels.problems(),
-        // While one worker is replaced, the others compute: the service stays ready.
-        ...(pool.readyCount > 0 ? [] : [`none of ${config.WORKERS} workers is up`]),
+        ...new Set([...problems(), ...(overrides.problemsOfOthers?.() ?? [])]),
       ],
     },
     isClosing: () => state === 'closing',
@@ -306,6 +311,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     sessions,
     store,
     metrics,
+    problems,
     reload: () => reloadCertificate(http.server, gateway.certificate, http.log),
     drain: async (delayMs) => {
       state = 'draining';

@@ -5,7 +5,7 @@ import { type Conflict, conflictsIn } from './settings/conflicts.ts';
 import { type Config, ConfigSchema } from './settings/schema.ts';
 import { withoutSecrets } from './settings/setting-error.ts';
 
-export { hasAccessControl, jwksUrlOf, tenantLimitsOf } from './settings/derived.ts';
+export { hasAccessControl, jwksUrlOf, processesOf, tenantLimitsOf, workersOf } from './settings/derived.ts';
 export { type Config, ConfigSchema };
 
 export class ConfigError extends Error {}

@@ -11,6 +11,9 @@ export interface Started {
   readonly metricsUrl: string | undefined;
   /** The store, and what an answered change survives. */
   readonly store: string;
+  /** Processes that serve together. */
+  readonly processes: number;
+  /** Of each process. */
   readonly workers: number;
   /** Which vectors the kernels run with: simd128 or simd256. */
   readonly kernel: string;
@@ -23,7 +26,7 @@ type Style = Parameters<typeof styleText>[0];
 
 /** @param stream where it is written: with colours if that is a terminal, and NO_COLOR is not set */
 export function greeting(started: Started, stream: NodeJS.WritableStream): string {
-  const { version, url, publicUrl, metricsUrl, store, workers, kernel } = started;
+  const { version, url, publicUrl, metricsUrl, store, kernel } = started;
   const styled = (style: Style, text: string) => styleText(style, text, { stream });
   const link = (address: string) => styled(['cyan', 'underline'], address);
   const row = (name: string, text: string) => `  ${styled('dim', name.padEnd(8))} ${text}`;
@@ -34,7 +37,7 @@ export function greeting(started: Started, stream: NodeJS.WritableStream): strin
     ...(publicUrl === undefined ? [] : [row('Public', link(publicUrl))]),
     row('Metrics', metricsUrl === undefined ? 'none (METRICS_PORT)' : link(metricsUrl)),
     row('Store', store),
-    row('Compute', `${workers} ${workers === 1 ? 'worker' : 'workers'}, ${kernel === 'simd256' ? 256 : 128}-bit vectors`),
+    row('Compute', `${threadsOf(started)}, ${kernel === 'simd256' ? 256 : 128}-bit vectors`),
     row('Access', accessOf(started, styled)),
   ];
   return `
@@ -46,6 +49,11 @@ ${rows.join('\n')}
     -d '{"weights":{"W_x":[[0.5,-0.25]],"W_h":[[0.1,0.2],[-0.3,0.4]]},"x":[[1]]}'
 
 `;
+}
+
+function threadsOf({ processes, workers }: Started): string {
+  const text = `${workers} ${workers === 1 ? 'worker' : 'workers'}`;
+  return processes === 1 ? text : `${processes} processes with ${text} each`;
 }
 
 function accessOf({ needsKey, isBeyondMachine }: Started, styled: (style: Style, text: string) => string): string {

@@ -53,12 +53,16 @@ export function createAuditLogger(setting: string, onError: (error: Error) => vo
   return pino({ level: 'info' }, file);
 }
 
-/** Where the lines go: readable ones if stdout is a terminal; undefined, which is JSON on stdout, otherwise. */
-export async function stdoutDestination(): Promise<DestinationStream | undefined> {
+/**
+ * Where the lines go: readable ones if stdout is a terminal; undefined, which is JSON on stdout, otherwise.
+ *
+ * @param isOneOfMany whether readable lines say which process they are of, as those in JSON always do
+ */
+export async function stdoutDestination(isOneOfMany = false): Promise<DestinationStream | undefined> {
   if (!process.stdout.isTTY) return undefined;
   const { default: pretty } = await import('pino-pretty');
   // Synchronous, so that no line is lost when the process exits.
-  return pretty({ sync: true, singleLine: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' });
+  return pretty({ sync: true, singleLine: true, ignore: isOneOfMany ? 'hostname' : 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' });
 }
 
 /**

@@ -1,11 +1,40 @@
 import { describe, expect, test } from 'vitest';
-import { ConfigError, readConfig } from '../src/config.ts';
+import { ConfigError, processesOf, readConfig, workersOf } from '../src/config.ts';
 
 describe('the configuration', () => {
   test('every setting has a working default', () => {
     const config = readConfig({});
     expect(config).toMatchObject({ HOST: '127.0.0.1', PORT: 8080, LOG_LEVEL: 'info' });
-    expect(config.WORKERS).toBeGreaterThanOrEqual(1);
+    expect(processesOf(config)).toBe(1);
+    expect(workersOf(config)).toBeGreaterThanOrEqual(1);
+  });
+
+  test.each([
+    [{}, 1, { processes: 1, workers: 1 }],
+    [{}, 2, { processes: 1, workers: 1 }],
+    [{}, 8, { processes: 1, workers: 7 }],
+    [{ PROCESSES: '2' }, 8, { processes: 2, workers: 3 }],
+    [{ PROCESSES: '3' }, 8, { processes: 3, workers: 1 }],
+    [{ PROCESSES: '4' }, 2, { processes: 4, workers: 1 }],
+    [{ PROCESSES: '2', WORKERS: '7' }, 8, { processes: 2, workers: 7 }],
+    [{ PROCESSES: 'auto' }, 1, { processes: 1, workers: 1 }],
+    [{ PROCESSES: 'auto' }, 8, { processes: 4, workers: 1 }],
+    [{ PROCESSES: 'auto', WORKERS: '3' }, 8, { processes: 2, workers: 3 }],
+  ])('%o on %i cores: %o', (environment, cores, { processes, workers }) => {
+    const config = readConfig({ STORE_URL: 'redis://localhost', ...environment });
+    expect([processesOf(config, cores), workersOf(config, cores)]).toEqual([processes, workers]);
+  });
+
+  test.each(['0', '-1', '100', '1.5', 'all', ''])('PROCESSES=%s is refused', (PROCESSES) => {
+    expect(() => readConfig({ PROCESSES })).toThrow(/PROCESSES is not as expected \(Processes that serve PORT together.*`auto`/);
+  });
+
+  test.each([
+    ['2', undefined, /PROCESSES=2 needs Redis, got STORE_URL=sqlite:.*: a SQLite file belongs to one process\. Set STORE_URL=redis:/],
+    ['auto', 'sqlite:x.sqlite', /PROCESSES=auto needs Redis, got STORE_URL=sqlite:x\.sqlite/],
+    ['2', 'memory:', /PROCESSES=2 needs Redis, got STORE_URL=memory:: what one process has in its memory the others cannot see\./],
+  ])('PROCESSES=%s with %s is refused with the reason', (PROCESSES, STORE_URL, reason) => {
+    expect(() => readConfig({ PROCESSES, ...(STORE_URL && { STORE_URL }) })).toThrow(reason);
   });
 
   test('numbers are read from text, and unknown variables ignored', () => {

@@ -11,6 +11,7 @@ const STARTED: Started = {
   publicUrl: undefined,
   metricsUrl: 'http://127.0.0.1:9464/metrics',
   store: 'memory: sessions and models end with the process',
+  processes: 1,
   workers: 2,
   kernel: 'simd256',
   needsKey: false,
@@ -49,6 +50,7 @@ test.each<[string, Partial<Started>, string]>([
   ['with keys', { needsKey: true }, `  -H "authorization: Bearer $CARRYOVER_API_KEY" \\\n    -d '`],
   ['behind a gateway', { publicUrl: 'https://example.org/ml' }, '  Public   https://example.org/ml\n'],
   ['without metrics', { metricsUrl: undefined }, 'Metrics  none (METRICS_PORT)\n'],
+  ['of several processes', { processes: 4 }, 'Compute  4 processes with 2 workers each, 256-bit vectors\n'],
   ['with one worker', { workers: 1, kernel: 'simd128' }, 'Compute  1 worker, 128-bit vectors\n'],
 ])('%s', (_, other, line) => {
   expect(greeting({ ...STARTED, ...other }, pipe)).toContain(line);

@@ -14,8 +14,13 @@ const LEAVES = ['tensor.ts', 'layers.ts', 'errors.ts', 'error-kinds.ts', 'period
 
 /** A part may import from itself, from the leaves and from these; data flows from top to bottom. */
 const MAY_IMPORT: Record<string, readonly string[]> = {
-  'server.ts': ['app.ts', 'config.ts', 'greeting.ts', 'settings', 'logging.ts'],
+  'server.ts': ['serve.ts', 'processes', 'config.ts', 'exits.ts'],
+  processes: ['announce.ts', 'metrics', 'config.ts', 'exits.ts', 'hang-up.ts', 'logging.ts'],
+  'serve.ts': ['app.ts', 'announce.ts', 'config.ts', 'exits.ts', 'hang-up.ts', 'processes', 'settings', 'logging.ts'],
+  'announce.ts': ['config.ts', 'greeting.ts', 'settings'],
   'greeting.ts': [],
+  'exits.ts': ['config.ts', 'settings'],
+  'hang-up.ts': [],
   cli: ['config.ts', 'settings', 'access', 'engine', 'models', 'wasm', 'codec', 'store', 'backup', 'node-version.mjs'],
   'app.ts': ['app-overrides.ts', 'config.ts', 'settings', 'access', 'limits', 'metrics', 'tracing', 'http', 'engine', 'sessions', 'models', 'scheduler', 'pool', 'wasm', 'store', 'backup'],
   'app-overrides.ts': ['engine', 'scheduler', 'store'],
@@ -81,7 +86,8 @@ const ONLY_IN: Record<string, RegExp> = {
   'env-schema': /^config\.ts$/,
   pino: /^logging\.ts$/,
   'pino-pretty': /^logging\.ts$/,
-  'close-with-grace': /^server\.ts$/,
+  'close-with-grace': /^(serve|processes\/primary)\.ts$/,
+  'node:cluster': /^(server|processes\/(primary|served-process))\.ts$/,
   'lru-cache': /^(limits\/limits|sessions\/session-(cache|owner)|access\/tokens)\.ts$/,
   commander: /^cli\//,
   jose: /^access\/tokens\.ts$/,
@@ -94,7 +100,7 @@ const BANS: readonly { what: RegExp; except: RegExp; instead: string }[] = [
   { what: /process\.env/, except: /^(config|cli\/main|pages\/snippets)\.ts$/, instead: 'read config.ts' },
   {
     what: /\bconsole\./,
-    except: /^(server\.ts|require-node\.mjs|cli\/carryover\.mjs|kernels\/build\.ts|pages\/snippets\.ts)$/,
+    except: /^((serve|server)\.ts|require-node\.mjs|cli\/carryover\.mjs|kernels\/build\.ts|pages\/snippets\.ts)$/,
     instead: 'use the logger',
   },
   { what: /Math\.random/, except: /^$/, instead: 'use wasm/pseudo-random.ts or node:crypto' },

@@ -11,6 +11,7 @@ const SETTINGS = {
   port: 'PORT',
   modelsDir: 'MODELS_DIR',
   store: 'STORE_URL',
+  processes: 'PROCESSES',
   workers: 'WORKERS',
   logLevel: 'LOG_LEVEL',
 } as const;
@@ -23,7 +24,8 @@ export function serveCommand(program: Command, io: Io): void {
     .option('--port <number>', 'port to listen on, 0 for a free one; $PORT, 8080 without it')
     .option('--models-dir <folder>', 'register the model files of a folder; $MODELS_DIR')
     .option('--store <url>', 'sqlite:FILE, redis://… or memory:; $STORE_URL, sqlite:data/carryover.sqlite without it')
-    .option('--workers <count>', 'threads that compute; $WORKERS, one less than the cores without it')
+    .option('--processes <count>', 'processes that serve the port together, with a redis:// store, or auto; $PROCESSES, 1 without it')
+    .option('--workers <count>', 'threads of each that compute; $WORKERS, one less than its cores without it')
     .option('--log-level <level>', 'fatal, error, warn, info, debug, trace or silent; $LOG_LEVEL')
     .addHelpText('after', '\nAll settings are variables of the environment: docker/README.md has the table.')
     .action(async (options: Partial<Record<keyof typeof SETTINGS, string>>) => serve(options, io));

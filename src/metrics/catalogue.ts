@@ -9,6 +9,8 @@ export interface MetricDefinition {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly labels: readonly string[];
   readonly help: string;
+  /** How the values of several processes become one; their sum if absent. */
+  readonly aggregator?: 'max';
   /** Upper bounds of a histogram. */
   readonly buckets?: readonly number[];
 }
@@ -25,6 +27,18 @@ const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 4_096, 16_384];
 const STATE_BYTES = [64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304];
 
 export const METRICS = {
+  processes: {
+    name: 'carryover_processes',
+    type: 'gauge',
+    labels: [],
+    help: 'Processes that serve and have answered this scrape; PROCESSES of them should.',
+  },
+  processRestarts: {
+    name: 'carryover_process_restarts_total',
+    type: 'counter',
+    labels: [],
+    help: 'Processes that ended or hung and were replaced.',
+  },
   requests: {
     name: 'carryover_requests_total',
     type: 'counter',
@@ -101,8 +115,9 @@ export const METRICS = {
   eventLoopDelay: {
     name: 'carryover_event_loop_delay_seconds',
     type: 'gauge',
+    aggregator: 'max',
     labels: ['quantile'],
-    help: 'How late the event loop was, over the last ten seconds or longer; 1 is the largest delay.',
+    help: 'How late the event loop was, over the last ten seconds or longer; 1 is the largest delay. Of several processes the latest.',
   },
   connections: {
     name: 'carryover_connections',
@@ -144,6 +159,7 @@ export const METRICS = {
   models: {
     name: 'carryover_models',
     type: 'gauge',
+    aggregator: 'max',
     labels: [],
     help: 'Registered models in the memory of this process.',
   },
@@ -168,6 +184,7 @@ export const METRICS = {
   sessionsActive: {
     name: 'carryover_sessions_active',
     type: 'gauge',
+    aggregator: 'max',
     labels: [],
     help: 'Open sessions in the store, of all processes that share it; read at most every five seconds.',
   },
@@ -250,6 +267,7 @@ export const METRICS = {
   scrapeSeconds: {
     name: 'carryover_scrape_duration_seconds',
     type: 'gauge',
+    aggregator: 'max',
     labels: [],
     help: 'How long the scrape before this one took.',
   },

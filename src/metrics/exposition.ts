@@ -1,10 +1,32 @@
 // The registry of @prometheus-io/client, which prints all metrics as text, and what is registered with it.
-import { type Metric, Registry, collectDefaultMetrics } from '@prometheus-io/client';
+import { AggregatorRegistry, type Metric, Registry, collectDefaultMetrics } from '@prometheus-io/client';
 import type { MetricDefinition } from './catalogue.ts';
 import { Count, Distribution, Family, type Sample } from './series.ts';
 
 /** A value that is read when it is scraped; undefined if it is not known. */
 export type Reading = number | undefined | Promise<number | undefined>;
+
+/** Everything that was counted in a process, to be sent to another. */
+export type Snapshot = readonly Measured[];
+
+interface Measured {
+  readonly name: string;
+  readonly type: string;
+  readonly help: string;
+  /** How those of several processes become one. */
+  readonly aggregator?: string;
+  readonly values: readonly Partial<Sample>[];
+}
+
+/** The snapshots of several processes as one. */
+export function together(snapshots: readonly Snapshot[]): Snapshot {
+  return AggregatorRegistry.aggregate(snapshots as object[]).getMetricsAsArray() as unknown as Snapshot;
+}
+
+/** The same as text. */
+export function printTogether(snapshots: readonly Snapshot[]): Promise<string> {
+  return AggregatorRegistry.aggregate(snapshots as object[]).metrics();
+}
 
 /** Metrics of the library that measure the delay of the event loop: ours does not depend on how often it is scraped. */
 const LIBRARY_DELAYS = /^nodejs_eventloop_lag_/;
@@ -62,9 +84,15 @@ export class Exposition {
     return this.#running;
   }
 
+  async snapshot(): Promise<Snapshot> {
+    const all = (await this.#registry.getMetricsAsJSON()) as Snapshot;
+    // The library would leave out when the processes were started.
+    return all.map((metric) => (metric.aggregator === 'omit' ? { ...metric, aggregator: 'min' } : metric));
+  }
+
   #register(definition: MetricDefinition, samples: () => Sample[] | Promise<Sample[]>): void {
-    const { name, type, help } = definition;
-    const metric = { name, type, help, aggregator: 'sum', get: async () => ({ name, type, help, values: await samples() }) };
+    const { name, type, help, aggregator = 'sum' } = definition;
+    const metric = { name, type, help, aggregator, get: async () => ({ name, type, help, aggregator, values: await samples() }) };
     // The registry asks a metric for its name and for get(), and for nothing of the classes that its types demand.
     this.#registry.registerMetric(metric as unknown as Metric<string>);
   }

@@ -7,7 +7,7 @@ import type { StoreCallListener } from '../store/observed.ts';
 import { SPAN_OUTCOMES, type SpanListener } from '../tracing/span-outcomes.ts';
 import { METRICS } from './catalogue.ts';
 import { EventLoopDelay } from './event-loop-delay.ts';
-import { Exposition } from './exposition.ts';
+import { Exposition, type Snapshot } from './exposition.ts';
 import { type MakeBackup, MetricsServer } from './metrics-server.ts';
 import { Rarely } from './rarely.ts';
 import { RequestMetrics } from './request-metrics.ts';
@@ -58,6 +58,9 @@ export class ServiceMetrics {
       '0.99': () => delay.quantile(0.99),
       '1': () => delay.quantile(1),
     });
+    exposition.read(METRICS.processes, () => 1);
+    // Counted by who replaces them; see whole-metrics.ts.
+    exposition.read(METRICS.processRestarts, () => 0);
     exposition.read(METRICS.scrapeSeconds, () => this.#scrapeMs && this.#scrapeMs / 1_000);
     exposition.addProcessMetrics();
   }
@@ -97,12 +100,21 @@ export class ServiceMetrics {
   }
 
   /** All metrics as text. */
-  async print(): Promise<string> {
+  print(): Promise<string> {
+    return this.#scrape(() => this.#exposition.print());
+  }
+
+  /** The same, to be added to those of other processes. */
+  snapshot(): Promise<Snapshot> {
+    return this.#scrape(() => this.#exposition.snapshot());
+  }
+
+  async #scrape<Result>(read: () => Promise<Result>): Promise<Result> {
     const startMs = performance.now();
-    const text = await this.#exposition.print();
+    const result = await read();
     this.#scrapeMs = performance.now() - startMs;
     this.#delay.renew();
-    return text;
+    return result;
   }
 
   /** @throws the system's error, as EADDRINUSE */

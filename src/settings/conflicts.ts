@@ -11,12 +11,14 @@ export interface Conflict {
   readonly message: string;
 }
 
+type Bounds = Omit<Config, 'WORKERS'>;
+
 /** The part of MEMORY_BYTES_MAX that models and bodies must leave free for jobs and responses. */
 const WORKING_SHARE = 1 / 8;
 
 export function conflictsIn(config: Config): Conflict[] {
   const conflicts: Conflict[] = [];
-  const atMost = (lower: keyof Config, upper: keyof Config, why: string) => {
+  const atMost = (lower: keyof Bounds, upper: keyof Bounds, why: string) => {
     if (config[lower] <= config[upper]) return;
     const message =
       `${lower} must be <= ${upper}, got ${config[lower]} > ${config[upper]}: ${why}`;
@@ -53,6 +55,17 @@ export function conflictsIn(config: Config): Conflict[] {
     });
   }
   conflicts.push(...accessConflictsIn(config));
+  // Also where `auto` would be one process: whether a configuration is valid does not depend on the machine.
+  if (config.PROCESSES !== '1' && !config.STORE_URL.startsWith('redis')) {
+    const isFile = config.STORE_URL.startsWith('sqlite:');
+    const reason = isFile ? 'a SQLite file belongs to one process' : 'what one process has in its memory the others cannot see';
+    conflicts.push({
+      settings: ['PROCESSES', 'STORE_URL'],
+      message:
+        `PROCESSES=${config.PROCESSES} needs Redis, got STORE_URL=${withoutSecrets(config.STORE_URL)}: ${reason}. ` +
+        'Set STORE_URL=redis://…, or leave PROCESSES out',
+    });
+  }
   if (config.REDIS_WAIT_REPLICAS > 0 && !config.STORE_URL.startsWith('redis')) {
     conflicts.push({
       settings: ['REDIS_WAIT_REPLICAS', 'STORE_URL'],

@@ -1,5 +1,18 @@
 // What several settings say together.
+import { coresAvailable } from '../cores.ts';
 import type { Config } from './schema.ts';
+
+type Shares = Pick<Config, 'PROCESSES' | 'WORKERS'>;
+
+/** How many processes serve together. */
+export function processesOf({ PROCESSES, WORKERS = 1 }: Shares, cores = coresAvailable()): number {
+  return PROCESSES === 'auto' ? Math.max(1, Math.floor(cores / (1 + WORKERS))) : Number(PROCESSES);
+}
+
+/** How many worker threads each of them has: unless it is set, the threads of all processes have a core each, the event loops too. */
+export function workersOf(config: Shares, cores = coresAvailable()): number {
+  return config.WORKERS ?? Math.max(1, Math.floor(cores / processesOf(config, cores)) - 1);
+}
 
 /** Whether callers need an API key or a token. */
 export function hasAccessControl({ API_KEYS_FILE, JWT_ISSUER }: Config): boolean {

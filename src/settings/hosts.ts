@@ -28,6 +28,11 @@ export function isLoopbackHost(host: string): boolean {
   return host === 'localhost' || /^(::ffff:)?127\.|^::1$/.test(host);
 }
 
+/** Where to listen for it. For localhost Fastify would also listen on ::1, with a second server whose connections are not tracked. */
+export function addressOfHost(setting: string): string {
+  return setting === 'localhost' ? '127.0.0.1' : setting;
+}
+
 /** @throws SettingError naming every entry that is no host */
 export function readHosts(setting: string): readonly AllowedHost[] | typeof ANY_HOST {
   const entries = listOf(setting);

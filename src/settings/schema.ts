@@ -1,7 +1,6 @@
 // All settings: their names, types, defaults and bounds, and what each is for. docker/settings.ts makes the table of the
 // documentation from it.
 import { type Static, Type } from 'typebox';
-import { coresAvailable } from '../cores.ts';
 
 const MiB = 1024 * 1024;
 
@@ -86,11 +85,19 @@ export const ConfigSchema = Type.Object({
   OTEL_BSP_SCHEDULE_DELAY: integer(1_000, 1, 600_000, 'How long spans are collected until they are sent, in ms.'),
   OTEL_BSP_MAX_QUEUE_SIZE: integer(8_192, 1, 1_048_576, 'Most spans that wait to be sent, 100 to 400 bytes each; others are dropped.'),
   OTEL_SDK_DISABLED: Type.Boolean({ default: false, description: '`true`: no traces are made.' }),
-  WORKERS: integer(
-    Math.max(1, coresAvailable() - 1),
-    1,
-    256,
-    'Worker threads. Default: cores that the process may use − 1, at least 1.',
+  PROCESSES: Type.String({
+    default: '1',
+    pattern: '^(auto|[1-9]\\d?)$',
+    description:
+      'Processes that serve PORT together, 1 to 99; more than one needs a `redis:` store. `auto`: as many as have a core each, and one ' +
+      'for each of their workers.',
+  }),
+  WORKERS: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 256,
+      description: 'Worker threads of each process. Default: the cores that may be used ÷ PROCESSES − 1, at least 1.',
+    }),
   ),
 
   KERNEL: Type.Enum(['auto', 'simd128'], {

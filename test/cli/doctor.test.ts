@@ -201,8 +201,9 @@ describe('the store', () => {
 });
 
 test('more workers than cores, and less memory than the settings allow, are warned about', () => {
-  expect(checkCores({ WORKERS: coresAvailable() }).status).toBe('ok');
-  expect(checkCores({ WORKERS: coresAvailable() + 1 })).toMatchObject({
+  expect(checkCores({ PROCESSES: '1', WORKERS: coresAvailable() }).status).toBe('ok');
+  expect(checkCores({ PROCESSES: '2', WORKERS: coresAvailable() }).status).toBe('warn');
+  expect(checkCores({ PROCESSES: '1', WORKERS: coresAvailable() + 1 })).toMatchObject({
     status: 'warn',
     advice: expect.stringContaining('leave WORKERS out'),
   });
@@ -211,6 +212,7 @@ test('more workers than cores, and less memory than the settings allow, are warn
     HOT_SESSIONS_BYTES_MAX: 2 ** 28,
     MEMORY_STORE_BYTES_MAX: 2 ** 30,
     STORE_URL: 'memory:',
+    PROCESSES: '1',
   };
   expect(checkMemory(settings, 2.5 * 2 ** 30).status).toBe('ok');
   expect(checkMemory(settings, 2 ** 31)).toMatchObject({
@@ -218,6 +220,7 @@ test('more workers than cores, and less memory than the settings allow, are warn
     found: '2,048 MiB may be used; the settings allow 2,454 MiB',
   });
   expect(checkMemory({ ...settings, STORE_URL: SQLITE }, 2 ** 31).status).toBe('ok');
+  expect(checkMemory({ ...settings, STORE_URL: 'redis://localhost', PROCESSES: '2' }, 2 ** 31).status).toBe('warn');
 });
 
 test('a Node.js that is too old is refused, and one without WebSockets warned about', () => {

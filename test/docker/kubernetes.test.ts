@@ -103,7 +103,7 @@ describe.each(OVERLAYS)('%s: the pods of the service', (overlay) => {
     const { requests, limits } = container.resources;
     expect(limits.memory).toBe(`${memoryLimitBytes(config) / 2 ** 20}Mi`);
     expect(requests.memory).toBe(limits.memory);
-    expect(Number(limits.cpu)).toBe(config.WORKERS + 1);
+    expect(Number(limits.cpu)).toBe(config.WORKERS! + 1);
   });
 
   test('the pod has time to end by itself', () => {

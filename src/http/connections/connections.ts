@@ -83,6 +83,8 @@ export class Connections {
       readerBytesPerMsMin: options.readBytesPerSecondMin / 1_000,
     };
     server.maxConnections = options.connectionsMax + EXTRA_CONNECTIONS;
+    // Several processes that are full would else pass a connection round for as long as they are.
+    (server as Server & { dropMaxConnection?: boolean }).dropMaxConnection = true;
     server.on('connection', (socket: Socket) => this.#accept(socket));
     server.on('secureConnection', (socket: TLSSocket) => this.#secure(socket));
     server.on('drop', () => this.#logFull());
