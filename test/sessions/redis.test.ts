@@ -15,7 +15,7 @@ import { SEED } from '../helpers/seed.ts';
 import { waitForAnswers } from './crash.ts';
 import { Traffic, type TrafficReport } from './traffic.ts';
 
-const KILLS = process.env.REDIS_LONG === 'true' ? 50 : sized({ short: 1, long: 3 });
+const KILLS = process.env.REDIS_LONG === 'true' ? 50 : sized({ short: 2, long: 3 });
 const BETWEEN_MS_MAX = 300;
 const STORE_TIMEOUT_MS = 2_000;
 /** Of the requests of one replica to Redis. None takes long, so that no key is forgotten before it is repeated. */
