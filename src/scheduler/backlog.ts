@@ -3,9 +3,7 @@ import type { Pool } from '../pool/pool.ts';
 import type { FairQueue, QueuePosition } from './fair-queue.ts';
 import { isBefore } from './fair-queue.ts';
 import type { Part } from './part.ts';
-
-/** Short beside the time a request may wait, and long beside a dispatch (tens of microseconds). */
-export const TIME_SLICE_MS = 10;
+import { TIME_SLICE_MS } from './slice-length.ts';
 
 export class Backlog {
   /** Parts that have not begun. */

@@ -3,14 +3,15 @@
 import type { CarryoverError } from '../errors.ts';
 import type { Lifetime } from '../lifetime.ts';
 import type { Pool } from '../pool/pool.ts';
-import { type Backlog, TIME_SLICE_MS } from './backlog.ts';
+import type { Backlog } from './backlog.ts';
 import type { FairQueue } from './fair-queue.ts';
 import type { Part } from './part.ts';
 import { backlogTooLong, clientQueueFull, deadlineUnreachable, queueFull } from './refusals.ts';
 import { RetryTimes } from './retry-times.ts';
+import { TIME_SLICE_MS } from './slice-length.ts';
 
-/** A worker with a shorter backlog is given another slice, which waits while the one before it is computed. */
-export const WORKER_BACKLOG_MS = 1.2 * TIME_SLICE_MS;
+/** A worker with a shorter backlog, in slices, is given another one, which waits while the one before it is computed. */
+export const WORKER_BACKLOG_SLICES = 1.2;
 /** The share of the queue that one client may occupy. */
 const CLIENT_QUEUE_SHARE = 1 / 4;
 /** The share that all clients of one tenant may occupy: others find space then. */
@@ -47,7 +48,7 @@ export class LoadShedding {
     if (this.#queue.length === 0 && this.#backlog.areWorkersIdle) return;
     const remainingMs = lifetime.remainingMs();
     if (ms * BEGIN_SLACK > remainingMs) throw deadlineUnreachable(ms, remainingMs, this.#backlog.msBefore());
-    if (this.#queue.length === 0 && this.#pool.available(WORKER_BACKLOG_MS)) return;
+    if (this.#queue.length === 0 && this.#pool.available(WORKER_BACKLOG_SLICES * TIME_SLICE_MS)) return;
     if (this.#backlog.waitingCount >= this.#queueJobsMax) {
       // When half of the backlog is done, there is space again.
       throw queueFull(this.#queueJobsMax, this.#retryAfterMs(this.#backlog.msBefore() / 2, ms));

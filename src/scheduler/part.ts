@@ -6,15 +6,21 @@ import type { Slice } from '../wasm/job-slices.ts';
 import type { Cost } from './costs.ts';
 import type { QueuePosition } from './fair-queue.ts';
 import type { SharedStep } from './shared-step.ts';
+import { SLICE_MS_MIN } from './slice-length.ts';
 
 /** A part that is sliced while it is computed: each slice continues where the previous one ends. */
 export interface Slices {
   /** Whether next() has returned the last slice. */
   readonly isDone: boolean;
-  /** @param share of the part that the slice should have, about, 0 … 1 */
-  next(share: number): Slice;
+  /**
+   * @param share of the part that the slice should have, about, 0 … 1
+   * @param shareMin that a later slice may have to have
+   */
+  next(share: number, shareMin: number): Slice;
 }
 
+/** The estimate counts as much as so many ms of measured slices: one that was interrupted says little about the others. */
+const ESTIMATE_WEIGHT_MS = 50;
 /** Slices of one part at a worker: the second waits there while the first is computed. */
 const RUNNING_MAX = 2;
 
@@ -96,9 +102,10 @@ export class Part implements QueuePosition {
     return Math.max(0, performance.now() - this.#submittedMs - this.#tookMs);
   }
 
-  /** How long the slices that are not done take, in ms: estimated, or at the speed of those that are done. */
+  /** How long the slices that are not done take, in ms: as estimated, and more and more at the speed of those that are done. */
   get leftMs(): number {
-    const wholeMs = this.#shareDone > 0 ? this.#tookMs / this.#shareDone : this.estimateMs;
+    const weight = Math.min(1, ESTIMATE_WEIGHT_MS / Math.max(1, this.estimateMs));
+    const wholeMs = (this.#tookMs + weight * this.estimateMs) / (this.#shareDone + weight);
     return wholeMs * Math.max(0, 1 - this.#shareDone);
   }
 
@@ -126,8 +133,8 @@ export class Part implements QueuePosition {
 
   /** The next slice, of about `ms`, for a worker. To be called only while hasMore. */
   take(worker: PoolWorker, ms: number): Slice {
-    const share = this.estimateMs <= ms ? 1 : ms / this.estimateMs;
-    const slice = this.#returned.shift() ?? this.#slices.next(share);
+    const shareOf = (some: number) => (this.estimateMs <= some ? 1 : some / this.estimateMs);
+    const slice = this.#returned.shift() ?? this.#slices.next(shareOf(ms), shareOf(SLICE_MS_MIN));
     this.endWaiting();
     this.#shareTaken += slice.share;
     this.#worker = worker;

@@ -2,7 +2,7 @@
 //
 // Where: work that costs less than its dispatch to a worker runs inline, on the calling thread, at once. A large
 // mini-batch is split into parts for several idle workers; all other work is dispatched to one worker. Long work is
-// dispatched in time slices of TIME_SLICE_MS, so that other work can run in between and that it stops soon after its
+// dispatched in time slices (slice-length.ts), so that other work can run in between and that it stops soon after its
 // client has gone. JSON documents and host functions are not sliced. A worker gets its next slice before it has
 // computed the one before.
 //
@@ -23,14 +23,15 @@ import type { Lifetime } from '../lifetime.ts';
 import type { JobOutcome, PoolWorker } from '../pool/pool-worker.ts';
 import type { Pool } from '../pool/pool.ts';
 import type { Slice } from '../wasm/job-slices.ts';
-import { Backlog, TIME_SLICE_MS } from './backlog.ts';
+import { Backlog } from './backlog.ts';
 import { type Cost, Costs, type Speeds } from './costs.ts';
 import { FairQueue } from './fair-queue.ts';
-import { LoadShedding, WORKER_BACKLOG_MS } from './load-shedding.ts';
+import { LoadShedding, WORKER_BACKLOG_SLICES } from './load-shedding.ts';
 import { Part, type Slices, SingleSlice } from './part.ts';
 import { exceedsTimeLimit } from './refusals.ts';
 import { SharedBatches } from './shared-batches.ts';
 import type { SharedJob, SharedStep } from './shared-step.ts';
+import { SliceLength, TIME_SLICE_MS } from './slice-length.ts';
 
 export interface SchedulerOptions {
   /** How many parts may wait for a worker; further work is refused with queue_full. */
@@ -75,6 +76,7 @@ export class Scheduler {
   readonly #backlog: Backlog;
   readonly #shedding: LoadShedding;
   readonly #batches: SharedBatches;
+  readonly #sliceLength = new SliceLength();
   #inlineFlopsMax = 0;
 
   constructor(pool: Pool, options: SchedulerOptions) {
@@ -142,6 +144,7 @@ export class Scheduler {
     const count = this.#partCount(work);
     if (!work.completesRequest) this.#shedding.expectInTime(ms / count, lifetime);
     const isLong = ms > SLICED_MS_MIN * count;
+    if (work.slice && !isLong) this.#sliceLength.noteWhole(ms / count);
     const parts = (isLong && work.slice?.(count)) || work.split(count).map((job) => new SingleSlice(job));
     if (parts.length === 1) return this.#submit(work, lifetime, parts[0]!, 1, ms, isLong ? undefined : step);
     // All parts are awaited even if one has failed: until then the workers write to the job's memory.
@@ -189,9 +192,10 @@ export class Scheduler {
         this.#giveUp(part, error);
         continue;
       }
-      const { worker = this.#pool.available(WORKER_BACKLOG_MS) } = part;
+      const backlogMsMax = WORKER_BACKLOG_SLICES * this.#sliceLength.ms;
+      const { worker = this.#pool.available(backlogMsMax) } = part;
       if (!worker) return;
-      if (part.isFull || !worker.acceptsJobs || worker.backlogMs() >= WORKER_BACKLOG_MS) at++;
+      if (part.isFull || !worker.acceptsJobs || worker.backlogMs() >= backlogMsMax) at++;
       else if (!part.step) this.#dispatchSlice(part, worker);
       else if (this.#batches.mustWait(part.step, this.#pool.readyCount)) at++;
       else this.#dispatchSteps(part, part.step, worker);
@@ -243,7 +247,7 @@ export class Scheduler {
   /** The next slice of a part, which leaves the queue with its last one. */
   #take(part: Part, worker: PoolWorker): Slice {
     if (!part.hasBegun) this.#backlog.waitingCount--;
-    const slice = part.take(worker, TIME_SLICE_MS);
+    const slice = part.take(worker, this.#sliceLength.ms);
     if (!part.hasMore) this.#queue.remove(part);
     return slice;
   }

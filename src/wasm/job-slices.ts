@@ -6,6 +6,8 @@ import { sumOf } from './job-cost.ts';
 
 /** Rows of a slice at least: with fewer, the weights would be read too often. */
 const SLICE_ROWS_MIN = 16;
+/** More rows at once are hardly faster, however large the weights are. */
+const FAST_ROWS = 32;
 
 /** The rows firstRow … endRow - 1, each from step firstStep to endStep - 1, or to its last step. */
 export interface RowSteps {
@@ -45,7 +47,7 @@ export class JobSlices {
   /** Steps of all rows of the part. */
   readonly #rowSteps: number;
   #count = 0;
-  #rowsAtOnce: number | undefined;
+  #rowsAtOnce = 0;
   /** Where the next slice begins. */
   #row: number;
   #step = 0;
@@ -70,14 +72,15 @@ export class JobSlices {
    * or waiting, both on one thread.
    *
    * @param share of the part that the slice should have, about, 0 … 1
+   * @param shareMin that a later slice may have to have: it goes on with the rows of this one, and has one step of them at least
    */
-  next(share: number): Slice {
+  next(share: number, shareMin = share): Slice {
     const firstRow = this.#row;
     const wanted = share * this.#rowSteps;
-    this.#rowsAtOnce ??= Math.max(this.#isForward ? SLICE_ROWS_MIN : PART_ROWS_MIN, Math.floor(wanted / PART_ROWS_MIN) * PART_ROWS_MIN);
-    const endRow = Math.min(this.#endRow, firstRow + this.#rowsAtOnce);
     const firstStep = this.#step;
     const longest = this.#lengths[firstRow]!;
+    if (firstStep === 0) this.#rowsAtOnce = this.#rowsOf(wanted, shareMin * this.#rowSteps, longest);
+    const endRow = Math.min(this.#endRow, firstRow + this.#rowsAtOnce);
     const steps = this.#isForward ? this.#stepsOf(wanted / (endRow - firstRow)) : longest;
     const endStep = Math.min(longest, firstStep + steps);
     const ptr = this.#write(this.#count++, { firstRow, endRow, firstStep, endStep });
@@ -91,6 +94,19 @@ export class JobSlices {
       0,
     );
     return { ptr, share: rowSteps / this.#rowSteps };
+  }
+
+  /**
+   * How many rows are computed together.
+   *
+   * @param wanted rows times steps of this slice
+   * @param least rows times steps of the shortest slice of the same rows: with one step it may not have more rows
+   */
+  #rowsOf(wanted: number, least: number, longest: number): number {
+    const withAllSteps = wanted / Math.max(1, longest);
+    const rows = this.#isForward ? Math.max(withAllSteps, Math.min(wanted, Math.max(FAST_ROWS, least))) : withAllSteps;
+    const rowsMin = this.#isForward ? SLICE_ROWS_MIN : PART_ROWS_MIN;
+    return Math.max(rowsMin, Math.floor(rows / PART_ROWS_MIN) * PART_ROWS_MIN);
   }
 
   /** Whole time blocks if there is at least one, as each is one product; else whole steps, at least one. */

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { tanhLayers } from '../../src/layers.ts';
 import { Job } from '../../src/wasm/job.ts';
+import { JobSlices } from '../../src/wasm/job-slices.ts';
 import { placeModel } from '../../src/wasm/packed-model.ts';
 import { kernels, memory } from '../helpers/kernels.ts';
 import { runs } from '../helpers/long.ts';
@@ -118,6 +119,30 @@ describe('a job in slices', () => {
     });
     const whole = computed(one, (job) => kernels.run(job.ptr));
     expect(differences(lastOnly, whole)).toContain('h.0');
+  });
+
+  /** The shares of the slices of a job whose rows have T steps each. */
+  function sharesOf({ T, N, isForward = true }: { T: number; N: number; isForward?: boolean }, share: (n: number) => number, shareMin?: number): number[] {
+    const slices = new JobSlices({ lengths: Array<number>(N).fill(T), firstRow: 0, endRow: N, timeBlock: 8, isForward, write: () => 0 });
+    const shares: number[] = [];
+    while (!slices.isDone) shares.push(slices.next(share(shares.length), shareMin).share);
+    return shares;
+  }
+
+  test('rows with all of their steps are no more than a slice should have', () => {
+    const shares = sharesOf({ T: 100, N: 400, isForward: false }, () => 0.05);
+    expect(shares).toHaveLength(20);
+    expect(Math.max(...shares)).toBeLessThanOrEqual(0.05);
+  });
+
+  test('a slice can be shorter than the one before it, as short as was announced', () => {
+    const shares = sharesOf({ T: 10, N: 4_000 }, (n) => (n === 0 ? 0.2 : 0.02), 0.02);
+    // Whole time blocks.
+    expect(shares[0]).toBeCloseTo(0.16, 2);
+    expect(Math.max(...shares.slice(1))).toBeLessThanOrEqual(0.021);
+    // Control: of what was not announced one step has more.
+    const others = sharesOf({ T: 10, N: 4_000 }, (n) => (n === 0 ? 0.2 : 0.02));
+    expect(others[1]).toBeGreaterThan(0.05);
   });
 
   test('few steps of many rows are split into rows', () => {
