@@ -1,5 +1,5 @@
 // JSON Web Tokens of an issuer (JWT_ISSUER), whose keys it publishes as a JWKS (RFC 7519, RFC 7517).
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type JWTPayload, type JWTVerifyGetKey, createRemoteJWKSet, customFetch, errors, jwtVerify } from 'jose';
 import { LRUCache } from 'lru-cache';
 import { CarryoverError } from '../errors.ts';
@@ -61,7 +61,7 @@ export class Tokens {
    * @throws access_unavailable if the issuer's keys cannot be had
    */
   find(token: string): Principal | undefined | Promise<Principal | undefined> {
-    const digest = createHash('sha256').update(token).digest('base64url');
+    const digest = hash('sha256', token, 'base64url');
     const verified = this.#verified.get(digest);
     if (verified) return verified.isCurrent() ? verified : undefined;
     return this.#verify(token, digest);

@@ -1,5 +1,5 @@
 // Identifiers that cannot be guessed.
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 
 /** 128 random bits, base64url. */
 export function randomId(): string {
@@ -59,5 +59,5 @@ export function forkIdFromKey(
 }
 
 function idFrom(source: string): string {
-  return createHash('sha256').update(source).digest().subarray(0, 16).toString('base64url');
+  return hash('sha256', source, 'buffer').subarray(0, 16).toString('base64url');
 }

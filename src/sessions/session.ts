@@ -1,6 +1,6 @@
 // A session: a model, and its states that are kept between calls: h of every recurrent layer, and c of those that have
 // one. All values are immutable: a change makes a new session out of the old one (transitions.ts).
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { randomNonce } from './ids.ts';
 import type { Creation, IdempotencyKey, KeptAnswer } from './kept-answer.ts';
 
@@ -121,7 +121,7 @@ export function etagOf({ incarnation, version, nonce }: Session): string {
 
 /** First 16 hex digits of SHA-256 over the state's float32 values, little-endian: of every h, then of every c. */
 export function stateDigest({ state }: Pick<Session, 'state'>): string {
-  return createHash('sha256').update(state).digest('hex').slice(0, 16);
+  return hash('sha256', state, 'hex').slice(0, 16);
 }
 
 /** The sizes of a session's states, one for each recurrent layer. */
