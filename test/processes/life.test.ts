@@ -17,7 +17,7 @@ import { type RedisServer, startRedis } from '../helpers/redis.ts';
 import { callAlone, isRunning, linesOf, startService } from './service.ts';
 
 /** How often all are killed. */
-const ROUNDS = sized({ short: 2, long: 5 });
+const ROUNDS = sized({ short: 1, long: 5 });
 const root = join(import.meta.dirname, '../..');
 /** To the end of the process. */
 const run = (env: Record<string, string>) => {
@@ -78,6 +78,31 @@ describeWith(['redis-server', 'openssl'], 'several processes', () => {
     expect((await exit)[0]).toBe(1);
     expect(service.output()).toMatch(/^second SIGTERM, exiting$/m);
     while (pids.some(isRunning)) await sleep(20);
+  });
+
+  test('a signal to all of them at once, as of a terminal or of systemd, ends each as one signal does', async () => {
+    const service = await startService({ STORE_URL: redis.url, DRAIN_DELAY_MS: '300' });
+    const exit = once(service.process, 'exit');
+    for (const pid of [service.process.pid!, ...service.pids()]) process.kill(pid, 'SIGINT');
+    await sleep(100);
+    expect((await callAlone(`${service.url}/v1/step`, { weights: { W_x: [[1]], W_h: [[1]] }, x: [[0.5]] })).status).toBe(200);
+    expect((await exit)[0]).toBe(0);
+    expect(service.output()).not.toContain('second');
+  });
+
+  test('SIGTERM during the start ends the first process, and no other is started', async () => {
+    const server = spawnServer({ PROCESSES: '2', STORE_URL: redis.url, LOG_LEVEL: 'info' });
+    await until(server, () => (linesOf(server, 'model loaded').length === 1 ? true : undefined));
+    expect(await server.stop()).toBe(0);
+    expect(linesOf(server, 'model loaded')).toHaveLength(1);
+    expect(server.output()).not.toContain('API ');
+  });
+
+  test('without the primary nothing goes on', async () => {
+    const service = await startService({ STORE_URL: redis.url });
+    service.process.kill('SIGKILL');
+    while (service.pids().some(isRunning)) await sleep(20);
+    await expect(callAlone(`${service.url}/health/live`)).rejects.toThrow(/ECONNREFUSED/);
   });
 
   test('with certificate, keys and audit log: SIGHUP and a change of the keys reach all, and each line of the audit log is whole', async () => {

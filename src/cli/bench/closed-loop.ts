@@ -1,4 +1,4 @@
-// A closed loop of requests over plain sockets: each of sixteen connections sends its next request when it has received its
+// A closed loop of requests over plain sockets: each of some connections sends its next request when it has received its
 // response, and every response is compared. `carryover bench` and `bench:wire` use it; `npm run load` uses autocannon, whose reading
 // of a response costs 0.8 ms for 66 kB of float32, and for latency at a constant rate load/clients/open-loop.ts.
 import { once } from 'node:events';
@@ -10,12 +10,13 @@ import { percentile } from './statistics.ts';
 /**
  * Sends requests for `seconds` and waits for the responses of those in flight.
  *
+ * @param count of connections
  * @throws Error if a response is not 2xx, is not the expected one, or does not come
  */
-export async function runClosedLoop(target: HttpTarget, seconds: number): Promise<HttpRound> {
+export async function runClosedLoop(target: HttpTarget, seconds: number, count = CONNECTIONS): Promise<HttpRound> {
   const nextRequest = nextRequestOf(target);
   const { hostname, port } = new URL(target.url);
-  const sockets = Array.from({ length: CONNECTIONS }, () => connect(Number(port || 80), hostname));
+  const sockets = Array.from({ length: count }, () => connect(Number(port || 80), hostname));
   try {
     await Promise.all(sockets.map((socket) => once(socket, 'connect')));
     const startMs = performance.now();
