@@ -1,23 +1,20 @@
 // All kinds of changes through connections that are cut at random: what becomes of a session is what becomes of its mirror, to
 // which the same is done without losses.
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { Carryover, type CarryoverError, type Session, Tensor } from '../../src/client/index.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { sized } from '../helpers/long.ts';
 import { startLossyProxy } from '../helpers/lossy-proxy.ts';
-import { type RunningServer, startQuickly } from '../helpers/process.ts';
 import { SEED } from '../helpers/seed.ts';
+import { type TestService, startService } from './service.ts';
 
 const SESSIONS = sized({ short: 4, long: 12 });
 const CHANGES = sized({ short: 20, long: 60 });
 const CHANCE = 0.15;
 
-let server: RunningServer;
+let server: TestService;
 beforeAll(async () => {
-  server = await startQuickly();
-});
-afterAll(async () => {
-  await server?.stop();
+  server = await startService();
 });
 
 type Change = (session: Session) => Promise<unknown>;

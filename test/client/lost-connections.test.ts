@@ -1,11 +1,11 @@
 // The proof of the client: connections are cut at random while steps are sent through it, and each step counts once. The
 // control is a program that repeats by itself what has failed.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { Carryover, CarryoverError, type CarryoverOptions, type Session, type SessionStep, type Tensor } from '../../src/client/index.ts';
 import { sized } from '../helpers/long.ts';
 import { type LossyProxy, startLossyProxy } from '../helpers/lossy-proxy.ts';
-import { type RunningServer, startQuickly } from '../helpers/process.ts';
 import { SEED } from '../helpers/seed.ts';
+import { type TestService, startService } from './service.ts';
 
 const STEPS = sized({ short: 300, long: 10_000 });
 const LOSSES = sized({ short: 15, long: 300 });
@@ -15,16 +15,13 @@ const MODEL = { layers: [{ type: 'lstm' as const, W_x: [[0.5, -0.25, 1, 2]], W_h
 /** The inputs of each session, (1, 1). */
 const INPUTS = Array.from({ length: STEPS / SESSIONS }, (_, t) => [[Math.sin(t)]]);
 
-let server: RunningServer;
+let server: TestService;
 /** Of a client that loses no connection. */
 let direct: Carryover;
 beforeAll(async () => {
-  server = await startQuickly();
+  server = await startService();
   direct = new Carryover(server.url);
   await direct.models.register(MODEL, { name: 'lossy' });
-});
-afterAll(async () => {
-  await server?.stop();
 });
 
 /** Sends the inputs from `t` on. */

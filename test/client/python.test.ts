@@ -10,31 +10,28 @@ import { buildApp } from '../helpers/app.ts';
 import { count, sized } from '../helpers/long.ts';
 import { startLossyProxy } from '../helpers/lossy-proxy.ts';
 import { describeWith, pythonWithNumpy } from '../helpers/needs.ts';
-import { type RunningServer, startQuickly } from '../helpers/process.ts';
 import { writeSafetensors } from '../helpers/safetensors.ts';
 import { SEED } from '../helpers/seed.ts';
+import { type TestService, startService } from './service.ts';
 
 const CLIENT = join(import.meta.dirname, '../../src/client');
 const STEPS = count('CLIENT_STEPS', { short: 200, long: 10_000 });
 const LOSSES = sized({ short: 20, long: 300 });
 
-let server: RunningServer;
-let guarded: RunningServer;
+let server: TestService;
+let guarded: TestService;
 const keys = makeKeys();
 const key = keys.add('a');
 const folder = mkdtempSync(join(tmpdir(), 'carryover-python-'));
 const modelFile = join(folder, 'model.safetensors');
 
 beforeAll(async () => {
-  [server, guarded] = await Promise.all([startQuickly(), startQuickly({ API_KEYS_FILE: keys.path })]);
+  [server, guarded] = await Promise.all([startService(), startService({ API_KEYS_FILE: keys.path })]);
   const data = Float32Array.of(0.5);
   const names = ['rnn.weight_ih_l0', 'rnn.weight_hh_l0'];
   writeFileSync(modelFile, writeSafetensors(Object.fromEntries(names.map((name) => [name, { shape: [1, 1], data }]))));
 });
-afterAll(async () => {
-  await Promise.all([server?.stop(), guarded?.stop()]);
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => rmSync(folder, { recursive: true }));
 
 /** What a program of the folder python/ prints. */
 async function run(python: string, args: readonly string[]): Promise<string> {

@@ -6,6 +6,7 @@ import { type TestApp, buildApp } from '../helpers/app.ts';
 export interface TestService {
   readonly app: TestApp;
   readonly url: string;
+  readonly port: number;
   /** A client that retries quickly. */
   readonly client: (options?: CarryoverOptions) => Carryover;
 }
@@ -14,6 +15,7 @@ export interface TestService {
 export async function startService(environment: Record<string, string> = {}): Promise<TestService> {
   const app = await buildApp(environment);
   await app.http.listen({ host: '127.0.0.1', port: 0 });
-  const url = `http://127.0.0.1:${(app.http.server.address() as AddressInfo).port}${environment['BASE_PATH'] ?? ''}`;
-  return { app, url, client: (options) => new Carryover(url, { retry: { delayMs: 5, giveUpMs: 5_000 }, ...options }) };
+  const { port } = app.http.server.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}${environment['BASE_PATH'] ?? ''}`;
+  return { app, url, port, client: (options) => new Carryover(url, { retry: { delayMs: 5, giveUpMs: 5_000 }, ...options }) };
 }

@@ -3,11 +3,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
+import { type TestService, startService } from '../client/service.ts';
 import { type Gateway, startGateway } from '../helpers/gateway.ts';
 import { sample } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { startBrowser } from '../helpers/page.ts';
-import { type RunningServer, freePort, startQuickly } from '../helpers/process.ts';
+import { freePort } from '../helpers/process.ts';
 
 const page = readFileSync(join(import.meta.dirname, '../../docker/README.md'), 'utf8');
 const location = /^ {4}location \/ml\/rnn\/ \{\n[^]*?^ {4}\}\n/m.exec(page)![0];
@@ -27,7 +28,7 @@ describeWith(['nginx', 'chromium'], 'behind a path', () => {
 
   test.each(sample(FORMS, 1))('of a gateway %s, the documentation and all addresses work', async (_, form, address, shown) => {
     const port = await freePort();
-    const server = await startQuickly({ PUBLIC_URL: `http://127.0.0.1:${port}/ml/rnn` });
+    const server = await startService({ PUBLIC_URL: `http://127.0.0.1:${port}/ml/rnn` });
     const gateway = await startGateway([server.port], (configuration) => configuration.replace('  location / {', `${form}\n  location / {`), port);
     const problems: string[] = [];
     const opened = await openPage(browser, gateway.url + address, problems);
@@ -39,7 +40,6 @@ describeWith(['nginx', 'chromium'], 'behind a path', () => {
     await expectAddresses(opened, gateway, server);
     await opened.close();
     await gateway.stop();
-    await server.stop();
   });
 });
 
@@ -63,7 +63,7 @@ async function stepInDocs(opened: Page): Promise<string> {
 }
 
 /** Follows, in the page, what a client follows. */
-async function expectAddresses(opened: Page, gateway: Gateway, server: RunningServer): Promise<void> {
+async function expectAddresses(opened: Page, gateway: Gateway, server: TestService): Promise<void> {
   const followed = await opened.evaluate(async () => {
     const index = (await (await fetch('/ml/rnn/')).json()) as Record<string, string>;
     const links = ['docs', 'openapi', 'errors', 'health'].map((name) => index[name]!);

@@ -6,9 +6,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type TestService, startService } from '../client/service.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { startBrowser } from '../helpers/page.ts';
-import { type RunningServer, startQuickly } from '../helpers/process.ts';
 
 const guide = readFileSync(join(import.meta.dirname, '../../openapi/README.md'), 'utf8');
 const [, example, printed] = /^## Browsers\n[^]*?^```js\n([^]*?)^```\n\n```text\n([^]*?)^```\n/m.exec(guide)!;
@@ -16,7 +16,7 @@ const [, example, printed] = /^## Browsers\n[^]*?^```js\n([^]*?)^```\n\n```text\
 describeWith('chromium', 'a web page', () => {
   /** Serves an empty page, by two names: two origins for a browser. */
   const site = createServer((_, response) => void response.setHeader('content-type', 'text/html').end('<!doctype html><title>A page</title>'));
-  let server: RunningServer;
+  let server: TestService;
   let browser: Browser;
   let listed: Page;
   let other: Page;
@@ -24,13 +24,12 @@ describeWith('chromium', 'a web page', () => {
   beforeAll(async () => {
     await once(site.listen(0, '127.0.0.1'), 'listening');
     const { port } = site.address() as AddressInfo;
-    server = await startQuickly({ CORS_ORIGINS: `http://127.0.0.1:${port}`, BODY_BYTES_MAX: '100000' });
+    server = await startService({ CORS_ORIGINS: `http://127.0.0.1:${port}`, BODY_BYTES_MAX: '100000' });
     browser = await startBrowser();
     [listed, other] = [await browser.newPage(), await browser.newPage()];
     await Promise.all([listed.goto(`http://127.0.0.1:${port}`), other.goto(`http://localhost:${port}`)]);
   });
   afterAll(async () => {
-    await server?.stop();
     site.close();
   });
 

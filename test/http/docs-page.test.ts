@@ -1,26 +1,25 @@
 // Swagger UI in a real browser: every example is answered with 2xx when "Execute" is pressed, errors are one table, and where
 // keys are needed "Authorize" takes one.
 import type { Browser, Locator, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { ERRORS } from '../../src/error-kinds.ts';
 import { EXAMPLES } from '../../src/http/docs/examples.ts';
+import { type TestService, startService } from '../client/service.ts';
 import { makeKeys } from '../helpers/access.ts';
 import { sized, testLong } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { DESKTOP, PHONE, accessibilityFindings, overflowOf, startBrowser } from '../helpers/page.ts';
-import { type RunningServer, startQuickly } from '../helpers/process.ts';
 
 /** Tried in the short form; openapi.test.ts tries all examples, twice, without a browser. */
 const SHORT = ['step', 'createSession', 'deleteSession'];
 
 describeWith('chromium', '/docs in a browser', () => {
-  let server: RunningServer;
+  let server: TestService;
   let browser: Browser;
 
   beforeAll(async () => {
-    [server, browser] = await Promise.all([startQuickly(), startBrowser()]);
+    [server, browser] = await Promise.all([startService(), startBrowser()]);
   });
-  afterAll(async () => void (await server?.stop()));
 
   /** @param url of a service */
   const openDocs = async (url: string, options: Parameters<Browser['newPage']>[0] = {}) => {
@@ -119,8 +118,7 @@ describeWith('chromium', '/docs in a browser', () => {
   testLong('"Authorize" takes a key, with which the service answers', async () => {
     const keys = makeKeys();
     const key = keys.add('a');
-    const guarded = await startQuickly({ API_KEYS_FILE: keys.path });
-    onTestFinished(async () => void (await guarded.stop()));
+    const guarded = await startService({ API_KEYS_FILE: keys.path });
     const { page } = await openDocs(guarded.url);
     const block = await openBlock(page, 'operations-compute-step');
     expect(await execute(block)).toBe('401');

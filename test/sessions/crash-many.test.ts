@@ -39,7 +39,7 @@ test(`${KILLS} kills lose no step of a batch or a socket and apply none twice`, 
   }
 });
 
-// In the short form crash.test.ts has the second of them, with calls of their own, and retries.test.ts the first.
+// In the short form retries.test.ts has the first of them, with calls of their own, and redis.test.ts the second.
 describeLong('controls', () => {
   test('control: steps that are sent again with other keys are applied twice, and they are counted', { timeout }, async () => {
     const report = await crash(sqlite('other-keys'), 1, false);

@@ -35,14 +35,14 @@ test(`${KILLS} kills lose no change and apply none twice`, { timeout }, async ()
   expect(report.repeated).toBeGreaterThan(KILLS);
 });
 
-test('control: a store in memory loses changes, and they are counted', { timeout }, async () => {
-  const report = await crash('memory:', { kills: 1 });
-  expect(report.acknowledged).toBeGreaterThan(0);
-  expect(report.lost).toBe(report.acknowledged + report.forks);
-});
+// In the short form redis.test.ts has the first of them, store/sqlite/crash.test.ts one like it, and retries.test.ts the second.
+describeLong('controls', () => {
+  test('control: a store in memory loses changes, and they are counted', { timeout }, async () => {
+    const report = await crash('memory:', { kills: 1 });
+    expect(report.acknowledged).toBeGreaterThan(0);
+    expect(report.lost).toBe(report.acknowledged + report.forks);
+  });
 
-// In the short form retries.test.ts has this control of the same traffic, with lost connections.
-describeLong('calls without a key', () => {
   test('control: calls repeated without a key are applied twice, and they are counted', { timeout }, async () => {
     let doubled = 0;
     // Repeats until a kill happened between a commit and its answer.
