@@ -18,8 +18,10 @@ What a call may be given and what it answers with is described at /docs of the s
 
 import http.client
 import json
+import math
 import os
 import random
+import re
 import select
 import ssl
 import struct
@@ -27,8 +29,8 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from dataclasses import dataclass, replace
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 from urllib.parse import quote, urlencode, urlsplit
 
 try:
@@ -42,6 +44,9 @@ JSON_TYPE = "application/json"
 FILE_TYPE = "application/vnd.carryover.safetensors"
 STREAM_TYPE = "application/x-ndjson"
 
+# Of one call of batch(): items, and those of one session, whose keys it remembers.
+ITEMS_MAX, ITEMS_OF_SESSION_MAX = 256, 64
+
 # Seconds between two attempts: the second number at most, and each time twice as many.
 FIRST_WAIT, LONGEST_WAIT = 0.05, 5.0
 
@@ -49,8 +54,8 @@ FIRST_WAIT, LONGEST_WAIT = 0.05, 5.0
 class CarryoverError(Exception):
     """A call that failed. Its message is the `detail` of the problem with which the service answered.
 
-    code: the stable name of the error, explained at /problems; "no_answer" if there was no answer, "unreadable_answer" if it
-        is none of the service, e.g. of a gateway.
+    code: the stable name of the error, explained at /problems; "no_answer" if there was no answer, "unreachable" if its
+        certificate is not trusted, "unreadable_answer" if it is none of the service, e.g. of a gateway.
     status: of the answer; 0 without one.
     applied: of a call on a session, whether it has changed the session: "no", "unknown" or "yes"; else None.
     problem: the whole problem (RFC 9457), a dict; empty without an answer.
@@ -84,6 +89,10 @@ class Answer:
     session: Optional[Dict[str, Any]] = None  # id, t, version, digest, expires_at
     t: Optional[int] = None  # of a stream: the number of the step
     done: bool = False  # of a stream: whether this is the last item
+    status: Optional[int] = None  # of a batch: what the item would have been answered with by itself
+    applied: Optional[str] = None  # of a batch: "yes", "no" or "unknown"
+    replayed: bool = False  # of a batch: whether its key was applied before
+    error: Optional[CarryoverError] = None  # of a batch: what the item failed with
 
 
 class Carryover:
@@ -104,6 +113,8 @@ class Carryover:
         context: Optional[ssl.SSLContext] = None,
     ):
         self._connections = _Connections(url, timeout, context)
+        if api_key is not None and not re.fullmatch(r"[!#-'*+.0-9A-Z^-z|~-]+", api_key):
+            raise ValueError("The API key has characters that no key has: expected letters, digits and the like, all of ASCII.")
         self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         self._retry_for = retry_for
         self.models = Models(self)
@@ -147,6 +158,77 @@ class Carryover:
                 return
             except CarryoverError as error:
                 attempts.wait_or_raise(error)
+
+    def batch(self, items: Iterable[Dict[str, Any]]) -> List[Answer]:
+        """Steps and sequences of many sessions at once, each exactly once: an answer for each item, in their order.
+
+        An item is a dict with `session`, the id of a session, and `x`, (N, D) of a step or (T, N, D) of a sequence; and, if
+        wanted, `key`, `if_match`, `lengths`, `layout`, `outputs` and `trace`. What is wrong with an item is the `error` of its
+        answer. Items of one session are applied in their order. A Session of one of them has to be read() before its next call.
+
+        Raises CarryoverError if no item was answered.
+        """
+        keyed = [{"key": str(uuid.uuid4()), **_present(item)} for item in items]
+        answers: List[Answer] = []
+        for part in _parts(keyed):
+            answers += self._settle(part, bool(answers))
+        return answers
+
+    def _settle(self, items: List[Dict[str, Any]], has_answers: bool) -> List[Answer]:
+        """Sends the items of one call until none has failed in passing: of one session, with those behind it."""
+        answers: List[Any] = [None] * len(items)
+        attempts = _Attempts(self._retry_for)
+        left = list(range(len(items)))
+        while left:
+            try:
+                answered = self._send_items([items[k] for k in left])
+            except CarryoverError as error:
+                if not has_answers:
+                    raise
+                answered = [Answer(error=error, applied=error.applied or "no")] * len(left)
+            has_answers = True
+            again: List[int] = []
+            passing: Optional[CarryoverError] = None
+            is_done: Dict[str, bool] = {}
+            for k, answer in zip(left, answered):
+                answers[k] = answer
+                error, session = answer.error, items[k]["session"]
+                is_behind = is_done.get(session) is False and "if_match" not in items[k] and answer.status == 412
+                is_done[session] = error is None
+                if is_behind:
+                    again.append(k)
+                elif error is not None and answer.status is not None and error._may_pass():
+                    again.append(k)
+                    passing = error
+            left = again
+            if passing is not None:
+                try:
+                    attempts.wait_or_raise(passing)
+                except CarryoverError:
+                    break
+        return answers
+
+    def _send_items(self, items: List[Dict[str, Any]]) -> List[Answer]:
+        """Of one session, each item is meant for the state that the one before it has left."""
+        sent, seen = [], set()
+        for item in items:
+            sent.append({**({"if_match": "previous"} if item["session"] in seen else {}), **item})
+            seen.add(item["session"])
+        has_arrays = _has_arrays(items)
+        accepts_file = has_arrays and not any(item.get("trace") for item in items)
+        if has_arrays:
+            tensors = {f"{k}.x": _x_array(item.pop("x"), 2 if "lengths" in item else 1) for k, item in enumerate(sent)}
+            body, type = _write_safetensors(tensors, {"items": json.dumps(sent)}), FILE_TYPE
+        else:
+            body, type = _to_json({"items": sent}), JSON_TYPE
+        headers = {"Content-Type": type, "Accept": FILE_TYPE if accepts_file else JSON_TYPE}
+        try:
+            data, _ = self._call("POST", "/v1/batch", body, headers)
+        except CarryoverError as error:
+            if error.code == "no_answer":
+                error.applied = "unknown"
+            raise
+        return _answers_of_file(data) if accepts_file else [_item_answer(fields, has_arrays) for fields in json.loads(data)["items"]]
 
     def wait_until_ready(self, timeout: float = 60.0) -> None:
         """Waits until the service takes requests. Raises CarryoverError with the reason if it does not."""
@@ -215,6 +297,11 @@ class Carryover:
             if response.status >= 300:
                 raise _error_of(response, _whole_body(response))
             yield response
+        except ssl.SSLCertVerificationError as fault:
+            # Before anything was sent, and as often as it is tried.
+            problem = {"code": "unreachable", **({"applied": "no"} if "Idempotency-Key" in headers else {})}
+            message = f"The certificate of the service is not trusted ({fault.verify_message}): `context` may have its authority."
+            raise CarryoverError(message, problem, None) from fault
         except (OSError, http.client.HTTPException) as lost:
             problem = {"applied": "unknown"} if "Idempotency-Key" in headers else {}
             raise CarryoverError(f"No answer to {method} {path}: {lost!r}", problem, None) from lost
@@ -504,8 +591,40 @@ def _present(fields: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _to_json(value: Any) -> bytes:
-    # Arrays and numbers of NumPy, torch and the like have tolist().
-    return json.dumps(value, allow_nan=False, separators=(",", ":"), default=lambda other: other.tolist()).encode()
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":"), default=_plain).encode()
+    except ValueError:
+        place = _place_of_non_finite(value)
+        if place is None:
+            raise
+        raise ValueError(f"{place}, expected a finite number") from None
+
+
+def _plain(value: Any) -> Any:
+    """Arrays and numbers of NumPy, torch and the like have tolist()."""
+    if not hasattr(value, "tolist") or getattr(getattr(value, "dtype", None), "kind", "f") == "c":
+        raise TypeError(f"Expected real numbers, in nested lists or arrays, got {_kind_of(value)}.")
+    return value.tolist()
+
+
+def _kind_of(value: Any) -> str:
+    dtype = getattr(value, "dtype", None)
+    return f"a {type(value).__name__}" if dtype is None else f"an array of {dtype}"
+
+
+def _place_of_non_finite(value: Any, place: str = "") -> Optional[str]:
+    """Of a number that JSON does not have: `x[0][3] is nan`."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"{place} is {value}"
+    if isinstance(value, dict):
+        entries = ((f"{place}.{name}" if place else name, entry) for name, entry in value.items())
+    elif isinstance(value, (list, tuple)):
+        entries = ((f"{place}[{index}]", entry) for index, entry in enumerate(value))
+    elif hasattr(value, "tolist"):
+        return _place_of_non_finite(value.tolist(), place)
+    else:
+        return None
+    return next((found for name, entry in entries for found in [_place_of_non_finite(entry, name)] if found), None)
 
 
 def _has_arrays(value: Any) -> bool:
@@ -524,10 +643,7 @@ def _compute_body(fields: Dict[str, Any]) -> Tuple[bytes, Dict[str, str], bool]:
         return _to_json(present), {"Content-Type": JSON_TYPE}, False
     weights = present.pop("weights", {})
     tensors, metadata = _layer_tensors(weights["layers"]) if "layers" in weights else (dict(weights), {})
-    x = numpy.asarray(present.pop("x"))
-    # Row numbers of an embedding are integers, an x without its axis D.
-    rows_axes = 2 if "lengths" in fields else 1
-    tensors["x"] = x if x.ndim == rows_axes and x.dtype.kind in "iu" else x.astype("<f4")
+    tensors["x"] = _x_array(present.pop("x"), 2 if "lengths" in fields else 1)
     for name in ("h", "c"):
         state = present.pop(name, None)
         if state is not None and _has_several(state):
@@ -537,6 +653,19 @@ def _compute_body(fields: Dict[str, Any]) -> Tuple[bytes, Dict[str, str], bool]:
     for name, value in present.items():
         metadata[name] = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else _text(value)
     return _write_safetensors(tensors, metadata), {"Content-Type": FILE_TYPE}, True
+
+
+def _x_array(x: Any, rows_axes: int) -> Any:
+    """Row numbers of an embedding are integers, an x without its axis D."""
+    array = _real("x", x)
+    return array if array.ndim == rows_axes and array.dtype.kind in "iu" else array.astype("<f4")
+
+
+def _real(name: str, tensor: Any) -> Any:
+    array = numpy.asarray(tensor)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} is {_kind_of(array)}, expected real numbers")
+    return array
 
 
 def _text(value: Any) -> str:
@@ -571,8 +700,9 @@ def _write_safetensors(tensors: Dict[str, Any], metadata: Dict[str, str]) -> byt
     parts = []
     end = 0
     for name, tensor in tensors.items():
-        is_rows = name == "x" and numpy.asarray(tensor).dtype.kind in "iu"
-        array = numpy.ascontiguousarray(tensor, "<i8" if is_rows else "<f4")
+        real = _real(name, tensor)
+        is_rows = name.split(".")[-1] == "x" and real.dtype.kind in "iu"
+        array = numpy.ascontiguousarray(real, "<i8" if is_rows else "<f4")
         begin, end = end, end + array.nbytes
         header[name] = {"dtype": "I64" if is_rows else "F32", "shape": numpy.shape(tensor), "data_offsets": [begin, end]}
         parts.append(array.tobytes())
@@ -581,15 +711,63 @@ def _write_safetensors(tensors: Dict[str, Any], metadata: Dict[str, str]) -> byt
     return b"".join([struct.pack("<Q", len(text)), text, *parts])
 
 
-def _answer_of_file(data: bytes) -> Answer:
+def _read_safetensors(data: bytes) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+    """The arrays of a file of the service, and its metadata, which are JSON."""
     (size,) = struct.unpack_from("<Q", data)
     header = json.loads(data[8 : 8 + size])
-    metadata = header.pop("__metadata__", {})
-    fields: Dict[str, Any] = {name: json.loads(text) for name, text in metadata.items()}
-    states: Dict[str, Dict[int, Any]] = {}
+    metadata = {name: json.loads(text) for name, text in header.pop("__metadata__", {}).items()}
+    arrays = {}
     for name, entry in header.items():
         begin, end = entry["data_offsets"]
-        array = numpy.frombuffer(data, "<f4", (end - begin) // 4, 8 + size + begin).reshape(entry["shape"]).copy()
+        arrays[name] = numpy.frombuffer(data, "<f4", (end - begin) // 4, 8 + size + begin).reshape(entry["shape"]).copy()
+    return arrays, metadata
+
+
+def _answer_of_file(data: bytes) -> Answer:
+    return Answer(**_fields_of(*_read_safetensors(data)))
+
+
+def _answers_of_file(data: bytes) -> List[Answer]:
+    """Of a batch, whose arrays are called 0.h, 1.h …"""
+    arrays, metadata = _read_safetensors(data)
+    of_item: List[Dict[str, Any]] = [{} for _ in metadata["items"]]
+    for name, array in arrays.items():
+        index, _, own = name.partition(".")
+        of_item[int(index)][own] = array
+    return [_item_answer(_fields_of(own, fields), False) for own, fields in zip(of_item, metadata["items"])]
+
+
+def _item_answer(fields: Dict[str, Any], as_arrays: bool) -> Answer:
+    """An entry of a batch."""
+    own = {name: value for name, value in fields.items() if name not in ("id", "error")}
+    problem = fields.get("error")
+    if problem is None:
+        return replace(_answer(own, as_arrays), applied="yes")
+    retry_after = problem.get("retry_after_s")
+    error = CarryoverError(problem["detail"], problem, None if retry_after is None else float(retry_after))
+    return Answer(status=fields["status"], applied=error.applied or "no", error=error)
+
+
+def _parts(items: List[Dict[str, Any]]) -> Iterator[List[Dict[str, Any]]]:
+    """As many items in each as a call may have."""
+    part: List[Dict[str, Any]] = []
+    counts: Dict[str, int] = {}
+    for item in items:
+        session = item["session"]
+        if len(part) == ITEMS_MAX or counts.get(session, 0) == ITEMS_OF_SESSION_MAX:
+            yield part
+            part, counts = [], {}
+        part.append(item)
+        counts[session] = counts.get(session, 0) + 1
+    if part:
+        yield part
+
+
+def _fields_of(arrays: Dict[str, Any], metadata: Dict[str, Any]) -> Dict[str, Any]:
+    """Arrays and what stands beside them as the fields of an answer; states of several layers are h.0, h.1 …"""
+    fields = dict(metadata)
+    states: Dict[str, Dict[int, Any]] = {}
+    for name, array in arrays.items():
         of, _, layer = name.partition(".")
         if layer:
             states.setdefault(of, {})[int(layer)] = array
@@ -598,7 +776,7 @@ def _answer_of_file(data: bytes) -> Answer:
     count = 1 + max((layer for listed in states.values() for layer in listed), default=0)
     for name, listed in states.items():
         fields[name] = [listed.get(layer) for layer in range(count)]
-    return Answer(**fields)
+    return fields
 
 
 def _answer(fields: Dict[str, Any], as_arrays: bool) -> Answer:

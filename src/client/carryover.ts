@@ -1,5 +1,6 @@
 // The client of a Carryover service: its address and key, and the calls that need no session.
 import { sleep } from './abort.ts';
+import { type BatchItem, type BatchResult, sendBatch } from './batch.ts';
 import { type CellStates, type States, type StatesLike, decode, encode } from './computation.ts';
 import { Models } from './models.ts';
 import { CLIENT_CODES, CarryoverError, unreadable } from './problem.ts';
@@ -148,6 +149,16 @@ export class Carryover {
    */
   streamSequence(input: SequenceInput, { signal }: CallOptions = {}): AsyncGenerator<StreamedStep | StreamedEnd, void, undefined> {
     return streamSequence(this.#transport, input, signal);
+  }
+
+  /**
+   * Steps and sequences of many sessions at once, each exactly once; what is wrong with an item is `error` of its result. Items
+   * of one session are applied in their order. A Session of one of them has to be read() before its next call.
+   *
+   * @throws CarryoverError if no item was answered · RangeError · TypeError before anything is sent
+   */
+  async batch(items: readonly BatchItem[], { signal }: CallOptions = {}): Promise<BatchResult[]> {
+    return sendBatch(this.#transport, items, signal);
   }
 
   async #compute(path: string, input: StepInput | SequenceInput, signal: AbortSignal | undefined): Promise<Sequence> {

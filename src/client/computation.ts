@@ -2,7 +2,7 @@
 import { jsonText, parseJson, parseText } from './json.ts';
 import { unreadable } from './problem.ts';
 import { type TensorFile, TensorFileError, readTensorFile, writeTensorFile } from './safetensors.ts';
-import { type NestedArray, Tensor, type TensorLike } from './tensor.ts';
+import { type NestedArray, Tensor, type TensorLike, withoutShape } from './tensor.ts';
 import { type Trace, traceOfJson } from './trace.ts';
 import { type Body, FILE_TYPE, JSON_TYPE } from './transport.ts';
 import { type Layout, type Output, type SessionMark, markOf } from './types.ts';
@@ -45,13 +45,23 @@ export interface Result {
 /** JSON up to here takes less time than a file, and can be read in the tools of a browser. */
 const JSON_NUMBERS_MAX = 256;
 
-/** The body of a request, and the type of the answer to ask for. @throws RangeError · TypeError as Tensor.from() */
+/** The body of a request, and the type of the answer to ask for. @throws RangeError · TypeError as Tensor.from() and jsonText() */
 export function encode(computation: Computation): { readonly body: Body; readonly accept: string } {
+  expectX(computation);
   const accept = isForJson(computation) ? JSON_TYPE : FILE_TYPE;
   const { weights, x, h, c } = computation;
   const isShort = [x, h, c].every((tensors) => tensors === undefined || isShortArray(tensors));
   if (weights === undefined && !isShort) return { body: { type: FILE_TYPE, data: encodeFile(computation) }, accept };
   return { body: { type: JSON_TYPE, data: jsonText(computation) }, accept };
+}
+
+/** Of a call whose types nobody has checked. @param place of x in it @throws TypeError */
+export function expectX(computation: Partial<Computation> | undefined, place = 'x'): void {
+  const x: unknown = computation?.x;
+  if (Array.isArray(x) || x instanceof Tensor) return;
+  if (ArrayBuffer.isView(x)) throw new TypeError(`${place} is ${withoutShape(x)}.`);
+  const wanted = computation?.session === undefined ? '{ model or weights, x }' : 'x';
+  throw new TypeError(`Expected ${wanted}, with x a Tensor or nested arrays of numbers; ${place} is ${x === undefined ? 'missing' : String(x)}.`);
 }
 
 /** A file has neither the layers of a trace nor, without h, the number of entries of c. */
@@ -83,7 +93,7 @@ function isList(states: readonly unknown[]): states is readonly (TensorLike | nu
   return first === undefined || first instanceof Tensor || (Array.isArray(first) && Array.isArray(first[0]));
 }
 
-function isShortArray(tensors: StatesLike): boolean {
+export function isShortArray(tensors: StatesLike): boolean {
   let count = 1;
   for (let inner: unknown = tensors; Array.isArray(inner); inner = inner[0]) {
     if (inner.some((element) => element instanceof Tensor)) return false;
@@ -103,22 +113,28 @@ export function decode(contentType: string | null, bytes: Uint8Array<ArrayBuffer
 /** @throws CarryoverError unreadable_answer */
 export function decodeFile(bytes: Uint8Array<ArrayBuffer>): Result {
   const { tensors, metadata } = readFile(bytes);
+  const { session, ...fields } = metadata;
+  return resultOf(tensors, { ...fields, ...(session !== undefined && { session: parseText(session) }) });
+}
+
+/** @param fields those that are no tensors @throws CarryoverError unreadable_answer */
+export function resultOf(tensors: TensorFile['tensors'], { session, ...fields }: Readonly<Record<string, unknown>>): Result {
   const { hs, ys, y } = tensors;
   const h = statesOfFile('h', tensors);
   const c = cellStatesOfFile(tensors, Array.isArray(h) ? h.length : 0);
-  const { session, ...fields } = metadata;
   return {
     ...(hs && { hs }),
     ...(h && { h }),
     ...(c && { c }),
     ...(ys && { ys }),
     ...(y && { y }),
-    ...(session !== undefined && { session: markOf(parseText(session)) }),
+    ...(session !== undefined && { session: markOf(session) }),
     fields,
   };
 }
 
-function readFile(bytes: Uint8Array<ArrayBuffer>): TensorFile {
+/** @throws CarryoverError unreadable_answer */
+export function readFile(bytes: Uint8Array<ArrayBuffer>): TensorFile {
   try {
     return readTensorFile(bytes);
   } catch (error) {

@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // The client as programs and pages import it. It uses only what browsers and Node.js have alike.
+export type { BatchItem, BatchResult } from './batch.ts';
 export { Carryover, type CarryoverOptions, type Sequence, type SequenceInput, type Step, type StepInput } from './carryover.ts';
 export type { CellStates, States, StatesLike } from './computation.ts';
 export type { ModelDescription } from './model-body.ts';

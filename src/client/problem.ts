@@ -34,6 +34,8 @@ export type Applied = 'no' | 'unknown' | 'yes';
 export const CLIENT_CODES = {
   /** No answer came, however often the call was sent. */
   noAnswer: 'no_answer',
+  /** No answer came and none will: the certificate is not trusted, or the browser keeps answers from the page. */
+  unreachable: 'unreachable',
   /** An answer came that is not what the service sends: another program answers there, or something on the way. */
   unreadableAnswer: 'unreadable_answer',
   /** The session has changed in a way that the calls of this client do not explain. */
@@ -53,7 +55,7 @@ export interface CarryoverErrorOptions {
 /** A call that failed. An AbortSignal makes a call fail with its own reason instead. */
 export class CarryoverError extends Error {
   override readonly name = 'CarryoverError';
-  /** `code` of the problem, or `no_answer` or `unreadable_answer`. */
+  /** `code` of the problem, or `no_answer`, `unreachable` or `unreadable_answer`. */
   readonly code: string;
   /** Undefined if the service did not send any. */
   readonly problem: Problem | undefined;

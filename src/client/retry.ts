@@ -58,7 +58,7 @@ export class Patience {
 }
 
 /** Whether the same call may succeed if it is sent again, after so many attempts. */
-function isPassing({ code, status = 0, applied }: CarryoverError, attempts: number): boolean {
+export function isPassing({ code, status = 0, applied }: CarryoverError, attempts: number): boolean {
   if (code === CLIENT_CODES.noAnswer || code === 'idempotency_key_in_use' || PASSING_STATUSES.includes(status)) return true;
   const isFailure = code === 'worker_failed' || (status >= 500 && applied === 'unknown');
   return isFailure && attempts < FAILED_ATTEMPTS_MAX;

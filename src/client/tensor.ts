@@ -88,7 +88,13 @@ function nest(shape: readonly number[], data: Float32Array, axis: number, start:
   return Array.from({ length: shape[axis]! }, (_, i) => nest(shape, data, axis + 1, start + i * stride));
 }
 
+/** Says of a typed array where a tensor is expected what to do with it. */
+export function withoutShape(value: ArrayBufferView): string {
+  return `a ${value.constructor.name}, which has no shape: expected nested arrays, or new Tensor([N, D], data)`;
+}
+
 function nameOf(value: unknown): string {
-  if (value === null) return 'null';
+  if (value === null || value === undefined) return String(value);
+  if (ArrayBuffer.isView(value)) return withoutShape(value);
   return Array.isArray(value) ? 'an array' : `${typeof value === 'object' ? 'an' : 'a'} ${typeof value}`;
 }

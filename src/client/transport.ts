@@ -1,10 +1,14 @@
 // One call of the service: sent over fetch, and sent again until it is answered or cannot succeed.
 import { type Signals, throwIfAborted, withSignals } from './abort.ts';
 import { CLIENT_CODES, CarryoverError, answerError } from './problem.ts';
+import { foreignPage, isTlsFault } from './reach.ts';
 import { Patience, type RetryPolicy } from './retry.ts';
 
 export const JSON_TYPE = 'application/json';
 export const FILE_TYPE = 'application/vnd.carryover.safetensors';
+
+/** For which a page of another origin waits for the very first answer. */
+const FOREIGN_PAGE_MS = 3_000;
 
 export interface TransportOptions {
   /** Where the service is; a path in it is kept. */
@@ -28,6 +32,8 @@ export interface Call {
   /** Of a call that changes something: each attempt has the same. */
   readonly key?: string | undefined;
   readonly ifMatch?: string | undefined;
+  /** Whether it changes something without a key of its own: what it has in its body has keys. */
+  readonly isChange?: boolean;
   readonly signal?: AbortSignal | undefined;
   /** Whether to end it with the signal of the client too. True if absent. */
   readonly isEndedByClient?: boolean;
@@ -50,6 +56,8 @@ export class Transport {
   readonly options: TransportOptions;
   /** Whether the service accepts them; undefined as long as it is not known. */
   hasWebSockets: boolean | undefined;
+  /** Until something was answered, a fault may be one that no waiting mends. */
+  #wasAnswered = false;
 
   constructor(options: TransportOptions) {
     this.options = options;
@@ -93,13 +101,29 @@ export class Transport {
   async #repeat<Value>(call: Call, attempt: (attempts: number) => Promise<Value>): Promise<Value> {
     const patience = this.patience(call);
     throwIfAborted(this.signalsOf(call));
+    const startMs = performance.now();
     for (let attempts = 1; ; attempts++) {
       try {
         return await attempt(attempts);
       } catch (error) {
-        await patience.waitAfter(this.toError(call, error, attempts));
+        const failure = this.toError(call, error, attempts);
+        await patience.waitAfter(this.#wasAnswered ? failure : this.#unlessUnreachable(failure, performance.now() - startMs));
       }
     }
+  }
+
+  /** The error of an attempt, or that more of them are in vain. @param ms since the first one */
+  #unlessUnreachable(error: CarryoverError, ms: number): CarryoverError {
+    const { cause, attempts, applied } = error;
+    const page = foreignPage(this.options.url);
+    const unreachable = (why: string, known = applied) => new CarryoverError(`${error.message}. ${why}`, { code: CLIENT_CODES.unreachable, cause, attempts, applied: known });
+    if (error.code !== CLIENT_CODES.noAnswer) return error;
+    if (isTlsFault(cause)) {
+      const why = 'There is no TLS connection to be had, so nothing was sent. In Node.js NODE_EXTRA_CA_CERTS is the file of an issuer to trust.';
+      return unreachable(why, applied && 'no');
+    }
+    if (page === undefined || ms < FOREIGN_PAGE_MS) return error;
+    return unreachable(`Either there is no service, or the browser keeps its answers from pages of ${page}: that has to be in CORS_ORIGINS of the service.`);
   }
 
   async #attempt(call: Call, attempts: number): Promise<Answer> {
@@ -113,7 +137,7 @@ export class Transport {
     });
   }
 
-  #fetch({ method, path, body, accept, key, ifMatch }: Call, signal: AbortSignal): Promise<Response> {
+  async #fetch({ method, path, body, accept, key, ifMatch }: Call, signal: AbortSignal): Promise<Response> {
     const { url, apiKey, fetch } = this.options;
     const headers = {
       ...(body && { 'content-type': body.type }),
@@ -122,7 +146,9 @@ export class Transport {
       ...(key !== undefined && { 'idempotency-key': key }),
       ...(ifMatch !== undefined && { 'if-match': ifMatch }),
     };
-    return fetch(new URL(path, url), { method, headers, signal, ...(body && { body: body.data }) });
+    const response = await fetch(new URL(path, url), { method, headers, signal, ...(body && { body: body.data }) });
+    this.#wasAnswered = true;
+    return response;
   }
 
   /** An attempt without an answer has failed with an error of fetch, whose class and text differ between platforms. */
@@ -130,7 +156,7 @@ export class Transport {
     if (error instanceof CarryoverError) return error;
     return new CarryoverError(`${whereOf(call)} got no answer from ${this.options.url.href}: ${reasonOf(error)}`, {
       code: CLIENT_CODES.noAnswer,
-      applied: call.key === undefined ? undefined : 'unknown',
+      applied: call.key === undefined && call.isChange !== true ? undefined : 'unknown',
       attempts,
       cause: error,
     });
@@ -143,7 +169,7 @@ export class Transport {
 }
 
 function whereOf({ method, path }: Call): string {
-  return `${method} ${path}`;
+  return `${method} /${path}`;
 }
 
 /** `fetch failed` says less than its cause. */

@@ -57,6 +57,21 @@ describeWith('chromium', 'in a browser', () => {
     other.close();
   });
 
+  test('a page whose origin the service does not allow is told soon', async () => {
+    const { url } = await startService({ CORS_ORIGINS: 'https://another.example' });
+    const { page } = await openPage(browser, otherUrl);
+    await page.evaluate(`import('/client/index.js').then((client) => { globalThis.client = client; })`);
+    const failed = await page.evaluate(async (address) => {
+      const { Carryover } = (globalThis as unknown as { client: typeof import('../../src/client/index.ts') }).client;
+      const startMs = performance.now();
+      const error = await new Carryover(address).sessions.create({ model: 'sunspots' }).catch((thrown: unknown) => thrown as Error);
+      return { ms: performance.now() - startMs, code: (error as { code?: string }).code, message: (error as Error).message };
+    }, url);
+    expect(failed.code).toBe('unreachable');
+    expect(failed.message).toContain(`pages of ${otherUrl}: that has to be in CORS_ORIGINS of the service.`);
+    expect(failed.ms).toBeLessThan(20_000);
+  });
+
   test('a page steps, and streams over a WebSocket', async () => {
     const { url } = await startService({ API_KEYS_FILE: keys.path, CORS_ORIGINS: otherUrl });
     const { page } = await openPage(browser, otherUrl);

@@ -64,7 +64,7 @@ describeWith('python3', 'the client for Python', () => {
     expect(await run('python3', ['-S', 'verbs.py'])).toContain('OK');
   });
 
-  const lose = async (retryFor: number) => {
+  const lose = async (verb: 'step' | 'batch', retryFor: number) => {
     const post = async (path: string, body: object) => {
       const response = await fetch(server.url + path, {
         method: 'POST',
@@ -77,9 +77,11 @@ describeWith('python3', 'the client for Python', () => {
     const [{ id }, plain] = await Promise.all([post('/v1/sessions', { weights }), post('/v1/sessions', { weights })]);
     const x = Array.from({ length: STEPS }, (_, k) => [[(k % 100) / 128]]);
     const expected = await post('/v1/sequence', { session: plain.id, x, outputs: ['h'] });
-    const proxy = await startLossyProxy(server.port, SEED, (1.5 * LOSSES) / STEPS);
+    // Of five items in each call.
+    const calls = verb === 'step' ? STEPS : STEPS / 5;
+    const proxy = await startLossyProxy(server.port, SEED, Math.min(0.3, (1.5 * LOSSES) / calls));
     const calm = setInterval(() => proxy.losses >= LOSSES && (proxy.chance = 0), 5);
-    const args = ['losses.py', `http://127.0.0.1:${proxy.port}`, id, String(STEPS), String(retryFor)];
+    const args = ['losses.py', `http://127.0.0.1:${proxy.port}`, id, String(STEPS), String(retryFor), verb];
     const { t, failed } = JSON.parse(await run('python3', args)) as { t: number; failed: number };
     clearInterval(calm);
     await proxy.close();
@@ -88,14 +90,14 @@ describeWith('python3', 'the client for Python', () => {
     return { t, failed, losses: proxy.losses, isSame: found.digest === expected.session.digest };
   };
 
-  test(`${STEPS} steps while connections are lost: no step is lost and none counts twice`, { timeout: 240_000 }, async () => {
-    const { losses, ...counted } = await lose(60);
+  test.each(['step', 'batch'] as const)(`${STEPS} steps of %s() while connections are lost: none is lost and none counts twice`, { timeout: 240_000 }, async (verb) => {
+    const { losses, ...counted } = await lose(verb, 60);
     expect(counted).toEqual({ t: STEPS, failed: 0, isSame: true });
     expect(losses).toBeGreaterThan(LOSSES / 2);
   });
 
-  test('control: without its retries the client fails, and steps that are made once more count twice', { timeout: 240_000 }, async () => {
-    const { t, failed } = await lose(0);
+  test.each(['step', 'batch'] as const)('control: without its retries %s() fails, and steps that are made once more count twice', { timeout: 240_000 }, async (verb) => {
+    const { t, failed } = await lose(verb, 0);
     expect(failed).toBeGreaterThan(0);
     expect(t).toBeGreaterThan(STEPS);
   });

@@ -88,6 +88,29 @@ describe('a computation', () => {
     expect(states).toEqual(Array.from({ length: 4 }, () => new Tensor([1, 2], [-0, 1])));
   });
 
+  test.each<[string, () => Promise<unknown>, string]>([
+    ['a number that is not finite', () => carryover.step({ model: 'tanh', x: [[1], [Number.NaN]] }), 'x[1][0] is NaN, expected a finite number.'],
+    ['such a number in a tensor', () => carryover.sessions.create({ model: 'tanh', h: Tensor.from([[0, -Infinity]]) }), 'h[0][1] is -Infinity, expected a finite number.'],
+    [
+      'such a weight',
+      () => carryover.models.register({ layers: [{ type: 'dense', W: [[1, Number.NaN]] }] }),
+      'layers[0].W[0][1] is NaN, expected a finite number.',
+    ],
+    [
+      'a typed array',
+      () => carryover.step({ model: 'tanh', x: Float32Array.of(1) as never }),
+      'x is a Float32Array, which has no shape: expected nested arrays, or new Tensor([N, D], data).',
+    ],
+    [
+      'typed rows',
+      () => carryover.step({ model: 'tanh', x: [Float32Array.of(1)] as never }),
+      'x[0] is a Float32Array, which has no shape: expected nested arrays, or new Tensor([N, D], data).',
+    ],
+    ['nothing', () => (carryover.step as () => Promise<unknown>)(), 'Expected { model or weights, x }, with x a Tensor or nested arrays of numbers; x is missing.'],
+  ])('%s is refused with its place, before anything is sent', async (_, call, message) => {
+    await expect(call()).rejects.toThrow(message);
+  });
+
   test('a stream has the steps of the whole sequence, and its end', async () => {
     const input = { model: 'text', x: Array.from({ length: 50 }, (_, t) => [t % 3]) };
     const whole = await carryover.sequence(input);

@@ -90,7 +90,7 @@ describe('a step of a session', () => {
     const { session, calls } = await sessionOf([LOST], { retry: { giveUpMs: 10_000 } });
     const error = await errorOf(settled(session.step([[0.5]])));
     expect(error).toMatchObject({ code: 'no_answer', status: undefined, problem: undefined, applied: 'unknown', cause: LOST });
-    expect(error.message).toBe('POST v1/step got no answer from http://carryover.test/api/: fetch failed (ECONNRESET)');
+    expect(error.message).toBe('POST /v1/step got no answer from http://carryover.test/api/: fetch failed (ECONNRESET)');
     expect(calls.at(-1)!.atMs - calls[0]!.atMs).toBeLessThanOrEqual(10_000);
     expect(error.attempts).toBe(calls.length);
     expect(calls.length).toBeGreaterThan(4);

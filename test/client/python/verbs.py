@@ -176,6 +176,37 @@ class Verbs(unittest.TestCase):
                 ended.step([[1], [1]])
             self.assertEqual([caught.exception.status, caught.exception.code], [410, "session_gone"])
 
+    def test_batch(self):
+        items = lambda ids: [{"session": ids[0], "x": [[1]]}, {"session": ids[1], "x": XS, "outputs": ["hs", "h"]}, {"session": ids[0], "x": [[-1]]}]
+        new = lambda: [self.carryover.sessions.create(weights=RNN, N=N).id for N in (1, 2)]
+        answers = self.carryover.batch(items(new()))
+        self.assertEqual([(answer.status, answer.applied, answer.session["t"]) for answer in answers], [(200, "yes", 1), (200, "yes", 3), (200, "yes", 2)])
+        session = self.carryover.sessions.create(weights=RNN, N=2)
+        self.assertEqual([lists(answers[1].hs), answers[1].session["digest"]], [session.sequence(XS).hs, session.read().session["digest"]])
+        if numpy is not None:
+            with_arrays = self.carryover.batch([{**item, "x": numpy.array(item["x"], "float32")} for item in items(new())])
+            self.assertIsInstance(with_arrays[0].h, numpy.ndarray)
+            self.assertEqual([lists(answer.h) for answer in with_arrays], [answer.h for answer in answers])
+        ids = new()
+        mine = {"session": ids[0], "x": [[0.5]], "key": "mine"}
+        first, wrong, nobody = self.carryover.batch([mine, {"session": ids[0], "x": [[1, 2]]}, {"session": "nobody", "x": [[1]]}])
+        self.assertEqual([wrong.status, wrong.applied, wrong.error.code, nobody.error.code], [422, "no", "shape_mismatch", "session_not_found"])
+        (again,) = self.carryover.batch([mine])
+        self.assertEqual([first.replayed, again.replayed, again.h], [False, True, first.h])
+        many = self.carryover.batch({"session": ids[0], "x": [[k / 150]]} for k in range(150))
+        self.assertEqual([answer.session["t"] for answer in many], list(range(2, 152)))
+
+    def test_what_is_no_tensor(self):
+        cases = [([[1.0, float("nan")]], "x[0][1] is nan, expected a finite number"), ([[1 + 2j]], "Expected real numbers, in nested lists or arrays, got a complex.")]
+        if numpy is not None:
+            cases += [(numpy.array([[1 + 2j]]), "x is an array of complex128, expected real numbers"), (numpy.array([["a"]]), "x is an array of <U1, expected real numbers")]
+        for x, message in cases:
+            with self.assertRaises((TypeError, ValueError)) as caught:
+                self.carryover.step(x, weights=RNN)
+            self.assertIn(message, str(caught.exception))
+        with self.assertRaisesRegex(ValueError, "characters that no key has"):
+            Carryover(URL, "schlüssel")
+
     def test_threads_take_turns(self):
         session = self.carryover.sessions.create(model="sunspots")
         steps = lambda: [session.step([[0.5]]) for _ in range(10)]
