@@ -25,6 +25,8 @@ const SECRET_PATHS = ['', 'headers', 'req', 'req.headers'].flatMap((parent) =>
 
 /** How many causes of an error are logged, each with its own. */
 const CAUSES_MAX = 4;
+/** More lines than a start has: a service that never gets that far says so. */
+const HELD_LINES_MAX = 500;
 
 /**
  * @param level least severe level that is logged
@@ -63,6 +65,29 @@ export async function stdoutDestination(isOneOfMany = false): Promise<Destinatio
   const { default: pretty } = await import('pino-pretty');
   // Synchronous, so that no line is lost when the process exits.
   return pretty({ sync: true, singleLine: true, ignore: isOneOfMany ? 'hostname' : 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' });
+}
+
+/** Lines that wait for what a person is to read first, or for the end of the process. */
+export class HeldLines implements DestinationStream {
+  readonly #target: DestinationStream;
+  #held: string[] | undefined = [];
+
+  constructor(target: DestinationStream) {
+    this.#target = target;
+    process.once('exit', () => this.release());
+  }
+
+  write(line: string): void {
+    if (this.#held) this.#held.push(line);
+    else this.#target.write(line);
+    if (this.#held && this.#held.length >= HELD_LINES_MAX) this.release();
+  }
+
+  release(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const line of held) this.#target.write(line);
+  }
 }
 
 /**

@@ -1,12 +1,13 @@
 // A process that serves: listening, signals, exit codes. Nothing else.
 import type { AddressInfo } from 'node:net';
 import closeWithGrace from 'close-with-grace';
+import type { DestinationStream } from 'pino';
 import { type Listening, announce } from './announce.ts';
 import { type App, createApp } from './app.ts';
 import { type Config, ConfigError } from './config.ts';
 import { EXIT_CONFIG, listenForMetricsOrExit } from './exits.ts';
 import { onHangUp } from './hang-up.ts';
-import { createAuditLogger, createLogger, stdoutDestination } from './logging.ts';
+import { HeldLines, createAuditLogger, createLogger, stdoutDestination } from './logging.ts';
 import type { Member } from './processes/member.ts';
 import { addressOfHost } from './settings/hosts.ts';
 import { SettingError } from './settings/setting-error.ts';
@@ -40,17 +41,21 @@ export async function serve(config: Config, member?: Member): Promise<void> {
     for (const signal of SIGNALS) process.on(signal, close);
   }
 
-  const started = await createOrExit(config, member);
+  const terminal = await stdoutDestination(member !== undefined);
+  // Where it greets itself, that comes before the lines of the start.
+  const held = terminal && !member ? new HeldLines(terminal) : undefined;
+  const started = await createOrExit(config, member, held ?? terminal);
   app = started;
   if (!member) await listenForMetricsOrExit(started.metrics, config, () => started.close());
   await listenOrExit(started, config);
   if (member) member.join(started, listeningOf(started));
   else announce(config, listeningOf(started), started.http.log);
+  held?.release();
 }
 
-async function createOrExit(config: Config, member: Member | undefined): Promise<App> {
+async function createOrExit(config: Config, member: Member | undefined, lines: DestinationStream | undefined): Promise<App> {
   try {
-    const logger = createLogger(config.LOG_LEVEL, await stdoutDestination(member !== undefined));
+    const logger = createLogger(config.LOG_LEVEL, lines);
     const onAuditError = (err: unknown) => logger.error({ err }, 'the audit log cannot be written');
     const auditLogger = config.AUDIT_LOG === '' ? undefined : createAuditLogger(config.AUDIT_LOG, onAuditError);
     return await createApp(config, { logger, auditLogger, problemsOfOthers: member && (() => member.problemsOfOthers) });

@@ -4,9 +4,11 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyBaseLogger } from 'fastify';
 import { describe, expect, test } from 'vitest';
 import { CarryoverError } from '../src/errors.ts';
-import { createLogger } from '../src/logging.ts';
+import { logProblem } from '../src/http/responses/problem.ts';
+import { HeldLines, createLogger } from '../src/logging.ts';
 import { MemoryStore } from '../src/store/memory.ts';
 import { buildApp } from './helpers/app.ts';
 import { describeWith } from './helpers/needs.ts';
@@ -234,7 +236,45 @@ describe('content that is not logged', () => {
   });
 });
 
+test('a refusal at a limit is a line without a stack, and a failure has one', () => {
+  const lines: Record<string, unknown>[] = [];
+  const logger = createLogger('info', { write: (line) => void lines.push(JSON.parse(line)) }) as FastifyBaseLogger;
+  for (const code of ['queue_full', 'shape_mismatch', 'store_unavailable'] as const) {
+    const error = new CarryoverError(code, { detail: 'a detail' });
+    logProblem(error, error, logger);
+  }
+  const [limit, mistake, failure] = lines;
+  expect(limit).toMatchObject({ level: 40, code: 'queue_full', msg: 'request refused' });
+  expect(limit).not.toHaveProperty('err');
+  expect(mistake).toMatchObject({ level: 30, code: 'shape_mismatch', msg: 'request refused' });
+  expect(failure).toMatchObject({ level: 50, code: 'store_unavailable', msg: 'a detail', err: { stack: expect.any(String) } });
+});
+
+test('lines that are held come when they are released, and all later ones at once', () => {
+  const written: string[] = [];
+  const held = new HeldLines({ write: (line) => void written.push(line) });
+  held.write('a');
+  held.write('b');
+  expect(written).toEqual([]);
+  held.release();
+  held.write('c');
+  held.release();
+  expect(written).toEqual(['a', 'b', 'c']);
+  const many = new HeldLines({ write: (line) => void written.push(line) });
+  for (let k = 0; k < 1_000; k++) many.write(String(k));
+  expect(written).toHaveLength(1_003);
+});
+
 describeWith('script', 'the log at a terminal', () => {
+  test('the greeting comes before the lines of the start', () => {
+    const program = join(import.meta.dirname, '../src/server.ts');
+    const env = { ...process.env, TERM: 'xterm', NO_COLOR: '1', PORT: '0', METRICS_PORT: '0', STORE_URL: 'memory:', LOG_LEVEL: 'info' };
+    const { stdout } = spawnSync('script', ['-qec', `timeout 8 ${process.execPath} ${program}`, '/dev/null'], { encoding: 'utf8', env });
+    const [greeted, loaded] = [stdout.indexOf('Carryover'), stdout.indexOf('model loaded')];
+    expect(greeted).toBeGreaterThanOrEqual(0);
+    expect(loaded).toBeGreaterThan(greeted);
+  });
+
   test('the lines are readable, and JSON otherwise', () => {
     const program = join(import.meta.dirname, 'fixtures/servers/one-line.ts');
     const env = { ...process.env, TERM: 'xterm', NO_COLOR: '1' };

@@ -139,10 +139,10 @@ async function sendOnce(transport: Transport, items: readonly KeyedItem[], signa
 /** Of one session, each is meant for the state that the one before it has left. */
 function encodeItems(items: readonly KeyedItem[]): Body {
   const seen = new Set<string>();
-  const fields = items.map(({ x: _, ifMatch, ...rest }) => {
-    const isFirst = !seen.has(rest.session);
-    seen.add(rest.session);
-    return { ...rest, if_match: ifMatch ?? (isFirst ? undefined : 'previous') };
+  const fields = items.map(({ session, key, ifMatch, lengths, layout, outputs, trace }) => {
+    const isFirst = !seen.has(session);
+    seen.add(session);
+    return { session, key, if_match: ifMatch ?? (isFirst ? undefined : 'previous'), lengths, layout, outputs, trace };
   });
   if (items.every(({ x }) => isShortArray(x))) return { type: JSON_TYPE, data: jsonText({ items: items.map(({ x }, k) => ({ ...fields[k], x })) }) };
   const tensors = Object.fromEntries(items.map(({ x }, k) => [`${k}.x`, Tensor.from(x)]));

@@ -61,7 +61,7 @@ export function expectX(computation: Partial<Computation> | undefined, place = '
   if (Array.isArray(x) || x instanceof Tensor) return;
   if (ArrayBuffer.isView(x)) throw new TypeError(`${place} is ${withoutShape(x)}.`);
   const wanted = computation?.session === undefined ? '{ model or weights, x }' : 'x';
-  throw new TypeError(`Expected ${wanted}, with x a Tensor or nested arrays of numbers; ${place} is ${x === undefined ? 'missing' : String(x)}.`);
+  throw new TypeError(`Expected ${wanted}, with x a Tensor or nested arrays of numbers; ${place} is ${x === undefined || x === null ? 'missing' : `a ${typeof x}`}.`);
 }
 
 /** A file has neither the layers of a trace nor, without h, the number of entries of c. */

@@ -130,6 +130,10 @@ function placeOf(finding: Finding, part: RequestPart): ErrorPlace {
         pointer: instancePath,
         message: `${where} must be one of ${JSON.stringify(params.allowedValues)}${found}.`,
       };
+    case 'maxItems': {
+      const { length } = finding.data as readonly unknown[];
+      return { pointer: instancePath, message: `${where} must have at most ${String(params.limit)} elements, got ${length}.` };
+    }
     case 'minItems':
       return { pointer: instancePath, message: `${where} must not be empty.` };
     case 'anyOf': {
@@ -144,7 +148,7 @@ function placeOf(finding: Finding, part: RequestPart): ErrorPlace {
     }
     default: {
       const { description } = finding.parentSchema ?? {};
-      const meaning = description === undefined ? '' : ` It is: ${description}`;
+      const meaning = description === undefined ? '' : ` Described as: ${description}`;
       const problem = finding.message ?? 'is invalid';
       return { pointer: instancePath, message: `${where} ${problem}${found}.${meaning}` };
     }

@@ -13,6 +13,11 @@ export function titleOf({ names, id }: ModelInfo): string {
   return names[0] ?? shortId(id);
 }
 
+/** All of its names, else the beginning of its id. */
+export function allNames({ names, id }: ModelInfo): string {
+  return names.join(', ') || shortId(id);
+}
+
 /** The beginning of an id `sha256:…`, which tells it from others. */
 export function shortId(id: string): string {
   return `${id.slice(0, 'sha256:'.length + 8)}…`;

@@ -220,6 +220,19 @@ describe('other forms of the body', () => {
     expect(response.json().applied).toMatch(/no|unknown/);
   });
 
+  test('a field that no item has is refused with those that it may have', async () => {
+    const session = await sessionOf(app);
+    const [step, sequence] = await batch([{ session, x: [[1]], foo: 1 }, { session, x: [[[1]]], '~a': 1 }]);
+    expect(step!.error).toMatchObject({ detail: '/foo is not a known field; expected session, id, key, if_match, x, trace.', applied: 'no' });
+    expect(sequence!.error?.detail).toMatch(/^\/~a is not a known field; expected session, id, key, if_match, x, lengths, layout, outputs, trace\.$/);
+  });
+
+  test('more items than there may be are called so, also where each has a tensor', async () => {
+    const detailOf = async (item: object) => (await inject('application/json', JSON.stringify({ items: Array.from({ length: 257 }, () => item) }))).json().detail;
+    expect(await detailOf({})).toBe('/items must have at most 256 elements, got 257.');
+    expect(await detailOf({ x: [Array.from({ length: 64 }, (_, k) => k / 7)] })).toMatch(/256 (elements|tensors, or items of a batch)/);
+  });
+
   test('headers that belong to one change have no meaning here', async () => {
     const headers = { 'content-type': 'application/json', 'idempotency-key': 'k' };
     const response = await app.http.inject({ method: 'POST', url: '/v1/batch', headers, payload: '{"items":[{}]}' });

@@ -6,6 +6,7 @@ import { answersToExamples } from '../../openapi/example-answers.ts';
 import { ERRORS, type ErrorCode } from '../../src/error-kinds.ts';
 import { EXAMPLES } from '../../src/http/docs/examples.ts';
 import { inferenceStatusOf } from '../../src/http/responses/inference-error.ts';
+import { makeKeys } from '../helpers/access.ts';
 import { buildApp } from '../helpers/app.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -31,6 +32,36 @@ describe('the OpenAPI document', () => {
     for (const [, name] of JSON.stringify(served).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)) {
       expect(names).toContain(name);
     }
+  });
+
+  test('the headers that responses have are in the document', async () => {
+    const keys = makeKeys();
+    const key = keys.add('a');
+    const guarded = await buildApp({ API_KEYS_FILE: keys.path, TENANT_REQUESTS_PER_S: '100' });
+    const watched = ['x-request-id', 'etag', 'x-session-id', 'location', 'idempotency-replayed', 'retry-after', 'ratelimit', 'ratelimit-policy', 'www-authenticate'];
+    const found = new Set<string>();
+    const send = async (method: 'GET' | 'POST' | 'PUT', url: string, template: string, headers: Record<string, string> = {}, payload?: object) => {
+      const response = await guarded.http.inject({ method, url, headers: { authorization: `Bearer ${key}`, ...headers }, ...(payload && { payload }) });
+      const described = served.paths[template][method.toLowerCase()].responses[response.statusCode];
+      const names = Object.keys(described.headers).map((name) => name.toLowerCase());
+      for (const { $ref } of Object.values<any>(described.headers)) expect(served.components.headers).toHaveProperty([$ref.split('/').at(-1)]);
+      for (const name of watched.filter((one) => response.headers[one] !== undefined)) {
+        expect(names, `${method} ${url} → ${response.statusCode}`).toContain(name);
+        found.add(name);
+      }
+      return response.json();
+    };
+    await send('GET', '/v1/models/sunspots', '/v1/models/{ref}');
+    const { id } = await send('POST', '/v1/sessions', '/v1/sessions', { 'idempotency-key': 'k' }, { model: 'sunspots' });
+    await send('POST', '/v1/sessions', '/v1/sessions', { 'idempotency-key': 'k' }, { model: 'sunspots' });
+    await send('POST', '/v1/step', '/v1/step', {}, { session: id, x: [[1]] });
+    await send('POST', '/v1/step', '/v1/step', { 'if-match': '"a"' }, { session: id, x: [[1]] });
+    await send('POST', `/v1/sessions/${id}/fork`, '/v1/sessions/{id}/fork');
+    await send('GET', '/v1/models', '/v1/models', { authorization: 'Bearer nobody' });
+    const infer = { inputs: [{ name: 'x', shape: [1, 1], datatype: 'FP32', data: [1] }], parameters: { sequence_id: 1, sequence_start: true } };
+    await send('POST', '/v2/models/sunspots/infer', '/v2/models/{model}/infer', {}, infer);
+    for (let k = 0; k < 300 && !found.has('retry-after'); k++) await send('GET', '/v1/models', '/v1/models');
+    expect([...found].toSorted()).toEqual(watched.toSorted());
   });
 
   test.each([

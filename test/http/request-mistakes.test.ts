@@ -108,12 +108,12 @@ describe('a body', () => {
     const rewind = await send('POST', `/v1/sessions/${id}/rewind`, headers, '');
     expect(rewind.json()).toMatchObject({ status: 400, code: 'invalid_request', applied: 'no' });
     expect(rewind.json().detail).toBe(
-      'POST /v1/sessions/{id}/rewind takes a body of Content-Type application/json, got none.',
+      'POST /v1/sessions/{id}/rewind needs a body, of Content-Type application/json; the request has none.',
     );
     for (const url of ['/v1/step', '/v1/sequence', '/v1/models', '/v1/sessions']) {
       expect((await send('POST', url, headers, '')).json()).toMatchObject({
         status: 400,
-        detail: expect.stringMatching(/ takes a body of Content-Type application\/json.*, got none\./),
+        detail: expect.stringMatching(/ needs a body, of Content-Type application\/json.*; the request has none\./),
       });
     }
   });
@@ -205,7 +205,7 @@ describe('a parameter that is given in two places', () => {
 
 describe('an error has the place, what was expected and what was received', () => {
   test.each([
-    ['/v1/sessions?limit=5000', /^The query parameter limit .*, got "5000"\. It is: 1 … 1000/],
+    ['/v1/sessions?limit=5000', /^The query parameter limit .*, got "5000"\. Described as: 1 … 1000/],
     ['/v1/sessions?page=2', /^"page" is not a query parameter of GET \/v1\/sessions, which takes .*cursor/],
   ])('the error names the parameter: GET %s', async (url, detail) => {
     expect((await send('GET', url)).json().detail).toMatch(detail);
@@ -213,8 +213,8 @@ describe('an error has the place, what was expected and what was received', () =
 
   test.each([
     ['/v1/step', { ...step, y: 1 }, /^\/y is not a known field; expected weights, model, session, x/],
-    ['/v1/sessions', { model: 'sunspots', N: 0 }, /^\/N must be >= 1, got 0\. It is: Mini-batch/],
-    ['/v1/models', { weights: { W_x: [[1]], W_h: [[1]] }, name: 'a b' }, /^\/name .*, got "a b"\. It is: /],
+    ['/v1/sessions', { model: 'sunspots', N: 0 }, /^\/N must be >= 1, got 0\. Described as: Mini-batch/],
+    ['/v1/models', { weights: { W_x: [[1]], W_h: [[1]] }, name: 'a b' }, /^\/name .*, got "a b"\. Described as: /],
   ])('the error names the field: POST %s %j', async (url, body, detail) => {
     expect((await app.post(url, body)).body.detail).toMatch(detail);
   });

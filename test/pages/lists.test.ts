@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished, test } from 'vitest';
 import { makeKeys } from '../helpers/access.ts';
 import { describeLong, sample, testLong } from '../helpers/long.ts';
@@ -142,6 +143,22 @@ describeWith(['chromium', 'curl', 'python3'], 'the lists', async () => {
     const { h: expected } = await call<{ h: number[][] }>('POST', '/v1/sequence', { model: 'sunspots', x: [[[0.5]], [[0.6]]], outputs: ['h'] });
     expect((await call<{ h: number[][] }>('GET', `/v1/sessions/${id}`)).h).toEqual(expected);
     expect(problems).toEqual([]);
+  });
+
+  test('the newest sessions are the first, and a model is called by all of its names', async () => {
+    const weights = { W_x: [[0.25]], W_h: [[0.5]] };
+    for (const name of ['first', 'second']) await call('POST', '/v1/models', { name, weights });
+    for (let k = 0; k < 3; k++) {
+      await call('POST', '/v1/sessions', { model: 'first' });
+      await sleep(5);
+    }
+    const { sessions } = await call<{ sessions: { id: string; created_at: string }[] }>('GET', '/v1/sessions');
+    const newest = sessions.toSorted((a, b) => Date.parse(b.created_at) - Date.parse(a.created_at)).map(({ id }) => id);
+    const { page } = await show('sessions');
+    await expect.poll(() => page.locator('.listing tbody th').allTextContents()).toEqual(newest);
+    await page.goto(page.url().replace(/#.*/, '#/try?model=second'));
+    const chosen = page.getByRole('combobox', { name: 'Model', exact: true });
+    await expect.poll(() => chosen.evaluate((select) => (select as HTMLSelectElement).selectedOptions[0]?.text)).toBe('first, second');
   });
 
   test.each(sample(['models', 'sessions'], 1))('on a phone, in Korean and in the dark, %s is not wider than the screen', async (view) => {

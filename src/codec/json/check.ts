@@ -127,7 +127,7 @@ class Check {
     const { depthMax, containersMax, tensorsMax } = this.#bounds;
     const tensor = this.#tensor;
     if (tensor?.open(isArray, this.#at)) {
-      if (tensor.count > tensorsMax) this.#stop(`${tensorsMax} tensors`);
+      if (tensor.count > tensorsMax) this.#stop(`${tensorsMax} tensors, or items of a batch`);
     } else {
       if (this.#path.depth >= depthMax) this.#stop(`${depthMax} arrays and objects within each other`);
       if (++this.#containers > containersMax) this.#stop(`${containersMax} arrays and objects`);

@@ -70,7 +70,7 @@ function withCharset(type: string): string {
 
 function missingBody(request: FastifyRequest): CarryoverError {
   const types = bodyTypes(request).join(' or ');
-  return invalidRequest(`${addressOf(request)} takes a body of Content-Type ${types}, got none.`);
+  return invalidRequest(`${addressOf(request)} needs a body, of Content-Type ${types}; the request has none.`);
 }
 
 function unexpectedBody(request: FastifyRequest): CarryoverError {

@@ -1,8 +1,9 @@
 // Completes the OpenAPI document that @fastify/swagger makes of the routes: the order of its operations, their examples with the
-// answers of the service, and what Ajv does not accept in a schema.
+// answers of the service, the headers of responses, and what Ajv does not accept in a schema.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EXAMPLES, PATH_EXAMPLES } from './examples.ts';
+import { type DescribedOperation, HEADERS, addHeaders } from './headers.ts';
 
 /** What the service has answered to the examples: by operationId, by the name of the example or of the answer. */
 export type Answers = Readonly<Record<string, Readonly<Record<string, Answer>>>>;
@@ -22,12 +23,11 @@ interface Content {
   content?: Record<string, Media>;
 }
 
-interface Operation {
-  readonly operationId: string;
+interface Operation extends DescribedOperation {
   readonly tags: readonly string[];
-  readonly parameters?: { readonly in: string; example?: string }[];
+  readonly parameters?: { readonly in: string; readonly name?: string; example?: string }[];
   readonly requestBody?: Content;
-  readonly responses: Readonly<Record<string, Content>>;
+  readonly responses: Readonly<Record<string, Content & DescribedOperation['responses'][string]>>;
 }
 
 interface Schema {
@@ -39,7 +39,7 @@ interface Schema {
 /** The parts of a document that are read or completed here. */
 export interface OpenapiDocument {
   readonly tags?: readonly { readonly name: string }[];
-  readonly components?: { readonly schemas?: Readonly<Record<string, Schema>> };
+  readonly components?: { readonly schemas?: Readonly<Record<string, Schema>>; headers?: typeof HEADERS };
   paths?: Record<string, Record<string, Operation>>;
 }
 
@@ -52,14 +52,18 @@ export function operationsOf({ paths = {} }: OpenapiDocument) {
   );
 }
 
-/** Sorts the paths by their tags, and adds examples and the values of discriminators. */
+/** Sorts the paths by their tags, and adds examples, headers and the values of discriminators. */
 export function describe(document: OpenapiDocument): void {
   const tags = (document.tags ?? []).map(({ name }) => name);
   const rankOf = (methods: Record<string, Operation>) => tags.indexOf(Object.values(methods)[0]?.tags[0] ?? '');
   const sorted = Object.entries(document.paths ?? {}).toSorted(([, a], [, b]) => rankOf(a) - rankOf(b));
   document.paths = Object.fromEntries(sorted);
   const answers = JSON.parse(readFileSync(ANSWERS, 'utf8')) as Answers;
-  for (const { operation } of operationsOf(document)) addExamples(operation, answers[operation.operationId] ?? {});
+  for (const { operation } of operationsOf(document)) {
+    addExamples(operation, answers[operation.operationId] ?? {});
+    addHeaders(operation);
+  }
+  if (document.components) document.components.headers = HEADERS;
   addMappings(document.components?.schemas ?? {});
 }
 

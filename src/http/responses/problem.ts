@@ -47,15 +47,18 @@ export function problemJson(cause: Error, request: FastifyRequest): string {
   return JSON.stringify(problemBody(error, request.id, request.server.publicAddress, traceIdOf(request)));
 }
 
+/** Refusals with a status of the server at which nothing has failed: it has as much to do, or to keep, as it may. */
+const AT_LIMITS: readonly ErrorCode[] = ['queue_full', 'deadline_exceeded', 'memory_full', 'session_busy', 'models_full', 'sessions_full'];
+
 /**
  * Logs a failure of the server as an error, with its cause; a request that was refused only by its code, for
- * its message may quote what the client sent.
+ * its message may quote what the client sent. Under overload those are many: they have no stack.
  */
 export function logProblem(error: CarryoverError, cause: unknown, log: FastifyBaseLogger): void {
   const { code, kind, message } = error;
-  const isFailure = kind.status >= 500 && code !== 'shutting_down';
-  if (isFailure) log.error({ err: error.cause ?? cause, code }, withoutSessionIds(message));
-  else log.info({ code }, 'request refused');
+  if (AT_LIMITS.includes(code)) log.warn({ code }, 'request refused');
+  else if (kind.status < 500 || code === 'shutting_down') log.info({ code }, 'request refused');
+  else log.error({ err: error.cause ?? cause, code }, withoutSessionIds(message));
 }
 
 /**

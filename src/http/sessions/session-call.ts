@@ -15,13 +15,16 @@ export function callOf(request: FastifyRequest): Call {
   };
 }
 
-/** @throws invalid_request if a call without a session has a header that only a change of a session accepts */
-export function expectNoChangeHeaders({ headers }: FastifyRequest): void {
+/**
+ * @param advice how a call becomes one on a session
+ * @throws invalid_request if a call without a session has a header that only a change of a session accepts
+ */
+export function expectNoChangeHeaders({ headers }: FastifyRequest, advice = 'name the session in `session`'): void {
   const name = CHANGE_HEADERS.find((header) => headers[header] !== undefined);
   if (name === undefined) return;
   throw invalidRequest(
     `The header ${name} has no meaning without a session: nothing is changed, and the same call has ` +
-      'the same answer whenever it is repeated. Leave it out, or name the session.',
+      `the same answer whenever it is repeated. Leave it out, or ${advice}.`,
     '',
     'no',
   );

@@ -3,7 +3,7 @@ import type { ResponseBody } from '../../codec/response-body.ts';
 import { type SafetensorsFile, readSafetensorsFile } from '../../codec/safetensors/read.ts';
 import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { ErrorCode } from '../../error-kinds.ts';
-import { CarryoverError } from '../../errors.ts';
+import { CarryoverError, escapePointer, invalidRequest } from '../../errors.ts';
 import type { JsonCodec } from '../../engine/json-codec.ts';
 import type { Lifetime } from '../../lifetime.ts';
 import { DTYPES } from '../../tensor.ts';
@@ -97,6 +97,10 @@ export function readCall({ call }: SocketMessage, validate: Validate) {
   return call as { id?: string | number; key?: string; if_match?: string };
 }
 
+/** Of every message, and what a session has itself. */
+const MESSAGE_FIELDS = ['session', 'id', 'key', 'if_match'];
+const OF_SESSION = ['weights', 'model', 'h', 'c'];
+
 const NO_CALL = { id: undefined, key: undefined, if_match: undefined };
 
 function readAs<JsonBody, Request extends Computation>(
@@ -105,11 +109,28 @@ function readAs<JsonBody, Request extends Computation>(
   { body, isFile }: SocketMessage,
   validate: Validate,
 ): MessageComputation {
-  if (!isFile) validate(schema, body);
+  if (!isFile) {
+    expectKnown(body, format.bodySchema);
+    validate(schema, body);
+  }
   const computation = isFile
     ? format.readFile(body as SafetensorsFile)
     : format.readJson(body as JsonBody);
   return { computation, responseBodyOf: (result) => format.responseBodyOf(result, computation) };
+}
+
+/**
+ * What a message may have is less than the body of a POST: weights, model and states are the session's.
+ *
+ * @throws invalid_request
+ */
+function expectKnown(body: unknown, schema: object): void {
+  const known = Object.keys((schema as { readonly properties: object }).properties);
+  const name = Object.keys(body ?? {}).find((one) => !known.includes(one));
+  if (name === undefined) return;
+  const fields = [...MESSAGE_FIELDS, ...known.filter((one) => !MESSAGE_FIELDS.includes(one) && !OF_SESSION.includes(one))];
+  const shown = name.slice(0, 40);
+  throw invalidRequest(`/${shown} is not a known field; expected ${fields.join(', ')}.`, `/${escapePointer(shown)}`);
 }
 
 function depthOf(value: unknown): number {

@@ -87,7 +87,7 @@ async function infer(
   const inference = request.lifetime.record.measure('readMs', () => readInferenceRequest(request, body, model, limits));
   const { input, states, sequence } = inference;
   if (sequence) return inferInSequence(parts, request, reply, model, { ...inference, sequence });
-  expectNoChangeHeaders(request);
+  expectNoChangeHeaders(request, 'make it a request of a sequence by parameters.sequence_id');
   using result = await engine.run({ weights: model, ...input, ...states }, request.lifetime);
   await sendInferenceAnswer(reply, await writeInferenceAnswer(responses, request, model, inference, result));
 }

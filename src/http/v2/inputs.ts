@@ -105,7 +105,7 @@ function tensorOfJson(input: Input, k: number, isHeld: () => boolean): SafeTenso
   const isFlat = source.shape.length === 1 && source.shape[0] === count;
   const isSame = source.shape.length === shape.length && source.shape.every((size, axis) => size === shape[axis]);
   if (!isFlat && !isSame) {
-    const expected = `arrays in arrays of shape ${formatShape(shape)}, or one array of all ${count} numbers`;
+    const expected = `arrays in arrays of shape ${formatShape(shape)}, or one array of ${count === 1 ? 'its one number' : `all ${count} numbers`}`;
     throw invalidRequest(`${place} has data of shape ${formatShape(source.shape)}, expected ${expected}.`, `/inputs/${k}/data`);
   }
   const inPlace = source.inPlace?.();

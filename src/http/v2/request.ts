@@ -61,6 +61,7 @@ export function readInferenceRequest(
   expectNoPriority(parameters);
   const isBinary = readFlag(parameters, 'binary_data_output') ?? false;
   const outputs = requested?.length ? requested.map((output) => readOutput(output, isBinary)) : undefined;
+  expectOnce(outputs ?? []);
   const tensors = readInputs(inputs, request.rawTensors, () => isBodyHeld(request));
   const x = inputOf(tensors);
   const wantsSteps = outputs === undefined || outputs.some(({ name }) => name === 'hs' || name === 'ys');
@@ -81,6 +82,14 @@ function readOutput(
 ): RequestedOutput {
   expectKnown(parameters, ['binary_data'], `the output ${JSON.stringify(name.slice(0, 40))}`);
   return { name, isBinary: readFlag(parameters, 'binary_data') ?? isBinary };
+}
+
+/** @throws invalid_request */
+function expectOnce(outputs: readonly RequestedOutput[]): void {
+  const names = outputs.map(({ name }) => name);
+  const twice = names.findIndex((name, k) => names.indexOf(name) < k);
+  if (twice < 0) return;
+  throw invalidRequest(`outputs[${twice}], ${JSON.stringify(names[twice]!.slice(0, 40))}, is there twice.`, `/outputs/${twice}/name`);
 }
 
 /** x (T, N, D) or (N, D); with integers (T, N) or (N). @throws invalid_request · shape_mismatch */

@@ -20,7 +20,7 @@ const InferenceInput = Type.Object(
     datatype: Name,
     parameters: Parameters,
     data: Type.Optional(
-      Type.Union([vector('one array of all numbers'), matrix('or arrays in arrays of this shape'), cube('(T, N, D)')], {
+      Type.Union([vector('one array of all numbers'), matrix('arrays in arrays of this shape'), cube('(T, N, D)')], {
         description: 'The numbers, row-major. Absent if `parameters` has `binary_data_size`.',
       }),
     ),

@@ -4,7 +4,7 @@ import { Attempts } from '../attempts.ts';
 import { button, el } from '../dom.ts';
 import { layersTable, layersText } from '../layers.ts';
 import { Listing } from '../listing.ts';
-import { builtInName, shortId, titleOf } from '../model-names.ts';
+import { allNames, builtInName, shortId, titleOf } from '../model-names.ts';
 import { bytesText } from '../numbers.ts';
 import type { Page, ViewFactory } from '../page.ts';
 import type { SnippetCall } from '../snippets.ts';
@@ -81,7 +81,7 @@ function modelRows({ page: { texts }, model, onShow, onDelete }: RowOptions): HT
   const confirmed = () => confirm(models.confirm(titleOf(model))) && onDelete();
   const row = el('tr', {}, [
     el('th', { scope: 'row' }, [
-      model.names.length > 0 ? model.names.join(', ') : el('code', {}, shortId(model.id)),
+      model.names.length > 0 ? allNames(model) : el('code', {}, shortId(model.id)),
       isBuiltIn ? el('span', { class: 'tag' }, models.builtIn) : undefined,
     ]),
     el('td', {}, [toggle]),

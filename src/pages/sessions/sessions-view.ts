@@ -17,6 +17,9 @@ export const sessionsView: ViewFactory = (page, parameters) => {
   return view;
 };
 
+/** Sessions that are read to be sorted by their age. */
+const SORTED_MAX = 1000;
+
 class SessionsView implements View {
   readonly element: HTMLElement;
   readonly #page: Page;
@@ -24,21 +27,23 @@ class SessionsView implements View {
   readonly #listing: Listing<SessionInfo>;
   readonly #opened = el('div');
   readonly #said = liveText();
+  readonly #many: HTMLElement;
   /** What models are called, by their ids. */
   readonly #names = new Map<string, string>();
   #id: string | undefined;
 
   constructor(page: Page) {
-    const { texts, carryover } = page;
+    const { texts } = page;
     this.#page = page;
     this.#attempts = new Attempts(page);
+    this.#many = el('p', { class: 'weak', hidden: true }, texts.sessions.manySessions(SORTED_MAX));
     this.#listing = new Listing<SessionInfo>({
       attempts: this.#attempts,
       label: texts.sessions.list,
       heads: texts.sessions.heads,
       numbers: [2, 3, 4],
       texts: texts.sessions,
-      entries: () => carryover.sessions.list({ signal: this.#attempts.signal }),
+      entries: () => this.#newestFirst(),
       rows: (session) => [this.#row(session)],
     });
     this.element = el('section', { class: 'sessions' }, [
@@ -48,6 +53,7 @@ class SessionsView implements View {
       this.#attempts.element,
       this.#said,
       this.#opened,
+      this.#many,
       this.#listing.element,
       snippetsPanel(page, () => this.#calls()),
     ]);
@@ -68,6 +74,18 @@ class SessionsView implements View {
     // A service may allow its sessions to be seen, and not its models: they are then called by their ids.
     if (this.#names.size === 0) await this.#readNames().catch(() => undefined);
     await this.#listing.refresh();
+  }
+
+  /** The service lists them by their ids; of very many only so many are read before any is shown. */
+  async *#newestFirst(): AsyncGenerator<SessionInfo> {
+    const { carryover } = this.#page;
+    const listed = carryover.sessions.list({ signal: this.#attempts.signal })[Symbol.asyncIterator]();
+    const read: SessionInfo[] = [];
+    let next = await listed.next();
+    for (; next.done !== true && read.length < SORTED_MAX; next = await listed.next()) read.push(next.value);
+    this.#many.hidden = next.done === true;
+    yield* read.toSorted((a, b) => b.created_at.localeCompare(a.created_at));
+    for (; next.done !== true; next = await listed.next()) yield next.value;
   }
 
   async #readNames(): Promise<void> {

@@ -151,7 +151,7 @@ export const en = {
     list: 'All models',
     import: 'Register a model file',
     importExplanation:
-      'Drop a file on this page, or choose one: safetensors, ONNX (.onnx), Keras (.keras, .h5) or a torch state dict (.pt, .pth). It goes to this service and nowhere else.',
+      'Drop a file on this page, or choose one: safetensors, ONNX (.onnx), Keras (.keras, .h5) or a torch state dict (.pt, .pth). It is registered at once, under its own name, and you see what was understood of it; in the list above it can be deleted again. It goes to this service and nowhere else.',
     file: 'Model file',
     name: 'Name of the model',
     register: 'Register',
@@ -169,7 +169,8 @@ export const en = {
     tryIt: 'Try this model',
   },
   sessions: {
-    intro: 'A session is a model and its hidden state, kept by the service between calls.',
+    intro: 'A session is a model and its hidden state, kept by the service between calls. The newest come first.',
+    manySessions: (count: number) => `There are more than ${count} sessions: those behind them are in the order of their ids.`,
     heads: ['Session', 'Model', 't', 'N', 'H', 'Age', 'Expires', 'Actions'],
     empty: 'There are no sessions. “Try a model” begins one.',
     more: 'Show more',
@@ -198,7 +199,7 @@ export const en = {
       weather: 'Forecasts tomorrow’s highest temperature in Seattle from the weather of the days so far.',
       austen: 'Writes in the manner of Jane Austen, one character after the other.',
     } as Readonly<Record<string, string>>,
-    noSessions: 'A layer of this model reads backward, so it needs whole sequences: there are no sessions, and nothing goes on beyond the end.',
+    noSessions: 'A layer of this model reads backward, so it needs whole sequences: there are no sessions, and nothing goes on after the end of the data.',
     data: 'Data',
     dataExplanation: 'Drop a CSV file on this page, paste numbers, or draw. One row is one step.',
     samples: {
@@ -232,9 +233,9 @@ export const en = {
     error: (model: string, persistence: string) => `Error of the second half (RMSE): ${model}. “The next is as the last” has ${persistence}.`,
     states: 'Hidden states h, (H, T): one column a step',
     table: 'The numbers as a table',
-    futures: 'Beyond the end',
+    futures: 'After the end of the data',
     futuresExplanation:
-      'A session begins with the state after the last step. Step it with what may come, rewind it, or fork it and give both another next value.',
+      'Here the data ends, and the hidden state of the last step can be carried on. A session keeps it: each step reads one more value, which you enter or which is the forecast of the step before. Drag its time line to go back. A fork is a second session with the same state: give each another value, and see two futures side by side.',
     goOn: 'Go on from the end of the data',
     future: (name: string) => `Future ${name}`,
     next: (D: number) => (D === 1 ? 'Next value' : `Next ${D} values`),

@@ -3,7 +3,7 @@ import type { ModelInfo, Session } from '../../client/index.ts';
 import { Attempts } from '../attempts.ts';
 import { el, field } from '../dom.ts';
 import { layersTable, rowsOfEmbedding } from '../layers.ts';
-import { builtInName, titleOf } from '../model-names.ts';
+import { allNames, builtInName } from '../model-names.ts';
 import { bytesText } from '../numbers.ts';
 import type { Page, View, ViewFactory } from '../page.ts';
 import type { Texts } from '../texts/en.ts';
@@ -56,7 +56,7 @@ class TryView implements View {
       let chosen = ref === null ? this.#models[0] : this.#models.find(({ id, names }) => id === ref || names.includes(ref));
       // Not among the first, or of a session whose model has no name and is not listed.
       if (!chosen && ref !== null) this.#models.push((chosen = await carryover.models.get(ref, { signal })));
-      this.#select.replaceChildren(...this.#models.map((model) => el('option', { value: model.id, selected: model === chosen }, titleOf(model))));
+      this.#select.replaceChildren(...this.#models.map((model) => el('option', { value: model.id, selected: model === chosen }, allNames(model))));
       if (chosen) this.#show(chosen, session);
     });
   }

@@ -84,6 +84,9 @@ describe('what is refused', () => {
     ['no x', { inputs: [fp32('h', [1, 2], [1, 2])] }, /The input x is required; the request has h/],
     ['an unknown input', { inputs: [x, fp32('z', [1], [1])] }, /"z" is no input/],
     ['an input twice', { inputs: [x, x] }, /inputs\[1\], "x", is there twice/],
+    ['an output twice', { inputs: [x], outputs: [{ name: 'h' }, { name: 'h' }] }, /^outputs\[1\], "h", is there twice\.$/],
+    ['one number too many', { inputs: [{ ...x, shape: [1, 1], data: [1, 2] }] }, /or one array of its one number\.$/],
+    ['data that is none', { inputs: [{ ...x, data: 'a' }] }, /: one array of all numbers; or arrays in arrays of this shape; or /],
     ['an unknown output', { inputs: [x], outputs: [{ name: 'y' }] }, /outputs\[0\] is "y", but the outputs of this model are h\./],
     ['hs of a step', { inputs: [x], outputs: [{ name: 'hs' }] }, /"hs", but x has no axis T/],
     ['data of another shape', { inputs: [fp32('x', [1, 2], [[1], [2]])] }, /data of shape \(2, 1\), expected arrays in arrays of shape \(1, 2\), or one array of all 2/],
@@ -125,6 +128,6 @@ describe('what is refused', () => {
 
   test('a header that belongs to a session, where there is no sequence', async () => {
     const answer = await infer({ inputs: [x] }, 'square', { 'idempotency-key': 'a' });
-    expect([answer.status, answer.error]).toEqual([400, expect.stringContaining('has no meaning without a session')]);
+    expect([answer.status, answer.error]).toEqual([400, expect.stringMatching(/has no meaning without a session.*, or make it a request of a sequence by parameters\.sequence_id\.$/)]);
   });
 });

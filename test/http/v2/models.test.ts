@@ -25,7 +25,7 @@ describe('the server', async () => {
     ['GET', '/v2/models/none', 404, /no model "none"/],
     ['GET', '/v2/models/sunspots/versions/2', 404, /no version "2" of model 'sunspots', expected 1/],
     ['GET', '/v2?x=1', 400, /"x" is not a query parameter/],
-    ['POST', '/v2/models/sunspots/infer', 400, /takes a body/],
+    ['POST', '/v2/models/sunspots/infer', 400, /needs a body/],
     ['GET', '/v2/%zz', 400, /not a valid URL path/],
   ])('%s %s is an error of the protocol, with its reason', async (method, url, status, error) => {
     const response = await app.http.inject({ method: method as 'GET', url });

@@ -53,7 +53,6 @@ describe('errors', () => {
     for (const [url, body] of [
       ['/v1/step', { x: [[1], ['2']] }],
       ['/v1/step', { x: [[1, 2]] }],
-      ['/v1/step', { x: [[1]], colour: 1 }],
       ['/v1/sequence', { x: [[[1]], [[1e39]]] }],
       ['/v1/sequence', { x: [[[1]]], outputs: ['y'] }],
     ] as const) {
@@ -67,6 +66,9 @@ describe('errors', () => {
       const { instance: _, ...expected } = post.json();
       expect(error).toMatchObject(expected);
     }
+    // A message may have less than the body of a POST.
+    const { error } = await client.ask({ x: [[1]], colour: 1 });
+    expect(error).toMatchObject({ detail: '/colour is not a known field; expected session, id, key, if_match, x, trace.', applied: 'no' });
     await client.close();
   });
 
