@@ -67,6 +67,9 @@ export async function stdoutDestination(isOneOfMany = false): Promise<Destinatio
   return pretty({ sync: true, singleLine: true, ignore: isOneOfMany ? 'hostname' : 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' });
 }
 
+/** Where lines are written. */
+export type LogLines = DestinationStream;
+
 /** Lines that wait for what a person is to read first, or for the end of the process. */
 export class HeldLines implements DestinationStream {
   readonly #target: DestinationStream;

@@ -1,13 +1,12 @@
 // A process that serves: listening, signals, exit codes. Nothing else.
 import type { AddressInfo } from 'node:net';
 import closeWithGrace from 'close-with-grace';
-import type { DestinationStream } from 'pino';
 import { type Listening, announce } from './announce.ts';
 import { type App, createApp } from './app.ts';
 import { type Config, ConfigError } from './config.ts';
 import { EXIT_CONFIG, listenForMetricsOrExit } from './exits.ts';
 import { onHangUp } from './hang-up.ts';
-import { HeldLines, createAuditLogger, createLogger, stdoutDestination } from './logging.ts';
+import { HeldLines, type LogLines, createAuditLogger, createLogger, stdoutDestination } from './logging.ts';
 import type { Member } from './processes/member.ts';
 import { addressOfHost } from './settings/hosts.ts';
 import { SettingError } from './settings/setting-error.ts';
@@ -53,7 +52,7 @@ export async function serve(config: Config, member?: Member): Promise<void> {
   held?.release();
 }
 
-async function createOrExit(config: Config, member: Member | undefined, lines: DestinationStream | undefined): Promise<App> {
+async function createOrExit(config: Config, member: Member | undefined, lines: LogLines | undefined): Promise<App> {
   try {
     const logger = createLogger(config.LOG_LEVEL, lines);
     const onAuditError = (err: unknown) => logger.error({ err }, 'the audit log cannot be written');
