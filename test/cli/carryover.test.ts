@@ -180,6 +180,8 @@ test('serve starts the service as `npm start` does, with its settings in the env
     'm',
     '--store',
     'memory:',
+    '--processes',
+    '3',
     '--workers',
     '2',
     '--log-level',
@@ -191,7 +193,7 @@ test('serve starts the service as `npm start` does, with its settings in the env
   expect(calls).toEqual([
     [
       ['--max-semi-space-size=4', '--heap-growing-percent=100', server],
-      { PORT: '9000', N_MAX: '7', HOST: '::1', MODELS_DIR: 'm', STORE_URL: 'memory:', WORKERS: '2', LOG_LEVEL: 'warn' },
+      { PORT: '9000', N_MAX: '7', HOST: '::1', MODELS_DIR: 'm', STORE_URL: 'memory:', PROCESSES: '3', WORKERS: '2', LOG_LEVEL: 'warn' },
     ],
   ]);
 });

@@ -98,6 +98,17 @@ describeWith(['redis-server', 'openssl'], 'several processes', () => {
     expect(server.output()).not.toContain('API ');
   });
 
+  test('one that hangs at the end is killed after SHUTDOWN_TIMEOUT_MS, and the exit code is 1', async () => {
+    const service = await startService({ STORE_URL: redis.url, SHUTDOWN_TIMEOUT_MS: '1000' });
+    const pids = service.pids();
+    process.kill(pids[0]!, 'SIGSTOP');
+    const startMs = performance.now();
+    expect(await service.stop()).toBe(1);
+    expect(performance.now() - startMs).toBeGreaterThan(999);
+    expect(service.output()).toContain('killed by timeout');
+    while (pids.some(isRunning)) await sleep(20);
+  });
+
   test('without the primary nothing goes on', async () => {
     const service = await startService({ STORE_URL: redis.url });
     service.process.kill('SIGKILL');

@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { METRICS } from '../../src/metrics/catalogue.ts';
 import { SteadyLoad } from '../docker/steady-load.ts';
@@ -65,6 +66,23 @@ describeWith('redis-server', 'two processes on one port', () => {
       expect(counts).toHaveLength(2);
       expect(Math.min(...counts)).toBeGreaterThan(1);
     }
+  });
+
+  test('a name is known to both at once; that it was moved or deleted, within about a second', async () => {
+    const ids: string[] = [];
+    for (const W_x of [[[0.5, 0.7]], [[0.5, 0.9]]]) ids.push((await call('/v1/models', { weights: { ...WEIGHTS, W_x } })).body.id);
+    const send = async (method: string, model?: string) => {
+      const body = model === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify({ model }) };
+      return (await fetch(`${service.url}/v1/models/moved`, { method, ...body })).status;
+    };
+    expect(await send('PUT', ids[0])).toBe(200);
+    const answers = () => Promise.all(Array.from({ length: 4 }, () => call('/v1/step', { model: 'moved', x: [[1]] })));
+    expect((await answers()).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    const moved = (await call('/v1/step', { model: ids[1], x: [[1]] })).body;
+    expect(await send('PUT', ids[1])).toBe(200);
+    await until(service, async () => ((await answers()).every(({ body }) => isDeepStrictEqual(body, moved)) ? true : undefined));
+    expect(await send('DELETE')).toBe(204);
+    await until(service, async () => ((await answers()).every(({ status }) => status === 404) ? true : undefined));
   });
 
   test('steps of a session that come to both in turn count once each, and so do repeated ones', async () => {
