@@ -6,6 +6,7 @@ import { HELP, readLoadOptions } from '../../load/rates/options.ts';
 import { plotRates } from '../../load/rates/plot.ts';
 import { describeRates } from '../../load/rates/report.ts';
 import { buildApp } from '../helpers/app.ts';
+import { sample } from '../helpers/long.ts';
 
 const app = await buildApp();
 const url = await app.http.listen({ host: '127.0.0.1', port: 0 });
@@ -16,7 +17,7 @@ const CASES: readonly CaseOptions[] = [
   { mode: 'batch', sessions: 12, items: 4 },
 ];
 
-test.each(CASES)('$mode are sent at each rate, and drawn', async (options) => {
+test.each(sample(CASES, 1))('$mode are sent at each rate, and drawn', async (options) => {
   const made = await makeCase(url, options);
   const measurements: number[] = [];
   const given = { rates: [20, 50], seconds: 0.2, rounds: 2, connections: 3, capacitySeconds: 0.1, onProgress: (done: number) => measurements.push(done) };

@@ -14,7 +14,7 @@ import { readSession } from './traffic.ts';
 import { sized } from '../helpers/long.ts';
 import { SEED } from '../helpers/seed.ts';
 
-const SESSIONS = sized({ short: 64, long: 1_000 });
+const SESSIONS = sized({ short: 100, long: 1_000 });
 const CALLS = 3;
 const CLIENTS = 32;
 /** At every 20th call of a client: the fewer calls, the more, so that some sessions expire. */
@@ -85,7 +85,7 @@ test(`control: one number of a neighbour in one call of ${MIXED_EVERY} is found`
   let sent = 0;
   let [neighbour, token] = [0, 0];
   const counts = { cancelled: 0, expired: 0, deleted: 0, created: 0 };
-  const verdict = await run(64, counts, (xs) => {
+  const verdict = await run(100, counts, (xs) => {
     const isToken = xs[0] instanceof Uint32Array;
     const mixed = ++sent % MIXED_EVERY === 0 ? xs.map((x) => x.with(0, isToken ? token : neighbour)) : xs;
     if (isToken) token = xs[0]![0]!;
