@@ -1,6 +1,6 @@
 // npm run load:fair: what a client that keeps the workers full costs another client's single steps.
 //
-//   node load/load-fair.ts [--seconds 4] [--rounds 5] [--workers N] [--against DIR] [--json FILE]
+//   node load/load-fair.ts [--seconds 4] [--rounds 5] [--workers N] [--only TEXT] [--against DIR] [--json FILE]
 //
 // One client sends the heaviest sequences that are allowed, as fast as they are answered. Another sends steps with N=1 at a fixed
 // rate, whose latency counts from when each was due. In turn the heavy client is silent; it sends to another service on this
@@ -23,6 +23,8 @@ import { startProgress } from './report/progress.ts';
 const PER_S = 50;
 const CONNECTIONS = 4;
 const RATIO_MAX = 3;
+/** Of the body that registers the largest model. */
+const MODEL_BYTES_MAX = 64 * 2 ** 20;
 
 interface Condition {
   readonly name: string;
@@ -43,13 +45,15 @@ async function main(): Promise<void> {
       seconds: { type: 'string', default: '4' },
       rounds: { type: 'string', default: '5' },
       workers: { type: 'string' },
+      only: { type: 'string', default: '' },
       against: { type: 'string' },
       json: { type: 'string' },
     },
   });
   const seconds = secondsOf(values.seconds, 0.5);
   const roundCount = wholeNumber('rounds', values.rounds);
-  const settings = values.workers === undefined ? {} : { WORKERS: String(wholeNumber('workers', values.workers)) };
+  const workers = values.workers === undefined ? {} : { WORKERS: String(wholeNumber('workers', values.workers)) };
+  const settings = { BODY_BYTES_MAX: String(MODEL_BYTES_MAX), ...workers };
   await using stack = new AsyncDisposableStack();
   const start = async (file?: string) => stack.use(await startServer(settings, file));
   const [own, other] = [await start(), await start()];
@@ -63,7 +67,7 @@ async function main(): Promise<void> {
     conditions.push({ name: `heavy client at ${values.against}`, server, loaded: server });
   }
   const report: Record<string, Figures> = {};
-  for (const layer of SMALL_STEPS) report[layer.name] = await measure(conditions, layer, seconds, roundCount);
+  for (const layer of SMALL_STEPS.filter(({ name }) => name.includes(values.only))) report[layer.name] = await measure(conditions, layer, seconds, roundCount);
   console.log(`\n${describeMachine(machineInfo())}\n${PER_S} steps a second with N=1; the heavy client sends ${HeavyClient.what}; median of ${roundCount} rounds\n`);
   for (const [name, figures] of Object.entries(report)) console.log(`${describe(name, figures)}\n`);
   writeReport(values.json, report);

@@ -11,7 +11,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { describeMachine, machineInfo } from './report/machine.ts';
-import { type Answer, JOB, OverloadClient } from './clients/overload-client.ts';
+import { type Answer, JOB, OverloadClient, ProcessorShare } from './clients/overload-client.ts';
+import { cpuTimeMs } from './processes/cpu-time.ts';
 import { type ServerProcess, startServer } from './processes/server-process.ts';
 import { runProgram, secondsOf, writeReport } from './report/program.ts';
 import { percentile } from '../src/cli/bench/statistics.ts';
@@ -33,6 +34,8 @@ interface Load {
 interface Result extends Load {
   readonly capacityPerS: number;
   readonly goodput: number;
+  /** Answers in time for each second of the service's processor time ÷ those while the capacity is measured. */
+  readonly perProcessorTime: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   /** Number of answers by code; `ok` for those that were computed. */
@@ -54,11 +57,12 @@ async function main(): Promise<void> {
     }
     for (const [i, server] of servers.entries()) {
       const client = new OverloadClient(server);
+      const processorMs = () => cpuTimeMs(server.pid);
       await client.prepare();
       for (const factor of factors) {
         for (const loop of ['open', 'closed'] as const) {
           const load = { workers: workers[i]!, factor, loop };
-          results.push(await measure(client, load, seconds));
+          results.push(await measure(client, processorMs, load, seconds));
           process.stderr.write(`${formatTable([rowOf(results.at(-1)!)])}\n`);
         }
       }
@@ -91,12 +95,13 @@ function readArguments() {
 }
 
 /** Rounds between measurements of the capacity, because a shared machine is slower by half at times. */
-async function measure(client: OverloadClient, load: Load, seconds: number): Promise<Result> {
+async function measure(client: OverloadClient, processorMs: () => number, load: Load, seconds: number): Promise<Result> {
   const { workers, factor, loop } = load;
   const rounds = Math.max(1, Math.round(seconds / ROUND_S));
   const roundSeconds = seconds / rounds;
+  const [idle, loaded] = [new ProcessorShare(processorMs, DEADLINE_MS), new ProcessorShare(processorMs, DEADLINE_MS)];
   // Two callers for each worker: one is computed while the answer of the other is sent.
-  const capacity = async () => rateOf(await client.closedLoop(2 * workers, CAPACITY_S), CAPACITY_S);
+  const capacity = async () => rateOf(await idle.of(() => client.closedLoop(2 * workers, CAPACITY_S)), CAPACITY_S);
   const lostBefore = client.workersLost();
   const answers: Answer[] = [];
   let [possible, notReady] = [0, 0];
@@ -104,11 +109,8 @@ async function measure(client: OverloadClient, load: Load, seconds: number): Pro
   for (let round = 0; round < rounds; round++) {
     const health = watchReadiness(client.url);
     const callers = Math.round((factor * before * DEADLINE_MS) / 1_000);
-    const sent =
-      loop === 'open'
-        ? client.openLoop(factor * before, roundSeconds)
-        : client.closedLoop(callers, roundSeconds);
-    answers.push(...(await sent));
+    const send = () => (loop === 'open' ? client.openLoop(factor * before, roundSeconds) : client.closedLoop(callers, roundSeconds));
+    answers.push(...(await loaded.of(send)));
     notReady += await health.stop();
     await sleep(DEADLINE_MS);
     const after = await capacity();
@@ -122,6 +124,7 @@ async function measure(client: OverloadClient, load: Load, seconds: number): Pro
     ...load,
     capacityPerS: possible / seconds,
     goodput: accepted.filter((ms) => ms <= DEADLINE_MS).length / possible,
+    perProcessorTime: loaded.perMs / idle.perMs,
     p50Ms: percentile(accepted, 50),
     p99Ms: percentile(accepted, 99),
     codes,
@@ -166,7 +169,7 @@ function missesOf({ goodput, p99Ms, workersLost, notReady }: Result): string[] {
 }
 
 function describe(results: readonly Result[]): string {
-  const head = ['load', 'capacity/s', 'goodput', 'p50 ms', 'p99 ms', 'lost', 'not ready', 'targets', 'answers'];
+  const head = ['load', 'capacity/s', 'goodput', '÷ processor time', 'p50 ms', 'p99 ms', 'lost', 'not ready', 'targets', 'answers'];
   return `${formatTable([head, ...results.map(rowOf)])}\n\nJobs of T=${JOB.T}, N=${JOB.N}, H=${JOB.H}; JOB_DEADLINE_MS=${DEADLINE_MS}.`;
 }
 
@@ -175,6 +178,7 @@ function rowOf(result: Result): string[] {
     `${result.workers} ${result.workers === 1 ? 'worker' : 'workers'}, ${result.factor} ×, ${result.loop}`,
     formatNumber(result.capacityPerS),
     formatNumber(result.goodput),
+    formatNumber(result.perProcessorTime),
     formatNumber(result.p50Ms),
     formatNumber(result.p99Ms),
     String(result.workersLost),

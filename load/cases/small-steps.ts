@@ -12,7 +12,7 @@ const D = 8;
 
 export const SMALL_STEPS = [
   { name: 'rnn, H=128', type: 'rnn', H: 128 },
-  { name: 'lstm, H=512', type: 'lstm', H: 512 },
+  { name: 'lstm, H=768', type: 'lstm', H: 768 },
 ] as const;
 
 /** @throws Error unless the service's answer has the bits of the reference */

@@ -108,3 +108,29 @@ export class OverloadClient {
     });
   }
 }
+
+/** Answers in time, and the processor time of the service for them and for all that was refused. */
+export class ProcessorShare {
+  readonly #processorMs: () => number;
+  readonly #deadlineMs: number;
+  #ms = 0;
+  #answers = 0;
+
+  constructor(processorMs: () => number, deadlineMs: number) {
+    this.#processorMs = processorMs;
+    this.#deadlineMs = deadlineMs;
+  }
+
+  async of(send: () => Promise<Answer[]>): Promise<Answer[]> {
+    const startMs = this.#processorMs();
+    const answers = await send();
+    this.#ms += this.#processorMs() - startMs;
+    this.#answers += answers.filter(({ code, ms }) => code === 'ok' && ms <= this.#deadlineMs).length;
+    return answers;
+  }
+
+  /** Answers in time for a ms of processor time. */
+  get perMs(): number {
+    return this.#answers / this.#ms;
+  }
+}

@@ -88,6 +88,10 @@ export class Part implements QueuePosition {
     return !this.error && (this.#returned.length > 0 || !this.#slices.isDone);
   }
 
+  get isSliced(): boolean {
+    return !(this.#slices instanceof SingleSlice);
+  }
+
   get isRunning(): boolean {
     return this.#running > 0;
   }
@@ -105,7 +109,9 @@ export class Part implements QueuePosition {
   /** How long the slices that are not done take, in ms: as estimated, and more and more at the speed of those that are done. */
   get leftMs(): number {
     const weight = Math.min(1, ESTIMATE_WEIGHT_MS / Math.max(1, this.estimateMs));
-    const wholeMs = (this.#tookMs + weight * this.estimateMs) / (this.#shareDone + weight);
+    const weightedMs = (this.#tookMs + weight * this.estimateMs) / (this.#shareDone + weight);
+    // Of an estimate that is far too long the slices alone are right.
+    const wholeMs = this.#shareDone > 0 ? Math.min(weightedMs, this.#tookMs / this.#shareDone) : weightedMs;
     return wholeMs * Math.max(0, 1 - this.#shareDone);
   }
 

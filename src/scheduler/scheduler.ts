@@ -185,6 +185,7 @@ export class Scheduler {
 
   /** Dispatches slices to workers that accept them. To be called whenever a worker accepts more. */
   dispatch(): void {
+    let backlogMsMax = WORKER_BACKLOG_SLICES * TIME_SLICE_MS;
     for (let at = 0; at < this.#queue.length; ) {
       const part = this.#queue.at(at);
       const error = this.#shedding.refusalOf(part);
@@ -192,7 +193,8 @@ export class Scheduler {
         this.#giveUp(part, error);
         continue;
       }
-      const backlogMsMax = WORKER_BACKLOG_SLICES * this.#sliceLength.ms;
+      // Also of what comes behind it, which would overtake it otherwise.
+      if (part.isSliced) backlogMsMax = WORKER_BACKLOG_SLICES * this.#sliceLength.ms;
       const { worker = this.#pool.available(backlogMsMax) } = part;
       if (!worker) return;
       if (part.isFull || !worker.acceptsJobs || worker.backlogMs() >= backlogMsMax) at++;

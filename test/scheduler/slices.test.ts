@@ -94,3 +94,18 @@ test('work of which all slices take as long is given up', async () => {
   await vi.advanceTimersByTimeAsync(1_900);
   expect(await Promise.race([long, Promise.resolve('still computed')])).toMatchObject({ code: 'deadline_exceeded' });
 });
+
+test('work whose estimate is far too long goes on when its slices are fast', async () => {
+  let isSlow = true;
+  const { run } = simulated(() => (isSlow ? 60 : 1));
+  for (let n = 0; n < 20; n++) {
+    const late = run(900, lifetimeOf(2_000)).catch(() => undefined);
+    await vi.advanceTimersByTimeAsync(3_000);
+    await late;
+  }
+  isSlow = false;
+  // Each slice takes a millisecond of the fake clock at least.
+  const next = run(300, lifetimeOf(2_000));
+  await vi.advanceTimersByTimeAsync(1_900);
+  await expect(next).resolves.toBeUndefined();
+});
