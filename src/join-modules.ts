@@ -1,5 +1,5 @@
 // Joins the modules of a page into a few scripts: a browser that has to ask for sixty files takes three times as long until the
-// page answers, and one that has to read every view before it shows the first takes longer than it needs.
+// page answers, and one that has to read every view before it shows the first takes longer than it needs (load/README.md, npm run bench:page).
 //
 // What the entry imports is one script, what a module imports by import() another one, and what several of those need is
 // shared.js. Each module becomes a function, which is called once, when another one imports it: so its names stay its own. That

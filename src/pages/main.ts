@@ -6,10 +6,11 @@ import { currentApiKey } from './key-dialog.ts';
 import type { Page, View, ViewFactory } from './page.ts';
 import { LANGUAGES, currentLanguage } from './texts/texts.ts';
 import { applyTheme } from './theme.ts';
+import { understandView } from './understand/understand-view.ts';
 
-/** Loaded when they are shown. */
+/** The first is there: another file would take longer than it saves. The others are loaded when they are shown. */
 const VIEWS: Readonly<Record<string, () => Promise<ViewFactory>>> = {
-  understand: async () => (await import('./understand/understand-view.ts')).understandView,
+  understand: async () => understandView,
   try: async () => (await import('./try/try-view.ts')).tryView,
   models: async () => (await import('./models/models-view.ts')).modelsView,
   sessions: async () => (await import('./sessions/sessions-view.ts')).sessionsView,

@@ -31,7 +31,7 @@ test('a browser gets the page, which may load what is of this origin and nothing
 });
 
 test('all files of the page are there, compressed, for good, and small', async () => {
-  const names = ['icon.svg', 'style.css', 'shared.js', 'understand-view.js', 'main.js'];
+  const names = ['icon.svg', 'style.css', 'main.js'];
   const folder = addresses[0]!.replace('icon.svg', '');
   expect(addresses).toEqual(names.map((name) => folder + name));
   let bytes = page.rawPayload.length;
@@ -73,7 +73,7 @@ describe('behind a path', async () => {
     const [, script] = /<script type="module" blocking="render" src="([^"]*)"/.exec(body)!;
     expect(script).toMatch(/^\/ml\/rnn\/app\/[0-9a-f]{16}\/pages\/main\.js$/);
     const files = [...body.matchAll(/(?:href|src)="([^"]*\.(?:js|css|svg))"/g)].map(([, address]) => address!);
-    expect(files).toHaveLength(5);
+    expect(files).toHaveLength(3);
     for (const file of files) expect([file, (await behind.inject(file)).statusCode]).toEqual([file, 200]);
   });
 });

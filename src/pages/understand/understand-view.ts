@@ -30,7 +30,7 @@ interface Made {
 
 /** Behind the first frame, which shows what can be chosen: a picture takes longer, and waits for numbers of the service anyway. */
 async function loadPicture() {
-  await new Promise(requestAnimationFrame);
+  for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
   return import('./picture.ts');
 }
 
