@@ -33,7 +33,7 @@ async function main(): Promise<void> {
 
 async function closedLoop(options: LoadOptions): Promise<void> {
   const { url, seconds, rounds, mode, json } = options;
-  await using own = url === undefined ? await startServer({ SESSIONS_MAX: String(2 * options.sessions) }) : undefined;
+  await using own = url === undefined ? await startServer() : undefined;
   const address = (url ?? own?.url)!;
   await using made = await makeTargets(address);
   const ofSessions = mode === 'steps' ? undefined : await makeCase(address, options);

@@ -38,11 +38,10 @@ export async function startVariants({ url, processes, servers }: VariantOptions,
     for (const one of urls) cases.push(await makeCase(one, options));
     variants.push({ name, cases });
   };
-  const settings = { SESSIONS_MAX: String(2 * options.sessions) };
   if (url !== undefined) await add(url, [url]);
   for (const count of url === undefined ? servers : []) {
     const urls: string[] = [];
-    while (urls.length < count) urls.push(stack.use(await startServer(settings)).url);
+    while (urls.length < count) urls.push(stack.use(await startServer()).url);
     await add(count === 1 ? 'one service' : `${count} services`, urls);
   }
   const whyNot = processes.length > 0 ? whyNoProcesses() : undefined;
@@ -50,7 +49,7 @@ export async function startVariants({ url, processes, servers }: VariantOptions,
   else if (processes.length > 0) {
     const redisUrl = await startOwnRedis(stack);
     for (const count of processes) {
-      const service = await startServer({ ...settings, STORE_URL: redisUrl, PROCESSES: String(count) });
+      const service = await startServer({ STORE_URL: redisUrl, PROCESSES: String(count) });
       stack.use(service);
       await add(`${count} ${count === 1 ? 'process' : 'processes'}, Redis`, [service.url]);
     }
