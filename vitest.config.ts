@@ -8,6 +8,8 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * long form (test/helpers/long.ts), which `npm test` does not run: all of it is to take less than 150 s on two cores.
  */
 const LONGEST = [
+  'processes/processes',
+  'processes/life',
   'docker/rolling-restart',
   'store/redis/server-faults',
   'docker/image',
@@ -90,7 +92,7 @@ export default defineConfig({
     setupFiles: ['test/helpers/setup.ts'],
     pool: 'forks',
     // Many tests wait for servers, kills and timeouts: another file runs meanwhile.
-    maxWorkers: 3,
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     // Some tests start the service dozens of times: with its compiled code kept in 0.8 s instead of 1.1.
     env: {

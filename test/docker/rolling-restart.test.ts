@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Gateway, startGateway } from '../helpers/gateway.ts';
-import { IS_LONG, describeLong, sized } from '../helpers/long.ts';
+import { IS_LONG, describeLong, sized, testLong } from '../helpers/long.ts';
 import { LIBFAKETIME, describeWith } from '../helpers/needs.ts';
 import { type RunningServer, freePort, startQuickly, startServer } from '../helpers/process.ts';
 import { type RedisServer, startRedis } from '../helpers/redis.ts';
@@ -73,7 +73,7 @@ describeWith(['redis-server', 'nginx', 'faketime'], 'two replicas behind the gat
     expect(Math.min(counts.steps, counts.sessionSteps, counts.streams, counts.messages)).toBeGreaterThan(RESTARTS);
   });
 
-  test('a session expires by the clock of the store, whatever that of a replica says', async () => {
+  testLong('a session expires by the clock of the store, whatever that of a replica says', async () => {
     const clocks = await Promise.all(replicas.map(({ url }) => fetch(url)));
     const [first = 0, second = 0] = clocks.map(({ headers }) => Date.parse(headers.get('date')!));
     expect(second - first).toBeGreaterThan(3_500_000);
@@ -105,7 +105,7 @@ describeWith(['redis-server', 'nginx', 'faketime'], 'two replicas behind the gat
   });
 
   // The last one: it kills the replicas.
-  test('a replica that is killed: calls with a key do not fail and count once', async () => {
+  testLong('a replica that is killed: calls with a key do not fail and count once', async () => {
     const load = new SteadyLoad(gateway.url, { sessions: { key: 4, none: 8 }, sockets: 2, losesConnections: true });
     await load.start();
     // Until one was killed while it computed what the gateway must not repeat.

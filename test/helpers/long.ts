@@ -25,8 +25,8 @@ export function describeLong(name: string, body: () => void): void {
 }
 
 /** A test that the long form alone has. */
-export function testLong(name: string, body: TestFunction): void {
-  if (IS_LONG) test(name, body);
+export function testLong(name: string, body: TestFunction, timeoutMs?: number): void {
+  if (IS_LONG) test(name, body, timeoutMs);
 }
 
 /**

@@ -71,7 +71,7 @@ describeWith('chromium', '/docs in a browser', () => {
     expect(problems).toEqual([]);
   });
 
-  test('errors are one table with links to the page of errors, and a WebSocket is not to be executed', async () => {
+  testLong('errors are one table with links to the page of errors, and a WebSocket is not to be executed', async () => {
     const { page } = await openDocs(server.url);
     const block = await openBlock(page, 'operations-sessions-deleteSession');
     expect(await block.locator('.responses-table > tbody > .response .response-col_status').allInnerTexts()).toEqual(['204']);

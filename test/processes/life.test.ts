@@ -10,7 +10,7 @@ import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { certificateFolder, makeCertificate } from '../helpers/certificates.ts';
 import { writeKeys } from '../helpers/keys.ts';
-import { describeLong, sized } from '../helpers/long.ts';
+import { describeLong, sized, testLong } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { type RunningProcess, spawnServer, startServer, until } from '../helpers/process.ts';
 import { type RedisServer, startRedis } from '../helpers/redis.ts';
@@ -48,13 +48,13 @@ describeWith(['redis-server', 'openssl'], 'several processes', () => {
   });
   afterAll(() => redis?.stop());
 
-  test('what keeps the first one from starting is said once, and its exit code is that of all', async () => {
+  testLong('what keeps the first one from starting is said once, and its exit code is that of all', async () => {
     const { status, lines } = run({ STORE_URL: redis.url, API_KEYS_FILE: '/none/keys.json' });
     expect(status).toBe(78);
     expect(lines).toEqual([expect.stringMatching(/^Cannot start: API_KEYS_FILE: \/none\/keys\.json cannot be read/)]);
   });
 
-  test('a port in use is one line: that of the service with exit code 1, that of the metrics with 78', async () => {
+  testLong('a port in use is one line: that of the service with exit code 1, that of the metrics with 78', async () => {
     const taken = createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     onTestFinished(() => void taken.close());
@@ -67,7 +67,7 @@ describeWith(['redis-server', 'openssl'], 'several processes', () => {
     }
   });
 
-  test('a second signal ends all of them at once, with exit code 1', async () => {
+  testLong('a second signal ends all of them at once, with exit code 1', async () => {
     const service = await startService({ STORE_URL: redis.url, DRAIN_DELAY_MS: '20000' });
     const pids = service.pids();
     const exit = once(service.process, 'exit');
@@ -80,7 +80,7 @@ describeWith(['redis-server', 'openssl'], 'several processes', () => {
     while (pids.some(isRunning)) await sleep(20);
   });
 
-  test('a signal to all of them at once, as of a terminal or of systemd, ends each as one signal does', async () => {
+  testLong('a signal to all of them at once, as of a terminal or of systemd, ends each as one signal does', async () => {
     const service = await startService({ STORE_URL: redis.url, DRAIN_DELAY_MS: '300' });
     const exit = once(service.process, 'exit');
     for (const pid of [service.process.pid!, ...service.pids()]) process.kill(pid, 'SIGINT');
@@ -90,7 +90,7 @@ describeWith(['redis-server', 'openssl'], 'several processes', () => {
     expect(service.output()).not.toContain('second');
   });
 
-  test('SIGTERM during the start ends the first process, and no other is started', async () => {
+  testLong('SIGTERM during the start ends the first process, and no other is started', async () => {
     const server = spawnServer({ PROCESSES: '2', STORE_URL: redis.url, LOG_LEVEL: 'info' });
     await until(server, () => (linesOf(server, 'model loaded').length === 1 ? true : undefined));
     expect(await server.stop()).toBe(0);
@@ -98,7 +98,7 @@ describeWith(['redis-server', 'openssl'], 'several processes', () => {
     expect(server.output()).not.toContain('API ');
   });
 
-  test('one that hangs at the end is killed after SHUTDOWN_TIMEOUT_MS, and the exit code is 1', async () => {
+  testLong('one that hangs at the end is killed after SHUTDOWN_TIMEOUT_MS, and the exit code is 1', async () => {
     const service = await startService({ STORE_URL: redis.url, SHUTDOWN_TIMEOUT_MS: '1000' });
     const pids = service.pids();
     process.kill(pids[0]!, 'SIGSTOP');
@@ -109,7 +109,7 @@ describeWith(['redis-server', 'openssl'], 'several processes', () => {
     while (pids.some(isRunning)) await sleep(20);
   });
 
-  test('without the primary nothing goes on', async () => {
+  testLong('without the primary nothing goes on', async () => {
     const service = await startService({ STORE_URL: redis.url });
     service.process.kill('SIGKILL');
     while (service.pids().some(isRunning)) await sleep(20);
@@ -151,7 +151,7 @@ describeWith(['redis-server', 'openssl'], 'several processes', () => {
     expect(await server.stop()).toBe(0);
   });
 
-  test('if all are killed at once, again and again, they are replaced, and listen where they did', { timeout: 300_000 }, async () => {
+  testLong('if all are killed at once, again and again, they are replaced, and listen where they did', async () => {
     const service = await startService({ STORE_URL: redis.url });
     for (let round = 1; round <= ROUNDS; round++) {
       for (const pid of service.pids().filter(isRunning)) process.kill(pid, 'SIGKILL');
@@ -160,7 +160,7 @@ describeWith(['redis-server', 'openssl'], 'several processes', () => {
     }
     expect((await callAlone(`${service.url}/v1/step`, { weights: { W_x: [[1]], W_h: [[1]] }, x: [[0.5]] })).status).toBe(200);
     expect(await service.stop()).toBe(0);
-  });
+  }, 300_000);
 });
 
 // What the short form has in its place: a process that hangs makes the service not ready; see processes.test.ts.

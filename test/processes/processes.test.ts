@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { METRICS } from '../../src/metrics/catalogue.ts';
 import { SteadyLoad } from '../docker/steady-load.ts';
-import { sized } from '../helpers/long.ts';
+import { sized, testLong } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { until } from '../helpers/process.ts';
 import { readMetrics, sumOf } from '../helpers/prometheus.ts';
@@ -168,7 +168,7 @@ describeWith('redis-server', 'two processes on one port', () => {
     );
   });
 
-  test('a process that gets SIGTERM answers what it has begun and is replaced, and no request fails', async () => {
+  testLong('a process that gets SIGTERM answers what it has begun and is replaced, and no request fails', async () => {
     const load = new SteadyLoad(service.url, { models: 2, sessions: { key: 2, none: 2 }, streams: 2, sockets: 2 });
     await load.start();
     await sleep(200);

@@ -1,10 +1,11 @@
 // REDIS_WAIT_REPLICAS: a change is answered when replicas of Redis have it, and is else `unknown`.
-import { describe, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { parseRedisUrl } from '../../../src/store/redis/address.ts';
 import { Confirmations } from '../../../src/store/redis/confirmations.ts';
 import { RedisKeys } from '../../../src/store/redis/keys.ts';
 import { type RedisStoreOptions, openRedisStore } from '../../../src/store/redis/redis.ts';
 import type { SessionStore } from '../../../src/store/store.ts';
+import { describeLong } from '../../helpers/long.ts';
 import { describeWith } from '../../helpers/needs.ts';
 import { type RedisServer, startRedis, startRedisCluster } from '../../helpers/redis.ts';
 import { MODEL } from '../hammer.ts';
@@ -103,7 +104,7 @@ describeWith('redis-server', 'REDIS_WAIT_REPLICAS', () => {
     await expect(begun.expect(deadline(), 'unknown')).rejects.toMatchObject({ applied: 'unknown' });
   });
 
-  describe('on a cluster', () => {
+  describeLong('on a cluster', () => {
     test('the node of the record is asked', async () => {
       const nodes = await startRedisCluster({ 'repl-diskless-sync-delay': '0' });
       const url = `${nodes[0]!.url}?cluster=true`;

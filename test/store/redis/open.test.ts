@@ -10,6 +10,7 @@ import { parseRedisUrl } from '../../../src/store/redis/address.ts';
 import { openRedisStore } from '../../../src/store/redis/redis.ts';
 import { startFaultProxy } from '../../helpers/fault-proxy.ts';
 import { freePort } from '../../helpers/process.ts';
+import { testLong } from '../../helpers/long.ts';
 import { describeWith } from '../../helpers/needs.ts';
 import { startRedis, startRedisCluster } from '../../helpers/redis.ts';
 import { MODEL, changeCurrent, createSessions } from '../hammer.ts';
@@ -186,7 +187,7 @@ describeWith('redis-server', 'servers', () => {
     await Promise.all([first!.close(), second!.close()]);
   });
 
-  test('a node of a cluster opened as a single server is refused, and the reverse', async () => {
+  testLong('a node of a cluster opened as a single server is refused, and the reverse', async () => {
     const [node] = await startRedisCluster();
     expect(await tryOpen(node!.url, PATIENT_MS)).toMatch(/part of a cluster: add \?cluster=true/);
     expect(await tryOpen(`${node!.url}?cluster=127.0.0.1:${node!.port}`, PATIENT_MS)).toMatch(/cluster of 3/);
@@ -194,7 +195,7 @@ describeWith('redis-server', 'servers', () => {
     expect(await tryOpen(`${single.url}?cluster=true`, PATIENT_MS)).toMatch(/cluster support disabled/);
   });
 
-  test('a server with TLS is opened if its authority is known', async () => {
+  testLong('a server with TLS is opened if its authority is known', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'carryover-tls-'));
     onTestFinished(() => rmSync(dir, { recursive: true }));
     const ca = makeCertificate(dir);
