@@ -36,7 +36,7 @@ interface Entry {
   readonly error?: { readonly code: string; readonly detail: string; readonly applied: string; readonly instance: string };
 }
 
-async function batch(items: readonly object[], on = app): Promise<Entry[]> {
+async function batch(items: readonly unknown[], on = app): Promise<Entry[]> {
   const { status, body } = await on.post('/v1/batch', { items });
   expect(status, JSON.stringify(body)).toBe(200);
   expect(body.items).toHaveLength(items.length);
@@ -84,14 +84,23 @@ test('what is wrong with an item is its own, and is said with what was applied',
     { session: b, x: [[1]], key: 'a b' },
     { session: b, x: 'text' },
     { session: b },
+    { session: 5, x: [[1]] },
+    { session: b, x: [[1]], id: {} },
+    { session: b, x: [[1]], key: 5 },
+    { session: b, x: [[1]], if_match: null },
+    { session: b, x: [[1], [2, 3]] },
+    5,
+    null,
+    [],
     { session: b, x: [[2]] },
   ]);
   expect(entries.map(({ status, error }) => error?.code ?? status)).toEqual([
     200, 'session_not_found', 'session_gone', 'shape_mismatch', 'step_conflict', 'invalid_request', 'invalid_request',
-    'invalid_request', 'invalid_request', 'invalid_request', 'invalid_request', 200,
+    'invalid_request', 'invalid_request', 'invalid_request', 'invalid_request', 'invalid_request', 'invalid_request',
+    'invalid_request', 'invalid_request', 'ragged_array', 'invalid_request', 'invalid_request', 'invalid_request', 200,
   ]);
   for (const { status, error } of entries) if (error) expect([status >= 400, error.applied]).toEqual([true, 'no']);
-  expect(new Set(entries.map(({ error }) => error?.instance)).size).toBe(11);
+  expect(new Set(entries.map(({ error }) => error?.instance)).size).toBe(19);
   // Of b only the last was applied.
   expect(entries.at(-1)!.session!.t).toBe(1);
 });

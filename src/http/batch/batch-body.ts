@@ -17,8 +17,11 @@ const CARRIAGE_RETURN = 13;
 const LINES_MAX = 4 * ITEMS_MAX;
 
 /** Of a JSON body; its tensors are the body's. */
-export function itemsOfJson(items: readonly Readonly<Record<string, unknown>>[]): BatchItem[] {
-  return items.map((item) => messageOf(item, () => undefined));
+export function itemsOfJson(items: readonly unknown[]): BatchItem[] {
+  return items.map((item) => {
+    if (typeof item === 'object' && item !== null && !Array.isArray(item)) return messageOf(item, () => undefined);
+    return invalidRequest('Expected an item to be an object with `session` and `x`.', '', 'no');
+  });
 }
 
 /**

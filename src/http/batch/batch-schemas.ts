@@ -5,32 +5,29 @@ import { ref } from '../schemas/ref.ts';
 /** So many tensors a body may have, and each item has one, x. */
 export const ITEMS_MAX = 256;
 
-/**
- * Steps and sequences of many sessions. An item is validated by itself, as what is wrong with it is its own: here only
- * that it is an object.
- */
-export const BatchBody = Type.Object(
-  {
-    items: Type.Array(
-      Type.Unsafe<Readonly<Record<string, unknown>>>({
-        type: 'object',
-        properties: {
-          session: { type: 'string', description: 'The id of a session.' },
-          id: { type: ['string', 'number'], description: 'Comes back in the entry.' },
-          key: { type: 'string', description: 'As the header Idempotency-Key.' },
-          if_match: {
-            type: 'string',
-            description: 'As the header If-Match, or `previous`: the state with which the item before of the same session was answered.',
-          },
-        },
-        additionalProperties: true,
-        description:
-          'A message as a WebSocket on its session takes: the body of POST /v1/step or, with one axis more in x, of POST /v1/sequence, ' +
-          'without weights, model, h and c.',
-      }),
-      { minItems: 1, maxItems: ITEMS_MAX },
-    ),
+/** What the document says of an item. It is validated by itself, as what is wrong with it is its own. */
+export const BATCH_ITEM = {
+  type: 'object',
+  required: ['session', 'x'],
+  properties: {
+    session: { type: 'string', description: 'The id of a session.' },
+    x: { type: 'array', items: {}, description: '(N, D) of a step, (T, N, D) of a sequence; (N) or (T, N) row numbers of an embedding.' },
+    id: { type: ['string', 'number'], description: 'Comes back in the entry.' },
+    key: { type: 'string', description: 'As the header Idempotency-Key.' },
+    if_match: {
+      type: 'string',
+      description: 'As the header If-Match, or `previous`: the state with which the item before of the same session was answered.',
+    },
   },
+  additionalProperties: true,
+  description:
+    'A message as a WebSocket on its session takes: the body of POST /v1/step or, with one axis more in x, of POST /v1/sequence, ' +
+    'without weights, model, h and c.',
+} as const;
+
+/** Steps and sequences of many sessions; the items, of which each is validated by itself, are anything here. */
+export const BatchBody = Type.Object(
+  { items: Type.Array(Type.Unsafe<unknown>({}), { minItems: 1, maxItems: ITEMS_MAX }) },
   {
     $id: 'BatchBody',
     additionalProperties: false,
@@ -62,8 +59,7 @@ export const BatchReply = Type.Object(
 
 export const BATCH_DESCRIPTION = `\
 Steps and sequences of many sessions in one call. Each item has its own status, and what is wrong with one is its own; only a
-body that cannot be read as a whole, that is too large, or whose JSON has an item that is no object or an \`id\`, \`session\`, \`key\` or
-\`if_match\` of a wrong type, refuses all, and then none is applied by this call. The answer is sent when all items are answered.
+body that cannot be read as a whole, or that is too large, refuses all, and then none is applied by this call. The answer is sent when all items are answered.
 
 Items of one session are applied in their order, those of different sessions side by side; steps of one model are computed as
 one mini-batch where that is faster, with the same bits. Each is committed before the answer is sent. An item with a \`key\` counts

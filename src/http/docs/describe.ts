@@ -1,7 +1,8 @@
 // Completes the OpenAPI document that @fastify/swagger makes of the routes: the order of its operations, their examples with the
-// answers of the service, the headers of responses, and what Ajv does not accept in a schema.
+// answers of the service, the headers of responses, and what Ajv does not accept in a schema, or is not to check.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { BATCH_ITEM } from '../batch/batch-schemas.ts';
 import { EXAMPLES, PATH_EXAMPLES } from './examples.ts';
 import { type DescribedOperation, HEADERS, addHeaders } from './headers.ts';
 
@@ -33,7 +34,7 @@ interface Operation extends DescribedOperation {
 interface Schema {
   readonly discriminator?: { readonly propertyName: string; mapping?: Record<string, string> };
   readonly oneOf?: readonly { readonly $ref: string }[];
-  readonly properties?: Readonly<Record<string, { readonly enum?: readonly string[] }>>;
+  readonly properties?: Readonly<Record<string, { readonly enum?: readonly string[]; items?: object }>>;
 }
 
 /** The parts of a document that are read or completed here. */
@@ -64,7 +65,10 @@ export function describe(document: OpenapiDocument): void {
     addHeaders(operation);
   }
   if (document.components) document.components.headers = HEADERS;
-  addMappings(document.components?.schemas ?? {});
+  const schemas = document.components?.schemas ?? {};
+  addMappings(schemas);
+  const items = schemas['BatchBody']?.properties?.['items'];
+  if (items) items.items = BATCH_ITEM;
 }
 
 /** Without a mapping the values of a discriminator would be the names of the schemas: `GruLayer` for `gru`. */
