@@ -265,8 +265,8 @@ describe('a connection', () => {
     async function* late() {
       for (const x of xs.slice(0, 3)) {
         await sleep(400);
-        proxy.choose = (request) => (request.includes('/stream') ? 'closed before' : undefined);
-        setTimeout(() => (proxy.choose = () => undefined), 50);
+        let cuts = 2;
+        proxy.choose = (request) => (request.includes('/stream') && cuts-- > 0 ? 'closed before' : undefined);
         yield x;
         // While nothing is sent, too.
         await proxy.refuse();

@@ -179,7 +179,7 @@ test('control: without workers the event loop is blocked', async () => {
     await service.start();
     const none = { session: '', large: '' };
     const register = (attempt: number) =>
-      heavyCalls(8 * MiB, none, 'unlike', attempt).find(({ name }) => name === 'register a file of torch')!;
+      heavyCalls(16 * MiB, none, 'unlike', attempt).find(({ name }) => name === 'register a file of torch')!;
     // None of its attempts is within the limit, so all are made: fewer than above.
     const attempts = sized({ short: 1, long: 3 });
     const ms = await leastMs((attempt) => answered(service, register(attempt)), attempts);
