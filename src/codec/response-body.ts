@@ -50,6 +50,14 @@ export function toSafetensors(
   return write(all, metadata, allocate);
 }
 
+/** How many numbers its tensors have. */
+export function numbersOfBody({ tensors, trace }: ResponseBody): number {
+  const all: Record<string, TensorView> = {};
+  collectTensors(tensors, '', all);
+  if (trace) collectTensors(trace, 'trace/', all);
+  return numbersOf(all);
+}
+
 /** Adds the tensors of a tree to `all`, under their paths in it; what is no tensor is left out. */
 function collectTensors(tree: readonly TensorTree[] | Tensors, prefix: string, all: Record<string, TensorView>): void {
   for (const name of Object.keys(tree)) {

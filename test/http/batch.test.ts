@@ -2,6 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { writeSafetensors } from '../../src/codec/safetensors/write.ts';
 import { readSafetensorsFile } from '../../src/codec/safetensors/read.ts';
+import { createLogger } from '../../src/logging.ts';
+import { sessionHash } from '../../src/session-hash.ts';
 import { makeKeys } from '../helpers/access.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 import { fc } from '../helpers/seed.ts';
@@ -119,6 +121,28 @@ test('items of one session are applied in their order, and `previous` is the one
     { session: a, x: [[1]], if_match: 'previous' },
   ]);
   expect(refused.map(({ status, error }) => error?.code ?? status)).toEqual(['shape_mismatch', 'step_conflict', 200, 200]);
+});
+
+test('all entries together have no more numbers than an answer may have: an item beyond them is refused, and not applied', async () => {
+  // hs and h of three steps: 8 numbers of an item.
+  const small = await buildApp({ ANSWER_NUMBERS_MAX: '20' });
+  const [a, b, c] = [await sessionOf(small), await sessionOf(small), await sessionOf(small)];
+  const x = [[[1]], [[2]], [[3]]];
+  for (const inFile of [false, true]) {
+    const payload = { items: [a, b, c].map((session) => ({ session, x })) };
+    const headers = { 'content-type': 'application/json', accept: inFile ? FILE : 'application/json' };
+    const response = await small.http.inject({ method: 'POST', url: '/v1/batch', headers, payload });
+    expect(response.statusCode).toBe(200);
+    const entries: Entry[] = inFile
+      ? JSON.parse(readSafetensorsFile(response.rawPayload, () => true).metadata['items']!)
+      : response.json().items;
+    expect(entries.map(({ status }) => status)).toEqual([200, 200, 422]);
+    expect(entries[2]!.error).toMatchObject({ code: 'limit_exceeded', applied: 'no', detail: expect.stringMatching(/has 8 numbers, and 4 are left of the 20/) });
+  }
+  const read = async (id: string) => (await small.http.inject(`/v1/sessions/${id}`)).json().t as number;
+  expect([await read(a), await read(b), await read(c)]).toEqual([6, 6, 0]);
+  // Of a batch of its own it is answered.
+  expect((await batch([{ session: c, x }], small))[0]!.session!.t).toBe(3);
 });
 
 test('items with keys count once, in whatever batch they come again', async () => {
@@ -269,4 +293,16 @@ test('its memory is free afterwards', async () => {
   const bytes = app.memory.bytesUsed;
   await batch(Array.from({ length: 256 }, () => ({ session: a, x: [[0.123456789]] })));
   expect(app.memory.bytesUsed).toBe(bytes);
+});
+
+test('the log says how many items there were, and names those that failed without the ids of their sessions', async () => {
+  const lines: Record<string, unknown>[] = [];
+  const logged = await buildApp({}, { logger: createLogger('info', { write: (line) => void lines.push(JSON.parse(line)) }) });
+  const session = await sessionOf(logged);
+  await batch([{ session, x: [[1]] }, { session, x: [[1, 2]] }, { x: [[1]] }, ...Array.from({ length: 12 }, () => ({ session, x: 1 }))], logged);
+  const { failed, items, failures } = lines.find(({ msg }) => msg === 'batch') as { failed: number; items: number; failures: object[] };
+  expect([items, failed, failures.length]).toEqual([15, 14, 10]);
+  expect(failures).toContainEqual({ session: sessionHash(session), code: 'shape_mismatch' });
+  expect(failures).toContainEqual({ code: 'invalid_request' });
+  expect(JSON.stringify(lines)).not.toContain(session);
 });

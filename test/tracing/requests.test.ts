@@ -281,6 +281,28 @@ describe('a session', () => {
     expect(messages[1]!.attributes).toMatchObject({ 'error.type': 'shape_mismatch', 'carryover.session': sessionHash(id) });
   });
 
+  test('the items of a batch are children of its request, and are committed together', async () => {
+    const ids = await Promise.all(Array.from({ length: 3 }, async () => (await create()).id));
+    const items = [...ids.map((session) => ({ session, x: [[1]] })), { session: ids[0], x: [[1, 2]] }];
+    const { trace, text } = await post('/v1/batch', { items });
+    expect(JSON.parse(text).items.map(({ status }: { status: number }) => status)).toEqual([200, 200, 200, 422]);
+    // The request, reading it, four items, and three parts of each that was computed.
+    const spans = await spansOf(trace, 14);
+    const root = rootOf(spans, trace.traceId)!;
+    const messages = spans.filter(({ name }) => name === 'message');
+    expect(messages.map(({ attributes }) => attributes['carryover.session'])).toEqual(expect.arrayContaining(ids.map(sessionHash)));
+    expect(messages.filter(({ attributes }) => attributes['error.type'] === 'shape_mismatch')).toHaveLength(1);
+    const computed = messages.filter(({ attributes }) => attributes['error.type'] === undefined);
+    for (const message of computed) {
+      expect(message.parentSpanId).toBe(root.spanId);
+      const parts = spans.filter(({ parentSpanId }) => parentSpanId === message.spanId);
+      expect(namesOf(parts)).toEqual(['commit', 'compute', 'print']);
+      const group = collector.spans.find(({ spanId }) => spanId === commitOf(parts).links[0]!.spanId)!;
+      expect(group.links).toContainEqual({ traceId: trace.traceId, spanId: message.spanId });
+    }
+    expect(computed).toHaveLength(3);
+  });
+
   test('what is sent has no id of a session, no key and no tensor', async () => {
     const { id } = await create();
     const key = 'key-that-is-secret';

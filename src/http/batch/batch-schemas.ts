@@ -59,7 +59,8 @@ export const BatchReply = Type.Object(
 
 export const BATCH_DESCRIPTION = `\
 Steps and sequences of many sessions in one call. Each item has its own status, and what is wrong with one is its own; only a
-body that cannot be read as a whole, or that is too large, refuses all, and then none is applied by this call. The answer is sent when all items are answered.
+body that cannot be read as a whole, or that is too large, refuses all, and then none is applied by this call. The entries
+together have at most \`ANSWER_NUMBERS_MAX\` numbers; an item beyond them is refused. The answer is sent when all items are answered.
 
 Items of one session are applied in their order, those of different sessions side by side; steps of one model are computed as
 one mini-batch where that is faster, with the same bits. Each is committed before the answer is sent. An item with a \`key\` counts

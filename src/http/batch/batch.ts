@@ -58,7 +58,9 @@ async function answer<Entry>(
   items: readonly BatchItem[],
   format: ReplyFormat<Entry>,
 ): Promise<FastifyReply> {
-  const entries = await new ItemCalls(parts, request, format).answerAll(items);
+  const calls = new ItemCalls(parts, request, format);
+  const entries = await calls.answerAll(items);
+  request.log.info({ items: items.length, failed: calls.failed, failures: calls.failures }, 'batch');
   return sendBytes(reply, type, await format.together(entries));
 }
 

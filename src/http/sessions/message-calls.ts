@@ -25,7 +25,7 @@ export interface MessageCallsParts {
 export type PrintMessage<Printed> = (body: ResponseBody, lifetime: Lifetime) => Printed | Promise<Printed>;
 
 /** No ETag: for `previous` of a message whose session has no earlier one, or one that was refused. */
-export const NO_ETAG = 'previous, and no message before it was applied';
+export const NO_ETAG = 'previous, and the message before it was refused, or there was none';
 
 export class MessageCalls {
   readonly #parts: MessageCallsParts;
