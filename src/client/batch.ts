@@ -18,7 +18,7 @@ export interface BatchItem {
   readonly session: string;
   /** (N, D) of a step, (T, N, D) of a sequence; (N) or (T, N) row numbers of an embedding. */
   readonly x: TensorLike;
-  /** Under which it counts once, also in another batch. One is made if absent. */
+  /** Under which it counts once, also in another batch; at most 64 of a session in one call. One is made if absent. */
   readonly key?: string | undefined;
   /** The ETag of the state that it is meant for; whatever state it is if absent. */
   readonly ifMatch?: string | undefined;
@@ -44,6 +44,7 @@ type KeyedItem = BatchItem & { readonly key: string };
 
 /** Of one call. */
 const ITEMS_MAX = 256;
+const FIELDS: ReadonlySet<string> = new Set<keyof BatchItem>(['session', 'x', 'key', 'ifMatch', 'lengths', 'layout', 'outputs', 'trace']);
 /** Keys that a session remembers. */
 const ITEMS_OF_SESSION_MAX = 64;
 
@@ -52,7 +53,7 @@ const ITEMS_OF_SESSION_MAX = 64;
  * @throws CarryoverError if no item was answered · RangeError · TypeError before anything is sent
  */
 export async function sendBatch(transport: Transport, items: readonly BatchItem[], signal: AbortSignal | undefined): Promise<BatchResult[]> {
-  for (const [k, item] of items.entries()) expectX(item, `items[${k}].x`);
+  expectItems(items);
   const keyed = items.map((item): KeyedItem => ({ ...item, key: item.key ?? randomKey() }));
   const results: BatchResult[] = [];
   for (const part of partsOf(keyed)) {
@@ -60,6 +61,27 @@ export async function sendBatch(transport: Transport, items: readonly BatchItem[
     for (const result of await settle(part, send, transport, signal, results.length > 0)) results.push(result);
   }
   return results;
+}
+
+/** @throws TypeError · RangeError */
+function expectItems(items: readonly BatchItem[]): void {
+  if (!Array.isArray(items)) throw new TypeError('Expected an array of items, { session, x } each.');
+  const ownKeys = new Map<string, number>();
+  for (const [k, item] of (items as readonly BatchItem[]).entries()) {
+    if (typeof item !== 'object' || item === null) throw new TypeError(`Expected items[${k}] to be { session, x }.`);
+    if (typeof item.session !== 'string') throw new TypeError(`Expected items[${k}].session to be the id of a session, as session.id.`);
+    expectX(item, `items[${k}].x`);
+    const unknown = Object.keys(item).find((name) => !FIELDS.has(name));
+    if (unknown !== undefined) throw new TypeError(`items[${k}].${unknown} is not a known field; expected ${[...FIELDS].join(', ')}.`);
+    if (item.key === undefined) continue;
+    const count = (ownKeys.get(item.session) ?? 0) + 1;
+    ownKeys.set(item.session, count);
+    if (count <= ITEMS_OF_SESSION_MAX) continue;
+    throw new RangeError(
+      `items[${k}].key is the ${count}th key of yours for session ${item.session}, which remembers ${ITEMS_OF_SESSION_MAX}: with more of them ` +
+        'the first ones would count again if this call was repeated. Send the others in another call, or without keys.',
+    );
+  }
 }
 
 /** As many items in each as a call may have. */

@@ -164,10 +164,12 @@ class Carryover:
 
         An item is a dict with `session`, the id of a session, and `x`, (N, D) of a step or (T, N, D) of a sequence; and, if
         wanted, `key`, `if_match`, `lengths`, `layout`, `outputs` and `trace`. What is wrong with an item is the `error` of its
-        answer. Items of one session are applied in their order. A Session of one of them has to be read() before its next call.
+        answer. Of one session at most 64 may have a `key` of yours. Items of one session are applied in their order. A Session of one of them has to be read() before its next call.
 
         Raises CarryoverError if no item was answered.
         """
+        items = list(items)
+        _expect_items(items)
         keyed = [{"key": str(uuid.uuid4()), **_present(item)} for item in items]
         answers: List[Answer] = []
         for part in _parts(keyed):
@@ -746,6 +748,26 @@ def _item_answer(fields: Dict[str, Any], as_arrays: bool) -> Answer:
     retry_after = problem.get("retry_after_s")
     error = CarryoverError(problem["detail"], problem, None if retry_after is None else float(retry_after))
     return Answer(status=fields["status"], applied=error.applied or "no", error=error)
+
+
+def _expect_items(items: List[Any]) -> None:
+    own_keys: Dict[str, int] = {}
+    for k, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise TypeError(f"Expected items[{k}] to be a dict with session and x, got {_kind_of(item)}")
+        session = item.get("session")
+        if not isinstance(session, str):
+            raise TypeError(f"Expected items[{k}]['session'] to be the id of a session, as session.id")
+        if item.get("x") is None:
+            raise TypeError(f"items[{k}]['x'] is missing")
+        if item.get("key") is None:
+            continue
+        own_keys[session] = own_keys.get(session, 0) + 1
+        if own_keys[session] > ITEMS_OF_SESSION_MAX:
+            raise ValueError(
+                f"items[{k}]['key'] is one key of yours too many for session {session}, which remembers {ITEMS_OF_SESSION_MAX}: with more of "
+                "them the first ones would count again if this call was repeated. Send the others in another call, or without keys."
+            )
 
 
 def _parts(items: List[Dict[str, Any]]) -> Iterator[List[Dict[str, Any]]]:

@@ -4,6 +4,7 @@ import { bar } from './bar.ts';
 import { button, el } from './dom.ts';
 import { currentApiKey } from './key-dialog.ts';
 import type { Page, View, ViewFactory } from './page.ts';
+import { type Texts, en } from './texts/en.ts';
 import { LANGUAGES, currentLanguage } from './texts/texts.ts';
 import { applyTheme } from './theme.ts';
 import { understandView } from './understand/understand-view.ts';
@@ -21,19 +22,22 @@ const BASE_URL = new URL('../../../', import.meta.url);
 const GIVE_UP_MS = 3000;
 
 let view: View | undefined;
+let shownTexts: Texts = en;
 let shows = 0;
 
 async function show(): Promise<void> {
-  view?.dispose();
-  view = undefined;
   const turn = ++shows;
   const language = currentLanguage();
   const [name = '', query] = location.hash.replace(/^#\//, '').split('?');
-  const shown = name in VIEWS ? name : 'understand';
+  const shown = Object.hasOwn(VIEWS, name) ? name : 'understand';
   const apiKey = currentApiKey();
-  const [viewFactory, texts] = await Promise.all([VIEWS[shown]!(), LANGUAGES[language]!.texts()]);
+  const loaded = await Promise.all([VIEWS[shown]!(), LANGUAGES[language]!.texts()]).catch(() => undefined);
   // Another view, or another language, was chosen meanwhile.
   if (turn !== shows) return;
+  if (!loaded) return showLoadFailure();
+  const [viewFactory, texts] = loaded;
+  view?.dispose();
+  shownTexts = texts;
   const page: Page = {
     carryover: new Carryover(BASE_URL.href, { apiKey, retry: { giveUpMs: GIVE_UP_MS } }),
     texts,
@@ -45,6 +49,14 @@ async function show(): Promise<void> {
   document.documentElement.lang = language;
   document.title = `${texts.bar[shown as 'try']} · Carryover`;
   document.body.replaceChildren(button(texts.bar.skip, () => main.focus(), { class: 'skip' }), bar(page, shown, () => void show()), main);
+}
+
+/** After an upgrade of the service its files have other names, and a page that is open asks for those of before. */
+function showLoadFailure(): void {
+  const { notLoaded, reload } = shownTexts.failure;
+  document.querySelector('.not-loaded')?.remove();
+  const note = el('div', { role: 'alert', class: 'error not-loaded' }, [notLoaded, ' ', button(reload, () => location.reload())]);
+  (document.querySelector('main') ?? document.body).prepend(note);
 }
 
 async function showNext(): Promise<void> {

@@ -48,6 +48,17 @@ describe('a batch', () => {
     }
   });
 
+  test.each<[string, unknown, RegExp]>([
+    ['nothing', undefined, /^Expected an array of items/],
+    ['an item that is none', [null], /^Expected items\[0\] to be \{ session, x \}/],
+    ['a session in place of its id', [{ session: {}, x: [[1]] }], /items\[0\]\.session to be the id/],
+    ['a field that no item has', [{ session: 'a', x: [[1]], if_match: 'x' }], /^items\[0\]\.if_match is not a known field/],
+    ['an item without x', [{ session: 'a' }], /items\[0\]\.x is missing/],
+    ['more keys than a session remembers', Array.from({ length: 65 }, (_, k) => ({ session: 'a', x: [[1]], key: `k${k}` })), /^items\[64\]\.key is the 65th/],
+  ])('of %s is not sent', async (_, items, message) => {
+    await expect(new Carryover('http://127.0.0.1:9').batch(items as BatchItem[])).rejects.toThrow(message);
+  });
+
   test('what is wrong with an item is its own, and those behind it go on', async () => {
     const [one] = await newSessions(1);
     const [good, wrong, last, nobody] = await direct.batch([

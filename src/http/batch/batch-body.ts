@@ -18,10 +18,7 @@ const LINES_MAX = 4 * ITEMS_MAX;
 
 /** Of a JSON body; its tensors are the body's. */
 export function itemsOfJson(items: readonly unknown[]): BatchItem[] {
-  return items.map((item) => {
-    if (typeof item === 'object' && item !== null && !Array.isArray(item)) return messageOf(item, () => undefined);
-    return invalidRequest('Expected an item to be an object with `session` and `x`.', '', 'no');
-  });
+  return items.map((item) => messageOf(item, () => undefined));
 }
 
 /**
@@ -114,5 +111,6 @@ function linesOf(body: Buffer): Buffer[] {
 }
 
 function wrongCount(count: number, what: string): CarryoverError {
-  return invalidRequest(`Expected 1 … ${ITEMS_MAX} ${what}, got ${count > ITEMS_MAX ? 'more' : 'none'}. Send the others in another call.`);
+  const found = count > ITEMS_MAX ? 'more. Send the others in another call.' : 'none.';
+  return invalidRequest(`Expected 1 … ${ITEMS_MAX} ${what}, got ${found}`);
 }

@@ -50,7 +50,11 @@ export class MessageCalls {
     const { sessions, sessionCompute } = this.#parts;
     const { key, if_match } = readCall(message, this.#validate);
     const sessionId = sessionIdOf(message);
-    if (sessionId === undefined) throw invalidRequest('Expected `session` to be the id of a session.', '/session', 'no');
+    if (sessionId === undefined) {
+      const isObject = typeof message.body === 'object' && message.body !== null && !Array.isArray(message.body);
+      if (!isObject) throw invalidRequest('Expected an object with `session` and `x`.', '', 'no');
+      throw invalidRequest('Expected `session` to be the id of a session.', '/session', 'no');
+    }
     const stepAxes = await sessionCompute.stepAxesOf(await sessions.read(sessionId, lifetime.tenant));
     const { computation, responseBodyOf } = readComputation(message, stepAxes, this.#validate);
     expectSessionOnly(computation);

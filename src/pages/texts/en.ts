@@ -129,6 +129,8 @@ export const en = {
     title: 'That did not work.',
     unauthenticated: 'This service needs an API key. Enter one above.',
     unreachable: 'The service does not answer. Is it still running?',
+    notLoaded: 'This part of the page could not be loaded. The service may have been updated, or does not answer.',
+    reload: 'Load the page again',
   },
   layers: {
     title: 'Layers',

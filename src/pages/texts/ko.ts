@@ -116,6 +116,8 @@ export const ko: Texts = {
     title: '실패했습니다.',
     unauthenticated: '이 서비스에는 API 키가 필요합니다. 위에서 입력하세요.',
     unreachable: '서비스가 응답하지 않습니다. 아직 실행 중인지 확인하세요.',
+    notLoaded: '이 화면을 불러오지 못했습니다. 서비스가 업데이트되었거나 응답하지 않습니다.',
+    reload: '페이지 다시 불러오기',
   },
   layers: {
     title: '레이어',

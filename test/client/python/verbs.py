@@ -192,6 +192,14 @@ class Verbs(unittest.TestCase):
         first, wrong, nobody = self.carryover.batch([mine, {"session": ids[0], "x": [[1, 2]]}, {"session": "nobody", "x": [[1]]}])
         self.assertEqual([wrong.status, wrong.applied, wrong.error.code, nobody.error.code], [422, "no", "shape_mismatch", "session_not_found"])
         (again,) = self.carryover.batch([mine])
+        for wrong_items, error, text in [
+            ([None], TypeError, r"items\[0\] to be a dict"),
+            ([{"x": [[1]]}], TypeError, r"items\[0\]\['session'\] to be the id"),
+            ([{"session": ids[0]}], TypeError, r"items\[0\]\['x'\] is missing"),
+            ([{"session": ids[0], "x": [[1]], "key": str(k)} for k in range(65)], ValueError, r"items\[64\]\['key'\]"),
+        ]:
+            with self.assertRaisesRegex(error, text):
+                self.carryover.batch(wrong_items)
         self.assertEqual([first.replayed, again.replayed, again.h], [False, True, first.h])
         many = self.carryover.batch({"session": ids[0], "x": [[k / 150]]} for k in range(150))
         self.assertEqual([answer.session["t"] for answer in many], list(range(2, 152)))
