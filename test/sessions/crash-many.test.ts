@@ -35,8 +35,10 @@ test(`${KILLS} kills lose no step of a batch or a socket and apply none twice`, 
   for (const { acknowledged, repeated, replayed } of [report.batches, report.sockets]) {
     expect(acknowledged).toBeGreaterThan(KILLS * 10);
     expect(repeated).toBeGreaterThan(KILLS);
-    expect(replayed).toBeGreaterThan(0);
+    // One kill may find no answer of one of both kinds on its way.
+    if (KILLS > 1) expect(replayed).toBeGreaterThan(0);
   }
+  expect(report.batches.replayed + report.sockets.replayed).toBeGreaterThan(0);
 });
 
 // In the short form retries.test.ts has the first of them, with calls of their own, and redis.test.ts the second.
