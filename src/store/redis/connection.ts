@@ -3,6 +3,7 @@
 // The client sends a command once (client.ts). This file sends it again until the deadline, which is safe:
 // every request of the store can be executed twice with the effect of once (record-scripts.ts, model-scripts.ts). So a request
 // whose reply was lost is mostly cleared up, and where it is not the error says applied `unknown`.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { ErrorCode } from '../../error-kinds.ts';
 import { CarryoverError } from '../../errors.ts';
 import type { RedisAddress } from './address.ts';
@@ -223,7 +224,7 @@ export class RedisConnection {
         if (meaning === 'full') throw this.#full(message, mayBeApplied);
         if (meaning !== 'retry') throw this.#unavailable('Redis refuses the request', mayBeApplied);
       }
-      await delay(Math.min(RETRY_DELAY_MS, deadlineMs - performance.now()));
+      await sleep(Math.max(0, Math.min(RETRY_DELAY_MS, deadlineMs - performance.now())));
     }
     const what = this.#state.isClosed ? 'The store is closed' : `Redis did not answer within ${this.#timeoutMs} ms`;
     throw this.#unavailable(what, isWrite && isRepeat);
@@ -250,7 +251,7 @@ export class RedisConnection {
   /** The client has a new connection: no request is sent over it before a probe was answered. */
   async #admitWhenProbed(): Promise<void> {
     while (!(await this.#runProbe())) {
-      await delay(RETRY_DELAY_MS);
+      await sleep(RETRY_DELAY_MS);
       if (this.#client.status !== 'ready') return;
     }
     if (this.#client.status === 'ready') this.#state.setUsable();
@@ -296,8 +297,4 @@ export class RedisConnection {
     if (isAuthenticationError(message)) this.#state.setRefused(problem);
     else this.#state.setProblem(problem);
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));
 }
