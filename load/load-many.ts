@@ -19,7 +19,7 @@ import { formatNumber, formatTable } from '../src/cli/table.ts';
 import { pseudoRandom } from '../src/wasm/pseudo-random.ts';
 import { referenceModel } from '../src/wasm/reference/model.ts';
 import { makeLayer } from './cases/layer.ts';
-import { registerLayers } from './clients/api.ts';
+import { createSessions } from './clients/api.ts';
 import { MessageConnection, unexpected } from './clients/message-connection.ts';
 import { byRequests, openWebSocket, textFrame } from './clients/session-callers.ts';
 import { type ServerProcess, startServer } from './processes/server-process.ts';
@@ -77,7 +77,7 @@ async function main(): Promise<void> {
 }
 
 async function measure(server: ServerProcess, count: number, rounds: number, store: string) {
-  const sessions = await createSessions(server.url, count);
+  const sessions = await createSessions(server.url, LAYERS, count);
   const rates: number[][] = WAYS.map(() => []);
   const progress = await startProgress(store, (rounds + 1) * WAYS.length);
   for (let round = -1; round < rounds; round++) {
@@ -92,17 +92,6 @@ async function measure(server: ServerProcess, count: number, rounds: number, sto
   await check(server.url, sessions, (rounds + 1) * WAYS.length);
   console.log(describe(store, rates));
   return Object.fromEntries(WAYS.map(({ name }, k) => [name, rates[k]]));
-}
-
-async function createSessions(url: string, count: number): Promise<string[]> {
-  const model = await registerLayers(url, LAYERS);
-  const carryover = new Carryover(url);
-  const sessions: string[] = [];
-  const create = async () => {
-    while (sessions.length < count) sessions.push((await carryover.sessions.create({ model })).id);
-  };
-  await Promise.all(Array.from({ length: CONNECTIONS }, create));
-  return sessions.slice(0, count);
 }
 
 async function stepSingly(url: string, sessions: readonly string[]): Promise<void> {

@@ -1,14 +1,14 @@
 // What is sent at each rate: one step of a mini-batch, a step of one of many sessions, or steps of many in one call.
 import { Carryover, type Tensor } from '../../src/client/index.ts';
 import { JSON_HEADERS } from '../../src/cli/bench/http-calls.ts';
-import { CONNECTIONS, type HttpTarget } from '../../src/cli/bench/http-target.ts';
+import type { HttpTarget } from '../../src/cli/bench/http-target.ts';
 import { fill } from '../../src/cli/bench/pseudo-random-tensors.ts';
 import { expectSameBits } from '../../src/cli/bench/same-bits.ts';
 import { makeTargets } from '../../src/cli/bench/targets.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { referenceModel } from '../../src/wasm/reference/model.ts';
 import { makeLayer } from '../cases/layer.ts';
-import { registerLayers } from '../clients/api.ts';
+import { createSessions } from '../clients/api.ts';
 
 export const MODES = ['steps', 'sessions', 'batch'] as const;
 export type Mode = (typeof MODES)[number];
@@ -45,7 +45,7 @@ export function describeCase({ mode, sessions, items }: CaseOptions): string {
 /** @param url of the service, without a slash at its end */
 export async function makeCase(url: string, options: CaseOptions): Promise<LoadCase> {
   if (options.mode === 'steps') return stepCase(url);
-  const sessions = await createSessions(url, options.sessions);
+  const sessions = await createSessions(url, LAYERS, options.sessions);
   const calls = options.mode === 'sessions' ? 1 : options.items;
   const path = options.mode === 'sessions' ? '/v1/step' : '/v1/batch';
   let answered = 0;
@@ -67,17 +67,6 @@ async function stepCase(url: string): Promise<LoadCase> {
   const { targets } = await makeTargets(url);
   const target = targets.find(({ name }) => name.includes('N=1 ') && name.endsWith('registered model'))!;
   return { target, steps: 1, check: async () => {} };
-}
-
-async function createSessions(url: string, count: number): Promise<string[]> {
-  const model = await registerLayers(url, LAYERS);
-  const carryover = new Carryover(url);
-  const sessions: string[] = [];
-  const create = async () => {
-    while (sessions.length < count) sessions.push((await carryover.sessions.create({ model })).id);
-  };
-  await Promise.all(Array.from({ length: CONNECTIONS }, create));
-  return sessions.slice(0, count);
 }
 
 function stepOf(session: string): Buffer {

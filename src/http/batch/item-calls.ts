@@ -78,20 +78,25 @@ export class ItemCalls<Entry> {
     using lifetime = this.#request.lifetime.share();
     const { trace } = this.#request.raw;
     lifetime.record.trace = trace && this.#parts.tracer?.beginMessage(trace);
-    // An item that is computed again, as another process has changed its session meanwhile, is printed again.
+    // Of its entry. An item that is computed again, as another process has changed its session meanwhile, is printed again.
     let numbers = 0;
+    const returnNumbers = () => {
+      this.#numbersLeft += numbers;
+      numbers = 0;
+    };
     try {
       // The first is the request itself.
       const taken = index === 0 ? undefined : this.#request.usage?.takeRequest();
       if (taken) await taken;
       const print = (body: ResponseBody) => {
-        this.#numbersLeft += numbers;
+        returnNumbers();
         numbers = this.#takeNumbers(body);
         return this.#printer.ofResult({ ...body, fields: { status: 200, ...body.fields } }, lifetime);
       };
       const { printed, after } = await this.#calls.advance(item, previousEtag, lifetime, print);
       return { entry: printed, after };
     } catch (error) {
+      returnNumbers();
       lifetime.record.errorCode = toCarryoverError(error as Error).code;
       return { entry: this.#problem(error, index, item) };
     } finally {

@@ -14,7 +14,7 @@ import { validationError } from '../validation.ts';
 import { readIfMatch } from './if-match.ts';
 import { keyOfItem } from './idempotency-key.ts';
 import { sessionMark } from './representation.ts';
-import { type SocketMessage, type Validate, isTag, readCall, readComputation } from './socket-message.ts';
+import { type SocketMessage, type Validate, isObject, isTag, readCall, readComputation } from './socket-message.ts';
 
 export interface MessageCallsParts {
   readonly sessions: Sessions;
@@ -51,8 +51,7 @@ export class MessageCalls {
     const { key, if_match } = readCall(message, this.#validate);
     const sessionId = sessionIdOf(message);
     if (sessionId === undefined) {
-      const isObject = typeof message.body === 'object' && message.body !== null && !Array.isArray(message.body);
-      if (!isObject) throw invalidRequest('Expected an object with `session` and `x`.', '', 'no');
+      if (!isObject(message.body)) throw invalidRequest('Expected an object with `session` and `x`.', '', 'no');
       throw invalidRequest('Expected `session` to be the id of a session.', '/session', 'no');
     }
     const stepAxes = await sessionCompute.stepAxesOf(await sessions.read(sessionId, lifetime.tenant));
