@@ -44,7 +44,7 @@ const WAYS: readonly [string, Way][] = [
   ['step()', { advance: byStep, chance: (sized({ short: 1.8, long: 1.2 }) * LOSSES) / STEPS, address: /\/v1\/step$/ }],
   // A message is not a request of its own: several arrive at once, all the more where there are few, and after a loss many are
   // sent again at once.
-  ['stream()', { advance: byStream, chance: (sized({ short: 8, long: 3 }) * LOSSES) / STEPS, address: /\/stream$/ }],
+  ['stream()', { advance: byStream, chance: (sized({ short: 8, long: 8 }) * LOSSES) / STEPS, address: /\/stream$/ }],
 ];
 
 /** Runs `work` with a client whose connections are cut, for each of the sessions, until enough were cut. */

@@ -49,6 +49,23 @@ const exact = async (page: Page) => numberIn(await page.locator('.stage .sum str
 const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click();
 const shownStep = (page: Page) => page.locator('.position').innerText();
 
+/** Requests to the address, a glob, are not answered until they are released. */
+async function holdRequests(page: Page, address: string) {
+  const asked = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
+  await page.route(address, async (route) => {
+    asked.resolve();
+    await released.promise;
+    await route.continue();
+  });
+  const release = async () => {
+    const response = page.waitForResponse(address);
+    released.resolve();
+    await (await response).finished();
+  };
+  return { asked: asked.promise, release };
+}
+
 async function reset(page: Page): Promise<void> {
   await press(page, 'Reset');
   await expect.poll(() => shownStep(page)).toBe('t = 1');
@@ -188,6 +205,21 @@ describeWith('chromium', 'the view "Understand"', () => {
     await phone.page.locator('.gates').waitFor();
     await expectFine(phone.page);
     expect(phone.problems).toEqual([]);
+  });
+
+  test('the curve is drawn, too, if another step is asked for while the library that draws it is loaded', async () => {
+    const { page: other } = await openPage(browser, `${server.url}/#/sessions`);
+    const library = await holdRequests(other, '**/uplot.js');
+    await other.evaluate(() => (location.hash = '#/understand'));
+    await library.asked;
+    const call = await holdRequests(other, '**/v1/sequence');
+    await press(other, 'Reset');
+    await call.asked;
+    await library.release();
+    // By now the first call for the curve has ended, as a call that was given up.
+    await other.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)));
+    await call.release();
+    expect(await other.locator('.curve-holder figcaption').innerText()).toContain('tanh 2');
   });
 
   testLong('without its service the view says so', async () => {

@@ -82,8 +82,9 @@ export class Picture {
    */
   async addCurve(signal: AbortSignal): Promise<void> {
     if (this.#curves || !this.#scenery) return;
-    this.#curves = await computeCurves(this.#options.page.carryover, signal);
+    const curves = await computeCurves(this.#options.page.carryover, signal);
     signal.throwIfAborted();
+    this.#curves = curves;
     this.#buildCurve();
     this.#draw();
   }
