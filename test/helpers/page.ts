@@ -2,7 +2,7 @@
 import axe from 'axe-core';
 import { type Browser, type Page, chromium } from 'playwright-core';
 import { closeAtEnd } from './cleanup.ts';
-import { programPath } from './needs.ts';
+import { chromiumPath } from './needs.ts';
 
 /** A common screen, and the narrowest phone that is still sold. */
 export const DESKTOP = { width: 1280, height: 900 };
@@ -27,7 +27,7 @@ let shared: Promise<Browser> | undefined;
 /** One for all test files of a process, with which it ends; its windows are closed when the test file ends. */
 export async function startBrowser(): Promise<Browser> {
   shared ??= chromium.launch({
-    executablePath: programPath('chromium')!,
+    executablePath: chromiumPath()!,
     args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--no-first-run'],
   });
   const browser = await shared;

@@ -165,7 +165,6 @@ describeWith('chromium', 'the view "Understand"', () => {
 
   test.each(sample(['GRU', 'LSTM'], 1))('gates and states of a %s are the numbers of the service', async (name) => {
     await press(page, name);
-    await page.locator('.gates').waitFor();
     await reset(page);
     const gates = { GRU: ['r', 'z', 'n'], LSTM: ['i', 'f', 'g', 'o'] }[name]!;
     const [W_x, W_h, b]: [Rows, Rows, Rows] = [[], [], []];
@@ -207,19 +206,32 @@ describeWith('chromium', 'the view "Understand"', () => {
     expect(phone.problems).toEqual([]);
   });
 
-  test('the curve is drawn, too, if another step is asked for while the library that draws it is loaded', async () => {
+  test('what is asked for while an answer is awaited counts, too', async () => {
+    const call = await holdRequests(page, '**/v1/sequence');
+    const name = (await page.locator('.gates').count()) > 0 ? 'RNN (tanh)' : 'GRU';
+    await press(page, name);
+    await call.asked;
+    await press(page, 'Reset');
+    for (let k = 0; k < 3; k++) await press(page, 'Step');
+    await call.release();
+    await expect.poll(() => shownStep(page)).toBe('t = 4');
+    expect(await page.locator('.gates').count()).toBe(name === 'GRU' ? 1 : 0);
+    await page.unroute('**/v1/sequence');
+  });
+
+  test('the curve is drawn, too, if another network is chosen while the library that draws it is loaded', async () => {
     const { page: other } = await openPage(browser, `${server.url}/#/sessions`);
     const library = await holdRequests(other, '**/uplot.js');
     await other.evaluate(() => (location.hash = '#/understand'));
     await library.asked;
     const call = await holdRequests(other, '**/v1/sequence');
-    await press(other, 'Reset');
+    await press(other, 'GRU');
     await call.asked;
     await library.release();
-    // By now the first call for the curve has ended, as a call that was given up.
-    await other.evaluate(() => new Promise((resolve) => setTimeout(resolve, 100)));
+    await other.locator('.curve-holder figcaption').waitFor();
     await call.release();
-    expect(await other.locator('.curve-holder figcaption').innerText()).toContain('tanh 2');
+    await other.locator('.gates').waitFor();
+    expect(await other.locator('.curve-holder figcaption').innerText()).toContain('σ(2) ≈ 0.881');
   });
 
   testLong('without its service the view says so', async () => {
@@ -232,7 +244,7 @@ describeWith('chromium', 'the view "Understand"', () => {
   describeWith(['curl', 'python3'], '"Take it with you"', () => {
     test('runs in all three languages, and prints the state that is shown', async () => {
       await press(page, 'LSTM');
-      await page.locator('.gates').waitFor();
+      await page.locator('.gates button', { hasText: 'o · ' }).waitFor();
       const state = await shown(page, 'h_t');
       await page.locator('.snippets summary').click();
       const copy = async (language: string) => {

@@ -43,6 +43,7 @@ export class Picture {
   #scenery: Scenery | undefined;
   #gate: Gate | undefined;
   #curves: Curves | undefined;
+  #isCurveAwaited = false;
   #plot: CurvePlot | undefined;
   #equation: Equation | undefined;
   #update: StateUpdate | undefined;
@@ -81,10 +82,14 @@ export class Picture {
    * @throws CarryoverError, or the reason of the signal
    */
   async addCurve(signal: AbortSignal): Promise<void> {
-    if (this.#curves || !this.#scenery) return;
-    const curves = await computeCurves(this.#options.page.carryover, signal);
+    if (this.#curves || this.#isCurveAwaited || !this.#scenery) return;
+    this.#isCurveAwaited = true;
+    try {
+      this.#curves = await computeCurves(this.#options.page.carryover, signal);
+    } finally {
+      this.#isCurveAwaited = false;
+    }
     signal.throwIfAborted();
-    this.#curves = curves;
     this.#buildCurve();
     this.#draw();
   }

@@ -28,6 +28,11 @@ interface Made {
   readonly isOther?: boolean;
 }
 
+type Work = (signal: AbortSignal) => Promise<Made | undefined>;
+
+const AFTER_OTHERS = { inPlaceOfOthers: false };
+const IN_PLACE_OF_OTHERS = { inPlaceOfOthers: true };
+
 /** Behind the first frame, which shows what can be chosen: a picture takes longer, and waits for numbers of the service anyway. */
 async function loadPicture() {
   for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
@@ -47,8 +52,12 @@ class UnderstandView implements View {
   readonly #transport: Transport;
   #choices = FIRST_CHOICES;
   #index = FIRST_STEPS - 1;
+  /** Of the runs that belong to the network that was chosen last. */
   #control = new AbortController();
-  #stepsWanted = 0;
+  #lastRun: Promise<void> | undefined;
+  /** The clicks that the last run answers, if it makes steps. */
+  #wantedSteps: { count: number } | undefined;
+  readonly #end = new AbortController();
   #picture: Picture | undefined;
   #isOther = true;
 
@@ -90,6 +99,7 @@ class UnderstandView implements View {
 
   dispose(): void {
     this.#control.abort();
+    this.#end.abort();
     this.#player.pause();
     this.#picture?.dispose();
   }
@@ -102,23 +112,48 @@ class UnderstandView implements View {
     void this.#run(async (signal) => {
       await this.#unrolled.begin(this.#network(), FIRST_STEPS, signal);
       return { index: FIRST_STEPS - 1 };
-    });
+    }, IN_PLACE_OF_OTHERS);
   }
 
-  /** Shows what the work has made. The last call counts: one that was begun before is ended. */
-  async #run(work: (signal: AbortSignal) => Promise<Made | undefined>): Promise<void> {
+  /**
+   * Does the work after all that was asked for before it, for it continues what that makes, and shows what has been made. What
+   * begins with another network ends all that instead.
+   */
+  #run(work: Work, { inPlaceOfOthers } = AFTER_OTHERS): Promise<void> {
     this.#player.pause();
     this.#showPlaying();
-    this.#control.abort();
-    this.#control = new AbortController();
-    const { signal } = this.#control;
+    this.#wantedSteps = undefined;
+    if (inPlaceOfOthers) {
+      this.#control.abort();
+      this.#control = new AbortController();
+    }
+    this.#lastRun = this.#runAfter(inPlaceOfOthers ? undefined : this.#lastRun, work, this.#control.signal);
+    return this.#lastRun;
+  }
+
+  /** Does not reject. */
+  async #runAfter(before: Promise<void> | undefined, work: Work, signal: AbortSignal): Promise<void> {
     try {
+      await before;
+      signal.throwIfAborted();
       const [made, loaded] = await Promise.all([work(signal), this.#picture ? undefined : loadPicture()]);
       signal.throwIfAborted();
       this.#showFailure(undefined);
       if (loaded) this.#place(new loaded.Picture({ page: this.#page, onEdit: this.#edit, onChoose: (index) => this.#choosePast(index) }));
       this.#isOther ||= made?.isOther === true;
       if (made) this.#show(made.index);
+    } catch (error) {
+      if (!signal.aborted) this.#showFailure(error);
+      return;
+    }
+    // The next run does not wait for it.
+    void this.#addCurve();
+  }
+
+  /** Another attempt is made after the next run if it fails. */
+  async #addCurve(): Promise<void> {
+    const { signal } = this.#end;
+    try {
       await this.#picture!.addCurve(signal);
     } catch (error) {
       if (!signal.aborted) this.#showFailure(error);
@@ -136,6 +171,7 @@ class UnderstandView implements View {
     this.#unrolled.series = choices.series;
     this.#unrolled.seed = choices.seed;
     this.#showIntro();
+    const isOtherNetwork = changed !== 'series' && changed !== 'seed';
     return this.#run(async (signal) => {
       const count = Math.min(STEPS_AGAIN_MAX, Math.max(1, this.#unrolled.steps.length));
       if (changed === 'series' && choices.series === 'same') {
@@ -147,7 +183,7 @@ class UnderstandView implements View {
       else if (changed === 'seed') await this.#unrolled.reweigh(this.#network(), signal);
       else await this.#unrolled.begin(this.#network(), count, signal);
       return { index: Math.min(this.#index, this.#unrolled.steps.length - 1), isOther: true };
-    });
+    }, isOtherNetwork ? IN_PLACE_OF_OTHERS : AFTER_OTHERS);
   }
 
   #reset(): Promise<void> {
@@ -159,19 +195,23 @@ class UnderstandView implements View {
 
   /** A click while the last one is still answered is one more step. */
   #step(): void {
-    this.#stepsWanted++;
-    if (this.#stepsWanted > 1) return;
+    if (this.#wantedSteps) {
+      this.#wantedSteps.count++;
+      return;
+    }
+    const wanted = { count: 1 };
     void this.#run(async (signal) => {
       try {
-        for (; this.#stepsWanted > 0; this.#stepsWanted--) {
+        for (; wanted.count > 0; wanted.count--) {
           if (this.#unrolled.aheadCount === 0) await this.#unrolled.fetch(1, signal);
           this.#unrolled.take();
         }
       } finally {
-        this.#stepsWanted = 0;
+        if (this.#wantedSteps === wanted) this.#wantedSteps = undefined;
       }
       return { index: this.#unrolled.steps.length - 1 };
     });
+    this.#wantedSteps = wanted;
   }
 
   #togglePlay(): void {
@@ -182,8 +222,13 @@ class UnderstandView implements View {
     this.#showPlaying();
   }
 
-  readonly #edit: OnEdit = (tensor, place, value) =>
-    void this.#run(async (signal) => ({ index: await this.#unrolled.edit(this.#index, tensor, place, value, signal) }));
+  readonly #edit: OnEdit = (tensor, place, value) => {
+    const shown = this.#index;
+    void this.#run(async (signal) => {
+      const index = Math.min(shown, this.#unrolled.steps.length - 1);
+      return { index: await this.#unrolled.edit(index, tensor, place, value, signal) };
+    });
+  };
 
   #choosePast(index: number): void {
     this.#player.pause();
