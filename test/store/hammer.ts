@@ -97,10 +97,22 @@ export const MODEL = { id: `sha256:${'a'.repeat(64)}`, file: Buffer.from('weight
 
 /** Creates sessions and their model. @returns their ids */
 export async function createSessions(store: SessionStore, count: number): Promise<string[]> {
-  await store.models.put(MODEL);
+  await whenReached(() => store.models.put(MODEL));
   const ids = Array.from({ length: count }, (_, k) => String.fromCharCode(97 + k).repeat(22));
   for (const id of ids) {
-    await store.create(id, { head: Buffer.from(id), slots: new Map() }, 9e12, MODEL.id);
+    await whenReached(() => store.create(id, { head: Buffer.from(id), slots: new Map() }, 9e12, MODEL.id));
   }
   return ids;
+}
+
+/** On a busy machine a client connects to the last node of a cluster after the time that a call may take. */
+async function whenReached<Result>(call: () => Promise<Result>): Promise<Result> {
+  const endMs = performance.now() + 15_000;
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof CarryoverError) || error.applied !== 'no' || performance.now() > endMs) throw error;
+    }
+  }
 }
