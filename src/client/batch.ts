@@ -68,11 +68,7 @@ function expectItems(items: readonly BatchItem[]): void {
   if (!Array.isArray(items)) throw new TypeError('Expected an array of items, { session, x } each.');
   const ownKeys = new Map<string, number>();
   for (const [k, item] of (items as readonly BatchItem[]).entries()) {
-    if (typeof item !== 'object' || item === null) throw new TypeError(`Expected items[${k}] to be { session, x }.`);
-    if (typeof item.session !== 'string') throw new TypeError(`Expected items[${k}].session to be the id of a session, as session.id.`);
-    expectX(item, `items[${k}].x`);
-    const unknown = Object.keys(item).find((name) => !FIELDS.has(name));
-    if (unknown !== undefined) throw new TypeError(`items[${k}].${unknown} is not a known field; expected ${[...FIELDS].join(', ')}.`);
+    expectItem(item, `items[${k}]`);
     if (item.key === undefined) continue;
     const count = (ownKeys.get(item.session) ?? 0) + 1;
     ownKeys.set(item.session, count);
@@ -82,6 +78,15 @@ function expectItems(items: readonly BatchItem[]): void {
         'the first ones would count again if this call was repeated. Send the others in another call, or without keys.',
     );
   }
+}
+
+/** Of items whose types nobody has checked. @param place of the item, for the message @throws TypeError */
+export function expectItem(item: BatchItem, place: string): void {
+  if (typeof item !== 'object' || item === null) throw new TypeError(`Expected ${place} to be { session, x }.`);
+  if (typeof item.session !== 'string') throw new TypeError(`Expected ${place}.session to be the id of a session, as session.id.`);
+  expectX(item, `${place}.x`);
+  const unknown = Object.keys(item).find((name) => !FIELDS.has(name));
+  if (unknown !== undefined) throw new TypeError(`${place}.${unknown} is not a known field; expected ${[...FIELDS].join(', ')}.`);
 }
 
 /** As many items in each as a call may have. */
@@ -197,6 +202,6 @@ function batchResult({ fields: { status, replayed, error }, ...tensors }: Result
   return { ...tensors, status: Number(status), applied: 'yes', replayed: replayed === true };
 }
 
-function failed(error: CarryoverError, applied: Applied): BatchResult {
+export function failed(error: CarryoverError, applied: Applied): BatchResult {
   return { status: error.status, applied, replayed: false, error };
 }

@@ -2,6 +2,7 @@
 import { sleep } from './abort.ts';
 import { type BatchItem, type BatchResult, sendBatch } from './batch.ts';
 import { type CellStates, type States, type StatesLike, decode, encode } from './computation.ts';
+import { type StreamItems, type StreamItemsOptions, type StreamResult, streamItems } from './item-stream.ts';
 import { Models } from './models.ts';
 import { CLIENT_CODES, CarryoverError, unreadable } from './problem.ts';
 import { type RetryOptions, retryPolicy } from './retry.ts';
@@ -159,6 +160,16 @@ export class Carryover {
    */
   async batch(items: readonly BatchItem[], { signal }: CallOptions = {}): Promise<BatchResult[]> {
     return sendBatch(this.#transport, items, signal);
+  }
+
+  /**
+   * As batch(), over one WebSocket and without an end: items are read as results are taken, and answered in the order in which
+   * they get ready, those of one session in theirs. After a lost connection it goes on.
+   *
+   * @throws CarryoverError if the service cannot be reached or refuses the stream · RangeError · TypeError of an item that is none
+   */
+  stream(items: StreamItems, options: StreamItemsOptions = {}): AsyncGenerator<StreamResult, void, undefined> {
+    return streamItems(this.#transport, items, options);
   }
 
   async #compute(path: string, input: StepInput | SequenceInput, signal: AbortSignal | undefined): Promise<Sequence> {

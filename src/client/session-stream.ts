@@ -9,15 +9,15 @@
 // and the version of each answer must be one above that of the answer before, which it would not be if another client
 // had changed the session meanwhile.
 import { linkedTo } from './abort.ts';
-import { encodeFile } from './computation.ts';
-import { CLIENT_CODES, CarryoverError, unreadable } from './problem.ts';
+import { type Result, encodeFile } from './computation.ts';
+import { MessageSocket } from './message-socket.ts';
+import { CLIENT_CODES, CarryoverError, problemError, unreadable } from './problem.ts';
 import { Pulse } from './pulse.ts';
 import { randomKey } from './random.ts';
 import type { SessionStep } from './session-answers.ts';
-import { type SocketAnswer, SessionSocket } from './session-socket.ts';
 import type { TensorLike } from './tensor.ts';
 import type { Transport } from './transport.ts';
-import type { SessionMark } from './types.ts';
+import { type SessionMark, markOf } from './types.ts';
 
 export type SessionInputs = Iterable<TensorLike> | AsyncIterable<TensorLike>;
 
@@ -91,7 +91,7 @@ class SessionStream {
   #inputError: { readonly error: unknown } | undefined;
   /** Why no more messages are answered. */
   #failure: { readonly error: unknown } | undefined;
-  #socket: SessionSocket | undefined;
+  #socket: MessageSocket | undefined;
   #failedHandshakes = 0;
 
   constructor(transport: Transport, port: StreamPort, window: number, controller: AbortController) {
@@ -206,11 +206,11 @@ class SessionStream {
   /** One connection, from its handshake until all messages are answered. @throws CarryoverError if it ends before */
   async #converse(): Promise<void> {
     const path = `v1/sessions/${encodeURIComponent(this.#port.id)}/stream`;
-    const socket = new SessionSocket(this.#transport.openSocket(path), {
+    const socket = new MessageSocket(this.#transport.openSocket(path), {
       silenceMsMax: this.#transport.options.retry.attemptMs,
       isWaiting: () => this.#unanswered.length > 0,
-      onGreeting: (mark) => this.#onGreeting(mark),
-      onAnswer: (answer) => this.#onAnswer(answer),
+      onText: (message) => this.#onText(socket, message),
+      onFile: (answer) => this.#onAnswer(answer),
     });
     this.#socket = socket;
     try {
@@ -232,7 +232,11 @@ class SessionStream {
     if (this.#failedHandshakes >= HANDSHAKES_MAX) this.#transport.hasWebSockets ??= false;
   }
 
-  #onGreeting({ version }: SessionMark): void {
+  #onText(socket: MessageSocket, { error, session }: Readonly<Record<string, unknown>>): void {
+    if (error !== undefined) throw problemError(error);
+    const { version } = markOf(session);
+    if (socket.isGreeted) throw unreadable('two first messages on a WebSocket');
+    socket.isGreeted = true;
     const { mark } = this.#port.place();
     const sent = this.#unanswered.filter(({ wasSent }) => wasSent).length;
     // Else so many others have changed it that the keys of these messages may be forgotten.
@@ -243,15 +247,17 @@ class SessionStream {
     for (const message of this.#unanswered) this.#send(message);
   }
 
-  #onAnswer({ id, mark, etag, step }: SocketAnswer): void {
+  #onAnswer({ fields: { id }, session, h, ...rest }: Result): void {
+    if (!h || !session) throw unreadable('an answer on a WebSocket without h or session');
+    const { etag, ...mark } = session as SessionMark & { readonly etag?: string };
     const message = this.#unanswered[0];
-    if (!message || id !== message.id) throw unreadable(`an answer to message ${id ?? 'without an id'}, expected ${message?.id ?? 'none'}`);
+    if (!message || id !== message.id) throw unreadable(`an answer to message ${id === undefined ? 'without an id' : String(id as string)}, expected ${message?.id ?? 'none'}`);
     const { mark: before } = this.#port.place();
     if (mark.version !== before.version + 1) {
       throw conflict(`A step was answered at version ${mark.version} of the session, expected ${before.version + 1}.`, 'yes');
     }
     this.#unanswered.shift();
-    this.#answered.push(step);
+    this.#answered.push({ h, ...rest, session: mark });
     this.#port.moveTo(mark, etag);
     this.#changed();
   }

@@ -1,32 +1,23 @@
-// One WebSocket of a stream: what comes is read, and silence is noticed.
-import { decodeFile } from './computation.ts';
+// One WebSocket of a stream: what comes is decoded, and silence is noticed.
+import { type Result, decodeFile } from './computation.ts';
 import { parseText } from './json.ts';
-import { CLIENT_CODES, CarryoverError, problemError, unreadable } from './problem.ts';
-import type { SessionStep } from './session-answers.ts';
-import { type SessionMark, markOf } from './types.ts';
-
-export interface SocketAnswer {
-  /** That of the message. */
-  readonly id: string | undefined;
-  readonly mark: SessionMark;
-  readonly etag: string | undefined;
-  readonly step: SessionStep;
-}
+import { CLIENT_CODES, CarryoverError } from './problem.ts';
 
 export interface SocketOptions {
   /** After which a connection on which an answer is expected counts as lost. */
   readonly silenceMsMax: number;
   /** Whether an answer is expected. */
   readonly isWaiting: () => boolean;
-  /** The first message has come. What these two throw ends the connection. */
-  readonly onGreeting: (mark: SessionMark) => void;
-  readonly onAnswer: (answer: SocketAnswer) => void;
+  /** The first message, or an error. What these two throw ends the connection. */
+  readonly onText: (message: Readonly<Record<string, unknown>>) => void;
+  /** The answer to a message. */
+  readonly onFile: (answer: Result) => void;
 }
 
-export class SessionSocket {
+export class MessageSocket {
   /** Resolves after close(). @throws CarryoverError why it has ended before */
   readonly ended: Promise<void>;
-  /** Whether the service has said where the session is. */
+  /** Whether the first message has come: from then on messages may be sent. */
   isGreeted = false;
   readonly #socket: WebSocket;
   readonly #options: SocketOptions;
@@ -77,19 +68,8 @@ export class SessionSocket {
   };
 
   #read(data: string | ArrayBuffer): void {
-    if (typeof data !== 'string') {
-      const { fields, session, h, ...rest } = decodeFile(new Uint8Array(data));
-      if (!h || !session) throw unreadable('an answer on a WebSocket without h or session');
-      const { etag, ...mark } = session as SessionMark & { readonly etag?: string };
-      const { id } = fields as { readonly id?: string };
-      return this.#options.onAnswer({ id, mark, etag, step: { h, ...rest, session: mark } });
-    }
-    const { error, session } = (parseText(data) ?? {}) as Record<string, unknown>;
-    if (error !== undefined) throw problemError(error);
-    const mark = markOf(session);
-    if (this.isGreeted) throw unreadable('two first messages on a WebSocket');
-    this.isGreeted = true;
-    this.#options.onGreeting(mark);
+    if (typeof data === 'string') this.#options.onText((parseText(data) ?? {}) as Record<string, unknown>);
+    else this.#options.onFile(decodeFile(new Uint8Array(data)));
   }
 
   #watch(): void {

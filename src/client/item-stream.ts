@@ -1,0 +1,373 @@
+// Steps and sequences of many sessions over one WebSocket, each exactly once: GET /v1/stream.
+//
+//   items ──▶ of each session a queue, whose first is sent ──▶ answered: not yet taken by the caller ──▶ results
+//             └──────────────────────── together at most `window` items ────────────────────────┘
+//
+// Of one session an item is sent when the one before it has been answered, and is meant for the state of that answer (`if_match`).
+// Each has a key, so after a lost connection those without an answer are sent again, byte for byte, and the key of one that was
+// applied has its answer again.
+import { linkedTo } from './abort.ts';
+import { type BatchItem, type BatchResult, expectItem, failed, sendBatch } from './batch.ts';
+import { type Result, encodeFile } from './computation.ts';
+import { MessageSocket } from './message-socket.ts';
+import { CLIENT_CODES, CarryoverError, problemError, unreadable } from './problem.ts';
+import { Pulse } from './pulse.ts';
+import { randomKey } from './random.ts';
+import { type Patience, isPassing } from './retry.ts';
+import { Tensor } from './tensor.ts';
+import type { Transport } from './transport.ts';
+import type { SessionMark } from './types.ts';
+
+/** An answer over a WebSocket has no trace. */
+export type StreamItem = Omit<BatchItem, 'trace'>;
+export type StreamItems = Iterable<StreamItem> | AsyncIterable<StreamItem>;
+
+/** What became of an item: tensors and `session`, or `error`. */
+export interface StreamResult extends BatchResult {
+  /** The object that the caller gave. */
+  readonly item: StreamItem;
+}
+
+export interface StreamItemsOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Items that are read before their results have been taken, 1 … 256; 64 if absent: so many the service answers at once. */
+  readonly window?: number;
+}
+
+interface Entry {
+  /** Unique in the stream. */
+  readonly id: string;
+  /** The object of the caller. */
+  readonly given: StreamItem;
+  /** With x as a tensor and with a key. */
+  readonly item: StreamItem & { readonly x: Tensor; readonly key: string };
+  /** Made when it is the first of its session. */
+  bytes: Uint8Array<ArrayBuffer> | undefined;
+  wasSent: boolean;
+  /** It has failed in passing, and is sent again after a while. */
+  isResting: boolean;
+  attempts: number;
+  patience: Patience | undefined;
+}
+
+interface SessionQueue {
+  readonly entries: Entry[];
+  /** Of the last answer. */
+  etag: string | undefined;
+  /** An item has failed: what was to come behind it is not applied. */
+  hasFailed: boolean;
+}
+
+type Items = Iterator<StreamItem> | AsyncIterator<StreamItem>;
+
+const PATH = 'v1/stream';
+const WINDOW = 64;
+const WINDOW_MAX = 256;
+/** Handshakes that fail while the service answers requests, until items are sent in batches, if there was no other yet. */
+const HANDSHAKES_MAX = 4;
+/** For the answers to what was sent, after the caller has ended the stream. */
+const DRAIN_MS_MAX = 5_000;
+/** Sessions whose ETag is kept while none of their items waits; those of earlier ones are forgotten. */
+const IDLE_SESSIONS_MAX = 10_000;
+
+/** @throws RangeError · TypeError of an item · CarryoverError if the service cannot be reached, or refuses the stream */
+export async function* streamItems(
+  transport: Transport,
+  items: StreamItems,
+  { signal, window = WINDOW }: StreamItemsOptions,
+): AsyncGenerator<StreamResult, void, undefined> {
+  if (!Number.isInteger(window) || window < 1 || window > WINDOW_MAX) {
+    throw new RangeError(`window is ${window}, expected 1 … ${WINDOW_MAX}.`);
+  }
+  const { controller, release } = linkedTo(transport.signalsOf({ signal }));
+  try {
+    yield* new ItemStream(transport, window, controller).results(items);
+  } finally {
+    release();
+  }
+}
+
+class ItemStream {
+  readonly #transport: Transport;
+  readonly #window: number;
+  /** Of this stream alone. */
+  readonly #controller: AbortController;
+  readonly #signal: AbortSignal;
+  /** By the id of the session; those that were used last stand last. */
+  readonly #queues = new Map<string, SessionQueue>();
+  /** All entries of the queues, by id. */
+  readonly #unanswered = new Map<string, Entry>();
+  readonly #answered: StreamResult[] = [];
+  /** Beats whenever one of the fields here has changed. */
+  readonly #pulse = new Pulse();
+  #count = 0;
+  /** No item will come any more. */
+  #isFed = false;
+  /** Why no more items could be read. */
+  #itemError: { readonly error: unknown } | undefined;
+  /** Why no more items are answered. */
+  #failure: { readonly error: unknown } | undefined;
+  #socket: MessageSocket | undefined;
+  #failedHandshakes = 0;
+  /** Something was answered since the connection was lost last. */
+  #hasProgress = false;
+
+  constructor(transport: Transport, window: number, controller: AbortController) {
+    this.#transport = transport;
+    this.#window = window;
+    this.#controller = controller;
+    this.#signal = controller.signal;
+  }
+
+  async *results(items: StreamItems): AsyncGenerator<StreamResult, void, undefined> {
+    this.#signal.throwIfAborted();
+    this.#signal.addEventListener('abort', () => this.#fail(this.#signal.reason), { once: true });
+    this.#feed(items).catch(() => undefined);
+    const answering = this.#answer().catch((error: unknown) => this.#fail(error));
+    try {
+      for (;;) {
+        const result = this.#answered.shift();
+        if (result) {
+          this.#pulse.beat();
+          yield result;
+        } else if (this.#failure) throw this.#failure.error;
+        else if (this.#unanswered.size > 0 || !this.#isFed) await this.#pulse.next();
+        else if (this.#itemError) throw this.#itemError.error;
+        else return;
+      }
+    } finally {
+      this.#isFed = true;
+      this.#dropUnsent();
+      const timer = setTimeout(() => this.#controller.abort(), DRAIN_MS_MAX);
+      await answering;
+      clearTimeout(timer);
+    }
+  }
+
+  /** Queues the items, as there is room for them. */
+  async #feed(items: StreamItems): Promise<void> {
+    let left: Items | undefined;
+    try {
+      const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+      while (!this.#isFed) {
+        if (this.#unanswered.size + this.#answered.length >= this.#window) {
+          await this.#pulse.next();
+          continue;
+        }
+        // One that throws or is done has ended by itself.
+        left = undefined;
+        const { done, value } = await iterator.next();
+        if (done) break;
+        left = iterator;
+        if (!this.#isFed) this.#add(value);
+      }
+    } catch (error) {
+      this.#itemError = { error };
+    }
+    this.#isFed = true;
+    this.#changed();
+    // Nobody waits for it: a generator that waits for something ends only when that comes.
+    await left?.return?.();
+  }
+
+  /** @throws TypeError · RangeError if it is none */
+  #add(given: StreamItem): void {
+    const number = this.#count++;
+    expectItem(given, `Item ${number}`);
+    if ('trace' in given) throw new TypeError(`Item ${number}.trace: a stream has no traces; batch() has.`);
+    const item = { ...given, x: Tensor.from(given.x), key: given.key ?? randomKey() };
+    const entry: Entry = { id: String(number), given, item, bytes: undefined, wasSent: false, isResting: false, attempts: 0, patience: undefined };
+    const queue = this.#queueOf(item.session);
+    queue.entries.push(entry);
+    this.#unanswered.set(entry.id, entry);
+    if (queue.entries.length === 1) this.#begin(queue);
+    this.#pulse.beat();
+  }
+
+  #queueOf(session: string): SessionQueue {
+    const queue = this.#queues.get(session) ?? { entries: [], etag: undefined, hasFailed: false };
+    this.#queues.delete(session);
+    this.#queues.set(session, queue);
+    return queue;
+  }
+
+  /** Sends the first entry of a queue, or has it fail behind one that has failed. */
+  #begin(queue: SessionQueue): void {
+    const entry = queue.entries[0];
+    if (!entry) return;
+    const { session, ifMatch } = entry.item;
+    if (queue.hasFailed && ifMatch === undefined) {
+      const detail = `An earlier item of session ${session} has failed, so this one was not sent. Its ifMatch may name the state that it is meant for.`;
+      return this.#settle(entry, failed(new CarryoverError(detail, { code: CLIENT_CODES.stepConflict, applied: 'no' }), 'no'));
+    }
+    entry.bytes = this.#encode(entry, queue.etag);
+    this.#send(entry);
+  }
+
+  #encode({ id, item }: Entry, etag: string | undefined): Uint8Array<ArrayBuffer> {
+    const { session, x, key, ifMatch = etag, lengths, layout, outputs } = item;
+    return encodeFile({ session, x, lengths, layout, outputs }, { id, key, if_match: ifMatch });
+  }
+
+  #send(entry: Entry): void {
+    if (!this.#socket?.isGreeted || !entry.bytes || entry.isResting) return;
+    entry.wasSent = true;
+    this.#socket.send(entry.bytes);
+  }
+
+  /** Has all items answered, over as many connections as it takes. @throws why that cannot be done */
+  async #answer(): Promise<void> {
+    let patience = this.#transport.patience({ signal: this.#signal });
+    while (!this.#isOver && !this.#mustPost) {
+      try {
+        await (this.#unanswered.size > 0 ? this.#converse() : this.#pulse.next());
+      } catch (error) {
+        this.#signal.throwIfAborted();
+        if (this.#hasProgress) patience = this.#transport.patience({ signal: this.#signal });
+        this.#hasProgress = false;
+        await patience.waitAfter(error as CarryoverError);
+      }
+    }
+    while (!this.#isOver) await this.#postFirsts();
+  }
+
+  /** Nothing is left to be answered, or nothing more will be. */
+  get #isOver(): boolean {
+    return this.#failure !== undefined || (this.#isFed && this.#unanswered.size === 0);
+  }
+
+  get #mustPost(): boolean {
+    return this.#transport.hasWebSockets === false;
+  }
+
+  /** One connection, from its handshake until all items are answered. @throws CarryoverError if it ends before */
+  async #converse(): Promise<void> {
+    const socket = new MessageSocket(this.#transport.openSocket(PATH), {
+      silenceMsMax: this.#transport.options.retry.attemptMs,
+      isWaiting: () => [...this.#unanswered.values()].some(({ bytes, isResting }) => bytes !== undefined && !isResting),
+      onText: (message) => this.#onText(socket, message),
+      onFile: (answer) => this.#onAnswer(answer),
+    });
+    this.#socket = socket;
+    try {
+      await socket.ended;
+    } catch (error) {
+      if (!socket.isGreeted) await this.#afterFailedHandshake();
+      throw error;
+    } finally {
+      socket.close();
+      this.#socket = undefined;
+    }
+  }
+
+  /** A script is not told why a handshake was refused; a request to a neighbour perhaps is. @throws CarryoverError */
+  async #afterFailedHandshake(): Promise<void> {
+    await this.#transport.send({ method: 'GET', path: 'v1/sessions?limit=1', signal: this.#signal });
+    this.#failedHandshakes++;
+    if (this.#failedHandshakes >= HANDSHAKES_MAX) this.#transport.hasWebSockets ??= false;
+  }
+
+  #onText(socket: MessageSocket, { id, error }: Readonly<Record<string, unknown>>): void {
+    if (error !== undefined) return this.#onError(id, problemError(error));
+    if (socket.isGreeted) throw unreadable('two first messages on a WebSocket');
+    socket.isGreeted = true;
+    this.#transport.hasWebSockets = true;
+    for (const entry of this.#unanswered.values()) this.#send(entry);
+  }
+
+  /** @throws the error if it is none of an item */
+  #onError(id: unknown, error: CarryoverError): void {
+    const entry = this.#unanswered.get(String(id));
+    if (!entry) throw error;
+    entry.attempts++;
+    if (!isPassing(error, entry.attempts)) return this.#settle(entry, failed(error, error.applied ?? 'no'));
+    void this.#sendAgain(entry, error);
+  }
+
+  /** After a while, or it has failed with the error. */
+  async #sendAgain(entry: Entry, error: CarryoverError): Promise<void> {
+    entry.isResting = true;
+    entry.patience ??= this.#transport.patience({ signal: this.#signal });
+    try {
+      await entry.patience.waitAfter(error);
+    } catch {
+      // Where the signal has aborted, all of the stream has failed.
+      if (!this.#signal.aborted) this.#settle(entry, failed(error, error.applied ?? 'no'));
+      return;
+    }
+    entry.isResting = false;
+    this.#send(entry);
+    this.#pulse.beat();
+  }
+
+  #onAnswer({ fields: { id, replayed }, session, ...tensors }: Result): void {
+    const entry = this.#unanswered.get(String(id));
+    if (!entry || !session) throw unreadable(entry ? 'an answer on a WebSocket without session' : `an answer to message ${String(id)}, which was not expected`);
+    const { etag, mark } = markAndEtag(session);
+    this.#hasProgress = true;
+    this.#settle(entry, { ...tensors, session: mark!, status: 200, applied: 'yes', replayed: String(replayed) === 'true' }, etag);
+  }
+
+  /** The first items of all sessions in one call, where there are no WebSockets. @throws as sendBatch() */
+  async #postFirsts(): Promise<void> {
+    const entries = [...this.#unanswered.values()].filter(({ bytes }) => bytes !== undefined);
+    if (entries.length === 0) return this.#pulse.next();
+    const items = entries.map(({ item }) => ({ ...item, ifMatch: item.ifMatch ?? this.#queues.get(item.session)!.etag }));
+    for (const entry of entries) entry.wasSent = true;
+    const results = await sendBatch(this.#transport, items, this.#signal);
+    for (const [k, entry] of entries.entries()) {
+      const { session, ...rest } = results[k]!;
+      const { etag, mark } = markAndEtag(session);
+      this.#settle(entry, { ...rest, ...(mark && { session: mark }) }, etag);
+    }
+  }
+
+  /** @param etag of the state with which it was answered */
+  #settle(entry: Entry, result: BatchResult, etag?: string): void {
+    const queue = this.#queues.get(entry.item.session)!;
+    queue.entries.shift();
+    queue.etag = etag;
+    queue.hasFailed = result.error !== undefined;
+    this.#unanswered.delete(entry.id);
+    this.#answered.push({ item: entry.given, ...result });
+    this.#begin(queue);
+    this.#forgetIdle();
+    this.#changed();
+  }
+
+  #forgetIdle(): void {
+    if (this.#queues.size <= IDLE_SESSIONS_MAX) return;
+    for (const [session, { entries, hasFailed }] of this.#queues) {
+      if (entries.length > 0 || hasFailed) continue;
+      this.#queues.delete(session);
+      return;
+    }
+  }
+
+  /** What was not sent need not be; what was sent is answered first, so that nothing is applied after the end. */
+  #dropUnsent(): void {
+    for (const [id, { wasSent, item }] of this.#unanswered) {
+      if (wasSent) continue;
+      this.#unanswered.delete(id);
+      const { entries } = this.#queues.get(item.session)!;
+      entries.splice(entries.findIndex((entry) => entry.id === id), 1);
+    }
+    this.#changed();
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#changed();
+  }
+
+  #changed(): void {
+    if (this.#isOver) this.#socket?.close();
+    this.#pulse.beat();
+  }
+}
+
+/** What an answer says of a session has its ETag, too. */
+function markAndEtag(session: SessionMark | undefined): { readonly mark: SessionMark | undefined; readonly etag: string | undefined } {
+  const { etag, ...mark } = (session ?? {}) as SessionMark & { readonly etag?: string };
+  return { mark: session && mark, etag };
+}
