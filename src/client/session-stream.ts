@@ -251,7 +251,9 @@ class SessionStream {
     if (!h || !session) throw unreadable('an answer on a WebSocket without h or session');
     const { etag, ...mark } = session as SessionMark & { readonly etag?: string };
     const message = this.#unanswered[0];
-    if (!message || id !== message.id) throw unreadable(`an answer to message ${id === undefined ? 'without an id' : String(id as string)}, expected ${message?.id ?? 'none'}`);
+    if (!message || id !== message.id) {
+      throw unreadable(`an answer to message ${typeof id === 'string' ? id : 'without an id'}, expected ${message?.id ?? 'none'}`);
+    }
     const { mark: before } = this.#port.place();
     if (mark.version !== before.version + 1) {
       throw conflict(`A step was answered at version ${mark.version} of the session, expected ${before.version + 1}.`, 'yes');
