@@ -284,7 +284,7 @@ describe('other forms of the body', () => {
   test('more items than there may be are called so, also where each has a tensor', async () => {
     const detailOf = async (item: object) => (await inject('application/json', JSON.stringify({ items: Array.from({ length: 257 }, () => item) }))).json().detail;
     expect(await detailOf({})).toBe('/items must have at most 256 elements, got 257.');
-    expect(await detailOf({ x: [Array.from({ length: 64 }, (_, k) => k / 7)] })).toMatch(/256 (elements|tensors, or items of a batch)/);
+    expect(await detailOf({ x: [Array.from({ length: 64 }, (_, k) => k / 7)] })).toMatch(/256 (elements|tensors, one for each item of a batch)/);
   });
 
   test('headers that belong to one change have no meaning here', async () => {

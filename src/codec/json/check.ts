@@ -127,7 +127,7 @@ class Check {
     const { depthMax, containersMax, tensorsMax } = this.#bounds;
     const tensor = this.#tensor;
     if (tensor?.open(isArray, this.#at)) {
-      if (tensor.count > tensorsMax) this.#stop(`${tensorsMax} tensors, or items of a batch`);
+      if (tensor.count > tensorsMax) this.#stop(`${tensorsMax} tensors, one for each item of a batch`, 'The body');
     } else {
       if (this.#path.depth >= depthMax) this.#stop(`${depthMax} arrays and objects within each other`);
       if (++this.#containers > containersMax) this.#stop(`${containersMax} arrays and objects`);
@@ -273,8 +273,8 @@ class Check {
     if (this.#at - inTensors - this.#spaces > bytesMax) this.#stop(`${bytesMax} bytes`);
   }
 
-  #stop(bound: string): never {
-    throw this.#faultSoFar() ?? boundExceeded(bound, this.#at, this.#path.pointer());
+  #stop(bound: string, where = 'Outside its tensors the body'): never {
+    throw this.#faultSoFar() ?? boundExceeded(`${where} has more than ${bound}`, this.#at, this.#path.pointer());
   }
 
   #fail(expected: string): never {

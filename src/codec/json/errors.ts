@@ -36,13 +36,11 @@ export function duplicateKey(key: string, pointer: string): CarryoverError {
 /**
  * The error invalid_request for a document that exceeds a bound.
  *
- * @param bound e.g. `2048 keys`
+ * @param bound e.g. `Outside its tensors the body has more than 2048 keys`
  * @param at index of the byte at which checking stopped
  */
 export function boundExceeded(bound: string, at: number, pointer: string): CarryoverError {
-  const message =
-    `Outside its tensors the body has more than ${bound}, which no request needs: reading stopped at ` +
-    `byte ${at}${placeOf(pointer)}.`;
+  const message = `${bound}, which no request needs: reading stopped at byte ${at}${placeOf(pointer)}.`;
   return invalidRequest(message, pointer);
 }
 

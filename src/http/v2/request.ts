@@ -7,7 +7,7 @@ import type { SessionInput } from '../../engine/session-steps.ts';
 import { type Limits, expectWithinLimits } from '../../engine/shapes.ts';
 import type { GivenStates } from '../../engine/states.ts';
 import { CarryoverError, invalidRequest } from '../../errors.ts';
-import { type TensorSource, sizeOf } from '../../tensor.ts';
+import { type TensorSource, formatShape, sizeOf } from '../../tensor.ts';
 import { isListedState } from '../compute/file-body.ts';
 import { fileStates } from '../compute/file-states.ts';
 import { isBodyHeld } from '../request.ts';
@@ -102,6 +102,12 @@ function inputOf(tensors: ReadonlyMap<string, InputTensor>): TensorSource {
   const found = tensors.get('x');
   if (!found) throw invalidRequest(`The input x is required; the request has ${[...tensors.keys()].join(', ')}.`, '/inputs');
   const { tensor, isInteger } = found;
+  if (isInteger && tensor.shape.length > 2) {
+    throw invalidRequest(
+      `x has a datatype of integers and shape ${formatShape(tensor.shape)}: integers are row numbers of an embedding, (T, N) or (N); numbers are FP32, (T, N, D) or (N, D).`,
+      '/inputs',
+    );
+  }
   const axes = isInteger ? 'TN' : 'TND';
   return tensorFromFile('x', tensor.shape.length === axes.length - 1 ? axes.slice(1) : axes, tensor);
 }

@@ -174,7 +174,7 @@ describe('a document at the bounds', () => {
     ['{"q":[[[1]]]}', '3 arrays and objects within each other'],
     ['[[],[],[],[],[],[]]', '6 arrays and objects'],
     ['{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1}', '5 keys'],
-    ['{"x":[1],"a":{"x":[1]},"h":[1]}', '2 tensors, or items of a batch'],
+    ['{"x":[1],"a":{"x":[1]},"h":[1]}', '2 tensors, one for each item of a batch'],
     [`{"q":"${'a'.repeat(93)}"}`, '100 bytes'],
     [`{"x":[0.${'1'.repeat(93)}]}`, '100 bytes'],
   ])('a document beyond a bound is not read to its end: %#', (text, bound) => {

@@ -99,6 +99,7 @@ describe('what is refused', () => {
     ['an axis of 0', { inputs: [{ ...x, shape: [0, 2], data: undefined, parameters: { binary_data_size: 0 } }] }, /Inference-Header-Content-Length/],
     ['a size below 0', { inputs: [{ ...x, shape: [-1, 2] }] }, /\/inputs\/0\/shape\/0 must be >= 0/],
     ['integers for a layer of real numbers', { inputs: [{ ...x, shape: [2], datatype: 'INT32' }] }, /expected \(N, D\)/],
+    ['real numbers as integers', { inputs: [{ ...x, shape: [1, 1, 2], datatype: 'INT32' }] }, /x has a datatype of integers and shape \(1, 1, 2\): .*numbers are FP32/],
     ['states of integers', { inputs: [x, { ...x, name: 'h', datatype: 'INT32' }] }, /h has a datatype of integers/],
     ['real lengths', { inputs: [fp32('x', [3, 2, 2], X), fp32('lengths', [2], [1, 1])] }, /lengths has a datatype of real numbers/],
     ['lengths below 0', { inputs: [fp32('x', [3, 2, 2], X), { ...x, name: 'lengths', shape: [2], datatype: 'INT32', data: [-1, 1] }] }, /lengths\[0\] is -1/],
