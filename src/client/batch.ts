@@ -2,7 +2,7 @@
 //
 // Each item has a key of its own, so whatever was lost is sent again as it was. Of one session, an item is applied only behind the
 // one before it: where that has failed in passing, both are sent again, in their order.
-import { type Result, decodeJson, expectX, isShortArray, readFile, resultOf } from './computation.ts';
+import { type Result, decodeJson, expectX, isForJson, isShortArray, readFile, resultOf } from './computation.ts';
 import { jsonText, parseJson, parseText } from './json.ts';
 import { type Applied, CarryoverError, problemError, unreadable } from './problem.ts';
 import { randomKey } from './random.ts';
@@ -87,6 +87,12 @@ export function expectItem(item: BatchItem, place: string): void {
   expectX(item, `${place}.x`);
   const unknown = Object.keys(item).find((name) => !FIELDS.has(name));
   if (unknown !== undefined) throw new TypeError(`${place}.${unknown} is not a known field; expected ${[...FIELDS].join(', ')}.`);
+  for (const name of ['key', 'ifMatch', 'layout'] as const) {
+    if (!['undefined', 'string'].includes(typeof item[name])) throw new TypeError(`Expected ${place}.${name} to be a string.`);
+  }
+  for (const name of ['lengths', 'outputs'] as const) {
+    if (item[name] !== undefined && !Array.isArray(item[name])) throw new TypeError(`Expected ${place}.${name} to be an array.`);
+  }
 }
 
 /** As many items in each as a call may have. */
@@ -155,7 +161,7 @@ async function isWorthWaiting(patience: ReturnType<Transport['patience']>, error
 }
 
 async function sendOnce(transport: Transport, items: readonly KeyedItem[], signal: AbortSignal | undefined): Promise<BatchResult[]> {
-  const accept = items.some(({ trace }) => trace === true) ? JSON_TYPE : FILE_TYPE;
+  const accept = items.some(isForJson) ? JSON_TYPE : FILE_TYPE;
   const body = encodeItems(items);
   const answer = await transport.send({ method: 'POST', path: 'v1/batch', body, accept: body.type === JSON_TYPE ? JSON_TYPE : accept, isChange: true, signal });
   const entries = entriesOf(answer);

@@ -164,7 +164,8 @@ export class Carryover {
 
   /**
    * As batch(), over one WebSocket and without an end: items are read as results are taken, and answered in the order in which
-   * they get ready, those of one session in theirs. After a lost connection it goes on.
+   * they get ready, those of one session in theirs. After a lost connection it goes on. A Session of one of them has to be read()
+   * before its next call.
    *
    * @throws CarryoverError if the service cannot be reached or refuses the stream · RangeError · TypeError of an item that is none
    */

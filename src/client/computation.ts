@@ -65,7 +65,7 @@ export function expectX(computation: Partial<Computation> | undefined, place = '
 }
 
 /** A file has neither the layers of a trace nor, without h, the number of entries of c. */
-function isForJson({ trace, outputs }: Computation): boolean {
+export function isForJson({ trace, outputs }: Pick<Computation, 'trace' | 'outputs'>): boolean {
   return trace === true || (outputs !== undefined && outputs.includes('c') && !outputs.includes('h'));
 }
 

@@ -10,7 +10,7 @@ import { linkedTo } from './abort.ts';
 import { type BatchItem, type BatchResult, expectItem, failed, sendBatch } from './batch.ts';
 import { type Result, encodeFile } from './computation.ts';
 import { MessageSocket } from './message-socket.ts';
-import { CLIENT_CODES, CarryoverError, problemError, unreadable } from './problem.ts';
+import { CLIENT_CODES, CarryoverError, asUnknown, problemError, unreadable } from './problem.ts';
 import { Pulse } from './pulse.ts';
 import { randomKey } from './random.ts';
 import { type Patience, isPassing } from './retry.ts';
@@ -44,6 +44,8 @@ interface Entry {
   /** Made when it is the first of its session. */
   bytes: Uint8Array<ArrayBuffer> | undefined;
   wasSent: boolean;
+  /** An attempt has perhaps been applied, and its answer was lost. */
+  mayBeApplied: boolean;
   /** It has failed in passing, and is sent again after a while. */
   isResting: boolean;
   attempts: number;
@@ -52,8 +54,9 @@ interface Entry {
 
 interface SessionQueue {
   readonly entries: Entry[];
-  /** Of the last answer. */
+  /** Of the latest state that was answered. */
   etag: string | undefined;
+  version: number;
   /** An item has failed: what was to come behind it is not applied. */
   hasFailed: boolean;
 }
@@ -67,6 +70,8 @@ const WINDOW_MAX = 256;
 const HANDSHAKES_MAX = 4;
 /** For the answers to what was sent, after the caller has ended the stream. */
 const DRAIN_MS_MAX = 5_000;
+/** A message of more bytes is refused unread, so its item is sent in a batch. */
+const MESSAGE_BYTES_MAX = 4 * 2 ** 20;
 /** Sessions whose ETag is kept while none of their items waits; those of earlier ones are forgotten. */
 const IDLE_SESSIONS_MAX = 10_000;
 
@@ -109,8 +114,14 @@ class ItemStream {
   #failure: { readonly error: unknown } | undefined;
   #socket: MessageSocket | undefined;
   #failedHandshakes = 0;
-  /** Something was answered since the connection was lost last. */
-  #hasProgress = false;
+  /** Sent on this connection and not answered. */
+  readonly #awaited = new Set<Entry>();
+  /** So many of them were refused in passing, before the service has read which they are. */
+  #refusedCount = 0;
+  /** The last of these refusals; until the service may be asked again nothing is sent. */
+  #refusal: CarryoverError | undefined;
+  /** Since when there is no answer though one is awaited; undefined where none is missing. */
+  #patience: Patience | undefined;
 
   constructor(transport: Transport, window: number, controller: AbortController) {
     this.#transport = transport;
@@ -175,8 +186,11 @@ class ItemStream {
     const number = this.#count++;
     expectItem(given, `Item ${number}`);
     if ('trace' in given) throw new TypeError(`Item ${number}.trace: a stream has no traces; batch() has.`);
-    const item = { ...given, x: Tensor.from(given.x), key: given.key ?? randomKey() };
-    const entry: Entry = { id: String(number), given, item, bytes: undefined, wasSent: false, isResting: false, attempts: 0, patience: undefined };
+    // Callers may use the array again: the item is perhaps sent later, and more than once.
+    const x = given.x instanceof Tensor ? new Tensor(given.x.shape, given.x.data.slice()) : Tensor.from(given.x);
+    const item = { ...given, x, key: given.key ?? randomKey() };
+    const entry: Entry = { id: String(number), given, item, bytes: undefined, wasSent: false, mayBeApplied: false, isResting: false, attempts: 0, patience: undefined };
+    if (this.#unanswered.size === 0) this.#patience = undefined;
     const queue = this.#queueOf(item.session);
     queue.entries.push(entry);
     this.#unanswered.set(entry.id, entry);
@@ -185,7 +199,7 @@ class ItemStream {
   }
 
   #queueOf(session: string): SessionQueue {
-    const queue = this.#queues.get(session) ?? { entries: [], etag: undefined, hasFailed: false };
+    const queue = this.#queues.get(session) ?? { entries: [], etag: undefined, version: 0, hasFailed: false };
     this.#queues.delete(session);
     this.#queues.set(session, queue);
     return queue;
@@ -200,35 +214,43 @@ class ItemStream {
       const detail = `An earlier item of session ${session} has failed, so this one was not sent. Its ifMatch may name the state that it is meant for.`;
       return this.#settle(entry, failed(new CarryoverError(detail, { code: CLIENT_CODES.stepConflict, applied: 'no' }), 'no'));
     }
-    entry.bytes = this.#encode(entry, queue.etag);
-    this.#send(entry);
-  }
-
-  #encode({ id, item }: Entry, etag: string | undefined): Uint8Array<ArrayBuffer> {
-    const { session, x, key, ifMatch = etag, lengths, layout, outputs } = item;
-    return encodeFile({ session, x, lengths, layout, outputs }, { id, key, if_match: ifMatch });
+    try {
+      entry.bytes = encodeItem(entry, queue.etag);
+    } catch (error) {
+      return this.#fail(error);
+    }
+    if (entry.bytes.length > MESSAGE_BYTES_MAX) void this.#postLarge(entry);
+    else this.#send(entry);
   }
 
   #send(entry: Entry): void {
-    if (!this.#socket?.isGreeted || !entry.bytes || entry.isResting) return;
+    if (!this.#socket?.isGreeted || !entry.bytes || entry.isResting || this.#refusal || this.#awaited.has(entry)) return;
     entry.wasSent = true;
+    this.#awaited.add(entry);
     this.#socket.send(entry.bytes);
+  }
+
+  #sendAll(): void {
+    for (const entry of this.#unanswered.values()) this.#send(entry);
   }
 
   /** Has all items answered, over as many connections as it takes. @throws why that cannot be done */
   async #answer(): Promise<void> {
-    let patience = this.#transport.patience({ signal: this.#signal });
     while (!this.#isOver && !this.#mustPost) {
       try {
         await (this.#unanswered.size > 0 ? this.#converse() : this.#pulse.next());
       } catch (error) {
         this.#signal.throwIfAborted();
-        if (this.#hasProgress) patience = this.#transport.patience({ signal: this.#signal });
-        this.#hasProgress = false;
-        await patience.waitAfter(error as CarryoverError);
+        await this.#waitAfter(error as CarryoverError);
       }
     }
     while (!this.#isOver) await this.#postFirsts();
+  }
+
+  /** The time for which it tries begins anew with each answer. @throws the error if it is over */
+  async #waitAfter(error: CarryoverError): Promise<void> {
+    this.#patience ??= this.#transport.patience({ signal: this.#signal });
+    await this.#patience.waitAfter(error);
   }
 
   /** Nothing is left to be answered, or nothing more will be. */
@@ -244,7 +266,7 @@ class ItemStream {
   async #converse(): Promise<void> {
     const socket = new MessageSocket(this.#transport.openSocket(PATH), {
       silenceMsMax: this.#transport.options.retry.attemptMs,
-      isWaiting: () => [...this.#unanswered.values()].some(({ bytes, isResting }) => bytes !== undefined && !isResting),
+      isWaiting: () => this.#awaited.size > 0,
       onText: (message) => this.#onText(socket, message),
       onFile: (answer) => this.#onAnswer(answer),
     });
@@ -257,6 +279,11 @@ class ItemStream {
     } finally {
       socket.close();
       this.#socket = undefined;
+      for (const entry of this.#awaited) entry.mayBeApplied = true;
+      this.#awaited.clear();
+      // Unless its time is waited for already: the next connection waits, too.
+      if (this.#refusedCount > 0) this.#refusal = undefined;
+      this.#refusedCount = 0;
     }
   }
 
@@ -268,20 +295,46 @@ class ItemStream {
   }
 
   #onText(socket: MessageSocket, { id, error }: Readonly<Record<string, unknown>>): void {
-    if (error !== undefined) return this.#onError(id, problemError(error));
+    if (error !== undefined) return id === undefined ? this.#onRefusal(problemError(error)) : this.#onError(id, problemError(error));
     if (socket.isGreeted) throw unreadable('two first messages on a WebSocket');
     socket.isGreeted = true;
     this.#transport.hasWebSockets = true;
-    for (const entry of this.#unanswered.values()) this.#send(entry);
+    this.#sendAll();
+  }
+
+  /** Of a message that the service has not read, so that it does not say of which. @throws the error if it does not pass */
+  #onRefusal(error: CarryoverError): void {
+    if (!isPassing(error, 1)) throw error;
+    this.#refusedCount++;
+    this.#refusal = error;
+    void this.#sendRefused();
+  }
+
+  /** When only refused messages are without an answer, it is known which they are. */
+  async #sendRefused(): Promise<void> {
+    const refusal = this.#refusal;
+    if (!refusal || this.#refusedCount === 0 || this.#awaited.size > this.#refusedCount) return;
+    this.#awaited.clear();
+    this.#refusedCount = 0;
+    try {
+      await this.#waitAfter(refusal);
+    } catch (error) {
+      return this.#fail(error);
+    }
+    this.#refusal = undefined;
+    this.#sendAll();
   }
 
   /** @throws the error if it is none of an item */
   #onError(id: unknown, error: CarryoverError): void {
     const entry = this.#unanswered.get(String(id));
     if (!entry) throw error;
+    this.#awaited.delete(entry);
     entry.attempts++;
+    if (error.applied !== 'no') entry.mayBeApplied = true;
     if (!isPassing(error, entry.attempts)) return this.#settle(entry, failed(error, error.applied ?? 'no'));
     void this.#sendAgain(entry, error);
+    void this.#sendRefused();
   }
 
   /** After a while, or it has failed with the error. */
@@ -292,7 +345,7 @@ class ItemStream {
       await entry.patience.waitAfter(error);
     } catch {
       // Where the signal has aborted, all of the stream has failed.
-      if (!this.#signal.aborted) this.#settle(entry, failed(error, error.applied ?? 'no'));
+      if (!this.#signal.aborted) this.#settle(entry, failed(error, entry.mayBeApplied ? 'unknown' : (error.applied ?? 'no')));
       return;
     }
     entry.isResting = false;
@@ -304,16 +357,25 @@ class ItemStream {
     const entry = this.#unanswered.get(String(id));
     if (!entry || !session) throw unreadable(entry ? 'an answer on a WebSocket without session' : `an answer to message ${String(id)}, which was not expected`);
     const { etag, mark } = markAndEtag(session);
-    this.#hasProgress = true;
-    this.#settle(entry, { ...tensors, session: mark!, status: 200, applied: 'yes', replayed: String(replayed) === 'true' }, etag);
+    this.#settle(entry, { ...withoutAdded(entry, tensors), session: mark!, status: 200, applied: 'yes', replayed: String(replayed) === 'true' }, etag);
   }
 
   /** The first items of all sessions in one call, where there are no WebSockets. @throws as sendBatch() */
   async #postFirsts(): Promise<void> {
-    const entries = [...this.#unanswered.values()].filter(({ bytes }) => bytes !== undefined);
+    const entries = [...this.#unanswered.values()].filter(({ bytes, isResting }) => bytes !== undefined && !isResting);
     if (entries.length === 0) return this.#pulse.next();
+    await this.#post(entries);
+  }
+
+  async #postLarge(entry: Entry): Promise<void> {
+    entry.isResting = true;
+    await this.#post([entry]).catch((error: unknown) => this.#fail(error));
+  }
+
+  /** @throws as sendBatch() */
+  async #post(entries: readonly Entry[]): Promise<void> {
     const items = entries.map(({ item }) => ({ ...item, ifMatch: item.ifMatch ?? this.#queues.get(item.session)!.etag }));
-    for (const entry of entries) entry.wasSent = true;
+    for (const entry of entries) [entry.wasSent, entry.mayBeApplied] = [true, true];
     const results = await sendBatch(this.#transport, items, this.#signal);
     for (const [k, entry] of entries.entries()) {
       const { session, ...rest } = results[k]!;
@@ -326,13 +388,19 @@ class ItemStream {
   #settle(entry: Entry, result: BatchResult, etag?: string): void {
     const queue = this.#queues.get(entry.item.session)!;
     queue.entries.shift();
-    queue.etag = etag;
+    // The answer to a key that was used before may be to an earlier state than the last one.
+    const { version } = result.session ?? {};
+    if (version === undefined) queue.etag = undefined;
+    else if (version >= queue.version) [queue.etag, queue.version] = [etag, version];
     queue.hasFailed = result.error !== undefined;
     this.#unanswered.delete(entry.id);
+    this.#awaited.delete(entry);
+    this.#patience = undefined;
     this.#answered.push({ item: entry.given, ...result });
     this.#begin(queue);
     this.#forgetIdle();
     this.#changed();
+    void this.#sendRefused();
   }
 
   #forgetIdle(): void {
@@ -346,8 +414,8 @@ class ItemStream {
 
   /** What was not sent need not be; what was sent is answered first, so that nothing is applied after the end. */
   #dropUnsent(): void {
-    for (const [id, { wasSent, item }] of this.#unanswered) {
-      if (wasSent) continue;
+    for (const [id, { wasSent, isResting, mayBeApplied, item }] of this.#unanswered) {
+      if (wasSent && !(isResting && !mayBeApplied)) continue;
       this.#unanswered.delete(id);
       const { entries } = this.#queues.get(item.session)!;
       entries.splice(entries.findIndex((entry) => entry.id === id), 1);
@@ -356,7 +424,8 @@ class ItemStream {
   }
 
   #fail(error: unknown): void {
-    this.#failure ??= { error };
+    const isUncertain = this.#awaited.size > 0 || [...this.#unanswered.values()].some(({ mayBeApplied }) => mayBeApplied);
+    this.#failure ??= { error: isUncertain && error instanceof CarryoverError ? asUnknown(error) : error };
     this.#changed();
   }
 
@@ -364,6 +433,21 @@ class ItemStream {
     if (this.#isOver) this.#socket?.close();
     this.#pulse.beat();
   }
+}
+
+/** A file tells how many entries c has by those of h, so h is asked for, too. */
+const lacksH = ({ item: { outputs } }: Entry) => outputs !== undefined && outputs.includes('c') && !outputs.includes('h');
+
+function encodeItem(entry: Entry, etag: string | undefined): Uint8Array<ArrayBuffer> {
+  const { session, x, key, ifMatch = etag, lengths, layout, outputs } = entry.item;
+  const wanted = lacksH(entry) ? ([...outputs!, 'h'] as const) : outputs;
+  return encodeFile({ session, x, lengths, layout, outputs: wanted }, { id: entry.id, key, if_match: ifMatch });
+}
+
+function withoutAdded<Tensors extends { readonly h?: unknown }>(entry: Entry, tensors: Tensors): Tensors | Omit<Tensors, 'h'> {
+  if (!lacksH(entry)) return tensors;
+  const { h: _, ...rest } = tensors;
+  return rest;
 }
 
 /** What an answer says of a session has its ETag, too. */

@@ -79,6 +79,13 @@ export class CarryoverError extends Error {
   }
 }
 
+/** The same error of calls of which it is not known whether they were applied. */
+export function asUnknown(error: CarryoverError): CarryoverError {
+  if (error.applied === 'unknown') return error;
+  const { code, status, retryAfterMs, attempts, problem } = error;
+  return new CarryoverError(error.message, { code, status, retryAfterMs, attempts, applied: 'unknown', problem, cause: error.cause });
+}
+
 /** The error of a problem that came by itself, as in a stream or on a WebSocket. */
 export function problemError(value: unknown): CarryoverError {
   if (!isProblem(value)) return unreadable('an error that is no problem');

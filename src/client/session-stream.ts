@@ -11,7 +11,7 @@
 import { linkedTo } from './abort.ts';
 import { type Result, encodeFile } from './computation.ts';
 import { MessageSocket } from './message-socket.ts';
-import { CLIENT_CODES, CarryoverError, problemError, unreadable } from './problem.ts';
+import { CLIENT_CODES, CarryoverError, asUnknown, problemError, unreadable } from './problem.ts';
 import { Pulse } from './pulse.ts';
 import { randomKey } from './random.ts';
 import type { SessionStep } from './session-answers.ts';
@@ -227,7 +227,10 @@ class SessionStream {
   /** A script is not told why a handshake was refused, but the same address without `stream` says it. @throws CarryoverError */
   async #afterFailedHandshake(): Promise<void> {
     const path = `v1/sessions/${encodeURIComponent(this.#port.id)}`;
-    await this.#transport.send({ method: 'GET', path, signal: this.#signal });
+    await this.#transport.send({ method: 'GET', path, signal: this.#signal }).catch((error: unknown) => {
+      // What the service says is true of this call, which changes nothing.
+      throw error instanceof CarryoverError && this.#unanswered.some(({ wasSent }) => wasSent) ? asUnknown(error) : error;
+    });
     this.#failedHandshakes++;
     if (this.#failedHandshakes >= HANDSHAKES_MAX) this.#transport.hasWebSockets ??= false;
   }

@@ -170,6 +170,8 @@ describe('a stream of items', () => {
     ['nothing', null, /^Expected Item 0 to be \{ session, x \}/],
     ['without x', { session: 'a' }, /^Expected x.*Item 0\.x is missing/],
     ['a trace', { session: 'a', x: [[1]], trace: true }, /^Item 0\.trace: a stream has no traces/],
+    ['outputs that are no list', { session: 'a', x: [[1]], outputs: 'h' }, /^Expected Item 0\.outputs to be an array/],
+    ['a key that is no text', { session: 'a', x: [[1]], key: 5 }, /^Expected Item 0\.key to be a string/],
     ['ragged rows', { session: 'a', x: [[1], [1, 2]] }, /./],
   ])('an item that is %s ends it', async (_, item, message) => {
     await expect(direct.stream([item as StreamItem]).next()).rejects.toThrow(message);
@@ -183,6 +185,72 @@ describe('a stream of items', () => {
     const id = 'A'.repeat(22);
     const results = await Array.fromAsync(direct.stream([{ session: id, x: [[1]] }]));
     expect(results).toMatchObject([{ status: 404, error: { code: 'session_not_found' } }]);
+  });
+
+  test('of a tenant at its limit goes on over the same connection, as fast as the limit allows', async () => {
+    const limited = await startService({ TENANT_REQUESTS_PER_S: '20' });
+    const client = limited.client();
+    const { id: model } = await client.models.register({ weights: { W_x: [[0.5]], W_h: [[0.8]] } });
+    const ids: string[] = [];
+    for (let k = 0; k < 10; k++) ids.push((await client.sessions.create({ model })).id);
+    let connections = 0;
+    class CountedWebSocket extends WebSocket {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        super(url, protocols);
+        connections++;
+      }
+    }
+    const counted = limited.client({ WebSocket: CountedWebSocket });
+    const results = await Array.fromAsync(counted.stream([1, 2, 3, 4].flatMap((x) => ids.map((session) => ({ session, x: [[x]] })))));
+    expect(results.filter(({ error }) => error)).toEqual([]);
+    expect(results).toHaveLength(40);
+    expect(connections).toBe(1);
+  });
+
+  test.each<[string, CarryoverOptions]>([
+    ['over a WebSocket', {}],
+    ['without WebSockets', { WebSocket: null }],
+  ])('%s, an array may be used again, a key be delivered again, and c be asked for alone', async (_, options) => {
+    const client = service.client(options);
+    const layers = [{ type: 'gru' as const, W_x: [[1, 1, 1]], W_h: [[0, 0, 0]] }, { type: 'lstm' as const, W_x: [[0.5, -0.25, 1, 2]], W_h: [[0.1, 0.2, -0.3, 0.4]] }];
+    const { id: model } = await client.models.register({ layers });
+    const session = await client.sessions.create({ model });
+    const data = new Float32Array(1);
+    function* items(): Generator<StreamItem> {
+      for (const [k, key] of ['k1', 'k2', 'k1', 'k3'].entries()) {
+        data[0] = k % 2 === 0 && k > 0 ? 1 : k + 1;
+        yield { session: session.id, x: new Tensor([1, 1, 1], data), key, outputs: ['c'] };
+      }
+    }
+    const results = await Array.fromAsync(client.stream(items()));
+    expect(results.map((result) => [result.session?.t, result.replayed, result.h])).toEqual([[1, false, undefined], [2, false, undefined], [1, true, undefined], [3, false, undefined]]);
+    const { c } = await client.sequence({ model, x: [[[1]], [[2]], [[4]]] });
+    expect(results[3]!.c).toEqual(c);
+  });
+
+  test('an item that is larger than a message may be is answered, too', async () => {
+    const { id: model } = await direct.models.register({ weights: { W_x: Array.from({ length: 4096 }, () => [0.01]), W_h: [[0.5]] } });
+    const session = await direct.sessions.create({ model, N: 300 });
+    const x = new Tensor([300, 4096], new Float32Array(300 * 4096).fill(0.001));
+    const results = await Array.fromAsync(direct.stream([1, 2].map(() => ({ session: session.id, x }))));
+    expect(results.map((result) => [result.error?.message, result.session?.t])).toEqual([[undefined, 1], [undefined, 2]]);
+  });
+
+  test('the time for which it tries does not run while nothing is asked for', async () => {
+    const [session] = await newSessions(1);
+    let isRefused = true;
+    class RefusedOnce extends WebSocket {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        super(isRefused ? String(url).replace('/v1/stream', '/v1/nothing') : url, protocols);
+        isRefused = false;
+      }
+    }
+    async function* items(): AsyncGenerator<StreamItem> {
+      await sleep(600);
+      yield { session: session!.id, x: [[1]] };
+    }
+    const client = service.client({ WebSocket: RefusedOnce, retry: { giveUpMs: 300, delayMs: 5 } });
+    expect(await Array.fromAsync(client.stream(items()))).toMatchObject([{ applied: 'yes' }]);
   });
 
   test('no service: an error, after the time for which it tries', async () => {

@@ -219,6 +219,42 @@ describeWith('chromium', 'the view "Understand"', () => {
     await page.unroute('**/v1/sequence');
   });
 
+  test('steps that are played behind a step whose answer is awaited continue it', async () => {
+    await page.getByLabel('Input signal').selectOption('sine');
+    await reset(page);
+    const call = await holdRequests(page, '**/v1/s*');
+    await press(page, 'Step');
+    await call.asked;
+    await press(page, 'Play');
+    await call.release();
+    await expect.poll(async () => Number(/\d+/.exec(await shownStep(page)))).toBeGreaterThan(8);
+    await press(page, 'Pause');
+    await page.unroute('**/v1/s*');
+    const inputs: string[] = [];
+    await page.locator('.time canvas').last().focus();
+    await page.keyboard.press('Home');
+    for (let t = 1; t <= 6; t++) {
+      inputs.push(JSON.stringify(await shown(page, 'x_t')));
+      await page.keyboard.press('ArrowRight');
+    }
+    // No two inputs of the series in a row are the same, so none was taken twice.
+    expect(inputs.filter((x, t) => x === inputs[t - 1])).toEqual([]);
+  });
+
+  test('a network whose call has failed is computed as soon as anything is asked for', async () => {
+    const { page: other } = await openPage(browser, `${server.url}/#/sessions`);
+    await other.route('**/v1/s*', (route) => route.fulfill({ status: 422, json: { code: 'shape_mismatch', detail: 'not now', status: 422, title: '', type: '' } }));
+    await other.evaluate(() => (location.hash = '#/understand'));
+    await other.getByRole('alert').waitFor();
+    await press(other, 'GRU');
+    await expect.poll(() => other.getByRole('alert').allInnerTexts()).toEqual([expect.stringContaining('not now')]);
+    await other.unroute('**/v1/s*');
+    await press(other, 'Step');
+    await other.locator('.gates').waitFor();
+    expect(await other.getByRole('alert').count()).toBe(0);
+    expect(await shownStep(other)).toBe('t = 8');
+  });
+
   test('the curve is drawn, too, if another network is chosen while the library that draws it is loaded', async () => {
     const { page: other } = await openPage(browser, `${server.url}/#/sessions`);
     const library = await holdRequests(other, '**/uplot.js');

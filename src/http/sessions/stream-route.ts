@@ -86,7 +86,12 @@ class SessionsSocket {
   /** Of each session with messages that are not answered: settles when the last of them is. */
   readonly #last = new Map<string, Promise<unknown>>();
   /** Of the state with which each session was answered last, the latest sessions only. */
-  readonly #etags = new Map<string, string>();
+  readonly #etags = new Map<string, { readonly etag: string; readonly epoch: number }>();
+  /**
+   * Messages so far of which it is not known for which session they were: `previous` in a later message never stands for an
+   * answer to one before them.
+   */
+  #epoch = 0;
 
   constructor(request: FastifyRequest, options: SessionSocketOptions) {
     this.#request = request;
@@ -125,13 +130,18 @@ class SessionsSocket {
     try {
       // Read side by side, but placed in the order in which they came.
       await Promise.allSettled([placedBefore, opening]);
-      message = await opening;
-      session = sessionIdOf(message);
+      try {
+        message = await opening;
+        session = sessionIdOf(message);
+      } finally {
+        if (session === undefined) this.#epoch++;
+      }
+      const epoch = this.#epoch;
       const earlier = session === undefined ? undefined : this.#last.get(session);
       if (session !== undefined) this.#last.set(session, answered.promise);
       placed.resolve();
       await earlier;
-      return await this.#advance(message, isBinary, session, lifetime);
+      return await this.#advance(message, isBinary, session, epoch, lifetime);
     } catch (error) {
       if (session !== undefined) this.#etags.delete(session);
       lifetime.record.errorCode = toCarryoverError(error as Error).code;
@@ -151,14 +161,21 @@ class SessionsSocket {
     return openMessage(this.#options.sessionCompute.jsonCodec, data, isBinary, lifetime);
   }
 
-  async #advance(message: SocketMessage, isBinary: boolean, session: string | undefined, lifetime: Lifetime): Promise<ResponseMessage> {
+  async #advance(
+    message: SocketMessage,
+    isBinary: boolean,
+    session: string | undefined,
+    epoch: number,
+    lifetime: Lifetime,
+  ): Promise<ResponseMessage> {
     const refusal = accessRefusal(this.#request);
     if (refusal) throw refusal;
     if (this.#options.isClosing()) throw new CarryoverError('shutting_down', { detail: 'This instance accepts no new requests.' });
-    const previousEtag = (session === undefined ? undefined : this.#etags.get(session)) ?? NO_ETAG;
+    const previous = session === undefined ? undefined : this.#etags.get(session);
+    const previousEtag = previous?.epoch === epoch ? previous.etag : NO_ETAG;
     const print = (body: ResponseBody) => this.#print(body, isBinary, lifetime);
     const { printed, after } = await this.#calls.advance(message, previousEtag, lifetime, print);
-    this.#noteEtag(after.id, etagOf(after));
+    this.#noteEtag(after.id, etagOf(after), epoch);
     return { data: printed, isBinary };
   }
 
@@ -167,9 +184,9 @@ class SessionsSocket {
     return this.#options.sessionCompute.jsonCodec.stringifyToBuffer(toJsonSegments(body), lifetime);
   }
 
-  #noteEtag(session: string, etag: string): void {
+  #noteEtag(session: string, etag: string, epoch: number): void {
     this.#etags.delete(session);
-    this.#etags.set(session, etag);
+    this.#etags.set(session, { etag, epoch });
     if (this.#etags.size <= ETAGS_MAX) return;
     const [oldest] = this.#etags.keys();
     this.#etags.delete(oldest!);

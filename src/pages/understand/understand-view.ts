@@ -60,6 +60,8 @@ class UnderstandView implements View {
   readonly #end = new AbortController();
   #picture: Picture | undefined;
   #isOther = true;
+  /** Whether the network that was chosen last has been computed: from then on its steps are continued and changed. */
+  #isBegun = false;
 
   constructor(page: Page) {
     this.#page = page;
@@ -109,21 +111,30 @@ class UnderstandView implements View {
   }
 
   #open(): void {
-    void this.#run(async (signal) => {
-      await this.#unrolled.begin(this.#network(), FIRST_STEPS, signal);
-      return { index: FIRST_STEPS - 1 };
-    }, IN_PLACE_OF_OTHERS);
+    void this.#run(() => Promise.resolve(undefined), IN_PLACE_OF_OTHERS);
+  }
+
+  /** The network as it was chosen, with as many steps as there were. */
+  async #beginChosen(signal: AbortSignal): Promise<Made> {
+    const { length } = this.#unrolled.steps;
+    const count = length === 0 ? FIRST_STEPS : Math.min(STEPS_AGAIN_MAX, length);
+    await this.#unrolled.begin(this.#network(), count, signal);
+    this.#isBegun = true;
+    return { index: Math.min(this.#index, count - 1), isOther: true };
   }
 
   /**
-   * Does the work after all that was asked for before it, for it continues what that makes, and shows what has been made. What
-   * begins with another network ends all that instead.
+   * Does the work after all that was asked for before it, for it continues what that makes, and shows what has been made. Where
+   * the network that was chosen is not there, as the call for it has failed, the work is to begin with it.
+   *
+   * @param options whether another network was chosen: it ends all that was asked for before
    */
   #run(work: Work, { inPlaceOfOthers } = AFTER_OTHERS): Promise<void> {
     this.#player.pause();
     this.#showPlaying();
     this.#wantedSteps = undefined;
     if (inPlaceOfOthers) {
+      this.#isBegun = false;
       this.#control.abort();
       this.#control = new AbortController();
     }
@@ -136,7 +147,7 @@ class UnderstandView implements View {
     try {
       await before;
       signal.throwIfAborted();
-      const [made, loaded] = await Promise.all([work(signal), this.#picture ? undefined : loadPicture()]);
+      const [made, loaded] = await Promise.all([this.#isBegun ? work(signal) : this.#beginChosen(signal), this.#picture ? undefined : loadPicture()]);
       signal.throwIfAborted();
       this.#showFailure(undefined);
       if (loaded) this.#place(new loaded.Picture({ page: this.#page, onEdit: this.#edit, onChoose: (index) => this.#choosePast(index) }));
@@ -171,19 +182,16 @@ class UnderstandView implements View {
     this.#unrolled.series = choices.series;
     this.#unrolled.seed = choices.seed;
     this.#showIntro();
-    const isOtherNetwork = changed !== 'series' && changed !== 'seed';
+    if (changed !== 'series' && changed !== 'seed') return this.#run(() => Promise.resolve(undefined), IN_PLACE_OF_OTHERS);
     return this.#run(async (signal) => {
-      const count = Math.min(STEPS_AGAIN_MAX, Math.max(1, this.#unrolled.steps.length));
-      if (changed === 'series' && choices.series === 'same') {
+      if (changed === 'seed') await this.#unrolled.reweigh(this.#network(), signal);
+      else if (choices.series === 'same') {
         // What is to be repeated is the input that is shown, perhaps one that was typed.
         this.#unrolled.dropAhead();
         return undefined;
-      }
-      if (changed === 'series') await this.#unrolled.begin(this.#unrolled.network, count, signal);
-      else if (changed === 'seed') await this.#unrolled.reweigh(this.#network(), signal);
-      else await this.#unrolled.begin(this.#network(), count, signal);
+      } else await this.#unrolled.begin(this.#unrolled.network, Math.min(STEPS_AGAIN_MAX, this.#unrolled.steps.length), signal);
       return { index: Math.min(this.#index, this.#unrolled.steps.length - 1), isOther: true };
-    }, isOtherNetwork ? IN_PLACE_OF_OTHERS : AFTER_OTHERS);
+    });
   }
 
   #reset(): Promise<void> {
@@ -206,6 +214,10 @@ class UnderstandView implements View {
           if (this.#unrolled.aheadCount === 0) await this.#unrolled.fetch(1, signal);
           this.#unrolled.take();
         }
+      } catch (error) {
+        // Some of them may have been made.
+        if (!signal.aborted) this.#show(this.#unrolled.steps.length - 1);
+        throw error;
       } finally {
         if (this.#wantedSteps === wanted) this.#wantedSteps = undefined;
       }
@@ -215,10 +227,19 @@ class UnderstandView implements View {
   }
 
   #togglePlay(): void {
-    // The first call has failed: it is repeated.
-    if (this.#isOther) return this.#open();
-    if (this.#player.isPlaying) this.#player.pause();
-    else this.#player.play(this.#transport.stepsPerSecond);
+    if (this.#player.isPlaying) {
+      this.#player.pause();
+      return this.#showPlaying();
+    }
+    void this.#playAfterOthers();
+  }
+
+  async #playAfterOthers(): Promise<void> {
+    const run = this.#run(() => Promise.resolve(undefined));
+    await run;
+    // Something else may have been asked for meanwhile.
+    if (this.#lastRun !== run || !this.#isBegun || this.#end.signal.aborted) return;
+    this.#player.play(this.#transport.stepsPerSecond);
     this.#showPlaying();
   }
 

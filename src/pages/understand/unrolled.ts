@@ -89,10 +89,11 @@ export class Unrolled {
     const last = this.#ahead.at(-1) ?? this.#steps.at(-1);
     for (let k = 1; k <= Math.min(count, STEPS_MAX - done); k++) xs.push(this.#inputOf(this.#network, done + k, xs.at(-1) ?? last?.x));
     const current = this.#steps;
+    const isEnd = () => this.#steps === current && (this.#ahead.at(-1) ?? this.#steps.at(-1)) === last;
     const steps = await computeSteps(this.#carryover, this.#network, last?.after ?? this.#start, xs, signal);
     signal.throwIfAborted();
-    // Steps that do not continue the ones that are there now, as #replace() was called meanwhile, are dropped.
-    if (this.#steps === current) this.#ahead.push(...steps);
+    // Steps that do not continue the ones that are there by now are dropped.
+    if (isEnd()) this.#ahead.push(...steps);
   }
 
   /** Makes a step that was computed before the last one. @returns whether there was one */

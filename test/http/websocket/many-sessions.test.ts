@@ -47,6 +47,24 @@ test('messages of one session keep their order although one of them takes long t
   await client.close();
 });
 
+test.each([
+  ['malformed', '{'],
+  ['without a session', { x: [[1]] }],
+])('`previous` stands for no answer to a message before one that is %s: it may have been for this session', async (_, broken) => {
+  const client = await open();
+  const session = await server.create();
+  client.send({ session, x: [[1]], id: 1 });
+  client.send(broken);
+  client.send({ session, x: [[1]], id: 3, if_match: 'previous' });
+  client.send({ session, x: [[1]], id: 4 });
+  client.send({ session, x: [[1]], id: 5, if_match: 'previous' });
+  const answers = await answersOf(client, 5);
+  const outcome = (id: number) => answers.find((answer) => answer.id === id)!;
+  expect([1, 4, 5].map((id) => outcome(id).session.t)).toEqual([1, 2, 3]);
+  expect(outcome(3).error).toMatchObject({ code: 'step_conflict', applied: 'no' });
+  await client.close();
+});
+
 test('a slow session does not make the others wait', async () => {
   const store = new SlowStore(1e9);
   const slow = await listen(LIMITS, { store });
