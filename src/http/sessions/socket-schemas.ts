@@ -61,8 +61,9 @@ in their order, those of different sessions side by side, so give each an \`id\`
 are computed together, with the same bits.
 
 \`previous\` in \`if_match\` is the state with which the message before of the same session was answered on this connection; after a
-refused one, and before the first, there is none (\`step_conflict\`). A session that does not exist is an error of its message, and the
-connection stays open. The server answers up to 64 messages at once, and reads no further while SESSION_QUEUE_MAX others wait or its
+refused one, and before the first, there is none (\`step_conflict\`); nor behind a message that was refused without being read, as it
+may have been of any session. Such a message, one that is malformed, too large or beyond a limit of its tenant, is answered without an
+\`id\`. A session that does not exist is an error of its message, and the connection stays open. The server answers up to 64 messages at once, and reads no further while SESSION_QUEUE_MAX others wait or its
 answers are not read.
 
 **After the connection is lost** connect again and send the messages without an answer again, with the \`key\` they had: one
