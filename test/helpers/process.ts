@@ -101,11 +101,18 @@ export async function untilReady(running: RunningProcess, url: string): Promise<
 
 /** Below those that Linux gives to sockets by itself (from 32,768 on), which may take a port between two starts. */
 const FREE_PORTS = { min: 10_000, max: 32_767 };
+/** Test files run side by side: each process has a part of the ports, so that none takes one that another is about to use. */
+const PORT_PARTS = 16;
+const PORTS_OF_PART = Math.floor((FREE_PORTS.max - FREE_PORTS.min + 1) / PORT_PARTS);
+const FIRST_PORT = FREE_PORTS.min + (Number(process.env['VITEST_POOL_ID'] ?? 0) % PORT_PARTS) * PORTS_OF_PART;
+const givenPorts = new Set<number>();
 
-/** A port that was free a moment ago, for a process that cannot choose one itself. */
+/** A port that was free a moment ago, for a process that cannot choose one itself; another one each time. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = randomInt(FREE_PORTS.min, FREE_PORTS.max + 1);
+    const port = FIRST_PORT + randomInt(PORTS_OF_PART);
+    if (givenPorts.has(port)) continue;
+    givenPorts.add(port);
     const server = createServer().listen(port, '127.0.0.1');
     const isFree = await once(server, 'listening').then(
       () => true,
