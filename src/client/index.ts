@@ -3,7 +3,8 @@
 export type { BatchItem, BatchResult } from './batch.ts';
 export { Carryover, type CarryoverOptions, type Sequence, type SequenceInput, type Step, type StepInput } from './carryover.ts';
 export type { CellStates, States, StatesLike } from './computation.ts';
-export type { StreamItem, StreamItems, StreamItemsOptions, StreamResult } from './item-stream.ts';
+export type { StreamItem } from './item-message.ts';
+export type { StreamItems, StreamItemsOptions, StreamResult } from './item-stream.ts';
 export type { ModelDescription } from './model-body.ts';
 export type { ImportOptions, Models } from './models.ts';
 export { type Applied, CarryoverError, type Problem } from './problem.ts';

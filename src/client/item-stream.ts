@@ -7,19 +7,18 @@
 // Each has a key, so after a lost connection those without an answer are sent again, byte for byte, and the key of one that was
 // applied has its answer again.
 import { linkedTo } from './abort.ts';
-import { type BatchItem, type BatchResult, expectItem, failed, sendBatch } from './batch.ts';
-import { type Result, encodeFile } from './computation.ts';
+import { type BatchResult, expectItem, failed, sendBatch } from './batch.ts';
+import type { Result } from './computation.ts';
+import { type Entry, type StreamItem, encodeItem, markAndEtag, withoutAdded } from './item-message.ts';
 import { MessageSocket } from './message-socket.ts';
 import { CLIENT_CODES, CarryoverError, asUnknown, problemError, unreadable } from './problem.ts';
 import { Pulse } from './pulse.ts';
 import { randomKey } from './random.ts';
 import { type Patience, isPassing } from './retry.ts';
+import { type SessionQueue, SessionQueues } from './session-queues.ts';
 import { Tensor } from './tensor.ts';
 import type { Transport } from './transport.ts';
-import type { SessionMark } from './types.ts';
 
-/** An answer over a WebSocket has no trace. */
-export type StreamItem = Omit<BatchItem, 'trace'>;
 export type StreamItems = Iterable<StreamItem> | AsyncIterable<StreamItem>;
 
 /** What became of an item: tensors and `session`, or `error`. */
@@ -34,33 +33,6 @@ export interface StreamItemsOptions {
   readonly window?: number;
 }
 
-interface Entry {
-  /** Unique in the stream. */
-  readonly id: string;
-  /** The object of the caller. */
-  readonly given: StreamItem;
-  /** With x as a tensor and with a key. */
-  readonly item: StreamItem & { readonly x: Tensor; readonly key: string };
-  /** Made when it is the first of its session. */
-  bytes: Uint8Array<ArrayBuffer> | undefined;
-  wasSent: boolean;
-  /** An attempt has perhaps been applied, and its answer was lost. */
-  mayBeApplied: boolean;
-  /** It has failed in passing, and is sent again after a while. */
-  isResting: boolean;
-  attempts: number;
-  patience: Patience | undefined;
-}
-
-interface SessionQueue {
-  readonly entries: Entry[];
-  /** Of the latest state that was answered. */
-  etag: string | undefined;
-  version: number;
-  /** An item has failed: what was to come behind it is not applied. */
-  hasFailed: boolean;
-}
-
 type Items = Iterator<StreamItem> | AsyncIterator<StreamItem>;
 
 const PATH = 'v1/stream';
@@ -72,8 +44,6 @@ const HANDSHAKES_MAX = 4;
 const DRAIN_MS_MAX = 5_000;
 /** A message of more bytes is refused unread, so its item is sent in a batch. */
 const MESSAGE_BYTES_MAX = 4 * 2 ** 20;
-/** Sessions whose ETag is kept while none of their items waits; those of earlier ones are forgotten. */
-const IDLE_SESSIONS_MAX = 10_000;
 
 /** @throws RangeError · TypeError of an item · CarryoverError if the service cannot be reached, or refuses the stream */
 export async function* streamItems(
@@ -98,8 +68,7 @@ class ItemStream {
   /** Of this stream alone. */
   readonly #controller: AbortController;
   readonly #signal: AbortSignal;
-  /** By the id of the session; those that were used last stand last. */
-  readonly #queues = new Map<string, SessionQueue>();
+  readonly #queues = new SessionQueues();
   /** All entries of the queues, by id. */
   readonly #unanswered = new Map<string, Entry>();
   readonly #answered: StreamResult[] = [];
@@ -191,18 +160,10 @@ class ItemStream {
     const item = { ...given, x, key: given.key ?? randomKey() };
     const entry: Entry = { id: String(number), given, item, bytes: undefined, wasSent: false, mayBeApplied: false, isResting: false, attempts: 0, patience: undefined };
     if (this.#unanswered.size === 0) this.#patience = undefined;
-    const queue = this.#queueOf(item.session);
-    queue.entries.push(entry);
+    const queue = this.#queues.add(entry);
     this.#unanswered.set(entry.id, entry);
     if (queue.entries.length === 1) this.#begin(queue);
     this.#pulse.beat();
-  }
-
-  #queueOf(session: string): SessionQueue {
-    const queue = this.#queues.get(session) ?? { entries: [], etag: undefined, version: 0, hasFailed: false };
-    this.#queues.delete(session);
-    this.#queues.set(session, queue);
-    return queue;
   }
 
   /** Sends the first entry of a queue, or has it fail behind one that has failed. */
@@ -374,7 +335,7 @@ class ItemStream {
 
   /** @throws as sendBatch() */
   async #post(entries: readonly Entry[]): Promise<void> {
-    const items = entries.map(({ item }) => ({ ...item, ifMatch: item.ifMatch ?? this.#queues.get(item.session)!.etag }));
+    const items = entries.map(({ item }) => ({ ...item, ifMatch: item.ifMatch ?? this.#queues.etagOf(item.session) }));
     for (const entry of entries) [entry.wasSent, entry.mayBeApplied] = [true, true];
     const results = await sendBatch(this.#transport, items, this.#signal);
     for (const [k, entry] of entries.entries()) {
@@ -386,39 +347,23 @@ class ItemStream {
 
   /** @param etag of the state with which it was answered */
   #settle(entry: Entry, result: BatchResult, etag?: string): void {
-    const queue = this.#queues.get(entry.item.session)!;
-    queue.entries.shift();
-    // The answer to a key that was used before may be to an earlier state than the last one.
-    const { version } = result.session ?? {};
-    if (version === undefined) queue.etag = undefined;
-    else if (version >= queue.version) [queue.etag, queue.version] = [etag, version];
-    queue.hasFailed = result.error !== undefined;
+    const queue = this.#queues.settle(entry, result, etag);
     this.#unanswered.delete(entry.id);
     this.#awaited.delete(entry);
     this.#patience = undefined;
     this.#answered.push({ item: entry.given, ...result });
     this.#begin(queue);
-    this.#forgetIdle();
     this.#changed();
     void this.#sendRefused();
   }
 
-  #forgetIdle(): void {
-    if (this.#queues.size <= IDLE_SESSIONS_MAX) return;
-    for (const [session, { entries, hasFailed }] of this.#queues) {
-      if (entries.length > 0 || hasFailed) continue;
-      this.#queues.delete(session);
-      return;
-    }
-  }
-
   /** What was not sent need not be; what was sent is answered first, so that nothing is applied after the end. */
   #dropUnsent(): void {
-    for (const [id, { wasSent, isResting, mayBeApplied, item }] of this.#unanswered) {
+    for (const entry of this.#unanswered.values()) {
+      const { id, wasSent, isResting, mayBeApplied } = entry;
       if (wasSent && !(isResting && !mayBeApplied)) continue;
       this.#unanswered.delete(id);
-      const { entries } = this.#queues.get(item.session)!;
-      entries.splice(entries.findIndex((entry) => entry.id === id), 1);
+      this.#queues.remove(entry);
     }
     this.#changed();
   }
@@ -433,25 +378,4 @@ class ItemStream {
     if (this.#isOver) this.#socket?.close();
     this.#pulse.beat();
   }
-}
-
-/** A file tells how many entries c has by those of h, so h is asked for, too. */
-const lacksH = ({ item: { outputs } }: Entry) => outputs !== undefined && outputs.includes('c') && !outputs.includes('h');
-
-function encodeItem(entry: Entry, etag: string | undefined): Uint8Array<ArrayBuffer> {
-  const { session, x, key, ifMatch = etag, lengths, layout, outputs } = entry.item;
-  const wanted = lacksH(entry) ? ([...outputs!, 'h'] as const) : outputs;
-  return encodeFile({ session, x, lengths, layout, outputs: wanted }, { id: entry.id, key, if_match: ifMatch });
-}
-
-function withoutAdded<Tensors extends { readonly h?: unknown }>(entry: Entry, tensors: Tensors): Tensors | Omit<Tensors, 'h'> {
-  if (!lacksH(entry)) return tensors;
-  const { h: _, ...rest } = tensors;
-  return rest;
-}
-
-/** What an answer says of a session has its ETag, too. */
-function markAndEtag(session: SessionMark | undefined): { readonly mark: SessionMark | undefined; readonly etag: string | undefined } {
-  const { etag, ...mark } = (session ?? {}) as SessionMark & { readonly etag?: string };
-  return { mark: session && mark, etag };
 }
