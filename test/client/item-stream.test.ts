@@ -253,6 +253,27 @@ describe('a stream of items', () => {
     expect(await Array.fromAsync(client.stream(items()))).toMatchObject([{ applied: 'yes' }]);
   });
 
+  test.each(['carryover.stream()', 'session.stream()'])('%s that is refused after an answer was lost says that what was sent is perhaps applied', async (name) => {
+    const [{ id }] = (await newSessions(1)) as [Session];
+    let isRevoked = false;
+    class LosingWebSocket extends WebSocket {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        super(isRevoked ? String(url).replace(/stream$/, 'nothing') : url, protocols);
+      }
+
+      override send(data: Uint8Array<ArrayBuffer>): void {
+        super.send(data);
+        isRevoked = true;
+        this.close();
+      }
+    }
+    const refusal = { type: '/problems#unauthenticated', title: '', status: 401, detail: 'The key has expired.', code: 'unauthenticated', applied: 'no', errors: [] };
+    const revocable: typeof fetch = (url, init) => (isRevoked ? Promise.resolve(Response.json(refusal, { status: 401 })) : fetch(url, init));
+    const client = service.client({ WebSocket: LosingWebSocket, fetch: revocable });
+    const results = name === 'session.stream()' ? (await client.sessions.open(id)).stream([[[1]]]) : client.stream([{ session: id, x: [[1]] }]);
+    expect(await errorOf(results.next())).toMatchObject({ code: 'unauthenticated', applied: 'unknown' });
+  });
+
   test('no service: an error, after the time for which it tries', async () => {
     const away = new Carryover('http://127.0.0.1:9', { retry: { giveUpMs: 50, delayMs: 5 } });
     expect(await errorOf(away.stream([{ session: 'a', x: [[1]] }]).next())).toMatchObject({ code: 'no_answer' });

@@ -253,6 +253,8 @@ describeWith('chromium', 'the view "Understand"', () => {
     await other.locator('.gates').waitFor();
     expect(await other.getByRole('alert').count()).toBe(0);
     expect(await shownStep(other)).toBe('t = 8');
+    await press(other, 'Step');
+    await expect.poll(() => shownStep(other)).toBe('t = 9');
   });
 
   test('the curve is drawn, too, if another network is chosen while the library that draws it is loaded', async () => {

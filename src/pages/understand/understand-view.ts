@@ -116,6 +116,8 @@ class UnderstandView implements View {
 
   /** The network as it was chosen, with as many steps as there were. */
   async #beginChosen(signal: AbortSignal): Promise<Made> {
+    // It is done in place of the steps that were asked for; a click from now on is a step behind it.
+    this.#wantedSteps = undefined;
     const { length } = this.#unrolled.steps;
     const count = length === 0 ? FIRST_STEPS : Math.min(STEPS_AGAIN_MAX, length);
     await this.#unrolled.begin(this.#network(), count, signal);
