@@ -12,14 +12,14 @@ import type { Result } from './computation.ts';
 import { type Entry, type StreamItem, encodeItem, markAndEtag, withoutAdded } from './item-message.ts';
 import { MessageSocket } from './message-socket.ts';
 import { CLIENT_CODES, CarryoverError, asUnknown, problemError, unreadable } from './problem.ts';
-import { Pulse } from './pulse.ts';
 import { randomKey } from './random.ts';
+import { type Inputs, ReadAhead } from './read-ahead.ts';
 import { type Patience, isPassing } from './retry.ts';
 import { type SessionQueue, SessionQueues } from './session-queues.ts';
 import { Tensor } from './tensor.ts';
 import type { Transport } from './transport.ts';
 
-export type StreamItems = Iterable<StreamItem> | AsyncIterable<StreamItem>;
+export type StreamItems = Inputs<StreamItem>;
 
 /** What became of an item: tensors and `session`, or `error`. */
 export interface StreamResult extends BatchResult {
@@ -32,8 +32,6 @@ export interface StreamItemsOptions {
   /** Items that are read before their results have been taken, 1 … 256; 64 if absent: so many the service answers at once. */
   readonly window?: number;
 }
-
-type Items = Iterator<StreamItem> | AsyncIterator<StreamItem>;
 
 const PATH = 'v1/stream';
 const WINDOW = 64;
@@ -64,23 +62,14 @@ export async function* streamItems(
 
 class ItemStream {
   readonly #transport: Transport;
-  readonly #window: number;
   /** Of this stream alone. */
   readonly #controller: AbortController;
   readonly #signal: AbortSignal;
   readonly #queues = new SessionQueues();
   /** All entries of the queues, by id. */
   readonly #unanswered = new Map<string, Entry>();
-  readonly #answered: StreamResult[] = [];
-  /** Beats whenever one of the fields here has changed. */
-  readonly #pulse = new Pulse();
+  readonly #readAhead: ReadAhead<StreamItem, StreamResult>;
   #count = 0;
-  /** No item will come any more. */
-  #isFed = false;
-  /** Why no more items could be read. */
-  #itemError: { readonly error: unknown } | undefined;
-  /** Why no more items are answered. */
-  #failure: { readonly error: unknown } | undefined;
   #socket: MessageSocket | undefined;
   #failedHandshakes = 0;
   /** Sent on this connection and not answered. */
@@ -94,60 +83,30 @@ class ItemStream {
 
   constructor(transport: Transport, window: number, controller: AbortController) {
     this.#transport = transport;
-    this.#window = window;
     this.#controller = controller;
     this.#signal = controller.signal;
+    this.#readAhead = new ReadAhead({
+      window,
+      unansweredCount: () => this.#unanswered.size,
+      add: (item) => this.#add(item),
+      onChanged: () => this.#changed(),
+    });
   }
 
   async *results(items: StreamItems): AsyncGenerator<StreamResult, void, undefined> {
     this.#signal.throwIfAborted();
     this.#signal.addEventListener('abort', () => this.#fail(this.#signal.reason), { once: true });
-    this.#feed(items).catch(() => undefined);
+    this.#readAhead.feed(items).catch(() => undefined);
     const answering = this.#answer().catch((error: unknown) => this.#fail(error));
     try {
-      for (;;) {
-        const result = this.#answered.shift();
-        if (result) {
-          this.#pulse.beat();
-          yield result;
-        } else if (this.#failure) throw this.#failure.error;
-        else if (this.#unanswered.size > 0 || !this.#isFed) await this.#pulse.next();
-        else if (this.#itemError) throw this.#itemError.error;
-        else return;
-      }
+      yield* this.#readAhead.results();
     } finally {
-      this.#isFed = true;
+      this.#readAhead.end();
       this.#dropUnsent();
       const timer = setTimeout(() => this.#controller.abort(), DRAIN_MS_MAX);
       await answering;
       clearTimeout(timer);
     }
-  }
-
-  /** Queues the items, as there is room for them. */
-  async #feed(items: StreamItems): Promise<void> {
-    let left: Items | undefined;
-    try {
-      const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
-      while (!this.#isFed) {
-        if (this.#unanswered.size + this.#answered.length >= this.#window) {
-          await this.#pulse.next();
-          continue;
-        }
-        // One that throws or is done has ended by itself.
-        left = undefined;
-        const { done, value } = await iterator.next();
-        if (done) break;
-        left = iterator;
-        if (!this.#isFed) this.#add(value);
-      }
-    } catch (error) {
-      this.#itemError = { error };
-    }
-    this.#isFed = true;
-    this.#changed();
-    // Nobody waits for it: a generator that waits for something ends only when that comes.
-    await left?.return?.();
   }
 
   /** @throws TypeError · RangeError if it is none */
@@ -163,7 +122,7 @@ class ItemStream {
     const queue = this.#queues.add(entry);
     this.#unanswered.set(entry.id, entry);
     if (queue.entries.length === 1) this.#begin(queue);
-    this.#pulse.beat();
+    this.#readAhead.pulse.beat();
   }
 
   /** Sends the first entry of a queue, or has it fail behind one that has failed. */
@@ -197,26 +156,21 @@ class ItemStream {
 
   /** Has all items answered, over as many connections as it takes. @throws why that cannot be done */
   async #answer(): Promise<void> {
-    while (!this.#isOver && !this.#mustPost) {
+    while (!this.#readAhead.isOver && !this.#mustPost) {
       try {
-        await (this.#unanswered.size > 0 ? this.#converse() : this.#pulse.next());
+        await (this.#unanswered.size > 0 ? this.#converse() : this.#readAhead.pulse.next());
       } catch (error) {
         this.#signal.throwIfAborted();
         await this.#waitAfter(error as CarryoverError);
       }
     }
-    while (!this.#isOver) await this.#postFirsts();
+    while (!this.#readAhead.isOver) await this.#postFirsts();
   }
 
   /** The time for which it tries begins anew with each answer. @throws the error if it is over */
   async #waitAfter(error: CarryoverError): Promise<void> {
     this.#patience ??= this.#transport.patience({ signal: this.#signal });
     await this.#patience.waitAfter(error);
-  }
-
-  /** Nothing is left to be answered, or nothing more will be. */
-  get #isOver(): boolean {
-    return this.#failure !== undefined || (this.#isFed && this.#unanswered.size === 0);
   }
 
   get #mustPost(): boolean {
@@ -311,7 +265,7 @@ class ItemStream {
     }
     entry.isResting = false;
     this.#send(entry);
-    this.#pulse.beat();
+    this.#readAhead.pulse.beat();
   }
 
   #onAnswer({ fields: { id, replayed }, session, ...tensors }: Result): void {
@@ -324,7 +278,7 @@ class ItemStream {
   /** The first items of all sessions in one call, where there are no WebSockets. @throws as sendBatch() */
   async #postFirsts(): Promise<void> {
     const entries = [...this.#unanswered.values()].filter(({ bytes, isResting }) => bytes !== undefined && !isResting);
-    if (entries.length === 0) return this.#pulse.next();
+    if (entries.length === 0) return this.#readAhead.pulse.next();
     await this.#post(entries);
   }
 
@@ -351,7 +305,7 @@ class ItemStream {
     this.#unanswered.delete(entry.id);
     this.#awaited.delete(entry);
     this.#patience = undefined;
-    this.#answered.push({ item: entry.given, ...result });
+    this.#readAhead.push({ item: entry.given, ...result });
     this.#begin(queue);
     this.#changed();
     void this.#sendRefused();
@@ -370,12 +324,12 @@ class ItemStream {
 
   #fail(error: unknown): void {
     const isUncertain = this.#awaited.size > 0 || [...this.#unanswered.values()].some(({ mayBeApplied }) => mayBeApplied);
-    this.#failure ??= { error: isUncertain && error instanceof CarryoverError ? asUnknown(error) : error };
+    this.#readAhead.fail(isUncertain && error instanceof CarryoverError ? asUnknown(error) : error);
     this.#changed();
   }
 
   #changed(): void {
-    if (this.#isOver) this.#socket?.close();
-    this.#pulse.beat();
+    if (this.#readAhead.isOver) this.#socket?.close();
+    this.#readAhead.pulse.beat();
   }
 }

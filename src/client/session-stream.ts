@@ -12,14 +12,14 @@ import { linkedTo } from './abort.ts';
 import { type Result, encodeFile } from './computation.ts';
 import { MessageSocket } from './message-socket.ts';
 import { CLIENT_CODES, CarryoverError, asUnknown, problemError, unreadable } from './problem.ts';
-import { Pulse } from './pulse.ts';
 import { randomKey } from './random.ts';
+import { type Inputs, ReadAhead } from './read-ahead.ts';
 import type { SessionStep } from './session-answers.ts';
 import type { TensorLike } from './tensor.ts';
 import type { Transport } from './transport.ts';
 import { type SessionMark, markOf } from './types.ts';
 
-export type SessionInputs = Iterable<TensorLike> | AsyncIterable<TensorLike>;
+export type SessionInputs = Inputs<TensorLike>;
 
 export interface StreamOptions {
   readonly signal?: AbortSignal | undefined;
@@ -38,8 +38,6 @@ export interface StreamPort {
   /** The same step as a call of its own. */
   readonly step: (x: TensorLike) => Promise<SessionStep>;
 }
-
-type Inputs = Iterator<TensorLike> | AsyncIterator<TensorLike>;
 
 interface Message {
   readonly id: string;
@@ -76,50 +74,37 @@ export async function* streamSteps(
 class SessionStream {
   readonly #transport: Transport;
   readonly #port: StreamPort;
-  readonly #window: number;
   /** Of this stream alone. */
   readonly #controller: AbortController;
   readonly #signal: AbortSignal;
   readonly #unanswered: Message[] = [];
-  readonly #answered: SessionStep[] = [];
-  /** Beats whenever one of the fields here has changed. */
-  readonly #pulse = new Pulse();
+  readonly #readAhead: ReadAhead<TensorLike, SessionStep>;
   #inputs = 0;
-  /** No message will come any more. */
-  #isFed = false;
-  /** Why no more inputs could be read. */
-  #inputError: { readonly error: unknown } | undefined;
-  /** Why no more messages are answered. */
-  #failure: { readonly error: unknown } | undefined;
   #socket: MessageSocket | undefined;
   #failedHandshakes = 0;
 
   constructor(transport: Transport, port: StreamPort, window: number, controller: AbortController) {
     this.#transport = transport;
     this.#port = port;
-    this.#window = window;
     this.#controller = controller;
     this.#signal = controller.signal;
+    this.#readAhead = new ReadAhead({
+      window,
+      unansweredCount: () => this.#unanswered.length,
+      add: (x) => this.#add(x),
+      onChanged: () => this.#changed(),
+    });
   }
 
   async *results(xs: SessionInputs): AsyncGenerator<SessionStep, void, undefined> {
     this.#signal.throwIfAborted();
     this.#signal.addEventListener('abort', () => this.#fail(this.#signal.reason), { once: true });
-    this.#feed(xs).catch(() => undefined);
+    this.#readAhead.feed(xs).catch(() => undefined);
     const answering = this.#answer().catch((error: unknown) => this.#fail(error));
     try {
-      for (;;) {
-        const step = this.#answered.shift();
-        if (step) {
-          this.#pulse.beat();
-          yield step;
-        } else if (this.#failure) throw this.#failure.error;
-        else if (this.#unanswered.length > 0 || !this.#isFed) await this.#pulse.next();
-        else if (this.#inputError) throw this.#inputError.error;
-        else return;
-      }
+      yield* this.#readAhead.results();
     } finally {
-      this.#isFed = true;
+      this.#readAhead.end();
       // What was not sent need not be; what was sent is answered first, so that it is known where the session is.
       const sent = this.#unanswered.findLastIndex(({ wasSent }) => wasSent) + 1;
       this.#unanswered.splice(sent);
@@ -130,32 +115,6 @@ class SessionStream {
     }
   }
 
-  /** Makes messages of the inputs, as there is room for them. */
-  async #feed(xs: SessionInputs): Promise<void> {
-    let left: Inputs | undefined;
-    try {
-      const inputs = Symbol.asyncIterator in xs ? xs[Symbol.asyncIterator]() : xs[Symbol.iterator]();
-      while (!this.#isFed) {
-        if (this.#unanswered.length + this.#answered.length >= this.#window) {
-          await this.#pulse.next();
-          continue;
-        }
-        // One that throws or is done has ended by itself.
-        left = undefined;
-        const { done, value } = await inputs.next();
-        if (done) break;
-        left = inputs;
-        if (!this.#isFed) this.#add(value);
-      }
-    } catch (error) {
-      this.#inputError = { error };
-    }
-    this.#isFed = true;
-    this.#changed();
-    // Nobody waits for it: a generator that waits for something ends only when that comes.
-    await left?.return?.();
-  }
-
   #add(x: TensorLike): void {
     const { etag = 'previous' } = this.#unanswered.length > 0 ? {} : this.#port.place();
     const id = String(this.#inputs++);
@@ -163,7 +122,7 @@ class SessionStream {
     const message = { id, x, bytes, wasSent: false };
     this.#unanswered.push(message);
     this.#send(message);
-    this.#pulse.beat();
+    this.#readAhead.pulse.beat();
   }
 
   #send(message: Message): void {
@@ -181,22 +140,17 @@ class SessionStream {
       if (this.#unanswered[0] !== first) patience = this.#transport.patience({ signal: this.#signal });
       [first] = this.#unanswered;
     };
-    while (!this.#isOver && !this.#mustPost) {
+    while (!this.#readAhead.isOver && !this.#mustPost) {
       renewPatience();
       try {
-        await (first ? this.#converse() : this.#pulse.next());
+        await (first ? this.#converse() : this.#readAhead.pulse.next());
       } catch (error) {
         this.#signal.throwIfAborted();
         renewPatience();
         await patience.waitAfter(error as CarryoverError);
       }
     }
-    while (!this.#isOver) await this.#postNext();
-  }
-
-  /** Nothing is left to be answered, or nothing more will be. */
-  get #isOver(): boolean {
-    return this.#failure !== undefined || (this.#isFed && this.#unanswered.length === 0);
+    while (!this.#readAhead.isOver) await this.#postNext();
   }
 
   get #mustPost(): boolean {
@@ -262,7 +216,7 @@ class SessionStream {
       throw conflict(`A step was answered at version ${mark.version} of the session, expected ${before.version + 1}.`, 'yes');
     }
     this.#unanswered.shift();
-    this.#answered.push({ h, ...rest, session: mark });
+    this.#readAhead.push({ h, ...rest, session: mark });
     this.#port.moveTo(mark, etag);
     this.#changed();
   }
@@ -270,24 +224,24 @@ class SessionStream {
   /** A step as a call of its own, if there is one. It is sent again there, so an error is final. */
   async #postNext(): Promise<void> {
     const message = this.#unanswered[0];
-    if (!message) return this.#pulse.next();
+    if (!message) return this.#readAhead.pulse.next();
     const step = await this.#port.step(message.x);
     this.#unanswered.shift();
-    this.#answered.push(step);
+    this.#readAhead.push(step);
     this.#changed();
   }
 
   #fail(error: unknown): void {
-    if (this.#failure) return;
-    this.#failure = { error };
+    if (this.#readAhead.hasFailed) return;
+    this.#readAhead.fail(error);
     const isCertain = error instanceof CarryoverError && error.applied === 'no';
     if (!isCertain && this.#unanswered.some(({ wasSent }) => wasSent)) this.#port.noteUncertain();
     this.#changed();
   }
 
   #changed(): void {
-    if (this.#isOver) this.#socket?.close();
-    this.#pulse.beat();
+    if (this.#readAhead.isOver) this.#socket?.close();
+    this.#readAhead.pulse.beat();
   }
 }
 
