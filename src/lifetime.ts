@@ -24,20 +24,13 @@ export class Lifetime {
   usage: Usage | undefined;
   /** What is measured and known of the request. */
   readonly record = new RequestRecord();
-  readonly #msMax: number;
-  #endsAtMs: number;
-  #isClosed = false;
-  #hasExpired = false;
-  readonly #listeners = new Set<() => void>();
-  #timer: NodeJS.Timeout | undefined;
-  #controller: AbortController | undefined;
+  readonly #end: LifetimeEnd;
 
   /** @param msMax from now until its deadline */
-  constructor(client: object, msMax: number, tenant?: Tenant) {
+  constructor(client: object, msMax: number, tenant?: Tenant, end = new LifetimeEnd(msMax)) {
     this.client = client;
     this.tenant = tenant;
-    this.#msMax = msMax;
-    this.#endsAtMs = performance.now() + msMax;
+    this.#end = end;
   }
 
   /** Whose share of the workers the client has a part of, in fair queueing: that of its tenant, or one of its own. */
@@ -45,35 +38,30 @@ export class Lifetime {
     return this.usage?.group ?? this.client;
   }
 
-  /**
-   * The lifetime of one of several calls in a request: it has the same client and deadline and ends with this one, but a
-   * record of its own. To be disposed of.
-   */
+  /** The lifetime of one of several calls in a request: it is this one with a record of its own, and to be closed by nobody. */
   share(): Lifetime {
-    const shared = new SharedLifetime(this.client, this.#msMax, this.tenant);
-    shared.#endsAtMs = this.#endsAtMs;
+    const shared = new Lifetime(this.client, this.msMax, this.tenant, this.#end);
     shared.usage = this.usage;
-    shared.removeFromWhole = this.onEnd(() => shared.close());
     return shared;
   }
 
   /** The deadline, by performance.now(). */
   get endsAtMs(): number {
-    return this.#endsAtMs;
+    return this.#end.atMs;
   }
 
   /** The time from its beginning to its deadline, in ms. */
   get msMax(): number {
-    return this.#msMax;
+    return this.#end.msMax;
   }
 
   /** Until the deadline, in ms; 0 if isOver. */
   remainingMs(): number {
-    return this.isOver ? 0 : Math.max(0, this.#endsAtMs - performance.now());
+    return this.isOver ? 0 : Math.max(0, this.#end.atMs - performance.now());
   }
 
   get isOver(): boolean {
-    return this.#isClosed || this.#hasExpired || performance.now() >= this.#endsAtMs;
+    return this.#end.isOver;
   }
 
   /** @throws client_closed · deadline_exceeded */
@@ -83,24 +71,21 @@ export class Lifetime {
 
   /** The error for work that still waits when isOver: client_closed or deadline_exceeded. */
   error(applied?: Applied): CarryoverError {
-    if (this.#isClosed) return clientClosed(applied);
+    if (this.#end.isClosed) return clientClosed(applied);
     return new CarryoverError('deadline_exceeded', {
-      detail: `The request was not answered within ${this.#msMax} ms (JOB_DEADLINE_MS).`,
+      detail: `The request was not answered within ${this.msMax} ms (JOB_DEADLINE_MS).`,
       applied,
     });
   }
 
   /** Sets the deadline to msMax from now, as between two writes of a stream. After close() it stays over. */
   renew(): void {
-    this.#endsAtMs = performance.now() + this.#msMax;
-    this.#hasExpired = false;
-    if (this.#timer) this.#arm();
+    this.#end.renew();
   }
 
   /** To be called when the connection is closed or the response is complete: ends all that waits for the request. */
   close(): void {
-    this.#isClosed = true;
-    this.#notify();
+    this.#end.close();
   }
 
   /** As close(). */
@@ -114,26 +99,17 @@ export class Lifetime {
    * @returns a function that removes the listener
    */
   onEnd(listener: () => void): () => void {
-    if (this.isOver) {
-      listener();
-      return () => {};
-    }
-    this.#listeners.add(listener);
-    if (!this.#timer) this.#arm();
-    return () => {
-      this.#listeners.delete(listener);
-      if (this.#listeners.size === 0) this.#disarm();
-    };
+    return this.#end.add(listener);
   }
 
   /** Aborts with client_closed or deadline_exceeded. */
   get signal(): AbortSignal {
-    if (!this.#controller) {
+    if (!this.#end.controller) {
       const controller = new AbortController();
-      this.#controller = controller;
+      this.#end.controller = controller;
       this.onEnd(() => controller.abort(this.error()));
     }
-    return this.#controller.signal;
+    return this.#end.controller.signal;
   }
 
   /**
@@ -142,14 +118,66 @@ export class Lifetime {
    * @param applied for the error: whether the call was applied to its session
    * @throws client_closed · deadline_exceeded
    */
-  async race<Value>(promise: Promise<Value>, applied?: Applied): Promise<Value> {
-    const { promise: end, reject } = Promise.withResolvers<never>();
-    const removeListener = this.onEnd(() => reject(this.error(applied)));
-    try {
-      return await Promise.race([promise, end]);
-    } finally {
-      removeListener();
+  race<Value>(promise: Promise<Value>, applied?: Applied): Promise<Value> {
+    return new Promise((resolve, reject) => {
+      const removeListener = this.onEnd(() => reject(this.error(applied)));
+      const settle = (value: Value) => {
+        removeListener();
+        resolve(value);
+      };
+      const fail = (error: unknown) => {
+        removeListener();
+        reject(error);
+      };
+      promise.then(settle, fail);
+    });
+  }
+}
+
+/** When a request is over, and what waits for that. The calls of a request that has several share it. */
+class LifetimeEnd {
+  readonly msMax: number;
+  /** The deadline, by performance.now(). */
+  atMs: number;
+  isClosed = false;
+  controller: AbortController | undefined;
+  #hasExpired = false;
+  /** Undefined until something waits. */
+  #listeners: Set<() => void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(msMax: number) {
+    this.msMax = msMax;
+    this.atMs = performance.now() + msMax;
+  }
+
+  get isOver(): boolean {
+    return this.isClosed || this.#hasExpired || performance.now() >= this.atMs;
+  }
+
+  renew(): void {
+    this.atMs = performance.now() + this.msMax;
+    this.#hasExpired = false;
+    if (this.#timer) this.#arm();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.#notify();
+  }
+
+  add(listener: () => void): () => void {
+    if (this.isOver) {
+      listener();
+      return () => {};
     }
+    const listeners = (this.#listeners ??= new Set());
+    listeners.add(listener);
+    if (!this.#timer) this.#arm();
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0) this.#disarm();
+    };
   }
 
   #arm(): void {
@@ -157,7 +185,7 @@ export class Lifetime {
     this.#timer = setTimeout(() => {
       this.#hasExpired = true;
       this.#notify();
-    }, this.#endsAtMs - performance.now());
+    }, this.atMs - performance.now());
   }
 
   #disarm(): void {
@@ -167,18 +195,9 @@ export class Lifetime {
 
   #notify(): void {
     this.#disarm();
+    if (!this.#listeners) return;
     const listeners = [...this.#listeners];
     this.#listeners.clear();
     for (const listener of listeners) listener();
-  }
-}
-
-/** One of several in a request. */
-class SharedLifetime extends Lifetime {
-  removeFromWhole: (() => void) | undefined;
-
-  override [Symbol.dispose](): void {
-    this.removeFromWhole?.();
-    super[Symbol.dispose]();
   }
 }

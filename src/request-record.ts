@@ -44,34 +44,27 @@ export class RequestRecord {
 
   /** Adds to a part what `run` takes, and if it returns a promise, until that has settled. */
   measure<Result>(part: MeasuredPart, run: () => Result): Result {
-    const { trace } = this;
-    const traced = trace?.begin(SPAN_NAMES[part]);
+    const traced = this.trace?.begin(SPAN_NAMES[part]);
     const startMs = this.clockMs();
     let result: Result;
     try {
       result = run();
     } catch (error) {
-      this[part] += this.clockMs() - startMs;
-      trace?.end(traced);
+      this.#end(part, startMs, traced);
       throw error;
     }
-    if (result instanceof Promise) return this.#measureLater(part, startMs, result, traced) as Result;
-    this[part] += this.clockMs() - startMs;
-    trace?.end(traced);
+    if (result instanceof Promise) {
+      const end = () => this.#end(part, startMs, traced);
+      // Before the caller goes on, who is given the same promise.
+      void result.then(end, end);
+      return result;
+    }
+    this.#end(part, startMs, traced);
     return result;
   }
 
-  async #measureLater<Value>(
-    part: MeasuredPart,
-    startMs: number,
-    promise: Promise<Value>,
-    traced: TracedPart | undefined,
-  ): Promise<Value> {
-    try {
-      return await promise;
-    } finally {
-      this[part] += this.clockMs() - startMs;
-      this.trace?.end(traced);
-    }
+  #end(part: MeasuredPart, startMs: number, traced: TracedPart | undefined): void {
+    this[part] += this.clockMs() - startMs;
+    this.trace?.end(traced);
   }
 }

@@ -24,7 +24,9 @@ export function toJsonSegments({ fields = {}, tensors, trace }: ResponseBody): r
     writer.tensors(trace);
     writer.close();
   }
-  for (const [name, value] of presentOf(fields)) {
+  for (const name of Object.keys(fields)) {
+    const value = fields[name];
+    if (value === undefined) continue;
     writer.key(name);
     writer.text(JSON.stringify(value));
   }

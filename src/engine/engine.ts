@@ -7,6 +7,7 @@ import type { TenantModels } from '../models/tenant-models.ts';
 import type { WeightsCache } from '../models/weights-cache.ts';
 import type { Scheduler } from '../scheduler/scheduler.ts';
 import type { TensorSource } from '../tensor.ts';
+import { costOf } from '../wasm/job-cost.ts';
 import { partsMaxOf } from '../wasm/job-layout.ts';
 import { Job } from '../wasm/job.ts';
 import type { LinearMemory } from '../wasm/memory.ts';
@@ -18,7 +19,7 @@ import { type ResolvedModel, readLayers } from './model-source.ts';
 import { JobResult, type RecurrenceResult } from './result.ts';
 import { type Limits, type RecurrenceInput, type RunModel, expectForward, resolveSizes } from './shapes.ts';
 import { resolveShortForm } from './short-form.ts';
-import { JobStep } from './shared-step.ts';
+import { JobStep, stepOf } from './shared-step.ts';
 import { copyStates, isList } from './states.ts';
 import { RecurrenceStream, planStream } from './stream.ts';
 import type { JsonCodec } from './json-codec.ts';
@@ -116,6 +117,45 @@ export class Engine {
       record.computeMs += record.clockMs() - startMs;
       record.trace?.end(traced);
     }
+  }
+
+  /** How many rows of a model that this process has may be computed by runTogether(). */
+  rowsMaxTogether(modelId: string): number {
+    const { layers } = this.#parts.library.registry.model(modelId);
+    return this.#parts.scheduler.sharedRowsMaxOf((N) => costOf(layers, stepOf(N)));
+  }
+
+  /**
+   * Several steps of N rows each, of one client, as one mini-batch with a model that this process has. The rows of the k-th
+   * stand from k N on. Their shapes and limits were checked.
+   *
+   * @param fill writes x and the states of the job; it is called once
+   * @throws as run(), of all of them
+   */
+  async runTogether(
+    modelId: string,
+    { steps, N }: { readonly steps: number; readonly N: number },
+    fill: (job: Job) => void,
+    lifetime: Lifetime,
+  ): Promise<RecurrenceResult> {
+    const { memory, library, scheduler, isFinite } = this.#parts;
+    const shape = stepOf(steps * N);
+    return lifetime.record.measure('computeMs', async () => {
+      const cost = costOf(library.registry.model(modelId).layers, shape);
+      scheduler.expectPossible(cost, partsMaxOf(shape.N), lifetime);
+      await lifetime.usage?.chargeFlops(cost.flops);
+      using failed = new DisposableStack();
+      const lease = failed.use(library.registry.lease(modelId));
+      const job = failed.use(new Job(memory, lease.model, shape));
+      fill(job);
+      await scheduler.run(job, lifetime);
+      const result = new JobResult(job, lease);
+      expectFinite(result, isFinite, 'ND', job.infiniteState());
+      scheduler.countShared(steps);
+      // The result owns the job and the lease.
+      failed.move();
+      return result;
+    });
   }
 
   /**

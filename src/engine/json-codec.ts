@@ -210,15 +210,11 @@ export class JsonCodec {
   }
 
   /** Like stringify(), with the JSON copied to memory of its own. */
-  async stringifyToBuffer(segments: readonly JsonSegment[], lifetime: Lifetime): Promise<Buffer> {
-    using printed = await this.stringify(segments, lifetime);
-    const json = printed.view();
-    const copy = Buffer.allocUnsafe(json.length);
-    for (let at = 0; at < json.length; at += SLICE_BYTES) {
-      if (at > 0) await nextIteration();
-      copy.set(json.subarray(at, at + SLICE_BYTES), at);
-    }
-    return copy;
+  stringifyToBuffer(segments: readonly JsonSegment[], lifetime: Lifetime): Buffer | Promise<Buffer> {
+    const printed = this.stringify(segments, lifetime);
+    if (printed instanceof Promise) return printed.then(copyInSlices);
+    using json = printed;
+    return Buffer.from(json.view());
   }
 
   /**
@@ -264,6 +260,18 @@ interface JobCost {
   readonly flops: number;
   /** As in Work of the scheduler. */
   readonly completesRequest: boolean;
+}
+
+/** Frees the JSON. */
+async function copyInSlices(printed: PrintedJson): Promise<Buffer> {
+  using json = printed;
+  const bytes = json.view();
+  const copy = Buffer.allocUnsafe(bytes.length);
+  for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
+    if (at > 0) await nextIteration();
+    copy.set(bytes.subarray(at, at + SLICE_BYTES), at);
+  }
+  return copy;
 }
 
 async function appendInSlices(block: ByteBlock, bytes: Buffer): Promise<ByteBlock> {

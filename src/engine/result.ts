@@ -55,11 +55,37 @@ export class JobResult implements RecurrenceResult {
   }
 }
 
-/** Copies a view of shape (N, H) without the padding of its rows. */
-export function copyRows({ shape, strides, data }: TensorView, target: Float32Array): void {
+/** The results of N rows of one step, from row `first` on. They are valid as long as the whole. */
+export function stepRows({ states, y }: RecurrenceTensors, first: number, N: number): RecurrenceTensors {
+  return {
+    states: states.map(({ h, c }) => ({ h: rowsOf(h, first, N), c: c && rowsOf(c, first, N) })),
+    y: y && rowsOf(y, first, N),
+    hs: undefined,
+    ys: undefined,
+    trace: undefined,
+    gates: undefined,
+  };
+}
+
+/** N rows of a view of shape (…, size), from row `first` on. */
+function rowsOf({ shape, strides, data }: TensorView, first: number, N: number): TensorView {
+  const [size, stride] = [shape[1]!, strides[0]!];
+  const start = first * stride;
+  return { shape: [N, size], strides, data: data.subarray(start, start + (N - 1) * stride + size) };
+}
+
+/**
+ * Copies a view of shape (N, H) without the padding of its rows.
+ *
+ * @param at where the copy begins in `target`
+ * @returns where it ends
+ */
+export function copyRows({ shape, strides, data }: TensorView, target: Float32Array, at = 0): number {
   const [N, H] = shape as [number, number];
+  // Of short rows a loop takes less time than the views that Float32Array.set() would need.
   for (let n = 0; n < N; n++) {
     const start = n * strides[0]!;
-    target.set(data.subarray(start, start + H), n * H);
+    for (let j = 0; j < H; j++) target[at++] = data[start + j]!;
   }
+  return at;
 }

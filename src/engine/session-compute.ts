@@ -23,6 +23,7 @@ import {
   rowsOf,
   stateSizes,
 } from './session-state.ts';
+import { type SessionStep, type StepOutcome, advanceTogether } from './session-group.ts';
 import { type Advanced, type PrintSteps, type SessionInput, computeSteps, replaySteps } from './session-steps.ts';
 import { type Limits, type RecurrenceInput, expectForward } from './shapes.ts';
 import type { GivenStates } from './states.ts';
@@ -137,6 +138,15 @@ export class SessionCompute {
   }
 
   /**
+   * Advances sessions by one step each, those of one model as one mini-batch. Does not reject; what becomes of each is as
+   * with advance(). Steps that the outcome leaves undefined have changed nothing: advance() is for them.
+   */
+  advanceTogether<Printed>(steps: readonly SessionStep<Printed>[]): Promise<StepOutcome<Printed>[]> {
+    const { engine, sessions, library, limits } = this.#parts;
+    return advanceTogether({ engine, sessions, registry: library.registry, limits }, steps);
+  }
+
+  /**
    * The states that a call puts in place of a session's.
    *
    * @throws shape_mismatch · out_of_range · model_corrupt · store_unavailable
@@ -152,6 +162,14 @@ export class SessionCompute {
   async stepAxesOf(session: Session): Promise<1 | 2> {
     const { layers } = await this.#modelOf(session);
     return layers[0]!.type === 'embedding' ? 1 : 2;
+  }
+
+  /** stepAxesOf() of a session that is in memory with its model; else undefined. */
+  stepAxesIfCached(id: string): 1 | 2 | undefined {
+    const { sessions, library } = this.#parts;
+    const modelId = sessions.modelIfCached(id);
+    if (modelId === undefined || !library.registry.has(modelId)) return undefined;
+    return library.registry.model(modelId).layers[0]!.type === 'embedding' ? 1 : 2;
   }
 
   async #modelOf({ modelId }: Session): Promise<StateModel> {

@@ -3,7 +3,7 @@ import { CarryoverError } from '../errors.ts';
 import { type LayerSpec, statesOf } from '../layers.ts';
 import { type Session, type StateSizes, sizesOf, stateNumbersOf, viewsOf } from '../sessions/session.ts';
 import { type TensorSource, sizeOf } from '../tensor.ts';
-import type { StateViews } from '../wasm/job.ts';
+import type { InitialStates, StateViews } from '../wasm/job.ts';
 import { shapeMismatch } from './expect-shape.ts';
 import { copyRows } from './result.ts';
 import { type GivenStates, copyStates, expectStates, sourcesOf } from './states.ts';
@@ -77,16 +77,25 @@ function sourceOf(name: string, N: number, H: number, numbers: Float32Array): Te
   return { name, axes: 'NH', shape: [N, H], copyTo: (target) => target.set(numbers) };
 }
 
-/** A copy of the states that a computation has ended with. */
+/** A copy of the states that a computation has ended with: every h in the order of the layers, then every c. */
 export function finalState(session: Session, final: readonly StateViews[]): Float32Array {
-  const { N } = session;
-  const sizes = sizesOf(session);
-  const state = new Float32Array(stateNumbersOf(N, sizes));
-  for (const [k, { h, c }] of viewsOf(N, sizes, state).entries()) {
-    copyRows(final[k]!.h, h);
-    if (c) copyRows(final[k]!.c!, c);
-  }
+  const state = new Float32Array(stateNumbersOf(session.N, sizesOf(session)));
+  let end = 0;
+  for (const { h } of final) end = copyRows(h, state, end);
+  for (const { c } of final) if (c) end = copyRows(c, state, end);
   return state;
+}
+
+/** Writes the states of a session to rows of a mini-batch of several sessions, from row `first` on. */
+export function copyStatesToRows(session: Session, targets: readonly InitialStates[], first: number): void {
+  const { N, state } = session;
+  let end = 0;
+  const copy = (target: Float32Array, H: number) => {
+    for (let i = first * H; i < (first + N) * H; i++) target[i] = state[end++]!;
+  };
+  const sizes = sizesOf(session);
+  for (const [k, { H }] of sizes.entries()) copy(targets[k]!.h, H);
+  for (const [k, { H, hasC }] of sizes.entries()) if (hasC) copy(targets[k]!.c!, H);
 }
 
 /** @throws limit_exceeded */

@@ -77,7 +77,8 @@ function stepsOf({ x }: SessionInput): number {
   return x.axes.includes('T') ? sizeOf(x, 'T') : 1;
 }
 
-function sessionInput(session: Session) {
+/** What a computation takes from its session. */
+export function sessionInput(session: Session) {
   const { id, modelId, N } = session;
   return { weights: { modelId }, ...initialStates(session), batch: { N, origin: `session ${id}` } };
 }

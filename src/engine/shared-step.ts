@@ -67,6 +67,7 @@ class JoinedJob implements SharedJob {
   }
 }
 
-function stepOf(N: number) {
+/** The shape of one step of N rows of which only the states and outputs are wanted. */
+export function stepOf(N: number) {
   return { T: 1, N, keepsStates: false, trace: false };
 }

@@ -86,7 +86,7 @@ export const METRICS = {
     name: 'carryover_shared_steps_total',
     type: 'counter',
     labels: [],
-    help: 'Steps that were computed together with steps of other requests; SHARED_ROWS_MAX bounds how many at once.',
+    help: 'Steps that were computed together with others: of other requests, of one batch or of one WebSocket; SHARED_ROWS_MAX bounds how many at once.',
   },
   sharedBatches: {
     name: 'carryover_shared_batches_total',

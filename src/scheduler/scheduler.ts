@@ -106,6 +106,16 @@ export class Scheduler {
     return this.#batches.counts;
   }
 
+  /** How many rows of one model, of several requests, may be computed as one mini-batch. */
+  sharedRowsMaxOf(costOf: (rows: number) => Cost): number {
+    return this.#batches.rowsMaxOf(costOf);
+  }
+
+  /** To be called when a mini-batch of so many steps was computed that run() was not told of. */
+  countShared(steps: number): void {
+    this.#batches.count(steps);
+  }
+
   /** Until they are set, all work is estimated to take 0 ms. */
   set speeds(speeds: Speeds) {
     this.#costs.speeds = speeds;
@@ -222,8 +232,7 @@ export class Scheduler {
       if (isDone) {
         this.#costs.learn(job.cost, 1, outcome);
         this.#queue.serve(ms);
-        this.#batches.counts.steps += parts.length;
-        this.#batches.counts.batches++;
+        this.#batches.count(parts.length);
       }
       for (const [k, part] of parts.entries()) {
         part.settleSlice(slices[k]!, isDone ? outcome : undefined);

@@ -4,7 +4,7 @@
 // as there are workers, further steps of that model wait in the queue, and those that wait when one is done form the next.
 // Each keeps its own place in the queue, its deadline and its client until then: one that is cancelled or refused is not in
 // the batch. The rows are copied into a job of their own, so what fails there has changed nothing of the requests.
-import type { Costs } from './costs.ts';
+import type { Cost, Costs } from './costs.ts';
 import type { Part } from './part.ts';
 import type { SharedStep } from './shared-step.ts';
 
@@ -28,6 +28,20 @@ export class SharedBatches {
 
   constructor(options: SharedBatchesOptions) {
     this.#options = options;
+  }
+
+  /** To be called when a batch of so many steps was computed. */
+  count(steps: number): void {
+    this.counts.steps += steps;
+    this.counts.batches++;
+  }
+
+  /** How many rows a batch may have: rowsMax, or less if so many would take longer than msMax. */
+  rowsMaxOf(costOf: (rows: number) => Cost): number {
+    const { rowsMax, msMax, costs } = this.#options;
+    let rows = rowsMax;
+    while (rows > 1 && costs.msOf(costOf(rows)) > msMax) rows = Math.floor(rows / 2);
+    return rows;
   }
 
   /** Whether steps of this size are shared at all: another one must find room in a batch, and larger ones gain nothing by it. */

@@ -17,6 +17,11 @@ export function findKeptAnswer({ answers }: Session, { key }: Call): KeptAnswer 
   return kept;
 }
 
+/** Whether an answer is stored under the idempotency key of the call, be it to this request or to another one. */
+export function keepsAnswerTo({ answers }: Session, { key }: Call): boolean {
+  return key !== undefined && answers.some((answer) => answer.key === key.key);
+}
+
 /**
  * Checks that a session was deleted by this very call: then the deletion is replayed.
  *

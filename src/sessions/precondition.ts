@@ -3,9 +3,15 @@ import { CarryoverError } from '../errors.ts';
 import type { Call } from './call.ts';
 import { type Session, etagOf } from './session.ts';
 
+/** Whether the call has no If-Match, or one that names the present state. */
+export function meetsIfMatch(session: Session, { ifMatch }: Call): boolean {
+  return ifMatch === undefined || ifMatch === '*' || ifMatch.includes(etagOf(session));
+}
+
 /** @throws step_conflict (412) if the call has an If-Match that does not name the present state */
-export function expectIfMatch(session: Session, { ifMatch }: Call): void {
-  if (ifMatch === undefined || ifMatch === '*' || ifMatch.includes(etagOf(session))) return;
+export function expectIfMatch(session: Session, call: Call): void {
+  if (meetsIfMatch(session, call)) return;
+  const ifMatch = call.ifMatch as readonly string[];
   const { id, t, version } = session;
   const sent = ifMatch.join(', ').slice(0, 200);
   const hasWeak = ifMatch.some((tag) => tag.startsWith('W/'));

@@ -25,6 +25,7 @@ import {
   KEEP_MAX,
   type PastState,
   type Session,
+  type StateSizes,
   type Tombstone,
   sizesOf,
   stateNumbersOf,
@@ -138,19 +139,30 @@ export function isTombstone(record: Session | Tombstone): record is Tombstone {
 }
 
 function encodeHead(session: Session): Uint8Array {
-  const { id, state, answers: _answers, past: _past, creation: _creation, numerics: made, ...rest } = session;
-  const { states, keep, answersCount, pastHeight } = rest;
-  if (!states) return encodeFrame(id, HEAD, { format: FORMAT_OF_H, ...rest, made } satisfies SessionFields, state);
+  const { id, state, states, numerics: made, keep, answersCount, pastHeight } = session;
+  const { incarnation, version, nonce, t, modelId, N, D, H, ttlMs, createdAtMs, expiresAtMs } = session;
+  const begin = { incarnation, version, nonce, t, modelId, N, D, H };
+  if (!states) {
+    const counts = { keep, ttlMs, createdAtMs, expiresAtMs, answersCount, pastHeight };
+    return encodeFrame(id, HEAD, { format: FORMAT_OF_H, ...begin, ...counts, made } satisfies SessionFields, state);
+  }
   // As short as it is, three records of two layers of H = 64 fit into a page of SQLite.
   const fields: StatesFields = {
     format: FORMAT_OF_STATES,
-    ...rest,
-    states: states.map(({ H, hasC }, k) => `${H}${k === 0 && made ? `@${made}` : ''}${hasC ? 'c' : ''}`).join(' '),
+    ...begin,
+    states: describeSizes(states, made),
+    ttlMs,
+    createdAtMs,
+    expiresAtMs,
     keep: keep || undefined,
     answersCount: answersCount || undefined,
     pastHeight: pastHeight || undefined,
   };
   return encodeFrame(id, HEAD, fields, state);
+}
+
+function describeSizes(sizes: readonly StateSizes[], made: number | undefined): string {
+  return sizes.map(({ H, hasC }, k) => `${H}${k === 0 && made ? `@${made}` : ''}${hasC ? 'c' : ''}`).join(' ');
 }
 
 function withNumerics({ made, ...rest }: Omit<SessionFields, 'format'>) {
@@ -232,11 +244,12 @@ function encodeFrame(
   fields: object,
   floats: Float32Array = new Float32Array(),
 ): Uint8Array {
-  const json = Buffer.from(JSON.stringify(fields));
-  const frame = Buffer.allocUnsafe(PREFIX_BYTES + json.length + floats.byteLength);
-  frame.writeUInt32LE(json.length, 4);
-  frame.set(json, PREFIX_BYTES);
-  frame.set(bytesOf(floats), PREFIX_BYTES + json.length);
+  const json = JSON.stringify(fields);
+  const jsonBytes = Buffer.byteLength(json);
+  const frame = Buffer.allocUnsafe(PREFIX_BYTES + jsonBytes + floats.byteLength);
+  frame.writeUInt32LE(jsonBytes, 4);
+  frame.write(json, PREFIX_BYTES);
+  frame.set(bytesOf(floats), PREFIX_BYTES + jsonBytes);
   frame.writeUInt32LE(checksum(id, slot, frame), 0);
   return frame;
 }

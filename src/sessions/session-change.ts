@@ -11,24 +11,15 @@ import { type KeyLookup, dependsOnState, withApplied } from './applied.ts';
 import type { Call } from './call.ts';
 import type { SessionCreation } from './creation.ts';
 import type { SessionExpiry } from './expiry.ts';
-import {
-  expectSameNumerics,
-  expectSameState,
-  expectSteps,
-  findKeptAnswer,
-} from './idempotency.ts';
+import { expectSameNumerics, expectSameState, expectSteps, findKeptAnswer, keepsAnswerTo } from './idempotency.ts';
 import { randomIncarnation, randomNonce } from './ids.ts';
-import type {
-  ChangeMetadata,
-  KeptAnswer,
-  Reply,
-} from './kept-answer.ts';
+import type { ChangeMetadata, KeptAnswer, Reply } from './kept-answer.ts';
 import { readSession } from './lookup.ts';
 import { decodeRecord, encodeChange, isTombstone } from './record.ts';
 import type { CachedSession, SessionCache } from './session-cache.ts';
 import type { SessionObserver } from './session-observer.ts';
 import { type Session, type SessionSpec, type Tombstone, newSession } from './session.ts';
-import { answerToSteps, withKeptAnswer, withStateBefore } from './transitions.ts';
+import { type ReplayedSteps, answerToSteps, withFullTtl, withKeptAnswer, withStateBefore } from './transitions.ts';
 import { WRITE_CONFLICT, retryOnConflict } from './write-conflict.ts';
 
 export interface SessionChangeParts {
@@ -42,16 +33,6 @@ export interface SessionChangeParts {
   readonly now: () => number;
   readonly observer: SessionObserver | undefined;
 }
-
-/** The state and the metadata with which the steps of a replayed call are computed again. */
-export interface ReplayedSteps {
-  /** The session as it was before the steps. */
-  readonly before: Session;
-  readonly metadata: ChangeMetadata;
-}
-
-/** The expiry in an answer may be earlier than the committed one by at most this part of ttlMs. */
-const LATE_SHARE_MAX = 0.1;
 
 export class SessionChange implements Disposable {
   readonly id: string;
@@ -109,6 +90,17 @@ export class SessionChange implements Disposable {
     // Before the key is looked up: a kept answer of an expired session is not given, whether or not it was swept yet.
     await expiry.endIfExpiredBy(loaded, this.#receivedMs);
     return this.#lookUpKey(loaded);
+  }
+
+  /**
+   * Like load(), of a session that is in memory, has not expired, and has not taken the call before: undefined if one of
+   * these is not so.
+   */
+  loadCached(): Session | undefined {
+    const cached = this.#parts.cache.get(this.id);
+    if (!cached || cached.session.expiresAtMs <= this.#receivedMs || keepsAnswerTo(cached.session, this.call)) return undefined;
+    this.#isFromCache = true;
+    return this.#lookUpKey(cached);
   }
 
   /**
@@ -197,9 +189,28 @@ export class SessionChange implements Disposable {
     const { numerics, observer } = this.#parts;
     const before = this.#loaded!.session.numerics;
     if (before !== undefined && before !== numerics) observer?.onOtherNumerics(before);
-    const after = { ...this.#withFullTtl(answered), numerics };
+    const lasting = withFullTtl(answered, this.#parts.now());
+    const after = before === numerics ? lasting : { ...lasting, numerics };
     const { key } = this.call;
     return this.#commit(key ? withKeptAnswer(after, answerToSteps(key, this.#loaded!.session, answered, numerics)) : after);
+  }
+
+  /**
+   * commitSteps(), attempted once.
+   *
+   * @returns false if another process has committed first, or if the copy in memory is stale: nothing has changed, and the
+   *   next load() reads the store
+   * @throws as commitSteps but for WRITE_CONFLICT; the error says by its `applied` whether the call was applied
+   */
+  async tryCommitSteps(answered: Session): Promise<boolean> {
+    try {
+      await this.commitSteps(answered);
+      return true;
+    } catch (thrown) {
+      const error = this.#meaningOf(thrown);
+      if (error === WRITE_CONFLICT) return false;
+      throw error;
+    }
   }
 
   /**
@@ -267,13 +278,6 @@ export class SessionChange implements Disposable {
     });
     if (next === undefined) throw WRITE_CONFLICT;
     cache.set({ session: after, revision: next });
-  }
-
-  /** The session with an expiry that is ttlMs from now, if the one in the answer is much earlier. */
-  #withFullTtl(after: Session): Session {
-    const { ttlMs } = after;
-    const expiresAtMs = this.#parts.now() + ttlMs;
-    return expiresAtMs - after.expiresAtMs > ttlMs * LATE_SHARE_MAX ? { ...after, expiresAtMs } : after;
   }
 
   /** What the error that an attempt ended with means: WRITE_CONFLICT, or the error with its `applied`. */

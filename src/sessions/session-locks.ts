@@ -9,10 +9,9 @@ export interface SessionLocksOptions {
 
 /** The calls that hold or await the lock of one session. */
 interface LockQueue {
-  /** Resolved when the last call in the queue has released the lock. */
-  tail: Promise<void>;
-  length: number;
-  /** Idempotency keys of the calls in the queue. */
+  /** Of the calls that wait, in their order: gives the lock to the call. */
+  readonly waiting: (() => void)[];
+  /** Idempotency keys of all of them. */
   readonly keys: Set<string>;
 }
 
@@ -43,39 +42,56 @@ export class SessionLocks {
    * @throws idempotency_key_in_use · session_busy · client_closed
    */
   async acquire(id: string, key: string | undefined, lifetime: Lifetime): Promise<Disposable> {
-    const queue = this.#queues.get(id) ?? { tail: Promise.resolve(), length: 0, keys: new Set() };
-    if (key !== undefined && queue.keys.has(key)) {
+    const queue = this.#queues.get(id);
+    if (!queue) return this.#acquireFree(id, key);
+    const { waiting, keys } = queue;
+    if (key !== undefined && keys.has(key)) {
       throw new CarryoverError('idempotency_key_in_use', {
         detail: `A call with the Idempotency-Key ${JSON.stringify(key)} is running; retry it later.`,
       });
     }
     const { waitingMax } = this.#options;
-    if (queue.length > waitingMax) {
+    if (waiting.length >= waitingMax) {
       throw busy(`${waitingMax} calls are waiting for session ${id} already (SESSION_QUEUE_MAX).`);
     }
-    this.#queues.set(id, queue);
-    const before = queue.tail;
-    const isFirst = queue.length === 0;
-    const { promise: released, resolve: finish } = Promise.withResolvers<void>();
-    queue.tail = released;
-    queue.length++;
-    if (key !== undefined) queue.keys.add(key);
-    const release = () => {
-      // A call that gave up waiting leaves its place to the next one, which still runs after those before it.
-      void before.then(finish);
-      queue.length--;
-      if (key !== undefined) queue.keys.delete(key);
-      if (queue.length === 0) this.#queues.delete(id);
-    };
-    if (!isFirst) {
-      try {
-        await waitFor(before, lifetime);
-      } catch (error) {
-        release();
-        throw error;
+    const { promise: given, resolve: give } = Promise.withResolvers<void>();
+    waiting.push(give);
+    if (key !== undefined) keys.add(key);
+    try {
+      await waitFor(given, lifetime);
+    } catch (error) {
+      const place = waiting.indexOf(give);
+      // If it has left the queue, it was given the lock at the moment at which it gave up.
+      if (place < 0) this.#release(id, key);
+      else {
+        waiting.splice(place, 1);
+        if (key !== undefined) keys.delete(key);
       }
+      throw error;
     }
-    return { [Symbol.dispose]: release };
+    return this.#lockOf(id, key);
+  }
+
+  /** The lock, if no call holds or awaits it, as acquire() gives it. */
+  tryAcquire(id: string, key: string | undefined): Disposable | undefined {
+    return this.#queues.has(id) ? undefined : this.#acquireFree(id, key);
+  }
+
+  #acquireFree(id: string, key: string | undefined): Disposable {
+    this.#queues.set(id, { waiting: [], keys: new Set(key === undefined ? [] : [key]) });
+    return this.#lockOf(id, key);
+  }
+
+  #lockOf(id: string, key: string | undefined): Disposable {
+    return { [Symbol.dispose]: () => this.#release(id, key) };
+  }
+
+  #release(id: string, key: string | undefined): void {
+    const { waiting, keys } = this.#queues.get(id)!;
+    if (key !== undefined) keys.delete(key);
+    const next = waiting.shift();
+    if (next) next();
+    else this.#queues.delete(id);
   }
 }
 

@@ -18,7 +18,7 @@ import { type SessionPage, listSessions } from './listing.ts';
 import { ifIntact, readSession, readStored } from './lookup.ts';
 import { expectIfMatch } from './precondition.ts';
 import { decodeRecord, isTombstone } from './record.ts';
-import { expectOwnedBy } from './session-owner.ts';
+import { expectOwnedBy, isOwnedBy } from './session-owner.ts';
 import { SessionCache } from './session-cache.ts';
 import { SessionChange, type SessionChangeParts } from './session-change.ts';
 import { SessionLocks } from './session-locks.ts';
@@ -112,6 +112,22 @@ export class Sessions {
     call.lifetime.record.sessionId = id;
     const lock = await this.#locks.acquire(id, call.key?.key, call.lifetime);
     return new SessionChange(this.#changeParts, id, call, receivedMs, lock);
+  }
+
+  /**
+   * As begin(), without waiting: undefined if another call holds the lock, or if the session is of another tenant.
+   */
+  tryBegin(id: string, call: Call): SessionChange | undefined {
+    if (!isOwnedBy(id, call.lifetime.tenant)) return undefined;
+    const lock = this.#locks.tryAcquire(id, call.key?.key);
+    if (!lock) return undefined;
+    call.lifetime.record.sessionId = id;
+    return new SessionChange(this.#changeParts, id, call, this.#options.now(), lock);
+  }
+
+  /** The model of a session that is in memory, as it was committed last or, where the store is shared, perhaps earlier. */
+  modelIfCached(id: string): string | undefined {
+    return this.#cache.get(id)?.session.modelId;
   }
 
   /**

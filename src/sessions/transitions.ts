@@ -47,6 +47,16 @@ export function forked(session: Session, id: string, incarnation: string, nowMs:
   return { ...newSession(id, incarnation, spec, nowMs, numerics), t, past, pastHeight: past.length };
 }
 
+/** The expiry in an answer may be earlier than the committed one by at most this part of ttlMs. */
+const LATE_SHARE_MAX = 0.1;
+
+/** The session with an expiry that is ttlMs from now, if the one in the answer is much earlier. */
+export function withFullTtl(after: Session, nowMs: number): Session {
+  const { ttlMs } = after;
+  const expiresAtMs = nowMs + ttlMs;
+  return expiresAtMs - after.expiresAtMs > ttlMs * LATE_SHARE_MAX ? { ...after, expiresAtMs } : after;
+}
+
 /** The session with one more kept answer; beyond ANSWERS_MAX the oldest is dropped. */
 export function withKeptAnswer(session: Session, answer: KeptAnswer): Session {
   return {
@@ -67,6 +77,13 @@ export function answerToSteps(key: IdempotencyKey, before: Session, after: Sessi
     metadata: { nonce, expiresAtMs },
     provenance: { numerics, digest: stateDigest(after) },
   };
+}
+
+/** The state and the metadata with which the steps of a replayed call are computed again. */
+export interface ReplayedSteps {
+  /** The session as it was before the steps. */
+  readonly before: Session;
+  readonly metadata: ChangeMetadata;
 }
 
 /** The session as it was before a step or a sequence, to compute that again. */

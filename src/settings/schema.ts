@@ -179,7 +179,7 @@ export const ConfigSchema = Type.Object({
     64,
     1,
     1_024,
-    'Most rows of a mini-batch in which waiting steps of several requests with one model are computed together; 1: each by itself.',
+    'Most rows of a mini-batch in which steps with one model are computed together: those of several requests that wait, and those of one batch or WebSocket; 1: each by itself.',
   ),
   JOB_DEADLINE_MS: integer(10_000, 1, 3_600_000, 'From the head of a request to its response, receiving included; of a stream, between two writes.'),
 

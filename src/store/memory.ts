@@ -18,11 +18,15 @@ import type {
 
 interface Entry extends RecordParts {
   /** The number of changes, which is enough, as no change is ever lost. */
-  readonly revision: number;
+  readonly revision: Revision;
   readonly slots: Map<number, Uint8Array>;
   dueAtMs: number;
   /** Undefined for a tombstone. */
   readonly modelId: string | undefined;
+}
+
+function revisionAfter({ revision }: Entry): Revision {
+  return String(Number(revision) + 1);
 }
 
 /** The memory that the maps and buffers of an entry need besides its bytes, approximately. */
@@ -62,10 +66,10 @@ export class MemoryStore implements SessionStore {
   ): Promise<Revision | undefined> {
     if (this.#entries.has(id)) return undefined;
     this.models.expect(modelId);
-    const revision = firstRevision();
+    const revision = String(firstRevision());
     this.#put(id, { revision, head: parts.head, slots: new Map(parts.slots), dueAtMs, modelId });
     this.#expiry.add(id, dueAtMs);
-    return String(revision);
+    return revision;
   }
 
   async change(
@@ -75,15 +79,17 @@ export class MemoryStore implements SessionStore {
   ): Promise<Revision | undefined> {
     const entry = this.#liveAt(id, revision);
     if (!entry) return undefined;
-    const next = entry.revision + 1;
-    this.#put(id, { ...entry, revision: next, head, slots: new Map([...entry.slots, ...slots]) });
-    return String(next);
+    const next = revisionAfter(entry);
+    // Most changes have no slots.
+    const all = slots.size === 0 ? entry.slots : new Map([...entry.slots, ...slots]);
+    this.#put(id, { ...entry, revision: next, head, slots: all });
+    return next;
   }
 
   async writeTombstone(id: string, revision: Revision, head: Uint8Array, dueAtMs: number): Promise<boolean> {
     const entry = this.#liveAt(id, revision);
     if (!entry) return false;
-    const tombstone = { revision: entry.revision + 1, head, slots: new Map<number, Uint8Array>() };
+    const tombstone = { revision: revisionAfter(entry), head, slots: new Map<number, Uint8Array>() };
     this.#put(id, { ...tombstone, dueAtMs, modelId: undefined });
     this.#expiry.add(id, dueAtMs);
     return true;
@@ -91,7 +97,7 @@ export class MemoryStore implements SessionStore {
 
   async read(id: string): Promise<StoredRecord | undefined> {
     const entry = this.#entries.get(id);
-    return entry && { revision: String(entry.revision), head: entry.head, slots: entry.slots };
+    return entry && { revision: entry.revision, head: entry.head, slots: entry.slots };
   }
 
   async due(nowMs: number, limit: number): Promise<string[]> {
@@ -131,7 +137,7 @@ export class MemoryStore implements SessionStore {
 
   #liveAt(id: string, revision: Revision): Entry | undefined {
     const entry = this.#entries.get(id);
-    return entry?.modelId !== undefined && String(entry.revision) === revision ? entry : undefined;
+    return entry?.modelId !== undefined && entry.revision === revision ? entry : undefined;
   }
 
   /** Adds or replaces an entry. @throws store_full, and nothing is changed */

@@ -110,4 +110,27 @@ describe('locks of sessions', () => {
     await held;
     expect(await waiting).toBe('done');
   });
+
+  test('a call that is given the lock as it gives up passes it on', async () => {
+    const locks = locksOf();
+    const first = await locks.acquire('session', undefined, lifetimeOf());
+    const leaving = lifetimeOf();
+    const gone = codeOf(locks.acquire('session', 'key', leaving));
+    const next = withLock(locks, 'session', 'key 2', lifetimeOf(), async () => 'ran');
+    leaving.close();
+    first[Symbol.dispose]();
+    expect([await gone, await next]).toEqual(['client_closed', 'ran']);
+    expect(locks.size).toBe(0);
+  });
+
+  test('a lock that is free can be had without waiting, one that is held cannot', async () => {
+    const locks = locksOf();
+    const lock = locks.tryAcquire('session', 'key')!;
+    expect(locks.tryAcquire('session', undefined)).toBeUndefined();
+    expect(await codeOf(locks.acquire('session', 'key', lifetimeOf()))).toBe('idempotency_key_in_use');
+    const next = locks.acquire('session', undefined, lifetimeOf());
+    lock[Symbol.dispose]();
+    (await next)[Symbol.dispose]();
+    expect(locks.size).toBe(0);
+  });
 });

@@ -60,7 +60,8 @@ export class SegmentWriter {
 
   /** Writes a member for each tensor that is not undefined. */
   tensors(tensors: Tensors): void {
-    for (const [name, tree] of Object.entries(tensors)) {
+    for (const name of Object.keys(tensors)) {
+      const tree = tensors[name];
       if (tree === undefined) continue;
       this.key(name);
       this.#tree(tree);
@@ -83,9 +84,11 @@ export class SegmentWriter {
     this.close();
   }
 
-  /** All that was written. */
+  /** All that was written; nothing may be written afterwards. */
   segments(): readonly JsonSegment[] {
-    return [...this.#segments, { text: this.#text }];
+    this.#segments.push({ text: this.#text });
+    this.#text = '';
+    return this.#segments;
   }
 }
 

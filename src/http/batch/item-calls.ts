@@ -3,7 +3,9 @@ import type { FastifyRequest } from 'fastify';
 import { type ResponseBody, numbersOfBody } from '../../codec/response-body.ts';
 import type { Limits } from '../../engine/shapes.ts';
 import { CarryoverError, invalidRequest } from '../../errors.ts';
+import type { SessionStep } from '../../engine/session-group.ts';
 import { sessionHash } from '../../session-hash.ts';
+import type { Lifetime } from '../../lifetime.ts';
 import { type Session, etagOf } from '../../sessions/session.ts';
 import { toCarryoverError } from '../responses/problem.ts';
 import { MessageCalls, type MessageCallsParts, NO_ETAG, type PrintMessage, sessionIdOf } from '../sessions/message-calls.ts';
@@ -33,6 +35,26 @@ const FAILURES_LOGGED_MAX = 10;
 /** Items that are computed at once: as many as one client may have in the queue for workers, by default. */
 const AT_ONCE_MAX = 64;
 
+/** An item that is being answered. */
+interface ItemCall<Entry> {
+  readonly item: SocketMessage;
+  /** Its place in the batch. */
+  readonly index: number;
+  readonly startMs: number;
+  readonly lifetime: Lifetime;
+  /** Whether it was counted among the requests of its tenant. */
+  isCounted: boolean;
+  /** Of its entry. An item that is computed again, as another process has changed its session meanwhile, is printed again. */
+  numbers: number;
+  readonly print: PrintMessage<Entry>;
+}
+
+/** An entry, and the session after the item; without it if the item was refused. */
+interface Answered<Entry> {
+  readonly entry: Entry;
+  readonly after?: Session;
+}
+
 export class ItemCalls<Entry> {
   readonly #parts: ItemCallsParts;
   readonly #request: FastifyRequest;
@@ -52,17 +74,27 @@ export class ItemCalls<Entry> {
     this.#numbersLeft = parts.limits.answerNumbers;
   }
 
-  /** The entries of all items, in their order. Does not reject: what fails is the entry of its item. */
+  /**
+   * The entries of all items, in their order. The first items of all sessions are computed together, those behind them one
+   * after another. Does not reject: what fails is the entry of its item.
+   */
   async answerAll(items: readonly BatchItem[]): Promise<Entry[]> {
     const entries: Entry[] = [];
     const queues = [...Map.groupBy(items.keys(), (k) => queueOf(items[k]!) ?? k).values()];
+    const firsts = queues.map(([k]) => this.#begin(items[k!]!, k!));
+    const together = await this.#advanceTogether(firsts.filter((call) => call !== undefined));
+    let next = 0;
     const answerQueues = async () => {
-      for (let queue = queues.shift(); queue; queue = queues.shift()) {
+      for (let q = next++; q < queues.length; q = next++) {
         let etag = NO_ETAG;
         let keys = 0;
-        for (const k of queue) {
+        for (const [n, k] of queues[q]!.entries()) {
           const item = hasKey(items[k]!) && ++keys > KEYS_MAX ? tooManyKeys() : items[k]!;
-          const { entry, after } = await this.#answer(item, k, etag);
+          const call = n === 0 ? firsts[q] : this.#begin(item, k);
+          const { entry, after } =
+            call === undefined
+              ? { entry: this.#problem(item, k) }
+              : (together.get(call) ?? (await this.#advance(call, etag)));
           entries[k] = entry;
           etag = after ? etagOf(after) : NO_ETAG;
         }
@@ -72,37 +104,91 @@ export class ItemCalls<Entry> {
     return entries;
   }
 
-  async #answer(item: BatchItem, index: number, previousEtag: string): Promise<{ readonly entry: Entry; readonly after?: Session }> {
-    if (item instanceof CarryoverError) return { entry: this.#problem(item, index) };
-    const startMs = performance.now();
-    using lifetime = this.#request.lifetime.share();
+  /** Undefined if the item was not read. */
+  #begin(item: BatchItem, index: number): ItemCall<Entry> | undefined {
+    if (item instanceof CarryoverError) return undefined;
+    const lifetime = this.#request.lifetime.share();
     const { trace } = this.#request.raw;
     lifetime.record.trace = trace && this.#parts.tracer?.beginMessage(trace);
-    // Of its entry. An item that is computed again, as another process has changed its session meanwhile, is printed again.
-    let numbers = 0;
-    const returnNumbers = () => {
-      this.#numbersLeft += numbers;
-      numbers = 0;
-    };
-    try {
-      // The first is the request itself.
-      const taken = index === 0 ? undefined : this.#request.usage?.takeRequest();
-      if (taken) await taken;
-      const print = (body: ResponseBody) => {
-        returnNumbers();
-        numbers = this.#takeNumbers(body);
+    const call: ItemCall<Entry> = {
+      item,
+      index,
+      startMs: performance.now(),
+      lifetime,
+      isCounted: false,
+      numbers: 0,
+      print: (body) => {
+        this.#returnNumbers(call);
+        call.numbers = this.#takeNumbers(body);
         return this.#printer.ofResult({ ...body, fields: { status: 200, ...body.fields } }, lifetime);
-      };
-      const { printed, after } = await this.#calls.advance(item, previousEtag, lifetime, print);
-      return { entry: printed, after };
-    } catch (error) {
-      returnNumbers();
-      lifetime.record.errorCode = toCarryoverError(error as Error).code;
-      return { entry: this.#problem(error, index, item) };
-    } finally {
-      this.#parts.onMessageEnd?.(lifetime.record, performance.now() - startMs);
-      this.#parts.tracer?.onMessageEnd(lifetime.record);
+      },
+    };
+    return call;
+  }
+
+  /** The items that could be advanced together, or are refused; the others are to be advanced alone. */
+  async #advanceTogether(calls: readonly ItemCall<Entry>[]): Promise<Map<ItemCall<Entry>, Answered<Entry>>> {
+    const answered = new Map<ItemCall<Entry>, Answered<Entry>>();
+    const stepsOf = new Map<ItemCall<Entry>, SessionStep<Entry>>();
+    for (const call of calls) {
+      const step = this.#calls.stepOf(call.item, NO_ETAG, call.lifetime, call.print);
+      if (!step) continue;
+      try {
+        const counted = this.#count(call);
+        if (counted) await counted;
+        stepsOf.set(call, step);
+      } catch (error) {
+        answered.set(call, this.#refuse(call, error));
+      }
     }
+    const outcomes = await this.#parts.sessionCompute.advanceTogether([...stepsOf.values()]);
+    for (const [k, call] of [...stepsOf.keys()].entries()) {
+      const outcome = outcomes[k];
+      if (outcome?.status === 'fulfilled') answered.set(call, this.#end(call, outcome.value));
+      if (outcome?.status === 'rejected') answered.set(call, this.#refuse(call, outcome.reason));
+    }
+    return answered;
+  }
+
+  async #advance(call: ItemCall<Entry>, previousEtag: string): Promise<Answered<Entry>> {
+    try {
+      const counted = this.#count(call);
+      if (counted) await counted;
+      return this.#end(call, await this.#calls.advance(call.item, previousEtag, call.lifetime, call.print));
+    } catch (error) {
+      return this.#refuse(call, error);
+    }
+  }
+
+  /** Counts the item among the requests of its tenant, once; the first is the request itself. @throws rate_limited */
+  #count(call: ItemCall<Entry>): Promise<void> | undefined {
+    if (call.isCounted) return undefined;
+    call.isCounted = true;
+    return call.index === 0 ? undefined : this.#request.usage?.takeRequest();
+  }
+
+  #end(call: ItemCall<Entry>, { printed, after }: { readonly printed: Entry; readonly after: Session }): Answered<Entry> {
+    this.#note(call);
+    return { entry: printed, after };
+  }
+
+  #refuse(call: ItemCall<Entry>, error: unknown): Answered<Entry> {
+    const { item, index, lifetime } = call;
+    this.#returnNumbers(call);
+    lifetime.record.errorCode = toCarryoverError(error as Error).code;
+    const entry = this.#problem(error, index, item);
+    this.#note(call);
+    return { entry };
+  }
+
+  #note({ lifetime, startMs }: ItemCall<Entry>): void {
+    this.#parts.onMessageEnd?.(lifetime.record, performance.now() - startMs);
+    this.#parts.tracer?.onMessageEnd(lifetime.record);
+  }
+
+  #returnNumbers(call: ItemCall<Entry>): void {
+    this.#numbersLeft += call.numbers;
+    call.numbers = 0;
   }
 
   /** To be called before the item is committed. @returns the numbers of its entry @throws limit_exceeded */

@@ -3,6 +3,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { ResponseBody } from '../../codec/response-body.ts';
 import type { SessionCompute } from '../../engine/session-compute.ts';
+import type { SessionStep } from '../../engine/session-group.ts';
 import { invalidRequest } from '../../errors.ts';
 import type { Lifetime } from '../../lifetime.ts';
 import type { Call } from '../../sessions/call.ts';
@@ -48,13 +49,48 @@ export class MessageCalls {
     print: PrintMessage<Printed>,
   ): Promise<{ readonly printed: Printed; readonly after: Session }> {
     const { sessions, sessionCompute } = this.#parts;
-    const { key, if_match } = readCall(message, this.#validate);
+    const fields = readCall(message, this.#validate);
     const sessionId = sessionIdOf(message);
     if (sessionId === undefined) {
       if (!isObject(message.body)) throw invalidRequest('Expected an object with `session` and `x`.', '', 'no');
       throw invalidRequest('Expected `session` to be the id of a session.', '/session', 'no');
     }
     const stepAxes = await sessionCompute.stepAxesOf(await sessions.read(sessionId, lifetime.tenant));
+    const step = this.#stepOf(message, sessionId, fields, stepAxes, previousEtag, lifetime, print);
+    return sessionCompute.advance(step.id, step.call, step.input, step.print);
+  }
+
+  /**
+   * The message as a step that SessionCompute.advanceTogether() takes; undefined if it is none, or if it is to be refused:
+   * advance() is for it then.
+   */
+  stepOf<Printed>(
+    message: SocketMessage,
+    previousEtag: string,
+    lifetime: Lifetime,
+    print: PrintMessage<Printed>,
+  ): SessionStep<Printed> | undefined {
+    const sessionId = sessionIdOf(message);
+    if (sessionId === undefined) return undefined;
+    const stepAxes = this.#parts.sessionCompute.stepAxesIfCached(sessionId);
+    if (stepAxes === undefined || message.rank !== stepAxes) return undefined;
+    try {
+      return this.#stepOf(message, sessionId, readCall(message, this.#validate), stepAxes, previousEtag, lifetime, print);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** A step or a sequence. @throws invalid_request · ragged_array */
+  #stepOf<Printed>(
+    message: SocketMessage,
+    sessionId: string,
+    { key, if_match }: ReturnType<typeof readCall>,
+    stepAxes: 1 | 2,
+    previousEtag: string,
+    lifetime: Lifetime,
+    print: PrintMessage<Printed>,
+  ): SessionStep<Printed> {
     const { computation, responseBodyOf } = readComputation(message, stepAxes, this.#validate);
     expectSessionOnly(computation);
     const call: Call = {
@@ -63,10 +99,15 @@ export class MessageCalls {
       lifetime,
     };
     const id = isTag(message.id) ? message.id : undefined;
-    return sessionCompute.advance(sessionId, call, computation.input, (result, session, isReplay) => {
-      const fields = { id, session: { ...sessionMark(session), etag: etagOf(session) }, replayed: isReplay || undefined };
-      return print({ ...responseBodyOf(result), fields }, lifetime);
-    });
+    return {
+      id: sessionId,
+      call,
+      input: computation.input,
+      print: (result, session, isReplay) => {
+        const fields = { id, session: { ...sessionMark(session), etag: etagOf(session) }, replayed: isReplay || undefined };
+        return print({ ...responseBodyOf(result), fields }, lifetime);
+      },
+    };
   }
 
   /**

@@ -66,6 +66,10 @@ export function sessionHeaders(session: Session): Record<string, string> {
   return { [SESSION_HEADER]: session.id, etag: etagOf(session), 'cache-control': 'no-store' };
 }
 
+/** The latest time that was written: sessions that are changed in the same millisecond often have the same. */
+let latest = { ms: Number.NaN, text: '' };
+
 function isoTime(ms: number): string {
-  return new Date(ms).toISOString();
+  if (ms !== latest.ms) latest = { ms, text: new Date(ms).toISOString() };
+  return latest.text;
 }

@@ -15,6 +15,7 @@ import { MessageCalls, NO_ETAG, sessionIdOf } from './message-calls.ts';
 import { type SocketMessage, isTag, isUnreadable, openMessage } from './socket-message.ts';
 import type { SessionSocketOptions } from './socket-route.ts';
 import { STREAM_DESCRIPTION } from './socket-schemas.ts';
+import { StepCollector } from './step-collector.ts';
 
 /** Messages that are answered at once: as many as one client may have in the queue for workers, by default. */
 const CONCURRENCY = 64;
@@ -78,6 +79,7 @@ class SessionsSocket {
   readonly #request: FastifyRequest;
   readonly #options: SessionSocketOptions;
   readonly #calls: MessageCalls;
+  readonly #steps: StepCollector<Buffer>;
   /** Of the messages that are being answered. */
   readonly #lifetimes = new Set<Lifetime>();
   #isClosed = false;
@@ -97,6 +99,7 @@ class SessionsSocket {
     this.#request = request;
     this.#options = options;
     this.#calls = new MessageCalls(options, request);
+    this.#steps = new StepCollector(options.sessionCompute);
   }
 
   /** To be called when the connection is closed. */
@@ -174,7 +177,10 @@ class SessionsSocket {
     const previous = session === undefined ? undefined : this.#etags.get(session);
     const previousEtag = previous?.epoch === epoch ? previous.etag : NO_ETAG;
     const print = (body: ResponseBody) => this.#print(body, isBinary, lifetime);
-    const { printed, after } = await this.#calls.advance(message, previousEtag, lifetime, print);
+    const step = this.#calls.stepOf(message, previousEtag, lifetime, print);
+    const outcome = step && (await this.#steps.add(step));
+    if (outcome?.status === 'rejected') throw outcome.reason;
+    const { printed, after } = outcome?.value ?? (await this.#calls.advance(message, previousEtag, lifetime, print));
     this.#noteEtag(after.id, etagOf(after), epoch);
     return { data: printed, isBinary };
   }

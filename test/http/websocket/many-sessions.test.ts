@@ -1,9 +1,11 @@
 // GET /v1/stream: one WebSocket for many sessions.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
+import { METRICS } from '../../../src/metrics/catalogue.ts';
 import { readSafetensorsFile } from '../../../src/codec/safetensors/read.ts';
 import { pseudoRandom } from '../../../src/wasm/pseudo-random.ts';
 import { makeKeys } from '../../helpers/access.ts';
+import { sumOf } from '../../helpers/prometheus.ts';
 import { sized } from '../../helpers/long.ts';
 import { StreamClient } from '../../helpers/stream-client.ts';
 import { LIMITS, SlowStore, type Server, exchange, fileOf, handshake, listen, problemOf } from './server.ts';
@@ -28,6 +30,20 @@ test('the greeting, and messages of several sessions with their ids', async () =
     const alone = await server.app.post('/v1/sequence', { weights: { W_x: [[0.5, -0.25]], W_h: [[0.1, 0.2], [-0.3, 0.4]], b: [0.01, -0.02] }, x: [0, 1, 2, 3].map((t) => [[k + t]]) });
     expect(own.map(({ h }) => h)).toEqual(alone.body.hs);
   }
+  await client.close();
+});
+
+test('messages that come together for different sessions are computed as one mini-batch', async () => {
+  const own = await listen({ ...LIMITS, METRICS_PORT: '9464' });
+  const client = await open(own);
+  const ids = await Promise.all(Array.from({ length: 20 }, () => own.create()));
+  for (let t = 1; t <= 3; t++) {
+    for (const session of ids) client.send({ session, x: [[t]], ...(t > 1 && { if_match: 'previous' }) });
+    const answers = await answersOf(client, 20);
+    expect(answers.map(({ session }) => session.t)).toEqual(ids.map(() => t));
+  }
+  // Not all of them need arrive in one piece.
+  expect(sumOf(await own.app.metrics!.print(), METRICS.sharedSteps.name)).toBeGreaterThan(30);
   await client.close();
 });
 
