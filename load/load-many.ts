@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { writeSafetensors } from '../src/codec/safetensors/write.ts';
 import { Carryover, type Tensor } from '../src/client/index.ts';
 import { CONNECTIONS } from '../src/cli/bench/http-target.ts';
 import { fill } from '../src/cli/bench/pseudo-random-tensors.ts';
@@ -37,6 +38,8 @@ const BATCH = 256;
 const IN_FLIGHT = 128;
 /** Batches that are sent at once. */
 const BATCH_CONNECTIONS = 2;
+/** What an entry that failed has: in a body of JSON, and in the metadata of a file, which are JSON in JSON. */
+const FAILED = ['"error"', '\\"error\\"'];
 /** Sessions whose states are compared. */
 const COMPARED = 50;
 
@@ -44,14 +47,21 @@ interface Way {
   readonly name: string;
   /** Least ratio to single steps; a missed target is printed and does not change the exit code. */
   readonly target?: number;
+  /** Opens its connections, and makes all that it will send: only sending and receiving are measured. */
+  readonly open: (url: string, sessions: readonly string[]) => Promise<Caller>;
+}
+
+interface Caller {
   /** One step of each session. */
-  readonly step: (url: string, sessions: readonly string[]) => Promise<void>;
+  step(): Promise<void>;
+  close(): void;
 }
 
 const WAYS: readonly Way[] = [
-  { name: 'POST /v1/step', step: stepSingly },
-  { name: `POST /v1/batch, ${BATCH} items`, target: 8, step: stepInBatches },
-  { name: 'GET /v1/stream, one socket', target: 3, step: stepOverOneSocket },
+  { name: 'POST /v1/step', open: singly },
+  { name: `POST /v1/batch, ${BATCH} items`, target: 8, open: (url, sessions) => inBatches(url, sessions, jsonBatch) },
+  { name: '… as a safetensors file', target: 8, open: (url, sessions) => inBatches(url, sessions, fileBatch) },
+  { name: 'GET /v1/stream, one socket', target: 3, open: overOneSocket },
 ];
 
 await runProgram(main);
@@ -78,60 +88,96 @@ async function main(): Promise<void> {
 
 async function measure(server: ServerProcess, count: number, rounds: number, store: string) {
   const sessions = await createSessions(server.url, LAYERS, count);
+  const callers = await Promise.all(WAYS.map(({ open }) => open(server.url, sessions)));
   const rates: number[][] = WAYS.map(() => []);
   const progress = await startProgress(store, (rounds + 1) * WAYS.length);
   for (let round = -1; round < rounds; round++) {
-    for (const [k, { step }] of WAYS.entries()) {
+    for (const [k, caller] of callers.entries()) {
       const startMs = performance.now();
-      await step(server.url, sessions);
+      await caller.step();
       if (round >= 0) rates[k]!.push((1_000 * count) / (performance.now() - startMs));
       progress.update((round + 1) * WAYS.length + k + 1);
     }
   }
   progress.stop();
+  for (const caller of callers) caller.close();
   await check(server.url, sessions, (rounds + 1) * WAYS.length);
   console.log(describe(store, rates));
   return Object.fromEntries(WAYS.map(({ name }, k) => [name, rates[k]]));
 }
 
-async function stepSingly(url: string, sessions: readonly string[]): Promise<void> {
-  await Promise.all(
-    sharesOf(sessions, CONNECTIONS).map(async (own) => {
-      const caller = await byRequests(url, own.map((session) => ({ session, x: X })));
-      for (const k of own.keys()) await caller.step(k);
-      caller.close();
-    }),
-  );
+async function singly(url: string, sessions: readonly string[]): Promise<Caller> {
+  const shares = sharesOf(sessions, CONNECTIONS);
+  const callers = await Promise.all(shares.map((own) => byRequests(url, own.map((session) => ({ session, x: X })))));
+  return {
+    step: async () => {
+      await Promise.all(
+        callers.map(async (caller, n) => {
+          for (const k of shares[n]!.keys()) await caller.step(k);
+        }),
+      );
+    },
+    close: () => callers.forEach((caller) => caller.close()),
+  };
 }
 
-async function stepInBatches(url: string, sessions: readonly string[]): Promise<void> {
+interface Batch {
+  readonly type: string;
+  readonly body: Buffer;
+}
+
+function jsonBatch(sessions: readonly string[]): Batch {
+  const items = sessions.map((session) => `{"session":"${session}","x":${NUMBERS}}`);
+  return { type: 'application/json', body: Buffer.from(`{"items":[${items.join(',')}]}`) };
+}
+
+function fileBatch(sessions: readonly string[]): Batch {
+  const tensors = Object.fromEntries(sessions.map((_, k) => [`${k}.x`, { shape: [1, D], strides: [D, 1], data: X }]));
+  const body = writeSafetensors(tensors, { items: JSON.stringify(sessions.map((session) => ({ session }))) }) as Buffer;
+  return { type: 'application/vnd.carryover.safetensors', body };
+}
+
+async function inBatches(url: string, sessions: readonly string[], batchOf: (sessions: readonly string[]) => Batch): Promise<Caller> {
   const { host } = new URL(url);
-  await Promise.all(
+  const shares = await Promise.all(
     sharesOf(sessions, BATCH_CONNECTIONS).map(async (own) => {
-      const connection = await MessageConnection.open(url);
-      for (let start = 0; start < own.length; start += BATCH) {
-        const items = own.slice(start, start + BATCH).map((session) => `{"session":"${session}","x":${NUMBERS}}`);
-        const body = `{"items":[${items.join(',')}]}`;
-        const head = `POST /v1/batch HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
-        const answer = await connection.call(Buffer.from(head + body));
-        if (readResponseHead(answer)?.status !== 200 || answer.includes('"error"')) throw unexpected(answer);
-      }
-      connection.close();
+      const requests = Array.from({ length: Math.ceil(own.length / BATCH) }, (_, n) => {
+        const { type, body } = batchOf(own.slice(n * BATCH, (n + 1) * BATCH));
+        const head = `POST /v1/batch HTTP/1.1\r\nhost: ${host}\r\ncontent-type: ${type}\r\ncontent-length: ${body.length}\r\n\r\n`;
+        return Buffer.concat([Buffer.from(head), body]);
+      });
+      return { requests, connection: await MessageConnection.open(url) };
     }),
   );
+  return {
+    step: async () => {
+      await Promise.all(
+        shares.map(async ({ requests, connection }) => {
+          for (const request of requests) {
+            const answer = await connection.call(request);
+            if (readResponseHead(answer)?.status !== 200 || FAILED.some((text) => answer.includes(text))) throw unexpected(answer);
+          }
+        }),
+      );
+    },
+    close: () => shares.forEach(({ connection }) => connection.close()),
+  };
 }
 
-async function stepOverOneSocket(url: string, sessions: readonly string[]): Promise<void> {
+async function overOneSocket(url: string, sessions: readonly string[]): Promise<Caller> {
   const connection = await openWebSocket(url, '/v1/stream');
-  let sent = 0;
-  for (let answered = 0; answered < sessions.length; answered++) {
-    for (; sent < sessions.length && sent - answered < IN_FLIGHT; sent++) {
-      connection.send(textFrame(`{"session":"${sessions[sent]!}","x":${NUMBERS}}`));
-    }
-    const answer = await connection.receive();
-    if (answer.includes('"error"')) throw unexpected(answer);
-  }
-  connection.close();
+  const frames = sessions.map((session) => textFrame(`{"session":"${session}","x":${NUMBERS}}`));
+  return {
+    step: async () => {
+      let sent = 0;
+      for (let answered = 0; answered < frames.length; answered++) {
+        for (; sent < frames.length && sent - answered < IN_FLIGHT; sent++) connection.send(frames[sent]!);
+        const answer = await connection.receive();
+        if (answer.includes('"error"')) throw unexpected(answer);
+      }
+    },
+    close: () => connection.close(),
+  };
 }
 
 function sharesOf(sessions: readonly string[], count: number): string[][] {

@@ -24,7 +24,11 @@ export class MessageConnection {
   /** HTTP responses, until the connection is a WebSocket. */
   lengthOf: LengthOf = responseLength;
   readonly #socket: Socket;
-  #received: Buffer = Buffer.alloc(0);
+  /** What was received and not taken. Joined only when a message is whole: one of 700 kB comes in a dozen chunks. */
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  /** Of the first message in the chunks, once it is known. */
+  #length: number | undefined;
   #pending: PromiseWithResolvers<Buffer> | undefined;
   #error: Error | undefined;
 
@@ -38,7 +42,8 @@ export class MessageConnection {
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.on('data', (chunk) => {
-      this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+      this.#chunks.push(chunk);
+      this.#bytes += chunk.length;
       this.#resolvePending();
     });
     socket.setTimeout(RESPONSE_MS_MAX, () => {
@@ -73,11 +78,14 @@ export class MessageConnection {
   }
 
   #resolvePending(): void {
-    if (!this.#pending) return;
-    const length = this.#lengthOfFirst();
-    if (length === undefined || this.#received.length < length) return;
-    const message = this.#received.subarray(0, length);
-    this.#received = this.#received.subarray(length);
+    if (!this.#pending || this.#bytes === 0) return;
+    this.#length ??= this.#lengthOfFirst();
+    if (this.#length === undefined || this.#bytes < this.#length) return;
+    const received = this.#join();
+    const message = received.subarray(0, this.#length);
+    this.#chunks = [received.subarray(this.#length)];
+    this.#bytes -= this.#length;
+    this.#length = undefined;
     const { resolve } = this.#pending;
     this.#pending = undefined;
     resolve(message);
@@ -85,11 +93,16 @@ export class MessageConnection {
 
   #lengthOfFirst(): number | undefined {
     try {
-      return this.lengthOf(this.#received);
+      return this.lengthOf(this.#join());
     } catch (error) {
       this.#fail(error as Error);
       return undefined;
     }
+  }
+
+  #join(): Buffer {
+    if (this.#chunks.length > 1) this.#chunks = [Buffer.concat(this.#chunks)];
+    return this.#chunks[0]!;
   }
 
   #fail(error: Error): void {

@@ -131,7 +131,7 @@ export class ItemCalls<Entry> {
     const answered = new Map<ItemCall<Entry>, Answered<Entry>>();
     const stepsOf = new Map<ItemCall<Entry>, SessionStep<Entry>>();
     for (const call of calls) {
-      const step = this.#calls.stepOf(call.item, NO_ETAG, call.lifetime, call.print);
+      const step = this.#calls.stepOf(call.item, { ...call, previousEtag: NO_ETAG });
       if (!step) continue;
       try {
         const counted = this.#count(call);
@@ -154,7 +154,7 @@ export class ItemCalls<Entry> {
     try {
       const counted = this.#count(call);
       if (counted) await counted;
-      return this.#end(call, await this.#calls.advance(call.item, previousEtag, call.lifetime, call.print));
+      return this.#end(call, await this.#calls.advance(call.item, { ...call, previousEtag }));
     } catch (error) {
       return this.#refuse(call, error);
     }

@@ -25,6 +25,14 @@ export interface MessageCallsParts {
 /** Prints an answer while the tensors of its result are valid. */
 export type PrintMessage<Printed> = (body: ResponseBody, lifetime: Lifetime) => Printed | Promise<Printed>;
 
+/** What a message is answered with. */
+export interface MessageContext<Printed> {
+  /** What `previous` in its if_match stands for. */
+  readonly previousEtag: string;
+  readonly lifetime: Lifetime;
+  readonly print: PrintMessage<Printed>;
+}
+
 /** No ETag: for `previous` of a message whose session has no earlier one, or one that was refused. */
 export const NO_ETAG = 'previous, and the message before it was refused, or there was none';
 
@@ -38,25 +46,20 @@ export class MessageCalls {
     this.#request = request;
   }
 
-  /**
-   * @param previousEtag what `previous` in its if_match stands for
-   * @throws invalid_request · as SessionCompute.advance
-   */
+  /** @throws invalid_request · as SessionCompute.advance */
   async advance<Printed>(
     message: SocketMessage,
-    previousEtag: string,
-    lifetime: Lifetime,
-    print: PrintMessage<Printed>,
+    context: MessageContext<Printed>,
   ): Promise<{ readonly printed: Printed; readonly after: Session }> {
     const { sessions, sessionCompute } = this.#parts;
-    const fields = readCall(message, this.#validate);
+    readCall(message, this.#validate);
     const sessionId = sessionIdOf(message);
     if (sessionId === undefined) {
       if (!isObject(message.body)) throw invalidRequest('Expected an object with `session` and `x`.', '', 'no');
       throw invalidRequest('Expected `session` to be the id of a session.', '/session', 'no');
     }
-    const stepAxes = await sessionCompute.stepAxesOf(await sessions.read(sessionId, lifetime.tenant));
-    const step = this.#stepOf(message, sessionId, fields, stepAxes, previousEtag, lifetime, print);
+    const stepAxes = await sessionCompute.stepAxesOf(await sessions.read(sessionId, context.lifetime.tenant));
+    const step = this.#stepOf(message, sessionId, stepAxes, context);
     return sessionCompute.advance(step.id, step.call, step.input, step.print);
   }
 
@@ -64,18 +67,13 @@ export class MessageCalls {
    * The message as a step that SessionCompute.advanceTogether() takes; undefined if it is none, or if it is to be refused:
    * advance() is for it then.
    */
-  stepOf<Printed>(
-    message: SocketMessage,
-    previousEtag: string,
-    lifetime: Lifetime,
-    print: PrintMessage<Printed>,
-  ): SessionStep<Printed> | undefined {
+  stepOf<Printed>(message: SocketMessage, context: MessageContext<Printed>): SessionStep<Printed> | undefined {
     const sessionId = sessionIdOf(message);
     if (sessionId === undefined) return undefined;
     const stepAxes = this.#parts.sessionCompute.stepAxesIfCached(sessionId);
     if (stepAxes === undefined || message.rank !== stepAxes) return undefined;
     try {
-      return this.#stepOf(message, sessionId, readCall(message, this.#validate), stepAxes, previousEtag, lifetime, print);
+      return this.#stepOf(message, sessionId, stepAxes, context);
     } catch {
       return undefined;
     }
@@ -85,12 +83,10 @@ export class MessageCalls {
   #stepOf<Printed>(
     message: SocketMessage,
     sessionId: string,
-    { key, if_match }: ReturnType<typeof readCall>,
     stepAxes: 1 | 2,
-    previousEtag: string,
-    lifetime: Lifetime,
-    print: PrintMessage<Printed>,
+    { previousEtag, lifetime, print }: MessageContext<Printed>,
   ): SessionStep<Printed> {
+    const { key, if_match } = readCall(message, this.#validate);
     const { computation, responseBodyOf } = readComputation(message, stepAxes, this.#validate);
     expectSessionOnly(computation);
     const call: Call = {

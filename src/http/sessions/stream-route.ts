@@ -177,10 +177,11 @@ class SessionsSocket {
     const previous = session === undefined ? undefined : this.#etags.get(session);
     const previousEtag = previous?.epoch === epoch ? previous.etag : NO_ETAG;
     const print = (body: ResponseBody) => this.#print(body, isBinary, lifetime);
-    const step = this.#calls.stepOf(message, previousEtag, lifetime, print);
+    const context = { previousEtag, lifetime, print };
+    const step = this.#calls.stepOf(message, context);
     const outcome = step && (await this.#steps.add(step));
     if (outcome?.status === 'rejected') throw outcome.reason;
-    const { printed, after } = outcome?.value ?? (await this.#calls.advance(message, previousEtag, lifetime, print));
+    const { printed, after } = outcome?.value ?? (await this.#calls.advance(message, context));
     this.#noteEtag(after.id, etagOf(after), epoch);
     return { data: printed, isBinary };
   }
