@@ -79,16 +79,16 @@ function scriptText(script: string, paths: readonly string[], modules: Modules, 
   const imports = [...Map.groupBy(foreign, (path) => scriptOf.get(path)!)].map(
     ([other, imported]) => `import { ${imported.map(variableOf).join(', ')} } from './${other}';\n`,
   );
-  const functions = paths.map((path) => `const ${variableOf(path)} = once((() => {\n${bodyOf(path, modules.get(path)!, scriptOf)}\n}));\n`);
+  const functions = paths.map((path) => `const ${variableOf(path)} = once((() => {\n${bodyOf(path, modules, scriptOf)}\n}));\n`);
   return `${imports.join('')}${ONCE}${functions.join('')}export { ${paths.map(variableOf).join(', ')} };\n`;
 }
 
 /** The module as the body of a function that returns what it exports. */
-function bodyOf(path: string, text: string, scriptOf: ReadonlyMap<string, string>): string {
+function bodyOf(path: string, modules: Modules, scriptOf: ReadonlyMap<string, string>): string {
   const exported: string[] = [];
   const imported = (name: string) => join(dirname(path), name);
   const variable = (name: string) => variableOf(imported(name));
-  const body = text
+  const body = modules.get(path)!
     .replace(/^export \{([^}]*)\} from '(\.[^']+)';$/gm, (_, names: string, from: string) => {
       exported.push(...namesOf(names).map(([name, local]) => `${local}: ${variable(from)}().${name}`));
       return '';
@@ -97,7 +97,12 @@ function bodyOf(path: string, text: string, scriptOf: ReadonlyMap<string, string
       return `const { ${namesOf(names).map(([name, local]) => `${name}: ${local}`).join(', ')} } = ${variable(from)}();`;
     })
     .replace(/^import (\w+) from '(\.[^']+)';$/gm, (_, local: string, from: string) => `const ${local} = ${variable(from)}().default;`)
-    .replace(LATER, (_, from: string) => `import('./${scriptOf.get(imported(from))}').then((script) => script.${variable(from)}())`)
+    .replace(LATER, (_, from: string) => {
+      // Together with the scripts that this one needs: a browser would ask for those when it has read this one.
+      const [own, ...others] = [...reachedBy(imported(from), modules)].map((one) => scriptOf.get(one)!);
+      const scripts = new Set([own, ...others.filter((script) => script !== scriptOf.get(path))]);
+      return `Promise.all([${[...scripts].map((script) => `import('./${script}')`).join(', ')}]).then(([script]) => script.${variable(from)}())`;
+    })
     .replace(/^export default (\w+);$/gm, (_, name: string) => {
       exported.push(`default: ${name}`);
       return '';

@@ -53,6 +53,12 @@ test('a module is in the script of the one that needs it, and what several need 
   });
 });
 
+test('a script that is loaded later is asked for together with those that it needs', () => {
+  const scripts = joinModules('page/main.js', modules);
+  expect(scripts.get('main.js')).toContain("await Promise.all([import('./one.js'), import('./shared.js')]).then");
+  expect(scripts.get('one.js')).toContain("await Promise.all([import('./detail.js'), import('./shared.js')]).then");
+});
+
 test('what only a script and one that it loads need is in the first of them', () => {
   const alone = new Map([...modules, ['page/other.js', 'export const other = 1;']]);
   const scripts = joinModules('page/main.js', alone);

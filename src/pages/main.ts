@@ -1,5 +1,4 @@
 // The page: a bar, and one view at a time, chosen by the part of the address behind #.
-import { Carryover } from '../client/index.ts';
 import { bar } from './bar.ts';
 import { button, el } from './dom.ts';
 import { currentApiKey } from './key-dialog.ts';
@@ -18,8 +17,6 @@ const VIEWS: Readonly<Record<string, () => Promise<ViewFactory>>> = {
 };
 /** This module is app/<digest>/pages/main.js of the service. */
 const BASE_URL = new URL('../../../', import.meta.url);
-/** A person who waits wants to know earlier than a program that nobody answers. */
-const GIVE_UP_MS = 3000;
 
 let view: View | undefined;
 let shownTexts: Texts = en;
@@ -38,12 +35,7 @@ async function show(): Promise<void> {
   const [viewFactory, texts] = loaded;
   view?.dispose();
   shownTexts = texts;
-  const page: Page = {
-    carryover: new Carryover(BASE_URL.href, { apiKey, retry: { giveUpMs: GIVE_UP_MS } }),
-    texts,
-    baseUrl: BASE_URL,
-    apiKey,
-  };
+  const page: Page = { texts, baseUrl: BASE_URL, apiKey };
   view = viewFactory(page, new URLSearchParams(query));
   const main = el('main', { tabindex: -1 }, [view.element]);
   document.documentElement.lang = language;

@@ -1,9 +1,7 @@
 // What every view of the page is given, and what it is.
-import type { Carryover } from '../client/index.ts';
 import type { Texts } from './texts/en.ts';
 
 export interface Page {
-  readonly carryover: Carryover;
   readonly texts: Texts;
   /** Of the service, with a slash at the end; behind a gateway it has a path. */
   readonly baseUrl: URL;

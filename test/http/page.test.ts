@@ -36,7 +36,7 @@ test('all files of the page are there, compressed, for good, and small', async (
   expect(addresses).toEqual(names.map((name) => folder + name));
   let bytes = page.rawPayload.length;
   // What the first view loads when it is shown.
-  for (const address of [...addresses, `${folder}picture.js`, `${folder}uplot.js`]) {
+  for (const address of [...addresses, ...['computed.js', 'shared.js', 'uplot.js'].map((name) => folder + name)]) {
     const file = await http.inject({ url: `/${address}`, headers: { 'accept-encoding': 'gzip, deflate, br' } });
     expect([address, file.statusCode, file.headers['content-encoding']]).toEqual([address, 200, 'br']);
     expect(file.headers['cache-control']).toBe('public, max-age=31536000, immutable');

@@ -7,6 +7,7 @@ import { failureNote } from '../failure.ts';
 import { layersTable } from '../layers.ts';
 import { titleOf } from '../model-names.ts';
 import type { Page } from '../page.ts';
+import { carryoverOf } from '../service.ts';
 import type { SnippetCall } from '../snippets.ts';
 import type { Texts } from '../texts/en.ts';
 
@@ -17,7 +18,7 @@ const ASKING: readonly string[] = ['activation_unconfirmed', 'layers_unconfirmed
 
 /** @param onRegister called with the model that was registered, and the call that did it */
 export function importPanel(page: Page, attempts: Attempts, onRegister: (model: ModelInfo, call: SnippetCall) => void): HTMLElement {
-  const { texts: { models: texts }, carryover } = page;
+  const { models: texts } = page.texts;
   let chosen: File | undefined;
   const file = el('input', { type: 'file', accept: FILE_NAMES }, [], { change: () => file.files?.[0] && take(file.files[0]) });
   const name = el('input', { type: 'text', size: 24, maxlength: 64, spellcheck: 'false', autocomplete: 'off' });
@@ -38,7 +39,7 @@ export function importPanel(page: Page, attempts: Attempts, onRegister: (model: 
     outcome.replaceChildren(texts.reading);
     try {
       const options = { ...(name.value !== '' && { name: name.value }), ...description.options() };
-      const model = await carryover.models.import(chosen, { ...options, signal: attempts.signal });
+      const model = await carryoverOf(page).models.import(chosen, { ...options, signal: attempts.signal });
       description.element.hidden = true;
       outcome.replaceChildren(understood(page.texts, model, options.name ?? titleOf(model)));
       onRegister(model, { method: 'POST', path: `/v1/models?${new URLSearchParams(options)}`, file: chosen.name });

@@ -7,13 +7,15 @@ import { Listing } from '../listing.ts';
 import { allNames, builtInName, shortId, titleOf } from '../model-names.ts';
 import { bytesText } from '../numbers.ts';
 import type { Page, ViewFactory } from '../page.ts';
+import { carryoverOf } from '../service.ts';
 import type { SnippetCall } from '../snippets.ts';
 import { snippetsPanel } from '../snippets-panel.ts';
 import { relativeTime } from '../times.ts';
 import { importPanel } from './import-panel.ts';
 
 export const modelsView: ViewFactory = (page) => {
-  const { texts, carryover } = page;
+  const { texts } = page;
+  const carryover = carryoverOf(page);
   const attempts = new Attempts(page);
   /** Whose layers were shown last, or that was registered last. */
   let shown: string | undefined;

@@ -5,6 +5,7 @@ import { button, el, liveText } from '../dom.ts';
 import { Listing } from '../listing.ts';
 import { shortId } from '../model-names.ts';
 import type { Page, View, ViewFactory } from '../page.ts';
+import { carryoverOf } from '../service.ts';
 import type { SnippetCall } from '../snippets.ts';
 import { snippetsPanel } from '../snippets-panel.ts';
 import { relativeTime } from '../times.ts';
@@ -78,8 +79,7 @@ class SessionsView implements View {
 
   /** The service lists them by their ids; of very many only so many are read before any is shown. */
   async *#newestFirst(): AsyncGenerator<SessionInfo> {
-    const { carryover } = this.#page;
-    const listed = carryover.sessions.list({ signal: this.#attempts.signal })[Symbol.asyncIterator]();
+    const listed = carryoverOf(this.#page).sessions.list({ signal: this.#attempts.signal })[Symbol.asyncIterator]();
     const read: SessionInfo[] = [];
     let next = await listed.next();
     for (; next.done !== true && read.length < SORTED_MAX; next = await listed.next()) read.push(next.value);
@@ -90,7 +90,7 @@ class SessionsView implements View {
 
   async #readNames(): Promise<void> {
     const { signal } = this.#attempts;
-    for await (const { id, names } of this.#page.carryover.models.list({ signal })) if (names[0] !== undefined) this.#names.set(id, names[0]);
+    for await (const { id, names } of carryoverOf(this.#page).models.list({ signal })) if (names[0] !== undefined) this.#names.set(id, names[0]);
   }
 
   #row(session: SessionInfo): HTMLTableRowElement {
@@ -114,7 +114,7 @@ class SessionsView implements View {
 
   async #open(id: string): Promise<void> {
     const { signal } = this.#attempts;
-    const session = await this.#page.carryover.sessions.open(id, { signal });
+    const session = await carryoverOf(this.#page).sessions.open(id, { signal });
     const opened = new OpenedSession({
       page: this.#page,
       attempts: this.#attempts,

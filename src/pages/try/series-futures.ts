@@ -4,6 +4,7 @@ import type { Attempts } from '../attempts.ts';
 import { button, el, field } from '../dom.ts';
 import { shortNumber } from '../numbers.ts';
 import type { Page } from '../page.ts';
+import { carryoverOf } from '../service.ts';
 import { FutureCard, type FutureName } from './future-card.ts';
 import { Future, KEEP_MAX, TTL_S } from './future.ts';
 import type { SeriesSource } from './series-source.ts';
@@ -89,7 +90,7 @@ export class SeriesFutures {
   async #create(): Promise<void> {
     const { page, model, attempts } = this.#options;
     const { state, y } = this.#end!;
-    const session = await page.carryover.sessions.create({ model: model.id, ...state, keep: KEEP_MAX, ttl_s: TTL_S, signal: attempts.signal });
+    const session = await carryoverOf(page).sessions.create({ model: model.id, ...state, keep: KEEP_MAX, ttl_s: TTL_S, signal: attempts.signal });
     const old = this.#shown;
     this.#shown = {};
     for (const shown of Object.values(old)) void shown.card.future.end();

@@ -6,6 +6,7 @@ import { onceAFrame } from '../frames.ts';
 import { canStep } from '../layers.ts';
 import { shortNumber } from '../numbers.ts';
 import type { View } from '../page.ts';
+import { carryoverOf } from '../service.ts';
 import { SESSION, type SnippetCall } from '../snippets.ts';
 import { snippetsPanel } from '../snippets-panel.ts';
 import { rmseOfSecondHalf } from './forecast-error.ts';
@@ -114,7 +115,9 @@ class SeriesView {
   }
 
   async #compute(x: readonly (readonly number[])[], signal: AbortSignal): Promise<void> {
-    const { page: { carryover, texts }, model } = this.#options;
+    const { page, model } = this.#options;
+    const { texts } = page;
+    const carryover = carryoverOf(page);
     const input = { model: model.id, x: x.map((row) => [row]) };
     if (!canStep(model)) {
       const { hs, ys } = await carryover.sequence(input, { signal });

@@ -5,6 +5,7 @@ import { button, el, field } from '../dom.ts';
 import { layersOf, rowsOfEmbedding } from '../layers.ts';
 import type { View } from '../page.ts';
 import { shortNumber } from '../numbers.ts';
+import { carryoverOf } from '../service.ts';
 import { SESSION, type SnippetCall } from '../snippets.ts';
 import { snippetsPanel } from '../snippets-panel.ts';
 import { Alphabet } from './alphabet.ts';
@@ -76,7 +77,7 @@ class TextView {
       const alphabet = this.#currentAlphabet();
       const tokens = alphabet.tokensOf(this.#prompt.value);
       const isOpened = this.#given !== undefined;
-      const session = this.#given ?? (await this.#options.page.carryover.sessions.create({ model: this.#options.model.id, keep: KEEP_MAX, ttl_s: TTL_S, signal: attempts.signal }));
+      const session = this.#given ?? (await carryoverOf(this.#options.page).sessions.create({ model: this.#options.model.id, keep: KEEP_MAX, ttl_s: TTL_S, signal: attempts.signal }));
       this.#given = undefined;
       const { y } = await session.sequence(tokens.map((token) => [token]), { outputs: ['h', 'y'], signal: attempts.signal });
       const future = new Future(session, { isEmbedding: true, isOpened, start: { y: y?.data } });

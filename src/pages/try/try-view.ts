@@ -6,6 +6,7 @@ import { layersTable, rowsOfEmbedding } from '../layers.ts';
 import { allNames, builtInName } from '../model-names.ts';
 import { bytesText } from '../numbers.ts';
 import type { Page, View, ViewFactory } from '../page.ts';
+import { carryoverOf } from '../service.ts';
 import type { Texts } from '../texts/en.ts';
 import { seriesView } from './series-view.ts';
 import { textView } from './text-view.ts';
@@ -47,7 +48,7 @@ class TryView implements View {
 
   async begin(parameters: URLSearchParams): Promise<void> {
     await this.#attempts.run(async () => {
-      const { carryover } = this.#page;
+      const carryover = carryoverOf(this.#page);
       const { signal } = this.#attempts;
       const id = parameters.get('session');
       const session = id === null ? undefined : await carryover.sessions.open(id, { signal });

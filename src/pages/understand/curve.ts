@@ -1,8 +1,10 @@
 // The curve of an activation with the points that are on it: every sum of the step and what has become of it. Curve and points
 // are what the service has computed.
 import type uPlot from 'uplot';
-import { type Carryover, Tensor } from '../../client/index.ts';
+import { Tensor } from '../../client/index.ts';
 import { el } from '../dom.ts';
+import type { Page } from '../page.ts';
+import { carryoverOf } from '../service.ts';
 import type { Activation } from './cells.ts';
 import type { Matrix } from './matrix.ts';
 import { cssColor, onThemeChange } from './theme.ts';
@@ -18,10 +20,10 @@ export interface Curves {
 }
 
 /** tanh and sigmoid of -4 … 4: the gates of a GRU whose sums are x. @throws CarryoverError, or the reason of the signal */
-export async function computeCurves(carryover: Carryover, signal: AbortSignal): Promise<Curves> {
+export async function computeCurves(page: Page, signal: AbortSignal): Promise<Curves> {
   const z = Float32Array.from({ length: 2 * RANGE * POINTS_PER_UNIT + 1 }, (_, k) => k / POINTS_PER_UNIT - RANGE);
   const weights = { layers: [{ type: 'gru', W_x: [[1, 1, 1]], W_h: [[0, 0, 0]] }] } as const;
-  const { trace } = await carryover.step({ weights, x: new Tensor([z.length, 1], z), trace: true }, { signal });
+  const { trace } = await carryoverOf(page).step({ weights, x: new Tensor([z.length, 1], z), trace: true }, { signal });
   // It takes longer to be ready than all else on the page: by now that has been drawn.
   const { default: Plot } = await import('uplot');
   const { r, n } = trace!.layers![0]!.values;

@@ -85,7 +85,7 @@ export class Picture {
     if (this.#curves || this.#isCurveAwaited || !this.#scenery) return;
     this.#isCurveAwaited = true;
     try {
-      this.#curves = await computeCurves(this.#options.page.carryover, signal);
+      this.#curves = await computeCurves(this.#options.page, signal);
     } finally {
       this.#isCurveAwaited = false;
     }

@@ -1,5 +1,7 @@
 // The steps of the picture, each with all that the service has computed for it.
-import { type Carryover, type CellStates, type Layers, type States, Tensor, type Trace, type Weights } from '../../client/index.ts';
+import { type CellStates, type Layers, type States, Tensor, type Trace, type Weights } from '../../client/index.ts';
+import type { Page } from '../page.ts';
+import { carryoverOf } from '../service.ts';
 import { CELLS, gatesOf } from './cells.ts';
 import type { Matrix } from './matrix.ts';
 import { type Network, weightsAsJson } from './network.ts';
@@ -33,25 +35,25 @@ export interface Step {
  * @throws CarryoverError, or the reason of the signal
  */
 export async function computeSteps(
-  carryover: Carryover,
+  page: Page,
   network: Network,
   from: State,
   xs: readonly Matrix[],
   signal: AbortSignal,
 ): Promise<Step[]> {
   if (xs.length === 0) return [];
-  if (!CELLS[network.cell].hasCellState) return computeTogether(carryover, network, from, xs, signal);
+  if (!CELLS[network.cell].hasCellState) return computeTogether(page, network, from, xs, signal);
   // The answer to a sequence has the last cell state only.
   const steps: Step[] = [];
-  for (const x of xs) steps.push(await computeOne(carryover, network, steps.at(-1)?.after ?? from, x, signal));
+  for (const x of xs) steps.push(await computeOne(page, network, steps.at(-1)?.after ?? from, x, signal));
   return steps;
 }
 
-async function computeTogether(carryover: Carryover, network: Network, from: State, xs: readonly Matrix[], signal: AbortSignal): Promise<Step[]> {
+async function computeTogether(page: Page, network: Network, from: State, xs: readonly Matrix[], signal: AbortSignal): Promise<Step[]> {
   const { N, D } = network;
   const all = new Float32Array(xs.length * N * D);
   xs.forEach(({ data }, k) => all.set(data, k * N * D));
-  const { hs, trace } = await carryover.sequence(
+  const { hs, trace } = await carryoverOf(page).sequence(
     { weights: weightsOf(network), x: new Tensor([xs.length, N, D], all), h: tensorOf(from.h), outputs: ['hs'], trace: true },
     { signal },
   );
@@ -63,8 +65,8 @@ async function computeTogether(carryover: Carryover, network: Network, from: Sta
   return steps;
 }
 
-async function computeOne(carryover: Carryover, network: Network, before: State, x: Matrix, signal: AbortSignal): Promise<Step> {
-  const { h, c, trace } = await carryover.step(
+async function computeOne(page: Page, network: Network, before: State, x: Matrix, signal: AbortSignal): Promise<Step> {
+  const { h, c, trace } = await carryoverOf(page).step(
     { weights: weightsOf(network), x: tensorOf(x), h: tensorOf(before.h), c: tensorOf(before.c!), trace: true },
     { signal },
   );

@@ -33,10 +33,9 @@ type Work = (signal: AbortSignal) => Promise<Made | undefined>;
 const AFTER_OTHERS = { inPlaceOfOthers: false };
 const IN_PLACE_OF_OTHERS = { inPlaceOfOthers: true };
 
-/** Behind the first frame, which shows what can be chosen: a picture takes longer, and waits for numbers of the service anyway. */
-async function loadPicture() {
+/** Until what can be chosen has been painted. */
+async function firstFrame(): Promise<void> {
   for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
-  return import('./picture.ts');
 }
 
 class UnderstandView implements View {
@@ -58,6 +57,7 @@ class UnderstandView implements View {
   /** The clicks that the last run answers, if it makes steps. */
   #wantedSteps: { count: number } | undefined;
   readonly #end = new AbortController();
+  readonly #firstFrame = firstFrame();
   #picture: Picture | undefined;
   #isOther = true;
   /** Whether the network that was chosen last has been computed: from then on its steps are continued and changed. */
@@ -66,7 +66,7 @@ class UnderstandView implements View {
   constructor(page: Page) {
     this.#page = page;
     const texts = page.texts.understand;
-    this.#unrolled = new Unrolled(page.carryover, this.#network(), FIRST_CHOICES.seed);
+    this.#unrolled = new Unrolled(async (...steps) => (await this.#loadComputed()).computeSteps(page, ...steps), this.#network(), FIRST_CHOICES.seed);
     this.#controls = new Controls(page, FIRST_CHOICES, (choices, changed) => void this.#choose(choices, changed));
     this.#player = new Player({
       unrolled: this.#unrolled,
@@ -104,6 +104,12 @@ class UnderstandView implements View {
     this.#end.abort();
     this.#player.pause();
     this.#picture?.dispose();
+  }
+
+  /** Behind the first frame, which needs neither the client of the service nor pictures: they are most of what the page loads. */
+  async #loadComputed() {
+    await this.#firstFrame;
+    return import('./computed.ts');
   }
 
   #network() {
@@ -149,10 +155,11 @@ class UnderstandView implements View {
     try {
       await before;
       signal.throwIfAborted();
-      const [made, loaded] = await Promise.all([this.#isBegun ? work(signal) : this.#beginChosen(signal), this.#picture ? undefined : loadPicture()]);
+      const made = this.#isBegun ? await work(signal) : await this.#beginChosen(signal);
+      const { Picture } = await this.#loadComputed();
       signal.throwIfAborted();
       this.#showFailure(undefined);
-      if (loaded) this.#place(new loaded.Picture({ page: this.#page, onEdit: this.#edit, onChoose: (index) => this.#choosePast(index) }));
+      if (!this.#picture) this.#place(new Picture({ page: this.#page, onEdit: this.#edit, onChoose: (index) => this.#choosePast(index) }));
       this.#isOther ||= made?.isOther === true;
       if (made) this.#show(made.index);
     } catch (error) {

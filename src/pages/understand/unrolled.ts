@@ -1,15 +1,16 @@
 // The network over time: its first state, the inputs that it has read, and all steps as the service has computed them.
-import type { Carryover } from '../../client/index.ts';
 import { CELLS } from './cells.ts';
 import { type Matrix, type Place, withValue, zeros } from './matrix.ts';
 import type { Network } from './network.ts';
 import { SERIES, type SeriesName } from './series.ts';
-import { type State, type Step, computeSteps } from './steps.ts';
+import type { State, Step } from './steps.ts';
 
 /** Steps that are kept, all with their trace: 30 MB at N = 8 and H = 64. */
 export const STEPS_MAX = 2000;
 /** The tensors that a person may change. */
 export type Editable = 'x' | 'h' | 'c' | 'W_x' | 'W_h' | 'b';
+/** The steps that read `xs` from a state on. @throws CarryoverError, or the reason of the signal */
+export type ComputeSteps = (network: Network, from: State, xs: readonly Matrix[], signal: AbortSignal) => Promise<Step[]>;
 
 export class Unrolled {
   #network: Network;
@@ -17,13 +18,13 @@ export class Unrolled {
   #steps: Step[] = [];
   /** Steps that are computed and not yet taken. */
   #ahead: Step[] = [];
-  readonly #carryover: Carryover;
+  readonly #compute: ComputeSteps;
   /** The input of the steps to come. */
   series: SeriesName = 'sine';
   seed: number;
 
-  constructor(carryover: Carryover, network: Network, seed: number) {
-    this.#carryover = carryover;
+  constructor(compute: ComputeSteps, network: Network, seed: number) {
+    this.#compute = compute;
     this.#network = network;
     this.#start = emptyState(network);
     this.seed = seed;
@@ -90,7 +91,7 @@ export class Unrolled {
     for (let k = 1; k <= Math.min(count, STEPS_MAX - done); k++) xs.push(this.#inputOf(this.#network, done + k, xs.at(-1) ?? last?.x));
     const current = this.#steps;
     const isEnd = () => this.#steps === current && (this.#ahead.at(-1) ?? this.#steps.at(-1)) === last;
-    const steps = await computeSteps(this.#carryover, this.#network, last?.after ?? this.#start, xs, signal);
+    const steps = await this.#compute(this.#network, last?.after ?? this.#start, xs, signal);
     signal.throwIfAborted();
     // Steps that do not continue the ones that are there by now are dropped.
     if (isEnd()) this.#ahead.push(...steps);
@@ -109,7 +110,7 @@ export class Unrolled {
   }
 
   async #replace(network: Network, start: State, kept: readonly Step[], xs: readonly Matrix[], signal: AbortSignal): Promise<void> {
-    const steps = await computeSteps(this.#carryover, network, kept.at(-1)?.after ?? start, xs, signal);
+    const steps = await this.#compute(network, kept.at(-1)?.after ?? start, xs, signal);
     signal.throwIfAborted();
     this.#network = network;
     this.#start = start;
