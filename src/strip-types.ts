@@ -1,8 +1,8 @@
 // Makes of client/ and pages/ what a browser loads: `node src/strip-types.ts`, a part of `npm run build`.
 //
 // The client is a package: Node.js strips its types and leaves everything else where it stands. What the page loads, scripts
-// without comments, one style sheet and images, is in a folder that is named after its content: a browser keeps those files for
-// good, and asks only for the page, build/index.html, whether there is a newer one.
+// without comments and images, is in a folder that is named after its content: a browser keeps those files for good, and asks
+// only for the page, build/index.html. Its styles are in that file: they are as large as what a second request costs.
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire, stripTypeScriptTypes } from 'node:module';
@@ -17,6 +17,8 @@ const keyFile = join(output, 'key');
 const COMPRESSED = ['.css', '.csv', '.js', '.svg'];
 /** uPlot as a script that defines a variable: minified it is a third of its module. */
 const UPLOT = createRequire(import.meta.url).resolve('uplot/dist/uPlot.iife.min.js');
+
+const SHARED_STYLES = ['pages/theme.css', 'pages/bar.css'];
 
 const sources = readSources();
 const programs = ['strip-types.ts', 'join-modules.ts'].map((name) => [name, readFileSync(join(source, name), 'utf8')] as const);
@@ -50,24 +52,32 @@ function writePages(): void {
   const folder = `app/${digestOf(loaded).slice(0, 16)}`;
   for (const [path, text] of loaded) writeFile(join(folder, path), text);
   // Its addresses are relative, as it may be behind any path.
-  writeFile('index.html', sources.get('pages/index.html')!.replaceAll('{{folder}}', folder), []);
+  writeFile('index.html', sources.get('pages/index.html')!.replaceAll('{{folder}}', folder).replace('{{style}}', () => stylesOfPage()), []);
   writeFile('folder', folder, []);
 }
 
-/** What the pages load, each a few scripts and one style sheet; the styles of views are the last. */
-function loadedFiles(): Map<string, string> {
-  const shared = ['pages/theme.css', 'pages/bar.css'];
-  const ofPage = [...shared, 'uplot/uplot.css', 'pages/style.css'];
+/** The styles of views are the last. */
+function stylesOfPage(): string {
+  const ofPage = [...SHARED_STYLES, 'uplot/uplot.css', 'pages/style.css'];
   const isOfView = (path: string) => extname(path) === '.css' && !ofPage.includes(path) && !/^pages\/(docs|problems)\//.test(path);
-  const joined = (paths: readonly string[]) => paths.map((path) => sources.get(path)!).join('\n');
+  return joinStyles([...ofPage, ...[...sources.keys()].filter(isOfView)]);
+}
+
+/** Without comments, and spaces that say nothing. */
+function joinStyles(paths: readonly string[]): string {
+  const text = paths.map((path) => sources.get(path)!).join('\n');
+  return text.replaceAll(/\/\*[^]*?\*\//g, '').replaceAll(/\s+/g, ' ').replaceAll(/ ?([{};]) ?/g, '$1').trim();
+}
+
+/** What the pages load: each a few scripts, and those beside the page one style sheet. */
+function loadedFiles(): Map<string, string> {
   const modules = pageModules();
   return new Map([
     ...[...joinModules('pages/main.js', modules)].map(([name, text]) => [`pages/${name}`, text] as const),
-    ['pages/style.css', joined([...ofPage, ...[...sources.keys()].filter(isOfView)])],
     ['pages/docs.js', oneScript('pages/docs/main.js', modules)],
-    ['pages/docs.css', joined([...shared, 'pages/docs/docs.css'])],
+    ['pages/docs.css', joinStyles([...SHARED_STYLES, 'pages/docs/docs.css'])],
     ['pages/problems.js', oneScript('pages/problems/main.js', modules)],
-    ['pages/problems.css', joined([...shared, 'pages/style.css', 'pages/problems/problems.css'])],
+    ['pages/problems.css', joinStyles([...SHARED_STYLES, 'pages/style.css', 'pages/problems/problems.css'])],
     ...[...sources].filter(([path]) => ['.csv', '.svg'].includes(extname(path))),
   ]);
 }

@@ -1,4 +1,6 @@
 // GET / and the files that the page loads.
+import { createHash } from 'node:crypto';
+import { brotliDecompressSync, gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { makeKeys } from '../helpers/access.ts';
 import { buildApp } from '../helpers/app.ts';
@@ -26,12 +28,32 @@ test('a browser gets the page, which may load what is of this origin and nothing
   const policy = String(page.headers['content-security-policy']);
   expect(policy).toContain("default-src 'none'");
   expect(policy).not.toContain('unsafe');
+  expect(policy).toContain("script-src 'self';");
   expect(page.body).not.toMatch(/<script>|\sstyle=|\son\w+=|https?:/);
   expect(page.headers['cache-control']).toBe('no-cache');
 });
 
+test('of the styles that are in the page the policy allows these, letter by letter', () => {
+  const [[, styles] = [], ...more] = page.body.matchAll(/<style>([^]*?)<\/style>/g);
+  expect(more).toEqual([]);
+  expect(styles).toContain('.bar{');
+  expect(styles).not.toMatch(/url\(|@import|\/\*/);
+  expect(page.headers['content-security-policy']).toContain(`;style-src 'self' 'sha256-${createHash('sha256').update(styles!).digest('base64')}';`);
+});
+
+test.each([
+  ['br', brotliDecompressSync],
+  ['gzip', gunzipSync],
+] as const)('the page is compressed: %s', async (encoding, decompress) => {
+  const compressed = await http.inject({ url: '/', headers: { ...HTML, 'accept-encoding': encoding } });
+  expect([compressed.headers['content-encoding'], compressed.headers.vary]).toEqual([encoding, 'accept, accept-encoding']);
+  expect(Number(compressed.headers['content-length'])).toBe(compressed.rawPayload.length);
+  expect(compressed.rawPayload.length).toBeLessThan(page.rawPayload.length / 3);
+  expect(String(decompress(compressed.rawPayload))).toBe(page.body);
+});
+
 test('all files of the page are there, compressed, for good, and small', async () => {
-  const names = ['icon.svg', 'style.css', 'main.js'];
+  const names = ['icon.svg', 'main.js'];
   const folder = addresses[0]!.replace('icon.svg', '');
   expect(addresses).toEqual(names.map((name) => folder + name));
   let bytes = page.rawPayload.length;
@@ -73,7 +95,7 @@ describe('behind a path', async () => {
     const [, script] = /<script type="module" blocking="render" src="([^"]*)"/.exec(body)!;
     expect(script).toMatch(/^\/ml\/rnn\/app\/[0-9a-f]{16}\/pages\/main\.js$/);
     const files = [...body.matchAll(/(?:href|src)="([^"]*\.(?:js|css|svg))"/g)].map(([, address]) => address!);
-    expect(files).toHaveLength(3);
+    expect(files).toHaveLength(2);
     for (const file of files) expect([file, (await behind.inject(file)).statusCode]).toEqual([file, 200]);
   });
 });

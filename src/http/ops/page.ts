@@ -1,8 +1,9 @@
 // GET /: a page for people, and for programs links to the documentation and the health checks.
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import fastifyStatic from '@fastify/static';
 import { builtFolder, readBuilt } from '../built-files.ts';
 import type { HttpServer } from '../http-server.ts';
-import { PAGE_CONTENT_POLICY } from '../security-headers.ts';
+import { contentPolicyOf } from '../security-headers.ts';
 import { varyBy } from '../vary.ts';
 
 /** @throws Error if the files of the page are not built */
@@ -10,6 +11,9 @@ export async function pageRoute(app: HttpServer, { version }: { readonly version
   const { publicAddress } = app;
   const folder = builtFolder();
   const page = withBasePath(readBuilt('index.html'), publicAddress.basePath);
+  const headers = { 'content-security-policy': contentPolicyOf(page), 'cache-control': 'no-cache' };
+  // Once, and so at their highest levels.
+  const compressed = new Map([['br', brotliCompressSync(page)], ['gzip', gzipSync(page, { level: 9 })]]);
   const links = {
     service: 'carryover',
     version,
@@ -24,7 +28,12 @@ export async function pageRoute(app: HttpServer, { version }: { readonly version
     varyBy(reply, 'accept');
     // Who accepts anything, as curl does, is a program.
     if (request.accepts().type(['json', 'html']) !== 'html') return reply.send(links);
-    return reply.headers({ 'content-security-policy': PAGE_CONTENT_POLICY, 'cache-control': 'no-cache' }).type('text/html; charset=utf-8').send(page);
+    void reply.headers(headers).type('text/html; charset=utf-8');
+    const encoding = request.accepts().encoding(['br', 'gzip', 'identity']);
+    const body = compressed.get(String(encoding));
+    if (!body) return reply.send(page);
+    varyBy(reply, 'accept-encoding');
+    return reply.header('content-encoding', encoding).send(body);
   });
 
   await app.register(fastifyStatic, {

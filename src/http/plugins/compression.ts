@@ -61,8 +61,8 @@ export interface CompressionOptions {
 export const compression = fp(
   (app: HttpServer, { bytesMin }: CompressionOptions) => {
     app.addHook('onSend', (request, reply, payload, done) => {
-      // Responses that are sent in pieces (the files of /docs) are left as they are.
-      if (typeof payload !== 'string' && !Buffer.isBuffer(payload)) return done(null, payload);
+      // Responses that are sent in pieces (the files of /docs), or that a route has compressed, are left as they are.
+      if ((typeof payload !== 'string' && !Buffer.isBuffer(payload)) || reply.hasHeader('content-encoding')) return done(null, payload);
       const type = String(reply.getHeader('content-type'));
       if (!COMPRESSIBLE.test(type) && !isWantedCompressed(request, reply)) return done(null, payload);
       varyBy(reply, 'accept-encoding');
