@@ -1,9 +1,9 @@
 // What the bars of all pages have.
 import { button, el } from './dom.ts';
+import { icon } from './icon.ts';
 import type { Texts } from './texts/en.ts';
 
 export const VIEWS = ['understand', 'try', 'models', 'sessions'] as const;
-const ICON = new URL('icon.svg', import.meta.url).href;
 
 /** What a bar has in it. @param home what the name of the service leads to */
 export function barParts(texts: Texts, home: string, links: readonly HTMLElement[], choices: readonly HTMLElement[]): HTMLElement[] {
@@ -14,7 +14,7 @@ export function barParts(texts: Texts, home: string, links: readonly HTMLElement
     more.setAttribute('aria-expanded', String(isOpen));
   }, { class: 'more', 'aria-expanded': 'false', 'aria-controls': 'tools' });
   return [
-    el('a', { class: 'brand', href: home }, [el('img', { src: ICON, alt: '' }), 'Carryover']),
+    el('a', { class: 'brand', href: home }, [icon(), 'Carryover']),
     el('nav', { 'aria-label': texts.bar.views }, links),
     more,
     tools,
