@@ -45,9 +45,9 @@ class UnderstandView implements View {
   readonly #player: Player;
   readonly #controls: Controls;
   readonly #intro = el('div', { class: 'intro' });
-  readonly #pictureHolder = el('div', {});
+  readonly #pictureHolder = el('div', { class: 'picture' });
   readonly #timeHolder = el('div', {});
-  readonly #failure = el('div', {});
+  readonly #failure = el('div', { class: 'failure' });
   readonly #transport: Transport;
   #choices = FIRST_CHOICES;
   #index = FIRST_STEPS - 1;
