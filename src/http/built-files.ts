@@ -20,7 +20,7 @@ export function builtFolder(): { readonly path: string; readonly url: string } {
   return { path: join(BUILD, folder), url: `/${folder}` };
 }
 
-/** The address of a file, such as `pages/style.css`, for a page of the service. @throws Error if it is not built */
+/** The address of a file, such as `pages/docs.css`, for a page of the service. @throws Error if it is not built */
 export function builtUrl(publicAddress: PublicAddress, file: string): string {
   return publicAddress.pathOf(`${builtFolder().url}/${file}`);
 }
