@@ -208,6 +208,7 @@ function changeRoutes(app: HttpServer, { models, audit }: ModelRoutesOptions): v
             'built_in_model',
             'model_pinned',
             'store_unavailable',
+            'store_full',
           ]),
         },
       },
