@@ -7,6 +7,7 @@ import { Backups } from '../../src/backup/backups.ts';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite.ts';
 import { makeKeys } from '../helpers/access.ts';
 import { buildApp } from '../helpers/app.ts';
+import { closeAtEnd } from '../helpers/cleanup.ts';
 import { carryover } from '../helpers/command-line.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { freePort } from '../helpers/process.ts';
@@ -23,7 +24,7 @@ async function openStore(name = `${++count}`) {
   const backupDir = join(folder, `${name}-backups`);
   mkdirSync(backupDir, { recursive: true });
   const store = await openSqliteStore(path, { timeoutMs: 10_000, queueMax: 64 });
-  afterAll(() => store.close());
+  closeAtEnd(() => store.close());
   const backupsIn = (target: string) => new Backups({ folder: target, store, onMade: () => {}, onFailed: () => {} });
   return { path, backupDir, store, backups: backupsIn(backupDir), backupsIn };
 }

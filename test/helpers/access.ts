@@ -5,10 +5,10 @@ import { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type JWTPayload, SignJWT, exportJWK, generateKeyPair } from 'jose';
-import { afterAll } from 'vitest';
 import { newKey } from '../../src/access/api-key.ts';
 import type { KeyEntry, TenantLimits } from '../../src/access/keys-file.ts';
 import type { Scope } from '../../src/access/principal.ts';
+import { closeAtEnd } from './cleanup.ts';
 
 const { createServer } = process.getBuiltinModule('node:http');
 
@@ -25,7 +25,7 @@ export interface TestKeys {
 /** A file of keys, which is deleted after the tests of the file. */
 export function makeKeys(): TestKeys {
   const folder = mkdtempSync(join(tmpdir(), 'carryover-keys-'));
-  afterAll(() => rmSync(folder, { recursive: true }));
+  closeAtEnd(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'keys.json');
   let keys: KeyEntry[] = [];
   const tenants: Record<string, TenantLimits> = {};
@@ -82,7 +82,7 @@ export async function startIssuer(): Promise<TestIssuer> {
     server.closeAllConnections();
     if (server.listening) await once(server.close(), 'close');
   };
-  afterAll(stop);
+  closeAtEnd(stop);
   const sign = (key: CryptoKey, claims: Record<string, unknown>, header = {}) => {
     const nowS = Math.floor(Date.now() / 1_000);
     const usual = { iss: issuer, aud: audience, exp: nowS + 600, iat: nowS, sub: 'u', tenant: 'a', scope: 'compute sessions models' };

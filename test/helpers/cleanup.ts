@@ -12,7 +12,8 @@ export function closeAtEnd(close: Close): () => void {
 }
 
 export async function closeAll(): Promise<void> {
-  const all = [...open];
+  // What was opened later may use what was opened before it.
+  const all = [...open].toReversed();
   open.clear();
   await Promise.all(all.map((close) => close()));
 }

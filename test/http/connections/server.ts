@@ -1,9 +1,10 @@
 // A service and requests as text, for the tests of misbehaving clients.
 import { PassThrough } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, expect } from 'vitest';
+import { expect } from 'vitest';
 import { createLogger } from '../../../src/logging.ts';
 import { type TestApp, buildApp } from '../../helpers/app.ts';
+import { closeAtEnd } from '../../helpers/cleanup.ts';
 import { padded } from '../../helpers/padding.ts';
 import { requestText } from '../../helpers/request-text.ts';
 
@@ -33,7 +34,7 @@ export async function listen(environment: Record<string, string> = {}): Promise<
   const starting = known ?? start(environment);
   servers.set(key, starting);
   // Files that share a process share this table, and the service is closed with its file.
-  if (starting !== known) afterAll(() => void servers.delete(key));
+  if (starting !== known) closeAtEnd(() => servers.delete(key));
   const server = await starting;
   const linesBefore = server.lines().length;
   return { ...server, lines: () => server.lines().slice(linesBefore) };
