@@ -43,8 +43,21 @@ describe('a file of another format is named:', () => {
 
 test('a truncated safetensors file is not taken for another format, whatever the size of its header', () => {
   const begun = Buffer.alloc(100, 0x20);
+  const taken: [headerBytes: number, message: string][] = [];
   for (let headerBytes = 101; headerBytes < 1_000_000; headerBytes += 59) {
     begun.writeBigUInt64LE(BigInt(headerBytes));
-    expect(() => readSafetensors(begun)).toThrow(/^The header's size is/);
+    const message = messageOf(() => readSafetensors(begun));
+    if (!message.startsWith("The header's size is")) taken.push([headerBytes, message]);
   }
+  expect(taken).toEqual([]);
 });
+
+/** Of thousands of calls: toThrow() takes many times what they take. */
+function messageOf(call: () => unknown): string {
+  try {
+    call();
+    return 'no error';
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
