@@ -46,6 +46,10 @@ function sharedCompiler(): BuildValidator {
 export const compileAtStart = sharedCompiler();
 const compileLate = sharedCompiler();
 
+type Validate = ReturnType<CompileSchema>;
+/** By the text of its schema: services make most schemas anew, and Ajv compiles each that it has not seen. */
+const compiledLate = new Map<string, Validate>();
+
 /**
  * Compiles the validator of a schema when it is first used, and not at the start, as Fastify does: for tests, which
  * start the service often and use few of its routes. Compiling those of all routes takes 40 ms.
@@ -53,18 +57,26 @@ const compileLate = sharedCompiler();
 export const compileOnFirstUse: BuildValidator = (...options) => {
   const compile = compileLate(...options);
   return (route) => {
-    let compiled: ReturnType<CompileSchema> | undefined;
+    let compiled: Validate | undefined;
     const validate = (value: unknown): boolean => {
-      compiled ??= compile(route);
+      compiled ??= compileOnce(compile, route);
       if (compiled(value)) return true;
       // Fastify reads them from the function, and only if it returns false.
       validate.errors = compiled.errors;
       return false;
     };
-    validate.errors = undefined as ReturnType<CompileSchema>['errors'];
-    return validate as ReturnType<CompileSchema>;
+    validate.errors = undefined as Validate['errors'];
+    return validate as Validate;
   };
 };
+
+function compileOnce(compile: CompileSchema, route: Parameters<CompileSchema>[0]): Validate {
+  // Fastify gives more than the schema, of which the types know nothing.
+  const text = JSON.stringify((route as { readonly schema?: unknown }).schema);
+  const compiled = compiledLate.get(text) ?? compile(route);
+  compiledLate.set(text, compiled);
+  return compiled;
+}
 
 /** The part of a request that a schema is for, in Fastify's terms. */
 type RequestPart = 'body' | 'params' | 'querystring' | 'headers';
