@@ -1,6 +1,5 @@
 import { type Static, Type } from 'typebox';
 import { Problem } from '../schemas/problem.ts';
-import { ref } from '../schemas/ref.ts';
 
 /** So many tensors a body may have, and each item has one, x. */
 export const ITEMS_MAX = 256;
@@ -37,6 +36,15 @@ export const BatchBody = Type.Object(
 
 export type BatchBody = Static<typeof BatchBody>;
 
+/** A problem as messages have it: what a header says of a request is a member of it. */
+const ItemProblem = Type.Object(
+  {
+    ...Problem.properties,
+    retry_after_s: Type.Optional(Type.Integer({ description: 'In how many seconds a retry may help, as the header Retry-After.' })),
+  },
+  { additionalProperties: false, description: 'An error, RFC 9457.' },
+);
+
 /** What one item is answered with. */
 export const BatchEntry = Type.Unsafe({
   type: 'object',
@@ -46,7 +54,7 @@ export const BatchEntry = Type.Unsafe({
     status: { type: 'integer', description: 'What the item would have been answered with by itself.' },
     replayed: { type: 'boolean', description: 'True if it repeats an earlier answer.' },
     session: { type: 'object', description: 'Where the session is after it, with its `etag`.' },
-    error: ref(Problem),
+    error: ItemProblem,
   },
   additionalProperties: true,
   description: 'The answer to a step or a sequence, with `session`; or `error`, a problem with `applied`.',
