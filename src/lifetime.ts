@@ -25,6 +25,7 @@ export class Lifetime {
   /** What is measured and known of the request. */
   readonly record = new RequestRecord();
   readonly #end: LifetimeEnd;
+  #prepaidFlops = 0;
 
   /** @param msMax from now until its deadline */
   constructor(client: object, msMax: number, tenant?: Tenant, end = new LifetimeEnd(msMax)) {
@@ -43,6 +44,22 @@ export class Lifetime {
     const shared = new Lifetime(this.client, this.msMax, this.tenant, this.#end);
     shared.usage = this.usage;
     return shared;
+  }
+
+  /**
+   * Charges a computation to the tenant before it begins, less what was paid for it.
+   *
+   * @throws as Usage.chargeFlops
+   */
+  chargeFlops(flops: number): Promise<void> | undefined {
+    const owed = flops - this.#prepaidFlops;
+    this.#prepaidFlops = 0;
+    return owed > 0 ? this.usage?.chargeFlops(owed) : undefined;
+  }
+
+  /** To be called when an attempt was charged that may come to nothing: the next one is charged so much less. */
+  prepay(flops: number): void {
+    this.#prepaidFlops = flops;
   }
 
   /** The deadline, by performance.now(). */

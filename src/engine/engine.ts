@@ -73,7 +73,7 @@ export class Engine {
     const { T, N, cost } = resolveSizes(input, model, limits);
     const { x, h, c, lengths, keepsStates, trace } = input;
     scheduler.expectPossible(cost, partsMaxOf(N), lifetime);
-    const charged = lifetime.usage?.chargeFlops(cost.flops);
+    const charged = lifetime.chargeFlops(cost.flops);
     if (charged) await charged;
     const leased = this.#lease(modelId, model, lifetime);
     const lease = leased instanceof Promise ? await leased : leased;
@@ -127,7 +127,7 @@ export class Engine {
 
   /**
    * Several steps of N rows each, of one client, as one mini-batch with a model that this process has. The rows of the k-th
-   * stand from k N on. Their shapes and limits were checked.
+   * stand from k N on. Their shapes and limits were checked, and each was charged.
    *
    * @param fill writes x and the states of the job; it is called once
    * @throws as run(), of all of them
@@ -143,7 +143,6 @@ export class Engine {
     return lifetime.record.measure('computeMs', async () => {
       const cost = costOf(library.registry.model(modelId).layers, shape);
       scheduler.expectPossible(cost, partsMaxOf(shape.N), lifetime);
-      await lifetime.usage?.chargeFlops(cost.flops);
       using failed = new DisposableStack();
       const lease = failed.use(library.registry.lease(modelId));
       const job = failed.use(new Job(memory, lease.model, shape));

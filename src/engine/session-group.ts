@@ -4,7 +4,8 @@
 // holds or that is not in memory, a key that was used, an If-Match that names another state, or a mini-batch that fails,
 // leaves the session as it was, and is for its caller to advance alone.
 //
-//   lock → look at the session in memory → compute all rows → print each → commit each → release the locks
+//   lock → look at the session in memory → charge each → compute all rows → print each → commit each → release the locks
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { LayerSpec } from '../layers.ts';
 import type { ModelRegistry } from '../models/registry.ts';
 import { meetsIfMatch } from '../sessions/precondition.ts';
@@ -51,7 +52,7 @@ interface BegunStep<Printed> {
 /** Steps of sessions with one model and one N. */
 type Group<Printed> = readonly BegunStep<Printed>[];
 
-/** Numbers of the states of a group: reading, printing and storing them takes some 3 ms of this thread, but in pieces. */
+/** Numbers of the states of a group, and of its x: reading, printing and storing them takes some 3 ms of this thread, in pieces. */
 const GROUP_NUMBERS_MAX = 65_536;
 
 /**
@@ -67,7 +68,12 @@ export async function advanceTogether<Printed>(
   const begun = steps.map((step, index) => begin(parts, step, index)).filter((one) => one !== undefined);
   const alike = Map.groupBy(begun, ({ session: { modelId, N } }) => `${modelId} ${N}`).values();
   const groups = [...alike].flatMap((all) => inGroups(parts, all));
-  await Promise.all(groups.map((group) => advanceGroup(parts, group, outcomes)));
+  const begunGroups: Promise<void>[] = [];
+  for (const [k, group] of groups.entries()) {
+    if (k > 0) await nextIteration();
+    begunGroups.push(advanceGroup(parts, group, outcomes));
+  }
+  await Promise.all(begunGroups);
   return outcomes;
 }
 
@@ -97,11 +103,16 @@ function isPlainStep({ x, keepsStates, trace, lengths, outputs }: SessionInput, 
   return shape[0] === N && (first.type === 'embedding' ? axes === 'N' : axes === 'ND' && shape[1] === D);
 }
 
+function numbersOf({ x }: SessionInput): number {
+  return x.shape.reduce((product, size) => product * size, 1);
+}
+
 /** Divides steps of one model and N by the rows and numbers that a mini-batch may have. One step alone is no group. */
 function inGroups<Printed>({ engine }: SessionGroupParts, all: Group<Printed>): Group<Printed>[] {
-  const { modelId, N, state } = all[0]!.session;
-  const rowsMax = Math.min(engine.rowsMaxTogether(modelId), (GROUP_NUMBERS_MAX * N) / state.length);
-  const size = Math.floor(rowsMax / N);
+  const { session, step } = all[0]!;
+  const { modelId, N, state } = session;
+  const numbers = Math.max(state.length, numbersOf(step.input));
+  const size = Math.floor(Math.min(engine.rowsMaxTogether(modelId) / N, GROUP_NUMBERS_MAX / numbers));
   const groups: Group<Printed>[] = [];
   for (let start = 0; start < all.length; start += Math.max(1, size)) {
     const group = all.slice(start, start + Math.max(1, size));
@@ -121,8 +132,9 @@ async function advanceGroup<Printed>(
   const answers = await computeAndPrint(parts, group).catch(() => undefined);
   if (!answers) return;
   await Promise.all(
-    group.map(async ({ index, change }, k) => {
-      const value = answers[k];
+    group.map(async (begun) => {
+      const { index, change } = begun;
+      const value = answers.get(begun);
       if (!value) return;
       try {
         if (await change.tryCommitSteps(value.after)) outcomes[index] = { status: 'fulfilled', value };
@@ -134,37 +146,62 @@ async function advanceGroup<Printed>(
 }
 
 /**
- * The answers of a group, not committed; undefined in place of those that could not be read or printed. The memory of
- * what was computed is free when this has settled.
+ * The answers of a group, not committed; without those that could not be charged, read or printed. The memory of what was
+ * computed is free when this has settled.
  *
  * @throws as Engine.runTogether, of all of them
  */
 async function computeAndPrint<Printed>(
   { engine, registry, limits }: SessionGroupParts,
   group: Group<Printed>,
-): Promise<(Advanced<Printed> | undefined)[]> {
+): Promise<Map<BegunStep<Printed>, Advanced<Printed>>> {
   const { session: first, step: firstStep } = group[0]!;
   const { modelId, N } = first;
   const { layers } = registry.model(modelId);
   // They all have the shape of the first.
-  resolveSizes({ ...firstStep.input, ...sessionInput(first) }, { layers, origin: `model ${modelId}` }, limits);
+  const { cost } = resolveSizes({ ...firstStep.input, ...sessionInput(first) }, { layers, origin: `model ${modelId}` }, limits);
+  const charged = await chargeEach(group, cost.flops);
+  const answers = new Map<BegunStep<Printed>, Advanced<Printed>>();
+  if (charged.length < 2) return answers;
   const unread = new Set<BegunStep<Printed>>();
   // Of the call that has come first: its deadline is the earliest.
   const lifetime = firstStep.call.lifetime.share();
   const { trace } = firstStep.call.lifetime.record;
   lifetime.record.trace = trace;
   const startMs = performance.now();
-  using result = await engine.runTogether(modelId, { steps: group.length, N }, (job) => fill(job, layers[0]!, group, unread), lifetime);
+  using result = await engine.runTogether(modelId, { steps: charged.length, N }, (job) => fill(job, layers[0]!, charged, unread), lifetime);
   const { queueMs, computeMs } = lifetime.record;
-  const answers = group.map(async (begun, k) => {
+  const printing = charged.map(async (begun, k) => {
     const { record } = begun.step.call.lifetime;
     Object.assign(record, { N, T: 1, modelId });
     record.queueMs += queueMs;
     record.computeMs += computeMs;
     if (record.trace !== trace) record.trace?.add('compute', startMs);
-    return unread.has(begun) ? undefined : printStep(begun, stepRows(result, k * N, N));
+    const answer = unread.has(begun) ? undefined : await printStep(begun, stepRows(result, k * N, N));
+    if (answer) answers.set(begun, answer);
   });
-  return await Promise.all(answers);
+  await Promise.all(printing);
+  return answers;
+}
+
+/**
+ * Charges each step by itself, so that a rate is used up by the same step as if they came one by one. What is paid is also
+ * paid for a step that is to be advanced alone after all.
+ *
+ * @returns those before the first that is refused; it is refused again when it is advanced alone
+ */
+async function chargeEach<Printed>(group: Group<Printed>, flops: number): Promise<Group<Printed>> {
+  for (const [k, { step }] of group.entries()) {
+    const { lifetime } = step.call;
+    try {
+      const charged = lifetime.chargeFlops(flops);
+      if (charged) await charged;
+      lifetime.prepay(flops);
+    } catch {
+      return group.slice(0, k);
+    }
+  }
+  return group;
 }
 
 /**

@@ -9,6 +9,7 @@ import { MemoryStore } from '../../src/store/memory.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { randomLayers } from '../../src/wasm/random-layers.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
+import { writeKeys } from '../helpers/keys.ts';
 import { sumOf } from '../helpers/prometheus.ts';
 import { fc } from '../helpers/seed.ts';
 import { LosingStore } from '../sessions/losing-store.ts';
@@ -167,6 +168,30 @@ describe('what a step cannot be computed with others for', () => {
     expect(await statuses([1, 1, 1e10, 1, 1])).toEqual([200, 200, 'not_finite', 200, 200]);
     const ts = await Promise.all(ids.map(async (id) => (await together.http.inject(`/v1/sessions/${id}`)).json().t));
     expect(ts).toEqual([2, 1, 1, 1, 2]);
+  });
+});
+
+describe('the operations of a tenant that may make so many a second', () => {
+  /** Of 20 steps of 8 operations each: what they are answered with. */
+  const codesOf = async (flops_per_s: number, xOf: (k: number) => number, sharedRowsMax: string) => {
+    const keys = writeKeys(['a'], { a: { flops_per_s } });
+    const app = await buildApp({ ...SETTINGS, API_KEYS_FILE: keys.file, SHARED_ROWS_MAX: sharedRowsMax });
+    const headers = { authorization: `Bearer ${keys.keys[0]}` };
+    const call = async (url: string, payload: object) => (await app.http.inject({ method: 'POST', url, headers, payload })).json();
+    const weights = { layers: [{ type: 'rnn', activation: 'relu', W_x: [[1e38]], W_h: [[0]], b: [0] }] };
+    const ids: string[] = [];
+    for (let k = 0; k < 20; k++) ids.push((await call('/v1/sessions', { weights })).id);
+    const { items } = await call('/v1/batch', { items: ids.map((session, k) => ({ session, x: [[xOf(k)]] })) });
+    return (items as Entry[]).map(({ status, error }) => error?.code ?? status);
+  };
+
+  test.each(['1', '64'])('are used up by the same steps, SHARED_ROWS_MAX = %s', async (rows) => {
+    // The third goes into debt.
+    expect(await codesOf(20, () => 1, rows)).toEqual(Array.from({ length: 20 }, (_, k) => (k < 3 ? 200 : 'rate_limited')));
+  });
+
+  test.each(['1', '64'])('are charged once if the mini-batch comes to nothing, SHARED_ROWS_MAX = %s', async (rows) => {
+    expect(await codesOf(170, (k) => (k === 7 ? 1e10 : 1), rows)).toEqual(Array.from({ length: 20 }, (_, k) => (k === 7 ? 'not_finite' : 200)));
   });
 });
 

@@ -5,6 +5,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeSafetensors } from '../../src/codec/safetensors/write.ts';
 import type { Held } from '../fixtures/servers/event-loop.ts';
 import { sample, sized } from '../helpers/long.ts';
 import { NODE_FLAGS } from '../helpers/process.ts';
@@ -56,6 +57,12 @@ class Service {
       session: await this.#post('/v1/sessions', { model: 'sunspots' }),
       large: await this.#post('/v1/sessions', long),
     };
+  }
+
+  /** The ids of so many sessions with a model. */
+  async sessionsFor(weights: object, N: number, count: number): Promise<string[]> {
+    const model = await this.#post('/v1/models', { weights });
+    return Promise.all(Array.from({ length: count }, () => this.#post('/v1/sessions', { model, N })));
   }
 
   /** Its status, the problem of a refusal, and for how long it blocked the event loop. */
@@ -162,6 +169,20 @@ describe.each(LONG ? [512, undefined] : [512])('the event loop with a heap of %s
   ])('%s on a WebSocket: the event loop is not blocked', async (_, frames, received) => {
     const ms = await leastMs(() => service.frames(state.session, frames(), received));
     expect(ms).toBeLessThanOrEqual(HOLD_MS_MAX);
+  });
+
+  test('nor does a batch of as many items as there may be, each with a key and a large x', async () => {
+    const ids = await service.sessionsFor({ W_x: Array.from({ length: 512 }, () => [0.001]), W_h: [[0.5]] }, 16, 256);
+    const view = { shape: [16, 512], strides: [512, 1], data: new Float32Array(16 * 512).fill(0.5) };
+    const tensors = Object.fromEntries(ids.map((_, k) => [`${k}.x`, view]));
+    const call = (attempt: number): HeavyCall => ({
+      name: 'batch',
+      path: '/v1/batch',
+      headers: { 'content-type': 'application/octet-stream' },
+      body: () => writeSafetensors(tensors, { items: JSON.stringify(ids.map((session) => ({ session, key: `k${attempt}` }))) }),
+      status: 200,
+    });
+    expect(await leastMs((attempt) => answered(service, call(attempt)))).toBeLessThanOrEqual(HOLD_MS_MAX);
   });
 
   test.each(sized({ short: ['/health/live'], long: ['/health/live', '/nowhere'] }))('GET %s, pipelined 2,000 times, does not block it either', async (path) => {

@@ -1,4 +1,5 @@
 // The items of a batch as calls on their sessions: those of one session one after another, all others side by side.
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import type { FastifyRequest } from 'fastify';
 import { type ResponseBody, numbersOfBody } from '../../codec/response-body.ts';
 import type { Limits } from '../../engine/shapes.ts';
@@ -35,6 +36,11 @@ const FAILURES_LOGGED_MAX = 10;
 /** Items that are computed at once: as many as one client may have in the queue for workers, by default. */
 const AT_ONCE_MAX = 64;
 
+/** For so long items are read before the event loop goes on: the keys of 256 items can be digests of 32 MiB. */
+const READING_MS_MAX = 2;
+/** Items that begin alone in one iteration of the event loop: each may take half a millisecond of it. */
+const BEGIN_AT_ONCE_MAX = 8;
+
 /** An item that is being answered. */
 interface ItemCall<Entry> {
   readonly item: SocketMessage;
@@ -65,6 +71,9 @@ export class ItemCalls<Entry> {
   readonly failures: { readonly session: string | undefined; readonly code: string }[] = [];
   /** That further entries may have: all entries are in memory until the last one is there. */
   #numbersLeft: number;
+  #begunAlone = 0;
+  /** Of the item that began last; see #takeTurn. */
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(parts: ItemCallsParts, request: FastifyRequest, printer: EntryPrinter<Entry>) {
     this.#parts = parts;
@@ -130,7 +139,12 @@ export class ItemCalls<Entry> {
   async #advanceTogether(calls: readonly ItemCall<Entry>[]): Promise<Map<ItemCall<Entry>, Answered<Entry>>> {
     const answered = new Map<ItemCall<Entry>, Answered<Entry>>();
     const stepsOf = new Map<ItemCall<Entry>, SessionStep<Entry>>();
+    let untilMs = performance.now() + READING_MS_MAX;
     for (const call of calls) {
+      if (performance.now() >= untilMs) {
+        await nextIteration();
+        untilMs = performance.now() + READING_MS_MAX;
+      }
       const step = this.#calls.stepOf(call.item, { ...call, previousEtag: NO_ETAG });
       if (!step) continue;
       try {
@@ -151,6 +165,7 @@ export class ItemCalls<Entry> {
   }
 
   async #advance(call: ItemCall<Entry>, previousEtag: string): Promise<Answered<Entry>> {
+    await this.#takeTurn();
     try {
       const counted = this.#count(call);
       if (counted) await counted;
@@ -158,6 +173,14 @@ export class ItemCalls<Entry> {
     } catch (error) {
       return this.#refuse(call, error);
     }
+  }
+
+  /** Resolves in an iteration of the event loop in which few items begin alone. */
+  #takeTurn(): Promise<void> {
+    const isNext = this.#begunAlone > 0 && this.#begunAlone % BEGIN_AT_ONCE_MAX === 0;
+    if (isNext) this.#turn = this.#turn.then(() => nextIteration());
+    this.#begunAlone++;
+    return this.#turn;
   }
 
   /** Counts the item among the requests of its tenant, once; the first is the request itself. @throws rate_limited */
