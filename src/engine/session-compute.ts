@@ -138,10 +138,10 @@ export class SessionCompute {
   }
 
   /**
-   * Advances sessions by one step each, those of one model as one mini-batch. Does not reject; what becomes of each is as
-   * with advance(). Steps that the outcome leaves undefined have changed nothing: advance() is for them.
+   * Advances sessions by one step each, those of one model as one mini-batch. None of the promises rejects; what becomes of each
+   * is as with advance(). Steps that the outcome leaves undefined have changed nothing: advance() is for them.
    */
-  advanceTogether<Printed>(steps: readonly SessionStep<Printed>[]): Promise<StepOutcome<Printed>[]> {
+  advanceTogether<Printed>(steps: readonly SessionStep<Printed>[]): Promise<StepOutcome<Printed>>[] {
     const { engine, sessions, library, limits } = this.#parts;
     return advanceTogether({ engine, sessions, registry: library.registry, limits }, steps);
   }

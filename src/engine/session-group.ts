@@ -42,11 +42,11 @@ export interface SessionGroupParts {
 
 /** A step whose session is locked and in memory. */
 interface BegunStep<Printed> {
-  /** In the order of all steps. */
-  readonly index: number;
   readonly step: SessionStep<Printed>;
   readonly change: SessionChange;
   readonly session: Session;
+  /** Releases the lock, and says what has become of the step. */
+  readonly settle: (outcome: StepOutcome<Printed>) => void;
 }
 
 /** Steps of sessions with one model and one N. */
@@ -56,32 +56,42 @@ type Group<Printed> = readonly BegunStep<Printed>[];
 const GROUP_NUMBERS_MAX = 65_536;
 
 /**
- * Advances sessions by one step each. Does not reject.
+ * Advances sessions by one step each. None of the promises rejects, and none of them waits for others but for those that are
+ * computed together with it.
  *
  * @returns in the order of the steps
  */
-export async function advanceTogether<Printed>(
+export function advanceTogether<Printed>(
   parts: SessionGroupParts,
   steps: readonly SessionStep<Printed>[],
-): Promise<StepOutcome<Printed>[]> {
-  const outcomes: StepOutcome<Printed>[] = steps.map(() => undefined);
-  const begun = steps.map((step, index) => begin(parts, step, index)).filter((one) => one !== undefined);
+): Promise<StepOutcome<Printed>>[] {
+  const begun: BegunStep<Printed>[] = [];
+  const outcomes = steps.map((step) => {
+    const { promise, resolve } = Promise.withResolvers<StepOutcome<Printed>>();
+    const one = begin(parts, step, resolve);
+    if (one) begun.push(one);
+    else resolve(undefined);
+    return promise;
+  });
+  void advanceGroups(parts, begun);
+  return outcomes;
+}
+
+/** Does not reject. */
+async function advanceGroups<Printed>(parts: SessionGroupParts, begun: Group<Printed>): Promise<void> {
   const alike = Map.groupBy(begun, ({ session: { modelId, N } }) => `${modelId} ${N}`).values();
   const groups = [...alike].flatMap((all) => inGroups(parts, all));
-  const begunGroups: Promise<void>[] = [];
   for (const [k, group] of groups.entries()) {
     if (k > 0) await nextIteration();
-    begunGroups.push(advanceGroup(parts, group, outcomes));
+    void advanceGroup(parts, group);
   }
-  await Promise.all(begunGroups);
-  return outcomes;
 }
 
 /** Locks the session of a step; undefined, and the lock is free, if the step must be advanced alone. */
 function begin<Printed>(
   { sessions, registry }: SessionGroupParts,
   step: SessionStep<Printed>,
-  index: number,
+  resolve: (outcome: StepOutcome<Printed>) => void,
 ): BegunStep<Printed> | undefined {
   const { id, call, input } = step;
   using unused = new DisposableStack();
@@ -93,7 +103,11 @@ function begin<Printed>(
   const [first] = registry.model(session.modelId).layers;
   if (!isPlainStep(input, session, first!) || session.t >= STEPS_MAX) return undefined;
   unused.move();
-  return { index, step, change, session };
+  const settle = (outcome: StepOutcome<Printed>) => {
+    change[Symbol.dispose]();
+    resolve(outcome);
+  };
+  return { step, change, session, settle };
 }
 
 /** Whether the input is x of the session's N rows, and only the states and outputs after it are wanted. */
@@ -117,32 +131,27 @@ function inGroups<Printed>({ engine }: SessionGroupParts, all: Group<Printed>): 
   for (let start = 0; start < all.length; start += Math.max(1, size)) {
     const group = all.slice(start, start + Math.max(1, size));
     if (group.length > 1) groups.push(group);
-    else group[0]!.change[Symbol.dispose]();
+    else group[0]!.settle(undefined);
   }
   return groups;
 }
 
-async function advanceGroup<Printed>(
-  parts: SessionGroupParts,
-  group: Group<Printed>,
-  outcomes: StepOutcome<Printed>[],
-): Promise<void> {
-  using locks = new DisposableStack();
-  for (const { change } of group) locks.use(change);
+/** Does not reject. A commit that takes long keeps no other step waiting. */
+async function advanceGroup<Printed>(parts: SessionGroupParts, group: Group<Printed>): Promise<void> {
   const answers = await computeAndPrint(parts, group).catch(() => undefined);
-  if (!answers) return;
-  await Promise.all(
-    group.map(async (begun) => {
-      const { index, change } = begun;
-      const value = answers.get(begun);
-      if (!value) return;
-      try {
-        if (await change.tryCommitSteps(value.after)) outcomes[index] = { status: 'fulfilled', value };
-      } catch (reason) {
-        outcomes[index] = { status: 'rejected', reason };
-      }
-    }),
-  );
+  for (const begun of group) void commit(begun, answers?.get(begun)).then(begun.settle);
+}
+
+/** Does not reject. @param value undefined if the step has no answer */
+async function commit<Printed>(
+  { change }: BegunStep<Printed>,
+  value: Advanced<Printed> | undefined,
+): Promise<StepOutcome<Printed>> {
+  try {
+    return value && (await change.tryCommitSteps(value.after)) ? { status: 'fulfilled', value } : undefined;
+  } catch (reason) {
+    return { status: 'rejected', reason };
+  }
 }
 
 /**

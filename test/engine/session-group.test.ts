@@ -1,5 +1,5 @@
 // Steps of several sessions that come in one batch: computed together, each is answered and committed as if it were alone.
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { layersJson } from '../../load/cases/layers-json.ts';
 import { writeSafetensors } from '../../src/codec/safetensors/write.ts';
 import { CarryoverError } from '../../src/errors.ts';
@@ -212,6 +212,27 @@ test('a commit that fails is the error of its item alone, with what was applied'
   expect(await sharedSteps(app)).toBe(4);
   failing = undefined;
   expect((await batch(app, [{ session: ids[1], x: stepOf('rnn', 1, 0) }]))[0]!.session!.t).toBe(1);
+});
+
+test('a commit that is not answered keeps no other session of its mini-batch waiting', async () => {
+  let hanging: string | undefined;
+  const { promise: answer, resolve: goOn } = Promise.withResolvers<void>();
+  class HangingStore extends MemoryStore {
+    override async change(...args: Parameters<MemoryStore['change']>) {
+      if (args[0] === hanging) await answer;
+      return super.change(...args);
+    }
+  }
+  const app = await register(await buildApp(SETTINGS, { store: new HangingStore(1e9) }));
+  const ids = await sessionsOf(app, Array.from({ length: 4 }, () => 'rnn'));
+  [, hanging] = ids;
+  const entries = batch(app, ids.map((session) => ({ session, x: stepOf('rnn', 1, 0) })));
+  const tOf = async () => (await app.http.inject(`/v1/sessions/${ids[0]}`)).json().t as number;
+  await vi.waitUntil(async () => (await tOf()) === 1);
+  expect((await app.post('/v1/step', { session: ids[0], x: stepOf('rnn', 1, 1) })).body.session.t).toBe(2);
+  goOn();
+  expect((await entries).map(({ session }) => session?.t)).toEqual([1, 1, 1, 1]);
+  expect(await sharedSteps(app)).toBe(4);
 });
 
 test('a step that is printed and then not committed leaves its numbers to the others', async () => {

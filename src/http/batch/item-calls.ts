@@ -155,7 +155,7 @@ export class ItemCalls<Entry> {
         answered.set(call, this.#refuse(call, error));
       }
     }
-    const outcomes = await this.#parts.sessionCompute.advanceTogether([...stepsOf.values()]);
+    const outcomes = await Promise.all(this.#parts.sessionCompute.advanceTogether([...stepsOf.values()]));
     for (const [k, call] of [...stepsOf.keys()].entries()) {
       const outcome = outcomes[k];
       if (outcome?.status === 'fulfilled') answered.set(call, this.#end(call, outcome.value));

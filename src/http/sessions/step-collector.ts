@@ -6,7 +6,7 @@ import type { SessionStep, StepOutcome } from '../../engine/session-group.ts';
 
 interface WaitingStep<Printed> {
   readonly step: SessionStep<Printed>;
-  readonly resolve: (outcome: StepOutcome<Printed>) => void;
+  readonly resolve: (outcome: StepOutcome<Printed> | Promise<StepOutcome<Printed>>) => void;
 }
 
 export class StepCollector<Printed> {
@@ -24,15 +24,15 @@ export class StepCollector<Printed> {
    */
   add(step: SessionStep<Printed>): Promise<StepOutcome<Printed>> {
     return new Promise((resolve) => {
-      if (this.#waiting.length === 0) setImmediate(() => void this.#advance());
+      if (this.#waiting.length === 0) setImmediate(() => this.#advance());
       this.#waiting.push({ step, resolve });
     });
   }
 
-  async #advance(): Promise<void> {
+  #advance(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    const outcomes = waiting.length > 1 ? await this.#sessionCompute.advanceTogether(waiting.map(({ step }) => step)) : [];
+    const outcomes = waiting.length > 1 ? this.#sessionCompute.advanceTogether(waiting.map(({ step }) => step)) : [];
     for (const [k, { resolve }] of waiting.entries()) resolve(outcomes[k]);
   }
 }
