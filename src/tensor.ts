@@ -105,6 +105,10 @@ export function sizeOf(source: TensorSource, axis: string): number {
   return source.shape[source.axes.indexOf(axis)]!;
 }
 
+export function numbersOf({ shape }: TensorSource): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
 /** A shape as in errors and docs: (9, 5, 4), or (7,) for a vector. */
 export function formatShape(shape: readonly (number | string)[]): string {
   return shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`;

@@ -14,6 +14,7 @@ import type { SessionChange } from '../sessions/session-change.ts';
 import { STEPS_MAX, type Session } from '../sessions/session.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import { advanced } from '../sessions/transitions.ts';
+import { numbersOf } from '../tensor.ts';
 import type { Job } from '../wasm/job.ts';
 import type { Engine } from './engine.ts';
 import { type RecurrenceTensors, stepRows } from './result.ts';
@@ -117,15 +118,11 @@ function isPlainStep({ x, keepsStates, trace, lengths, outputs }: SessionInput, 
   return shape[0] === N && (first.type === 'embedding' ? axes === 'N' : axes === 'ND' && shape[1] === D);
 }
 
-function numbersOf({ x }: SessionInput): number {
-  return x.shape.reduce((product, size) => product * size, 1);
-}
-
 /** Divides steps of one model and N by the rows and numbers that a mini-batch may have. One step alone is no group. */
 function inGroups<Printed>({ engine }: SessionGroupParts, all: Group<Printed>): Group<Printed>[] {
   const { session, step } = all[0]!;
   const { modelId, N, state } = session;
-  const numbers = Math.max(state.length, numbersOf(step.input));
+  const numbers = Math.max(state.length, numbersOf(step.input.x));
   const size = Math.floor(Math.min(engine.rowsMaxTogether(modelId) / N, GROUP_NUMBERS_MAX / numbers));
   const groups: Group<Printed>[] = [];
   for (let start = 0; start < all.length; start += Math.max(1, size)) {

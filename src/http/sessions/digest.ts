@@ -1,5 +1,5 @@
 // SHA-256 of what a call was sent with, in base64url: a repeated call is recognised by it.
-import { createHash, hash } from 'node:crypto';
+import { type Hash, createHash, hash } from 'node:crypto';
 import { setImmediate as nextIteration } from 'node:timers/promises';
 
 /** What is hashed in one event-loop iteration, in about 1 ms. */
@@ -13,9 +13,15 @@ export function sha256(data: string | Buffer): string {
 export async function sha256InSlices(data: Buffer): Promise<string> {
   if (data.length <= SLICE_BYTES) return sha256(data);
   const slices = createHash('sha256');
-  for (let offset = 0; offset < data.length; offset += SLICE_BYTES) {
-    if (offset > 0) await nextIteration();
-    slices.update(data.subarray(offset, offset + SLICE_BYTES));
-  }
+  await updateInSlices(slices, data);
   return slices.digest('base64url');
+}
+
+/** As hash.update(data), in several iterations of the event loop. */
+export async function updateInSlices(hashed: Hash, data: Uint8Array | Float32Array): Promise<void> {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  for (let offset = 0; offset < bytes.length; offset += SLICE_BYTES) {
+    if (offset > 0) await nextIteration();
+    hashed.update(bytes.subarray(offset, offset + SLICE_BYTES));
+  }
 }

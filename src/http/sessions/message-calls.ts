@@ -13,9 +13,10 @@ import { expectSessionOnly } from '../compute/computation.ts';
 import { messageProblem } from '../responses/problem.ts';
 import { validationError } from '../validation.ts';
 import { readIfMatch } from './if-match.ts';
-import { keyOfItem } from './idempotency-key.ts';
+import { ITEM_NUMBERS_MAX, keyOfItem, keyOfLargeItem } from './idempotency-key.ts';
+import { numbersOf } from '../../tensor.ts';
 import { sessionMark } from './representation.ts';
-import { type SocketMessage, type Validate, isObject, isTag, readCall, readComputation } from './socket-message.ts';
+import { type MessageComputation, type SocketMessage, type Validate, isObject, isTag, readCall, readComputation } from './socket-message.ts';
 
 export interface MessageCallsParts {
   readonly sessions: Sessions;
@@ -49,61 +50,54 @@ export class MessageCalls {
   /** @throws invalid_request · as SessionCompute.advance */
   async advance<Printed>(
     message: SocketMessage,
-    context: MessageContext<Printed>,
+    { previousEtag, lifetime, print }: MessageContext<Printed>,
   ): Promise<{ readonly printed: Printed; readonly after: Session }> {
     const { sessions, sessionCompute } = this.#parts;
-    readCall(message, this.#validate);
+    const { key, if_match } = readCall(message, this.#validate);
     const sessionId = sessionIdOf(message);
     if (sessionId === undefined) {
       if (!isObject(message.body)) throw invalidRequest('Expected an object with `session` and `x`.', '', 'no');
       throw invalidRequest('Expected `session` to be the id of a session.', '/session', 'no');
     }
-    const stepAxes = await sessionCompute.stepAxesOf(await sessions.read(sessionId, context.lifetime.tenant));
-    const step = this.#stepOf(message, sessionId, stepAxes, context);
+    const stepAxes = await sessionCompute.stepAxesOf(await sessions.read(sessionId, lifetime.tenant));
+    const read = this.#read(message, stepAxes);
+    const { x } = read.computation.input;
+    const ifMatch = ifMatchOf(if_match, previousEtag);
+    const isLarge = numbersOf(x) > ITEM_NUMBERS_MAX;
+    const itemKey = isLarge ? await keyOfLargeItem(key, message.body, x) : keyOfItem(key, message.body, x);
+    const step = stepOf(message, sessionId, read, { ifMatch, key: itemKey, lifetime }, print);
     return sessionCompute.advance(step.id, step.call, step.input, step.print);
   }
 
   /**
-   * The message as a step that SessionCompute.advanceTogether() takes; undefined if it is none, or if it is to be refused:
-   * advance() is for it then.
+   * The message as a step that SessionCompute.advanceTogether() takes; undefined if it is none, if its x is so large that
+   * nothing is gained, or if it is to be refused: advance() is for it then.
    */
-  stepOf<Printed>(message: SocketMessage, context: MessageContext<Printed>): SessionStep<Printed> | undefined {
+  stepOf<Printed>(
+    message: SocketMessage,
+    { previousEtag, lifetime, print }: MessageContext<Printed>,
+  ): SessionStep<Printed> | undefined {
     const sessionId = sessionIdOf(message);
     if (sessionId === undefined) return undefined;
     const stepAxes = this.#parts.sessionCompute.stepAxesIfCached(sessionId);
     if (stepAxes === undefined || message.rank !== stepAxes) return undefined;
     try {
-      return this.#stepOf(message, sessionId, stepAxes, context);
+      const { key, if_match } = readCall(message, this.#validate);
+      const read = this.#read(message, stepAxes);
+      const { x } = read.computation.input;
+      if (numbersOf(x) > ITEM_NUMBERS_MAX) return undefined;
+      const ifMatch = ifMatchOf(if_match, previousEtag);
+      return stepOf(message, sessionId, read, { ifMatch, key: keyOfItem(key, message.body, x), lifetime }, print);
     } catch {
       return undefined;
     }
   }
 
   /** A step or a sequence. @throws invalid_request · ragged_array */
-  #stepOf<Printed>(
-    message: SocketMessage,
-    sessionId: string,
-    stepAxes: 1 | 2,
-    { previousEtag, lifetime, print }: MessageContext<Printed>,
-  ): SessionStep<Printed> {
-    const { key, if_match } = readCall(message, this.#validate);
-    const { computation, responseBodyOf } = readComputation(message, stepAxes, this.#validate);
-    expectSessionOnly(computation);
-    const call: Call = {
-      ifMatch: if_match === 'previous' ? [previousEtag] : readIfMatch(if_match, 'if_match', '/if_match'),
-      key: keyOfItem(key, message.body, computation.input.x),
-      lifetime,
-    };
-    const id = isTag(message.id) ? message.id : undefined;
-    return {
-      id: sessionId,
-      call,
-      input: computation.input,
-      print: (result, session, isReplay) => {
-        const fields = { id, session: { ...sessionMark(session), etag: etagOf(session) }, replayed: isReplay || undefined };
-        return print({ ...responseBodyOf(result), fields }, lifetime);
-      },
-    };
+  #read(message: SocketMessage, stepAxes: 1 | 2): MessageComputation {
+    const read = readComputation(message, stepAxes, this.#validate);
+    expectSessionOnly(read.computation);
+    return read;
   }
 
   /**
@@ -124,6 +118,29 @@ export class MessageCalls {
   readonly #validate: Validate = (schema, value) => {
     const isValid = this.#request.compileValidationSchema(schema, 'body');
     if (!isValid(value)) throw validationError(isValid.errors as never);
+  };
+}
+
+function ifMatchOf(if_match: string | undefined, previousEtag: string): Call['ifMatch'] {
+  return if_match === 'previous' ? [previousEtag] : readIfMatch(if_match, 'if_match', '/if_match');
+}
+
+function stepOf<Printed>(
+  message: SocketMessage,
+  sessionId: string,
+  { computation, responseBodyOf }: MessageComputation,
+  call: Call,
+  print: PrintMessage<Printed>,
+): SessionStep<Printed> {
+  const id = isTag(message.id) ? message.id : undefined;
+  return {
+    id: sessionId,
+    call,
+    input: computation.input,
+    print: (result, session, isReplay) => {
+      const fields = { id, session: { ...sessionMark(session), etag: etagOf(session) }, replayed: isReplay || undefined };
+      return print({ ...responseBodyOf(result), fields }, call.lifetime);
+    },
   };
 }
 
