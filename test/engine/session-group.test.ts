@@ -1,4 +1,5 @@
 // Steps of several sessions that come in one batch: computed together, each is answered and committed as if it were alone.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test, vi } from 'vitest';
 import { layersJson } from '../../load/cases/layers-json.ts';
 import { writeSafetensors } from '../../src/codec/safetensors/write.ts';
@@ -193,6 +194,21 @@ describe('the operations of a tenant that may make so many a second', () => {
   test.each(['1', '64'])('are charged once if the mini-batch comes to nothing, SHARED_ROWS_MAX = %s', async (rows) => {
     expect(await codesOf(170, (k) => (k === 7 ? 1e10 : 1), rows)).toEqual(Array.from({ length: 20 }, (_, k) => (k === 7 ? 'not_finite' : 200)));
   });
+});
+
+test('items that are refused at a rate are held back side by side, and the others are not', { timeout: 15_000 }, async () => {
+  const keys = writeKeys(['a']);
+  const app = await buildApp({ ...SETTINGS, API_KEYS_FILE: keys.file });
+  const headers = { authorization: `Bearer ${keys.keys[0]}` };
+  const call = async (url: string, payload: object) => (await app.http.inject({ method: 'POST', url, headers, payload })).json();
+  const ids: string[] = [];
+  for (let k = 0; k < 100; k++) ids.push((await call('/v1/sessions', { model: 'sunspots' })).id);
+  keys.setLimits({ a: { requests_per_s: 1 } });
+  await vi.waitUntil(async () => (await call('/v1/step', { model: 'sunspots', x: [[0.5]] })).code === 'rate_limited', { timeout: 10_000 });
+  // Until there is a token again.
+  await sleep(1_100);
+  const { items } = await call('/v1/batch', { items: ids.map((session) => ({ session, x: [[0.5]] })) });
+  expect((items as Entry[]).map(({ status }) => status)).toEqual(Array.from({ length: 100 }, (_, k) => (k === 0 ? 200 : 429)));
 });
 
 test('a commit that fails is the error of its item alone, with what was applied', async () => {

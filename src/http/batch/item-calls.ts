@@ -48,8 +48,9 @@ interface ItemCall<Entry> {
   readonly index: number;
   readonly startMs: number;
   readonly lifetime: Lifetime;
-  /** Whether it was counted among the requests of its tenant. */
+  /** Whether it was counted among the requests of its tenant, or is being counted. */
   isCounted: boolean;
+  counting: Promise<void> | undefined;
   /** Of its entry. An item that is computed again, as another process has changed its session meanwhile, is printed again. */
   numbers: number;
   readonly print: PrintMessage<Entry>;
@@ -125,6 +126,7 @@ export class ItemCalls<Entry> {
       startMs: performance.now(),
       lifetime,
       isCounted: false,
+      counting: undefined,
       numbers: 0,
       print: (body) => {
         this.#returnNumbers(call);
@@ -148,9 +150,10 @@ export class ItemCalls<Entry> {
       const step = this.#calls.stepOf(call.item, { ...call, previousEtag: NO_ETAG });
       if (!step) continue;
       try {
-        const counted = this.#count(call);
-        if (counted) await counted;
-        stepsOf.set(call, step);
+        const counting = this.#count(call);
+        // A refusal may be held back: the others do not wait for it. It is awaited when the item is advanced alone.
+        if (counting) void counting.catch(() => {});
+        else stepsOf.set(call, step);
       } catch (error) {
         answered.set(call, this.#refuse(call, error));
       }
@@ -167,8 +170,8 @@ export class ItemCalls<Entry> {
   async #advance(call: ItemCall<Entry>, previousEtag: string): Promise<Answered<Entry>> {
     await this.#takeTurn();
     try {
-      const counted = this.#count(call);
-      if (counted) await counted;
+      const counting = this.#count(call);
+      if (counting) await counting;
       return this.#end(call, await this.#calls.advance(call.item, { ...call, previousEtag }));
     } catch (error) {
       return this.#refuse(call, error);
@@ -185,9 +188,11 @@ export class ItemCalls<Entry> {
 
   /** Counts the item among the requests of its tenant, once; the first is the request itself. @throws rate_limited */
   #count(call: ItemCall<Entry>): Promise<void> | undefined {
-    if (call.isCounted) return undefined;
-    call.isCounted = true;
-    return call.index === 0 ? undefined : this.#request.usage?.takeRequest();
+    if (!call.isCounted) {
+      call.isCounted = true;
+      call.counting = call.index === 0 ? undefined : this.#request.usage?.takeRequest();
+    }
+    return call.counting;
   }
 
   #end(call: ItemCall<Entry>, { printed, after }: { readonly printed: Entry; readonly after: Session }): Answered<Entry> {
