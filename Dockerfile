@@ -46,4 +46,4 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
     .get({ host: '127.0.0.1', port: PORT, path: '/health/live', rejectUnauthorized: false }, ({ statusCode }) => \
     process.exit(statusCode === 200 ? 0 : 1)).on('error', () => process.exit(1))"]
 # The flags of `npm start`; docker/README.md explains them (Node.js flags).
-CMD ["node", "--max-semi-space-size=4", "--heap-growing-percent=100", "src/server.ts"]
+CMD ["node", "--max-semi-space-size=8", "--heap-growing-percent=100", "src/server.ts"]

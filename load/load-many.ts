@@ -133,7 +133,7 @@ function jsonBatch(sessions: readonly string[]): Batch {
 
 function fileBatch(sessions: readonly string[]): Batch {
   const tensors = Object.fromEntries(sessions.map((_, k) => [`${k}.x`, { shape: [1, D], strides: [D, 1], data: X }]));
-  const body = writeSafetensors(tensors, { items: JSON.stringify(sessions.map((session) => ({ session }))) }) as Buffer;
+  const body = writeSafetensors(tensors, { items: JSON.stringify(sessions.map((session) => ({ session }))) });
   return { type: 'application/vnd.carryover.safetensors', body };
 }
 

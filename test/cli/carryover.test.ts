@@ -192,7 +192,7 @@ test('serve starts the service as `npm start` does, with its settings in the env
   const server = join(import.meta.dirname, '../../src/server.ts');
   expect(calls).toEqual([
     [
-      ['--max-semi-space-size=4', '--heap-growing-percent=100', server],
+      ['--max-semi-space-size=8', '--heap-growing-percent=100', server],
       { PORT: '9000', N_MAX: '7', HOST: '::1', MODELS_DIR: 'm', STORE_URL: 'memory:', PROCESSES: '3', WORKERS: '2', LOG_LEVEL: 'warn' },
     ],
   ]);
