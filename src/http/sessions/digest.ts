@@ -13,15 +13,16 @@ export function sha256(data: string | Buffer): string {
 export async function sha256InSlices(data: Buffer): Promise<string> {
   if (data.length <= SLICE_BYTES) return sha256(data);
   const slices = createHash('sha256');
-  await updateInSlices(slices, data);
+  await updateInSlices(slices, () => data);
   return slices.digest('base64url');
 }
 
-/** As hash.update(data), in several iterations of the event loop. */
-export async function updateInSlices(hashed: Hash, data: Uint8Array | Float32Array): Promise<void> {
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  for (let offset = 0; offset < bytes.length; offset += SLICE_BYTES) {
+/** As hash.update(data()), in several iterations of the event loop; `data` is called in each, and returns the same bytes. */
+export async function updateInSlices(hashed: Hash, data: () => Uint8Array | Float32Array): Promise<void> {
+  for (let offset = 0, end = SLICE_BYTES; offset < end; offset += SLICE_BYTES) {
     if (offset > 0) await nextIteration();
-    hashed.update(bytes.subarray(offset, offset + SLICE_BYTES));
+    const { buffer, byteOffset, byteLength } = data();
+    end = byteLength;
+    hashed.update(Buffer.from(buffer, byteOffset, byteLength).subarray(offset, offset + SLICE_BYTES));
   }
 }

@@ -1,7 +1,7 @@
 // Idempotency-Key: 1 … 255 visible ASCII characters, as they are or as the string of a structured field
 // (RFC 9651). Parsed here, since a parser of structured fields refuses what clients send without
 // quotation marks, such as a UUID that begins with a digit.
-import { createHash } from 'node:crypto';
+import { type Hash, createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
 import { invalidRequest } from '../../errors.ts';
 import type { IdempotencyKey } from '../../sessions/kept-answer.ts';
@@ -57,25 +57,30 @@ export const ITEM_NUMBERS_MAX = 32_768;
 export function keyOfItem(key: string | undefined, body: unknown, x: TensorSource): IdempotencyKey | undefined {
   if (key === undefined) return undefined;
   const parsed = parseKey(key, 'key', '/key');
-  const { hash, numbers } = digestOfItem(body, x);
-  return { key: parsed, digest: hash.update(numbers).digest('base64url') };
+  return { key: parsed, digest: hashOfFields(body, x).update(copyOf(x)).digest('base64url') };
 }
 
 /** The same, without holding the event loop while x is hashed. */
 export async function keyOfLargeItem(key: string | undefined, body: unknown, x: TensorSource): Promise<IdempotencyKey | undefined> {
   if (key === undefined) return undefined;
   const parsed = parseKey(key, 'key', '/key');
-  const { hash, numbers } = digestOfItem(body, x);
-  await updateInSlices(hash, numbers);
+  const hash = hashOfFields(body, x);
+  const numbers = x.inPlace?.() ? undefined : copyOf(x);
+  // In each slice, because inPlace() throws if the request has ended and the memory is used by others.
+  await updateInSlices(hash, () => numbers ?? x.inPlace!()!);
   return { key: parsed, digest: hash.digest('base64url') };
 }
 
-/** @returns the digest of the fields, and x, which it is to be updated with */
-function digestOfItem(body: unknown, x: TensorSource) {
+/** The hash of the fields of an item, which is to be updated with x. */
+function hashOfFields(body: unknown, x: TensorSource): Hash {
+  const fields = JSON.stringify(body, (name, value: unknown) => (TENSOR_FIELDS.includes(name) ? undefined : value));
+  return createHash('sha256').update(`item ${fields} ${x.axes} ${x.shape.join()} `);
+}
+
+function copyOf(x: TensorSource): Float32Array {
   const numbers = new Float32Array(numbersOf(x));
   x.copyTo(numbers);
-  const fields = JSON.stringify(body, (name, value: unknown) => (TENSOR_FIELDS.includes(name) ? undefined : value));
-  return { hash: createHash('sha256').update(`item ${fields} ${x.axes} ${x.shape.join()} `), numbers };
+  return numbers;
 }
 
 /** x is hashed as numbers; the other fields of a file are its metadata. */
