@@ -1,4 +1,5 @@
 // Does all examples of the documentation, in its order, and collects what is answered.
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { HttpServer } from '../src/http/http-server.ts';
 import { type Answer, type Answers, type OpenapiDocument, operationsOf } from '../src/http/docs/describe.ts';
 import { EXAMPLES, LAST_SESSION, PATH_EXAMPLES } from '../src/http/docs/examples.ts';
@@ -47,6 +48,8 @@ export async function answersToExamples(http: HttpServer): Promise<Answers> {
     };
     const { statusCode: status, body: text } = await send('application/json');
     const type = 'application/json';
+    // Models are listed in the order of their creation, to the millisecond.
+    if (operationId === 'registerModel') await sleep(2);
     if (text !== '') (answers[operationId] ??= {})[name] = { status, type, summary, value: shown(JSON.parse(text)) };
     if (operationId === 'sequence' && name === 'weights') Object.assign(answers[operationId]!, linesOf((await send('application/x-ndjson')).body));
   }

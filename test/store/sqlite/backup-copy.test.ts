@@ -7,6 +7,8 @@ import { create, headOf, newPath, open, outcomeOf, parts, putModel } from './hel
 const CALLERS = 16;
 /** With it the copy has 8 steps. */
 const FILLING_BYTES = 4 * 2 ** 20;
+const COPIES_MAX = 20;
+
 function emptyFile(): string {
   const path = newPath();
   mkdirSync(dirname(path), { recursive: true });
@@ -25,9 +27,7 @@ async function filledStore() {
 
 test('changes are answered while a copy is made, which has each of them as a whole or not at all', async () => {
   const { store, ids } = await filledStore();
-  const copy = emptyFile();
   const progress = { isCopied: false };
-  const before = new Map<string, number>();
   const revisions = new Map(ids.map((id) => [id, 0]));
   const callers = ids.map(async (id) => {
     let { revision } = (await store.read(id))!;
@@ -38,12 +38,19 @@ test('changes are answered while a copy is made, which has each of them as a who
       revisions.set(id, k);
     }
   });
-  for (const [id, k] of revisions) before.set(id, k);
-  await store.copyTo!(copy);
-  const after = new Map(revisions);
+  let [before, after] = [revisions, revisions];
+  let copy = '';
+  const changed = () => ids.filter((id) => after.get(id)! > before.get(id)! + 1);
+  // On a machine with other work this thread may not run while the other one copies.
+  for (let attempts = 0; changed().length < ids.length && attempts < COPIES_MAX; attempts++) {
+    copy = emptyFile();
+    before = new Map(revisions);
+    await store.copyTo!(copy);
+    after = new Map(revisions);
+  }
   progress.isCopied = true;
   await Promise.all(callers);
-  expect(ids.filter((id) => after.get(id)! > before.get(id)! + 1)).toEqual(ids);
+  expect(changed()).toEqual(ids);
   const copied = await open(copy);
   for (const id of ids) {
     const [, k = 0] = (await headOf(copied, id)).split(' ');
