@@ -1,5 +1,5 @@
 // GET /: a page for people, and for programs links to the documentation and the health checks.
-import { brotliCompressSync, gzipSync } from 'node:zlib';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import fastifyStatic from '@fastify/static';
 import { builtFolder, readBuilt } from '../built-files.ts';
 import type { HttpServer } from '../http-server.ts';
@@ -12,8 +12,9 @@ export async function pageRoute(app: HttpServer, { version }: { readonly version
   const folder = builtFolder();
   const page = withBasePath(readBuilt('index.html'), publicAddress.basePath);
   const headers = { 'content-security-policy': contentPolicyOf(page), 'cache-control': 'no-cache' };
-  // Once, and so at their highest levels.
-  const compressed = new Map([['br', brotliCompressSync(page)], ['gzip', gzipSync(page, { level: 9 })]]);
+  // Once, at the start: the highest level of br would add 25 ms to that, to save 400 of 4,300 bytes.
+  const br = brotliCompressSync(page, { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } });
+  const compressed = new Map([['br', br], ['gzip', gzipSync(page, { level: 9 })]]);
   const links = {
     service: 'carryover',
     version,
