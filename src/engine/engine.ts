@@ -122,7 +122,7 @@ export class Engine {
   /** How many rows of a model that this process has may be computed by runTogether(). */
   rowsMaxTogether(modelId: string): number {
     const { layers } = this.#parts.library.registry.model(modelId);
-    return this.#parts.scheduler.sharedRowsMaxOf((N) => costOf(layers, stepOf(N)));
+    return this.#parts.scheduler.shared.rowsMaxOf((N) => costOf(layers, stepOf(N)));
   }
 
   /**
@@ -150,7 +150,7 @@ export class Engine {
       await scheduler.run(job, lifetime);
       const result = new JobResult(job, lease);
       expectFinite(result, isFinite, 'ND', job.infiniteState());
-      scheduler.countShared(steps);
+      scheduler.shared.count(steps);
       // The result owns the job and the lease.
       failed.move();
       return result;

@@ -58,8 +58,8 @@ export class JobResult implements RecurrenceResult {
 /** The results of N rows of one step, from row `first` on. They are valid as long as the whole. */
 export function stepRows({ states, y }: RecurrenceTensors, first: number, N: number): RecurrenceTensors {
   return {
-    states: states.map(({ h, c }) => ({ h: rowsOf(h, first, N), c: c && rowsOf(c, first, N) })),
-    y: y && rowsOf(y, first, N),
+    states: states.map(({ h, c }) => ({ h: viewOfRows(h, first, N), c: c && viewOfRows(c, first, N) })),
+    y: y && viewOfRows(y, first, N),
     hs: undefined,
     ys: undefined,
     trace: undefined,
@@ -68,7 +68,7 @@ export function stepRows({ states, y }: RecurrenceTensors, first: number, N: num
 }
 
 /** N rows of a view of shape (…, size), from row `first` on. */
-function rowsOf({ shape, strides, data }: TensorView, first: number, N: number): TensorView {
+function viewOfRows({ shape, strides, data }: TensorView, first: number, N: number): TensorView {
   const [size, stride] = [shape[1]!, strides[0]!];
   const start = first * stride;
   return { shape: [N, size], strides, data: data.subarray(start, start + (N - 1) * stride + size) };

@@ -160,8 +160,7 @@ export class SessionCompute {
 
   /** How many axes the x of a step has: (N, D), or (N) of row numbers of an embedding. @throws as readState */
   async stepAxesOf(session: Session): Promise<1 | 2> {
-    const { layers } = await this.#modelOf(session);
-    return layers[0]!.type === 'embedding' ? 1 : 2;
+    return stepAxesOfModel(await this.#modelOf(session));
   }
 
   /** stepAxesOf() of a session that is in memory with its model; else undefined. */
@@ -169,7 +168,7 @@ export class SessionCompute {
     const { sessions, library } = this.#parts;
     const modelId = sessions.modelIfCached(id);
     if (modelId === undefined || !library.registry.has(modelId)) return undefined;
-    return library.registry.model(modelId).layers[0]!.type === 'embedding' ? 1 : 2;
+    return stepAxesOfModel(library.registry.model(modelId));
   }
 
   async #modelOf({ modelId }: Session): Promise<StateModel> {
@@ -201,6 +200,10 @@ export class SessionCompute {
     if (key) return sessions.createOnce(spec, key, reply, tenant, record);
     return { value: reply(await sessions.create(spec, tenant, record)), replayed: false };
   }
+}
+
+function stepAxesOfModel({ layers }: Pick<StateModel, 'layers'>): 1 | 2 {
+  return layers[0]!.type === 'embedding' ? 1 : 2;
 }
 
 /** The error of a call with a key that creates a session, with what is known of the call. */

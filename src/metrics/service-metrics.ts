@@ -17,7 +17,7 @@ import { importMetrics, storeMetrics } from './store-metrics.ts';
 /** What the parts know of themselves at any moment. */
 export interface WatchedParts {
   readonly http: HttpLoad;
-  readonly scheduler: { readonly waitingCount: number; readonly shared: { readonly steps: number; readonly batches: number } };
+  readonly scheduler: { readonly waitingCount: number; readonly shared: { readonly counts: { readonly steps: number; readonly batches: number } } };
   readonly pool: { readonly readyCount: number; readonly idleCount: number; readonly lostCount: number };
   readonly memory: { readonly bytesUsed: number; readonly bytesGrown: number; readonly bytesMax: number };
   readonly registry: { readonly count: number; readonly bytes: number };
@@ -70,8 +70,8 @@ export class ServiceMetrics {
     const exposition = this.#exposition;
     const sessions = new Rarely(SESSIONS_COUNTED_MS, () => store.count());
     exposition.read(METRICS.queuedJobs, () => scheduler.waitingCount);
-    exposition.read(METRICS.sharedSteps, () => scheduler.shared.steps);
-    exposition.read(METRICS.sharedBatches, () => scheduler.shared.batches);
+    exposition.read(METRICS.sharedSteps, () => scheduler.shared.counts.steps);
+    exposition.read(METRICS.sharedBatches, () => scheduler.shared.counts.batches);
     exposition.read(METRICS.busyWorkers, () => pool.readyCount - pool.idleCount);
     exposition.read(METRICS.readyWorkers, () => pool.readyCount);
     exposition.read(METRICS.workerRestarts, () => pool.lostCount);

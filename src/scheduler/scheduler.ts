@@ -69,13 +69,14 @@ const SLICED_MS_MIN = 1.5 * TIME_SLICE_MS;
 const COMPUTING_SHARE = 1 / 2;
 
 export class Scheduler {
+  /** Which steps are computed together, and how many were. */
+  readonly shared: SharedBatches;
   readonly #pool: Pool;
   readonly #options: SchedulerOptions;
   readonly #costs = new Costs();
   readonly #queue = new FairQueue<Part>();
   readonly #backlog: Backlog;
   readonly #shedding: LoadShedding;
-  readonly #batches: SharedBatches;
   readonly #sliceLength = new SliceLength();
   #inlineFlopsMax = 0;
 
@@ -84,7 +85,7 @@ export class Scheduler {
     this.#options = options;
     this.#backlog = new Backlog(pool, this.#queue);
     this.#shedding = new LoadShedding(pool, this.#queue, this.#backlog, options.queueJobsMax);
-    this.#batches = new SharedBatches({ rowsMax: options.sharedRowsMax, msMax: TIME_SLICE_MS, costs: this.#costs });
+    this.shared = new SharedBatches({ rowsMax: options.sharedRowsMax, msMax: TIME_SLICE_MS, costs: this.#costs });
   }
 
   /** Work of up to this many operations runs inline: they cost as much as a dispatch (calibrate.ts). */
@@ -99,21 +100,6 @@ export class Scheduler {
   /** Parts of work that wait for a worker and have not begun. */
   get waitingCount(): number {
     return this.#backlog.waitingCount;
-  }
-
-  /** How many steps were computed together with others, and in how many mini-batches. */
-  get shared(): { readonly steps: number; readonly batches: number } {
-    return this.#batches.counts;
-  }
-
-  /** How many rows of one model, of several requests, may be computed as one mini-batch. */
-  sharedRowsMaxOf(costOf: (rows: number) => Cost): number {
-    return this.#batches.rowsMaxOf(costOf);
-  }
-
-  /** To be called when a mini-batch of so many steps was computed that run() was not told of. */
-  countShared(steps: number): void {
-    this.#batches.count(steps);
   }
 
   /** Until they are set, all work is estimated to take 0 ms. */
@@ -149,8 +135,8 @@ export class Scheduler {
 
   async #runOnWorkers(work: Work, lifetime: Lifetime, given?: SharedStep): Promise<void> {
     lifetime.throwIfOver();
-    const step = given && this.#batches.takes(given) ? given : undefined;
-    const ms = (step && this.#batches.addedMsOf(step)) ?? this.#costs.msOf(work.cost ?? work);
+    const step = given && this.shared.takes(given) ? given : undefined;
+    const ms = (step && this.shared.addedMsOf(step)) ?? this.#costs.msOf(work.cost ?? work);
     const count = this.#partCount(work);
     if (!work.completesRequest) this.#shedding.expectInTime(ms / count, lifetime);
     const isLong = ms > SLICED_MS_MIN * count;
@@ -209,17 +195,17 @@ export class Scheduler {
       if (!worker) return;
       if (part.isFull || !worker.acceptsJobs || worker.backlogMs() >= backlogMsMax) at++;
       else if (!part.step) this.#dispatchSlice(part, worker);
-      else if (this.#batches.mustWait(part.step, this.#pool.readyCount)) at++;
+      else if (this.shared.mustWait(part.step, this.#pool.readyCount)) at++;
       else this.#dispatchSteps(part, part.step, worker);
     }
   }
 
   /** Dispatches a step, with the others of its model that are queued. */
   #dispatchSteps(first: Part, step: SharedStep, worker: PoolWorker): void {
-    const parts = this.#batches.choose(first, this.#queue.entries());
+    const parts = this.shared.choose(first, this.#queue.entries());
     const job = parts.length > 1 ? joined(parts) : undefined;
-    this.#batches.begun(step);
-    if (!job) return this.#dispatchSlice(first, worker, () => this.#batches.ended(step));
+    this.shared.begun(step);
+    if (!job) return this.#dispatchSlice(first, worker, () => this.shared.ended(step));
     const slices = parts.map((part) => this.#take(part, worker));
     const ms = this.#costs.msOf(job.cost);
     this.#backlog.dispatched(ms);
@@ -227,12 +213,12 @@ export class Scheduler {
       const isDone = typeof outcome === 'number';
       if (isDone) job.deliver();
       job.release();
-      this.#batches.ended(step);
+      this.shared.ended(step);
       this.#backlog.done(ms);
       if (isDone) {
         this.#costs.learn(job.cost, 1, outcome);
         this.#queue.serve(ms);
-        this.#batches.count(parts.length);
+        this.shared.count(parts.length);
       }
       for (const [k, part] of parts.entries()) {
         part.settleSlice(slices[k]!, isDone ? outcome : undefined);

@@ -10,7 +10,7 @@ async function measuredProcess({ streams, commits, sessions = 0 }: { streams: nu
   const metrics = new ServiceMetrics();
   metrics.watch({
     http: { connections: 0, streams, sockets: 0, bodiesBytes: 0, bodiesBytesMax: 0 },
-    scheduler: { waitingCount: 0, shared: { steps: 0, batches: 0 } },
+    scheduler: { waitingCount: 0, shared: { counts: { steps: 0, batches: 0 } } },
     pool: { readyCount: 0, idleCount: 0, lostCount: 0 },
     memory: { bytesUsed: 0, bytesGrown: 0, bytesMax: 0 },
     registry: { count: 7, bytes: 10 },

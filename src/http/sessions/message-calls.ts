@@ -9,12 +9,12 @@ import type { Lifetime } from '../../lifetime.ts';
 import type { Call } from '../../sessions/call.ts';
 import { type Session, etagOf } from '../../sessions/session.ts';
 import type { Sessions } from '../../sessions/sessions.ts';
+import { numbersOf } from '../../tensor.ts';
 import { expectSessionOnly } from '../compute/computation.ts';
 import { messageProblem } from '../responses/problem.ts';
 import { validationError } from '../validation.ts';
 import { readIfMatch } from './if-match.ts';
 import { ITEM_NUMBERS_MAX, keyOfItem, keyOfLargeItem } from './idempotency-key.ts';
-import { numbersOf } from '../../tensor.ts';
 import { sessionMark } from './representation.ts';
 import { type MessageComputation, type SocketMessage, type Validate, isObject, isTag, readCall, readComputation } from './socket-message.ts';
 
