@@ -53,6 +53,9 @@ interface BegunStep<Printed> {
 /** Steps of sessions with one model and one N. */
 type Group<Printed> = readonly BegunStep<Printed>[];
 
+/** What is to be answered to the steps of a group: a result that is to be committed, or a refusal. */
+type Answers<Printed> = Map<BegunStep<Printed>, StepOutcome<Printed>>;
+
 /** Numbers of the states of a group, and of its x: reading, printing and storing them takes some 3 ms of this thread, in pieces. */
 const GROUP_NUMBERS_MAX = 65_536;
 
@@ -135,75 +138,96 @@ function inGroups<Printed>({ engine }: SessionGroupParts, all: Group<Printed>): 
 
 /** Does not reject. A commit that takes long keeps no other step waiting. */
 async function advanceGroup<Printed>(parts: SessionGroupParts, group: Group<Printed>): Promise<void> {
-  const answers = await computeAndPrint(parts, group).catch(() => undefined);
-  for (const begun of group) void commit(begun, answers?.get(begun)).then(begun.settle);
+  const answers: Answers<Printed> = new Map();
+  try {
+    const charged = await chargeEach(group, flopsOf(parts, group), answers);
+    if (charged.length > 1) await computeAndPrint(parts, charged, answers);
+  } catch {
+    // Those without an answer are advanced alone, and meet what was thrown there.
+  }
+  for (const begun of group) void commit(begun, answers.get(begun)).then(begun.settle);
 }
 
-/** Does not reject. @param value undefined if the step has no answer */
+/** Does not reject. @param answer undefined if the step has none */
 async function commit<Printed>(
   { change }: BegunStep<Printed>,
-  value: Advanced<Printed> | undefined,
+  answer: StepOutcome<Printed>,
 ): Promise<StepOutcome<Printed>> {
+  if (!answer) return undefined;
   try {
-    return value && (await change.tryCommitSteps(value.after)) ? { status: 'fulfilled', value } : undefined;
+    const isDone = await change.tryOnce(async () => {
+      if (answer.status === 'rejected') throw answer.reason;
+      await change.commitSteps(answer.value.after);
+    });
+    return isDone ? answer : undefined;
   } catch (reason) {
     return { status: 'rejected', reason };
   }
 }
 
+/** Operations of each step of a group. @throws as resolveSizes */
+function flopsOf<Printed>({ registry, limits }: SessionGroupParts, [first]: Group<Printed>): number {
+  const { session, step } = first!;
+  const { modelId } = session;
+  const model = { layers: registry.model(modelId).layers, origin: `model ${modelId}` };
+  // They all have the shape of the first.
+  return resolveSizes({ ...step.input, ...sessionInput(session) }, model, limits).cost.flops;
+}
+
 /**
- * The answers of a group, not committed; without those that could not be charged, read or printed. The memory of what was
- * computed is free when this has settled.
+ * Computes the steps of a group, and adds their answers; not those that cannot be read or printed. Nothing is committed. The
+ * memory of what was computed is free when this has settled.
  *
  * @throws as Engine.runTogether, of all of them
  */
 async function computeAndPrint<Printed>(
-  { engine, registry, limits }: SessionGroupParts,
+  { engine, registry }: SessionGroupParts,
   group: Group<Printed>,
-): Promise<Map<BegunStep<Printed>, Advanced<Printed>>> {
+  answers: Answers<Printed>,
+): Promise<void> {
   const { session: first, step: firstStep } = group[0]!;
   const { modelId, N } = first;
   const { layers } = registry.model(modelId);
-  // They all have the shape of the first.
-  const { cost } = resolveSizes({ ...firstStep.input, ...sessionInput(first) }, { layers, origin: `model ${modelId}` }, limits);
-  const charged = await chargeEach(group, cost.flops);
-  const answers = new Map<BegunStep<Printed>, Advanced<Printed>>();
-  if (charged.length < 2) return answers;
   const unread = new Set<BegunStep<Printed>>();
   // Of the call that has come first: its deadline is the earliest.
   const lifetime = firstStep.call.lifetime.share();
   const { trace } = firstStep.call.lifetime.record;
   lifetime.record.trace = trace;
   const startMs = performance.now();
-  using result = await engine.runTogether(modelId, { steps: charged.length, N }, (job) => fill(job, layers[0]!, charged, unread), lifetime);
+  using result = await engine.runTogether(modelId, { steps: group.length, N }, (job) => fill(job, layers[0]!, group, unread), lifetime);
   const { queueMs, computeMs } = lifetime.record;
-  const printing = charged.map(async (begun, k) => {
+  const printing = group.map(async (begun, k) => {
     const { record } = begun.step.call.lifetime;
     Object.assign(record, { N, T: 1, modelId });
     record.queueMs += queueMs;
     record.computeMs += computeMs;
     if (record.trace !== trace) record.trace?.add('compute', startMs);
-    const answer = unread.has(begun) ? undefined : await printStep(begun, stepRows(result, k * N, N));
-    if (answer) answers.set(begun, answer);
+    const value = unread.has(begun) ? undefined : await printStep(begun, stepRows(result, k * N, N));
+    if (value) answers.set(begun, { status: 'fulfilled', value });
   });
   await Promise.all(printing);
-  return answers;
 }
 
 /**
  * Charges each step by itself, so that a rate is used up by the same step as if they came one by one. What is paid is also
  * paid for a step that is to be advanced alone after all.
  *
- * @returns those before the first that is refused; it is refused again when it is advanced alone
+ * @param answers is given the first refusal
+ * @returns the steps before the one that is refused; those behind it are to be charged when they are advanced alone
  */
-async function chargeEach<Printed>(group: Group<Printed>, flops: number): Promise<Group<Printed>> {
-  for (const [k, { step }] of group.entries()) {
-    const { lifetime } = step.call;
+async function chargeEach<Printed>(
+  group: Group<Printed>,
+  flops: number,
+  answers: Answers<Printed>,
+): Promise<Group<Printed>> {
+  for (const [k, begun] of group.entries()) {
+    const { lifetime } = begun.step.call;
     try {
       const charged = lifetime.chargeFlops(flops);
       if (charged) await charged;
       lifetime.prepay(flops);
-    } catch {
+    } catch (reason) {
+      answers.set(begun, { status: 'rejected', reason });
       return group.slice(0, k);
     }
   }

@@ -76,6 +76,24 @@ export class SessionChange implements Disposable {
   }
 
   /**
+   * Runs `attempt` once, which follows loadCached().
+   *
+   * @returns false if another process has committed first, or if the copy in memory is stale: nothing has changed, and the
+   *   next load() reads the store
+   * @throws what `attempt` throws but for WRITE_CONFLICT; the error says by its `applied` whether the call was applied
+   */
+  async tryOnce(attempt: () => Promise<void>): Promise<boolean> {
+    try {
+      await attempt();
+      return true;
+    } catch (thrown) {
+      const error = this.#meaningOf(thrown);
+      if (error === WRITE_CONFLICT) return false;
+      throw error;
+    }
+  }
+
+  /**
    * The session as it was committed last, from memory or else from the store; sets `replay`.
    *
    * @param fromStore for a change whose commit does not compare the session's revision: a copy in memory may
@@ -193,24 +211,6 @@ export class SessionChange implements Disposable {
     const after = before === numerics ? lasting : { ...lasting, numerics };
     const { key } = this.call;
     return this.#commit(key ? withKeptAnswer(after, answerToSteps(key, this.#loaded!.session, answered, numerics)) : after);
-  }
-
-  /**
-   * commitSteps(), attempted once.
-   *
-   * @returns false if another process has committed first, or if the copy in memory is stale: nothing has changed, and the
-   *   next load() reads the store
-   * @throws as commitSteps but for WRITE_CONFLICT; the error says by its `applied` whether the call was applied
-   */
-  async tryCommitSteps(answered: Session): Promise<boolean> {
-    try {
-      await this.commitSteps(answered);
-      return true;
-    } catch (thrown) {
-      const error = this.#meaningOf(thrown);
-      if (error === WRITE_CONFLICT) return false;
-      throw error;
-    }
   }
 
   /**

@@ -79,7 +79,7 @@ describeWith('python3', 'the client for Python', () => {
     const expected = await post('/v1/sequence', { session: plain.id, x, outputs: ['h'] });
     // Of five items in each call.
     const calls = verb === 'step' ? STEPS : STEPS / 5;
-    const proxy = await startLossyProxy(server.port, SEED, Math.min(0.3, (1.5 * LOSSES) / calls));
+    const proxy = await startLossyProxy(server.port, SEED, Math.min(0.5, (1.5 * LOSSES) / calls));
     const calm = setInterval(() => proxy.losses >= LOSSES && (proxy.chance = 0), 5);
     const args = ['losses.py', `http://127.0.0.1:${proxy.port}`, id, String(STEPS), String(retryFor), verb];
     const { t, failed } = JSON.parse(await run('python3', args)) as { t: number; failed: number };

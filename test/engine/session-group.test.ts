@@ -173,8 +173,8 @@ describe('what a step cannot be computed with others for', () => {
 });
 
 describe('the operations of a tenant that may make so many a second', () => {
-  /** Of 20 steps of 8 operations each: what they are answered with. */
-  const codesOf = async (flops_per_s: number, xOf: (k: number) => number, sharedRowsMax: string) => {
+  /** Of 20 steps of 8 operations each: what they are answered with, and how many refusals are counted. */
+  const answersOf = async (flops_per_s: number, xOf: (k: number) => number, sharedRowsMax: string) => {
     const keys = writeKeys(['a'], { a: { flops_per_s } });
     const app = await buildApp({ ...SETTINGS, API_KEYS_FILE: keys.file, SHARED_ROWS_MAX: sharedRowsMax });
     const headers = { authorization: `Bearer ${keys.keys[0]}` };
@@ -183,16 +183,21 @@ describe('the operations of a tenant that may make so many a second', () => {
     const ids: string[] = [];
     for (let k = 0; k < 20; k++) ids.push((await call('/v1/sessions', { weights })).id);
     const { items } = await call('/v1/batch', { items: ids.map((session, k) => ({ session, x: [[xOf(k)]] })) });
-    return (items as Entry[]).map(({ status, error }) => error?.code ?? status);
+    const refused = (items as Entry[]).filter(({ status }) => status === 429);
+    expect(refused.filter(({ error }) => error!.applied !== 'no')).toEqual([]);
+    const limited = sumOf(await app.metrics!.print(), METRICS.limited.name);
+    return { codes: (items as Entry[]).map(({ status, error }) => error?.code ?? status), limited };
   };
 
   test.each(['1', '64'])('are used up by the same steps, SHARED_ROWS_MAX = %s', async (rows) => {
     // The third goes into debt.
-    expect(await codesOf(20, () => 1, rows)).toEqual(Array.from({ length: 20 }, (_, k) => (k < 3 ? 200 : 'rate_limited')));
+    const codes = Array.from({ length: 20 }, (_, k) => (k < 3 ? 200 : 'rate_limited'));
+    expect(await answersOf(20, () => 1, rows)).toEqual({ codes, limited: 17 });
   });
 
   test.each(['1', '64'])('are charged once if the mini-batch comes to nothing, SHARED_ROWS_MAX = %s', async (rows) => {
-    expect(await codesOf(170, (k) => (k === 7 ? 1e10 : 1), rows)).toEqual(Array.from({ length: 20 }, (_, k) => (k === 7 ? 'not_finite' : 200)));
+    const codes = Array.from({ length: 20 }, (_, k) => (k === 7 ? 'not_finite' : 200));
+    expect(await answersOf(170, (k) => (k === 7 ? 1e10 : 1), rows)).toEqual({ codes, limited: 0 });
   });
 });
 

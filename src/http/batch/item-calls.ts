@@ -51,6 +51,8 @@ interface ItemCall<Entry> {
   /** Whether it was counted among the requests of its tenant, or is being counted. */
   isCounted: boolean;
   counting: Promise<void> | undefined;
+  /** As it was read; undefined if it was not read, or cannot be advanced together with others. */
+  step: SessionStep<Entry> | undefined;
   /** Of its entry. An item that is computed again, as another process has changed its session meanwhile, is printed again. */
   numbers: number;
   readonly print: PrintMessage<Entry>;
@@ -127,6 +129,7 @@ export class ItemCalls<Entry> {
       lifetime,
       isCounted: false,
       counting: undefined,
+      step: undefined,
       numbers: 0,
       print: (body) => {
         this.#returnNumbers(call);
@@ -140,26 +143,26 @@ export class ItemCalls<Entry> {
   /** The items that could be advanced together, or are refused; the others are to be advanced alone. */
   async #advanceTogether(calls: readonly ItemCall<Entry>[]): Promise<Map<ItemCall<Entry>, Answered<Entry>>> {
     const answered = new Map<ItemCall<Entry>, Answered<Entry>>();
-    const stepsOf = new Map<ItemCall<Entry>, SessionStep<Entry>>();
+    const together: ItemCall<Entry>[] = [];
     let untilMs = performance.now() + READING_MS_MAX;
     for (const call of calls) {
       if (performance.now() >= untilMs) {
         await nextIteration();
         untilMs = performance.now() + READING_MS_MAX;
       }
-      const step = this.#calls.stepOf(call.item, { ...call, previousEtag: NO_ETAG });
-      if (!step) continue;
+      call.step = this.#calls.stepOf(call.item, { ...call, previousEtag: NO_ETAG });
+      if (!call.step) continue;
       try {
         const counting = this.#count(call);
         // A refusal may be held back: the others do not wait for it. It is awaited when the item is advanced alone.
         if (counting) void counting.catch(() => {});
-        else stepsOf.set(call, step);
+        else together.push(call);
       } catch (error) {
         answered.set(call, this.#refuse(call, error));
       }
     }
-    const outcomes = await Promise.all(this.#parts.sessionCompute.advanceTogether([...stepsOf.values()]));
-    for (const [k, call] of [...stepsOf.keys()].entries()) {
+    const outcomes = await Promise.all(this.#parts.sessionCompute.advanceTogether(together.map(({ step }) => step!)));
+    for (const [k, call] of together.entries()) {
       const outcome = outcomes[k];
       if (outcome?.status === 'fulfilled') answered.set(call, this.#end(call, outcome.value));
       if (outcome?.status === 'rejected') answered.set(call, this.#refuse(call, outcome.reason));
@@ -172,7 +175,7 @@ export class ItemCalls<Entry> {
     try {
       const counting = this.#count(call);
       if (counting) await counting;
-      return this.#end(call, await this.#calls.advance(call.item, { ...call, previousEtag }));
+      return this.#end(call, await this.#calls.advance(call.item, { ...call, previousEtag }, call.step));
     } catch (error) {
       return this.#refuse(call, error);
     }

@@ -47,11 +47,24 @@ export class MessageCalls {
     this.#request = request;
   }
 
-  /** @throws invalid_request · as SessionCompute.advance */
+  /**
+   * @param step as stepOf() has read the message, with the same context; undefined if it is no step, or is to be read here
+   * @throws invalid_request · as SessionCompute.advance
+   */
   async advance<Printed>(
     message: SocketMessage,
-    { previousEtag, lifetime, print }: MessageContext<Printed>,
+    context: MessageContext<Printed>,
+    step?: SessionStep<Printed>,
   ): Promise<{ readonly printed: Printed; readonly after: Session }> {
+    const { id, call, input, print } = step ?? (await this.#callOf(message, context));
+    return this.#parts.sessionCompute.advance(id, call, input, print);
+  }
+
+  /** @throws invalid_request · session_not_found and others of Sessions.read */
+  async #callOf<Printed>(
+    message: SocketMessage,
+    { previousEtag, lifetime, print }: MessageContext<Printed>,
+  ): Promise<SessionStep<Printed>> {
     const { sessions, sessionCompute } = this.#parts;
     const { key, if_match } = readCall(message, this.#validate);
     const sessionId = sessionIdOf(message);
@@ -65,8 +78,7 @@ export class MessageCalls {
     const ifMatch = ifMatchOf(if_match, previousEtag);
     const isLarge = numbersOf(x) > ITEM_NUMBERS_MAX;
     const itemKey = isLarge ? await keyOfLargeItem(key, message.body, x) : keyOfItem(key, message.body, x);
-    const step = stepOf(message, sessionId, read, { ifMatch, key: itemKey, lifetime }, print);
-    return sessionCompute.advance(step.id, step.call, step.input, step.print);
+    return stepOf(message, sessionId, read, { ifMatch, key: itemKey, lifetime }, print);
   }
 
   /**

@@ -181,7 +181,7 @@ class SessionsSocket {
     const step = this.#calls.stepOf(message, context);
     const outcome = step && (await this.#steps.add(step));
     if (outcome?.status === 'rejected') throw outcome.reason;
-    const { printed, after } = outcome?.value ?? (await this.#calls.advance(message, context));
+    const { printed, after } = outcome?.value ?? (await this.#calls.advance(message, context, step));
     this.#noteEtag(after.id, etagOf(after), epoch);
     return { data: printed, isBinary };
   }
