@@ -25,6 +25,17 @@ const WIDTH_16: usize = WIDE << 2;
 const WIDTH_32: usize = 2 * WIDTH_16;
 const WIDTH_64: usize = 4 * WIDTH_16;
 
+const CACHE_LINE: usize = 64;
+
+/**
+ * From so many bytes of W on, which are in no second-level cache, its bands are read ahead; README.md, "Register tiles", has
+ * the reason and the figures. With few rows a band from the third-level cache takes longer to read ahead than it saves.
+ */
+const READ_AHEAD_BYTES: u64 = 8 * 1024 * 1024;
+const READ_AHEAD_ROWS: u32 = 3;
+const READ_AHEAD_BYTES_OF_MANY_ROWS: u64 = 3 * 1024 * 1024;
+const MANY_ROWS: u32 = 16;
+
 /**
  * Whether the current product goes through its bands from the last to the first. It alternates, so that a product
  * begins with the weights that the one before has read last, which are still cached; README.md, "Register tiles", has
@@ -44,10 +55,11 @@ export function multiplyAdd(a: f32, b: f32, c: f32): f32 {
 export function product(pairs: usize, count: u32, W: usize, K: u32, columns: u32): void {
   const size = paddedBytes(columns);
   const band = bandWidth();
+  const isAhead = isReadAhead(count, K, size);
   isBackward = !isBackward;
   for (let done: usize = 0, width: usize = 0; done < size; done += width) {
     width = widthAt(done, size, band);
-    accumulate(pairs, count, W, K, columnAt(done, size, band), width);
+    accumulate(pairs, count, W, K, columnAt(done, size, band), width, isAhead);
   }
 }
 
@@ -64,12 +76,14 @@ export function productsByBand(
 ): void {
   const size = paddedBytes(columns);
   const band = bandWidth();
+  const isXAhead = isReadAhead(count, D, size);
+  const isHAhead = isReadAhead(count, H, size);
   isBackward = !isBackward;
   for (let done: usize = 0, width: usize = 0; done < size; done += width) {
     width = widthAt(done, size, band);
     const column = columnAt(done, size, band);
-    accumulate(xPairs, count, W_x, D, column, width);
-    accumulate(hPairs, count, W_h, H, column, width);
+    accumulate(xPairs, count, W_x, D, column, width, isXAhead);
+    accumulate(hPairs, count, W_h, H, column, width, isHAhead);
   }
 }
 
@@ -106,6 +120,33 @@ function blockFor(K: u32): u32 {
   return K <= <u32>BLOCK_32_MAX ? 32 : 64;
 }
 
+/** Whether the bands of a W of K rows and `size` bytes of columns are read ahead for `count` rows. */
+// @ts-ignore: decorator
+@inline
+function isReadAhead(count: u32, K: u32, size: usize): bool {
+  const bytes = <u64>K * <u64>size;
+  if (count >= MANY_ROWS) return bytes >= READ_AHEAD_BYTES_OF_MANY_ROWS;
+  return count >= READ_AHEAD_ROWS && bytes >= READ_AHEAD_BYTES;
+}
+
+/**
+ * Loads a word of every cache line of a band, and does nothing with it: the lines of four panels, which are on four pages,
+ * are on their way from memory at once, where a tile reads one panel.
+ */
+function readAhead(panel: usize, stream: usize, width: usize): void {
+  if (width != WIDTH_64) {
+    for (const end = panel + (width / WIDTH_16) * stream; panel < end; panel += CACHE_LINE) load<u32>(panel);
+    return;
+  }
+  const second = panel + stream;
+  for (; panel < second; panel += CACHE_LINE) {
+    load<u32>(panel);
+    load<u32>(panel + stream);
+    load<u32>(panel + 2 * stream);
+    load<u32>(panel + 3 * stream);
+  }
+}
+
 /** C += A W for all rows and the `width` bytes of columns from `column` on. */
 function accumulate(
   pairs: usize,
@@ -114,9 +155,11 @@ function accumulate(
   K: u32,
   column: usize,
   width: usize,
+  isAhead: bool,
 ): void {
   const block = blockFor(K);
   const stream = <usize>K * WIDTH_16;
+  if (isAhead) readAhead(W + column * K, stream, width);
   if (width == WIDTH_8) {
     accumulatePanel8(pairs, count, W + column * K, stream, column, K, block);
     return;

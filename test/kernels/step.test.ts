@@ -63,6 +63,19 @@ describe('the kernels compute the bits of the plain reference', () => {
     }
   });
 
+  test('weights whose bands are read ahead give each row the bits that it has alone', () => {
+    // W_h of 8.4 and of 3.2 MiB, with trailing columns: 1480 = 23 · 64 + 8, 920 = 14 · 64 + 16 + 8.
+    for (const { N, H } of [{ N: 3, H: 1_480 }, { N: 16, H: 920 }]) {
+      const input = randomRecurrence({ T: 2, N, D: 100, H }, H);
+      const { h } = runKernels(input, { keepsStates: false });
+      for (const n of [0, N - 1]) {
+        const x = Float32Array.from([0, 1].flatMap((t) => [...input.x.subarray((t * N + n) * 100, (t * N + n + 1) * 100)]));
+        const alone = runKernels({ ...input, N: 1, x, h: input.h.subarray(n * H, (n + 1) * H) }, { keepsStates: false });
+        expectSameBits(h.subarray(n * H, (n + 1) * H), alone.h, `N=${N} H=${H}, row ${n}`);
+      }
+    }
+  });
+
   test('the bits are right for random shapes, with the last state only', () => {
     fc.assert(
       fc.property(recurrences(), (input) => {
