@@ -49,6 +49,7 @@ import { type TenantLimitsOptions, tenantLimits } from './plugins/tenant-limits.
 import { strictInput } from './plugins/strict-input.ts';
 import { isWebSocketRequest, webSockets } from './plugins/websocket.ts';
 import { type RequestEndListener, reportEnd } from './request-end.ts';
+import { RequestLog } from './request-log.ts';
 import { toCarryoverError } from './responses/problem.ts';
 import { ResponseWriter } from './responses/response-writer.ts';
 import { StreamResponses } from './responses/stream-responses.ts';
@@ -251,7 +252,7 @@ function createServers(options: HttpOptions, onRequestEnd: RequestEndListener | 
     // The first that is called for a request: all that is logged of it names its trace.
     childLoggerFactory: (logger, bindings, childOptions, request) => {
       const trace = beginTrace(request, options.tracer);
-      return logger.child(trace ? { ...bindings, trace_id: trace.context.traceId } : bindings, childOptions);
+      return new RequestLog(() => logger.child(trace ? { ...bindings, trace_id: trace.context.traceId } : bindings, childOptions));
     },
     // Requests at a closing server are refused by the admission, with a problem.
     return503OnClosing: false,
