@@ -73,15 +73,12 @@ function isList([first]: readonly unknown[]): boolean {
   return first === null || (Array.isArray(first) && Array.isArray(first[0]));
 }
 
-/** @param array `[first, index]` within as many arrays as the tensor has axes, less one */
-function placeholderOf(array: readonly unknown[], tensors: readonly ParsedTensor[]): TensorPlaceholder {
-  let axis = 0;
-  let innermost = array;
-  for (; Array.isArray(innermost[0]); axis++) innermost = innermost[0];
-  const tensor = tensors[innermost[1] as number]!;
-  let placeholder = new TensorPlaceholder(tensor, axis, innermost[0]);
-  while (axis > 0) placeholder = new TensorPlaceholder(tensor, --axis, placeholder);
-  return placeholder;
+/** @param array `[first, index]` within as many arrays as the tensor has axes from `axis` on, less one */
+function placeholderOf(array: readonly unknown[], tensors: readonly ParsedTensor[], axis = 0): TensorPlaceholder {
+  const first = array[0];
+  if (!Array.isArray(first)) return new TensorPlaceholder(tensors[array[1] as number]!, axis, first);
+  const inner = placeholderOf(first, tensors, axis + 1);
+  return new TensorPlaceholder(inner.tensor, axis, inner);
 }
 
 /** The tensor that a value of a body stands for, or of which it is one axis. */
