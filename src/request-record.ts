@@ -37,15 +37,20 @@ export class RequestRecord {
   /** The trace that it is part of; undefined if there is none. */
   trace: RequestTrace | undefined = undefined;
 
-  /** A clock in ms that stands still while the request waits for a worker: the parts are measured by it. */
-  clockMs(): number {
-    return performance.now() - this.queueMs;
+  /**
+   * A clock in ms that stands still while the request waits for a worker: the parts are measured by it.
+   *
+   * @param nowMs by performance.now(), which is read once for this clock and for the trace: reading it takes 0.05 µs
+   */
+  clockMs(nowMs: number): number {
+    return nowMs - this.queueMs;
   }
 
   /** Adds to a part what `run` takes, and if it returns a promise, until that has settled. */
   measure<Result>(part: MeasuredPart, run: () => Result): Result {
-    const traced = this.trace?.begin(SPAN_NAMES[part]);
-    const startMs = this.clockMs();
+    const begunMs = performance.now();
+    const traced = this.trace?.begin(SPAN_NAMES[part], begunMs);
+    const startMs = this.clockMs(begunMs);
     let result: Result;
     try {
       result = run();
@@ -64,7 +69,8 @@ export class RequestRecord {
   }
 
   #end(part: MeasuredPart, startMs: number, traced: TracedPart | undefined): void {
-    this[part] += this.clockMs() - startMs;
-    this.trace?.end(traced);
+    const endedMs = performance.now();
+    this[part] += this.clockMs(endedMs) - startMs;
+    this.trace?.end(traced, endedMs);
   }
 }

@@ -45,15 +45,15 @@ export class RequestTrace {
   }
 
   /** A part begins; undefined if it is not noted. Parts end in the reverse order of their beginnings. */
-  begin(name: string): TracedPart | undefined {
-    const part = this.#note(name, performance.now());
+  begin(name: string, nowMs: number): TracedPart | undefined {
+    const part = this.#note(name, nowMs);
     if (part) this.#open = part;
     return part;
   }
 
-  end(part: TracedPart | undefined): void {
+  end(part: TracedPart | undefined, nowMs: number): void {
     if (!part) return;
-    part.endMs = performance.now();
+    part.endMs = nowMs;
     this.#open = part.within;
   }
 

@@ -192,8 +192,9 @@ export class RecurrenceStream implements Disposable {
   async next(): Promise<StreamedSteps> {
     const { N, D, chunkSteps } = this.#plan;
     const { record } = this.#lifetime;
-    const traced = record.trace?.begin('compute');
-    const startMs = record.clockMs();
+    const begunMs = performance.now();
+    const traced = record.trace?.begin('compute', begunMs);
+    const startMs = record.clockMs(begunMs);
     const stepsBefore = this.#stepsTaken;
     const steps = Math.min(chunkSteps, this.T - stepsBefore);
     const job = new Job(this.#parts.memory, this.#lease.model, {
@@ -218,8 +219,9 @@ export class RecurrenceStream implements Disposable {
       job.release();
       throw error;
     } finally {
-      record.computeMs += record.clockMs() - startMs;
-      record.trace?.end(traced);
+      const endedMs = performance.now();
+      record.computeMs += record.clockMs(endedMs) - startMs;
+      record.trace?.end(traced, endedMs);
     }
   }
 

@@ -76,9 +76,8 @@ export class ProtobufWriter {
     this.#reserve(FIELD_BYTES_MAX + digits.length);
     this.#tag(field, BYTES);
     this.#varint(digits.length / 2);
-    for (let k = 0; k < digits.length; k += 2) {
-      this.#bytes[this.#length++] = (valueOfDigit(digits.charCodeAt(k)) << 4) | valueOfDigit(digits.charCodeAt(k + 1));
-    }
+    decodeHex(digits, this.#bytes, this.#length);
+    this.#length += digits.length / 2;
   }
 
   /** Eight bytes. @param high and @param low 0 … 2^32 - 1 */
@@ -154,6 +153,13 @@ export class ProtobufWriter {
     const longer = Buffer.allocUnsafeSlow(2 * (this.#length + bytes));
     this.#bytes.copy(longer, 0, 0, this.#length);
     this.#bytes = longer;
+  }
+}
+
+/** Writes the bytes that hex digits stand for, in lower case, to `target` from `at` on. */
+export function decodeHex(digits: string, target: Uint8Array, at = 0): void {
+  for (let k = 0; k < digits.length; k += 2) {
+    target[at++] = (valueOfDigit(digits.charCodeAt(k)) << 4) | valueOfDigit(digits.charCodeAt(k + 1));
   }
 }
 

@@ -10,43 +10,16 @@ import { sessionHash } from '../session-hash.ts';
 import type { CommittedGroup } from '../store/store.ts';
 import type { TraceContext } from '../trace-context.ts';
 import { epochOffsetMs } from './epoch.ts';
-import { ProtobufWriter } from './protobuf-writer.ts';
+import { ProtobufWriter, decodeHex } from './protobuf-writer.ts';
+import { SharedFields } from './shared-fields.ts';
+import { LINK, SCOPE_SPANS, SPAN, STATUS_CODE, STATUS_ERROR, writeInteger, writeText } from './span-fields.ts';
 
-/** Of a message ScopeSpans: its spans, one field each. */
-export const SCOPE_SPANS = { SPAN: 2 } as const;
-const SPAN = {
-  TRACE_ID: 1,
-  SPAN_ID: 2,
-  TRACE_STATE: 3,
-  PARENT_SPAN_ID: 4,
-  NAME: 5,
-  KIND: 6,
-  START: 7,
-  END: 8,
-  ATTRIBUTE: 9,
-  LINK: 13,
-  STATUS: 15,
-  FLAGS: 16,
-} as const;
-const LINK = { TRACE_ID: 1, SPAN_ID: 2, FLAGS: 6 } as const;
-const STATUS_CODE = 3;
-const STATUS_ERROR = 2;
-const KEY = 1;
-const VALUE = 2;
-const STRING = 1;
-const INTEGER = 3;
-
-const INTERNAL = 1;
-const SERVER = 2;
 /** Bits of `flags` above those of the trace: it is known whether the parent is of another process, and it is. */
 const KNOWS_REMOTE = 0x100;
 const IS_REMOTE = 0x200;
 
 /** `sha256:` and the digits of a model's id that tell it from others. */
 const MODEL_CHARACTERS = 'sha256:'.length + 12;
-/** Those that the semantic conventions know; any other is `_OTHER`. */
-const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH']);
-
 /** Drawn at once: each call takes longer than a number of it. */
 const RANDOM_NUMBERS = 4_096;
 
@@ -58,6 +31,10 @@ export interface EncodedSpans {
 
 export class SpanBatch {
   readonly #writer = new ProtobufWriter();
+  readonly #shared = new SharedFields();
+  /** Of the request whose spans are being written, and of its own span. */
+  readonly #traceId = new Uint8Array(16);
+  readonly #spanId = new Uint8Array(8);
   #count = 0;
   /** Asked for once for each trace. */
   #epochOffsetMs = 0;
@@ -77,19 +54,9 @@ export class SpanBatch {
     return encoded;
   }
 
-  /** By the semantic conventions, but for the address and the client: the address of a session is its key. @param trace that is sampled, and ends now */
-  addRequest(trace: RequestTrace, { method: sent = '', route, statusCode, unanswered, errorCode, record, sessionId, tenant }: EndedRequest): void {
-    const method = METHODS.has(sent) ? sent : undefined;
-    const name = `${method ?? 'HTTP'}${route === undefined ? '' : ` ${route}`}`;
-    const span = this.#beginEnded(trace, name, true);
-    this.#text('http.request.method', method ?? '_OTHER');
-    this.#text('url.scheme', 'http');
-    if (route !== undefined) {
-      this.#text('http.route', route);
-      // A route without parameters is the address.
-      if (!route.includes(':') && !route.includes('*')) this.#text('url.path', route);
-    }
-    if (statusCode !== undefined) this.#integer('http.response.status_code', statusCode);
+  /** @param trace that is sampled, and ends now */
+  addRequest(trace: RequestTrace, { method = '', route, statusCode, unanswered, errorCode, record, sessionId, tenant }: EndedRequest): void {
+    const span = this.#beginEnded(trace, this.#shared.request(method, route, statusCode), true);
     if (unanswered !== undefined) this.#text('carryover.unanswered', unanswered);
     if (tenant !== undefined) this.#text('carryover.tenant', tenant);
     this.#commonAttributes(trace, record, errorCode, sessionId);
@@ -100,7 +67,7 @@ export class SpanBatch {
 
   /** @param trace that is sampled, and ends now */
   addMessage(trace: RequestTrace, record: RequestRecord): void {
-    const span = this.#beginEnded(trace, 'message', false);
+    const span = this.#beginEnded(trace, this.#shared.message(), false);
     this.#commonAttributes(trace, record, record.errorCode, record.sessionId);
     this.#writer.end(span);
     this.#addParts(trace);
@@ -110,8 +77,9 @@ export class SpanBatch {
   addGroupCommit(context: TraceContext, { startMs, endMs, calls, traces }: CommittedGroup): void {
     const writer = this.#writer;
     this.#epochOffsetMs = epochOffsetMs();
-    const span = this.#begin('group commit', INTERNAL, context, startMs, endMs);
-    writer.hex(SPAN.SPAN_ID, context.spanId);
+    this.#decodeIds(context);
+    const span = this.#begin(this.#shared.internal('group commit'), startMs, endMs);
+    writer.message(SPAN.SPAN_ID, this.#spanId);
     writer.fixed32(SPAN.FLAGS, context.flags | KNOWS_REMOTE);
     this.#text('db.system.name', 'sqlite');
     this.#integer('db.operation.batch.size', calls);
@@ -120,11 +88,12 @@ export class SpanBatch {
   }
 
   /** Begins the span of a request or of a message. */
-  #beginEnded({ context, parent, tracestate, startMs }: RequestTrace, name: string, isRequest: boolean): number {
+  #beginEnded({ context, parent, tracestate, startMs }: RequestTrace, shared: Uint8Array, isRequest: boolean): number {
     const writer = this.#writer;
     this.#epochOffsetMs = epochOffsetMs();
-    const span = this.#begin(name, SERVER, context, startMs, performance.now());
-    writer.hex(SPAN.SPAN_ID, context.spanId);
+    this.#decodeIds(context);
+    const span = this.#begin(shared, startMs, performance.now());
+    writer.message(SPAN.SPAN_ID, this.#spanId);
     if (parent) writer.hex(SPAN.PARENT_SPAN_ID, parent.spanId);
     writer.fixed32(SPAN.FLAGS, context.flags | KNOWS_REMOTE | (isRequest && parent ? IS_REMOTE : 0));
     if (tracestate !== undefined) this.#traceState(tracestate);
@@ -167,9 +136,9 @@ export class SpanBatch {
       // An id of zeros is none.
       ids[2 * k] = this.#random() || 1;
       ids[2 * k + 1] = this.#random();
-      const span = this.#begin(name, INTERNAL, context, startMs, endMs);
+      const span = this.#begin(this.#shared.internal(name), startMs, endMs);
       writer.eightBytes(SPAN.SPAN_ID, ids[2 * k]!, ids[2 * k + 1]!);
-      if (parent === undefined) writer.hex(SPAN.PARENT_SPAN_ID, context.spanId);
+      if (parent === undefined) writer.message(SPAN.PARENT_SPAN_ID, this.#spanId);
       else writer.eightBytes(SPAN.PARENT_SPAN_ID, ids[2 * parent]!, ids[2 * parent + 1]!);
       writer.fixed32(SPAN.FLAGS, context.flags | KNOWS_REMOTE);
       if (tracestate !== undefined) this.#traceState(tracestate);
@@ -178,16 +147,22 @@ export class SpanBatch {
     }
   }
 
-  #begin(name: string, kind: number, { traceId }: TraceContext, startMs: number, endMs: number): number {
+  /** Once for all spans of a request: each has them. */
+  #decodeIds({ traceId, spanId }: TraceContext): void {
+    decodeHex(traceId, this.#traceId);
+    decodeHex(spanId, this.#spanId);
+  }
+
+  /** @param shared fields of SharedFields */
+  #begin(shared: Uint8Array, startMs: number, endMs: number): number {
     const writer = this.#writer;
     const offsetMs = this.#epochOffsetMs;
     this.#count++;
     const span = writer.begin(SCOPE_SPANS.SPAN);
-    writer.hex(SPAN.TRACE_ID, traceId);
-    writer.text(SPAN.NAME, name);
-    writer.integer(SPAN.KIND, kind);
+    writer.message(SPAN.TRACE_ID, this.#traceId);
     writer.time(SPAN.START, startMs + offsetMs);
     writer.time(SPAN.END, endMs + offsetMs);
+    writer.fields(shared);
     return span;
   }
 
@@ -212,26 +187,10 @@ export class SpanBatch {
   }
 
   #text(key: string, value: string): void {
-    writeTextAttribute(this.#writer, SPAN.ATTRIBUTE, key, value);
+    writeText(this.#writer, SPAN.ATTRIBUTE, key, value);
   }
 
   #integer(key: string, value: number): void {
-    const writer = this.#writer;
-    const attribute = writer.begin(SPAN.ATTRIBUTE);
-    writer.text(KEY, key);
-    const inner = writer.begin(VALUE);
-    writer.integer(INTEGER, value);
-    writer.end(inner);
-    writer.end(attribute);
+    writeInteger(this.#writer, SPAN.ATTRIBUTE, key, value);
   }
-}
-
-/** A message KeyValue. */
-export function writeTextAttribute(writer: ProtobufWriter, field: number, key: string, value: string): void {
-  const attribute = writer.begin(field);
-  writer.text(KEY, key);
-  const inner = writer.begin(VALUE);
-  writer.text(STRING, value);
-  writer.end(inner);
-  writer.end(attribute);
 }

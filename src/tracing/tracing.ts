@@ -3,7 +3,6 @@
 // another thread exports.
 //
 // app.ts loads this folder only if OTEL_EXPORTER_OTLP_ENDPOINT is set: loading it takes a tenth of a second of the start.
-import { RandomIdGenerator } from '@opentelemetry/sdk-trace';
 import type { EndedRequest } from '../http/request-end.ts';
 import type { Tracer } from '../http/tracer.ts';
 import type { RequestRecord } from '../request-record.ts';
@@ -11,12 +10,13 @@ import { RequestTrace } from '../request-trace.ts';
 import type { CommittedGroup } from '../store/store.ts';
 import { RANDOM, SAMPLED, type TraceContext } from '../trace-context.ts';
 import type { ExportClient } from './export-client.ts';
+import { RandomIds } from './random-ids.ts';
 import type { Sampling } from './sampling.ts';
 
 export class Tracing implements Tracer {
   readonly #isSampled: Sampling;
   readonly #exporting: ExportClient;
-  readonly #ids = new RandomIdGenerator();
+  readonly #ids = new RandomIds();
 
   constructor(isSampled: Sampling, exporting: ExportClient) {
     this.#isSampled = isSampled;
@@ -24,7 +24,7 @@ export class Tracing implements Tracer {
   }
 
   begin(parent: TraceContext | undefined, tracestate: string | undefined): RequestTrace {
-    const traceId = parent?.traceId ?? this.#ids.generateTraceId();
+    const traceId = parent?.traceId ?? this.#ids.traceId();
     const isSampled = this.#isSampled(parent, traceId);
     const random = parent ? parent.flags & RANDOM : RANDOM;
     return new RequestTrace(this.#newContext(traceId, random, isSampled), isSampled, parent, tracestate);
@@ -48,7 +48,7 @@ export class Tracing implements Tracer {
 
   /** A trace of its own, as it serves several: it links to the requests, and their commits to it. */
   readonly onCommitted = (group: CommittedGroup): void => {
-    const context = this.#newContext(this.#ids.generateTraceId(), RANDOM, true);
+    const context = this.#newContext(this.#ids.traceId(), RANDOM, true);
     this.#exporting.add(1, (batch) => batch.addGroupCommit(context, group));
     for (const trace of group.traces) trace.linkTo(context);
   };
@@ -59,6 +59,6 @@ export class Tracing implements Tracer {
   }
 
   #newContext(traceId: string, flags: number, isSampled: boolean): TraceContext {
-    return { traceId, spanId: this.#ids.generateSpanId(), flags: isSampled ? flags | SAMPLED : flags };
+    return { traceId, spanId: this.#ids.spanId(), flags: isSampled ? flags | SAMPLED : flags };
   }
 }

@@ -6,7 +6,8 @@ import { convertLegacyHttpOptions, createOtlpHttpExportDelegate } from '@opentel
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources';
 import type { ThreadOptions } from '../messages.ts';
 import { ProtobufWriter } from '../protobuf-writer.ts';
-import { type EncodedSpans, writeTextAttribute } from '../span-batch.ts';
+import type { EncodedSpans } from '../span-batch.ts';
+import { writeText } from '../span-fields.ts';
 
 /** Called for each batch. @param error undefined if the collector has it */
 type SettledListener = (spans: number, error: Error | undefined) => void;
@@ -95,7 +96,7 @@ function encodedResource(version: string): Uint8Array {
     .merge(detectResources({ detectors: [envDetector] }));
   const writer = new ProtobufWriter();
   for (const [key, value] of Object.entries(resource.attributes)) {
-    writeTextAttribute(writer, RESOURCE_ATTRIBUTE, key, String(value));
+    writeText(writer, RESOURCE_ATTRIBUTE, key, String(value));
   }
   return writer.take();
 }
