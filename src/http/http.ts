@@ -47,7 +47,7 @@ import { requestEnd } from './plugins/request-end.ts';
 import { securityHeaders } from './plugins/security-headers.ts';
 import { type TenantLimitsOptions, tenantLimits } from './plugins/tenant-limits.ts';
 import { strictInput } from './plugins/strict-input.ts';
-import { isWebSocketRequest, webSockets } from './plugins/websocket.ts';
+import { isWebSocketRequest, refusedHandshakes, webSocketRoutes } from './plugins/websocket.ts';
 import { type RequestEndListener, reportEnd } from './request-end.ts';
 import { RequestLog } from './request-log.ts';
 import { toCarryoverError } from './responses/problem.ts';
@@ -161,8 +161,8 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(corsHeaders, options);
   app.register(errors);
   app.register(connectionShutdown, { connections });
-  // Before whatever may refuse a handshake: it ends the connection of one that was refused.
-  app.register(webSockets, { sockets, connections, publicAddress: options.publicAddress, messageBytesMax: bodyBytesMax });
+  // Before whatever may refuse a handshake.
+  app.register(refusedHandshakes, options);
   app.register(admission, { ...options, connections });
   app.register(allowedHosts, options);
   app.register(preflights, options);
@@ -178,8 +178,8 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(strictInput);
   app.register(openapi, options);
 
-  // Wrapped by fastify-plugin, routes have no context of their own, but those of inferenceProtocol: all share one class of
-  // requests.
+  // Wrapped by fastify-plugin, routes have no context of their own, but those of WebSockets and of inferenceProtocol: all share
+  // one class of requests.
   app.register(fp(pageRoute), { version });
   app.register(fp(healthRoutes), { readiness });
   app.register(fp(problemsRoute));
@@ -187,8 +187,15 @@ export async function createHttp(options: HttpOptions): Promise<Http> {
   app.register(fp(modelRoutes), { ...parts, onImport: options.observer?.onImport });
   app.register(fp(sessionRoutes), parts);
   const onMessageEnd = options.observer?.onMessageEnd;
-  app.register(fp(sessionSocketRoute), { ...options, sockets, budget, onMessageEnd });
-  app.register(fp(streamRoute), { ...options, sockets, budget, onMessageEnd });
+  app.register(webSocketRoutes, {
+    sockets,
+    connections,
+    messageBytesMax: bodyBytesMax,
+    routes: (context) => {
+      context.register(fp(sessionSocketRoute), { ...options, sockets, budget, onMessageEnd });
+      context.register(fp(streamRoute), { ...options, sockets, budget, onMessageEnd });
+    },
+  });
   app.register(fp(stepRoute), parts);
   app.register(fp(sequenceRoute), { ...parts, streams });
   app.register(fp(batchRoute), { ...options, jsonCodec: engine.jsonCodec, onMessageEnd });

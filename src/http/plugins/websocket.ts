@@ -32,43 +32,69 @@ const SUBPROTOCOL = 'carryover';
 export interface WebSocketOptions {
   readonly sockets: MessageSockets;
   readonly connections: Connections;
-  readonly publicAddress: PublicAddress;
   readonly messageBytesMax: number;
+  /** Registers the routes that accept WebSockets. */
+  readonly routes: (app: HttpServer) => void;
 }
 
-export const webSockets = fp(
-  async (app: HttpServer, { sockets, connections, publicAddress, messageBytesMax }: WebSocketOptions) => {
-    const serverOptions = {
-      maxPayload: messageBytesMax,
-      perMessageDeflate: false,
-      // A browser closes a WebSocket for which it has offered subprotocols and none was chosen; see access/access.ts.
-      handleProtocols: (protocols: ReadonlySet<string>) => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
-      closeTimeout: CLOSE_MS_MAX,
-    };
-    await app.register(websocket, {
-      options: serverOptions,
-      // The WebSocket has violated the protocol, and its Close frame has been sent.
-      errorHandler: (error, _socket, request) => {
-        request.log.info({ reason: error.message }, 'connection broken');
-      },
-      preClose: () => sockets.shutDown(),
-    });
-    // The library closes the connection of a handshake that was refused only if its own hook, which is behind those of the
-    // admission and the authentication, has seen the request.
-    app.addHook('onResponse', ({ ws, raw }, _reply, done) => {
-      if (!ws && isWebSocketRequest(raw, publicAddress)) raw.socket.destroySoon();
-      done();
-    });
-    // Node.js before 24.9 upgrades every request with an Upgrade header once anything listens for `upgrade`,
-    // and its body is then never read. There the listener is removed, and no WebSocket is accepted.
-    if (!('shouldUpgradeCallback' in app.server)) app.server.removeAllListeners('upgrade');
-    app.websocketServer.on('wsClientError', ({ message }, socket) => {
-      const problem = new CarryoverError('invalid_request', { detail: `${message}.` });
-      endWithProblem(socket as Socket, problem, connections, app.log, {
-        method: 'GET',
-        headers: 'sec-websocket-version: 13, 8\r\n',
-      });
+/**
+ * The routes that accept WebSockets, in a context of their own: to each request of its context the library adds two hooks, and
+ * to each handler another, which would take 1 to 2 µs of a small step.
+ */
+export const webSocketRoutes = fp(
+  async (app: HttpServer, options: WebSocketOptions) => {
+    await app.register(async (context) => {
+      await acceptWebSockets(context, options);
+      options.routes(context);
+      app.decorate('websocketServer', context.websocketServer);
     });
   },
-  { name: 'websocket', dependencies: ['connection-shutdown'] },
+  { name: 'websocket-routes', dependencies: ['refused-handshakes', 'connection-shutdown'] },
+);
+
+async function acceptWebSockets(app: HttpServer, { sockets, connections, messageBytesMax }: WebSocketOptions): Promise<void> {
+  const serverOptions = {
+    maxPayload: messageBytesMax,
+    perMessageDeflate: false,
+    // A browser closes a WebSocket for which it has offered subprotocols and none was chosen; see access/access.ts.
+    handleProtocols: (protocols: ReadonlySet<string>) => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+    closeTimeout: CLOSE_MS_MAX,
+  };
+  await app.register(websocket, {
+    options: serverOptions,
+    // The WebSocket has violated the protocol, and its Close frame has been sent.
+    errorHandler: (error, _socket, request) => {
+      request.log.info({ reason: error.message }, 'connection broken');
+    },
+    preClose: () => sockets.shutDown(),
+  });
+  // Node.js before 24.9 upgrades every request with an Upgrade header once anything listens for `upgrade`,
+  // and its body is then never read. There the listener is removed, and no WebSocket is accepted.
+  if (!('shouldUpgradeCallback' in app.server)) app.server.removeAllListeners('upgrade');
+  app.websocketServer.on('wsClientError', ({ message }, socket) => {
+    const problem = new CarryoverError('invalid_request', { detail: `${message}.` });
+    endWithProblem(socket as Socket, problem, connections, app.log, {
+      method: 'GET',
+      headers: 'sec-websocket-version: 13, 8\r\n',
+    });
+  });
+}
+
+/**
+ * Ends the connection of a handshake that was refused. The library does so only if its own hook, which is behind those of the
+ * admission and the authentication, has seen the request.
+ */
+export const refusedHandshakes = fp(
+  (app: HttpServer, { publicAddress }: { readonly publicAddress: PublicAddress }) => {
+    app.addHook('onRequest', (request, reply, done) => {
+      const { raw } = request;
+      if (isWebSocketRequest(raw, publicAddress)) {
+        reply.raw.once('finish', () => {
+          if (!request.ws) raw.socket.destroySoon();
+        });
+      }
+      done();
+    });
+  },
+  { name: 'refused-handshakes' },
 );
