@@ -20,6 +20,8 @@ export interface AppOverrides {
   readonly workerEntry?: URL;
   /** The largest job that runs inline on the main thread; measured at the start if absent. */
   readonly inlineFlopsMax?: number;
+  /** What the dispatch of a job to a worker takes; measured at the start if absent. If it is given, no worker starts before it is needed. */
+  readonly dispatchMs?: number | undefined;
   /** Measured once in a process if absent, by filling 40 MiB, which takes a tenth of a second. */
   readonly memorySpeeds?: readonly MemorySpeed[];
   /** Up to which lengths bodies are parsed whole or inline; the results are the same. */

@@ -212,7 +212,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
     ...store.problems(),
     ...preloadedModels.problems(),
     // While one worker is replaced, the others compute: the service stays ready.
-    ...(pool.readyCount > 0 ? [] : [`none of ${workersOf(config)} workers is up`]),
+    ...(pool.isUp ? [] : [`none of ${workersOf(config)} workers is up`]),
   ];
   const { app: http, load, handOver } = await createHttp({
     observer: metrics?.http,
@@ -275,13 +275,10 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   await library.refresh(skipModel);
   await library.collectAll();
   await preloadedModels.load(modelFilesOf(config.MODELS_DIR));
-  await Promise.all([pool.start(), isPrepared ? http.ready() : undefined]);
-  const { dispatchMs, inlineFlopsMax, speeds } = await calibrate(
-    memory,
-    pool,
-    kernels.run,
-    overrides.memorySpeeds,
-  );
+  // A dispatch is measured with workers that are there; where it is not, they start with the first job.
+  const startsWorkers = overrides.dispatchMs === undefined;
+  await Promise.all([startsWorkers ? pool.start() : undefined, isPrepared ? http.ready() : undefined]);
+  const { dispatchMs, inlineFlopsMax, speeds } = await calibrate(memory, pool, kernels.run, overrides);
   const { flopsPerMs } = speeds;
   scheduler.speeds = speeds;
   scheduler.inlineFlopsMax = overrides.inlineFlopsMax ?? inlineFlopsMax;

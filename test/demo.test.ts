@@ -9,8 +9,8 @@ import type { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type App, createApp } from '../src/app.ts';
 import { readConfig } from '../src/config.ts';
-import { MEMORY_SPEEDS } from './helpers/app.ts';
 import { describeLong, testLong } from './helpers/long.ts';
+import { KNOWN_SPEEDS } from './helpers/speeds.ts';
 
 const demo = join(import.meta.dirname, '../load/demo/demo.ts');
 const crash = join(import.meta.dirname, '../load/demo/crash.ts');
@@ -27,7 +27,7 @@ describe('the demos', () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'carryover-demo-'));
-    app = await createApp(readConfig({ WORKERS: '1', PORT: '0', STORE_URL: 'memory:' }), { isPrepared: false, memorySpeeds: MEMORY_SPEEDS });
+    app = await createApp(readConfig({ WORKERS: '1', PORT: '0', STORE_URL: 'memory:' }), { isPrepared: false, ...KNOWN_SPEEDS });
     await app.http.listen({ host: '127.0.0.1', port: 0 });
     url = `http://127.0.0.1:${(app.http.server.address() as AddressInfo).port}`;
   });

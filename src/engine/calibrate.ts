@@ -48,15 +48,20 @@ const MEMORY_SIZES = [20 * 2 ** 20, 40 * 2 ** 20];
 /** Measured once in a process. */
 let measuredSpeeds: readonly MemorySpeed[] | undefined;
 
-/** @param memorySpeeds in place of those that are measured */
+/** What is not to be measured. */
+export interface KnownSpeeds {
+  readonly dispatchMs?: number | undefined;
+  readonly memorySpeeds?: readonly MemorySpeed[];
+}
+
 export async function calibrate(
   memory: LinearMemory,
   workers: JobRunner,
   runInline: (job: number) => void,
-  memorySpeeds = measuredMemory(),
+  known: KnownSpeeds = {},
 ): Promise<Calibration> {
-  using empty = new SampleJob(memory, EMPTY);
-  const dispatchMs = await measureDispatchMs(workers, empty.ptr);
+  const { memorySpeeds = measuredMemory() } = known;
+  const dispatchMs = known.dispatchMs ?? (await measureDispatch(memory, workers));
   const speedOf = (sample: Sample, rounds: number) => {
     using job = new SampleJob(memory, sample);
     return job.flops / medianMs(() => runInline(job.ptr), rounds);
@@ -69,6 +74,11 @@ export async function calibrate(
   };
   const speeds = { flopsPerMs, flopsPerMsOf, memory: memorySpeeds };
   return { dispatchMs, inlineFlopsMax: inlineFlopsMaxOf(dispatchMs, flopsPerMs), speeds };
+}
+
+async function measureDispatch(memory: LinearMemory, workers: JobRunner): Promise<number> {
+  using empty = new SampleJob(memory, EMPTY);
+  return await measureDispatchMs(workers, empty.ptr);
 }
 
 /** A job on a model of zeros. */

@@ -24,6 +24,7 @@ export interface PoolOptions extends PoolWorkerOptions {
 export class Pool {
   readonly #options: PoolOptions;
   readonly #workers = new Set<PoolWorker>();
+  #hasStarted = false;
   #closed = false;
   #lostCount = 0;
 
@@ -31,10 +32,16 @@ export class Pool {
     this.#options = options;
   }
 
-  /** Resolves when all workers are ready; rejects if one exits before. */
+  /** Resolves when all workers are ready; rejects if one exits before. Without it the workers start with the first job. */
   async start(): Promise<void> {
+    this.#hasStarted = true;
     const starts = Array.from({ length: this.#options.workers }, () => this.#spawn());
     await Promise.all(starts);
+  }
+
+  /** Whether a job that arrives now is computed: at once, or, if it is the first, when the workers have started. */
+  get isUp(): boolean {
+    return !this.#hasStarted || this.readyCount > 0;
   }
 
   /** How many workers are ready and have no job. */
@@ -59,6 +66,8 @@ export class Pool {
    * @param backlogMsMax a busy worker must have a shorter backlog
    */
   available(backlogMsMax: number): PoolWorker | undefined {
+    // The caller gets them when they are ready, by onIdle; if they never are, onLost has reported it.
+    if (!this.#hasStarted && !this.#closed) void this.start().catch(() => {});
     let chosen: PoolWorker | undefined;
     let leastMs = backlogMsMax;
     for (const worker of this.#workers) {

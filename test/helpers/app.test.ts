@@ -4,14 +4,14 @@ import { buildApp } from './app.ts';
 import { closeAll } from './cleanup.ts';
 
 test('a service that a test builds is closed at the end of the file', async () => {
-  const app = await buildApp();
+  const app = await buildApp({ WORKERS: '1' });
   expect(app.pool.readyCount).toBe(1);
   await closeAll();
   expect(app.pool.readyCount).toBe(0);
 });
 
 test('a response that does not fit its schema fails the file also if a test has built the service', async () => {
-  const app = await buildApp();
+  const app = await buildApp({ WORKERS: '1' });
   app.http.get('/wrong', { config: { access: 'public' }, schema: { response: { 200: { type: 'string' } } } }, (_, reply) => {
     void reply.type('application/json').serializer((bytes: string) => bytes).send('{}');
   });

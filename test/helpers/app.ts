@@ -5,6 +5,7 @@ import { type App, type AppOverrides, createApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
 import { closeAtEnd } from './cleanup.ts';
 import { responseValidation } from './response-validation.ts';
+import { KNOWN_SPEEDS } from './speeds.ts';
 
 export interface TestApp extends App {
   /** POSTs JSON, given as a value or as it is sent, and reads the answer. */
@@ -19,12 +20,7 @@ export interface Answer {
   readonly body: any;
 }
 
-/** Of a common machine: measuring takes as long as many tests. */
-export const MEMORY_SPEEDS = [
-  { bytesMax: 4 * 2 ** 20, bytesPerMs: Infinity },
-  { bytesMax: Infinity, bytesPerMs: 8e6 },
-];
-
+/** Its workers start with the first job, unless the test says something of them: then they are there, and measured. */
 export async function buildApp(
   environment: Record<string, string> = {},
   overrides: AppOverrides = {},
@@ -32,7 +28,9 @@ export async function buildApp(
   const config = readConfig({ WORKERS: '1', STORE_URL: 'memory:', ...environment });
   const mismatches: string[] = [];
   const plugin = responseValidation((mismatch) => mismatches.push(mismatch));
-  const app = await createApp(config, { memorySpeeds: MEMORY_SPEEDS, isPrepared: false, plugin, ...overrides });
+  const isAboutWorkers = 'WORKERS' in environment || 'workerEntry' in overrides || 'inlineFlopsMax' in overrides;
+  const known = { ...KNOWN_SPEEDS, ...(isAboutWorkers && { dispatchMs: undefined }) };
+  const app = await createApp(config, { ...known, isPrepared: false, plugin, ...overrides });
   let closed: Promise<void> | undefined;
   const close = () => (closed ??= closeChecked(app, mismatches));
   // Before what was there when it was built, such as a folder. vitest does not call the hook of an app that a test builds.

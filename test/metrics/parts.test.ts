@@ -135,7 +135,7 @@ test('model files are counted by format and outcome', async () => {
 });
 
 test('models, memory, workers and connections are read when they are scraped', async () => {
-  const app = await buildApp(on);
+  const app = await buildApp({ ...on, WORKERS: '1' });
   await app.post('/v1/models', { weights: WEIGHTS });
   const text = await app.metrics!.print();
   expect(sumOf(text, METRICS.models.name)).toBe(app.registry.count);

@@ -10,7 +10,6 @@ import { type Session, sizesOf, viewsOf } from '../../src/sessions/session.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import type { RecordParts, SessionStore, StoredRecord } from '../../src/store/store.ts';
 import { LosingStore } from './losing-store.ts';
-import { MEMORY_SPEEDS } from '../helpers/app.ts';
 import { count } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { startRedis } from '../helpers/redis.ts';
@@ -19,6 +18,7 @@ import { type Call, type Model, type Service, TOMBSTONE_MS } from './model/model
 import { movesOf } from './model/moves.ts';
 import { MODELS } from './models.ts';
 import { SEED, fc } from '../helpers/seed.ts';
+import { KNOWN_SPEEDS } from '../helpers/speeds.ts';
 
 const RUNS = count('MODEL_RUNS', { short: 3, long: 20 });
 /** Of 100 commands: a restart costs as much as hundreds of calls. Planted faults are found without any. */
@@ -68,7 +68,7 @@ class AppService implements Service {
       isPrepared: false,
       // Measuring takes as long as many runs.
       inlineFlopsMax: 1e6,
-      memorySpeeds: MEMORY_SPEEDS,
+      ...KNOWN_SPEEDS,
       now: () => this.#nowMs - lagMs,
       ...(store && { store }),
     });

@@ -6,12 +6,12 @@ import { expect, test } from 'vitest';
 import { createApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
-import { MEMORY_SPEEDS } from '../helpers/app.ts';
 import { type FaultProxy, randomFaults, startFaultProxy } from '../helpers/fault-proxy.ts';
 import { sized } from '../helpers/long.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { startRedis } from '../helpers/redis.ts';
 import { SEED } from '../helpers/seed.ts';
+import { KNOWN_SPEEDS } from '../helpers/speeds.ts';
 import { waitForAnswers } from './crash.ts';
 import { Traffic, type TrafficReport } from './traffic.ts';
 
@@ -71,7 +71,7 @@ async function waitForRefusal(traffic: Traffic): Promise<void> {
 /** In this process, with a port and a connection to Redis of its own. */
 async function startService(storeUrl: string) {
   const config = readConfig({ WORKERS: '1', STORE_URL: storeUrl, STORE_TIMEOUT_MS: String(STORE_TIMEOUT_MS) });
-  const app = await createApp(config, { isPrepared: false, memorySpeeds: MEMORY_SPEEDS });
+  const app = await createApp(config, { isPrepared: false, ...KNOWN_SPEEDS });
   await app.http.listen({ host: '127.0.0.1', port: 0 });
   return { port: (app.http.server.address() as AddressInfo).port, close: () => app.close() };
 }

@@ -30,6 +30,7 @@ test('the thread that runs the record calls the function', () => {
 
 test('a worker calls the function as well, also in memory that has grown since it started', async () => {
   const app = await buildApp({
+    WORKERS: '1',
     MEMORY_BYTES_MAX: String(64 * BYTES),
     MODELS_BYTES_MAX: String(8 * BYTES),
     BODIES_BYTES_MAX: String(16 * BYTES),
