@@ -37,7 +37,7 @@ describe('the OpenAPI document', () => {
   test('the headers that responses have are in the document', async () => {
     const keys = makeKeys();
     const key = keys.add('a');
-    const guarded = await buildApp({ API_KEYS_FILE: keys.path, TENANT_REQUESTS_PER_S: '100' });
+    const guarded = await buildApp({ API_KEYS_FILE: keys.path, TENANT_REQUESTS_PER_S: '20' });
     const watched = ['x-request-id', 'etag', 'x-session-id', 'location', 'idempotency-replayed', 'retry-after', 'ratelimit', 'ratelimit-policy', 'www-authenticate'];
     const found = new Set<string>();
     const send = async (method: 'GET' | 'POST' | 'PUT', url: string, template: string, headers: Record<string, string> = {}, payload?: object) => {
