@@ -86,6 +86,8 @@ export default defineConfig({
           include: IS_LONG ? LONG_FORMS : ['test/**/*.test.ts'],
           exclude: OWN_PROCESS,
           isolate: false,
+          // From the start: V8 grows it step by step, and collects the garbage of a test a dozen times meanwhile.
+          execArgv: ['--min-semi-space-size=16', '--max-semi-space-size=32'],
         },
       },
     ],
