@@ -6,6 +6,7 @@ import { readJsonArrays } from '../../src/cli/check/json-arrays.ts';
 import { readNpy } from '../../src/cli/check/npy.ts';
 import { readNpz } from '../../src/cli/check/npz.ts';
 import { CliError } from '../../src/cli/cli-error.ts';
+import { runs } from '../helpers/long.ts';
 import { fc } from '../helpers/seed.ts';
 
 const FOLDER = join(import.meta.dirname, '../fixtures/npz');
@@ -135,7 +136,7 @@ describe('an archive', () => {
         if (error instanceof Error) expect(error).toBeInstanceOf(CliError);
         else expect(error).toBeInstanceOf(Map);
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     );
   });
 });

@@ -23,7 +23,7 @@ const LOAD: LoadOptions = {
   sessions: { key: 1, 'if-match': 1, 'key and if-match': 1, none: 1 },
   streams: sized({ short: 1, long: 2 }),
   sockets: 3,
-  pauseMs: sized({ short: 40, long: 4 }),
+  pauseMs: sized({ short: 80, long: 4 }),
 };
 
 describeWith(['redis-server', 'nginx', 'faketime'], 'two replicas behind the gateway', () => {

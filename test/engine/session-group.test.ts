@@ -11,6 +11,7 @@ import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { randomLayers } from '../../src/wasm/random-layers.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
 import { writeKeys } from '../helpers/keys.ts';
+import { sized } from '../helpers/long.ts';
 import { sumOf } from '../helpers/prometheus.ts';
 import { fc } from '../helpers/seed.ts';
 import { LosingStore } from '../sessions/losing-store.ts';
@@ -100,9 +101,9 @@ test('random batches are answered and leave all sessions as those that are compu
       const [ours, theirs] = await Promise.all(sides.map(({ app, ids }) => Promise.all(ids.map(async (id) => (await app.http.inject(`/v1/sessions/${id}`)).json()))));
       for (const [k, { t, version, digest }] of ours!.entries()) expect([t, version, digest]).toEqual([theirs![k].t, theirs![k].version, theirs![k].digest]);
     }),
-    { numRuns: 16 },
+    { numRuns: sized({ short: 6, long: 16 }) },
   );
-  expect((await sharedSteps(together)) - before).toBeGreaterThan(50);
+  expect((await sharedSteps(together)) - before).toBeGreaterThan(sized({ short: 10, long: 50 }));
   expect(await sharedSteps(alone)).toBe(0);
 });
 

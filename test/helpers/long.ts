@@ -14,9 +14,9 @@ export function count(variable: string, forms: { readonly short: number; readonl
   return Number(process.env[variable] ?? sized(forms));
 }
 
-/** Runs of a random property: a sixth in the short form, of other numbers each time (test/helpers/seed.ts). */
+/** Runs of a random property: a tenth in the short form, of other numbers each time (test/helpers/seed.ts). */
 export function runs(long: number): number {
-  return sized({ short: Math.ceil(long / 6), long });
+  return sized({ short: Math.ceil(long / 10), long });
 }
 
 /** A group of which the long form alone has something: the file says what the short one has in its place. */

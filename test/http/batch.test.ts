@@ -8,6 +8,7 @@ import { sessionHash } from '../../src/session-hash.ts';
 import { MemoryStore } from '../../src/store/memory.ts';
 import { makeKeys } from '../helpers/access.ts';
 import { type TestApp, buildApp } from '../helpers/app.ts';
+import { sized } from '../helpers/long.ts';
 import { fc } from '../helpers/seed.ts';
 
 const TANH = { W_x: [[0.5, -0.25]], W_h: [[0.1, 0.2], [-0.3, 0.4]], b: [0.01, -0.02] };
@@ -215,7 +216,7 @@ test('random batches leave all sessions as the same calls do one by one', async 
         expect([entries[k]!.status, entries[k]!.h, entries[k]!.session?.digest]).toEqual([status, body.h, body.session?.digest]);
       }
     }),
-    { numRuns: 8 },
+    { numRuns: sized({ short: 3, long: 8 }) },
   );
 });
 

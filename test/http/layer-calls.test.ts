@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Direction } from '../../src/layers.ts';
 import { buildApp } from '../helpers/app.ts';
 import { layersJson } from '../../load/cases/layers-json.ts';
+import { runs } from '../helpers/long.ts';
 import { fc } from '../helpers/seed.ts';
 import { type Stack, stacks } from '../helpers/stacks.ts';
 
@@ -116,7 +117,7 @@ describe('states', () => {
         for (const name of ['h', 'c', 'y']) expect(step[name]).toEqual(repeatRows(one[name], times));
         await app.http.inject({ method: 'DELETE', url: `/v1/models/${model}` });
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });

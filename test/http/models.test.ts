@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { createLogger } from '../../src/logging.ts';
 import { referenceReadout } from '../../src/wasm/reference/step.ts';
 import { buildApp } from '../helpers/app.ts';
+import { runs } from '../helpers/long.ts';
 import {
   bitsOf,
   nested,
@@ -154,7 +155,7 @@ describe('a registered model', () => {
         expect(byModel.body).toEqual(inline.body);
         await request('DELETE', `/v1/models/${model.id}`);
       }),
-      { numRuns: 30 },
+      { numRuns: runs(30) },
     );
   });
 
@@ -199,7 +200,7 @@ describe('a registered model', () => {
         expect(last).toEqual({ h: body.h, y: body.y });
         await request('DELETE', `/v1/models/${model.id}`);
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 

@@ -5,6 +5,7 @@ import { ERRORS } from '../../src/error-kinds.ts';
 import { LIMIT_KINDS } from '../../src/limits/tenant-usage.ts';
 import { METRICS } from '../../src/metrics/catalogue.ts';
 import { buildApp } from '../helpers/app.ts';
+import { runs } from '../helpers/long.ts';
 import { readMetrics, sumOf } from '../helpers/prometheus.ts';
 import { RawClient } from '../helpers/raw-client.ts';
 import { requestText } from '../helpers/request-text.ts';
@@ -173,7 +174,7 @@ describe('labels', () => {
         const client = new RawClient(Number(port), requestText(verb, address, headers));
         await client.closedWithin(30_000);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
     await post(`/v1/models?name=mine`, JSON.stringify({ weights: WEIGHTS }));
     await post('/v1/step', JSON.stringify({ model: 'mine', x: [[1]] }));

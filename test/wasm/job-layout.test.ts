@@ -13,6 +13,7 @@ import {
 } from '../../src/wasm/job-layout.ts';
 import type { JobShape } from '../../src/wasm/job-shape.ts';
 import { packedModelAt } from '../../src/wasm/packed-model.ts';
+import { runs } from '../helpers/long.ts';
 import { fc } from '../helpers/seed.ts';
 import { type StackCase, stackCases } from '../helpers/stack-cases.ts';
 
@@ -102,7 +103,7 @@ test('no two regions of a job overlap, and all of them are aligned and in its bl
     }
     expect(layout.bytes % 64).toBe(0);
   });
-  fc.assert(check, { numRuns: 300 });
+  fc.assert(check, { numRuns: runs(300) });
 });
 
 test('vectors have room for all columns that are computed, and slots for all steps that are read again', () => {
@@ -132,7 +133,7 @@ test('vectors have room for all columns that are computed, and slots for all ste
       if (trace && isTanh) expect(products).toMatchObject({ slots: 3 * T, columns: paddedTo(spec.H) });
     }
   });
-  fc.assert(check, { numRuns: 300 });
+  fc.assert(check, { numRuns: runs(300) });
 });
 
 test('control: regions that are moved by 64 bytes are found', () => {

@@ -25,6 +25,7 @@ import { LinearMemory } from '../../src/wasm/memory.ts';
 import { packModel, packedModelAt, packedModelBytes, placeModel } from '../../src/wasm/packed-model.ts';
 import { pseudoRandom } from '../../src/wasm/pseudo-random.ts';
 import { randomLayers } from '../../src/wasm/random-layers.ts';
+import { runs } from '../helpers/long.ts';
 import { fc } from '../helpers/seed.ts';
 import { stacks } from '../helpers/stack-cases.ts';
 
@@ -148,7 +149,7 @@ describe('the records of a packed model', () => {
         expected.map(({ isNarrow, isReverse }) => ({ isNarrow, isReverse })),
       );
     });
-    fc.assert(check, { numRuns: 200 });
+    fc.assert(check, { numRuns: runs(200) });
   });
 
   test('the weights are aligned, one behind the other, and fill the block', () => {
@@ -167,7 +168,7 @@ describe('the records of a packed model', () => {
       }
       expect(packedModelBytes(specs)).toBe(Math.ceil(end / 64) * 64);
     });
-    fc.assert(check, { numRuns: 200 });
+    fc.assert(check, { numRuns: runs(200) });
   });
 });
 
@@ -267,7 +268,7 @@ describe('the weights of a packed model', () => {
       }
       expect(records).toEqual([]);
     });
-    fc.assert(check, { numRuns: 60 });
+    fc.assert(check, { numRuns: runs(60) });
   });
 
   test('placeModel() packs into a block of its own, and says where it is', () => {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { SafetensorsError } from '../../../src/codec/safetensors/header.ts';
 import { readSafetensors } from '../../../src/codec/safetensors/read.ts';
+import { runs } from '../../helpers/long.ts';
 import { fc } from '../../helpers/seed.ts';
 import { f32, file, fileOfText, goodFile } from './made-up-files.ts';
 
@@ -185,7 +186,7 @@ test('damaged and random bytes are read, or refused with a SafetensorsError', ()
       const error = errorOf(bytes);
       expect(error === undefined || error instanceof SafetensorsError).toBe(true);
     }),
-    { numRuns: 2_000 },
+    { numRuns: runs(2_000) },
   );
 });
 

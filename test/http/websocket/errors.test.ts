@@ -1,6 +1,7 @@
 // Errors of messages on a WebSocket: their problems, and the state of the session and the connection afterwards.
 import { describe, expect, test } from 'vitest';
 import { CarryoverError } from '../../../src/errors.ts';
+import { runs } from '../../helpers/long.ts';
 import { fc } from '../../helpers/seed.ts';
 import { LIMITS, SlowStore, fileOf, listen } from './server.ts';
 
@@ -98,7 +99,7 @@ describe('errors', () => {
           expect(error ? error.applied !== 'yes' && error.status < 500 : session).toBeTruthy();
         }
       }),
-      { numRuns: 1_000 },
+      { numRuns: runs(1_000) },
     );
     const { t, h } = await server.read(id);
     expect(h[0].every(Number.isFinite) && t >= 0).toBe(true);

@@ -10,6 +10,7 @@ import { modelId } from '../../../../src/models/model-id.ts';
 import { readModelFile } from '../../../../src/models/model-file.ts';
 import { readCells } from '../../../helpers/cells.ts';
 import { type LayerJson, kerasBiases, randomLayers, randomOf, torchBiases } from '../../../helpers/framework-files.ts';
+import { runs } from '../../../helpers/long.ts';
 import { layersInJson, layersOf } from '../../../helpers/model-layers.ts';
 import { onnxFile } from '../../../helpers/onnx-graph.ts';
 import { fc } from '../../../helpers/seed.ts';
@@ -49,6 +50,6 @@ test('random layers, with their numbers in any field', () => {
       const file = onnxFile(layers, { layout: random.oneOf([0, 1]), storage: () => random.oneOf(storages) });
       expect(modelId(read(file))).toBe(modelId(layersInJson(layers)));
     }),
-    { numRuns: 100 },
+    { numRuns: runs(100) },
   );
 });

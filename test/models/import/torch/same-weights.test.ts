@@ -7,7 +7,7 @@ import { readModelFile } from '../../../../src/models/model-file.ts';
 import { modelId } from '../../../../src/models/model-id.ts';
 import { readSafetensorsFile } from '../../../../src/codec/safetensors/read.ts';
 import { type DirectionJson, type LayerJson, randomLayers, randomOf, torchBiases, torchFile } from '../../../helpers/framework-files.ts';
-import { sample } from '../../../helpers/long.ts';
+import { runs, sample } from '../../../helpers/long.ts';
 import { layersInJson, layersOf } from '../../../helpers/model-layers.ts';
 import { fc } from '../../../helpers/seed.ts';
 import { type StateDictToWrite, torchArchive } from '../../../helpers/torch-archive.ts';
@@ -47,6 +47,6 @@ test.each(sample(['sunspots', 'weather', 'austen'], 1))('the built-in model %s',
 test('random stacks of layers', async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer(), (seed) => expectSameId(randomLayers(randomOf(seed), { biasesOf: torchBiases }), seed)),
-    { numRuns: 150 },
+    { numRuns: runs(150) },
   );
 });
