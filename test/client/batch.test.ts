@@ -1,26 +1,23 @@
 // batch(): each item exactly once and in the order of its session, whatever happens to connections and to other items.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { Carryover, CarryoverError, type BatchItem, type Session, Tensor } from '../../src/client/index.ts';
 import { sized } from '../helpers/long.ts';
 import { startLossyProxy } from '../helpers/lossy-proxy.ts';
-import { type RunningServer, startQuickly } from '../helpers/process.ts';
 import { SEED } from '../helpers/seed.ts';
 import { INFO, type Scripted, json, problem, scripted } from './scripted.ts';
+import { type TestService, startService } from './service.ts';
 
 const ROUNDS = sized({ short: 20, long: 300 });
 const SESSIONS = 6;
 const MODEL = { weights: { W_x: [[0.5, -0.25]], W_h: [[0.1, 0.2], [-0.3, 0.4]] } };
 
-let server: RunningServer;
+let server: TestService;
 let direct: Carryover;
 let model: string;
 beforeAll(async () => {
-  server = await startQuickly();
+  server = await startService();
   direct = new Carryover(server.url);
   model = (await direct.models.register(MODEL)).id;
-});
-afterAll(async () => {
-  await server?.stop();
 });
 
 const newSessions = (count: number) => Promise.all(Array.from({ length: count }, () => direct.sessions.create({ model })));

@@ -1,16 +1,15 @@
 // Views whose scripts cannot be loaded, as after an upgrade of the service, and addresses that name no view.
 import type { Browser } from 'playwright-core';
 import { beforeAll, expect, test } from 'vitest';
+import { type TestService, startService } from '../client/service.ts';
 import { describeWith } from '../helpers/needs.ts';
 import { openPage, startBrowser } from '../helpers/page.ts';
-import { type RunningServer, startQuickly } from '../helpers/process.ts';
 
 describeWith('chromium', 'the page', () => {
-  let server: RunningServer;
+  let server: TestService;
   let browser: Browser;
   beforeAll(async () => {
-    [server, browser] = await Promise.all([startQuickly(), startBrowser()]);
-    return () => server.stop();
+    [server, browser] = await Promise.all([startService(), startBrowser()]);
   });
 
   test('says that a view could not be loaded, keeps the one that is shown, and loads the page again', async () => {

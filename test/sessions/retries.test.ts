@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type TestService, startService } from '../client/service.ts';
 import { count, sized } from '../helpers/long.ts';
 import { startLossyProxy } from '../helpers/lossy-proxy.ts';
-import { type RunningServer, startQuickly } from '../helpers/process.ts';
 import { Client } from './client.ts';
 import { Traffic, type TrafficReport } from './traffic.ts';
 import { SEED } from '../helpers/seed.ts';
@@ -15,13 +15,13 @@ const LOSSES = count('RETRY_LOSSES', { short: 40, long: 200 });
 const ROUNDS = count('RETRY_ROUNDS', { short: 6, long: 50 });
 const CONCURRENT = 16;
 
-let server: RunningServer;
+let server: TestService;
 const folder = mkdtempSync(join(tmpdir(), 'carryover-retries-'));
 beforeAll(async () => {
-  server = await startQuickly({ STORE_URL: `sqlite:${join(folder, 'retries.sqlite')}` });
+  server = await startService({ STORE_URL: `sqlite:${join(folder, 'retries.sqlite')}` });
 });
 afterAll(async () => {
-  await server.stop();
+  await server.app.close();
   rmSync(folder, { recursive: true, force: true });
 });
 

@@ -100,7 +100,7 @@ describe('a job in slices', () => {
       expect(differences(sliced, whole)).toEqual([]);
     });
     fc.assert(check, { numRuns: runs(150) });
-    expect(slices).toBeGreaterThan(600);
+    expect(slices).toBeGreaterThan(10 * runs(150));
   });
 
   test('control: a slice without the one before it has other bits', () => {
