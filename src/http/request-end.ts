@@ -40,7 +40,7 @@ export type RequestEndListener = (ended: EndedRequest, log: FastifyBaseLogger) =
 const SESSION_ROUTES = '/v1/sessions/:id';
 
 /**
- * Calls `listener` when the response of the request is closed.
+ * Calls `listener` when the response of the request is closed. To be called when the request has arrived.
  *
  * @param errorCode of a request that has no record for it, as it is refused before the first hook
  */
@@ -55,6 +55,8 @@ export function reportEnd(
   const client = clientAddress(request);
   // One request of a connection runs at a time, so all that is written meanwhile belongs to its response.
   const { bytesWritten, bytesRead } = socket;
+  // Fastify has a clock for replies, but it runs only with a logger or with hooks behind the response.
+  const startMs = performance.now();
   reply.raw.on('close', () => {
     const { raw } = reply;
     const record = recordOf(request);
@@ -66,7 +68,7 @@ export function reportEnd(
       method: request.method,
       route,
       statusCode: isWebSocket ? 101 : isHeadSent ? reply.statusCode : undefined,
-      durationMs: reply.elapsedTime,
+      durationMs: performance.now() - startMs,
       bytesIn: isWebSocket ? socket.bytesRead - bytesRead : request.bodyBytes,
       bytesOut: socket.bytesWritten - bytesWritten,
       client,
