@@ -2,6 +2,7 @@
 // What a line never has: bodies, tensors, the values of headers that grant access or name a call, ids of sessions.
 import { type DestinationStream, type Level, type Logger, pino } from 'pino';
 import { withoutSessionIds } from './session-hash.ts';
+import { StdoutLines } from './stdout-lines.ts';
 
 /** Fields whose values are replaced in every line, wherever a request's headers or the request are logged. */
 const SECRET_FIELDS = [
@@ -30,15 +31,19 @@ const HELD_LINES_MAX = 500;
 
 /**
  * @param level least severe level that is logged
- * @param destination where the lines go; stdout if absent
+ * @param destination where the lines go
  */
-export function createLogger(level: Level | 'silent', destination?: DestinationStream): Logger {
+export function createLogger(level: Level | 'silent', destination: DestinationStream): Logger {
   const options = {
     level,
     redact: { paths: SECRET_PATHS, censor: '[redacted]' },
     serializers: { err: errorFields, req: requestFields, res: responseFields },
   };
-  return destination ? pino(options, destination) : pino(options);
+  const logger = pino(options, destination);
+  if (destination instanceof StdoutLines) {
+    destination.onLost = (lines) => logger.warn({ lines }, 'lines of the log were lost: stdout could not be written, or was not read');
+  }
+  return logger;
 }
 
 /**
@@ -56,12 +61,16 @@ export function createAuditLogger(setting: string, onError: (error: Error) => vo
 }
 
 /**
- * Where the lines go: readable ones if stdout is a terminal; undefined, which is JSON on stdout, otherwise.
+ * Where the lines go: to stdout, as readable ones if it is a terminal, and as JSON otherwise.
  *
  * @param isOneOfMany whether readable lines say which process they are of, as those in JSON always do
  */
-export async function stdoutDestination(isOneOfMany = false): Promise<DestinationStream | undefined> {
-  if (!process.stdout.isTTY) return undefined;
+export async function stdoutDestination(isOneOfMany = false): Promise<DestinationStream> {
+  if (!process.stdout.isTTY) {
+    const lines = new StdoutLines();
+    process.once('exit', () => lines.flushSync());
+    return lines;
+  }
   const { default: pretty } = await import('pino-pretty');
   // Synchronous, so that no line is lost when the process exits.
   return pretty({ sync: true, singleLine: true, ignore: isOneOfMany ? 'hostname' : 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' });

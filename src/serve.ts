@@ -40,10 +40,10 @@ export async function serve(config: Config, member?: Member): Promise<void> {
     for (const signal of SIGNALS) process.on(signal, close);
   }
 
-  const terminal = await stdoutDestination(member !== undefined);
+  const stdout = await stdoutDestination(member !== undefined);
   // Where it greets itself, that comes before the lines of the start.
-  const held = terminal && !member ? new HeldLines(terminal) : undefined;
-  const started = await createOrExit(config, member, held ?? terminal);
+  const held = process.stdout.isTTY && !member ? new HeldLines(stdout) : undefined;
+  const started = await createOrExit(config, member, held ?? stdout);
   app = started;
   if (!member) await listenForMetricsOrExit(started.metrics, config, () => started.close());
   await listenOrExit(started, config);
@@ -52,7 +52,7 @@ export async function serve(config: Config, member?: Member): Promise<void> {
   held?.release();
 }
 
-async function createOrExit(config: Config, member: Member | undefined, lines: LogLines | undefined): Promise<App> {
+async function createOrExit(config: Config, member: Member | undefined, lines: LogLines): Promise<App> {
   try {
     const logger = createLogger(config.LOG_LEVEL, lines);
     const onAuditError = (err: unknown) => logger.error({ err }, 'the audit log cannot be written');
