@@ -26,6 +26,10 @@ const SECRET_PATHS = ['', 'headers', 'req', 'req.headers'].flatMap((parent) =>
 
 /** How many causes of an error are logged, each with its own. */
 const CAUSES_MAX = 4;
+/** How long a line of the audit log waits for a reader of stdout; those behind it do not wait until one was written. */
+const AUDIT_WAIT_MS_MAX = 500;
+/** Of lines of the audit log that could not be written, and are written before the next ones. */
+const AUDIT_CHARACTERS_MAX = 1024 * 1024;
 /** More lines than a start has: a service that never gets that far says so. */
 const HELD_LINES_MAX = 500;
 
@@ -51,12 +55,24 @@ export function createLogger(level: Level | 'silent', destination: DestinationSt
  * so the file can be rotated by copying and truncating it.
  *
  * @param setting AUDIT_LOG: a file, or `-` for stdout
- * @param onError called when a line cannot be written
+ * @param onError called when a line cannot be written yet: it is written before the next one that can be
  * @throws the system's error if the file cannot be opened
  */
 export function createAuditLogger(setting: string, onError: (error: Error) => void): Logger {
-  const file = pino.destination({ dest: setting === '-' ? 1 : setting, append: true, mkdir: true, sync: true });
+  let sinceMs: number | undefined;
+  const file = pino.destination({
+    dest: setting === '-' ? 1 : setting,
+    append: true,
+    mkdir: true,
+    sync: true,
+    maxLength: AUDIT_CHARACTERS_MAX,
+    // Of a pipe that is full. The process does nothing else while it waits.
+    retryEAGAIN: () => performance.now() - (sinceMs ??= performance.now()) < AUDIT_WAIT_MS_MAX,
+  });
   file.on('error', onError);
+  file.on('write', (bytes) => {
+    if (bytes > 0) sinceMs = undefined;
+  });
   return pino({ level: 'info' }, file);
 }
 

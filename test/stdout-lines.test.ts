@@ -8,6 +8,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createLogger } from '../src/logging.ts';
 import { StdoutLines } from '../src/stdout-lines.ts';
 
+const ROOT = join(import.meta.dirname, '..');
 const LINE = `${'x'.repeat(999)}\n`;
 
 /** Writes to memory, or fails with `code`, or never answers while it is stuck. */
@@ -114,13 +115,20 @@ describe('the service', () => {
   /** Resolves when it serves. What it prints on stdout is not read. */
   async function serve(stdout: number | 'pipe'): Promise<{ child: ChildProcess; url: string }> {
     const env = { ...process.env, PORT: '0', HOST: '127.0.0.1', STORE_URL: 'memory:', SHUTDOWN_TIMEOUT_MS: '3000' };
-    const child = spawn(process.execPath, ['src/server.ts'], { cwd: join(import.meta.dirname, '..'), env, stdio: ['ignore', stdout, 'pipe'] });
+    const child = spawn(process.execPath, ['src/server.ts'], { cwd: ROOT, env, stdio: ['ignore', stdout, 'pipe'] });
     onTestFinished(() => void child.kill('SIGKILL'));
     let printed = '';
     child.stderr!.setEncoding('utf8').on('data', (text: string) => (printed += text));
     const url = await vi.waitFor(() => /API +(http:\S+)\/docs/.exec(printed)![1]!, { timeout: 60_000, interval: 50 });
     return { child, url };
   }
+
+  test('goes on where nobody reads an audit log on stdout', async () => {
+    const child = spawn(process.execPath, ['test/fixtures/servers/unread-audit.ts'], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const said = await Promise.race([once(child.stderr.setEncoding('utf8'), 'data'), sleep(20_000, ['nothing'])]);
+    expect(said).toEqual(['ended, EAGAIN\n']);
+  });
 
   const step = async (url: string) =>
     (await fetch(`${url}/v1/step`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"model":"sunspots","x":[[1]]}' })).status;
