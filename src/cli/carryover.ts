@@ -9,7 +9,7 @@ import { doctorCommand } from './doctor.ts';
 import { EXIT, EXIT_MEANINGS, EXIT_OF_PROBLEM } from './exit-codes.ts';
 import { generateCommand } from './generate.ts';
 import { importCommand } from './import.ts';
-import { Ended, type Io } from './io.ts';
+import { Ended, type Io, type Output } from './io.ts';
 import { keyCommand } from './key.ts';
 import { modelsCommand } from './models.ts';
 import { sentenceOf } from './problem-text.ts';
@@ -85,11 +85,16 @@ export async function run(argv: readonly string[], io: Omit<Io, 'setExitCode'>):
 }
 
 function report(error: unknown, argv: readonly string[], { stderr }: Pick<Io, 'stderr'>): number {
-  const { exitCode, message, code } = failureOf(error);
-  if (message === undefined) return exitCode;
+  const failure = failureOf(error);
+  printError(failure, argv, stderr);
+  return failure.exitCode;
+}
+
+/** One line, with --json of JSON; none if there is no message. */
+export function printError({ exitCode, message, code }: Failure, argv: readonly string[], stderr: Pick<Output, 'write'>): void {
+  if (message === undefined) return;
   if (argv.includes('--json')) stderr.write(`${JSON.stringify({ error: { exitCode, code, message } })}\n`);
   else stderr.write(`carryover: ${message}\n`);
-  return exitCode;
 }
 
 interface Failure {

@@ -31,7 +31,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EROFS: 'the file system is read-only',
 };
 
-function reasonOf(cause: unknown): string {
+/** Why a file or a stream cannot be read or written, as the end of a sentence. */
+export function reasonOf(cause: unknown): string {
   const { code = '', message } = cause as NodeJS.ErrnoException;
   return REASONS[code] ?? message;
 }

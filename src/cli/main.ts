@@ -1,22 +1,32 @@
 // The process of the command line: its streams, signals and exit code. carryover.mjs starts it.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { run } from './carryover.ts';
+import { printError, run } from './carryover.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
+import { reasonOf } from './files.ts';
 import { Ended, type Io } from './io.ts';
 
+const argv = process.argv.slice(2);
 const ending = new AbortController();
 const end = (exitCode: ExitCode) => ending.abort(new Ended(exitCode));
 
 // A second Ctrl-C ends the process at once.
 process.once('SIGINT', () => end(EXIT.interrupted));
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    // The reader of the pipe has ended, as in `carryover models | head -1`.
-    if (error.code === 'EPIPE') end(EXIT.ok);
-    else throw error;
-  });
-}
+let isStdoutLost = false;
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // The reader of the pipe has ended, as in `carryover models | head -1`.
+  if (error.code === 'EPIPE') return end(EXIT.ok);
+  isStdoutLost = true;
+  // Often the command has ended by now: the system tells of it after the write.
+  process.exitCode = EXIT.cannotPrint;
+  const message = `stdout cannot be written: ${reasonOf(error)}. Send the output to a file or a program that can take it.`;
+  printError({ exitCode: EXIT.cannotPrint, message }, argv, process.stderr);
+  end(EXIT.cannotPrint);
+});
+process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') end(EXIT.ok);
+  // There is no place to say anything else: the exit code still says how the command has ended.
+});
 
 const io: Omit<Io, 'setExitCode'> = {
   stdin: process.stdin,
@@ -30,7 +40,8 @@ const io: Omit<Io, 'setExitCode'> = {
   replaceProcess,
 };
 
-process.exitCode = await run(process.argv.slice(2), io);
+const exitCode = await run(argv, io);
+process.exitCode = isStdoutLost ? EXIT.cannotPrint : exitCode;
 
 async function buildKernels(): Promise<void> {
   if (!existsSync(new URL('../kernels/build/kernels.wasm', import.meta.url))) {

@@ -1,7 +1,7 @@
 // The command as a process: the Node.js that it finds, its streams, and signals.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -76,5 +76,38 @@ describe('streams and signals', () => {
     server.process.kill('SIGINT');
     const [stopped] = (await once(server.process, 'exit')) as [number];
     expect(stopped, server.output()).toBe(0);
+  });
+});
+
+// Where every write fails as on a full disk.
+describe.runIf(existsSync('/dev/full'))('an stdout that cannot be written', () => {
+  const runFull = (args: string, env: Record<string, string> = {}) =>
+    run('bash', ['-c', `"${process.execPath}" "${BIN}" ${args} >/dev/full`], env);
+
+  test.each(['--help', 'models --help', '--version', 'doctor'])('%s says so in one line, and ends with 74', async (args) => {
+    const { code, stderr } = await runFull(args, { PORT: '0', STORE_URL: 'memory:' });
+    expect(stderr).toBe('carryover: stdout cannot be written: the disk is full. Send the output to a file or a program that can take it.\n');
+    expect(code).toBe(74);
+  });
+
+  test('with --json it is one line of JSON', async () => {
+    const { code, stderr } = await runFull('doctor --json', { PORT: '0', STORE_URL: 'memory:' });
+    const message = expect.stringMatching(/^stdout cannot be written: /);
+    expect([code, JSON.parse(stderr)]).toEqual([74, { error: { exitCode: 74, message } }]);
+  });
+
+  test('the answers of a service are not lost in silence; generate ends at once and deletes its session', async () => {
+    const args = [BIN, 'serve', '--port', '0', '--store', 'memory:', '--workers', '1', '--log-level', 'warn'];
+    const server = startProcess(process.execPath, args, { env: process.env });
+    const [, url] = await until(server, () => /API +(http:\/\/\S+)\/docs/.exec(server.output()));
+    const env = { CARRYOVER_URL: url! };
+    for (const command of ['models', 'models --json', 'generate --length 1000000']) {
+      const { code, stderr } = await runFull(command, env);
+      expect({ command, code, lines: stderr.split('\n').filter((line) => line.includes('stdout cannot be written')).length }).toEqual({ command, code: 74, lines: 1 });
+      expect(stderr).not.toMatch(/^ +at /m);
+    }
+    expect(await run(process.execPath, [BIN, 'sessions', '--json'], env)).toEqual({ code: 0, stdout: '[]\n', stderr: '' });
+    server.process.kill('SIGTERM');
+    await once(server.process, 'exit');
   });
 });
