@@ -24,7 +24,7 @@ import { Limits as TenantLimiter } from './limits/limits.ts';
 import { createHttp } from './http/http.ts';
 import type { HttpServer } from './http/http-server.ts';
 import { reloadCertificate } from './http/node-server.ts';
-import { modelFilesOf } from './models/models-dir.ts';
+import { type ModelFile, modelFilesOf } from './models/models-dir.ts';
 import type { ServiceMetrics } from './metrics/service-metrics.ts';
 import { ModelLibrary } from './models/library.ts';
 import { TenantModels } from './models/tenant-models.ts';
@@ -96,6 +96,7 @@ const MODELS_REFRESH_MS = 1_000;
 
 /** @throws Error if the kernels fail their self-test or a worker cannot start */
 export async function createApp(config: Config, overrides: AppOverrides = {}): Promise<App> {
+  const modelFiles = readModelsFolder(config);
   const metrics = await createMetrics(config);
   const access = await openAccess(config, {
     onRead: (keys) => http.log.info({ keys }, 'API keys read again'),
@@ -274,7 +275,7 @@ export async function createApp(config: Config, overrides: AppOverrides = {}): P
   };
   await library.refresh(skipModel);
   await library.collectAll();
-  await preloadedModels.load(modelFilesOf(config.MODELS_DIR));
+  await preloadedModels.load(modelFiles);
   // A dispatch is measured with workers that are there; where it is not, they start with the first job.
   const startsWorkers = overrides.dispatchMs === undefined;
   await Promise.all([startsWorkers ? pool.start() : undefined, isPrepared ? http.ready() : undefined]);
@@ -335,6 +336,15 @@ async function createMetrics({ METRICS_PORT }: Config): Promise<ServiceMetrics |
   if (METRICS_PORT === 0) return undefined;
   const { ServiceMetrics } = await import('./metrics/service-metrics.ts');
   return new ServiceMetrics();
+}
+
+/** @throws ConfigError if MODELS_DIR is no folder that can be read */
+function readModelsFolder({ MODELS_DIR }: Config): ModelFile[] {
+  try {
+    return modelFilesOf(MODELS_DIR);
+  } catch (error) {
+    throw new ConfigError((error as Error).message, { cause: error });
+  }
 }
 
 /** @throws ConfigError if the file of the keys cannot be used */

@@ -56,11 +56,22 @@ async function createOrExit(config: Config, member: Member | undefined, lines: L
   try {
     const logger = createLogger(config.LOG_LEVEL, lines);
     const onAuditError = (err: unknown) => logger.error({ err }, 'the audit log cannot be written');
-    const auditLogger = config.AUDIT_LOG === '' ? undefined : createAuditLogger(config.AUDIT_LOG, onAuditError);
+    const auditLogger = openAuditLog(config, onAuditError);
     return await createApp(config, { logger, auditLogger, problemsOfOthers: member && (() => member.problemsOfOthers) });
   } catch (error) {
     console.error(`Cannot start: ${(error as Error).message}`);
     process.exit(error instanceof ConfigError || error instanceof SettingError ? EXIT_CONFIG : 1);
+  }
+}
+
+/** @returns undefined without AUDIT_LOG · @throws ConfigError if its file cannot be opened */
+function openAuditLog({ AUDIT_LOG }: Config, onError: (error: unknown) => void): ReturnType<typeof createAuditLogger> | undefined {
+  if (AUDIT_LOG === '') return undefined;
+  try {
+    return createAuditLogger(AUDIT_LOG, onError);
+  } catch (cause) {
+    const reason = `AUDIT_LOG is not a file that can be written: ${(cause as Error).message}`;
+    throw new ConfigError(`${reason}. Expected one that this user may write, \`-\` for stdout, or no AUDIT_LOG.`, { cause });
   }
 }
 

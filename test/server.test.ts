@@ -162,7 +162,26 @@ describe('the process', () => {
   });
 });
 
-// The short form has two others that cannot start.
+describe('a process with settings that cannot be used', () => {
+  test.each([
+    ['MODELS_DIR', '/does/not/exist', /^Cannot start: MODELS_DIR is not a folder that can be read: .*\/does\/not\/exist.*\n$/],
+    ['MODELS_DIR', '/etc/passwd', /^Cannot start: MODELS_DIR is not a folder that can be read: ENOTDIR.*\n$/],
+    ['AUDIT_LOG', root, /^Cannot start: AUDIT_LOG is not a file that can be written: EISDIR.*`-` for stdout.*\n$/],
+  ])('%s=%s is named in one line, and the exit code is 78', (name, value, message) => {
+    const { status, stderr } = run(['src/server.ts'], { PORT: '0', [name]: value });
+    expect(stderr).toMatch(message);
+    expect(status).toBe(78);
+  });
+
+  test('an address of Redis that is not understood is listed with the other problems, without its password', () => {
+    const { status, stderr, stdout } = run(['src/server.ts'], { STORE_URL: 'redis://u:secret%zz@h', PORT: '-1' });
+    expect(stderr).toMatch(/^Invalid configuration:\n {2}PORT must be .*\n {2}STORE_URL has a % in the user or password that begins no .*\n$/);
+    expect(status).toBe(78);
+    expect(stdout + stderr).not.toContain('secret');
+  });
+});
+
+// The short form has others that cannot start.
 describeLong('a process that cannot start', () => {
   test('the process does not listen for other machines without keys, and says how to make one', () => {
     const { status, stderr } = run(['src/server.ts'], { HOST: '0.0.0.0' });
@@ -174,12 +193,6 @@ describeLong('a process that cannot start', () => {
     const { status, stderr } = run(['src/server.ts'], { API_KEYS_FILE: '/none/keys.json' });
     expect(status).toBe(78);
     expect(stderr).toMatch(/^Cannot start: API_KEYS_FILE: \/none\/keys\.json cannot be read: .*carryover key new/);
-  });
-
-  test('the process reports in one line that its model folder cannot be read, and exits with 1', () => {
-    const { status, stderr } = run(['src/server.ts'], { MODELS_DIR: '/does/not/exist' });
-    expect(status).toBe(1);
-    expect(stderr).toMatch(/^Cannot start: .*\/does\/not\/exist.*\n$/);
   });
 
   test.runIf(process.arch === 'x64')('the process says in one line that its processor has no fused multiply-add, and exits 1', () => {

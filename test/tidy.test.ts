@@ -31,7 +31,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   engine: ['sessions', 'models', 'scheduler', 'wasm', 'codec'],
   sessions: ['store'],
   models: ['wasm', 'codec', 'store'],
-  store: [],
+  store: ['settings'],
   access: [],
   limits: ['access'],
   scheduler: ['pool', 'wasm'],

@@ -3,6 +3,7 @@ import { readHosts } from './hosts.ts';
 import { readOrigins } from './origins.ts';
 import { trustedProxies } from './proxies.ts';
 import { readBasePath, readPublicUrl } from './public-address.ts';
+import { checkStoreUrl } from './redis-url.ts';
 import { SettingError } from './setting-error.ts';
 
 const READERS = {
@@ -11,6 +12,7 @@ const READERS = {
   BASE_PATH: readBasePath,
   ALLOWED_HOSTS: readHosts,
   CORS_ORIGINS: readOrigins,
+  STORE_URL: checkStoreUrl,
 } as const;
 
 type FormSetting = keyof typeof READERS;

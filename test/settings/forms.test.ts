@@ -95,6 +95,13 @@ describe('BASE_PATH and PUBLIC_URL', () => {
   });
 });
 
+test.each(['redis://', 'redis://u:secret%zz@h', 'redis://u:secret@h:99999', 'rediss://u:secret@h?ca=/no/such.pem', 'redis://u:sec#ret@h'])(
+  'STORE_URL=%s is refused without its password',
+  (STORE_URL) => {
+    expect(() => readConfig({ STORE_URL })).toThrow(/^Invalid configuration:\n {2}STORE_URL (?!.*sec)[^\n]*$/);
+  },
+);
+
 test('all that is wrong is listed at once', () => {
   const wrong = { CORS_ORIGINS: 'x', ALLOWED_HOSTS: '/', BASE_PATH: 'x', PUBLIC_URL: 'x', TLS_CERT_FILE: 'a.pem', TLS_MIN_VERSION: '1.1' };
   const lines = () => {

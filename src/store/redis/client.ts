@@ -2,7 +2,7 @@
 // again when the connection breaks before the reply, and Redis then executes it twice. Sending again is
 // left to connection.ts, which knows what may be repeated.
 import { Cluster, type ClusterNode, Command, Redis, type RedisOptions } from 'ioredis';
-import type { RedisAddress } from './address.ts';
+import type { RedisAddress } from '../../settings/redis-url.ts';
 import { isErrorReply } from './replies.ts';
 
 export type RedisClient = Redis | Cluster;

@@ -5,7 +5,7 @@
 // it stands behind all that the primary has answered before, and the replicas have what stands before what they have.
 // The connection must be older than what it confirms: a new one may lead to another primary, which has lost that.
 import { type Applied, CarryoverError } from '../../errors.ts';
-import type { RedisAddress } from './address.ts';
+import type { RedisAddress } from '../../settings/redis-url.ts';
 import { type NodeClient, RETRY_DELAY_MS, type RedisClient, createClient, nodeOf, setAndWait } from './client.ts';
 import type { DeadlineMs } from './connection-state.ts';
 import type { RedisKeys } from './keys.ts';

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ErrorCode } from '../../error-kinds.ts';
 import { CarryoverError } from '../../errors.ts';
-import type { RedisAddress } from './address.ts';
+import type { RedisAddress } from '../../settings/redis-url.ts';
 import {
   type Argument,
   RECONNECT_DELAY_MS_MAX,

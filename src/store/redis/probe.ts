@@ -1,7 +1,7 @@
 // Asks every node that holds sessions what it is (INFO), how durable its answers are (CONFIG) and what time
 // it is (TIME): on each new connection, and every second from then on. This is apart from the requests of
 // the store, and needs no right but to the keys of the store: what may not be asked stays unknown.
-import type { RedisAddress } from './address.ts';
+import type { RedisAddress } from '../../settings/redis-url.ts';
 import { type NodeClient, type RedisClient, primariesOf } from './client.ts';
 import { ServerClock } from './clock.ts';
 import { isErrorReply } from './replies.ts';

@@ -4,7 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { CarryoverError } from '../../errors.ts';
 import type { ListedRecord, RecordParts, Revision, SessionStore, StoredRecord, TakenTokens, TokensRequest } from '../store.ts';
-import { parseRedisUrl } from './address.ts';
+import { parseRedisUrl } from '../../settings/redis-url.ts';
 import { type Argument, toBuffer } from './client.ts';
 import type { ConfirmationsOptions } from './confirmations.ts';
 import { RedisConnection } from './connection.ts';

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster, Redis } from 'ioredis';
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { parseRedisUrl } from '../../../src/store/redis/address.ts';
+import { parseRedisUrl } from '../../../src/settings/redis-url.ts';
 import { type RedisClient, createClient, primariesOf, send } from '../../../src/store/redis/client.ts';
 import { meaningOf } from '../../../src/store/redis/replies.ts';
 import { startFaultProxy } from '../../helpers/fault-proxy.ts';

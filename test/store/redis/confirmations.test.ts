@@ -1,6 +1,6 @@
 // REDIS_WAIT_REPLICAS: a change is answered when replicas of Redis have it, and is else `unknown`.
 import { expect, onTestFinished, test } from 'vitest';
-import { parseRedisUrl } from '../../../src/store/redis/address.ts';
+import { parseRedisUrl } from '../../../src/settings/redis-url.ts';
 import { Confirmations } from '../../../src/store/redis/confirmations.ts';
 import { RedisKeys } from '../../../src/store/redis/keys.ts';
 import { type RedisStoreOptions, openRedisStore } from '../../../src/store/redis/redis.ts';

@@ -6,7 +6,7 @@ import { type AddressInfo, type Server, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
-import { parseRedisUrl } from '../../../src/store/redis/address.ts';
+import { parseRedisUrl } from '../../../src/settings/redis-url.ts';
 import { openRedisStore } from '../../../src/store/redis/redis.ts';
 import { startFaultProxy } from '../../helpers/fault-proxy.ts';
 import { freePort } from '../../helpers/process.ts';
@@ -88,16 +88,16 @@ describe('addresses', () => {
     [`redis://:${SECRET_IN_URL}@h:99999`, /form redis:/],
     [`redis://:${SECRET_IN_URL}@h h`, /form redis:/],
     [`http://:${SECRET_IN_URL}@h`, /form redis:/],
-    [`redis://:${SECRET_IN_URL}@h/name`, /number of a database/],
-    ['redis://me:p#ss@h', /^STORE_URL .*percent-encoded/],
-    ['redis://me:1#2@h', /^STORE_URL has an @ or a # after its host\. .*percent-encoded, e\.g\. p@ss/],
-    ['redis://me:1?2@h', /^STORE_URL has an @ .*percent-encoded/],
-    ['redis://me:1/2@h', /^STORE_URL has an @ .*percent-encoded/],
-    ['redis://me:100%@h', /^STORE_URL: a % in the user or password .*percent-encoded/],
-    ['rediss://h?ca=/no/such.pem', /^STORE_URL: the file that \?ca= names cannot be read: ENOENT/],
-    ['redis://h/1?cluster=true', /database 0 only/],
-    ['redis://h?clutser=true', /\?clutser= is not known/],
-    ['redis://h?ca=/x', /needs rediss/],
+    [`redis://:${SECRET_IN_URL}@h/name`, /^must have the number of a database/],
+    ['redis://me:p#ss@h', /^is not of the form .*percent-encoded/],
+    ['redis://me:1#2@h', /^has an @ or a # after its host\. .*percent-encoded, e\.g\. p@ss/],
+    ['redis://me:1?2@h', /^has an @ .*percent-encoded/],
+    ['redis://me:1/2@h', /^has an @ .*percent-encoded/],
+    ['redis://me:100%@h', /^has a % in the user or password .*percent-encoded/],
+    ['rediss://h?ca=/no/such.pem', /^names a file by \?ca= that cannot be read: ENOENT/],
+    ['redis://h/1?cluster=true', /another database than 0/],
+    ['redis://h?clutser=true', /\?clutser=, which is not known/],
+    ['redis://h?ca=/x', /must begin with rediss/],
     ['redis://h?cluster=a%20b', /list of host:port/],
   ])('%s is refused', async (url, why) => {
     expect(await tryOpen(url)).toMatch(why);

@@ -5,6 +5,7 @@
 //   ?cluster=host:port,host:port                 the same, with further nodes to discover it by
 //   ?ca=/path/ca.pem                             the authority that TLS trusts, instead of the system's
 import { readFileSync } from 'node:fs';
+import { SettingError } from './setting-error.ts';
 
 export interface RedisNode {
   readonly host: string;
@@ -30,21 +31,21 @@ const ENCODED =
 
 /**
  * @param url `redis://…` or `rediss://…`
- * @throws Error with one line, which does not contain the password
+ * @throws SettingError with one line, which does not contain the password
  */
 export function parseRedisUrl(url: string): RedisAddress {
   // new URL() would quote the whole URL in its error, with the password.
   const parsed = URL.parse(url);
   if (!parsed || !/^rediss?:$/.test(parsed.protocol) || parsed.hostname === '') {
-    throw new Error(`STORE_URL is not of the form ${FORM} (or rediss:// for TLS). ${ENCODED}`);
+    throw new SettingError(`is not of the form ${FORM} (or rediss:// for TLS). ${ENCODED}`);
   }
   // An unencoded / ? or # in a password ends the authority of a URL, so that the @ comes later.
   if (`${parsed.pathname}${parsed.search}`.includes('@') || parsed.hash !== '') {
-    throw new Error(`STORE_URL has an @ or a # after its host. ${ENCODED}`);
+    throw new SettingError(`has an @ or a # after its host. ${ENCODED}`);
   }
   const query = readQuery(parsed.searchParams);
   const isTls = parsed.protocol === 'rediss:';
-  if (query.ca !== undefined && !isTls) throw new Error('STORE_URL: ?ca= needs rediss://');
+  if (query.ca !== undefined && !isTls) throw new SettingError('must begin with rediss:// where it has ?ca=');
   const node = { host: parsed.hostname.replace(/^\[|\]$/g, ''), port: Number(parsed.port || PORT) };
   const seeds = query.cluster === undefined || query.cluster === 'true' ? '' : query.cluster;
   const nodes = [node, ...seeds.split(',').filter(Boolean).map(parseNode)];
@@ -64,7 +65,7 @@ export function parseRedisUrl(url: string): RedisAddress {
 function readQuery(params: URLSearchParams): { cluster?: string; ca?: string } {
   for (const name of params.keys()) {
     if (name !== 'cluster' && name !== 'ca') {
-      throw new Error(`STORE_URL: ?${name}= is not known, expected cluster or ca`);
+      throw new SettingError(`has ?${name}=, which is not known, expected ?cluster= or ?ca=`);
     }
   }
   const cluster = params.get('cluster');
@@ -77,23 +78,23 @@ function readAuthority(path: string): string {
     return readFileSync(path, 'utf8');
   } catch (error) {
     const reason = (error as Error).message;
-    throw new Error(`STORE_URL: the file that ?ca= names cannot be read: ${reason}`, { cause: error });
+    throw new SettingError(`names a file by ?ca= that cannot be read: ${reason}`, { cause: error });
   }
 }
 
 function parseNode(text: string): RedisNode {
   const parsed = URL.parse(`redis://${text}`);
   if (!parsed?.hostname) {
-    throw new Error('STORE_URL: ?cluster= is neither true nor a list of host:port');
+    throw new SettingError('has a ?cluster= that is neither true nor a list of host:port');
   }
   return { host: parsed.hostname.replace(/^\[|\]$/g, ''), port: Number(parsed.port || PORT) };
 }
 
 function parseDb(pathname: string, isCluster: boolean): number {
   const digits = /^\/(\d{1,5})?$/.exec(pathname || '/');
-  if (!digits) throw new Error('STORE_URL: what follows the host must be the number of a database, e.g. /0');
+  if (!digits) throw new SettingError('must have the number of a database behind the host, e.g. /0, or nothing');
   const db = Number(digits[1] ?? 0);
-  if (isCluster && db !== 0) throw new Error('STORE_URL: a Redis cluster has database 0 only');
+  if (isCluster && db !== 0) throw new SettingError('names another database than 0, the only one of a Redis cluster');
   return db;
 }
 
@@ -102,6 +103,11 @@ function decode(text: string): string | undefined {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new Error(`STORE_URL: a % in the user or password begins no percent-encoding. ${ENCODED}`);
+    throw new SettingError(`has a % in the user or password that begins no percent-encoding. ${ENCODED}`);
   }
+}
+
+/** STORE_URL, of whichever store. @throws SettingError if it is an address of Redis that is not understood */
+export function checkStoreUrl(setting: string): void {
+  if (/^rediss?:/.test(setting)) parseRedisUrl(setting);
 }
