@@ -1,13 +1,13 @@
 // carryover doctor: each line, when all is well and when it is not.
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readConfig } from '../../src/config.ts';
 import { checkAddress, checkMetrics } from '../../src/cli/doctor/address.ts';
-import { checkStore } from '../../src/cli/doctor/storage.ts';
+import { checkAuditLog, checkBackupFolder, checkStore } from '../../src/cli/doctor/storage.ts';
 import { checkCores, checkMemory } from '../../src/cli/doctor/resources.ts';
 import { checkNode } from '../../src/cli/doctor/runtime.ts';
 import { coresAvailable } from '../../src/cores.ts';
@@ -52,7 +52,9 @@ test('each line is ok where a service can run', async () => {
     'cores',
     'memory',
     'store',
+    'backups',
     'models',
+    'audit log',
     'keys',
     'certificate',
     'address',
@@ -69,7 +71,7 @@ test('each line is ok where a service can run', async () => {
 
 test('each line that is not ok has an advice, and the first that fails gives the exit code', async () => {
   const { exitCode, findings } = await doctor({ MODELS_DIR: join(folder, 'none'), PORT: port, STORE_URL: 'memory:' });
-  expect(exitCode).toBe(66);
+  expect(exitCode).toBe(78);
   for (const { status, advice } of Object.values(findings))
     expect([status, typeof advice]).toEqual([status, status === 'ok' ? 'undefined' : 'string']);
   expect(findings['models']).toMatchObject({ status: 'fail', found: expect.stringContaining('ENOENT') });
@@ -179,6 +181,34 @@ describe('the port of the metrics', () => {
   });
 });
 
+describe('files and folders that the service writes', () => {
+  const backups = { METRICS_PORT: '1', BACKUP_DIR: folder };
+
+  test('an audit log that can be written is ok, and nothing is made of it', async () => {
+    const file = join(folder, 'logs/audit.log');
+    for (const AUDIT_LOG of ['-', file]) expect(checkAuditLog(readConfig({ AUDIT_LOG })).status).toBe('ok');
+    expect(existsSync(join(folder, 'logs'))).toBe(false);
+    expect(checkBackupFolder(readConfig(backups)).status).toBe('ok');
+  });
+
+  test.each([
+    ['a folder', () => folder, /is a folder, expected a file/],
+    ['below a file', () => join(import.meta.filename, 'audit.log'), /is a file, expected a folder/],
+  ])('an audit log that is %s ends with 78, as the service does', async (_, path, found) => {
+    const { exitCode, findings } = await doctor({ AUDIT_LOG: path() });
+    expect(exitCode).toBe(78);
+    expect(findings['audit log']).toMatchObject({ status: 'fail', found: expect.stringMatching(found), advice: expect.stringContaining('- for stdout') });
+  });
+
+  test.each([
+    ['is not there', () => join(folder, 'none'), /ENOENT/],
+    ['is a file', () => import.meta.filename, /is a file, expected a folder/],
+  ])('a folder of backups that %s ends with 73, as a backup does', (_, path, found) => {
+    const finding = checkBackupFolder(readConfig({ ...backups, BACKUP_DIR: path() }));
+    expect(finding).toMatchObject({ status: 'fail', exitCode: 73, found: expect.stringMatching(found), advice: expect.stringContaining('Create') });
+  });
+});
+
 describe('the store', () => {
   const check = (settings: Record<string, string>, isServing = false) => checkStore(readConfig(settings), isServing);
 
@@ -190,6 +220,22 @@ describe('the store', () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');
     expect(await check({ STORE_URL: `sqlite:${file}/carryover.sqlite` })).toMatchObject({ exitCode: 69, status: 'fail' });
+  });
+
+  test.each([
+    ['a folder', () => folder, /it is a folder, expected a file/],
+    ['a file that is no database', () => join(import.meta.dirname, '../../package.json'), /package\.json is not a SQLite database/],
+  ])('that is %s is refused', async (_, path, found) => {
+    const before = statSync(path()).mtimeMs;
+    expect(await check({ STORE_URL: `sqlite:${path()}` })).toMatchObject({ status: 'fail', exitCode: 69, found: expect.stringMatching(found) });
+    expect(statSync(path()).mtimeMs).toBe(before);
+  });
+
+  test('that is an empty file or a database is ok', async () => {
+    const [empty, database] = [join(folder, 'empty'), join(folder, 'database')];
+    writeFileSync(empty, '');
+    writeFileSync(database, `SQLite format 3\0${'x'.repeat(84)}`);
+    for (const path of [empty, database]) expect(await check({ STORE_URL: `sqlite:${path}` })).toMatchObject({ status: 'ok' });
   });
 
   test('on a Redis that is not there is refused', async () => {

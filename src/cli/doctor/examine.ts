@@ -5,7 +5,7 @@ import type { Finding } from './finding.ts';
 import { checkCores, checkMemory } from './resources.ts';
 import { checkKernels, checkNode } from './runtime.ts';
 import { checkCertificate, checkKeys, readConfigOrProblems } from './settings.ts';
-import { checkModelsFolder, checkStore } from './storage.ts';
+import { checkAuditLog, checkBackupFolder, checkModelsFolder, checkStore } from './storage.ts';
 
 /** In the order in which a service would need them. */
 export async function examine(io: Io): Promise<Finding[]> {
@@ -14,6 +14,7 @@ export async function examine(io: Io): Promise<Finding[]> {
   const runtime = [checkNode(), await checkKernels(io)];
   if (!config) return [...runtime, finding];
   const address = await checkAddress(config, io);
-  const storage = [await checkStore(config, address.isServing), checkModelsFolder(config), checkKeys(config), checkCertificate(config)];
-  return [...runtime, finding, ...resources, ...storage, address.finding, await checkMetrics(config, address.isServing)];
+  const storage = [await checkStore(config, address.isServing), checkBackupFolder(config), checkModelsFolder(config), checkAuditLog(config)];
+  const access = [checkKeys(config), checkCertificate(config)];
+  return [...runtime, finding, ...resources, ...storage, ...access, address.finding, await checkMetrics(config, address.isServing)];
 }

@@ -24,7 +24,6 @@ export function readConfigOrProblems(env: Io['env']): { readonly config: Config 
   }
 }
 
-/** The certificate of HTTPS, if there is to be one. */
 /** Who may call, and whether the keys can be read. */
 export function checkKeys(config: Config): Finding {
   const name = 'keys';
@@ -47,6 +46,7 @@ export function checkKeys(config: Config): Finding {
   }
 }
 
+/** The certificate of HTTPS, if there is to be one. */
 export function checkCertificate(config: Config): Finding {
   const name = 'certificate';
   if (config.TLS_CERT_FILE === '') return ok(name, 'none, as there is no TLS_CERT_FILE: HTTP');
