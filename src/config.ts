@@ -25,21 +25,32 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env): Config
   throw configError([...lines, ...conflicts.map(({ message }) => message)]);
 }
 
+/** A text that the validator refuses where an integer is expected; messages have the text of the environment. */
+const NO_INTEGER = 'no integer';
+
 interface SchemaError {
   readonly keyword: string;
   readonly instancePath: string;
   readonly message?: string;
-  readonly params: { readonly allowedValues?: readonly string[] };
+  readonly params: { readonly allowedValues?: readonly string[]; readonly type?: string };
 }
 
 function validate(data: NodeJS.ProcessEnv): { config?: Config; problems: readonly SchemaError[] } {
+  const strictData = Object.fromEntries(Object.entries(data).map(([name, text]) => [name, strictInteger(name, text)]));
   try {
-    return { config: envSchema<Config>({ schema: ConfigSchema, data, env: false }), problems: [] };
+    return { config: envSchema<Config>({ schema: ConfigSchema, data: strictData, env: false }), problems: [] };
   } catch (error) {
     const { errors } = error as { errors?: SchemaError[] };
     if (!errors) throw error;
     return { problems: errors };
   }
+}
+
+/** The validator would take for an integer whatever Number() does: 0x10, 1e3, 16.0, and spaces around it. */
+function strictInteger(name: string, text: string | undefined): string | undefined {
+  const setting = ConfigSchema.properties[name as keyof Config] as { type?: string } | undefined;
+  const isRefused = setting?.type === 'integer' && text !== undefined && !/^-?\d+$/.test(text);
+  return isRefused ? NO_INTEGER : text;
 }
 
 function expectNone(config: Config, conflicts: readonly Conflict[]): Config {
@@ -62,6 +73,11 @@ function describe(problem: SchemaError, environment: NodeJS.ProcessEnv): string 
   const got = JSON.stringify(withoutSecrets(environment[name]));
   const { description } = ConfigSchema.properties[name as keyof Config] as { description?: string };
   // The description says more than the pattern.
-  const expected = keyword === 'pattern' ? `is not as expected (${description})` : `${message}${allowed}`;
+  const expected =
+    keyword === 'pattern'
+      ? `is not as expected (${description})`
+      : keyword === 'type' && params.type === 'integer'
+        ? 'must be an integer, of the digits 0 to 9 only'
+        : `${message}${allowed}`;
   return `${name} ${expected}, got ${got}`;
 }

@@ -1,5 +1,24 @@
 import { describe, expect, test } from 'vitest';
-import { ConfigError, processesOf, readConfig, workersOf } from '../src/config.ts';
+import { ConfigError, ConfigSchema, processesOf, readConfig, workersOf } from '../src/config.ts';
+
+interface IntegerSetting {
+  readonly type?: string;
+  readonly default?: number;
+  readonly minimum: number;
+  readonly maximum: number;
+}
+
+const INTEGERS = (Object.entries(ConfigSchema.properties) as unknown as [string, IntegerSetting][]).filter(([, { type }]) => type === 'integer');
+
+/** The lines of the error; none if the settings are valid. */
+function problemsOf(environment: Record<string, string>): string[] {
+  try {
+    readConfig(environment);
+    return [];
+  } catch (error) {
+    return (error as Error).message.split('\n').slice(1).map((line) => line.trim());
+  }
+}
 
 describe('the configuration', () => {
   test('every setting has a working default', () => {
@@ -41,11 +60,29 @@ describe('the configuration', () => {
     expect(readConfig({ PORT: '0', PATH: '/bin' })).toMatchObject({ PORT: 0 });
   });
 
+  test.each(['0x10', '1e3', ' 18470', '18470 ', '16.0', '0b1', '0o7', '+1', '-', '', 'Infinity', '٣'])('no setting takes %j for an integer', (text) => {
+    const names = INTEGERS.map(([name]) => name);
+    expect(names.length).toBeGreaterThan(50);
+    const problems = problemsOf(Object.fromEntries(names.map((name) => [name, text])));
+    expect(problems).toEqual(names.map((name) => `${name} must be an integer, of the digits 0 to 9 only, got ${JSON.stringify(text)}`));
+  });
+
+  test('every integer is read from its default and from its bounds, in digits', () => {
+    for (const [name, { default: initial = 1, minimum, maximum }] of INTEGERS) {
+      for (const value of [initial, minimum, maximum]) {
+        // At a bound it may contradict another setting.
+        const problems = problemsOf({ [name]: String(value) });
+        expect(problems.filter((problem) => problem.includes(`, got "${value}"`))).toEqual([]);
+      }
+      expect(problemsOf({ [name]: String(minimum - 1) })).toContain(`${name} must be >= ${minimum}, got "${minimum - 1}"`);
+    }
+  });
+
   test('every problem is listed at once, with the value given', () => {
     const broken = { PORT: 'http', WORKERS: '0', LOG_LEVEL: 'loud', N_MAX: '1.5', T_MAX: '' };
     expect(() => readConfig(broken)).toThrow(ConfigError);
-    for (const line of [/PORT must be integer, got "http"/, /WORKERS must be >= 1, got "0"/,
-      /LOG_LEVEL .*\(fatal, .*silent\), got "loud"/, /N_MAX must be integer, got "1.5"/]) {
+    for (const line of [/PORT must be an integer, of the digits 0 to 9 only, got "http"/, /WORKERS must be >= 1, got "0"/,
+      /LOG_LEVEL .*\(fatal, .*silent\), got "loud"/, /N_MAX must be an integer, .* got "1.5"/]) {
       expect(() => readConfig(broken)).toThrow(line);
     }
   });

@@ -100,7 +100,7 @@ describe('the process', () => {
     expect(stdout).toBe('');
     expect(stderr.trim().split('\n')).toEqual([
       'Invalid configuration:',
-      '  PORT must be integer, got "http"',
+      '  PORT must be an integer, of the digits 0 to 9 only, got "http"',
       '  WORKERS must be >= 1, got "0"',
     ]);
   });

@@ -104,7 +104,7 @@ describe('the lines for people', () => {
     expect(exitCode).toBe(78);
     expect(stdout).not.toContain('\u001B');
     expect(stdout).toMatch(
-      /^fail {2}settings {2}(?=.*PORT must be integer, got "x")(?=.*N_MAX must be >= 1, got "0").*\n {6}Correct them/m,
+      /^fail {2}settings {2}(?=.*PORT must be an integer, of the digits 0 to 9 only, got "x")(?=.*N_MAX must be >= 1, got "0").*\n {6}Correct them/m,
     );
   });
 
