@@ -63,7 +63,10 @@ export type KeysFile = Static<typeof KeysFile>;
 
 export class KeysFileError extends Error {}
 
-/** @throws KeysFileError that says what is wrong with the file, without its contents */
+/** There is no such file, or it cannot be read. */
+export class KeysFileUnreadableError extends KeysFileError {}
+
+/** @throws KeysFileError, a KeysFileUnreadableError if the file cannot be read; it says what is wrong with the file, without its contents */
 export function readKeysFile(path: string): KeysFile {
   const text = readText(path);
   const file = parse(path, text);
@@ -97,7 +100,10 @@ function readText(path: string): string {
     return readFileSync(path, 'utf8');
   } catch (error) {
     if (error instanceof KeysFileError) throw error;
-    throw new KeysFileError(`${path} cannot be read: ${(error as Error).message}. \`carryover key new\` makes it.`, { cause: error });
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'EISDIR') throw new KeysFileUnreadableError(`${path} is a folder, expected a file of keys.`, { cause: error });
+    const advice = code === 'ENOENT' ? ' `carryover key new` makes it.' : '';
+    throw new KeysFileUnreadableError(`${path} cannot be read: ${message}.${advice}`, { cause: error });
   }
 }
 

@@ -75,13 +75,25 @@ export async function run(argv: readonly string[], io: Omit<Io, 'setExitCode'>):
   let exitCode: number = EXIT.ok;
   const program = createProgram({ ...io, setExitCode: (code) => (exitCode = code) });
   try {
-    await program.parseAsync(withIdsBehindOptions(argv), { from: 'user' });
+    await program.parseAsync(withIdsBehindOptions(withoutHelpOfUnknown(program, argv)), { from: 'user' });
     return exitCode;
   } catch (error) {
     // Whose reader has ended ends as it would have.
     if (io.signal.aborted) return (io.signal.reason as Ended).exitCode || exitCode;
     return report(error, argv, io);
   }
+}
+
+/** With `--help` Commander shows the help of what stands before a word that is no command, and says nothing of that word. */
+function withoutHelpOfUnknown(program: Command, argv: readonly string[]): readonly string[] {
+  let parent = program;
+  for (const word of argv) {
+    if (word.startsWith('-') || word === 'help' || parent.commands.length === 0) return argv;
+    const command = parent.commands.find((known) => known.name() === word || known.aliases().includes(word));
+    if (!command) return parent.registeredArguments.length > 0 ? argv : argv.filter((option) => option !== '--help' && option !== '-h');
+    parent = command;
+  }
+  return argv;
 }
 
 function report(error: unknown, argv: readonly string[], { stderr }: Pick<Io, 'stderr'>): number {

@@ -1,5 +1,6 @@
 // Files that a command line names.
 import { readFile, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { CliError } from './cli-error.ts';
 import { EXIT } from './exit-codes.ts';
 
@@ -17,10 +18,17 @@ export async function writeOutput(path: string, bytes: Uint8Array, replaces: boo
   try {
     await writeFile(path, bytes, { flag: replaces ? 'w' : 'wx' });
   } catch (cause) {
-    const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST';
-    const reason = exists ? 'it exists. Give another name, or --force to replace it' : reasonOf(cause);
-    throw new CliError(EXIT.cannotCreate, `${JSON.stringify(path)} cannot be written: ${reason}.`, { cause });
+    throw new CliError(EXIT.cannotCreate, `${JSON.stringify(path)} cannot be written: ${writeReasonOf(path, cause)}.`, { cause });
   }
+}
+
+function writeReasonOf(path: string, cause: unknown): string {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === 'EEXIST') return 'it exists. Give another name, or --force to replace it';
+  // Where a file is created, it is the folder that is missing.
+  if (code === 'ENOENT') return `there is no folder ${JSON.stringify(dirname(path))}. Create it, or give another name`;
+  if (code === 'ENOTDIR') return `${JSON.stringify(dirname(path))} is no folder. Give another name`;
+  return reasonOf(cause);
 }
 
 const REASONS: Readonly<Record<string, string>> = {

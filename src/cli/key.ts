@@ -4,7 +4,7 @@ import { chmodSync, chownSync, existsSync, realpathSync, renameSync, rmSync, sta
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { newKey } from '../access/api-key.ts';
-import { type KeyEntry, type KeysFile, KeysFileError, NOTE_LENGTH_MAX, readKeysFile } from '../access/keys-file.ts';
+import { type KeyEntry, type KeysFile, KeysFileError, KeysFileUnreadableError, NOTE_LENGTH_MAX, readKeysFile } from '../access/keys-file.ts';
 import { SCOPES, type Scope, isScope } from '../access/principal.ts';
 import { TENANT_PATTERN } from '../tenant.ts';
 import { CliError } from './cli-error.ts';
@@ -111,7 +111,7 @@ function read(file: string): KeysFile {
     return readKeysFile(file);
   } catch (error) {
     if (!(error instanceof KeysFileError)) throw error;
-    throw new CliError(existsSync(file) ? EXIT.data : EXIT.noInput, error.message);
+    throw new CliError(error instanceof KeysFileUnreadableError ? EXIT.noInput : EXIT.data, error.message, { cause: error });
   }
 }
 
@@ -119,6 +119,8 @@ function read(file: string): KeysFile {
 async function change(file: string, next: () => KeysFile): Promise<void> {
   // What the service reads, and not a link to it, is replaced.
   const target = existsSync(file) ? realpathSync(file) : file;
+  // Beside a folder no lock is to be made.
+  if (existsSync(target) && statSync(target).isDirectory()) throw new CliError(EXIT.noInput, `${file} is a folder, expected a file of keys.`);
   const lock = `${target}.lock`;
   await takeLock(file, lock);
   try {

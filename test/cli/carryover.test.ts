@@ -93,6 +93,15 @@ describe('a wrong command line', () => {
     expect(await carryover(argv)).toMatchObject({ exitCode: 64, stdout: '', stderr: expect.stringContaining(message) });
   });
 
+  test.each([[['nonsense']], [['key', 'nonsense']], [['sessions', 'nonsense']]])('%j is refused also with --help', async (argv) => {
+    const without = await carryover(argv);
+    expect(without).toMatchObject({ exitCode: 64, stdout: '', stderr: expect.stringMatching(/nknown command|Too many arguments/) });
+    for (const option of ['--help', '-h']) {
+      const { exitCode, stdout, stderr } = await carryover([...argv, option]);
+      expect({ exitCode, stdout, stderr }).toEqual({ exitCode: 64, stdout: '', stderr: without.stderr });
+    }
+  });
+
   test('a word that is nearly a command is suggested', async () => {
     expect((await carryover(['impor'])).stderr).toContain('(Did you mean import?)');
   });

@@ -1,7 +1,7 @@
 // carryover import: what it prints, writes and registers, and what it refuses.
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EXIT } from '../../src/cli/exit-codes.ts';
 import { Ended } from '../../src/cli/io.ts';
@@ -108,6 +108,16 @@ describe('a file that is written', () => {
     expect(readFileSync(output, 'utf8')).toBe('mine');
     expect((await carryover(['import', GRU, '--output', output, '--force'])).exitCode).toBe(0);
     expect(readFileSync(output).length).toBeGreaterThan(1_000);
+  });
+
+  test.each([
+    ['none/x.safetensors', (path: string) => `there is no folder ${JSON.stringify(path)}. Create it, or give another name`],
+    ['file/x.safetensors', (path: string) => `${JSON.stringify(path)} is no folder. Give another name`],
+  ])('%s is not written, as it names no folder', async (name, reason) => {
+    writeFileSync(join(folder, 'file'), '');
+    const output = join(folder, name);
+    const { exitCode, stderr } = await carryover(['import', GRU, '--output', output]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 73, stderr: `carryover: ${JSON.stringify(output)} cannot be written: ${reason(dirname(output))}.\n` });
   });
 });
 

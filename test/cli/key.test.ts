@@ -157,3 +157,20 @@ test('commands send the key in CARRYOVER_API_KEY, and say what is missing withou
   expect(refused.exitCode).toBe(77);
   expect(refused.stderr).toMatch(/CARRYOVER_API_KEY|x-api-key/);
 });
+
+describe('a file that cannot be read', () => {
+  test.each([
+    ['list', []],
+    ['revoke', ['0123456789abcdef']],
+    ['new', ['--tenant', 'a', '--scopes', 'compute']],
+  ])('key %s says of a folder that it is one, and ends as for a file that is not there', async (command, words) => {
+    const { exitCode, stdout, stderr } = await carryover(['key', command, ...words, '--file', folder]);
+    expect({ exitCode, stdout, stderr }).toEqual({ exitCode: 66, stdout: '', stderr: `carryover: ${folder} is a folder, expected a file of keys.\n` });
+    expect(existsSync(`${folder}.lock`)).toBe(false);
+  });
+
+  test('a file that is not there is made by key new, which the message says', async () => {
+    const { exitCode, stderr } = await carryover(['key', 'list', '--file', file]);
+    expect([exitCode, stderr]).toEqual([66, expect.stringMatching(/cannot be read: ENOENT.*`carryover key new` makes it\.\n$/)]);
+  });
+});
