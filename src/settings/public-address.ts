@@ -1,8 +1,8 @@
 // BASE_PATH and PUBLIC_URL: under which address clients reach the service, where a gateway gives it another than its own.
 import { SettingError } from './setting-error.ts';
 
-/** First segments of the service's own paths. Behind one of these, a path would have two meanings. */
-const OWN_SEGMENTS = ['v1', 'docs', 'health', 'problems', 'openapi.json'];
+/** First segments of the service's own paths, those of its routes. Behind one of these, a path would have two meanings. */
+export const OWN_SEGMENTS: readonly string[] = ['v1', 'v2', 'docs', 'health', 'problems', 'clients', 'app', 'openapi.json'];
 
 /** Unreserved characters only (RFC 3986, section 2.3), which have one spelling in an address. */
 const PATH = /^(\/[\w.~-]+)+$/;

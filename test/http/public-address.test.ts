@@ -1,13 +1,31 @@
 // The service behind a path: requests with and without it, and every address that is sent.
+import type { FastifyInstance } from 'fastify';
+import fp from 'fastify-plugin';
 import { describe, expect, test } from 'vitest';
+import { readConfig } from '../../src/config.ts';
 import { PublicAddress, authorityOf } from '../../src/http/public-address.ts';
-import { readPublicUrl } from '../../src/settings/public-address.ts';
+import { OWN_SEGMENTS, readPublicUrl } from '../../src/settings/public-address.ts';
 import { buildApp } from '../helpers/app.ts';
 import { RawClient } from '../helpers/raw-client.ts';
 import { requestText } from '../helpers/request-text.ts';
 import { StreamClient } from '../helpers/stream-client.ts';
 
 const STEP = { weights: { W_x: [[0.5]], W_h: [[0.8]] }, x: [[1]] };
+
+test('no path of the service itself, by the routes that it registers, can be BASE_PATH', async () => {
+  const firsts = new Set<string>();
+  const collect = fp((app: FastifyInstance) => {
+    app.addHook('onRoute', ({ url }) => void firsts.add(url.split('/')[1] ?? ''));
+  });
+  await buildApp({}, { plugin: collect });
+  // What is at / and what matches any address begin with no word of their own.
+  const segments = [...firsts].filter((segment) => segment !== '' && segment !== '*');
+  expect(segments.toSorted()).toEqual(OWN_SEGMENTS.toSorted());
+  for (const segment of segments) {
+    expect(() => readConfig({ BASE_PATH: `/${segment}` })).toThrow(/BASE_PATH must not begin like the service's own paths/);
+    expect(() => readConfig({ PUBLIC_URL: `https://example.org/${segment}/x` })).toThrow(/PUBLIC_URL must not begin like/);
+  }
+});
 
 describe('the target of a request', () => {
   const behind = new PublicAddress('/ml/rnn', undefined);

@@ -84,8 +84,8 @@ describe('BASE_PATH and PUBLIC_URL', () => {
     },
   );
 
-  test.each(['/v1', '/v1/rnn', '/docs', '/health/rnn', '/problems', '/openapi.json'])('BASE_PATH=%s could be a path of the service itself', (BASE_PATH) => {
-    expect(() => readConfig({ BASE_PATH })).toThrow(/must not begin like the service's own paths, \/v1, \/docs, /);
+  test.each(['/v1', '/v1/rnn', '/v2', '/docs', '/health/rnn', '/problems', '/clients', '/app/rnn', '/openapi.json'])('BASE_PATH=%s could be a path of the service itself', (BASE_PATH) => {
+    expect(() => readConfig({ BASE_PATH })).toThrow(/must not begin like the service's own paths, \/v1, \/v2, \/docs, /);
   });
 
   test('a path that is not that of the address is refused', () => {
