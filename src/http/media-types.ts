@@ -68,6 +68,28 @@ export function responseType(request: FastifyRequest, streams: boolean): string 
   return preferredType(request, types);
 }
 
+/**
+ * The type of the response to a sequence on a session, which is sent after the commit, when all of it is there: never as a
+ * stream.
+ *
+ * @throws not_acceptable
+ */
+export function sessionResponseType(request: FastifyRequest): string {
+  try {
+    return responseType(request, false);
+  } catch (error) {
+    const stream = request.accepts().type([...STREAM_TYPES]);
+    if (typeof stream !== 'string') throw error;
+    throw new CarryoverError('not_acceptable', {
+      detail:
+        `Accept asks for a stream (${stream}), which only a call without a session has: a session answers when its steps are ` +
+        `committed. Let Accept allow ${JSON_TYPE} or ${SAFETENSORS_TYPE}, send the steps over the session's WebSocket ` +
+        '(GET /v1/sessions/{id}/stream) or in items of POST /v1/batch, or leave out the session.',
+      cause: error,
+    });
+  }
+}
+
 /** The one of `types` that `Accept` prefers; without it, the first. @throws not_acceptable */
 export function preferredType(request: FastifyRequest, types: readonly string[]): string {
   const { accept } = request.headers;

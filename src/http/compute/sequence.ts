@@ -9,7 +9,7 @@ import type { RecurrenceTensors } from '../../engine/result.ts';
 import type { Output } from '../../engine/shapes.ts';
 import { LAYERS_FIELD } from '../../models/model-file.ts';
 import { type TensorView, swapAxes } from '../../tensor.ts';
-import { responseType } from '../media-types.ts';
+import { responseType, sessionResponseType } from '../media-types.ts';
 import type { HttpServer } from '../http-server.ts';
 import { sendBytes } from '../responses/response-writer.ts';
 import { type StepSegments, type StreamResponses, isStreamType } from '../responses/stream-responses.ts';
@@ -41,7 +41,8 @@ const SCHEMA = {
   summary: 'Advance a mini-batch by T steps',
   description:
     'h_t = tanh(h_{t-1} W_h + x_t W_x + b) for t = 1 … T. Accept application/x-ndjson or ' +
-    'text/event-stream to be sent the steps while they are computed.',
+    'text/event-stream to be sent the steps while they are computed, in a call without a session: one with a session is ' +
+    'answered as JSON or safetensors.',
   ...computeSchema(SequenceBody, SequenceReply, SequenceLine),
 };
 
@@ -52,8 +53,7 @@ export async function sequenceRoute(app: HttpServer, parts: SequenceParts): Prom
     varyBy(reply, 'accept');
     const sequence = readComputation(request, request.body, SEQUENCE);
     const session = sessionIdOf(request, sequence.session);
-    // The response of a session is sent after the commit, when all of it is there: never as a stream.
-    const type = responseType(request, session === undefined);
+    const type = session === undefined ? responseType(request, true) : sessionResponseType(request);
     if (session !== undefined) {
       return advanceSession(parts, request, reply, type, session, sequence, responseBodyOf);
     }

@@ -40,6 +40,18 @@ describe('a failure before the first step', () => {
     }
   });
 
+  test('a session has no streams: the 406 says so, and what to do', async () => {
+    const session = (await plain.post('/v1/sessions', { weights: W })).body.id;
+    for (const type of [NDJSON, SSE, `text/html, ${SSE};q=0.5`]) {
+      const { detail, applied, ...problem } = (await ask(plain, { session, x: [[[1]]] }, type)).json();
+      expect([problem.status, problem.code, applied]).toEqual([406, 'not_acceptable', 'no']);
+      expect(detail).toMatch(/asks for a stream .*only a call without a session has/);
+      expect(detail).toMatch(/application\/json.*WebSocket.*POST \/v1\/batch/);
+    }
+    expect((await ask(plain, { session, x: [[[1]]] }, 'text/html')).json().detail).toMatch(/^Expected Accept to allow one of application\/json/);
+    expect((await ask(plain, { session, x: [[[1]]] }, `${NDJSON}, application/json;q=0.1`)).json().session.t).toBe(1);
+  });
+
   test('JSON is preferred where Accept leaves the choice', async () => {
     for (const accept of ['*/*', 'application/*', `${NDJSON};q=0.5, application/json`]) {
       const response = await ask(plain, { weights: W, x: [[[1]]] }, accept);
