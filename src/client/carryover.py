@@ -611,7 +611,10 @@ def _plain(value: Any) -> Any:
 
 def _kind_of(value: Any) -> str:
     dtype = getattr(value, "dtype", None)
-    return f"a {type(value).__name__}" if dtype is None else f"an array of {dtype}"
+    if dtype is not None:
+        return f"an array of {dtype}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def _place_of_non_finite(value: Any, place: str = "") -> Optional[str]:

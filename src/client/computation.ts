@@ -2,7 +2,7 @@
 import { jsonText, parseJson, parseText } from './json.ts';
 import { unreadable } from './problem.ts';
 import { type TensorFile, TensorFileError, readTensorFile, writeTensorFile } from './safetensors.ts';
-import { type NestedArray, Tensor, type TensorLike, withoutShape } from './tensor.ts';
+import { type NestedArray, Tensor, type TensorLike, nameOf, withoutShape } from './tensor.ts';
 import { type Trace, traceOfJson } from './trace.ts';
 import { type Body, FILE_TYPE, JSON_TYPE } from './transport.ts';
 import { type Layout, type Output, type SessionMark, markOf } from './types.ts';
@@ -61,7 +61,7 @@ export function expectX(computation: Partial<Computation> | undefined, place = '
   if (Array.isArray(x) || x instanceof Tensor) return;
   if (ArrayBuffer.isView(x)) throw new TypeError(`${place} is ${withoutShape(x)}.`);
   const wanted = computation?.session === undefined ? '{ model or weights, x }' : 'x';
-  throw new TypeError(`Expected ${wanted}, with x a Tensor or nested arrays of numbers; ${place} is ${x === undefined || x === null ? 'missing' : `a ${typeof x}`}.`);
+  throw new TypeError(`Expected ${wanted}, with x a Tensor or nested arrays of numbers; ${place} is ${x === undefined || x === null ? 'missing' : nameOf(x)}.`);
 }
 
 /** A file has neither the layers of a trace nor, without h, the number of entries of c. */

@@ -90,10 +90,12 @@ function nest(shape: readonly number[], data: Float32Array, axis: number, start:
 
 /** Says of a typed array where a tensor is expected what to do with it. */
 export function withoutShape(value: ArrayBufferView): string {
-  return `a ${value.constructor.name}, which has no shape: expected nested arrays, or new Tensor([N, D], data)`;
+  const { name } = value.constructor;
+  return `${name.startsWith('I') ? 'an' : 'a'} ${name}, which has no shape: expected nested arrays, or new Tensor([N, D], data)`;
 }
 
-function nameOf(value: unknown): string {
+/** Describes a value that stands where numbers are expected. */
+export function nameOf(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (ArrayBuffer.isView(value)) return withoutShape(value);
   return Array.isArray(value) ? 'an array' : `${typeof value === 'object' ? 'an' : 'a'} ${typeof value}`;

@@ -210,8 +210,8 @@ function byPosition(a: Finding, b: Finding): number {
   return a.instancePath.localeCompare(b.instancePath, 'en', { numeric: true });
 }
 
-/** Describes a value in a few words, whatever its size. */
-function got(value: unknown): string {
+/** Describes a value of a JSON body in a few words, whatever its size. */
+export function got(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (value === null) return 'null';
   if (Array.isArray(value)) return `an array of ${lengthOf(value)}`;

@@ -106,6 +106,12 @@ describe('a computation', () => {
       () => carryover.step({ model: 'tanh', x: [Float32Array.of(1)] as never }),
       'x[0] is a Float32Array, which has no shape: expected nested arrays, or new Tensor([N, D], data).',
     ],
+    [
+      'a typed array of integers',
+      () => carryover.step({ model: 'tanh', x: Int8Array.of(1) as never }),
+      'x is an Int8Array, which has no shape: expected nested arrays, or new Tensor([N, D], data).',
+    ],
+    ['an object', () => carryover.step({ model: 'tanh', x: {} as never }), 'nested arrays of numbers; x is an object.'],
     ['nothing', () => (carryover.step as () => Promise<unknown>)(), 'Expected { model or weights, x }, with x a Tensor or nested arrays of numbers; x is missing.'],
   ])('%s is refused with its place, before anything is sent', async (_, call, message) => {
     await expect(call()).rejects.toThrow(message);

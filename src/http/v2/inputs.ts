@@ -5,6 +5,7 @@ import { type Cube, type Matrix, type Vector, tensorFromJson } from '../../codec
 import { type SafeTensor, tensorInPlace } from '../../codec/safetensors/read.ts';
 import { invalidRequest } from '../../errors.ts';
 import { type Dtype, formatShape } from '../../tensor.ts';
+import { got } from '../validation.ts';
 import { expectKnown } from './parameters.ts';
 import type { InferenceBody } from './schemas.ts';
 
@@ -76,8 +77,7 @@ function takeBytes(input: Input, k: number, size: unknown, dtype: Dtype, raw: Bu
   if (data) throw invalidRequest(`${place} has data and binary_data_size, expected one of them.`, pointer);
   if (size !== expected) {
     const why = `${count} elements of ${datatype} in ${formatShape(shape)}`;
-    const found = typeof size === 'number' ? String(size) : `a ${typeof size}`;
-    throw invalidRequest(`${place} has binary_data_size ${found}, expected ${expected}: ${why}.`, pointer);
+    throw invalidRequest(`${place} has binary_data_size ${got(size)}, expected ${expected}: ${why}.`, pointer);
   }
   if (!raw) {
     throw invalidRequest(

@@ -1,5 +1,6 @@
 // Parameters of the Open Inference Protocol. One that is not known is refused: whoever sent it expects an effect.
 import { invalidRequest } from '../../errors.ts';
+import { got } from '../validation.ts';
 
 export type Parameters = Readonly<Record<string, unknown>>;
 
@@ -27,7 +28,7 @@ export function expectKnown(parameters: Parameters, known: readonly string[], pl
 export function readFlag(parameters: Parameters, name: string): boolean | undefined {
   const value = parameters[name];
   if (value === undefined || typeof value === 'boolean') return value;
-  throw invalidRequest(`Expected parameters.${name} to be true or false, got ${typeof value}.`, `/parameters/${name}`);
+  throw invalidRequest(`Expected parameters.${name} to be true or false, got ${got(value)}.`, `/parameters/${name}`);
 }
 
 /** Every request has the deadline of the service and its turn: what asks for others is refused. @throws invalid_request */

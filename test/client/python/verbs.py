@@ -205,7 +205,7 @@ class Verbs(unittest.TestCase):
         self.assertEqual([answer.session["t"] for answer in many], list(range(2, 152)))
 
     def test_what_is_no_tensor(self):
-        cases = [([[1.0, float("nan")]], "x[0][1] is nan, expected a finite number"), ([[1 + 2j]], "Expected real numbers, in nested lists or arrays, got a complex.")]
+        cases = [([[1.0, float("nan")]], "x[0][1] is nan, expected a finite number"), ([[1 + 2j]], "Expected real numbers, in nested lists or arrays, got a complex."), ([[object()]], "got an object.")]
         if numpy is not None:
             cases += [(numpy.array([[1 + 2j]]), "x is an array of complex128, expected real numbers"), (numpy.array([["a"]]), "x is an array of <U1, expected real numbers")]
         for x, message in cases:

@@ -103,7 +103,10 @@ describe('tensors behind the JSON', () => {
     ['no bytes follow', Buffer.alloc(0), inputs(), /12, but 0 bytes are left/],
     ['bytes are left', f32(1, 2, 3, 4), inputs(), /^4 bytes follow the tensors/],
     ['the size is not that of the shape', RAW, inputs(12, [2, 1, 1]), /binary_data_size 12, expected 8: 2 elements of FP32 in \(2, 1, 1\)/],
-    ['the size is no integer', RAW, inputs('12'), /binary_data_size a string, expected 12/],
+    ['the size is no integer', RAW, inputs('12'), /binary_data_size "12", expected 12/],
+    ['the size is null', RAW, inputs(null), /binary_data_size null, expected 12/],
+    ['the size is a list', RAW, inputs([12]), /binary_data_size an array of 1, expected 12/],
+    ['the size is an object', RAW, inputs({}), /binary_data_size an object, expected 12/],
     ['the shape is immense', RAW, inputs(12, [2 ** 52, 2 ** 52, 2 ** 52]), /expected 3\.6\d+e\+47/],
     ['a number is not finite', f32(1, NaN, 2), inputs(), /x\/1\/0\/0|not finite|NaN/i],
   ])('%s: it is refused with the reason', async (_, raw, json, error) => {
