@@ -130,7 +130,10 @@ function notStarted({ model, id }: SequenceCall, call: Call, tombstone: Tombston
 
 function reasonOf(tombstone: Tombstone | undefined): string {
   if (!tombstone) {
-    return 'There is no sequence with this id: none was started under this name of the model, or it ended long ago. A number and a string are two ids.';
+    return (
+      'There is no sequence with this id: none was started under this name of the model, or it began and ended in one request, ' +
+      'or it ended more than TOMBSTONE_S ago. A number and a string are two ids.'
+    );
   }
   const { reason, atMs, t } = tombstone;
   const steps = t === undefined ? '' : ` after ${t} steps`;

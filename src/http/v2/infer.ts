@@ -119,9 +119,16 @@ async function inferInSequence(
 }
 
 /** @throws invalid_request for what only a request that starts a sequence may have, or may not */
-function expectFitting({ starts }: SequenceParameters, { states: { h, c } }: InferenceRequest, { ifMatch }: Call): void {
+function expectFitting({ starts, ends }: SequenceParameters, { states: { h, c } }: InferenceRequest, { ifMatch, key }: Call): void {
   if (starts && ifMatch !== undefined) {
     throw invalidRequest('The header if-match has no meaning with sequence_start: no state is there before it.', '');
+  }
+  if (starts && ends && key) {
+    throw invalidRequest(
+      'The header idempotency-key has no meaning with sequence_start and sequence_end in one request: the sequence has ended ' +
+        'with it, and nothing is left that could remember the key. Leave the key out, or the three parameters of the sequence ' +
+        'too: then nothing is changed, and the same request has the same answer whenever it is repeated.',
+    );
   }
   if (starts || !(h || c)) return;
   throw invalidRequest('Expected h and c only with sequence_start: the sequence has them from the last request.', '/inputs');

@@ -57,7 +57,18 @@ describe('a sequence', async () => {
   test('one request that starts and ends computes its steps, and ends what was there', async () => {
     await step(app, { id: 'one', x: 1, start: true });
     expect((await step(app, { id: 'one', x: XS[0]!, start: true, end: true })).y).toEqual(expected.slice(0, 1));
-    expect((await step(app, { id: 'one' })).status).toBe(400);
+    // It ended the sequence that was there; one that nothing preceded leaves no trace.
+    expect((await step(app, { id: 'one' })).error).toContain('was ended after 1 steps at');
+    expect((await step(app, { id: 'only one', start: true, end: true })).status).toBe(200);
+    expect((await step(app, { id: 'only one' })).error).toContain('it began and ended in one request');
+  });
+
+  test('a request that starts and ends is refused with a key, which nothing could remember: it changes nothing', async () => {
+    const id = 'one with a key';
+    await step(app, { id, x: XS[0]!, start: true });
+    const refused = await step(app, { id, start: true, end: true, headers: { 'idempotency-key': 'k' } });
+    expect([refused.status, refused.error]).toEqual([400, expect.stringMatching(/idempotency-key has no meaning .* Leave the key out/)]);
+    expect((await step(app, { id, x: XS[1]! })).y).toEqual(expected.slice(1, 2));
   });
 
   test('a request that is refused changes nothing: neither a start, nor a step, nor an end', async () => {
