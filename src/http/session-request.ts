@@ -9,6 +9,12 @@ export const SESSION_HEADER = 'x-session-id';
 /** Headers that only a call that changes a session accepts; the schema of a route says whether it does. */
 export const CHANGE_HEADERS = ['if-match', 'idempotency-key'] as const;
 
+/**
+ * Conditions that no call knows which changes something (RFC 9110, 13.1). They are refused there: whoever sends one expects
+ * that nothing is done if it is false. Browsers and caches send them with GET.
+ */
+export const OTHER_CONDITIONS = ['if-none-match', 'if-unmodified-since', 'if-modified-since', 'if-range'] as const;
+
 /** Addresses whose body may name a session. */
 const COMPUTE_ADDRESS = /^\/v1\/(step|sequence)\b/;
 

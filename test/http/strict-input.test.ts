@@ -45,6 +45,63 @@ describe('a header that asks for what the address does not support', () => {
   });
 });
 
+describe('a condition other than If-Match, on a call that changes something', () => {
+  const INFERENCE = {
+    inputs: [{ name: 'x', shape: [1, 1], datatype: 'FP32', data: [1] }],
+    parameters: { sequence_id: 1, sequence_start: true },
+  };
+  const CONDITIONS = ['if-none-match', 'if-unmodified-since', 'if-modified-since', 'if-range'];
+
+  test.each<[Method, string, unknown]>([
+    ['POST', '/v1/step', { session: '{id}', x: [[1]] }],
+    ['POST', '/v1/sequence', { session: '{id}', x: [[[1]]] }],
+    ['PUT', '/v1/sessions/{id}/state', { h: [[0.5]] }],
+    ['POST', '/v1/sessions/{id}/rewind', { t: 0 }],
+    ['POST', '/v1/sessions/{id}/fork', undefined],
+    ['DELETE', '/v1/sessions/{id}', undefined],
+  ])('%s %s is refused before anything is looked up, and names If-Match', async (method, url, body) => {
+    const { id, etag } = await newSession();
+    const key = { 'idempotency-key': 'k' };
+    expect((await send('POST', '/v1/step', { session: id, x: [[1]] }, key)).statusCode).toBe(200);
+    const call = (session: string, headers: object) =>
+      send(method, url.replace('{id}', session), body && JSON.stringify(body).replace('{id}', session), headers);
+    for (const header of CONDITIONS) {
+      // A repeat of the step before is one of the cases.
+      const response = await call(id, { ...key, [header]: etag });
+      expect(response.json()).toMatchObject({ status: 400, code: 'invalid_request', applied: 'no' });
+      expect(response.json().detail).toMatch(`The header ${header} has no meaning`);
+      expect(response.json().detail).toContain('Send If-Match');
+    }
+    expect((await call('unknown', { 'if-none-match': '*' })).statusCode).toBe(400);
+    expect((await send('GET', `/v1/sessions/${id}`)).json()).toMatchObject({ t: 1, version: 1 });
+  });
+
+  test.each<[Method, string, unknown]>([
+    ['POST', '/v1/sessions', { weights: WEIGHTS }],
+    ['POST', '/v1/batch', { items: [] }],
+    ['POST', '/v1/models', { weights: WEIGHTS }],
+    ['PUT', '/v1/models/a', { model: 'sunspots' }],
+    ['DELETE', '/v1/models/none', undefined],
+  ])('%s %s, which has no If-Match, is refused', async (method, url, body) => {
+    const response = await send(method, url, body, { 'if-none-match': '*' });
+    expect([response.statusCode, response.json().detail]).toEqual([400, expect.stringContaining('if-none-match has no meaning')]);
+  });
+
+  test.each(['/v2/models/sunspots/infer', '/v2/models/sunspots/versions/1/infer'])('a sequence of %s is refused', async (url) => {
+    const response = await send('POST', url, INFERENCE, { 'if-none-match': '*' });
+    expect([response.statusCode, response.json().error]).toEqual([400, expect.stringContaining('Send If-Match')]);
+  });
+
+  test('control: what only reads or computes takes them', async () => {
+    const { id } = await newSession();
+    const headers = Object.fromEntries(CONDITIONS.map((name) => [name, 'Thu, 01 Jan 1970 00:00:00 GMT']));
+    for (const url of [`/v1/sessions/${id}`, '/v1/sessions', '/v1/models', '/health/ready', '/']) {
+      expect((await send('GET', url, undefined, headers)).statusCode, url).toBe(200);
+    }
+    expect((await send('POST', '/v1/step', STEP, headers)).statusCode).toBe(200);
+  });
+});
+
 describe('a query parameter that the address does not have', () => {
   test.each<[Method, string, unknown, string]>([
     ['POST', '/v1/step?trace=true', STEP, 'trace'],

@@ -5,7 +5,7 @@ import fp from 'fastify-plugin';
 import { invalidRequest } from '../../errors.ts';
 import type { HttpServer } from '../http-server.ts';
 import { addressOf } from '../route-address.ts';
-import { CHANGE_HEADERS } from '../session-request.ts';
+import { CHANGE_HEADERS, OTHER_CONDITIONS } from '../session-request.ts';
 
 /** Adds the check to every route registered after it that is in the OpenAPI document. */
 export const strictInput = fp(
@@ -15,8 +15,11 @@ export const strictInput = fp(
       const parameters = namesIn(route.schema?.querystring);
       const accepted = namesIn(route.schema?.headers);
       const refused = CHANGE_HEADERS.filter((name) => !accepted.includes(name));
+      // Where If-Match is accepted, the handler knows whether the call changes a session.
+      const conditions = changes(route) && !accepted.includes('if-match') ? OTHER_CONDITIONS : [];
       addFirst(route, (request) => {
         expectHeaders(request, refused);
+        expectNoConditions(request, conditions);
         if (request.url.includes('?')) expectParameters(request, parameters);
       });
     });
@@ -46,6 +49,21 @@ function expectHeaders(request: FastifyRequest, refused: readonly string[]) {
   throw invalidRequest(
     `The header ${name} has no meaning for ${addressOf(request)}: it belongs to calls that ` +
       'change a session. Leave it out.',
+    '',
+    'no',
+  );
+}
+
+function changes({ method }: RouteOptions): boolean {
+  return ![method].flat().some((name) => name === 'GET' || name === 'HEAD');
+}
+
+function expectNoConditions(request: FastifyRequest, refused: readonly string[]): void {
+  const name = refused.find((header) => request.headers[header] !== undefined);
+  if (name === undefined) return;
+  throw invalidRequest(
+    `The header ${name} has no meaning for ${addressOf(request)}. Leave it out: the only conditions are If-Match, of calls ` +
+      'that change one session, and `if_match` of an item of a batch.',
     '',
     'no',
   );

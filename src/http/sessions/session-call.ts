@@ -2,12 +2,13 @@
 import type { FastifyRequest } from 'fastify';
 import { invalidRequest } from '../../errors.ts';
 import type { Call } from '../../sessions/call.ts';
-import { CHANGE_HEADERS } from '../session-request.ts';
+import { CHANGE_HEADERS, OTHER_CONDITIONS } from '../session-request.ts';
 import { readIfMatch } from './if-match.ts';
 import { keyOfRequest } from './idempotency-key.ts';
 
 /** @throws invalid_request */
 export function callOf(request: FastifyRequest): Call {
+  expectNoOtherConditions(request);
   return {
     ifMatch: readIfMatch(request.headers['if-match'], 'If-Match', ''),
     key: keyOfRequest(request),
@@ -25,6 +26,18 @@ export function expectNoChangeHeaders({ headers }: FastifyRequest, advice = 'nam
   throw invalidRequest(
     `The header ${name} has no meaning without a session: nothing is changed, and the same call has ` +
       `the same answer whenever it is repeated. Leave it out, or ${advice}.`,
+    '',
+    'no',
+  );
+}
+
+/** @throws invalid_request if a call that changes a session has a condition other than If-Match, which would be ignored */
+function expectNoOtherConditions({ headers }: FastifyRequest): void {
+  const name = OTHER_CONDITIONS.find((header) => headers[header] !== undefined);
+  if (name === undefined) return;
+  throw invalidRequest(
+    `The header ${name} has no meaning for a call that changes a session: the only condition is If-Match, with the ETag of ` +
+      'the state that the session must have. Send If-Match, or no condition.',
     '',
     'no',
   );
