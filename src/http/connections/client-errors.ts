@@ -74,7 +74,7 @@ function canAnswer({ requests, isAnsweredEarly, socket }: Connection): boolean {
 }
 
 /** The methods of all addresses together, for a request that has none. */
-const ALLOW = 'GET, HEAD, POST, PUT, DELETE';
+export const SERVED_METHODS = 'GET, HEAD, POST, PUT, DELETE';
 
 /** Refuses CONNECT, for which Node closes the connection if nobody does; it has taken its parser off the socket. */
 export function refuseTunnel(
@@ -89,7 +89,7 @@ export function refuseTunnel(
   if (!connection || connection.isEnding || !canAnswer(connection)) return void socket.destroy();
   const detail = `CONNECT ${url.slice(0, SHOWN_CHARACTERS_MAX)} is not served: this server is no proxy.`;
   const problem = new CarryoverError('method_not_allowed', { detail });
-  endWithProblem(socket, problem, connections, log, { method: 'CONNECT', headers: `allow: ${ALLOW}\r\n` });
+  endWithProblem(socket, problem, connections, log, { method: 'CONNECT', headers: `allow: ${SERVED_METHODS}\r\n` });
 }
 
 interface UnreadRequestParts {

@@ -24,6 +24,7 @@ describe('client errors', () => {
     ['two equal hosts', 'GET /v1/models HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n', 400, 'invalid_request'],
     ['two hosts in HTTP/1.0', 'GET /v1/models HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n', 400, 'invalid_request'],
     ['CONNECT', 'CONNECT a.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n', 405, 'method_not_allowed'],
+    ['a star as the target', 'GET * HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n', 400, 'invalid_request'],
     ['a malformed path', requestText('GET', '/v1/%'), 400, 'invalid_request'],
     ['a transfer coding', requestText('POST', '/v1/step', { ...JSON_TYPE, 'transfer-encoding': 'gzip, chunked' }, '0\r\n\r\n'), 415, 'unsupported_media_type'],
     ['an expectation', stepRequest({ expect: 'wonders' }), 417, 'expectation_failed'],
@@ -46,6 +47,16 @@ describe('client errors', () => {
       const client = new RawClient(server.port, `GET /health/live ${head}\r\n\r\n`);
       expect((await client.answer()).status).toBe(200);
     }
+  });
+
+  test.each([{}, { BASE_PATH: '/ml' }])('the star is the target of OPTIONS alone: with %j it is answered with the methods', async (settings) => {
+    const server = await listen(settings);
+    const client = new RawClient(server.port, 'OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\n\r\nabc');
+    const { status, headers, body } = await client.answer();
+    expect([status, headers.allow, body]).toEqual([204, 'GET, HEAD, POST, PUT, DELETE', '']);
+    const head = new RawClient(server.port, 'HEAD * HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
+    await eventually(() => head.text.includes('\r\n\r\n'), SOON_MS);
+    expect(head.text).toMatch(/^HTTP\/1\.1 400 /);
   });
 
   test('CONNECT: the methods that are served are named, what follows is discarded and the connection closed', async () => {

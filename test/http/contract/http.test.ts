@@ -21,11 +21,23 @@ describe('HTTP', () => {
     ['DELETE', '/v1/sequence', 'POST'],
     ['POST', '/health/live', 'GET, HEAD'],
     ['PUT', '/openapi.json', 'GET, HEAD'],
+    ['TRACE', '/v1/step', 'POST'],
+    ['PROPFIND', '/v1/step?a=1', 'POST'],
+    ['QUERY', '/v1/sessions/abc/state', 'PUT'],
+    ['PROPFIND', '/docs/static/logo.svg', 'GET, HEAD'],
+    ['PURGE', '/v2/models/sunspots/versions/1/infer', 'POST'],
   ] as const)('%s %s is 405 and names %s', async (method, url, allow) => {
-    const response = await app.http.inject({ method, url, headers: { 'content-type': 'text/plain' } });
+    // Types of the test know no methods of WebDAV.
+    const response = await app.http.inject({ method: method as 'GET', url, headers: { 'content-type': 'text/plain' } });
     expect(response.statusCode).toBe(405);
     expect(response.headers.allow).toBe(allow);
-    expect(response.json().code).toBe('method_not_allowed');
+    const { code, detail, error } = response.json();
+    expect(error ?? detail).toContain(`is not served; expected ${allow}`);
+    if (!url.startsWith('/v2')) expect(code).toBe('method_not_allowed');
+  });
+
+  test.each(['/v3', '/v1/sessions//state', '/v1/step/', '/v1/models/a/b/c'])('PROPFIND %s is 404', async (url) => {
+    expect((await app.http.inject({ method: 'PROPFIND' as 'GET', url })).statusCode).toBe(404);
   });
 
   test('an unknown address is answered 404, a malformed one 400', async () => {
