@@ -188,7 +188,7 @@ class Reader {
 
   #state(name: string, array: CheckArray | undefined, { type, H, hasC }: StateSlot, isC: boolean): CheckArray | undefined {
     if (!array) return undefined;
-    if (isC && !hasC) throw wrong(`The file of --check has ${name}, but that layer is a ${type}, which has no c.`);
+    if (isC && !hasC) throw wrong(`The file of --check has ${name}, but that layer is of type ${type}, which has no c.`);
     this.#expectShape(name, array, ['N', 'H'], [this.#sizes.N, H]);
     return array;
   }
