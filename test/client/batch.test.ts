@@ -121,7 +121,7 @@ test('an item that failed in passing is sent again with those behind it, under t
 
 test('through connections that are lost each item counts once; without keys it does not', async () => {
   const proxy = await startLossyProxy(server.port, SEED, 0.3);
-  const lossy = new Carryover(`http://127.0.0.1:${proxy.port}`, { retry: { delayMs: 5 } });
+  const lossy = new Carryover(`http://127.0.0.1:${proxy.port}`, { retry: { delayMs: 5, delayMsMax: 200 } });
   const [sessions, mirrors, unkeyed] = [await newSessions(SESSIONS), await newSessions(SESSIONS), await newSessions(SESSIONS)];
   /** Repeats what was lost, without keys. */
   const sendAnyway = async (items: readonly BatchItem[]): Promise<unknown> => {

@@ -293,7 +293,7 @@ describe('connections that are cut at random', () => {
 
   test('lose no item and apply none twice', async () => {
     const results: StreamResult[] = [];
-    const sessions = await stream({ delayMs: 10 }, async (client, all) => {
+    const sessions = await stream({ delayMs: 10, delayMsMax: 200 }, async (client, all) => {
       for await (const result of client.stream(interleaved(all, INPUTS))) results.push(result);
     });
     const { hs } = await direct.sequence({ model: 'm', x: INPUTS });

@@ -46,7 +46,7 @@ async function randomChange(random: () => number, mirror: Session, onFork: () =>
 test(`${SESSIONS} × ${CHANGES} random changes do through lost connections what they do without losses`, async () => {
   const proxy = await startLossyProxy(server.port, SEED, CHANCE);
   const direct = new Carryover(server.url);
-  const lossy = new Carryover(`http://127.0.0.1:${proxy.port}`, { retry: { delayMs: 5 } });
+  const lossy = new Carryover(`http://127.0.0.1:${proxy.port}`, { retry: { delayMs: 5, delayMsMax: 200 } });
   const model = await direct.models.register({ weights: { W_x: [[0.5, -0.25]], W_h: [[0.1, 0.2], [-0.3, 0.4]] } });
   let forks = 0;
   const changeBoth = async (k: number) => {

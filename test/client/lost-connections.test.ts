@@ -81,7 +81,7 @@ const bitsOf = (tensor: unknown) => [...(tensor as Tensor).data];
 
 describe.each(WAYS)('connections that are cut at random while steps are sent by %s', (_, way) => {
   test('lose no step and apply none twice', async () => {
-    const { sessions, steps, proxy } = await loseConnections(way, { retry: { delayMs: 10 } }, async (session) => {
+    const { sessions, steps, proxy } = await loseConnections(way, { retry: { delayMs: 10, delayMsMax: 200 } }, async (session) => {
       return Array.fromAsync(way.advance(session, 0));
     });
     expect(proxy.losses).toBeGreaterThan(LOSSES / 2);
