@@ -1,6 +1,7 @@
 // GET /v1/stream: one WebSocket for many sessions.
+import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { METRICS } from '../../../src/metrics/catalogue.ts';
 import { readSafetensorsFile } from '../../../src/codec/safetensors/read.ts';
 import { pseudoRandom } from '../../../src/wasm/pseudo-random.ts';
@@ -44,6 +45,21 @@ test('messages that come together for different sessions are computed as one min
   }
   // Not all of them need arrive in one piece.
   expect(sumOf(await own.app.metrics!.print(), METRICS.sharedSteps.name)).toBeGreaterThan(30);
+  await client.close();
+});
+
+test('responses that are ready together are written together', async () => {
+  const client = await open();
+  const ids = await Promise.all(Array.from({ length: 20 }, () => server.create()));
+  // The list that Node.js gives to it, and makes one of bytes.
+  type Chunks = readonly Uint8Array[];
+  const write = vi.spyOn(Socket.prototype as unknown as { _writev: (chunks: Chunks, done: unknown) => void }, '_writev');
+  onTestFinished(() => write.mockRestore());
+  for (const session of ids) client.send({ session, x: [[1]] });
+  await answersOf(client, 20);
+  // A frame is a head and a payload. Those of the service are not masked.
+  const written = write.mock.calls.map(([chunks]) => chunks).filter(([head]) => head![0] === 0x81 && (head![1]! & 0x80) === 0);
+  expect(Math.max(...written.map((chunks) => chunks.length / 2))).toBeGreaterThan(5);
   await client.close();
 });
 
