@@ -3,6 +3,9 @@ import { type Config, ConfigError, processesOf, readConfig } from './config.ts';
 import { EXIT_CONFIG } from './exits.ts';
 import type { Member } from './processes/member.ts';
 
+// A stderr that cannot be written, as one on a full disk, is no reason to end; there is no other place to say so.
+process.stderr.on('error', () => {});
+
 const config = readConfigOrExit();
 if (processesOf(config) === 1) await serve();
 else await serveTogether();

@@ -147,6 +147,17 @@ describe('the service', () => {
     await expectEnd(child);
   });
 
+  test('stays, and ends when it is told to, where stderr is a full disk, too', async () => {
+    const full = openSync('/dev/full', 'w');
+    const env = { ...process.env, PORT: '0', HOST: '127.0.0.1', STORE_URL: 'memory:' };
+    const child = spawn(process.execPath, ['src/server.ts'], { cwd: ROOT, env, stdio: ['ignore', full, full] });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    closeSync(full);
+    // It writes its greeting to stderr when it serves.
+    expect(await Promise.race([once(child, 'exit'), sleep(5_000, 'still there')])).toBe('still there');
+    await expectEnd(child);
+  });
+
   test('serves and ends where nobody reads stdout', async () => {
     const { child, url } = await serve('pipe');
     child.stdout!.pause();
